@@ -1,0 +1,1 @@
+"""Headwater's own vocabulary: settings, errors, identifiers, time, the metadata database, events and ports."""

@@ -1,0 +1,106 @@
+"""The metadata database: SQLite on a laptop, PostgreSQL at scale, SQLAlchemy Core on both.
+
+Tables register themselves on `METADATA` from the module that owns them; `migrations/` creates them.
+One unit of work is one transaction: `with database.write() as connection: ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+
+from core.errors import Unavailable
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A timezone-aware instant; SQLite would otherwise drop the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime: use core.clock.now()")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """Connections to the metadata database. Thread-safe; create it after a fork, never before."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yields a connection for queries; a consistent snapshot, rolled back at the end."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yields a connection in one write transaction: committed on success, rolled back on any error."""
+        with _translated(), self.engine.connect().execution_options(headwater_write=True) as connection:
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Closes pooled connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        # The driver's message only: SQLAlchemy's own text repeats the statement and its parameters.
+        raise Unavailable(
+            f"The metadata database did not answer ({str(error.orig).strip()}). Retry in a moment; "
+            "if it persists, run `headwater doctor`.",
+            retry_after_seconds=1,
+        ) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, pool_size=10)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions: see _begin
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A write lock taken at the start cannot fail half-way with "database is locked".
+        write = connection.get_execution_options().get("headwater_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

@@ -1,0 +1,164 @@
+"""Errors a caller can act on: one class, one reason, one HTTP status.
+
+Engines raise these; `api.kernel.problems` renders them as RFC 9457 problem+json and the CLI as one line.
+Each `detail` says what happened and what to do next, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class HeadwaterError(Exception):
+    """Base of every error the platform raises on purpose."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        metadata: Mapping[str, Any] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = [dict(error) for error in errors]
+        """Faults of single fields: `{"pointer": "/spec/name", "detail": "..."}`."""
+        self.metadata = dict(metadata or {})
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def reason(self) -> str:
+        """`UPPER_SNAKE` form of the class name, stable for clients."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
+
+
+class InvalidArgument(HeadwaterError):
+    """The query or path is malformed."""
+
+    status = 400
+    title = "Malformed request"
+
+
+class Unauthenticated(HeadwaterError):
+    """No valid credentials came with the request."""
+
+    status = 401
+    title = "Authentication required"
+
+
+class PermissionDenied(HeadwaterError):
+    """The caller is known but may not do this."""
+
+    status = 403
+    title = "Permission denied"
+
+
+class NotFound(HeadwaterError):
+    """The thing does not exist, or the caller may not know that it exists."""
+
+    status = 404
+    title = "Not found"
+
+
+class UnknownAsset(NotFound):
+    """No asset has this id."""
+
+    title = "Unknown asset"
+
+
+class UnknownTable(NotFound):
+    """No Delta table has this name."""
+
+    title = "Unknown table"
+
+
+class UnknownVersion(NotFound):
+    """The table never had this version, or it was vacuumed."""
+
+    title = "Unknown version"
+
+
+class UnknownColumn(InvalidArgument):
+    """The table has no such column."""
+
+    title = "Unknown column"
+
+
+class Conflict(HeadwaterError):
+    """The thing is in a state that forbids this, or the name is taken."""
+
+    status = 409
+    title = "Conflict"
+
+
+class WriteConflict(Conflict):
+    """Another writer committed first and the two commits cannot both stand."""
+
+    title = "Concurrent write"
+
+
+class PreconditionFailed(HeadwaterError):
+    """The `If-Match` etag or expected version is stale."""
+
+    status = 412
+    title = "Precondition failed"
+
+
+class PayloadTooLarge(HeadwaterError):
+    """The request body exceeds the limit."""
+
+    status = 413
+    title = "Payload too large"
+
+
+class InvalidPayload(HeadwaterError):
+    """The body does not have the declared shape."""
+
+    status = 422
+    title = "Invalid payload"
+
+
+class SchemaMismatch(InvalidPayload):
+    """Data does not fit the table's schema."""
+
+    title = "Schema mismatch"
+
+
+class ConstraintViolated(InvalidPayload):
+    """Rows break a declared table constraint."""
+
+    title = "Constraint violated"
+
+
+class TooManyRequests(HeadwaterError):
+    """The caller exceeded a rate limit."""
+
+    status = 429
+    title = "Too many requests"
+
+
+class Unavailable(HeadwaterError):
+    """A part the platform needs does not answer; safe to retry."""
+
+    status = 503
+    title = "Temporarily unavailable"
+
+
+class StorageFull(HeadwaterError):
+    """The store has no room for the write; nothing was committed."""
+
+    status = 507
+    title = "Storage full"
+
+
+class TableDamaged(HeadwaterError):
+    """The Delta log is missing, torn or altered."""
+
+    status = 500
+    title = "Damaged table"
