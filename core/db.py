@@ -34,6 +34,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuses a naive value: the caller forgot the zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -41,6 +42,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Returns the instant in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -62,9 +64,9 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Yields a connection in one write transaction: committed on success, rolled back on any error."""
-        with _translated(), self.engine.connect().execution_options(headwater_write=True) as connection:
-            with connection.begin():
-                yield connection
+        connect = self.engine.connect().execution_options(headwater_write=True)
+        with _translated(), connect as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Closes pooled connections."""

@@ -62,8 +62,10 @@ class Event:
 
 def append(connection: Connection, event: Event) -> int:
     """Appends an event in the caller's transaction and returns its sequence number."""
-    result = connection.execute(
-        EVENT.insert().values(
+    sequence = connection.execute(
+        EVENT.insert()
+        .returning(EVENT.c.sequence)
+        .values(
             id=event.id,
             type=event.type,
             subject=event.subject,
@@ -73,4 +75,4 @@ def append(connection: Connection, event: Event) -> int:
             data=dict(event.data),
         )
     )
-    return int(result.inserted_primary_key[0])
+    return int(sequence.scalar_one())

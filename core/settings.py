@@ -59,38 +59,47 @@ class Settings:
     # Loopback ports follow the public one, so that one number moves a whole platform.
     @property
     def dagster_port(self) -> int:
+        """Loopback port of the Dagster webserver."""
         return self.port + 1
 
     @property
     def code_server_port(self) -> int:
+        """Loopback port of the project's code server."""
         return self.port + 2
 
     @property
     def published_code_server_port(self) -> int:
+        """Loopback port of the code server of definitions published over REST."""
         return self.port + 3
 
     @property
     def spark_port(self) -> int:
+        """Loopback port of the embedded or local Spark Connect server."""
         return self.port + 4
 
     @property
     def effective_database_url(self) -> str:
+        """The metadata database, embedded SQLite by default."""
         return self.database_url or f"sqlite:///{self.home / 'metadata.db'}"
 
     @property
     def effective_lakehouse_url(self) -> str:
+        """Root of the Delta tables."""
         return self.lakehouse_url or str(self.home / "lakehouse")
 
     @property
     def effective_vectors_url(self) -> str:
+        """Root of the LanceDB tables."""
         return self.vectors_url or str(self.home / "vectors")
 
     @property
     def effective_landing_url(self) -> str:
+        """Folder watched for CSV files."""
         return self.landing_url or str(self.home / "landing")
 
     @property
     def dagster_home(self) -> Path:
+        """Dagster's instance folder."""
         return self.home / "dagster"
 
     @property
@@ -100,10 +109,12 @@ class Settings:
 
     @property
     def logs_dir(self) -> Path:
+        """One log file per process."""
         return self.home / "logs"
 
     @property
     def keys_dir(self) -> Path:
+        """Keys and generated secrets, readable by the owner only."""
         return self.home / "keys"
 
     def environment(self) -> dict[str, str]:
