@@ -1,0 +1,1 @@
+"""Dagster resources: how assets reach the lakehouse, Spark, vectors, Flower and devices."""
