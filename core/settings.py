@@ -48,6 +48,8 @@ class Settings:
     sample: bool = _setting(True, "Run the sample project on the first start.")
     log_level: str = _setting("info", "Least severe level logged.", choices=("debug", "info", "warning", "error"))
     session_hours: int = _setting(12, "Lifetime of a login.")
+    url: str = _setting("", "Address the command line talks to; empty: the platform of `home`.")
+    token: str = _setting("", "Bearer token of the command line; empty: one is issued from `home`.", secret=True)
     max_body_bytes: int = _setting(10_000_000, "Largest request body accepted.")
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

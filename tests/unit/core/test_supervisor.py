@@ -1,0 +1,113 @@
+"""The supervisor against real child processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.errors import Conflict
+from core.supervisor import Program, Supervisor, read_state, stop_running
+
+SUPERVISE = """
+import sys
+from pathlib import Path
+from core.supervisor import Program, Supervisor
+
+home = Path(sys.argv[1])
+
+def sleeper(name, after=()):
+    code = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+    mark = home / name
+    command = [sys.executable, "-c", code, str(mark)]
+    return Program(name=name, command=command, environment={}, ready=mark.exists, after=after)
+
+Supervisor(home / "run", home / "logs", [sleeper("second", after=["first"]), sleeper("first")]).run()
+"""
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("did not happen in time")
+
+
+def ready_state(home: Path) -> dict[str, Any] | None:
+    state = read_state(home / "run")
+    return state if state and state["state"] == "READY" else None
+
+
+def pid_of(home: Path, name: str) -> int | None:
+    state = read_state(home / "run") or {"processes": []}
+    return next((p["pid"] for p in state["processes"] if p["name"] == name and p["state"] == "READY"), None)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)])
+    try:
+        eventually(lambda: ready_state(tmp_path))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_killed_child_is_started_again_and_the_rest_keeps_running(
+    tmp_path: Path, platform: subprocess.Popen[bytes]
+) -> None:
+    first, second = pid_of(tmp_path, "first"), pid_of(tmp_path, "second")
+    assert first
+    os.kill(first, signal.SIGKILL)
+    reborn = eventually(lambda: (pid := pid_of(tmp_path, "first")) != first and pid)
+    assert psutil.pid_exists(reborn)
+    assert pid_of(tmp_path, "second") == second
+
+
+def test_down_stops_every_child_and_removes_the_state(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+    children = [process["pid"] for process in ready_state(tmp_path)["processes"]]  # type: ignore[index]
+    reaper = threading.Thread(target=platform.wait)
+    reaper.start()
+    assert stop_running(tmp_path / "run") is True
+    reaper.join()
+    assert [pid for pid in children if psutil.pid_exists(pid)] == []
+    assert read_state(tmp_path / "run") is None
+    assert stop_running(tmp_path / "run") is False
+
+
+def test_children_do_not_outlive_a_killed_supervisor(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+    children = [process["pid"] for process in ready_state(tmp_path)["processes"]]  # type: ignore[index]
+    platform.kill()
+    platform.wait()
+    eventually(lambda: not [pid for pid in children if psutil.pid_exists(pid)])
+    assert read_state(tmp_path / "run") is None, "a leftover state file must not look like a running platform"
+
+
+def test_one_home_has_one_supervisor(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(Conflict, match="headwater down"):
+        Supervisor(tmp_path / "run", tmp_path / "logs", []).run()
+
+
+def test_a_program_waits_for_those_before_it(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+    started = {name: psutil.Process(pid_of(tmp_path, name) or 0).create_time() for name in ("first", "second")}
+    assert started["first"] < started["second"]
+
+
+def test_a_program_that_keeps_failing_is_started_with_growing_delays(tmp_path: Path) -> None:
+    failing = Program(name="failing", command=[sys.executable, "-c", "raise SystemExit(3)"], environment={}, ready=bool)
+    supervisor = Supervisor(tmp_path / "run", tmp_path / "logs", [failing])
+    started = time.monotonic()
+    supervisor.on_tick = lambda s: s.stop() if s.describe()["processes"][0]["restarts"] >= 3 else None
+    supervisor.run()
+    assert time.monotonic() - started > 1.2, "0.2 s and 1 s of delay lie between three starts"
+    assert "exited with 3" in (tmp_path / "logs" / "failing.log").read_text()
