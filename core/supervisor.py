@@ -29,6 +29,7 @@ _STABLE_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.2
 _LOG_BYTES = 20_000_000
+_LIBC = ctypes.CDLL(None)  # loaded before any fork: a child of a threaded process must not load libraries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +256,7 @@ def stop_running(run_dir: Path, timeout_seconds: float = 30.0) -> bool:
 
 def _die_with_parent() -> None:
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    _LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

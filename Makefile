@@ -1,0 +1,72 @@
+# Every command of the project. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := .uv/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+# The platform prints progress; a buffered pipe would hide it.
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up down setup setup-dev setup-torch check test bench lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: setup ## Start the platform (DETACH=1: return when it is ready and the sample has run)
+	@$(BIN)/headwater up $(if $(DETACH),--detach)
+
+down: ## Stop the platform
+	@$(BIN)/headwater down
+
+setup: $(VENV)/.base ## Install what the platform needs into .venv
+
+setup-dev: $(VENV)/.dev
+
+setup-torch: .venv-torch/.ready ## Install PyTorch (5 GB) into .venv-torch, for GPU training
+
+check: setup-dev ## Lint, types, import contracts and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow" -q
+
+test: setup-dev setup-torch ## Everything that must hold; brings what it needs
+	@sh tests/provide.sh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	HEADWATER_TORCH_PYTHON=$(CURDIR)/.venv-torch/bin/python $(BIN)/python -m pytest --durations=25
+
+bench: setup-dev ## Measure against the peers and write docs/reference/benchmarks.md
+	$(BIN)/python tests/bench/report.py
+
+lock: $(VENV)/.dev ## Resolve the dependencies anew
+	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/base.txt
+	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
+
+clean: ## Remove the environments and everything generated
+	rm -rf .venv .venv-torch .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+
+$(UV):
+	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Headwater needs Python 3.11 or 3.12"'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv
+
+$(VENV)/bin/python: | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) $(VENV)
+
+$(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
+	$(UV) pip install --quiet --python $(BIN)/python -r requirements/base.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --config-setting editable_mode=compat -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	$(UV) pip install --quiet --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
+
+.venv-torch/.ready: requirements/torch.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-torch
+	$(UV) pip install --quiet --python .venv-torch/bin/python -r requirements/torch.txt
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m api.cli`: the `headwater` command without the installed script."""
+
+from api.cli import main
+
+main()
