@@ -1,0 +1,1 @@
+"""Dagster components and assets, one folder per subject."""

@@ -1,0 +1,1 @@
+"""Tables: ingested from files, transformed by SQL or Polars, checked."""

@@ -1,0 +1,1 @@
+"""The Dagster side's composition root and the sample project."""
