@@ -1,0 +1,167 @@
+"""The only door to the Dagster UI: a reverse proxy that lets readers read and nobody unknown in.
+
+Dagster's webserver has no login, so it listens on loopback and everything else comes through here, after the
+API's own authentication. Who may not change the graph gets queries and subscriptions, but no mutation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+
+import httpx
+import websockets
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import ClientConnection
+
+from api.gateways.graphql_policy import mutations, mutations_in_body, mutations_in_frame
+from core.errors import InvalidPayload, PermissionDenied, Unavailable
+
+_HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+    *("transfer-encoding", "upgrade", "host", "content-length"),
+}
+# Our credentials end here: Dagster must neither see nor log them.
+_CREDENTIALS = {"authorization", "cookie"}
+_FORBIDDEN = 4403
+
+
+class DagsterUi:
+    """An ASGI app for everything under the mount point of the Dagster UI."""
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        may_change: Callable[[Scope], bool],
+        record: Callable[[Scope, list[str]], None],
+    ) -> None:
+        """Proxies to `upstream` (scheme, host and port).
+
+        `may_change` tells whether the request's principal may use mutations; `record` audits those that are used.
+        """
+        self._upstream = upstream
+        self._may_change = may_change
+        self._record = record
+        self._client = httpx.AsyncClient(
+            base_url=upstream, timeout=httpx.Timeout(60, connect=2), follow_redirects=False
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request or one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._websocket(WebSocket(scope, receive, send))
+        elif scope["type"] == "http":
+            response = await self._http(Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def close(self) -> None:
+        """Closes the pooled connections."""
+        await self._client.aclose()
+
+    async def _http(self, request: Request) -> Response:
+        body = await request.body()
+        self._authorize(request, body)
+        outgoing = self._client.build_request(
+            request.method,
+            _path_and_query(request.scope),
+            headers=_forwarded(request.headers.raw, drop=_HOP_BY_HOP | _CREDENTIALS),
+            content=body,
+        )
+        try:
+            answer = await self._client.send(outgoing, stream=True)
+        except httpx.TransportError as error:
+            raise Unavailable("The Dagster UI does not answer; it may be starting.", retry_after_seconds=2) from error
+        response = StreamingResponse(_stream(answer), status_code=answer.status_code)
+        response.raw_headers = _forwarded(answer.headers.raw, drop=_HOP_BY_HOP | {"set-cookie"})
+        if "content-length" in answer.headers and request.method != "HEAD":
+            response.raw_headers.append((b"content-length", answer.headers["content-length"].encode()))
+        return response
+
+    def _authorize(self, request: Request, body: bytes) -> None:
+        """Refuses what would change something unless the caller may; records what does."""
+        is_graphql = request.url.path.rstrip("/").endswith("/graphql")
+        if is_graphql and request.method == "GET":
+            document = request.query_params.get("query")
+            changes = mutations(document) if document else []
+        elif is_graphql and request.method == "POST":
+            changes = mutations_in_body(body, request.headers.get("content-type", ""))
+        elif request.method in ("GET", "HEAD", "OPTIONS"):
+            changes = []
+        else:
+            changes = [f"{request.method} {request.url.path}"]
+        if changes:
+            if not self._may_change(request.scope):
+                raise PermissionDenied(f"Your role may look at Dagster, but not {', '.join(changes)}.")
+            self._record(request.scope, changes)
+
+    async def _websocket(self, browser: WebSocket) -> None:
+        url = self._upstream.replace("http", "ws", 1) + _path_and_query(browser.scope)
+        subprotocols = [websockets.Subprotocol(name) for name in browser.scope.get("subprotocols", ())]
+        try:
+            dagster = await websockets.connect(url, subprotocols=subprotocols or None, max_size=None, proxy=None)
+        except (OSError, websockets.WebSocketException):
+            await browser.close(1013)
+            return
+        async with dagster:
+            await browser.accept(dagster.subprotocol)
+            directions = {
+                asyncio.create_task(self._to_dagster(browser, dagster)),
+                asyncio.create_task(_to_browser(browser, dagster)),
+            }
+            _, open_still = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+            for direction in open_still:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
+
+    async def _to_dagster(self, browser: WebSocket, dagster: ClientConnection) -> None:
+        with suppress(WebSocketDisconnect, websockets.ConnectionClosed):
+            while True:
+                message = await browser.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                frame = message.get("text") or message.get("bytes") or ""
+                try:
+                    changes = mutations_in_frame(frame)
+                except InvalidPayload:
+                    await browser.close(1003)
+                    return
+                if changes:
+                    if not self._may_change(browser.scope):
+                        await browser.close(_FORBIDDEN)
+                        return
+                    self._record(browser.scope, changes)
+                await dagster.send(frame)
+
+
+async def _to_browser(browser: WebSocket, dagster: ClientConnection) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):
+        async for frame in dagster:
+            if isinstance(frame, str):
+                await browser.send_text(frame)
+            else:
+                await browser.send_bytes(frame)
+        await browser.close()
+
+
+async def _stream(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    finally:
+        await answer.aclose()  # also when the browser went away in the middle
+
+
+def _path_and_query(scope: Scope) -> str:
+    # The raw path: decoding and encoding again would change escaped slashes of asset keys.
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return raw.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+
+
+def _forwarded(headers: Iterable[tuple[bytes, bytes]], drop: set[str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value) for name, value in headers if name.decode("latin-1").lower() not in drop]
