@@ -90,6 +90,20 @@ class UnknownColumn(InvalidArgument):
     title = "Unknown column"
 
 
+class MethodNotAllowed(HeadwaterError):
+    """The path exists, but not with this method."""
+
+    status = 405
+    title = "Method not allowed"
+
+
+class NotAcceptable(HeadwaterError):
+    """None of the media types in `Accept` is offered here."""
+
+    status = 406
+    title = "Not acceptable"
+
+
 class Conflict(HeadwaterError):
     """The thing is in a state that forbids this, or the name is taken."""
 
@@ -117,11 +131,24 @@ class PayloadTooLarge(HeadwaterError):
     title = "Payload too large"
 
 
+class UnsupportedMediaType(HeadwaterError):
+    """The body's `Content-Type` is not one this operation reads."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
 class InvalidPayload(HeadwaterError):
     """The body does not have the declared shape."""
 
     status = 422
     title = "Invalid payload"
+
+
+class IdempotencyKeyReused(InvalidPayload):
+    """This `Idempotency-Key` came before with another request."""
+
+    title = "Idempotency key reused"
 
 
 class SchemaMismatch(InvalidPayload):
@@ -148,6 +175,19 @@ class Unavailable(HeadwaterError):
 
     status = 503
     title = "Temporarily unavailable"
+
+
+class QuorumLost(Unavailable):
+    """Too few clients answered a federated round; nothing of that round was kept."""
+
+    title = "Quorum lost"
+
+
+class DeadlineExceeded(HeadwaterError):
+    """The request took longer than the platform waits."""
+
+    status = 504
+    title = "Deadline exceeded"
 
 
 class StorageFull(HeadwaterError):

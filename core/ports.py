@@ -1,7 +1,7 @@
 """What the platform asks of the outside, as Protocols and plain values.
 
-`Orchestrator` is implemented by `api.gateways.dagster` over GraphQL and by a fake in tests; nobody else on the HTTP side
-talks to Dagster. `Publisher` turns definition rows into live assets.
+`Orchestrator` is implemented by `api.gateways.dagster` over GraphQL and by a fake in tests; nothing else on the HTTP
+side talks to Dagster. `Publisher` turns definition rows into live assets.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class RunStatus(StrEnum):
     QUEUED = "QUEUED"
     STARTING = "STARTING"
     RUNNING = "RUNNING"
-    CANCELLING = "CANCELLING"
+    CANCELING = "CANCELING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
+    CANCELED = "CANCELED"
 
     @property
     def final(self) -> bool:
         """Whether the run can no longer change."""
-        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
+        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED)
 
 
 class Staleness(StrEnum):
