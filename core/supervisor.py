@@ -171,7 +171,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )
         child.started_at = time.monotonic()
 
@@ -254,7 +254,8 @@ def stop_running(run_dir: Path, timeout_seconds: float = 30.0) -> bool:
     return True
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn` on Linux: the kernel ends this process when the thread that started it is gone."""
     pr_set_pdeathsig = 1
     _LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
 
