@@ -1,0 +1,1 @@
+"""The home page and the login page: static files that use the REST API."""

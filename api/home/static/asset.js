@@ -1,0 +1,80 @@
+// One asset: what it is, how it stands, what it was made from, its newest rows.
+
+import { ago, element as h, get, post, short } from "./api.js";
+
+const optional = (promise) => promise.catch(() => null);
+
+export async function showAsset(target, id, onLaunch) {
+  const path = `ai-catalog/assets/${id}`;
+  const [asset, lineage, preview, history] = await Promise.all([
+    get(path),
+    optional(get(`${path}/lineage?direction=upstream&depth=1`)),
+    optional(get(`${path}/preview?page_size=5`)),
+    optional(get(`${path}/history?page_size=6`)),
+  ]);
+  const status = h("span", { class: "muted small", role: "status" });
+  const launch = async (upstream) => {
+    try {
+      const operation = await post(`${path}:materialize`, { upstream });
+      status.textContent = `Started: ${operation.id}`;
+      onLaunch();
+    } catch (error) {
+      status.textContent = error.message;
+    }
+  };
+  const dagster = `/dagster/assets/${id.split(".").map(encodeURIComponent).join("/")}`;
+  target.replaceChildren(
+    h("div", { class: "title" },
+      h("h2", {}, id),
+      h("span", { class: `state ${asset.health}` }, asset.health),
+      h("span", { class: "state" }, asset.staleness),
+      h("button", { class: "primary", type: "button", onclick: () => launch(false) }, "Materialize"),
+      h("button", { type: "button", onclick: () => launch(true) }, "With upstream"),
+      h("a", { href: dagster }, "Open in Dagster"),
+      status),
+    h("p", {}, asset.description ?? ""),
+    h("div", { class: "columns" },
+      h("div", {}, h("h3", {}, "Made from, exactly"), inputs(lineage)),
+      h("div", {}, h("h3", {}, "Versions"), versions(history)),
+      h("div", {}, h("h3", {}, "Checks"), checks(asset))),
+    preview ? h("div", { class: "scroll" }, rows(preview)) : h("p", { class: "muted" }, "No rows yet."),
+  );
+  target.hidden = false;
+  target.scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+function inputs(lineage) {
+  const seen = new Map((lineage?.edges ?? []).map((edge) => [edge.in_asset, edge]));
+  if (!seen.size) return h("p", { class: "muted" }, "Nothing recorded.");
+  return h("ul", {}, ...[...seen.values()].map((edge) =>
+    h("li", {}, h("a", { href: `?asset=${edge.in_asset}` }, edge.in_asset), " ", h("code", { title: edge.in_version }, short(edge.in_version)),
+      h("span", { class: "muted small" }, ` ${edge.engine}`))));
+}
+
+function versions(history) {
+  const items = history?.items ?? [];
+  if (!items.length) return h("p", { class: "muted" }, "Never written.");
+  return h("ul", {}, ...items.map((commit) =>
+    h("li", {}, h("code", {}, `@${commit.version}`), ` ${commit.operation.toLowerCase()} `,
+      h("span", { class: "muted small" }, ago(commit.committed_at)))));
+}
+
+function checks(asset) {
+  const found = asset.checks ?? [];
+  if (!found.length) return h("p", { class: "muted" }, "None declared.");
+  return h("ul", {}, ...found.map((check) =>
+    h("li", {}, h("span", { class: `dot ${check.state ?? check.status}` }), ` ${check.name}`)));
+}
+
+function rows(preview) {
+  const columns = preview.columns.map((column) => column.name ?? column);
+  return h("table", { class: "data" },
+    h("thead", {}, h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, ...preview.rows.map((row) => h("tr", {}, ...columns.map((name) => h("td", {}, cell(row[name])))))));
+}
+
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
+}
