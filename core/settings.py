@@ -41,6 +41,7 @@ class Settings:
     storage_options: dict[str, str] = _setting({}, "JSON object of object store options (delta-rs names).", secret=True)
     vectors_url: str = _setting("", "Root of the LanceDB tables: a folder or an object store URL.")
     landing_url: str = _setting("", "Folder watched for CSV files to ingest.")
+    private_sources: bool = _setting(False, "Let CSV sources be fetched from private and loopback addresses.")
     spark: str = _setting("embedded", "Spark Connect engine: embedded, local, or an sc:// endpoint.")
     spark_jars_dir: str = _setting("", "Folder of Delta jars for local Spark; empty: resolved from Maven Central.")
     spark_memory: str = _setting("1g", "Heap of local Apache Spark, as the JVM writes it.")

@@ -105,7 +105,7 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
             step=str(context.op_execution_context.op_handle),
             code_version=context.assets_def.code_versions_by_key.get(key) or "",
             engine=engine,
-            principal=context.run_tags.get(PRINCIPAL_TAG, UNATTENDED),
+            principal=context.run.tags.get(PRINCIPAL_TAG, UNATTENDED),
             params=dict(params or {}),
         )
 

@@ -1,0 +1,157 @@
+"""From bronze to silver with Polars: pure functions of frames, so that each can be tested on a handful of rows.
+
+Clock times of the source are local `HHMM` numbers: departures in New York's zone, arrivals in the destination's.
+Midnight is written both 0 and 2400, an arrival after midnight carries the departure's date, and clocks change twice a
+year; all of it ends here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assets.datasets.schemas import Column
+
+ORIGIN_ZONE = "America/New_York"
+
+ZONES_ABSENT_FROM_AIRPORTS = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), "America/Puerto_Rico")
+"""Puerto Rico and Saint Thomas: the source flies there 7,602 times but lists no such airports."""
+
+WIND_LIMIT_MPH = 200.0
+"""Above any wind ever measured at ground level outside a tornado; the source holds one reading of 1,048."""
+
+
+def flights(scheduled: pl.DataFrame, landed: pl.DataFrame, airports: pl.DataFrame) -> pl.DataFrame:
+    """Types, times and de-duplicates flights.
+
+    Args:
+        scheduled: bronze flights as in the source.
+        landed: rows of the same columns that arrived later; they replace earlier rows of the same flight.
+        airports: silver airports, for the zones of arrivals.
+
+    Returns:
+        One row per flight; rows without a valid date or scheduled departure time are left out.
+    """
+    columns = scheduled.columns
+    rows = pl.concat([scheduled, landed.select(columns)])
+    rows = rows.with_columns(_calendar_date().alias("flight_date")).with_columns(_flight_id().alias("flight_id"))
+    rows = rows.unique("flight_id", keep="last", maintain_order=True)
+    rows = rows.with_columns(_zone_of_destination(rows, airports).alias("dest_time_zone"))
+    rows = rows.with_columns(
+        scheduled_departure_at=_to_utc(_clock("sched_dep_time"), ORIGIN_ZONE),
+        cancelled=pl.col("dep_time").is_null(),
+        diverted=pl.col("dep_time").is_not_null() & pl.col("arr_delay").is_null(),
+    ).filter(pl.col("scheduled_departure_at").is_not_null())
+    rows = rows.with_columns(departed_at=pl.col("scheduled_departure_at") + pl.duration(minutes="dep_delay"))
+    rows = rows.with_columns(
+        scheduled_arrival_at=_first_after("scheduled_departure_at", "sched_arr_time", rows),
+        observed_arrival_at=_first_after("departed_at", "arr_time", rows),
+    )
+    # The delay says how late it was even beyond midnight; the clock alone decides only where there is no delay.
+    arrived = pl.col("scheduled_arrival_at") + pl.duration(minutes="arr_delay")
+    return rows.with_columns(arrived_at=pl.coalesce(arrived, "observed_arrival_at"))
+
+
+def clock_disagreements(rows: pl.DataFrame) -> pl.DataFrame:
+    """Flights whose computed instants, shown on the local clocks, differ from the clock times of the source.
+
+    Args:
+        rows: the result of `flights`, which still has the source's `dep_time` and `arr_time`.
+    """
+    departed = pl.col("departed_at").dt.convert_time_zone(ORIGIN_ZONE)
+    wrong_departure = _hhmm(departed) != pl.col("dep_time") % 2400
+    arrived_otherwise = pl.col("arrived_at") != pl.col("observed_arrival_at")
+    return rows.filter(wrong_departure | arrived_otherwise)
+
+
+def weather(raw: pl.DataFrame) -> pl.DataFrame:
+    """Hourly weather keyed by instant instead of a local hour that occurs twice when clocks go back."""
+    observed = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC", strict=False)
+    plausible = pl.when(pl.col("wind_speed") <= WIND_LIMIT_MPH).then("wind_speed")
+    rows = raw.with_columns(observed.alias("observed_at"), plausible.alias("wind_speed"))
+    return rows.unique(["origin", "observed_at"], keep="last", maintain_order=True)
+
+
+def planes(raw: pl.DataFrame) -> pl.DataFrame:
+    """Aircraft by registration."""
+    return raw.rename({"year": "manufacture_year"}).unique("tailnum", keep="last", maintain_order=True)
+
+
+def airports(raw: pl.DataFrame) -> pl.DataFrame:
+    """Airports by FAA code."""
+    return raw.rename({"tz": "utc_offset_hours", "tzone": "time_zone"}).unique("faa", keep="last", maintain_order=True)
+
+
+def airlines(raw: pl.DataFrame) -> pl.DataFrame:
+    """Airlines by IATA code."""
+    return raw.with_columns(pl.col("name").str.strip_chars()).unique("carrier", keep="last", maintain_order=True)
+
+
+_POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "string": pl.String,
+    "date32": pl.Date,
+    "int32": pl.Int32,
+    "double": pl.Float64,
+    "bool": pl.Boolean,
+    "timestamp[us, tz=UTC]": pl.Datetime("us", "UTC"),
+}
+
+
+def typed(rows: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:
+    """Keeps the declared columns in their order and casts them strictly.
+
+    Raises:
+        polars.exceptions.InvalidOperationError: a value does not fit the declared type.
+    """
+    return rows.select(pl.col(name).cast(_POLARS_TYPES[column.type]) for name, column in columns.items())
+
+
+def _calendar_date() -> pl.Expr:
+    text = pl.format("{}-{}-{}", "year", "month", "day")
+    return text.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _flight_id() -> pl.Expr:
+    day = pl.col("flight_date").dt.strftime("%Y%m%d")
+    return pl.format("{}-{}{}-{}", day, "carrier", "flight", "origin")
+
+
+def _zone_of_destination(rows: pl.DataFrame, airports: pl.DataFrame) -> pl.Series:
+    known = dict(airports.select("faa", "time_zone").drop_nulls().iter_rows())
+    zones = known | {code: zone for code, zone in ZONES_ABSENT_FROM_AIRPORTS.items() if code not in known}
+    return rows["dest"].replace_strict(zones, default=None, return_dtype=pl.String)
+
+
+def _clock(column: str, *, days: int = 0) -> pl.Expr:
+    # 2400 is midnight at the end of the day, which this arithmetic gives by itself.
+    minutes = pl.col(column) // 100 * 60 + pl.col(column) % 100
+    return pl.col("flight_date").cast(pl.Datetime("us")) + pl.duration(minutes=minutes, days=days)
+
+
+def _to_utc(local: pl.Expr, zone: str) -> pl.Expr:
+    # An hour that occurs twice is taken as its first occurrence. One that does not exist was read off a clock that
+    # had not been changed yet: flight B6 35 landed at "2:03" on 10 March.
+    hour = pl.duration(hours=1)
+    instant = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+    before = (local - hour).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return pl.coalesce(instant, before.dt.convert_time_zone("UTC") + hour)
+
+
+def _first_after(start: str, clock: str, rows: pl.DataFrame) -> pl.Expr:
+    """The first instant after `start` at which the destination's clocks show `clock`; no flight takes a day."""
+    candidates = []
+    for zone in rows["dest_time_zone"].drop_nulls().unique(maintain_order=True):
+        for days in (0, 1, 2):
+            instant = _to_utc(_clock(clock, days=days), zone)
+            candidates.append(pl.when((pl.col("dest_time_zone") == zone) & (instant > pl.col(start))).then(instant))
+    if not candidates:
+        return pl.lit(None, pl.Datetime("us", "UTC"))
+    return pl.coalesce(candidates)
+
+
+def _hhmm(instant: pl.Expr) -> pl.Expr:
+    return instant.dt.hour().cast(pl.Int64) * 100 + instant.dt.minute()
