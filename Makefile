@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down setup setup-dev setup-torch check test bench lock clean
+.PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	HEADWATER_TORCH_PYTHON=$(CURDIR)/.venv-torch/bin/python $(BIN)/python -m pytest --durations=25
+
+docs: setup-dev ## Write the generated reference pages
+	$(BIN)/python docs/generate.py
 
 bench: setup-dev ## Measure against the peers and write docs/reference/benchmarks.md
 	$(BIN)/python tests/bench/report.py

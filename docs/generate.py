@@ -1,0 +1,72 @@
+"""Writes the reference pages that would drift if written by hand: settings and errors. Run by `make docs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from core import errors
+from core.settings import Declared, declared
+
+HERE = Path(__file__).parent
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yields every generated page: its path and its text."""
+    yield HERE / "reference" / "settings.md", _settings()
+    yield HERE / "reference" / "errors.md", _errors()
+
+
+def main() -> None:
+    """Writes the pages."""
+    for path, text in pages():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        sys.stdout.write(f"{path.relative_to(HERE.parent)}\n")
+
+
+def _settings() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "Each setting is read from its environment variable, else from `headwater.toml` in the home folder (by its",
+        "name), else it has its default. `headwater config` prints the values in force and where each came from.",
+        "",
+        "| variable | name | default | what it is |",
+        "| --- | --- | --- | --- |",
+    ]
+    for setting in declared():
+        choices = f" One of {', '.join(setting.choices)}." if setting.choices else ""
+        secret = " Secret: never printed." if setting.secret else ""
+        cells = (f"`{setting.variable}`", f"`{setting.name}`", _default(setting), f"{setting.help}{choices}{secret}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(setting: Declared) -> str:
+    return f"`{setting.default}`" if str(setting.default) not in ("", "{}") else ""
+
+
+def _errors() -> str:
+    lines = [
+        "# Errors",
+        "",
+        "Every error is an `application/problem+json` body (RFC 9457) whose `reason` is stable. `detail` says what",
+        "happened and what to do next; `errors` points at single fields; `request_id` finds the request in the logs.",
+        "",
+        "| reason | status | meaning |",
+        "| --- | --- | --- |",
+    ]
+    found = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HeadwaterError)
+    ]
+    lines.extend(
+        f"| `{kind('').reason}` | {kind.status} | {(kind.__doc__ or '').splitlines()[0]} |"
+        for kind in sorted(found, key=lambda kind: (kind.status, kind.__name__))
+    )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Fixtures of every suite."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+# Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+for name in [name for name in os.environ if name.startswith("HEADWATER_") and name != "HEADWATER_TORCH_PYTHON"]:
+    del os.environ[name]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh HEADWATER_HOME that the settings of this process use."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HEADWATER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of the session (its binaries come as a wheel); yields its SQLAlchemy URL."""
+    import pgserver
+
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql: str) -> Iterator[str]:
+    """An empty PostgreSQL database of one test."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield sa.make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
