@@ -1,0 +1,93 @@
+"""What a client sees: its own rows of one table version, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import polars as pl
+
+from core.errors import InvalidArgument, UnknownColumn
+from federated.model import Examples
+from federated.spec import Client, Federation
+
+if TYPE_CHECKING:
+    from lakehouse.tables import Snapshot
+
+
+class Source(Protocol):
+    """Where the rows of one client come from."""
+
+    def train(self) -> Examples:
+        """Rows to learn from, unscaled, missing features as NaN."""
+
+    def holdout(self) -> Examples:
+        """Rows to judge the global model by."""
+
+
+class TableSource:
+    """The rows of one snapshot that satisfy one client's predicate, read when first asked for."""
+
+    def __init__(self, snapshot: Snapshot, client: Client, federation: Federation) -> None:
+        self._snapshot = snapshot
+        self._client = client
+        self._federation = federation
+
+    def train(self) -> Examples:
+        """Rows of the client that also satisfy `train_where`."""
+        return self._read(self._federation.train_where)
+
+    def holdout(self) -> Examples:
+        """Rows of the client that also satisfy `holdout_where`."""
+        return self._read(self._federation.holdout_where)
+
+    def _read(self, where: str) -> Examples:
+        features, target = self._federation.features, self._federation.target
+        mine = predicate(self._client.where) & predicate(where) & pl.col(target).is_not_null()
+        frame = (
+            self._snapshot.scan()
+            .filter(mine)
+            .select(*(pl.col(name).cast(pl.Float64) for name in features), pl.col(target).cast(pl.Float64))
+            .collect()
+        )
+        # Row order is not a property of a Delta table; sorting makes the sums, and so the weights, repeatable.
+        frame = frame.sort(*features, target)
+        x = frame.select(features).fill_null(np.nan).to_numpy()
+        return Examples(np.ascontiguousarray(x, dtype=np.float64), frame[target].to_numpy().astype(np.float64))
+
+
+def predicate(where: str) -> pl.Expr:
+    """Compiles a SQL predicate over the columns of one row.
+
+    Raises:
+        InvalidArgument: it is not an expression.
+    """
+    try:
+        return pl.sql_expr(where)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise InvalidArgument(f"{where!r} is not a SQL predicate: {error}") from error
+
+
+def table_sources(snapshots: dict[str, Snapshot], federation: Federation) -> list[TableSource]:
+    """One source per client, in the order of the federation. `snapshots` are the pinned versions by table name.
+
+    Raises:
+        UnknownColumn: a feature or the target is missing; the detail lists what the table has.
+    """
+    for client in federation.clients:
+        columns = snapshots[client.table].schema.names
+        if missing := [name for name in (*federation.features, federation.target) if name not in columns]:
+            raise UnknownColumn(
+                f"{client.table} has no column {', '.join(missing)}. It has: {', '.join(sorted(columns))}."
+            )
+    return [TableSource(snapshots[client.table], client, federation) for client in federation.clients]
+
+
+def shared_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
+    """Counts rows that more than one client's predicate claims; 0 means that the clients are apart."""
+    shared = 0
+    for table, snapshot in snapshots.items():
+        claims = [predicate(client.where) for client in federation.clients if client.table == table]
+        owners = pl.sum_horizontal(claim.cast(pl.Int32).fill_null(0) for claim in claims)
+        shared += int(snapshot.scan().select((owners > 1).sum()).collect().item())
+    return shared

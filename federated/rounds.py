@@ -1,0 +1,177 @@
+"""Runs a federation: Flower's ServerApp and ClientApp over the in-process grid, from any completed round on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+
+from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.task_identity import TaskIdentity
+
+from core.errors import Conflict, InvalidArgument
+from federated import model
+from federated.app import MOMENTS, client_app, from_record, to_record
+from federated.clients import Source
+from federated.grid import Crossing, InProcessGrid, Traffic
+from federated.model import Arrays, Scaling
+from federated.outcomes import Judgement, Round, judge, moments_fault
+from federated.spec import Federation
+from federated.strategies import RecordedStrategy, demand_quorum
+
+RUN_ID = 1
+# Flower keeps the identity of the running task in class attributes: one federated run per process.
+_one_run = Lock()
+
+
+def run(
+    federation: Federation,
+    sources: Sequence[Source],
+    *,
+    start: Round | None = None,
+    on_round: Callable[[Round], None] = lambda _: None,
+    observe: Callable[[Crossing], None] | None = None,
+) -> Round:
+    """Trains to round `federation.rounds` and returns it.
+
+    `start` is the last completed round of a broken training: with the same federation and the same rows the final
+    weights equal those of an unbroken one, bit for bit. `on_round` keeps a round; what it raises stops the training.
+    `observe` sees every message that crosses the grid.
+
+    Raises:
+        QuorumLost: fewer than `min_clients` answered.
+        Conflict: this process runs a federation already.
+    """
+    _demand_source_per_client(federation, sources)
+    if start is not None and start.number >= federation.rounds:
+        return start
+    last: list[Round] = []
+
+    def keep(finished: Round) -> None:
+        on_round(finished)
+        last[:] = [finished]
+
+    grid = _grid(federation, sources, observe)
+    with _flower_run():
+        server_app(federation, grid.names, start=start, on_round=keep, traffic=lambda: grid.traffic)(grid, _context())
+    return last[0]
+
+
+def evaluate(federation: Federation, sources: Sequence[Source], weights: Arrays, scaling: Scaling) -> Judgement:
+    """Lets every client judge a model on its holdout, by the same messages as in a round."""
+    _demand_source_per_client(federation, sources)
+    grid = _grid(federation, sources, None)
+    with _flower_run():
+        content = RecordDict({"arrays": to_record(weights), "config": _scaling_config(scaling)})
+        messages = [Message(content, node_id, MessageType.EVALUATE) for node_id in grid.get_node_ids()]
+        judgement = judge(grid.send_and_receive(messages), grid.names)
+    demand_quorum("Evaluation", federation, judgement.by_client, judgement.failures)
+    return judgement
+
+
+def alone(federation: Federation, sources: Sequence[Source], client: str) -> Judgement:
+    """Trains on one client's rows only, for as many rounds, and lets all clients judge the result.
+
+    This is what the client would have without the federation.
+    """
+    position = [member.name for member in federation.clients].index(client)
+    solo = replace(
+        federation,
+        clients=(federation.clients[position],),
+        min_clients=1,
+        fraction=1.0,
+        strategy="fedavg",
+        strategy_options={},
+    )
+    trained = run(solo, [sources[position]])
+    return evaluate(federation, sources, trained.weights, trained.scaling)
+
+
+def server_app(
+    federation: Federation,
+    names: Mapping[int, str],
+    *,
+    start: Round | None,
+    on_round: Callable[[Round], None],
+    traffic: Callable[[], Mapping[str, Traffic]],
+) -> ServerApp:
+    """The ServerApp: standardises over all clients, then drives the strategy round by round."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        scaling = start.scaling if start else standardise(federation, names, grid)
+        strategy = RecordedStrategy(federation, scaling, names, start=start, on_round=on_round, traffic=traffic)
+        strategy.start(
+            grid,
+            to_record(start.weights if start else model.initial_weights(len(federation.features))),
+            num_rounds=federation.rounds - (start.number if start else 0),
+            train_config=_scaling_config(scaling),
+            evaluate_config=_scaling_config(scaling),
+        )
+
+    return app
+
+
+def standardise(federation: Federation, names: Mapping[int, str], grid: Grid) -> Scaling:
+    """First exchange: the clients' counts, sums and squares become one mean and scale per feature.
+
+    A client that does not answer may still train later, scaled by the others.
+    """
+    messages = [Message(RecordDict(), node_id, MOMENTS) for node_id in grid.get_node_ids()]
+    parts: dict[str, Arrays] = {}
+    failures: dict[str, str] = {}
+    for reply in grid.send_and_receive(messages):
+        name = names[reply.metadata.src_node_id]
+        if fault := moments_fault(reply, len(federation.features)):
+            failures[name] = fault
+        else:
+            parts[name] = from_record(reply.content.array_records["arrays"])
+    demand_quorum("Standardisation", federation, parts, failures)
+    return Scaling.from_moments(list(parts.values()))
+
+
+def _demand_source_per_client(federation: Federation, sources: Sequence[Source]) -> None:
+    if len(sources) != len(federation.clients):
+        raise InvalidArgument(f"{len(federation.clients)} clients, but {len(sources)} sources of rows.")
+
+
+def _grid(
+    federation: Federation, sources: Sequence[Source], observe: Callable[[Crossing], None] | None
+) -> InProcessGrid:
+    return InProcessGrid(
+        client_app(sources, federation),
+        [client.name for client in federation.clients],
+        run_id=RUN_ID,
+        client_timeout_seconds=federation.client_timeout_seconds,
+        observe=observe,
+    )
+
+
+def _scaling_config(scaling: Scaling) -> ConfigRecord:
+    return ConfigRecord({"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()})
+
+
+def _context() -> Context:
+    return Context(run_id=RUN_ID, node_id=SUPERLINK_NODE_ID, node_config={}, state=RecordDict(), run_config={})
+
+
+@contextmanager
+def _flower_run() -> Iterator[None]:
+    if not _one_run.acquire(blocking=False):
+        raise Conflict("This process runs a federation already; wait for it or use another process.")
+    log = logging.getLogger("flwr")
+    level = log.level
+    try:
+        log.setLevel(logging.WARNING)  # Flower narrates every step; the caller tells the rounds
+        TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = RUN_ID, RUN_ID, SUPERLINK_NODE_ID
+        yield
+    finally:
+        log.setLevel(level)
+        for name in ("_run_id", "_task_id", "_node_id"):
+            setattr(TaskIdentity, name, None)  # Flower's setters take no None
+        _one_run.release()
