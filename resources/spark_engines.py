@@ -1,0 +1,296 @@
+"""The two Spark Connect engines a platform can run itself: Sail in this process, Apache Spark in a JVM.
+
+Both bind to the loopback address only. Nothing here knows Dagster: the server's process imports no more than it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.errors import Unavailable
+from core.settings import Settings
+from core.supervisor import die_with_parent
+from resources.java import Java, find_java, truststore
+
+HOST = "127.0.0.1"
+
+DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
+"""Maven coordinates. The jar of 4.4.1 was never published, although the Python package is."""
+
+_S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
+"""Must be the Hadoop release that pyspark 4.2.0 ships."""
+
+_SHIPPED_WITH_SPARK = (
+    "com.fasterxml.jackson.core:jackson-annotations",
+    "com.fasterxml.jackson.core:jackson-core",
+    "com.fasterxml.jackson.core:jackson-databind",
+    "com.github.luben:zstd-jni",
+    "commons-logging:commons-logging",
+    "io.airlift:aircompressor",
+    "org.apache.hadoop:hadoop-client-api",
+    "org.apache.hadoop:hadoop-client-runtime",
+    "org.apache.logging.log4j:log4j-api",
+    "org.apache.logging.log4j:log4j-core",
+    "org.apache.logging.log4j:log4j-slf4j2-impl",
+    "org.apache.parquet:parquet-column",
+    "org.apache.parquet:parquet-common",
+    "org.apache.parquet:parquet-encoding",
+    "org.apache.parquet:parquet-format-structures",
+    "org.apache.parquet:parquet-hadoop",
+    "org.apache.parquet:parquet-jackson",
+    "org.roaringbitmap:RoaringBitmap",
+    "org.slf4j:slf4j-api",
+    "org.xerial.snappy:snappy-java",
+)
+"""Dependencies of delta-spark that Spark has in its own, newer release: not worth 70 MB of download."""
+
+_OPENED = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+)
+"""What Spark's own launcher opens to reflection (its JavaModuleOptions)."""
+
+
+class Engine(Protocol):
+    """A running server."""
+
+    token: str
+    """Bearer token a client must show; empty where the engine knows none."""
+
+    @property
+    def pid(self) -> int:
+        """The process that listens."""
+
+    def ready(self) -> bool:
+        """Whether it accepts connections."""
+
+    def exit_code(self) -> int | None:
+        """`None` while it runs."""
+
+    def stop(self) -> None:
+        """Ends it and waits."""
+
+
+class Sail:
+    """Spark Connect by Sail, in this very process: no JVM."""
+
+    token = ""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        # Sail's object store client reads the environment only.
+        os.environ.update(_aws_environment(settings.storage_options))
+        os.environ.setdefault("RUST_LOG", "warn")
+        from pysail.spark import SparkConnectServer
+
+        self._server = SparkConnectServer(HOST, port)
+        self._server.start(background=True)
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    def ready(self) -> bool:
+        """Whether it listens."""
+        return self._server.listening_address is not None
+
+    def exit_code(self) -> int | None:
+        """`None` while it runs, 1 once it gave up."""
+        return None if self._server.running else 1
+
+    def stop(self) -> None:
+        """Closes the door; the process ends soon after."""
+        self._server.stop()
+
+
+class ApacheSpark:
+    """Spark Connect by Apache Spark in local mode, with Delta Lake.
+
+    The JVM is started directly, not through `spark-submit`: that script needs bash, a second JVM to compute the
+    command, and a Java module that slim runtimes lack.
+    """
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self._port = port
+        self.token = secrets.token_urlsafe(24)
+        scratch = settings.run_dir / "spark"
+        shutil.rmtree(scratch, ignore_errors=True)  # a killed server could not clean up
+        scratch.mkdir(parents=True, mode=0o700)
+        java = find_java(os.environ)
+        self._process = subprocess.Popen(
+            [*_jvm(java, settings, scratch), *_submit(settings, port, scratch)],
+            cwd=scratch,
+            env=_jvm_environment(self.token),
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The JVM."""
+        return self._process.pid
+
+    def ready(self) -> bool:
+        """Whether it accepts connections."""
+        return accepts(self._port)
+
+    def exit_code(self) -> int | None:
+        """`None` while the JVM runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Ends the JVM, by force if it takes longer than 10 seconds."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def start(engine: str, settings: Settings, port: int) -> Engine:
+    """Starts `embedded` or `local` on a loopback port.
+
+    Raises:
+        Unavailable: there is no Java for `local`.
+    """
+    return Sail(settings, port) if engine == "embedded" else ApacheSpark(settings, port)
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on a loopback port."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
+    home = _spark_home()
+    classpath = [str(home / "conf"), str(home / "jars" / "*")]
+    if settings.spark_jars_dir:
+        classpath.append(str(Path(settings.spark_jars_dir).expanduser() / "*"))
+    store = truststore(java, scratch)
+    return [
+        str(java.executable),
+        "-cp",
+        os.pathsep.join(classpath),
+        f"-Xmx{settings.spark_memory}",
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+        "--enable-native-access=ALL-UNNAMED",
+        "--sun-misc-unsafe-memory-access=allow",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        f"-Djava.io.tmpdir={scratch}",
+        *([f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword="] if store else []),
+    ]
+
+
+def _submit(settings: Settings, port: int, scratch: Path) -> list[str]:
+    # A file, not arguments: the process list is open to every user of the machine, and some values are secret.
+    properties = scratch / "spark.properties"
+    properties.touch(mode=0o600)
+    conf = _conf(settings, port, scratch)
+    properties.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in conf.items()))
+    return [
+        "org.apache.spark.deploy.SparkSubmit",
+        *("--master", "local[*]", "--name", "headwater"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *("--properties-file", str(properties)),
+        "spark-internal",
+    ]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _conf(settings: Settings, port: int, scratch: Path) -> dict[str, str]:
+    conf = {
+        "spark.connect.grpc.binding.address": HOST,
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.driver.host": HOST,
+        "spark.driver.bindAddress": HOST,
+        "spark.ui.enabled": "false",  # it has no login
+        "spark.log.level": "WARN",
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        # A first small read took 10.9 s with the default of 50 and 200 tasks, 0.9 s with these.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
+    }
+    packages = [] if settings.spark_jars_dir else [DELTA_PACKAGE]
+    if settings.effective_lakehouse_url.startswith(("s3://", "s3a://")):
+        conf |= _s3a(settings.storage_options)
+        packages += [] if settings.spark_jars_dir else [_S3_PACKAGE]
+    if packages:
+        conf |= {"spark.jars.packages": ",".join(packages), "spark.jars.excludes": ",".join(_SHIPPED_WITH_SPARK)}
+    return conf
+
+
+def _s3a(options: Mapping[str, str]) -> dict[str, str]:
+    """delta-rs' option names as Hadoop's S3 client calls them."""
+    aws = _aws_environment(options)
+    wanted = {
+        "AWS_ACCESS_KEY_ID": "spark.hadoop.fs.s3a.access.key",
+        "AWS_SECRET_ACCESS_KEY": "spark.hadoop.fs.s3a.secret.key",
+        "AWS_SESSION_TOKEN": "spark.hadoop.fs.s3a.session.token",
+        "AWS_ENDPOINT_URL": "spark.hadoop.fs.s3a.endpoint",
+        "AWS_REGION": "spark.hadoop.fs.s3a.endpoint.region",
+    }
+    return {
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "spark.hadoop.fs.s3a.path.style.access": "true" if "AWS_ENDPOINT_URL" in aws else "false",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false" if aws.get("AWS_ALLOW_HTTP") == "true" else "true",
+        **{theirs: aws[ours] for ours, theirs in wanted.items() if ours in aws},
+    }
+
+
+def _aws_environment(options: Mapping[str, str]) -> dict[str, str]:
+    return {key.upper(): value for key, value in options.items() if key.lower().startswith("aws_")}
+
+
+def _jvm_environment(token: str) -> dict[str, Any]:
+    return {
+        **os.environ,
+        "SPARK_HOME": str(_spark_home()),
+        "SPARK_LOCAL_IP": HOST,
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
+        # Workers would otherwise be whatever `python3` is first on the PATH.
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+
+
+def _spark_home() -> Path:
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise Unavailable("Local Apache Spark needs the Python package pyspark: run `make up` again to install it.")
+    return Path(spec.origin).parent
