@@ -1,0 +1,117 @@
+"""Turns what delta-rs, Arrow and the file system raise into the platform's errors."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.errors import (
+    ConstraintViolated,
+    HeadwaterError,
+    InvalidArgument,
+    InvalidPayload,
+    SchemaMismatch,
+    StorageFull,
+    TableDamaged,
+    Unavailable,
+    UnknownColumn,
+    UnknownTable,
+    UnknownVersion,
+    WriteConflict,
+)
+
+_FULL = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122", "StorageFull")
+_UNREACHABLE = ("error sending request", "connection refused", "Connection refused", "dns error", "operation timed out")
+_GONE = re.compile(r"Object at location (\S+) not found|No such file or directory")
+_NO_FIELD = re.compile(
+    r"No field named ([^.\s]+(?:\.[^.\s]+)?)\.\s*(?:Did you mean[^?]*\?\s*)?Valid fields are (.+?)\."
+)
+
+
+@contextmanager
+def translated(table: str, doing: str) -> Iterator[None]:
+    """Raises a `core.errors` class for whatever the block raises; `doing` completes "while ...".
+
+    Arrow casts inside delta-rs arrive as bare `Exception`, so the net is wide and the cause is always chained.
+    """
+    try:
+        yield
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise _translate(table, doing, error) from error
+
+
+def _translate(table: str, doing: str, error: Exception) -> Exception:
+    from deltalake.exceptions import CommitFailedError, SchemaMismatchError, TableNotFoundError
+
+    text = _first_line(error)
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or any(
+        s in str(error) for s in _FULL
+    ):
+        return StorageFull(
+            f"The store has no room left while {doing} {table}. Nothing was committed and the table is readable: "
+            "free some space (vacuum removes unreferenced files), then try again.",
+            metadata={"table": table},
+        )
+    if isinstance(error, TableNotFoundError):
+        return UnknownTable(f"There is no table {table}.", metadata={"table": table})
+    if "Table features must be specified" in text:
+        return SchemaMismatch(f"{table} lacks a Delta feature this data needs: {text}", metadata={"table": table})
+    if isinstance(error, CommitFailedError):
+        return WriteConflict(
+            f"Another writer committed to {table} while {doing} it, and both cannot stand ({text}). "
+            "Nothing was written: read the new version and try again.",
+            metadata={"table": table},
+        )
+    if isinstance(error, SchemaMismatchError):
+        return SchemaMismatch(f"The data does not fit {table}: {text}", metadata={"table": table})
+    return _by_message(table, doing, str(error), text) or error
+
+
+def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterError | None:
+    metadata = {"table": table}
+    if found := _NO_FIELD.search(message):
+        wanted, existing = found.group(1), [name.strip().strip('"') for name in found.group(2).split(",")]
+        return UnknownColumn(
+            f"{table} has no column {wanted}; it has {', '.join(existing)}.",
+            metadata=metadata | {"column": wanted, "existing": existing},
+        )
+    if "failed validation check" in message:
+        return ConstraintViolated(f"Rows break a constraint of {table}: {text}", metadata=metadata)
+    if "multiple source rows" in message:
+        return InvalidPayload(
+            f"Several rows of the data have the same key, so it is not clear which one {table} should keep. "
+            "Make the merge key unique in the data.",
+            metadata=metadata,
+        )
+    if "sql parser error" in message or "ParserError" in message:
+        return InvalidArgument(f"The condition on {table} is not valid SQL: {text}", metadata=metadata)
+    if "LogSegment end version" in message or "Invalid table version" in message:
+        return UnknownVersion(f"{table} has no such version: {text}", metadata=metadata)
+    if "Cast error" in message or "Invalid data type for Delta Lake" in message:
+        return SchemaMismatch(f"A value does not fit its column in {table}: {text}", metadata=metadata)
+    if any(sign in message for sign in _UNREACHABLE):
+        return Unavailable(f"The store of {table} does not answer while {doing} it: {text}", metadata=metadata)
+    if _GONE.search(message):
+        return UnknownVersion(
+            f"Data files of {table} are gone (most likely vacuumed): {text}. Read a newer version, and pin versions "
+            "that must stay readable.",
+            metadata=metadata,
+        )
+    if "kernel error" in message.lower() or "log segment" in message.lower() or "checkpoint" in message.lower():
+        return TableDamaged(
+            f"The Delta log of {table} cannot be read: {text}. Run `headwater doctor`, then restore the "
+            "`_delta_log` folder from a backup.",
+            metadata=metadata,
+        )
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().split("\n", 1)[0]
+    for noise in ("Generic DeltaTable error: ", "External error: ", "Kernel error: ", "Generic delta kernel error: "):
+        line = line.replace(noise, "")
+    return line

@@ -1,0 +1,208 @@
+"""Kept table handles: opening a table costs a listing and a read of its log, so it is done once and then advanced.
+
+Per table there is one handle for reading and one for writing. The reading one is shared with the snapshots made from it
+and advanced in place only when none of them is alive, so a snapshot never changes under its holder.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from core.errors import TableDamaged, UnknownTable, UnknownVersion
+from lakehouse import ledger
+from lakehouse.faults import translated
+from lakehouse.history import parse
+from lakehouse.ledger import Ledger
+from lakehouse.storage import Signature, Storage
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_KEPT_TABLES = 512
+_KEPT_VERSIONS = 32
+
+
+class Handle:
+    """What is kept of one table."""
+
+    def __init__(self) -> None:
+        self.queue = threading.RLock()
+        """Held by the one writer of this process; others wait for it."""
+        self.writer: DeltaTable | None = None
+        self.row_count: tuple[int, int] | None = None
+        """A version and its number of rows, so that an append need not count again."""
+        self.lock = threading.Lock()
+        """Guards everything below; held for short reads only."""
+        self.reader: DeltaTable | None = None
+        self.leases: list[weakref.ref[DeltaTable]] = []
+        self.confirmed: tuple[str, int, Signature] | None = None
+        """Table id, version and signature of the commit whose digest was compared last."""
+        self.versions: OrderedDict[int, DeltaTable] = OrderedDict()
+
+
+class Handles:
+    """The kept handles of every table. Thread-safe."""
+
+    def __init__(self, storage: Storage, ledger: Ledger) -> None:
+        self.storage = storage
+        self.ledger = ledger
+        self._handles: OrderedDict[str, Handle] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, table: str) -> Handle:
+        """The handle of a table, whether or not it exists."""
+        with self._lock:
+            handle = self._handles.get(table)
+            if handle is None:
+                handle = self._handles[table] = Handle()
+                while len(self._handles) > _KEPT_TABLES:
+                    self._handles.popitem(last=False)
+            self._handles.move_to_end(table)
+            return handle
+
+    def drop(self, table: str) -> None:
+        """Forgets what is kept of a table, except the queue its writers wait in."""
+        handle = self.get(table)
+        with handle.lock:
+            handle.writer = handle.reader = handle.row_count = handle.confirmed = None
+            handle.versions.clear()
+
+    def current(self, table: str) -> DeltaTable:
+        """The newest version, checked against the ledger. Never changes once returned.
+
+        Raises:
+            UnknownTable: there is no such table.
+            TableDamaged: the log is unreadable, ends before the newest recorded commit, or was altered.
+        """
+        handle = self.get(table)
+        with handle.lock:
+            reader = self._advanced(table, handle)
+            self._confirm(table, handle, reader)
+            handle.reader = reader
+            return self._lease(handle, reader)
+
+    def at(self, table: str, version: int) -> DeltaTable:
+        """One version of a table.
+
+        Raises:
+            UnknownTable, UnknownVersion, TableDamaged: see the names.
+        """
+        newest = self.current(table)
+        if version == newest.version():
+            return newest
+        if not 0 <= version < newest.version():
+            raise self.unknown_version(table, version, newest.version())
+        handle = self.get(table)
+        with handle.lock:
+            if version not in handle.versions:
+                handle.versions[version] = self._load_version(table, version, newest.version())
+                while len(handle.versions) > _KEPT_VERSIONS:
+                    handle.versions.popitem(last=False)
+            handle.versions.move_to_end(version)
+            return handle.versions[version]
+
+    def unknown_version(self, table: str, version: int, newest: int) -> UnknownVersion:
+        """The error for a version that cannot be read; says which can."""
+        logged = self.storage.log_versions(table)
+        oldest = logged[0] if logged else newest
+        return UnknownVersion(
+            f"{table} has no version {version}: it has versions {oldest} to {newest}.",
+            metadata={"table": table, "version": version, "oldest": oldest, "newest": newest},
+        )
+
+    def _load_version(self, table: str, version: int, newest: int) -> DeltaTable:
+        try:
+            with translated(table, "opening"):
+                delta = self._load(table, version)
+        except (UnknownVersion, TableDamaged) as error:
+            logged = self.storage.log_versions(table)
+            if logged and version < logged[0]:
+                raise self.unknown_version(table, version, newest) from error
+            raise
+        content = self.storage.commit_bytes(table, version)
+        stored = self.ledger.digests(table, str(delta.metadata().id), [version])
+        if content is not None and stored.get(version, ledger.digest(content)) != ledger.digest(content):
+            raise ledger.altered(table, version)
+        return delta
+
+    def _advanced(self, table: str, handle: Handle) -> DeltaTable:
+        reader = handle.reader
+        with translated(table, "opening"):
+            if reader is None:
+                return self._open(table)
+            version = reader.version()
+            signature = self.storage.commit_signature(table, version)
+            if handle.confirmed is None or signature != handle.confirmed[2]:
+                handle.versions.clear()
+                handle.row_count = None
+                return self._open(table)
+            if self.storage.commit_signature(table, version + 1) is None:
+                return reader
+            handle.leases = [lease for lease in handle.leases if lease() is not None]
+            if handle.leases:
+                return self._load(table)
+            reader.update_incremental()
+            return reader
+
+    def _open(self, table: str) -> DeltaTable:
+        try:
+            return self._load(table)
+        except Exception as error:
+            from deltalake.exceptions import TableNotFoundError
+
+            if isinstance(error, TableNotFoundError) and self.storage.has_files(table):
+                raise TableDamaged(
+                    f"{table} has files but no Delta log. Put its `_delta_log` folder back from a backup.",
+                    metadata={"table": table},
+                ) from error
+            if isinstance(error, TableNotFoundError):
+                raise self.unknown_table(table) from error
+            raise
+
+    def unknown_table(self, table: str) -> UnknownTable:
+        """The error for a table that does not exist; says which similar ones do."""
+        from difflib import get_close_matches
+
+        existing = self.storage.tables()
+        similar = get_close_matches(table, existing, n=5, cutoff=0.5) or existing[:5]
+        hint = f"Similar tables: {', '.join(similar)}." if similar else "The lakehouse has no tables yet."
+        return UnknownTable(f"There is no table {table}. {hint}", metadata={"table": table, "existing": similar})
+
+    def open(self, table: str) -> DeltaTable:
+        """A handle of its own on the newest version, unchecked: for the writer."""
+        return self._load(table)
+
+    def _load(self, table: str, version: int | None = None) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.storage.uri(table), version=version, storage_options=self.storage.options)
+
+    def _confirm(self, table: str, handle: Handle, reader: DeltaTable) -> None:
+        version, table_id = reader.version(), str(reader.metadata().id)
+        recorded = self.ledger.newest(table, table_id)
+        if recorded and recorded[0] > version:
+            raise ledger.lost(table, version, recorded[0])
+        signature = self.storage.commit_signature(table, version) or (0, 0)
+        if handle.confirmed == (table_id, version, signature):
+            return
+        content = self.storage.commit_bytes(table, version)
+        if content is not None:
+            try:
+                parse(version, content)
+            except ValueError as error:
+                raise ledger.altered(table, version) from error
+            self.ledger.record(table, table_id, {version: ledger.digest(content)})
+        handle.confirmed = (table_id, version, signature)
+
+    def _lease(self, handle: Handle, reader: DeltaTable) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        # A second wrapper of the same native table: as long as one is alive, the native table is not advanced.
+        lease = DeltaTable.__new__(DeltaTable)
+        lease._table = reader._table
+        lease._storage_options = reader._storage_options
+        handle.leases.append(weakref.ref(lease))
+        return lease

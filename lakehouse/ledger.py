@@ -1,0 +1,109 @@
+"""The digest of every commit, kept outside the log.
+
+A Delta log whose newest commit file was removed or emptied reads as an older table without any error. Comparing the
+log with the digests kept here turns that silence into `TableDamaged`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core import clock
+from core.db import METADATA, Database, UtcDateTime
+from core.errors import TableDamaged
+
+COMMIT_DIGEST = sa.Table(
+    "commit_digest",
+    METADATA,
+    sa.Column("table_name", sa.String(200), primary_key=True),
+    sa.Column("table_id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+)
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a commit file, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class Ledger:
+    """Stored digests of the commits of every table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, table: str, table_id: str) -> tuple[int, str] | None:
+        """The highest version on record and its digest."""
+        columns = COMMIT_DIGEST.c
+        query = (
+            sa.select(columns.version, columns.digest)
+            .where(columns.table_name == table, columns.table_id == table_id)
+            .order_by(columns.version.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return (int(row.version), str(row.digest)) if row else None
+
+    def digests(self, table: str, table_id: str, versions: list[int] | None = None) -> dict[int, str]:
+        """Digests on record by version: all of them, or those of `versions`."""
+        columns = COMMIT_DIGEST.c
+        query = sa.select(columns.version, columns.digest).where(
+            columns.table_name == table, columns.table_id == table_id
+        )
+        if versions is not None:
+            query = query.where(columns.version.in_(versions))
+        with self._database.read() as connection:
+            return {int(row.version): str(row.digest) for row in connection.execute(query)}
+
+    def record(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
+        """Stores digests of commits that are not on record yet.
+
+        Raises:
+            TableDamaged: a version is on record with another digest.
+        """
+        if not digests:
+            return
+        now = clock.now()
+        rows = [
+            {"table_name": table, "table_id": table_id, "version": version, "digest": value, "recorded_at": now}
+            for version, value in digests.items()
+        ]
+        with self._database.write() as connection:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(COMMIT_DIGEST).on_conflict_do_nothing(), rows)
+        stored = self.digests(table, table_id, list(digests))
+        for version, value in digests.items():
+            if stored[version] != value:
+                raise altered(table, version)
+
+    def forget(self, table: str) -> None:
+        """Drops every digest of a table, so that what is there now is adopted at the next opening."""
+        with self._database.write() as connection:
+            connection.execute(COMMIT_DIGEST.delete().where(COMMIT_DIGEST.c.table_name == table))
+
+
+def altered(table: str, version: int) -> TableDamaged:
+    """The error for a commit file that changed after it was recorded."""
+    return TableDamaged(
+        f"The commit file of version {version} of {table} is not the one that was written: it was altered or emptied. "
+        f"Put `_delta_log/{version:020}.json` back from a backup; to accept the table as it is now, "
+        f"run `headwater tables adopt {table}`.",
+        metadata={"table": table, "version": version},
+    )
+
+
+def lost(table: str, found: int, recorded: int) -> TableDamaged:
+    """The error for a log that ends before the newest recorded commit."""
+    return TableDamaged(
+        f"{table} was committed up to version {recorded}, but its log ends at version {found}: "
+        f"the newest commit files are gone. Put them back from a backup (`_delta_log/{recorded:020}.json`); to accept "
+        f"the loss, run `headwater tables adopt {table}`.",
+        metadata={"table": table, "version": found, "recorded_version": recorded},
+    )

@@ -1,0 +1,70 @@
+"""Pins: versions of tables that must stay readable, and who needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core import clock
+from core.db import METADATA, Database, UtcDateTime
+
+PIN = sa.Table(
+    "pin",
+    METADATA,
+    sa.Column("holder", sa.String(200), primary_key=True),
+    sa.Column("table_name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_pin_table_name", "table_name"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One version of one table that `holder` (a model, a hold, a run) needs."""
+
+    holder: str
+    table: str
+    version: int
+    at: datetime
+
+
+class Pins:
+    """Who holds which version. Vacuum keeps every file of a pinned version."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pin(self, holder: str, table: str, version: int) -> None:
+        """Keeps a version readable for a holder. Idempotent."""
+        row = {"holder": holder, "table_name": table, "version": version, "at": clock.now()}
+        with self._database.write() as connection:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(PIN).values(row).on_conflict_do_nothing())
+
+    def unpin(self, holder: str, table: str | None = None, version: int | None = None) -> int:
+        """Lets go of what a holder pinned: all of it, one table's, or one version. Returns how many pins went."""
+        condition = PIN.c.holder == holder
+        if table is not None:
+            condition &= PIN.c.table_name == table
+        if version is not None:
+            condition &= PIN.c.version == version
+        with self._database.write() as connection:
+            return int(connection.execute(PIN.delete().where(condition)).rowcount)
+
+    def pins(self, table: str | None = None, *, holder: str | None = None) -> list[Pin]:
+        """Pins of a table, of a holder, or all, ordered by table and version."""
+        query = sa.select(PIN).order_by(PIN.c.table_name, PIN.c.version, PIN.c.holder)
+        if table is not None:
+            query = query.where(PIN.c.table_name == table)
+        if holder is not None:
+            query = query.where(PIN.c.holder == holder)
+        with self._database.read() as connection:
+            return [Pin(row.holder, row.table_name, int(row.version), row.at) for row in connection.execute(query)]
+
+    def versions(self, table: str) -> list[int]:
+        """Pinned versions of a table, ascending."""
+        return sorted({pin.version for pin in self.pins(table)})
