@@ -7,8 +7,7 @@ in, local weights and loss out) and `evaluate` (global weights in, loss and a hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -16,9 +15,13 @@ from flwr.clientapp import ClientApp
 
 from core.errors import HeadwaterError
 from federated import model
-from federated.clients import Source
 from federated.model import Arrays, Descent, Examples, Scaling
 from federated.spec import Federation
+
+if TYPE_CHECKING:
+    from federated.clients import Source
+
+_ScalingKey = tuple[tuple[float, ...], tuple[float, ...]]
 
 MOMENTS = "query.moments"
 """Message type of the first exchange."""
@@ -63,7 +66,7 @@ def client_app(sources: Sequence[Source], federation: Federation) -> ClientApp:
     def train(message: Message, context: Context) -> Message:
         arrays, config = _received(message)
         partition = _partition(context)
-        examples = rows.train(partition, *_scaling(config))
+        examples = rows.train(partition, _scaling(config))
         rng = np.random.default_rng([federation.seed, cast(int, config["server-round"]), partition])
         trained = model.train(arrays, examples, _descent(federation, config), rng)
         loss = model.log_loss(trained, examples)
@@ -74,7 +77,7 @@ def client_app(sources: Sequence[Source], federation: Federation) -> ClientApp:
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
         arrays, config = _received(message)
-        examples = rows.holdout(_partition(context), *_scaling(config))
+        examples = rows.holdout(_partition(context), _scaling(config))
         scores = model.probabilities(arrays, examples.x)
         metrics = {
             "num-examples": len(examples),
@@ -92,18 +95,25 @@ class _Rows:
     def __init__(self, sources: Sequence[Source], federation: Federation) -> None:
         self._minimum = federation.min_examples
         self._sources = sources
-        self.unscaled = lru_cache(maxsize=None)(self._read_train)
-        self.train = lru_cache(maxsize=None)(self._scaled_train)
-        self.holdout = lru_cache(maxsize=None)(self._scaled_holdout)
+        self._unscaled: dict[int, Examples] = {}
+        self._scaled: dict[tuple[str, int, _ScalingKey], Examples] = {}
 
-    def _read_train(self, partition: int) -> Examples:
-        return self._enough(self._sources[partition].train())
+    def unscaled(self, partition: int) -> Examples:
+        if partition not in self._unscaled:
+            self._unscaled[partition] = self._enough(self._sources[partition].train())
+        return self._unscaled[partition]
 
-    def _scaled_train(self, partition: int, mean: tuple[float, ...], scale: tuple[float, ...]) -> Examples:
-        return _scale(self.unscaled(partition), mean, scale)
+    def train(self, partition: int, scaling: _ScalingKey) -> Examples:
+        key = ("train", partition, scaling)
+        if key not in self._scaled:
+            self._scaled[key] = _scale(self.unscaled(partition), scaling)
+        return self._scaled[key]
 
-    def _scaled_holdout(self, partition: int, mean: tuple[float, ...], scale: tuple[float, ...]) -> Examples:
-        return _scale(self._enough(self._sources[partition].holdout()), mean, scale)
+    def holdout(self, partition: int, scaling: _ScalingKey) -> Examples:
+        key = ("holdout", partition, scaling)
+        if key not in self._scaled:
+            self._scaled[key] = _scale(self._enough(self._sources[partition].holdout()), scaling)
+        return self._scaled[key]
 
     def _enough(self, examples: Examples) -> Examples:
         if len(examples) < self._minimum:
@@ -111,7 +121,8 @@ class _Rows:
         return examples
 
 
-def _scale(examples: Examples, mean: tuple[float, ...], scale: tuple[float, ...]) -> Examples:
+def _scale(examples: Examples, scaling: _ScalingKey) -> Examples:
+    mean, scale = scaling
     return Examples(Scaling(np.array(mean), np.array(scale)).apply(examples.x), examples.y)
 
 
@@ -124,7 +135,7 @@ def _received(message: Message) -> tuple[Arrays, ConfigRecord]:
     return from_record(record.array_records["arrays"]), record.config_records["config"]
 
 
-def _scaling(config: ConfigRecord) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _scaling(config: ConfigRecord) -> _ScalingKey:
     return tuple(cast(list[float], config["mean"])), tuple(cast(list[float], config["scale"]))
 
 

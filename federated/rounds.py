@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
@@ -16,12 +17,14 @@ from flwr.supercore.task_identity import TaskIdentity
 from core.errors import Conflict, InvalidArgument
 from federated import model
 from federated.app import MOMENTS, client_app, from_record, to_record
-from federated.clients import Source
 from federated.grid import Crossing, InProcessGrid, Traffic
 from federated.model import Arrays, Scaling
 from federated.outcomes import Judgement, Round, judge, moments_fault
 from federated.spec import Federation
 from federated.strategies import RecordedStrategy, demand_quorum
+
+if TYPE_CHECKING:
+    from federated.clients import Source
 
 RUN_ID = 1
 # Flower keeps the identity of the running task in class attributes: one federated run per process.
