@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -109,12 +110,25 @@ class Step:
         """Deletes rows of the asset."""
         return self._written(lambda facts: self._tables.delete(self.asset, where, facts=facts), continues=True)
 
+    @property
+    def tables(self) -> Tables:
+        """The lakehouse this step works on."""
+        return self._tables
+
+    def commit_metadata(self, *, continues: bool) -> str:
+        """The facts of this step, for an engine (Spark) that writes by itself to put into its commit as `userMetadata`.
+
+        With them the edges can be mended, should the step die before `wrote`.
+        """
+        return json.dumps({_FACTS: self._facts(continues=continues)}, separators=(",", ":"), sort_keys=True)
+
     def wrote(self, commit: Commit, *, continues: bool = False) -> Commit:
         """Records the edges of a version that another engine (Spark) wrote itself.
 
         Args:
             continues: whether the version builds on the one before it (append, MERGE, UPDATE, DELETE).
         """
+        self._mend()
         self._lineage.record(_edges(self._facts(continues=continues), self.asset, commit))
         return commit
 
@@ -124,10 +138,13 @@ class Step:
         inputs = [(asset, used, tuple(sorted(columns or ()))) for (asset, used), columns in self._inputs.items()]
         self._lineage.record([_edge(facts, self.asset, version, at, *source) for source in inputs or [("", "", ())]])
 
-    def _written(self, write: Callable[[Mapping[str, Any]], Commit], *, continues: bool) -> Commit:
+    def _mend(self) -> None:
         if not self._mended:
             mend(self._tables, self._lineage, self.asset, whole=False)
             self._mended = True
+
+    def _written(self, write: Callable[[Mapping[str, Any]], Commit], *, continues: bool) -> Commit:
+        self._mend()
         facts = self._facts(continues=continues)
         commit = write({_FACTS: facts})
         if not commit.changed:
