@@ -78,18 +78,63 @@ def parse(
     Raises:
         InvalidArgument: two columns have the same name.
     """
+    import polars as pl
+
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
         raise InvalidArgument("Two declared columns have the same name.")
-    records = _records(_utf8(content), delimiter)
+    content = _utf8(content)
+    records = _records(content, delimiter)
     header = next(records, None)
-    if header is None:
-        return Parsed(_frame([], [], columns), [])
-    found = [field.strip() for field in header.fields]
-    if fault := header.fault or _header_fault(found, names):
+    found = [field.strip() for field in header.fields] if header else names
+    if header and (fault := header.fault or _header_fault(found, names)):
         rejected = [Rejected(header.line, header.raw, fault)]
         rejected += [Rejected(record.line, record.raw, record.fault or fault) for record in records]
-        return Parsed(_frame([], [], columns), rejected)
+        return Parsed(_typed(_Texts(_strings([], names), [], []), columns, set())[0], rejected)
+    split = _split_plain(content, found, delimiter) if _is_plain(content) else _split_records(records, found)
+    rows, rejected = _typed(split, columns, {"", *null_values})
+    return Parsed(rows.select(*names, pl.col(LINE)), sorted(rejected, key=lambda item: item.line))
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Rows as texts, their lines in `_line`; the raw form of each; what was rejected before."""
+
+    rows: pl.DataFrame
+    raws: Sequence[bytes] | pl.Series
+    rejected: list[Rejected]
+
+    def reject(self, index: int, reason: str) -> Rejected:
+        raw = self.raws[index]
+        return Rejected(int(self.rows[LINE][index]), raw.encode() if isinstance(raw, str) else raw, reason)
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether lines can be split without looking at each: no quotes, no broken encoding."""
+    if b'"' in content:
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _split_plain(content: bytes, names: list[str], delimiter: str) -> _Texts:
+    import polars as pl
+
+    lines = pl.DataFrame({"text": content.decode().split("\n")}).with_row_index(LINE, offset=1)
+    lines = lines.with_columns(pl.col("text").str.strip_suffix("\r"), pl.col(LINE).cast(pl.Int64))
+    lines = lines.filter(pl.col("text").str.strip_chars() != "").slice(1)
+    count = pl.col("text").str.count_matches(delimiter, literal=True) + 1
+    odd = lines.filter(count != len(names)).with_columns(count.alias("count"))
+    rejected = [Rejected(line, text.encode(), _count_fault(n, len(names))) for line, text, n in odd.iter_rows()]
+    lines = lines.filter(count == len(names))
+    fields = lines["text"].str.split_exact(delimiter, len(names) - 1).struct.rename_fields(names).struct.unnest()
+    return _Texts(fields.with_columns(lines[LINE]), lines["text"], rejected)
+
+
+def _split_records(records: Iterator[_Record], names: list[str]) -> _Texts:
     kept, rejected = [], []
     for record in records:
         if record.fault:
@@ -98,8 +143,15 @@ def parse(
             rejected.append(Rejected(record.line, record.raw, _count_fault(len(record.fields), len(names))))
         else:
             kept.append(record)
-    order = [found.index(name) for name in names]
-    return _typed(kept, order, columns, {"", *null_values}, rejected)
+    return _Texts(_strings(kept, names), [record.raw for record in kept], rejected)
+
+
+def _strings(records: list[_Record], names: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    columns = zip(*(record.fields for record in records), strict=True) if records else [[] for _ in names]
+    data = [pl.Series(name, values, dtype=pl.String) for name, values in zip(names, columns, strict=True)]
+    return pl.DataFrame([*data, pl.Series(LINE, [record.line for record in records], dtype=pl.Int64)])
 
 
 def _utf8(content: bytes) -> bytes:
@@ -168,37 +220,21 @@ def _count_fault(count: int, expected: int) -> str:
     return f"{kind} columns: {count} instead of {expected}"
 
 
-def _frame(values: list[list[str | None]], lines: list[int], columns: Sequence[Column]) -> pl.DataFrame:
+def _typed(split: _Texts, columns: Sequence[Column], missing: set[str]) -> tuple[pl.DataFrame, list[Rejected]]:
     import polars as pl
 
-    data = [
-        pl.Series(column.name, values[index] if values else [], dtype=pl.String) for index, column in enumerate(columns)
-    ]
-    return pl.DataFrame([*data, pl.Series(LINE, lines, dtype=pl.Int64)])
-
-
-def _typed(
-    records: list[_Record], order: list[int], columns: Sequence[Column], missing: set[str], rejected: list[Rejected]
-) -> Parsed:
-    import polars as pl
-
-    by_position = list(zip(*(record.fields for record in records), strict=True)) if records else []
-    texts = _frame(
-        [[None if text in missing else text for text in by_position[index]] for index in order] if records else [],
-        [record.line for record in records],
-        columns,
-    )
+    present = [pl.when(~pl.col(column.name).is_in(sorted(missing))).then(column.name) for column in columns]
+    texts = split.rows.with_columns(present)
     rows = texts.with_columns(_cast(column).alias(column.name) for column in columns)
     faults: dict[int, list[str]] = {}
     for column in columns:
         for index, fault in _faults(column, texts[column.name], rows[column.name]):
             faults.setdefault(index, []).append(fault)
-    if faults:
-        for index, reasons in faults.items():
-            rejected.append(Rejected(records[index].line, records[index].raw, "; ".join(reasons)))
-        sound = pl.Series([index not in faults for index in range(len(records))], dtype=pl.Boolean)
-        rows = rows.filter(sound)
-    return Parsed(rows, sorted(rejected, key=lambda item: item.line))
+    if not faults:
+        return rows, split.rejected
+    rejected = [split.reject(index, "; ".join(reasons)) for index, reasons in faults.items()]
+    sound = pl.Series([index not in faults for index in range(rows.height)], dtype=pl.Boolean)
+    return rows.filter(sound), [*split.rejected, *rejected]
 
 
 def _faults(column: Column, text: pl.Series, value: pl.Series) -> Iterator[tuple[int, str]]:
