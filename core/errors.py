@@ -104,6 +104,13 @@ class NotAcceptable(HeadwaterError):
     title = "Not acceptable"
 
 
+class RequestTimeout(HeadwaterError):
+    """The body did not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
+
+
 class Conflict(HeadwaterError):
     """The thing is in a state that forbids this, or the name is taken."""
 
