@@ -72,12 +72,11 @@ class Committer:
             marker = new_id("cmt")
             with translated(table, write.doing):
                 run(self._handles.storage.uri(table), _properties(marker, write))
-            return self._finish(handle, write, marker, before=-1)
+            return self._finish(handle, self._handles.writer(table), write, marker, before=-1)
 
     def _attempt(self, handle: Handle, write: Write) -> Commit:
-        newest = self._handles.current(write.table)
-        before = newest.version()
-        writer = self._writer(handle, write.table, newest)
+        writer = self._handles.writer(write.table)
+        before = writer.version()
         if write.once is not None and (done := self._done(write, writer)):
             return done
         marker = new_id("cmt")
@@ -87,18 +86,7 @@ class Committer:
         except BaseException:
             handle.writer = None  # its state after a failed write is not known
             raise
-        return self._finish(handle, write, marker, before)
-
-    def _writer(self, handle: Handle, table: str, newest: DeltaTable) -> DeltaTable:
-        writer = handle.writer
-        if writer is None or writer.metadata().id != newest.metadata().id or writer.version() > newest.version():
-            with translated(table, "opening"):
-                writer = self._handles.open(table)
-        elif writer.version() < newest.version():
-            with translated(table, "opening"):
-                writer.update_incremental()
-        handle.writer = writer
-        return writer
+        return self._finish(handle, writer, write, marker, before)
 
     def _done(self, write: Write, writer: DeltaTable) -> Commit | None:
         application = transaction_id(str(write.once))
@@ -115,11 +103,7 @@ class Committer:
         newest = parse(writer.version(), self._handles.storage.commit_bytes(write.table, writer.version()) or b"{}")
         return replace(newest.commit(write.table, table_id, None), changed=False)
 
-    def _finish(self, handle: Handle, write: Write, marker: str, before: int) -> Commit:
-        writer = handle.writer
-        if writer is None:
-            with translated(write.table, "opening"):
-                writer = handle.writer = self._handles.open(write.table)
+    def _finish(self, handle: Handle, writer: DeltaTable, write: Write, marker: str, before: int) -> Commit:
         table_id = str(writer.metadata().id)
         digests, ours = self._collect(write.table, marker, before, writer.version())
         try:
@@ -127,6 +111,8 @@ class Committer:
         except HeadwaterError:
             # The commit stands; failing now would make the caller write twice. The next opening records it.
             _log.warning("digest of %s not recorded; the next opening does it", write.table, exc_info=True)
+        signature = self._handles.storage.commit_signature(write.table, writer.version())
+        handle.written = (writer.version(), signature) if signature else None
         changed = ours is not None
         if ours is None:
             ours = parse(writer.version(), self._handles.storage.commit_bytes(write.table, writer.version()) or b"{}")

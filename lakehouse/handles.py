@@ -32,6 +32,8 @@ class Handle:
         self.queue = threading.RLock()
         """Held by the one writer of this process; others wait for it."""
         self.writer: DeltaTable | None = None
+        self.written: tuple[int, Signature] | None = None
+        """Version and signature of the commit that `writer` made last."""
         self.row_count: tuple[int, int] | None = None
         """A version and its number of rows, so that an append need not count again."""
         self.lock = threading.Lock()
@@ -67,7 +69,7 @@ class Handles:
         """Forgets what is kept of a table, except the queue its writers wait in."""
         handle = self.get(table)
         with handle.lock:
-            handle.writer = handle.reader = handle.row_count = handle.confirmed = None
+            handle.writer = handle.written = handle.row_count = handle.reader = handle.confirmed = None
             handle.versions.clear()
 
     def current(self, table: str) -> DeltaTable:
@@ -171,9 +173,34 @@ class Handles:
         hint = f"Similar tables: {', '.join(similar)}." if similar else "The lakehouse has no tables yet."
         return UnknownTable(f"There is no table {table}. {hint}", metadata={"table": table, "existing": similar})
 
-    def open(self, table: str) -> DeltaTable:
-        """A handle of its own on the newest version, unchecked: for the writer."""
-        return self._load(table)
+    def writer(self, table: str) -> DeltaTable:
+        """The newest version, for the one who holds the table's queue: the next write advances it.
+
+        Raises:
+            UnknownTable, TableDamaged: as for `current`.
+        """
+        handle = self.get(table)
+        if (writer := handle.writer) is not None and self._untouched(table, handle, writer):
+            return writer
+        newest = self.current(table)
+        with translated(table, "opening"):
+            if writer is None or writer.metadata().id != newest.metadata().id or writer.version() > newest.version():
+                writer = handle.writer = self._load(table)
+            elif writer.version() < newest.version():
+                writer.update_incremental()
+        return writer
+
+    def _untouched(self, table: str, handle: Handle, writer: DeltaTable) -> bool:
+        """Whether the newest commit is still the one this writer made."""
+        if handle.written is None or handle.written[0] != writer.version():
+            return False
+        version, signature = handle.written
+        if self.storage.commit_signature(table, version) != signature:
+            return False
+        if self.storage.commit_signature(table, version + 1) is not None:
+            return False
+        recorded = self.ledger.newest(table, str(writer.metadata().id))
+        return recorded is None or recorded[0] <= version
 
     def _load(self, table: str, version: int | None = None) -> DeltaTable:
         from deltalake import DeltaTable

@@ -26,6 +26,14 @@ COMMIT_DIGEST = sa.Table(
     sa.Column("recorded_at", UtcDateTime, nullable=False),
 )
 
+# Asked before every read and write, so it is compiled once.
+_NEWEST = (
+    sa.select(COMMIT_DIGEST.c.version, COMMIT_DIGEST.c.digest)
+    .where(COMMIT_DIGEST.c.table_name == sa.bindparam("name"), COMMIT_DIGEST.c.table_id == sa.bindparam("id"))
+    .order_by(COMMIT_DIGEST.c.version.desc())
+    .limit(1)
+)
+
 
 def digest(content: bytes) -> str:
     """SHA-256 of a commit file, in hexadecimal."""
@@ -40,15 +48,8 @@ class Ledger:
 
     def newest(self, table: str, table_id: str) -> tuple[int, str] | None:
         """The highest version on record and its digest."""
-        columns = COMMIT_DIGEST.c
-        query = (
-            sa.select(columns.version, columns.digest)
-            .where(columns.table_name == table, columns.table_id == table_id)
-            .order_by(columns.version.desc())
-            .limit(1)
-        )
         with self._database.read() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_NEWEST, {"name": table, "id": table_id}).first()
         return (int(row.version), str(row.digest)) if row else None
 
     def digests(self, table: str, table_id: str, versions: list[int] | None = None) -> dict[int, str]:
@@ -77,7 +78,9 @@ class Ledger:
         ]
         with self._database.write() as connection:
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            connection.execute(dialect.insert(COMMIT_DIGEST).on_conflict_do_nothing(), rows)
+            inserted = connection.execute(dialect.insert(COMMIT_DIGEST).on_conflict_do_nothing(), rows).rowcount
+        if len(rows) == 1 and inserted == 1:
+            return
         stored = self.digests(table, table_id, list(digests))
         for version, value in digests.items():
             if stored[version] != value:
