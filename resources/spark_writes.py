@@ -1,0 +1,66 @@
+"""A frame on its way into a Delta table, in the words all engines know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lakehouse.tables import Snapshot
+
+TABLE = "{table}"
+"""Stands for the written table in a statement."""
+
+SOURCE_VIEW = "headwater_source"
+"""Temporary view of the rows that a MERGE brings."""
+
+
+@dataclass(frozen=True)
+class FrameWrite:
+    """An append or a whole overwrite."""
+
+    frame: DataFrame
+    mode: str
+    """`append` or `overwrite`."""
+    evolve: bool
+    partition_by: Sequence[str]
+
+    def save(self, path: str, metadata: str, *, new: bool) -> None:
+        """Computes and commits; `metadata` becomes the commit's `userMetadata`."""
+        from lakehouse.writes import DEFAULT_PROPERTIES
+
+        writer = self.frame.write.format("delta").mode(self.mode).option("userMetadata", metadata)
+        if self.evolve:
+            writer = writer.option("mergeSchema" if self.mode == "append" else "overwriteSchema", "true")
+        if new:
+            writer = writer.options(**DEFAULT_PROPERTIES)
+            if self.partition_by:
+                writer = writer.partitionBy(*self.partition_by)
+        writer.save(path)
+
+
+def conformed(frame: DataFrame, target: Snapshot, *, evolve: bool) -> DataFrame:
+    """The frame with the table's columns in its order. Engines differ here: Sail drops a column the table lacks.
+
+    Raises:
+        SchemaMismatch: names every column that does not fit.
+    """
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from lakehouse.schemas import conform
+
+    fitted = conform(to_arrow_schema(frame.schema).empty_table(), target.schema, target.table, evolve=evolve)
+    return frame.select(*fitted.schema.names)
+
+
+def merge_statement(on: Sequence[str], *, delete_missing: bool) -> str:
+    """Upsert of `SOURCE_VIEW` into the table by key."""
+    same = " AND ".join(f"target.`{name}` = source.`{name}`" for name in on)
+    return (
+        f"MERGE INTO {TABLE} AS target USING {SOURCE_VIEW} AS source ON {same} "
+        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        + (" WHEN NOT MATCHED BY SOURCE THEN DELETE" if delete_missing else "")
+    )

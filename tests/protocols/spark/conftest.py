@@ -1,0 +1,82 @@
+"""One Spark server per engine, shared by the tests of a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import lakehouse.lineage
+import lakehouse.pins  # noqa: F401 - registers its table
+from core.db import METADATA, Database
+from core.settings import Settings, load_settings
+from lakehouse.lineage import Lineage
+from lakehouse.step import Step
+from lakehouse.tables import Tables
+from resources.spark import Spark
+from resources.spark_server import stop
+
+ENGINES = ("embedded", "local")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def path_without_java() -> str:
+    """The suite runs on the Java that comes as a wheel, wherever it runs."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not shutil.which("java", path=folder))
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADWATER_HOME", str(tmp_path_factory.mktemp(f"spark_{request.param}")))
+        patch.setenv("HEADWATER_SPARK", request.param)
+        patch.setenv("HEADWATER_PORT", str(free_port() - 4))
+        patch.setenv("PATH", path_without_java())
+        patch.delenv("JAVA_HOME", raising=False)
+        settings = load_settings()
+        yield settings
+        stop(settings)
+
+
+@pytest.fixture(scope="module")
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.effective_database_url)
+    METADATA.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def tables(settings: Settings, database: Database) -> Tables:
+    return Tables.from_settings(settings, database)
+
+
+@pytest.fixture(scope="module")
+def lineage(database: Database) -> Lineage:
+    return Lineage(database)
+
+
+@pytest.fixture
+def spark(settings: Settings) -> Iterator[Spark]:
+    spark = Spark()
+    yield spark
+    spark.close()
+
+
+@pytest.fixture
+def step_of(tables: Tables, lineage: Lineage) -> Callable[[str], Step]:
+    def make(asset: str) -> Step:
+        return Step(
+            tables, lineage, asset=asset, run="run_1", step="s", code_version="c1", engine="spark", principal="ada"
+        )
+
+    return make
