@@ -101,7 +101,7 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
             self.tables(),
             self.lineage(),
             asset=asset_id(key.path),
-            run=context.run_id,
+            run=context.run.run_id,
             step=str(context.op_execution_context.op_handle),
             code_version=context.assets_def.code_versions_by_key.get(key) or "",
             engine=engine,
