@@ -2,31 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.errors import InvalidArgument
 from lakehouse.faults import translated
 from lakehouse.handles import Handles
-from lakehouse.schemas import plain
+from lakehouse.schemas import plain, require_columns
 from lakehouse.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
+
+_WEIGHT = "__weight"
 
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """Differences between two versions of one table."""
+    """Differences between two versions of one table. Row tables hold at most `limit` rows, counts are exact."""
 
     table: str
     from_version: int
     to_version: int
+    columns_added: Mapping[str, str]
+    """Column to Arrow type."""
+    columns_removed: Mapping[str, str]
+    columns_changed: Mapping[str, tuple[str, str]]
+    """Column to its type before and after."""
+    from_row_count: int
+    to_row_count: int
+    added_count: int
+    removed_count: int
+    changed_count: int | None
+    """`None` without a key: a changed row then counts as one removed and one added."""
+    added: pa.Table
+    removed: pa.Table
+    changed_before: pa.Table
+    """Row i became row i of `changed_after`. Empty without a key."""
+    changed_after: pa.Table
 
 
-def compare(before: Snapshot, after: Snapshot, *, key: Sequence[str]) -> TableDiff:
-    """Compares two snapshots of one table."""
-    raise NotImplementedError
+def compare(before: Snapshot, after: Snapshot, *, key: Sequence[str], limit: int) -> TableDiff:
+    """Compares two snapshots of one table. Reads only the files that are not in both.
+
+    Raises:
+        UnknownColumn: a key column is missing in one of the versions.
+        InvalidArgument: the key does not tell rows apart.
+    """
+    import polars as pl
+
+    for snapshot in (before, after):
+        require_columns(snapshot.table, snapshot.schema.names, list(key))
+    old, new = _rows_of_differing_files(before, after)
+    columns = list(dict.fromkeys([*after.schema.names, *before.schema.names]))
+    weighted = [_weighted(new, 1), _weighted(old, -1)]
+    net = pl.concat(_alike(weighted), how="diagonal").group_by(columns).agg(pl.col(_WEIGHT).sum())
+    changes = net.filter(pl.col(_WEIGHT) != 0).collect()
+    added, removed = _repeated(changes.filter(pl.col(_WEIGHT) > 0)), _repeated(changes.filter(pl.col(_WEIGHT) < 0))
+    changed_before, changed_after = added.clear(), added.clear()
+    if key:
+        added, removed, changed_before, changed_after = _paired(before.table, added, removed, list(key))
+    types_before, types_after = _types(before), _types(after)
+    return TableDiff(
+        table=before.table,
+        from_version=before.version,
+        to_version=after.version,
+        columns_added={n: t for n, t in types_after.items() if n not in types_before},
+        columns_removed={n: t for n, t in types_before.items() if n not in types_after},
+        columns_changed={n: (t, types_after[n]) for n, t in types_before.items() if types_after.get(n, t) != t},
+        from_row_count=before.row_count,
+        to_row_count=after.row_count,
+        added_count=added.height,
+        removed_count=removed.height,
+        changed_count=changed_after.height if key else None,
+        added=_shown(added, after.schema.names, limit),
+        removed=_shown(removed, before.schema.names, limit),
+        changed_before=_shown(changed_before, before.schema.names, limit),
+        changed_after=_shown(changed_after, after.schema.names, limit),
+    )
 
 
 def changes(handles: Handles, table: str, from_version: int, to_version: int | None) -> pa.Table:
@@ -35,6 +90,67 @@ def changes(handles: Handles, table: str, from_version: int, to_version: int | N
     import pyarrow as pa
 
     delta = handles.current(table)
+    for version in (from_version, from_version if to_version is None else to_version):
+        if not 0 <= version <= delta.version():
+            raise handles.unknown_version(table, version, delta.version())
     with translated(table, "reading the changes of"):
         feed = delta.load_cdf(starting_version=from_version, ending_version=to_version).read_all()
     return plain(pa.table(pl.DataFrame(feed).sort("_commit_version", maintain_order=True)))
+
+
+def _rows_of_differing_files(before: Snapshot, after: Snapshot) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    if before.table_id != after.table_id or before.has_deletion_vectors or after.has_deletion_vectors:
+        return before.scan(), after.scan()
+    common = set(before.paths) & set(after.paths)
+    return before.scan_without(common), after.scan_without(common)
+
+
+def _weighted(frame: pl.LazyFrame, weight: int) -> pl.LazyFrame:
+    import polars as pl
+
+    return frame.with_columns(pl.lit(weight, pl.Int64).alias(_WEIGHT))
+
+
+def _alike(frames: list[pl.LazyFrame]) -> list[pl.LazyFrame]:
+    """Columns whose type changed are compared as text."""
+    import polars as pl
+
+    new, old = (frame.collect_schema() for frame in frames)
+    texts = [name for name in new.names() if name in old and new[name] != old[name]]
+    return [frame.with_columns(pl.col(texts).cast(pl.String)) for frame in frames]
+
+
+def _repeated(changes: pl.DataFrame) -> pl.DataFrame:
+    """Rows that were added or removed several times, once each."""
+    import polars as pl
+
+    if not changes.height or changes[_WEIGHT].abs().max() == 1:
+        return changes.drop(_WEIGHT)
+    times = pl.int_ranges(pl.col(_WEIGHT).abs()).alias(_WEIGHT)
+    return changes.with_columns(times).explode(_WEIGHT).drop(_WEIGHT)
+
+
+def _paired(
+    table: str, added: pl.DataFrame, removed: pl.DataFrame, key: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Splits off the rows whose key is on both sides: they changed."""
+    for frame in (added, removed):
+        if frame.height != frame.select(key).n_unique():
+            raise InvalidArgument(
+                f"Several rows of {table} have the same {', '.join(key)}: name columns that are unique."
+            )
+    after = added.join(removed, on=key, how="semi", nulls_equal=True).sort(key)
+    before = removed.join(added, on=key, how="semi", nulls_equal=True).sort(key)
+    only_added = added.join(removed, on=key, how="anti", nulls_equal=True)
+    only_removed = removed.join(added, on=key, how="anti", nulls_equal=True)
+    return only_added, only_removed, before, after
+
+
+def _shown(frame: pl.DataFrame, columns: list[str], limit: int) -> pa.Table:
+    import pyarrow as pa
+
+    return plain(pa.table(frame.select(columns).head(limit)))
+
+
+def _types(snapshot: Snapshot) -> dict[str, str]:
+    return {field.name: str(field.type) for field in snapshot.schema}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import (
+    Conflict,
     ConstraintViolated,
     HeadwaterError,
     InvalidArgument,
@@ -73,6 +74,8 @@ def _translate(table: str, doing: str, error: Exception) -> Exception:
 
 def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterError | None:
     metadata = {"table": table}
+    if "already exists at that location" in message:
+        return Conflict(f"Table {table} exists already. Append to it, overwrite it, or choose another name.")
     if found := _NO_FIELD.search(message):
         wanted, existing = found.group(1), [name.strip().strip('"') for name in found.group(2).split(",")]
         return UnknownColumn(
@@ -101,7 +104,7 @@ def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterErr
             "that must stay readable.",
             metadata=metadata,
         )
-    if "kernel error" in message.lower() or "log segment" in message.lower() or "checkpoint" in message.lower():
+    if doing == "opening":
         return TableDamaged(
             f"The Delta log of {table} cannot be read: {text}. Run `headwater doctor`, then restore the "
             "`_delta_log` folder from a backup.",

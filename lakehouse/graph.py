@@ -68,7 +68,7 @@ class LineageIndex:
         self._names: dict[str, int] = {}
         self._name_list: list[str] = []
         self._versions: dict[tuple[str, str], list[int]] = {}
-        self._latest: dict[str, tuple[int, int, str]] = {}
+        self._latest: dict[str, tuple[bool, int, str]] = {}
         self._buried: set[tuple[str, str]] = set()
         self._buried_until: dict[str, int] = {}
 
@@ -79,11 +79,11 @@ class LineageIndex:
         self.sequence = max(self.sequence, sequence)
         out = self._node(sequence, out_asset, out_version)
         self._recorded[out] = 1
-        self._latest[out_asset] = max(self._latest.get(out_asset, (0, 0, "")), (1, sequence, out_version))
+        self._newer(out_asset, out_version, sequence, output=True)
         if not in_asset:
             return
         source = self._node(sequence, in_asset, in_version)
-        self._latest[in_asset] = max(self._latest.get(in_asset, (0, 0, "")), (0, sequence, in_version))
+        self._newer(in_asset, in_version, sequence, output=False)
         edge = len(self._edge_out)
         self._edge_out.append(out)
         self._edge_in.append(source)
@@ -213,6 +213,15 @@ class LineageIndex:
         if counter >= 0:
             insort(self._versions.setdefault((asset, table_id), []), counter)
         return number
+
+    def _newer(self, asset: str, version: str, sequence: int, *, output: bool) -> None:
+        """Keeps the latest version: outputs before inputs, of one table by its version, else by order of recording."""
+        was_output, was_sequence, was = self._latest.get(asset, (False, 0, ""))
+        table_id, counter = _split(version)
+        was_table_id, was_counter = _split(was)
+        newer = counter >= was_counter if table_id == was_table_id else sequence > was_sequence
+        if output > was_output or (output == was_output and newer):
+            self._latest[asset] = (output, sequence, version)
 
     def _name(self, name: str) -> int:
         number = self._names.get(name)

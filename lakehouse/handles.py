@@ -40,8 +40,8 @@ class Handle:
         """Guards everything below; held for short reads only."""
         self.reader: DeltaTable | None = None
         self.leases: list[weakref.ref[DeltaTable]] = []
-        self.confirmed: tuple[str, int, Signature] | None = None
-        """Table id, version and signature of the commit whose digest was compared last."""
+        self.confirmed: tuple[int, Signature | None] | None = None
+        """The newest version `reader` was checked at, and the signature of its commit file."""
         self.versions: OrderedDict[int, DeltaTable] = OrderedDict()
 
 
@@ -82,8 +82,13 @@ class Handles:
         handle = self.get(table)
         with handle.lock:
             reader = self._advanced(table, handle)
-            self._confirm(table, handle, reader)
+            version = reader.version()
+            recorded = self.ledger.newest(table, str(reader.metadata().id))
+            if recorded and recorded[0] > version:
+                handle.reader = handle.confirmed = None
+                raise ledger.lost(table, version, recorded[0])
             handle.reader = reader
+            handle.confirmed = (version, self.storage.commit_signature(table, version))
             return self._lease(handle, reader)
 
     def at(self, table: str, version: int) -> DeltaTable:
@@ -108,46 +113,62 @@ class Handles:
 
     def unknown_version(self, table: str, version: int, newest: int) -> UnknownVersion:
         """The error for a version that cannot be read; says which can."""
-        logged = self.storage.log_versions(table)
-        oldest = logged[0] if logged else newest
+        oldest = self.storage.log(table).oldest_readable or 0
         return UnknownVersion(
             f"{table} has no version {version}: it has versions {oldest} to {newest}.",
             metadata={"table": table, "version": version, "oldest": oldest, "newest": newest},
         )
 
     def _load_version(self, table: str, version: int, newest: int) -> DeltaTable:
-        try:
-            with translated(table, "opening"):
-                delta = self._load(table, version)
-        except (UnknownVersion, TableDamaged) as error:
-            logged = self.storage.log_versions(table)
-            if logged and version < logged[0]:
-                raise self.unknown_version(table, version, newest) from error
-            raise
-        content = self.storage.commit_bytes(table, version)
-        stored = self.ledger.digests(table, str(delta.metadata().id), [version])
-        if content is not None and stored.get(version, ledger.digest(content)) != ledger.digest(content):
-            raise ledger.altered(table, version)
+        log = self.storage.log(table)
+        if log.oldest_readable is None or version < log.oldest_readable:
+            raise self.unknown_version(table, version, newest)
+        with translated(table, "opening"):
+            delta = self._load(table, version)
+        self._check(table, str(delta.metadata().id), range(log.base(version) + 1, version + 1))
         return delta
 
     def _advanced(self, table: str, handle: Handle) -> DeltaTable:
+        """The newest version; every commit file that was read for it is checked."""
         reader = handle.reader
         with translated(table, "opening"):
-            if reader is None:
-                return self._open(table)
+            if reader is None or handle.confirmed is None:
+                return self._opened(table)
             version = reader.version()
-            signature = self.storage.commit_signature(table, version)
-            if handle.confirmed is None or signature != handle.confirmed[2]:
+            if self.storage.commit_signature(table, version) != handle.confirmed[1]:
                 handle.versions.clear()
                 handle.row_count = None
-                return self._open(table)
+                return self._opened(table)
             if self.storage.commit_signature(table, version + 1) is None:
                 return reader
             handle.leases = [lease for lease in handle.leases if lease() is not None]
             if handle.leases:
-                return self._load(table)
+                return self._opened(table, since=version)
             reader.update_incremental()
-            return reader
+        self._check(table, str(reader.metadata().id), range(version + 1, reader.version() + 1))
+        return reader
+
+    def _opened(self, table: str, since: int | None = None) -> DeltaTable:
+        reader = self._open(table)
+        newest = reader.version()
+        base = self.storage.log(table).base(newest) if since is None else since
+        self._check(table, str(reader.metadata().id), range(base + 1, newest + 1))
+        return reader
+
+    def _check(self, table: str, table_id: str, versions: range) -> None:
+        """Compares commit files with the digests on record, and puts those on record that are not.
+
+        Raises:
+            TableDamaged: a file is empty, is no commit, or is not the one on record.
+        """
+        digests = {}
+        for version, content in self.storage.commit_contents(table, versions).items():
+            try:
+                parse(version, content)
+            except ValueError as error:
+                raise ledger.altered(table, version) from error
+            digests[version] = ledger.digest(content)
+        self.ledger.check(table, table_id, digests)
 
     def _open(self, table: str) -> DeltaTable:
         try:
@@ -206,23 +227,6 @@ class Handles:
         from deltalake import DeltaTable
 
         return DeltaTable(self.storage.uri(table), version=version, storage_options=self.storage.options)
-
-    def _confirm(self, table: str, handle: Handle, reader: DeltaTable) -> None:
-        version, table_id = reader.version(), str(reader.metadata().id)
-        recorded = self.ledger.newest(table, table_id)
-        if recorded and recorded[0] > version:
-            raise ledger.lost(table, version, recorded[0])
-        signature = self.storage.commit_signature(table, version) or (0, 0)
-        if handle.confirmed == (table_id, version, signature):
-            return
-        content = self.storage.commit_bytes(table, version)
-        if content is not None:
-            try:
-                parse(version, content)
-            except ValueError as error:
-                raise ledger.altered(table, version) from error
-            self.ledger.record(table, table_id, {version: ledger.digest(content)})
-        handle.confirmed = (table_id, version, signature)
 
     def _lease(self, handle: Handle, reader: DeltaTable) -> DeltaTable:
         from deltalake import DeltaTable

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownVersion
+from lakehouse.snapshot import Snapshot
 from lakehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -99,11 +101,12 @@ def _json_object(text: Any) -> Mapping[str, Any]:
 
 def commits(handles: Handles, table: str, limit: int) -> list[Commit]:
     """Commits of a table, newest first, at most `limit`."""
-    newest = handles.current(table)
-    table_id = str(newest.metadata().id)
-    entries = list(entries_down(handles.storage, table, newest.version(), limit))
-    counts = row_counts(entries, newest.count())
-    return [entry.commit(table, table_id, counts.get(entry.version)) for entry in entries]
+    snapshot = Snapshot(table, handles.current(table))
+    lowest = max(snapshot.version - limit + 1, 0)
+    contents = handles.storage.commit_contents(table, range(lowest, snapshot.version + 1))
+    entries = [parse(version, content) for version, content in contents.items()]
+    counts = row_counts(entries, snapshot.version, snapshot.row_count)
+    return [entry.commit(table, snapshot.table_id, counts.get(entry.version)) for entry in reversed(entries)]
 
 
 def entries_down(storage: Storage, table: str, newest: int, limit: int | None = None) -> Iterator[LogEntry]:
@@ -116,48 +119,74 @@ def entries_down(storage: Storage, table: str, newest: int, limit: int | None = 
         yield parse(version, content)
 
 
-def row_counts(entries: list[LogEntry], newest: int) -> dict[int, int]:
-    """Rows at each version, as far as the metrics of the commits tell. `entries` are newest first."""
-    counts: dict[int, int] = {}
-    rows: int | None = newest
+def row_counts(entries: Sequence[LogEntry], newest: int, rows: int) -> dict[int, int]:
+    """Rows at each version, as far as the metrics of the commits tell.
+
+    Args:
+        entries: in ascending order of version.
+        newest: a version whose number of rows is known: `rows`.
+    """
+    counts = {newest: rows}
     for entry in entries:
-        if rows is None:
-            rows = _rows_written(entry)
-        if rows is not None:
-            counts[entry.version] = rows
-            change = _row_change(entry)
-            rows = None if change is None else rows - change
+        known = _rows_written(entry, counts)
+        change = _row_change(entry)
+        if known is None and change is not None and entry.version - 1 in counts:
+            known = counts[entry.version - 1] + change
+        if known is not None:
+            counts.setdefault(entry.version, known)
+    for entry in reversed(entries):
+        change = _row_change(entry)
+        if change is not None and entry.version in counts:
+            counts.setdefault(entry.version - 1, counts[entry.version] - change)
     return counts
 
 
-def _rows_written(entry: LogEntry) -> int | None:
-    if entry.operation == "CREATE TABLE":
-        return 0
-    whole = entry.parameters.get("mode") == "Overwrite" and "predicate" not in entry.parameters
-    return int(entry.metrics["num_added_rows"]) if whole and "num_added_rows" in entry.metrics else None
+def _rows_written(entry: LogEntry, counts: Mapping[int, int]) -> int | None:
+    """Rows of a version that does not depend on the one before it."""
+    match entry.operation:
+        case "CREATE TABLE":
+            return 0
+        case "RESTORE":
+            return counts.get(int(entry.parameters.get("version", -1)))
+        case "WRITE" if entry.version == 0 or (
+            entry.parameters.get("mode") == "Overwrite" and not entry.parameters.get("predicate")
+        ):
+            return _number(entry, "num_added_rows")
+    return None
 
 
 def _row_change(entry: LogEntry) -> int | None:
     """Rows this commit added, net; `None` where the commit does not tell."""
-    metrics = entry.metrics
     match entry.operation:
-        case "WRITE" if entry.parameters.get("mode") == "Append" and "num_added_rows" in metrics:
-            return int(metrics["num_added_rows"])
-        case "DELETE" if "num_deleted_rows" in metrics:
-            return -int(metrics["num_deleted_rows"])
-        case "MERGE" if "num_target_rows_inserted" in metrics:
-            return int(metrics["num_target_rows_inserted"]) - int(metrics.get("num_target_rows_deleted", 0))
-        case (
-            "OPTIMIZE"
-            | "ADD CONSTRAINT"
-            | "DROP CONSTRAINT"
-            | "ADD COLUMN"
-            | "SET TBLPROPERTIES"
-            | "VACUUM START"
-            | "VACUUM END"
-        ):
+        case "WRITE" if entry.parameters.get("mode") == "Append":
+            return _number(entry, "num_added_rows")
+        case "DELETE":
+            deleted = _number(entry, "num_deleted_rows")
+            return None if deleted is None else -deleted
+        case "MERGE":
+            inserted, deleted = _number(entry, "num_target_rows_inserted"), _number(entry, "num_target_rows_deleted")
+            return None if inserted is None or deleted is None else inserted - deleted
+        case operation if operation in _ROW_PRESERVING:
             return 0
     return None
+
+
+_ROW_PRESERVING = frozenset(
+    {
+        "OPTIMIZE",
+        "UPDATE",
+        "ADD CONSTRAINT",
+        "DROP CONSTRAINT",
+        "ADD COLUMN",
+        "SET TBLPROPERTIES",
+        "VACUUM START",
+        "VACUUM END",
+    }
+)
+
+
+def _number(entry: LogEntry, metric: str) -> int | None:
+    return int(entry.metrics[metric]) if metric in entry.metrics else None
 
 
 def version_at(handles: Handles, table: str, instant: datetime) -> int:
@@ -167,13 +196,16 @@ def version_at(handles: Handles, table: str, instant: datetime) -> int:
         UnknownVersion: the table, or what is left of its log, is younger.
     """
     newest = handles.current(table).version()
-    oldest: LogEntry | None = None
-    for entry in entries_down(handles.storage, table, newest):
-        if entry.committed_at <= instant:
-            return entry.version
-        oldest = entry
-    since = f": its log begins at {oldest.committed_at.isoformat()} (version {oldest.version})" if oldest else ""
+    versions = [version for version in handles.storage.log(table).commits if version <= newest]
+
+    def committed_at(version: int) -> datetime:
+        return parse(version, handles.storage.commit_bytes(table, version) or b"{}").committed_at
+
+    position = bisect_right(versions, instant, key=committed_at)
+    if position:
+        return versions[position - 1]
     raise UnknownVersion(
-        f"{table} had no version at {instant.isoformat()}{since}.",
-        metadata={"table": table} | ({"oldest": oldest.version, "newest": newest} if oldest else {}),
+        f"{table} had no version at {instant.isoformat()}: its log begins with version {versions[0]} at "
+        f"{committed_at(versions[0]).isoformat()}.",
+        metadata={"table": table, "oldest": versions[0], "newest": newest},
     )

@@ -53,22 +53,30 @@ class Ledger:
         return (int(row.version), str(row.digest)) if row else None
 
     def digests(self, table: str, table_id: str, versions: list[int] | None = None) -> dict[int, str]:
-        """Digests on record by version: all of them, or those of `versions`."""
+        """Digests on record by version: all of them, or those between the least and the greatest of `versions`."""
         columns = COMMIT_DIGEST.c
         query = sa.select(columns.version, columns.digest).where(
             columns.table_name == table, columns.table_id == table_id
         )
-        if versions is not None:
-            query = query.where(columns.version.in_(versions))
+        if versions is not None:  # a range, not a list: a long log has more versions than a statement has parameters
+            query = query.where(columns.version.between(min(versions, default=0), max(versions, default=-1)))
         with self._database.read() as connection:
             return {int(row.version): str(row.digest) for row in connection.execute(query)}
 
-    def record(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
-        """Stores digests of commits that are not on record yet.
+    def check(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
+        """Compares digests with those on record, and records the ones that are new.
 
         Raises:
             TableDamaged: a version is on record with another digest.
         """
+        stored = self.digests(table, table_id, list(digests))
+        for version, value in digests.items():
+            if stored.get(version, value) != value:
+                raise altered(table, version)
+        self.record(table, table_id, {v: value for v, value in digests.items() if v not in stored})
+
+    def record(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
+        """Records digests of new commits. Raises as `check`, should another process have been faster."""
         if not digests:
             return
         now = clock.now()

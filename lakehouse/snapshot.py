@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lakehouse.faults import translated
 from lakehouse.schemas import require_columns
@@ -59,7 +61,7 @@ class Snapshot:
     def row_count(self) -> int:
         """Number of rows, from file statistics; counted where a file has none."""
         counts = self._files.column("num_records").to_pylist()
-        if self._has_deletion_vectors or any(count is None for count in counts):
+        if self.has_deletion_vectors or any(count is None for count in counts):
             import polars as pl
 
             return int(self.scan().select(pl.len()).collect().item())
@@ -81,8 +83,14 @@ class Snapshot:
 
         return pa.table(self._delta.get_add_actions())
 
+    @cached_property
+    def paths(self) -> list[str]:
+        """Paths of the data files, relative to the table, in log order."""
+        return [str(path) for path in self._files.column("path").to_pylist()]
+
     @property
-    def _has_deletion_vectors(self) -> bool:
+    def has_deletion_vectors(self) -> bool:
+        """Whether files may hold rows that are deleted (written so by Spark)."""
         return "deletionVectors" in (self._delta.protocol().reader_features or [])
 
     def scan(self) -> pl.LazyFrame:
@@ -91,6 +99,17 @@ class Snapshot:
 
         with translated(self.table, "reading"):
             return pl.scan_delta(self._delta)
+
+    def scan_without(self, paths: AbstractSet[str]) -> pl.LazyFrame:
+        """As `scan`, but only the files that are not among `paths`."""
+        import polars as pl
+        import pyarrow.dataset as ds
+
+        whole = self.dataset()
+        kept = [fragment for fragment in whole.get_fragments() if unquote(fragment.path) not in paths]
+        subset = ds.FileSystemDataset(kept, whole.schema, whole.format, whole.filesystem)
+        with translated(self.table, "reading"):
+            return pl.DataFrame(subset.to_table()).lazy()
 
     def to_arrow(self, *, columns: Sequence[str] | None = None, limit: int | None = None, offset: int = 0) -> pa.Table:
         """Rows as an Arrow table, files in log order.
@@ -102,7 +121,7 @@ class Snapshot:
         require_columns(self.table, self.schema.names, list(columns or ()))
         names = list(self.schema.names if columns is None else columns)
         with translated(self.table, "reading"):
-            if limit is None and not offset and not self._has_deletion_vectors:
+            if limit is None and not offset and not self.has_deletion_vectors:
                 return self.dataset().to_table(columns=names)
             page = self.scan().select(names).slice(offset, limit).collect()
             return _typed(page, self.schema, names)
@@ -113,7 +132,7 @@ class Snapshot:
         import pyarrow.dataset as ds
 
         with translated(self.table, "reading"):
-            if self._has_deletion_vectors:  # Arrow's own reader would show the deleted rows
+            if self.has_deletion_vectors:  # Arrow's own reader would show the deleted rows
                 return ds.dataset(pa.RecordBatchReader.from_stream(self._delta.scan()).read_all())
             return self._delta.to_pyarrow_dataset()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from core.errors import InvalidArgument
 from core.ids import asset_key, is_asset_id
@@ -15,6 +18,25 @@ if TYPE_CHECKING:
 
 Signature = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: differs when a file was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Versions found in a log folder, ascending."""
+
+    commits: list[int]
+    checkpoints: list[int]
+
+    def base(self, version: int) -> int:
+        """The version whose state is read from a checkpoint when `version` is opened; -1 without one."""
+        return max((checkpoint for checkpoint in self.checkpoints if checkpoint <= version), default=-1)
+
+    @property
+    def oldest_readable(self) -> int | None:
+        """The first version that can still be opened."""
+        if self.commits[:1] == [0]:
+            return 0
+        return self.checkpoints[0] if self.checkpoints else None
 
 
 class Storage:
@@ -64,15 +86,31 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def log_versions(self, table: str) -> list[int]:
-        """Versions whose commit file exists, ascending."""
-        names = self._names(f"{'/'.join(asset_key(table))}/_delta_log", folders=False)
-        return sorted(int(name[:20]) for name in names if len(name) == 25 and name.endswith(".json"))
+    def commit_contents(self, table: str, versions: Sequence[int]) -> dict[int, bytes]:
+        """The commit files of versions, without those that do not exist."""
+        if self.folder or len(versions) < 2:
+            contents: Iterable[bytes | None] = map(partial(self.commit_bytes, table), versions)
+        else:  # each read is a round trip
+            with ThreadPoolExecutor(16) as pool:
+                contents = list(pool.map(partial(self.commit_bytes, table), versions))
+        return {version: content for version, content in zip(versions, contents, strict=True) if content is not None}
 
-    def has_checkpoint(self, table: str) -> bool:
-        """Whether the log has a checkpoint, so that its oldest commit files may be gone."""
+    def log(self, table: str) -> Log:
+        """What a table's log folder holds."""
         names = self._names(f"{'/'.join(asset_key(table))}/_delta_log", folders=False)
-        return any(".checkpoint." in name for name in names)
+        return Log(
+            commits=sorted(int(name[:20]) for name in names if len(name) == 25 and name.endswith(".json")),
+            checkpoints=sorted({int(name[:20]) for name in names if ".checkpoint." in name and name[:20].isdigit()}),
+        )
+
+    def missing(self, table: str, paths: Sequence[str]) -> list[str]:
+        """Those of a table's data files, by their paths in the log, that do not exist."""
+        prefix = "/".join(asset_key(table))
+        full = [f"{prefix}/{unquote(path)}" for path in paths]
+        if self.folder:
+            return [path for path, name in zip(paths, full, strict=True) if not (self.folder / name).exists()]
+        infos = self._files.get_file_info(full)
+        return [path for path, info in zip(paths, infos, strict=True) if not info.is_file]
 
     def has_files(self, table: str) -> bool:
         """Whether anything at all lies at a table's location."""
@@ -89,7 +127,7 @@ class Storage:
                     continue
                 found += [f"{project}.{schema}.{name}" for name in self._names(f"{project}/{schema}", folders=True)]
         return sorted(
-            name for name in found if name.startswith(prefix) and is_asset_id(name) and self.log_versions(name)
+            name for name in found if name.startswith(prefix) and is_asset_id(name) and self.log(name).commits
         )
 
     def _names(self, path: str, *, folders: bool | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,37 @@ class Tables:
         for name, rule in constraints.items():
             commit = self.add_constraint(table, name, rule)
         return commit
+
+    def create_with(
+        self,
+        table: str,
+        data: TableData,
+        *,
+        partition_by: Sequence[str] = (),
+        description: str = "",
+        properties: Mapping[str, str] = {},
+        facts: Mapping[str, Any] | None = None,
+    ) -> Commit:
+        """Makes a table that holds `data`, in one commit.
+
+        Raises:
+            Conflict: the table exists.
+        """
+        prepared = to_arrow(data)
+
+        def run(uri: str, commit: CommitProperties) -> None:
+            writes.create_with(
+                uri,
+                table,
+                prepared,
+                commit,
+                partition_by=partition_by,
+                options=self.storage.options,
+                description=description,
+                configuration=properties,
+            )
+
+        return self._committer.create(table, run, _unrun(table, "creating", facts))
 
     def append(
         self,
@@ -196,11 +227,17 @@ class Tables:
         """Commits, newest first."""
         return history.commits(self._handles, table, limit)
 
-    def diff(self, table: str, from_version: int, to_version: int, *, key: Sequence[str] = ()) -> TableDiff:
-        """What changed between two versions: schema, row counts, added and removed rows; with `key`, changed rows."""
-        return diff.compare(
-            self.snapshot(table, version=from_version), self.snapshot(table, version=to_version), key=key
-        )
+    def diff(
+        self, table: str, from_version: int, to_version: int, *, key: Sequence[str] = (), limit: int = 1000
+    ) -> TableDiff:
+        """What changed between two versions: schema, row counts, added and removed rows; with `key`, changed rows.
+
+        Args:
+            key: columns that tell rows apart.
+            limit: most rows shown of each kind; counts are exact.
+        """
+        before, after = self.snapshot(table, version=from_version), self.snapshot(table, version=to_version)
+        return diff.compare(before, after, key=key, limit=limit)
 
     def changes(self, table: str, from_version: int, to_version: int | None = None) -> pa.Table:
         """The change data feed, `from_version` and `to_version` included, in order of version.
@@ -239,9 +276,7 @@ class Tables:
 
         Returns the paths that were (or with `dry_run` would be) deleted, relative to the table.
         """
-        return maintenance.vacuum(
-            self._handles, self._committer, self.pins.versions(table), table, retention_hours, dry_run=dry_run
-        )
+        return maintenance.vacuum(self._handles, self._committer, self.pins, table, retention_hours, dry_run=dry_run)
 
     def restore(self, table: str, version: int) -> Commit:
         """Makes the content of an earlier version the newest version."""
@@ -279,18 +314,10 @@ class Tables:
                 if attempt == 1:
                     raise
             try:
-                return self._committer.create(write.table, self._filled(write, data, partition_by), write)
+                return self.create_with(write.table, data, partition_by=partition_by, facts=write.facts)
             except Conflict:  # another writer made it in between
                 continue
         raise AssertionError("unreachable")
-
-    def _filled(
-        self, write: Write, data: Prepared, partition_by: Sequence[str]
-    ) -> Callable[[str, CommitProperties], None]:
-        def run(uri: str, commit: CommitProperties) -> None:
-            writes.create_with(uri, write.table, data, commit, partition_by=partition_by, options=self.storage.options)
-
-        return run
 
 
 def _repeatable(data: Prepared) -> bool:

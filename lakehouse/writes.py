@@ -72,6 +72,8 @@ def create_with(
     *,
     partition_by: Sequence[str],
     options: dict[str, str] | None,
+    description: str = "",
+    configuration: Mapping[str, str] = {},
 ) -> None:
     """Makes a table that holds `data`, in one commit."""
     from deltalake import write_deltalake
@@ -83,7 +85,8 @@ def create_with(
         data,
         mode="error",
         partition_by=list(partition_by) or None,
-        configuration=DEFAULT_PROPERTIES,
+        description=description or None,
+        configuration=DEFAULT_PROPERTIES | dict(configuration),
         storage_options=options,
         commit_properties=properties,
         post_commithook_properties=hooks(),
@@ -108,7 +111,9 @@ def overwrite(
     """Replaces all rows, or those that match `where`."""
     if where is None and evolve:
         data = storable(data, table)
-        _write(delta, data, properties, mode="overwrite", schema_mode="overwrite", partition_by=list(partition_by))
+        kept = [name for name in delta.metadata().partition_columns if name in data.schema.names]
+        columns = list(partition_by) or kept
+        _write(delta, data, properties, mode="overwrite", schema_mode="overwrite", partition_by=columns)
         return
     if partition_by and list(partition_by) != list(delta.metadata().partition_columns):
         raise InvalidArgument(
@@ -223,7 +228,7 @@ def _write(
         data,
         mode=mode,
         schema_mode=schema_mode or ("merge" if evolve else None),
-        partition_by=partition_by or None,
+        partition_by=partition_by,
         commit_properties=properties,
         post_commithook_properties=hooks(),
     )
