@@ -146,15 +146,15 @@ def asset_checks(asset: str, checks: Sequence[Check]) -> list[dg.AssetChecksDefi
     @dg.multi_asset_check(name=f"{asset.replace('.', '__')}__checks", specs=specs, can_subset=True)
     def evaluate_checks(context: dg.AssetCheckExecutionContext, delta: Delta) -> Any:
         tables = delta.tables()
-        version = _materialized_version(context, key)
+        version = materialized_version(context, key)
         for selected in sorted(context.selected_asset_check_keys, key=lambda selected: selected.name):
             yield evaluate(tables, asset, by_name[selected.name], version=version)
 
     return [evaluate_checks]
 
 
-def _materialized_version(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> int | None:
-    # A check speaks of the version that Dagster knows, not of one that another writer commits meanwhile.
+def materialized_version(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> int | None:
+    """The version Dagster knows, which a check speaks of: not one that another writer commits meanwhile."""
     event = context.instance.get_latest_materialization_event(key)
     materialization = event.asset_materialization if event else None
     value = materialization.metadata.get("delta/version") if materialization else None

@@ -1,1 +1,1 @@
-"""Feature tables: what was known about an entity at the moment of prediction, and the proof that nothing else was used."""
+"""Feature tables: what was known of an entity when its prediction was due, and the proof that no more was used."""

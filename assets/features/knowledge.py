@@ -77,7 +77,7 @@ def compare_without_future(
 
 
 def key_columns(view: FeatureView) -> list[str]:
-    """Columns of the feature table that do not depend on facts, so that they order its rows in any state of knowledge."""
+    """Columns of the feature table that no fact enters: they order its rows alike in any state of knowledge."""
     import polars as pl
 
     unknown = set(view.sources[view.entity.source].fact_columns)

@@ -162,9 +162,7 @@ def _backlog(view: FeatureView, group: BacklogGroup, entities: pl.DataFrame, row
     # What ends before it begins (a flight that leaves early) was never open.
     ended = rows.filter(closed.is_not_null())
     begun = _latest(entities, _running_totals(rows, by, opened, minute), by, "predicted_at")
-    done = _latest(
-        entities, _running_totals(ended, by, pl.max_horizontal(opened, closed), minute), by, "predicted_at"
-    )
+    done = _latest(entities, _running_totals(ended, by, pl.max_horizontal(opened, closed), minute), by, "predicted_at")
     count = begun["count minute"] - done["count minute"]
     mean_minute = (begun["sum minute"] - done["sum minute"]) / count
     now = entities["predicted_at"].dt.timestamp("us") / 60e6

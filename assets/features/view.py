@@ -216,4 +216,3 @@ class FeatureView(BaseModel):
 def evidence_column(group: str) -> str:
     """Column with the newest instant of anything a group of features used."""
     return f"{group}_seen_at"
-

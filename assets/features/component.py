@@ -1,0 +1,112 @@
+"""Feature tables declared in YAML or published over REST."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.datasets.checks import asset_checks
+from assets.declaration import TableComponent
+from assets.features.checks import PointInTime, point_in_time_checks
+from assets.features.view import FeatureView, evidence_column
+from resources.delta import Delta, materialized
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from lakehouse.step import Step
+
+
+class FeatureViewComponent(TableComponent, FeatureView):
+    """A table of features, each computed from nothing but what was known when its prediction was due.
+
+    Two blocking checks prove it on every materialized version: no feature used an instant after its prediction, and
+    none changes when everything after that prediction is taken away.
+    """
+
+    point_in_time: PointInTime = PointInTime()
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset, its proof, and its declared checks."""
+        return dg.Definitions(
+            assets=[self._asset()],
+            asset_checks=[
+                point_in_time_checks(self.asset, self, self.point_in_time),
+                *asset_checks(self.asset, self.checks),
+            ],
+        )
+
+    def _asset(self) -> dg.AssetsDefinition:
+        @dg.multi_asset(
+            name=self.op_name,
+            specs=[
+                self.spec(
+                    kinds=["polars"],
+                    deps=dict.fromkeys(source.table for source in self.sources.values()),
+                    metadata={"features": len(self.features)},
+                )
+            ],
+        )
+        def feature_table(context: dg.AssetExecutionContext, delta: Delta) -> Any:
+            from assets.features.point_in_time import build
+
+            step = delta.step(context, engine="polars")
+            rows = build(self, read_sources(self, step))
+            commit = step.overwrite(_described(self, rows), evolve_schema=True)
+            labels = {name: dtype for name, dtype in rows.schema.items() if dtype.is_(_boolean())}
+            return materialized(
+                context,
+                commit,
+                metadata={
+                    "features": len(self.features),
+                    "predicted_from": str(rows["predicted_at"].min()),
+                    "predicted_until": str(rows["predicted_at"].max()),
+                    "missing": dg.JsonMetadataValue(_missing(rows.select(self.features))),
+                    **{f"{name}_share": float(rows[name].mean() or 0) for name in labels},  # type: ignore[arg-type]
+                },
+            )
+
+        return feature_table
+
+
+def read_sources(view: FeatureView, step: "Step") -> dict[str, "pl.DataFrame"]:
+    """Reads every source at the version that `step` pins, no more columns than the view takes."""
+    return {
+        name: step.read(source.table, columns=source.read_columns).scan().select(source.read_columns).collect()
+        for name, source in view.sources.items()
+    }
+
+
+def _boolean() -> Any:
+    import polars as pl
+
+    return pl.Boolean
+
+
+def _missing(features: "pl.DataFrame") -> dict[str, float]:
+    """Per feature with gaps, the share of rows without a value."""
+    counts = features.null_count().row(0, named=True)
+    return {name: round(count / features.height, 4) for name, count in counts.items() if count}
+
+
+def _described(view: FeatureView, rows: "pl.DataFrame") -> "pa.Table":
+    """The rows as Arrow, each column with its definition as comment."""
+    import pyarrow as pa
+
+    comments = dict(view.entity.columns) | {"predicted_at": "When the prediction was due."}
+    for group in view.groups:
+        comments[evidence_column(group.name)] = f"Newest instant of anything the features of {group.name} used."
+        if group.kind == "backlog":
+            comments[group.count] = (
+                f"Begun today ({group.opened}), not over ({group.closed}), by {', '.join(group.by)}."
+            )
+            comments[group.age_minutes] = "Mean minutes since those began."
+        elif group.kind == "window":
+            span = {None: "ever", "day": "today"}.get(group.span, f"the last {group.span}")
+            over = f"over {span} until {group.until}, by {', '.join(group.by)}, as known at {group.at or 'known_at'}"
+            comments |= {name: f"{text} {over}." for name, text in group.features.items()}
+        else:
+            comments |= {name: f"{text} ({group.name})." for name, text in group.features.items()}
+    table = pa.table(rows)
+    fields = [field.with_metadata({"comment": comments[field.name]}) for field in table.schema]
+    return table.cast(pa.schema(fields))
