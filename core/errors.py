@@ -184,6 +184,12 @@ class Unavailable(HeadwaterError):
     title = "Temporarily unavailable"
 
 
+class LaunchUnconfirmed(Unavailable):
+    """A launch was sent, but its answer never came: it may or may not have happened."""
+
+    title = "Launch unconfirmed"
+
+
 class QuorumLost(Unavailable):
     """Too few clients answered a federated round; nothing of that round was kept."""
 

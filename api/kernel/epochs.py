@@ -1,0 +1,24 @@
+"""One counter that tells every process when to forget the credentials it remembers."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from api.kernel.tables import AUTH_EPOCH
+
+_ROW = 1
+
+
+def current(connection: Connection) -> int:
+    """The epoch now; 0 until something was first revoked."""
+    return connection.execute(sa.select(AUTH_EPOCH.c.value).where(AUTH_EPOCH.c.id == _ROW)).scalar_one_or_none() or 0
+
+
+def bump(connection: Connection) -> None:
+    """Begins a new epoch, in the transaction of the revocation."""
+    updated = connection.execute(
+        AUTH_EPOCH.update().where(AUTH_EPOCH.c.id == _ROW).values(value=AUTH_EPOCH.c.value + 1)
+    )
+    if updated.rowcount == 0:
+        connection.execute(AUTH_EPOCH.insert().values(id=_ROW, value=1))

@@ -1,0 +1,63 @@
+"""Base classes of everything that crosses the wire.
+
+A docstring under a field is its description in the OpenAPI document. Every output field is always present, null where
+there is nothing to say; an input that is not declared is refused, so that a typing error is never ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_SHARED = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True, populate_by_name=True)
+_ItemT = TypeVar("_ItemT")
+
+
+class Model(BaseModel):
+    """What a service answers. NaN and infinity become null, bytes base64."""
+
+    model_config = _SHARED | ConfigDict(ser_json_inf_nan="null", ser_json_bytes="base64")
+
+
+class Request(BaseModel):
+    """The JSON body of a POST or PATCH. Types are strict: `"1"` is no number. Empty as it stands."""
+
+    model_config = _SHARED | ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Query(BaseModel):
+    """The query string of a GET. Empty as it stands."""
+
+    model_config = _SHARED | ConfigDict(allow_inf_nan=False)
+
+
+class ListQuery(Query):
+    """What every list understands."""
+
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Most items on one page."""
+
+    page_token: Annotated[str, Field(max_length=2000)] = ""
+    """Where to go on: `next_page_token` of the page before."""
+
+    filter: Annotated[str, Field(max_length=2000)] = ""
+    """Conditions on declared fields joined by `&&`: `field == "value"`, `"value" in field`."""
+
+    order_by: Annotated[str, Field(max_length=100)] = ""
+    """A declared field, optionally followed by ` desc`."""
+
+
+class Page(Model, Generic[_ItemT]):
+    """One page of a list."""
+
+    items: list[_ItemT]
+    """Items in the requested order."""
+
+    next_page_token: str | None
+    """Token of the next page; null on the last one."""
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Names the schema after its items: `AssetPage`."""
+        return f"{params[0].__name__}Page"

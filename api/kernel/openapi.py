@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document of a service, made from the objects that serve it, so it cannot drift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from api.kernel.endpoint import Answer, Endpoint
+from api.kernel.models import Model, Query
+from api.kernel.rows import ARROW_STREAM
+from api.kernel.service import Service
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+class FieldFault(Model):
+    """What is wrong with one field."""
+
+    pointer: str = ""
+    """JSON pointer into the body."""
+
+    parameter: str = ""
+    """Name of the query parameter."""
+
+    detail: str
+    """What is wrong with it."""
+
+
+class Problem(Model):
+    """An error, as RFC 9457 problem+json."""
+
+    type: str
+    """URN of the kind of problem."""
+
+    title: str
+    """The kind of problem in words."""
+
+    status: int
+    """The HTTP status."""
+
+    detail: str
+    """What happened, and what to do next."""
+
+    instance: str
+    """Path of the request."""
+
+    reason: str
+    """The kind of problem in upper snake case, stable for programs."""
+
+    service: str
+    """Service that answered; empty if the request reached none."""
+
+    metadata: dict[str, Any]
+    """Further facts, such as the names that exist instead."""
+
+    errors: list[FieldFault]
+    """Faults of single fields."""
+
+    request_id: str
+    """Id of the request, as in the log and the audit trail."""
+
+
+def document(service: Service) -> dict[str, Any]:
+    """The whole document of one service."""
+    references, components = _schemas(service)
+    queries = {endpoint.query for endpoint in service.endpoints if endpoint.query}
+    fields = {query: components.pop(_name(references[query, "validation"])) for query in queries}
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in service.endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, references, fields)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Headwater {service.title}", "version": "1", "description": service.description},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"session": []}],
+        "tags": [{"name": kind.title, "description": kind.description} for kind in service.kinds],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": {
+                "Problem": {
+                    "description": "Anything that went wrong.",
+                    "content": {"application/problem+json": {"schema": references[Problem, "serialization"]}},
+                }
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "headwater_8400"},
+            },
+        },
+    }
+
+
+def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
+    for endpoint in service.endpoints:
+        for model in (endpoint.query, endpoint.request):
+            if model is not None:
+                wanted[model, "validation"] = None
+        if endpoint.result is not None:
+            wanted[endpoint.result, "serialization"] = None
+    references, definitions = models_json_schema(list(wanted), by_alias=True, ref_template=_REFERENCE)
+    return {**references}, definitions.get("$defs", {})
+
+
+def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.operation_id,
+        "summary": endpoint.summary,
+        "description": endpoint.description,
+        "tags": [endpoint.kind.title],
+        "parameters": _parameters(endpoint, fields),
+        "responses": {
+            str(endpoint.status): _success(endpoint, references),
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
+        "x-permission": endpoint.permission,
+        "x-role": endpoint.role.value,
+        "x-source": endpoint.source,
+    }
+    if endpoint.public:
+        operation["security"] = []
+    if endpoint.request is not None:
+        media = "application/merge-patch+json" if endpoint.method == "PATCH" else "application/json"
+        content = {media: {"schema": references[endpoint.request, "validation"]}}
+        required = any(field.is_required() for field in endpoint.request.model_fields.values())
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _parameters(endpoint: Endpoint, fields: dict[type[Query], Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if endpoint.shape.on_item:
+        found.append(
+            {
+                "name": endpoint.kind.name,
+                "in": "path",
+                "required": True,
+                "description": f"Id of the {endpoint.kind.title.lower()}.",
+                "schema": {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"},
+                "example": endpoint.kind.example,
+            }
+        )
+    if endpoint.query is not None:
+        schema = fields[endpoint.query]
+        for name, field in schema.get("properties", {}).items():
+            description = field.pop("description", "")
+            required = name in schema.get("required", ())
+            found.append(
+                {"name": name, "in": "query", "required": required, "description": description, "schema": field}
+            )
+    found.extend(_header(*header) for header in _headers(endpoint))
+    return found
+
+
+def _headers(endpoint: Endpoint) -> list[tuple[str, str]]:
+    if endpoint.answer is Answer.STREAM:
+        return [("Last-Event-ID", "Id of the last event seen: the stream goes on after it.")]
+    if endpoint.method == "GET":
+        return [("If-None-Match", "ETag of the answer at hand: 304 if it is still right.")]
+    if endpoint.changes and endpoint.method == "POST" and not endpoint.public:
+        return [("Idempotency-Key", "Names this request: a repeated one is answered again, not carried out again.")]
+    return []
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
+    if endpoint.answer is Answer.NOTHING:
+        return {"description": "Done."}
+    schema = references[endpoint.result, "serialization"]
+    if endpoint.answer is Answer.STREAM:
+        # The data of each event is such a document; the stream as a whole is text.
+        stream = {"schema": {"type": "string"}, "x-event-schema": schema}
+        return {"description": "A stream of server-sent events.", "content": {"text/event-stream": stream}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if endpoint.answer is Answer.ROWS:
+        content[ARROW_STREAM] = {"schema": {"type": "string", "format": "binary"}}
+    descriptions = {201: "Created.", 202: "Accepted: follow the operation."}
+    return {"description": descriptions.get(endpoint.status, "Success."), "content": content}
+
+
+def _name(reference: dict[str, str]) -> str:
+    return reference["$ref"].rpartition("/")[2]

@@ -1,0 +1,176 @@
+"""The `operations` service: long work of all services in one place, at `/api/v1/operations`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from api.kernel.context import Context
+from api.kernel.kind import Kind
+from api.kernel.listing import SqlListing
+from api.kernel.models import ListQuery, Model, Page, Query, Request
+from api.kernel.operations import store
+from api.kernel.operations.engine import Operations
+from api.kernel.operations.resource import Operation, Progress, to_resource
+from api.kernel.operations.store import OperationRow, OperationState
+from api.kernel.service import Service
+from api.kernel.streams import ServerEvent
+from api.kernel.tables import OPERATION
+from core.errors import InvalidArgument
+from core.ports import LogLine
+
+_LINES = 500
+_WAIT_SECONDS = 0.4
+_LISTING = SqlListing(
+    id=OPERATION.c.id,
+    fields={name: OPERATION.c[name] for name in ("state", "action", "subject", "principal")},
+    order=("id",),
+    newest_first=True,
+)
+
+OPERATION_KIND = Kind(
+    "operation",
+    plural="operations",
+    title="Operation",
+    description="Long work of any service: followed here, cancelled here, kept as a record.",
+    example="op_06e1xq0000example000000000",
+    rooted=True,
+    filter_by=tuple(_LISTING.fields),
+    order_by=_LISTING.order,
+)
+
+
+class LogEvent(Model):
+    """One event of the stream: a log line, or the state of the operation."""
+
+    at: datetime | None
+    """When it happened; null for states."""
+
+    level: str
+    """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+
+    type: str
+    """Dagster's event type, or `STATE`."""
+
+    run: str | None
+    """Run that wrote the line."""
+
+    step: str | None
+    """Step that wrote the line."""
+
+    message: str
+    """The text."""
+
+    state: OperationState
+    """State of the operation when this was sent."""
+
+    progress: Progress
+    """Progress of the operation when this was sent."""
+
+
+@OPERATION_KIND.list(query=ListQuery, item=Operation)
+async def list_operations(ctx: Context, query: ListQuery) -> Page[Operation]:
+    """Lists operations, newest first."""
+    rows, token = await ctx.query(_LISTING.rows, sa.select(OPERATION), query)
+    return Page[Operation](items=[to_resource(store.row_of(row)) for row in rows], next_page_token=token)
+
+
+@OPERATION_KIND.get(result=Operation)
+async def get_operation(ctx: Context, operation: str) -> Operation:
+    """Returns an operation as it is now. Once it has succeeded, its assets show the versions it made."""
+    return to_resource(await _operations(ctx).observe(operation))
+
+
+@OPERATION_KIND.action("cancel", request=Request, result=Operation, past="cancel_requested")
+async def cancel_operation(ctx: Context, operation: str, request: Request) -> Operation:
+    """Stops the work for real: its runs are terminated. An operation that has ended stays as it is."""
+    return to_resource(await _operations(ctx).cancel(ctx, operation))
+
+
+@OPERATION_KIND.stream("logs", query=Query, event=LogEvent)
+async def get_operation_logs(ctx: Context, operation: str, query: Query) -> AsyncGenerator[ServerEvent, None]:
+    """Streams the log lines of the operation's runs, then one `end` event with its final state.
+
+    `state` events tell of progress. A client that was cut off sends `Last-Event-ID` and misses nothing.
+    """
+    cursors = _decode(ctx.last_event_id)
+    told: OperationRow | None = None
+    while True:
+        # The state is looked at first: lines written before the end are then read after it was seen.
+        row = await _operations(ctx).observe(operation)
+        if told is None or (row.state, row.done, row.total) != (told.state, told.done, told.total):
+            told = row
+            if not row.state.final:
+                yield ServerEvent(_state(row), "state", _encode(cursors))
+        for run in row.runs:
+            async for line in _lines(ctx, run, cursors):
+                yield ServerEvent(_line(line, run, row), "log", _encode(cursors))
+        if row.state.final:
+            yield ServerEvent(_state(row), "end", _encode(cursors))
+            return
+        await asyncio.sleep(_WAIT_SECONDS)
+
+
+async def _lines(ctx: Context, run: str, cursors: dict[str, str]) -> AsyncGenerator[LogLine, None]:
+    while True:
+        lines = await ctx.orchestrator.logs(run, after=cursors.get(run), limit=_LINES)
+        for line in lines:
+            cursors[run] = line.cursor
+            yield line
+        if len(lines) < _LINES:
+            return
+
+
+def _operations(ctx: Context) -> Operations:
+    return ctx.platform.part(Operations)
+
+
+def _state(row: OperationRow) -> LogEvent:
+    message = row.error or f"{row.state}: {row.done} of {row.total} done"
+    level = "ERROR" if row.state is OperationState.FAILED else "INFO"
+    progress = Progress(done=row.done, total=row.total)
+    return LogEvent(
+        at=None, level=level, type="STATE", run=None, step=None, message=message, state=row.state, progress=progress
+    )
+
+
+def _line(line: LogLine, run: str, row: OperationRow) -> LogEvent:
+    return LogEvent(
+        at=line.at,
+        level=line.level,
+        type=line.type,
+        run=run,
+        step=line.step,
+        message=line.message,
+        state=row.state,
+        progress=Progress(done=row.done, total=row.total),
+    )
+
+
+def _encode(cursors: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(cursors).encode()).decode().rstrip("=") if cursors else ""
+
+
+def _decode(event_id: str) -> dict[str, str]:
+    if not event_id:
+        return {}
+    try:
+        cursors = json.loads(base64.urlsafe_b64decode(event_id + "=" * (-len(event_id) % 4)))
+        if not isinstance(cursors, dict) or not all(isinstance(cursor, str) for cursor in cursors.values()):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidArgument("Last-Event-ID is not one that this stream gave out.") from None
+    return cursors
+
+
+SERVICE = Service(
+    "operations",
+    "Operations",
+    [OPERATION_KIND],
+    description="Long work of all services: state, progress, logs, cancellation.",
+)

@@ -1,0 +1,143 @@
+"""Bearer tokens and login sessions: 256 random bits, shown once, stored as SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from api.kernel import epochs, principals
+from api.kernel.roles import Principal, Role
+from api.kernel.tables import PRINCIPAL, TOKEN
+from core import clock, events
+from core.db import Database
+from core.errors import Conflict, InvalidPayload, NotFound
+from core.ids import new_id
+
+PREFIX = "hw_"
+
+
+class TokenKind(StrEnum):
+    """A session comes from a login and is bound to a browser or a script; a token was issued on purpose."""
+
+    SESSION = "SESSION"
+    TOKEN = "TOKEN"  # noqa: S105 - a kind, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What is known of a token; never the token."""
+
+    id: str
+    kind: TokenKind
+    label: str
+    principal: str
+    principal_id: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A principal and until when its credentials hold."""
+
+    principal: Principal
+    expires_at: datetime
+
+
+COLUMNS = (
+    *(TOKEN.c.id, TOKEN.c.kind, TOKEN.c.label, PRINCIPAL.c.name.label("principal"), TOKEN.c.principal_id),
+    *(TOKEN.c.created_at, TOKEN.c.expires_at, TOKEN.c.revoked_at),
+)
+JOINED = TOKEN.join(PRINCIPAL, PRINCIPAL.c.id == TOKEN.c.principal_id)
+
+
+def row_of(row: sa.Row[*tuple[Any, ...]]) -> TokenRow:
+    """The token in a row of `COLUMNS`."""
+    return TokenRow(**{**row._mapping, "kind": TokenKind(row._mapping["kind"])})
+
+
+def digest_of(secret: str) -> str:
+    """The form in which a token is stored and looked up."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def issue(
+    connection: Connection, principal_id: str, *, kind: TokenKind, label: str, expires_at: datetime, id: str = ""
+) -> tuple[str, TokenRow]:
+    """Makes a token and returns its secret, which is not kept, with its row.
+
+    Raises:
+        InvalidPayload: it would expire in the past.
+    """
+    now = clock.now()
+    if expires_at <= now:
+        fault = {"pointer": "/expires_at", "detail": "lies in the past"}
+        raise InvalidPayload("The token would have expired already.", errors=[fault])
+    secret = PREFIX + secrets.token_urlsafe(32)
+    values = {"principal_id": principal_id, "kind": kind.value, "label": label, "digest": digest_of(secret)}
+    id = id or new_id("tok")
+    connection.execute(TOKEN.insert().values(id=id, created_at=now, expires_at=expires_at, **values))
+    return secret, get(connection, id)
+
+
+def get(connection: Connection, id: str) -> TokenRow:
+    """The token with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(TOKEN.c.id == id)).first()
+    if row is None:
+        raise NotFound(f"There is no token {id!r}.")
+    return row_of(row)
+
+
+def revoke(connection: Connection, id: str) -> None:
+    """Ends a token at once, in every process. Ending it twice is no error."""
+    connection.execute(
+        TOKEN.update().where(TOKEN.c.id == id, TOKEN.c.revoked_at.is_(None)).values(revoked_at=clock.now())
+    )
+    epochs.bump(connection)
+
+
+def valid(connection: Connection, secret: str) -> Valid | None:
+    """Whom a secret belongs to, if it holds now and its principal is active."""
+    row = connection.execute(
+        sa.select(
+            TOKEN.c.id, TOKEN.c.expires_at, PRINCIPAL.c.id.label("principal_id"), PRINCIPAL.c.name, PRINCIPAL.c.role
+        )
+        .select_from(JOINED)
+        .where(
+            TOKEN.c.digest == digest_of(secret),
+            TOKEN.c.revoked_at.is_(None),
+            PRINCIPAL.c.state == principals.PrincipalState.ACTIVE.value,
+        )
+    ).first()
+    if row is None or row.expires_at <= clock.now():
+        return None
+    return Valid(Principal(row.principal_id, row.name, Role(row.role), row.id), row.expires_at)
+
+
+def issue_token(database: Database, principal_name: str, *, label: str, expires: datetime) -> str:
+    """A bearer token for an account, for who may write the database: the command line.
+
+    Raises:
+        NotFound: there is no such account.
+        Conflict: it is suspended.
+    """
+    with database.write() as connection:
+        account = principals.get(connection, principal_name)
+        if account.state is not principals.PrincipalState.ACTIVE:
+            raise Conflict(f"{account.name} is suspended.")
+        secret, row = issue(connection, account.id, kind=TokenKind.TOKEN, label=label, expires_at=expires)
+        facts = {"action": "admin.token.create", "outcome": "succeeded", "label": label}
+        events.append(connection, events.Event("admin.token.created", row.id, account.name, facts))
+    return secret

@@ -1,0 +1,62 @@
+"""Bounded thread pools: the event loop never waits for a disk, a database or an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from core.errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pool:
+    """A few threads and a bounded number of callers that may wait for them."""
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._name = name
+        self._limit = threads + waiting
+        self._held = 0
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"headwater-{name}")
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs the function in a thread. A caller that gives up does not stop it.
+
+        Raises:
+            Unavailable: too many callers wait already.
+        """
+        if self._held >= self._limit:
+            raise Unavailable(f"The platform is busy ({self._name}); try again in a moment.", retry_after_seconds=1)
+        self._held += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
+        future.add_done_callback(self._release)
+        return await asyncio.shield(future)
+
+    def _release(self, future: asyncio.Future[T]) -> None:
+        self._held -= 1
+        if not future.cancelled():
+            future.exception()  # a caller that gave up must not leave "exception was never retrieved" behind
+
+    def close(self) -> None:
+        """Lets running calls finish and drops the waiting ones."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Workers:
+    """The pools of one process."""
+
+    def __init__(self, *, single_writer: bool) -> None:
+        """`single_writer`: SQLite has one writer at a time, so its writers queue here and not on a file lock."""
+        self.write = Pool("metadata writes", 1 if single_writer else 8, 256)
+        self.read = Pool("metadata reads", 4, 512)
+        self.work = Pool("engine work", 4, 64)
+        self.passwords = Pool("password checks", 2, 16)
+
+    def close(self) -> None:
+        """Stops all pools."""
+        for pool in (self.write, self.read, self.work, self.passwords):
+            pool.close()

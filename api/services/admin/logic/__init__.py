@@ -1,0 +1,1 @@
+"""What the admin service decides, apart from HTTP."""
