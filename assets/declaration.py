@@ -7,11 +7,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import dagster as dg
 from dagster_shared.check import CheckError
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr
 
 from assets.datasets.checks import Check
 from core.ids import asset_key, is_asset_id
@@ -58,6 +59,8 @@ class TableComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     checks: list[Check] = Field(default_factory=list, description="What must be true of the table.")
 
+    _folder: Path | None = PrivateAttr(None)
+
     @classmethod
     def model(cls) -> type[BaseModel]:
         """The attributes are this class itself: strict, and without Dagster's template strings."""
@@ -68,6 +71,18 @@ class TableComponent(dg.Component, dg.Model, dg.Resolvable):
         """Takes the validated attributes as the component."""
         assert isinstance(model, cls)
         return model
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Remembers the folder of the YAML file, which published definitions do not have."""
+        component = super().load(attributes, context)
+        component._folder = context.path if context.path.is_dir() else context.path.parent
+        return component
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the YAML file this was read from; `None` for a definition that came over REST."""
+        return self._folder
 
     @property
     def op_name(self) -> str:

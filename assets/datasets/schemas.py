@@ -5,6 +5,7 @@ The descriptions become Delta column comments, and from there the data dictionar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,35 +20,61 @@ class Column:
     type: str
     description: str
     nullable: bool = True
+    sources: tuple[str, ...] | None = None
+    """Columns it is computed from, of the bronze table, or of a silver one as `airports.time_zone`; `None`: of the
+    column of the same name."""
 
+
+_DAY = ("year", "month", "day")
+_DEPARTURE = (*_DAY, "sched_dep_time")
+_ARRIVAL = (*_DEPARTURE, "sched_arr_time", "dest", "airports.time_zone")
 
 UTC = "timestamp[us, tz=UTC]"
 
 FLIGHTS = {
-    "flight_id": Column("string", "Key: local date, carrier and number, origin, as `20130101-UA1545-EWR`.", False),
-    "flight_date": Column("date32", "Scheduled day of departure, local at the origin.", False),
+    "flight_id": Column(
+        "string",
+        "Key: local date, carrier and number, origin, as `20130101-UA1545-EWR`.",
+        False,
+        sources=(*_DAY, "carrier", "flight", "origin"),
+    ),
+    "flight_date": Column("date32", "Scheduled day of departure, local at the origin.", False, sources=_DAY),
     "hour": Column("int32", "Scheduled hour of departure, local at the origin, 0-23.", False),
     "carrier": Column("string", "IATA code of the airline, see `flights.silver.airlines`.", False),
     "flight": Column("int32", "Flight number of the carrier.", False),
-    "tailnum": Column("string", "Registration of the aircraft; about 16 % are not in `flights.silver.planes`."),
+    "tailnum": Column("string", "Registration of the aircraft; about 15 % are not in `flights.silver.planes`."),
     "origin": Column("string", "FAA code of the airport of departure: EWR, JFK or LGA.", False),
     "dest": Column("string", "FAA code of the destination.", False),
-    "dest_time_zone": Column("string", "IANA time zone of the destination; missing for an unknown airport."),
-    "scheduled_departure_at": Column(UTC, "Scheduled departure from the gate.", False),
-    "departed_at": Column(UTC, "Actual departure from the gate; missing if cancelled."),
-    "scheduled_arrival_at": Column(UTC, "Scheduled arrival at the gate; missing where the destination's zone is."),
-    "arrived_at": Column(UTC, "Actual arrival at the gate; of a diverted flight, the first such clock time."),
+    "dest_time_zone": Column(
+        "string",
+        "IANA time zone of the destination; missing for an unknown airport.",
+        sources=("dest", "airports.time_zone"),
+    ),
+    "scheduled_departure_at": Column(UTC, "Scheduled departure from the gate.", False, sources=_DEPARTURE),
+    "departed_at": Column(
+        UTC, "Actual departure from the gate; missing if cancelled.", sources=(*_DEPARTURE, "dep_delay")
+    ),
+    "scheduled_arrival_at": Column(
+        UTC, "Scheduled arrival at the gate; missing where the destination's zone is.", sources=_ARRIVAL
+    ),
+    "arrived_at": Column(
+        UTC,
+        "Actual arrival at the gate; of a diverted flight, the first such clock time.",
+        sources=(*_ARRIVAL, "arr_delay", "arr_time", "dep_delay"),
+    ),
     "dep_delay": Column("int32", "Departure delay in minutes, negative if early; missing if cancelled."),
     "arr_delay": Column("int32", "Arrival delay in minutes, negative if early; missing if cancelled or diverted."),
     "air_time": Column("int32", "Minutes in the air; missing if cancelled or diverted."),
     "distance": Column("int32", "Distance between the airports in miles.", False),
-    "cancelled": Column("bool", "Whether the flight never departed.", False),
-    "diverted": Column("bool", "Whether it departed but no regular arrival is recorded.", False),
+    "cancelled": Column("bool", "Whether the flight never departed.", False, sources=("dep_time",)),
+    "diverted": Column(
+        "bool", "Whether it departed but no regular arrival is recorded.", False, sources=("dep_time", "arr_delay")
+    ),
 }
 
 WEATHER = {
     "origin": Column("string", "FAA code of the airport observed.", False),
-    "observed_at": Column(UTC, "Hour of the observation.", False),
+    "observed_at": Column(UTC, "Hour of the observation.", False, sources=("time_hour",)),
     "temp": Column("double", "Temperature in degrees Fahrenheit."),
     "dewp": Column("double", "Dew point in degrees Fahrenheit."),
     "humid": Column("double", "Relative humidity in percent."),
@@ -61,7 +88,7 @@ WEATHER = {
 
 PLANES = {
     "tailnum": Column("string", "Registration of the aircraft.", False),
-    "manufacture_year": Column("int32", "Year of manufacture."),
+    "manufacture_year": Column("int32", "Year of manufacture.", sources=("year",)),
     "type": Column("string", "Type of aircraft.", False),
     "manufacturer": Column("string", "Manufacturer.", False),
     "model": Column("string", "Model.", False),
@@ -77,9 +104,9 @@ AIRPORTS = {
     "lat": Column("double", "Latitude in degrees.", False),
     "lon": Column("double", "Longitude in degrees.", False),
     "alt": Column("int32", "Altitude in feet.", False),
-    "utc_offset_hours": Column("int32", "Offset from UTC in winter, in hours.", False),
+    "utc_offset_hours": Column("int32", "Offset from UTC in winter, in hours.", False, sources=("tz",)),
     "dst": Column("string", "Daylight saving: A as in the USA, N none, U unknown.", False),
-    "time_zone": Column("string", "IANA time zone; unknown for 3 airports."),
+    "time_zone": Column("string", "IANA time zone; unknown for 3 airports.", sources=("tzone",)),
 }
 
 AIRLINES = {
@@ -88,7 +115,7 @@ AIRLINES = {
 }
 
 
-def arrow_schema(columns: dict[str, Column]) -> pa.Schema:
+def arrow_schema(columns: Mapping[str, Column]) -> pa.Schema:
     """The Arrow schema of a declaration; descriptions travel as field metadata `comment`."""
     import pyarrow as pa
 

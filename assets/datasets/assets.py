@@ -1,0 +1,231 @@
+"""Silver: the sample's tables typed, in UTC, without duplicates. Computed by Polars."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.datasets import schemas
+from assets.datasets.checks import Check, Range, Reference, RowCount, asset_checks
+from core.ids import asset_id, asset_key
+from resources.delta import Delta, materialized
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lakehouse.step import Step
+
+OWNERS = ["team:data"]
+_DISAGREEING_FRACTION = 0.001
+_HERE = Path(__file__).parent
+
+
+def _code_version() -> str:
+    """Digest of the code that decides silver content."""
+    files = [(_HERE / name).read_bytes() for name in ("transforms.py", "schemas.py")]
+    return hashlib.sha256(b"\0".join(files)).hexdigest()[:16]
+
+
+def _silver(table: str, *deps: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=["flights", "silver", table],
+        deps=[dg.AssetKey(asset_key(dep)) for dep in (f"flights.bronze.{table}", *deps)],
+        description=description,
+        group_name="silver",
+        owners=OWNERS,
+        kinds={"delta", "polars"},
+        code_version=_code_version(),
+    )
+
+
+def _clocks_agree(disagreeing: int, total: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="clocks_agree",
+        passed=disagreeing <= total * _DISAGREEING_FRACTION,
+        description=f"{disagreeing} of {total} flights read another time on the local clock than the source says.",
+        metadata={"failing_rows": disagreeing, "checked_rows": total, "tolerance": _DISAGREEING_FRACTION},
+    )
+
+
+_CLOCKS_AGREE = dg.AssetCheckSpec(
+    "clocks_agree",
+    asset=["flights", "silver", "flights"],
+    blocking=True,
+    description="The UTC instants, shown on the clocks of origin and destination, are the clock times of the source.",
+)
+
+
+@dg.multi_asset(
+    specs=[
+        _silver(
+            "flights",
+            "flights.bronze.flights_landing",
+            "flights.silver.airports",
+            description="One row per flight, times as UTC instants; landed rows take the place of the source's.",
+        )
+    ],
+    check_specs=[_CLOCKS_AGREE],
+)
+def silver_flights(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """One row per flight: scheduled and actual times as UTC instants, landed rows replacing those of the source."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    scheduled = _frame(step, "flights.bronze.flights")
+    landed = _frame(step, "flights.bronze.flights_landing").select(scheduled.columns)
+    airports = _frame(step, "flights.silver.airports", columns=["faa", "time_zone"])
+    rows = transforms.flights(scheduled, landed, airports)
+    check = _clocks_agree(transforms.clock_disagreements(rows).height, rows.height)
+    duplicates = scheduled.height + landed.height - rows.height
+    return _write(context, step, rows, schemas.FLIGHTS, {"merged_or_undated_rows": duplicates}, [check])
+
+
+@dg.multi_asset(
+    specs=[
+        _silver("weather", description="Hourly weather by airport and UTC hour; impossible wind speeds set to missing.")
+    ]
+)
+def silver_weather(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Hourly weather by airport and UTC hour; impossible wind speeds set to missing."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.weather(_frame(step, "flights.bronze.weather")), schemas.WEATHER)
+
+
+@dg.multi_asset(specs=[_silver("planes", description="Aircraft by registration.")])
+def silver_planes(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Aircraft by registration."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.planes(_frame(step, "flights.bronze.planes")), schemas.PLANES)
+
+
+@dg.multi_asset(specs=[_silver("airports", description="Airports by FAA code with their time zone.")])
+def silver_airports(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Airports by FAA code with their time zone."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.airports(_frame(step, "flights.bronze.airports")), schemas.AIRPORTS)
+
+
+@dg.multi_asset(specs=[_silver("airlines", description="Airlines by IATA code.")])
+def silver_airlines(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Airlines by IATA code."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.airlines(_frame(step, "flights.bronze.airlines")), schemas.AIRLINES)
+
+
+CHECKS: Mapping[str, Sequence[Check]] = {
+    "flights.silver.flights": [
+        Check(row_count=RowCount(min=1), blocking=True),
+        Check(unique=["flight_id"], blocking=True),
+        Check(
+            not_null=["flight_id", "flight_date", "carrier", "origin", "dest", "scheduled_departure_at"],
+            name="not_null_keys",
+            blocking=True,
+        ),
+        Check(not_null=["scheduled_arrival_at"], tolerance=0.01, blocking=True),
+        Check(range=Range(column="dep_delay", min=-120, max=2880), severity="warn"),
+        Check(range=Range(column="arr_delay", min=-180, max=2880), severity="warn"),
+        Check(range=Range(column="distance", min=1, max=12000), severity="warn", tolerance=0.0001),
+        Check(holds="arrived_at > departed_at", name="arrives_after_departure", blocking=True, tolerance=0.0001),
+        Check(holds="NOT (cancelled AND departed_at IS NOT NULL)", name="cancelled_never_departed", blocking=True),
+        Check(references=Reference(column="carrier", table="flights.silver.airlines", key="carrier"), blocking=True),
+        Check(
+            references=Reference(column="dest", table="flights.silver.airports", key="faa"),
+            severity="warn",
+            description="Four destinations (BQN, PSE, SJU, STT; 2.3 % of the flights) are not among the airports.",
+        ),
+        Check(
+            references=Reference(column="tailnum", table="flights.silver.planes", key="tailnum"),
+            severity="warn",
+            tolerance=0.2,
+            description="The source lacks the aircraft of 14.9 % of the flights, mostly of AA and MQ.",
+        ),
+    ],
+    "flights.silver.weather": [
+        Check(unique=["origin", "observed_at"], blocking=True),
+        Check(not_null=["origin", "observed_at"], blocking=True),
+        Check(range=Range(column="temp", min=-40, max=130)),
+        Check(range=Range(column="humid", min=0, max=100)),
+        Check(range=Range(column="wind_speed", min=0, max=200)),
+        Check(range=Range(column="visib", min=0, max=10)),
+    ],
+    "flights.silver.planes": [
+        Check(unique=["tailnum"], blocking=True),
+        Check(not_null=["tailnum"], blocking=True),
+        Check(range=Range(column="manufacture_year", min=1940, max=2014)),
+        Check(range=Range(column="seats", min=1, max=900)),
+    ],
+    "flights.silver.airports": [
+        Check(unique=["faa"], blocking=True),
+        Check(not_null=["faa"], blocking=True),
+        Check(
+            not_null=["time_zone"],
+            severity="warn",
+            description="The source lacks the zone of three airports, none of them a destination.",
+        ),
+        Check(
+            range=Range(column="lat", min=15, max=72),
+            severity="warn",
+            description="The source places Dillant Hopkins (EEN, New Hampshire) at 72.3 N, 42.9 E.",
+        ),
+    ],
+    "flights.silver.airlines": [
+        Check(unique=["carrier"], blocking=True),
+        Check(not_null=["carrier", "name"], blocking=True),
+    ],
+}
+
+
+def definitions() -> dg.Definitions:
+    """The silver tables and their checks."""
+    return dg.Definitions(
+        assets=[silver_airlines, silver_airports, silver_flights, silver_planes, silver_weather],
+        asset_checks=[check for asset, checks in CHECKS.items() for check in asset_checks(asset, checks)],
+    )
+
+
+def _frame(step: "Step", table: str, *, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+    rows = step.read(table, columns=columns).scan()
+    return (rows if columns is None else rows.select(columns)).collect()
+
+
+def _write(
+    context: dg.AssetExecutionContext,
+    step: "Step",
+    rows: "pl.DataFrame",
+    columns: Mapping[str, schemas.Column],
+    metadata: Mapping[str, Any] | None = None,
+    check_results: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult[Any]:
+    from assets.datasets.transforms import typed
+
+    table = typed(rows, columns).to_arrow().cast(schemas.arrow_schema(columns))
+    commit = step.overwrite(table, evolve_schema=True)
+    lineage = {"dagster/column_lineage": column_lineage(asset_id(context.asset_key.path), columns)}
+    return materialized(context, commit, metadata={**lineage, **(metadata or {})}, check_results=check_results)
+
+
+def column_lineage(asset: str, columns: Mapping[str, schemas.Column]) -> dg.TableColumnLineage:
+    """Which bronze and silver columns each column of a silver table is computed from."""
+    project, _, table = asset_key(asset)
+
+    def source(name: str) -> dg.TableColumnDep:
+        other, _, column = name.rpartition(".")
+        key = [project, "silver", other] if other else [project, "bronze", table]
+        return dg.TableColumnDep(asset_key=dg.AssetKey(key), column_name=column)
+
+    return dg.TableColumnLineage(
+        deps_by_column={
+            name: [source(used) for used in ((name,) if column.sources is None else column.sources)]
+            for name, column in columns.items()
+        }
+    )

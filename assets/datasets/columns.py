@@ -1,0 +1,30 @@
+"""Column descriptions as Delta column comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from core.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def described(rows: pa.Table, descriptions: Mapping[str, str]) -> pa.Table:
+    """The rows with column descriptions as field metadata `comment`, which Delta keeps.
+
+    Raises:
+        SchemaMismatch: a described column does not exist.
+    """
+    import pyarrow as pa
+
+    if unknown := [name for name in descriptions if name not in rows.schema.names]:
+        raise SchemaMismatch(
+            f"`columns` describes {', '.join(unknown)}, which the table lacks; it has {', '.join(rows.schema.names)}."
+        )
+    fields = [
+        field.with_metadata({"comment": descriptions[field.name]}) if field.name in descriptions else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))

@@ -1,0 +1,57 @@
+"""Assets made by a SQL statement over exact versions of other tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.datasets.columns import described
+from core.errors import InvalidPayload
+from core.ids import asset_key
+from resources.delta import Delta, materialized
+
+
+def sql_asset(
+    spec: dg.AssetSpec, statement: str, tables: Sequence[str], descriptions: Mapping[str, str]
+) -> dg.AssetsDefinition:
+    """A table that is the result of a statement; a run replaces it wholly.
+
+    Args:
+        spec: the asset.
+        statement: one SELECT in DuckDB's dialect; tables are named by id.
+        tables: the tables it reads.
+        descriptions: column name to description.
+    """
+
+    @dg.multi_asset(specs=[spec], name="__".join(spec.key.path))
+    def transform(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+        query = delta.query()
+        if (read := query.tables(statement)) != sorted(tables):
+            raise InvalidPayload(
+                f"The statement reads {', '.join(read) or 'no table'}, but its inputs were taken to be "
+                f"{', '.join(tables) or 'none'}. Name each table as project.schema.table right after FROM or JOIN."
+            )
+        step = delta.step(context, engine="duckdb")
+        inputs = {table: step.read(table) for table in tables}
+        result = query.sql(statement, inputs=inputs)
+        rows = described(result.table, descriptions)
+        commit = step.overwrite(rows, evolve_schema=True)
+        schemas = {table: snapshot.schema.names for table, snapshot in inputs.items()}
+        lineage = _column_lineage(statement, schemas, rows.schema.names)
+        versions = {f"input/{table}": snapshot.version for table, snapshot in inputs.items()}
+        return materialized(context, commit, metadata={**versions, **lineage})
+
+    return transform
+
+
+def _column_lineage(statement: str, schemas: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, Any]:
+    from lakehouse.sql_lineage import column_lineage
+
+    sources = column_lineage(statement, schemas)
+    if sources is None or len(sources) != len(names):
+        return {}
+    deps = {
+        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset_key(table)), column_name=column) for table, column in used]
+        for name, used in zip(names, map(sorted, sources), strict=True)
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)}
