@@ -134,6 +134,8 @@ class Query:
             "temp_directory": "",
         }
         with duckdb.connect(":memory:", config=config) as connection:
+            # Else days and hours of instants would be those of whatever machine runs the query.
+            connection.execute("SET TimeZone = 'UTC'")
             yield connection
 
 

@@ -47,13 +47,13 @@ def flights(scheduled: pl.DataFrame, landed: pl.DataFrame, airports: pl.DataFram
         diverted=pl.col("dep_time").is_not_null() & pl.col("arr_delay").is_null(),
     ).filter(pl.col("scheduled_departure_at").is_not_null())
     rows = rows.with_columns(departed_at=pl.col("scheduled_departure_at") + pl.duration(minutes="dep_delay"))
-    rows = rows.with_columns(
-        scheduled_arrival_at=_first_after("scheduled_departure_at", "sched_arr_time", rows),
-        observed_arrival_at=_first_after("departed_at", "arr_time", rows),
-    )
+    # Zone by zone, because Polars converts a column from one zone at a time.
+    by_zone = rows.partition_by("dest_time_zone", maintain_order=True)
+    rows = pl.concat([_arrivals(part) for part in by_zone]) if by_zone else _arrivals(rows)
     # The delay says how late it was even beyond midnight; the clock alone decides only where there is no delay.
     arrived = pl.col("scheduled_arrival_at") + pl.duration(minutes="arr_delay")
-    return rows.with_columns(arrived_at=pl.coalesce(arrived, "observed_arrival_at"))
+    rows = rows.with_columns(arrived_at=pl.coalesce(arrived, "observed_arrival_at"))
+    return rows.sort("scheduled_departure_at", "flight_id")
 
 
 def clock_disagreements(rows: pl.DataFrame) -> pl.DataFrame:
@@ -141,16 +141,21 @@ def _to_utc(local: pl.Expr, zone: str) -> pl.Expr:
     return pl.coalesce(instant, before.dt.convert_time_zone("UTC") + hour)
 
 
-def _first_after(start: str, clock: str, rows: pl.DataFrame) -> pl.Expr:
-    """The first instant after `start` at which the destination's clocks show `clock`; no flight takes a day."""
-    candidates = []
-    for zone in rows["dest_time_zone"].drop_nulls().unique(maintain_order=True):
-        for days in (0, 1, 2):
-            instant = _to_utc(_clock(clock, days=days), zone)
-            candidates.append(pl.when((pl.col("dest_time_zone") == zone) & (instant > pl.col(start))).then(instant))
-    if not candidates:
+def _arrivals(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds the scheduled and the observed instant of arrival to flights into one time zone."""
+    zone: str | None = next(iter(rows["dest_time_zone"].head(1)), None)
+    return rows.with_columns(
+        scheduled_arrival_at=_first_after("scheduled_departure_at", "sched_arr_time", zone),
+        observed_arrival_at=_first_after("departed_at", "arr_time", zone),
+    )
+
+
+def _first_after(start: str, clock: str, zone: str | None) -> pl.Expr:
+    """The first instant after `start` at which the clocks of `zone` show `clock`; no flight takes a day."""
+    if zone is None:
         return pl.lit(None, pl.Datetime("us", "UTC"))
-    return pl.coalesce(candidates)
+    instants = [_to_utc(_clock(clock, days=days), zone) for days in (0, 1, 2)]
+    return pl.coalesce([pl.when(instant > pl.col(start)).then(instant) for instant in instants])
 
 
 def _hhmm(instant: pl.Expr) -> pl.Expr:
