@@ -7,7 +7,7 @@ API's own authentication. Who may not change the graph gets queries and subscrip
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import httpx
@@ -38,7 +38,7 @@ class DagsterUi:
         upstream: str,
         *,
         may_change: Callable[[Scope], bool],
-        record: Callable[[Scope, list[str]], None],
+        record: Callable[[Scope, list[str]], Awaitable[None]],
     ) -> None:
         """Proxies to `upstream` (scheme, host and port).
 
@@ -65,7 +65,7 @@ class DagsterUi:
 
     async def _http(self, request: Request) -> Response:
         body = await request.body()
-        self._authorize(request, body)
+        await self._authorize(request, body)
         outgoing = self._client.build_request(
             request.method,
             _path_and_query(request.scope),
@@ -82,7 +82,7 @@ class DagsterUi:
             response.raw_headers.append((b"content-length", answer.headers["content-length"].encode()))
         return response
 
-    def _authorize(self, request: Request, body: bytes) -> None:
+    async def _authorize(self, request: Request, body: bytes) -> None:
         """Refuses what would change something unless the caller may; records what does."""
         is_graphql = request.url.path.rstrip("/").endswith("/graphql")
         if is_graphql and request.method == "GET":
@@ -97,7 +97,7 @@ class DagsterUi:
         if changes:
             if not self._may_change(request.scope):
                 raise PermissionDenied(f"Your role may look at Dagster, but not {', '.join(changes)}.")
-            self._record(request.scope, changes)
+            await self._record(request.scope, changes)
 
     async def _websocket(self, browser: WebSocket) -> None:
         url = self._upstream.replace("http", "ws", 1) + _path_and_query(browser.scope)
@@ -134,7 +134,7 @@ class DagsterUi:
                     if not self._may_change(browser.scope):
                         await browser.close(_FORBIDDEN)
                         return
-                    self._record(browser.scope, changes)
+                    await self._record(browser.scope, changes)
                 await dagster.send(frame)
 
 

@@ -14,7 +14,7 @@ async function call(method, path, body) {
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  if (response.status === 401 && !path.startsWith("admin/sessions")) {
+  if (response.status === 401 && !path.startsWith("admin/sessions:")) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }

@@ -117,7 +117,9 @@ async function refresh() {
   setTimeout(refresh, document.hidden ? 15000 : busy ? 1500 : 5000);
 }
 
-get("admin/me").then((me) => (at("who").textContent = `${me.name} (${me.role.toLowerCase()})`)).catch(() => {});
+get("admin/sessions/current")
+  .then((session) => (at("who").textContent = `${session.user} (${session.role.toLowerCase()})`))
+  .catch(() => {});
 refresh().then(() => {
   const asset = new URLSearchParams(location.search).get("asset");
   if (asset) select(asset);
