@@ -78,6 +78,9 @@ class AssetNode:
     automation: str | None
     location: str
     repository: str
+    op: str | None = None
+    """Name under which run config reaches it."""
+
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,7 +129,7 @@ class AssetState:
 
 @dataclass(frozen=True, slots=True)
 class Automation:
-    """A schedule or a sensor. `id` is its name, unique over all code locations."""
+    """A schedule or a sensor. `id` is its name, unique over all code locations; `state_id` is the orchestrator's."""
 
     id: str
     description: str
@@ -143,6 +146,7 @@ class Automation:
     last_tick_at: datetime | None = None
     last_tick_status: str | None = None
     last_tick_message: str | None = None
+    state_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,9 @@ class Orchestrator(Protocol):
     async def launch(self, launch: Launch) -> Launched:
         """Starts runs. Raises `InvalidPayload` for config or partitions the assets do not accept."""
 
+    async def partitions(self, asset: str) -> Sequence[str]:
+        """Partition keys of an asset, in their order; none if it has no partitions."""
+
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         """States of these runs; an unknown id is absent."""
 
@@ -267,7 +274,7 @@ class Orchestrator(Protocol):
         """Stops the runs and the backfill for real. Finished ones are left alone."""
 
     async def logs(self, run: str, *, after: str | None, limit: int) -> Sequence[LogLine]:
-        """Events of a run after a cursor, oldest first."""
+        """Events of a run after a cursor, oldest first; fewer than `limit` means that there are no more now."""
 
     async def start_schedule(self, schedule: Automation) -> None:
         """Turns a schedule on."""

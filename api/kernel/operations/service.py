@@ -24,7 +24,7 @@ from api.kernel.tables import OPERATION
 from core.errors import InvalidArgument
 from core.ports import LogLine
 
-_LINES = 500
+_LINES = 300
 _WAIT_SECONDS = 0.4
 _LISTING = SqlListing(
     id=OPERATION.c.id,

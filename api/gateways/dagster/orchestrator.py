@@ -1,0 +1,206 @@
+"""`core.ports.Orchestrator` over Dagster's GraphQL."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from api.gateways.dagster import parsing, queries
+from api.gateways.dagster.client import DagsterClient, refusal
+from api.gateways.dagster.launching import backfill_params, needs_backfill, run_params
+from api.gateways.dagster.readmodel import ReadModel
+from core import ids as core_ids
+from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
+from core.ports import Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState
+
+_BACKFILL_TAG = "dagster/backfill"
+_log = logging.getLogger("headwater.orchestrator")
+
+
+class DagsterOrchestrator:
+    """Dagster as the platform sees it. `start` it before use, `stop` it after."""
+
+    def __init__(self, client: DagsterClient) -> None:
+        self.client = client
+        self.read_model = ReadModel(client)
+        self._probing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to watch Dagster. Returns at once: the view appears when Dagster answers."""
+        self._probing = asyncio.create_task(self.read_model.run())
+
+    async def stop(self) -> None:
+        """Stops watching and closes the connections."""
+        if self._probing:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await self.client.close()
+
+    def view(self) -> GraphView:
+        """See `Orchestrator`."""
+        return self.read_model.view()
+
+    async def refresh(self) -> None:
+        """See `Orchestrator`."""
+        await self.read_model.refresh()
+
+    async def refresh_graph(self) -> None:
+        """As `refresh`, and reads the definitions again: after a publish."""
+        await self.read_model.refresh(graph=True)
+
+    async def launch(self, launch: Launch) -> Launched:
+        """See `Orchestrator`. Several code locations become several runs, or a backfill if one waits for another."""
+        view = self.view()
+        unknown = [asset for asset in launch.assets if asset not in view.nodes]
+        if unknown:
+            raise NotFound(f"Dagster knows no asset {', '.join(unknown)}.")
+        nodes = [view.nodes[asset] for asset in launch.assets]
+        self.read_model.expect_changes()
+        if needs_backfill(launch, nodes):
+            answer = await self.client.change(queries.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
+            result = answer["launchPartitionBackfill"]
+            if result["__typename"] != "LaunchBackfillSuccess":
+                raise refusal(result, InvalidPayload)
+            return Launched(backfill=result["backfillId"])
+        started: list[str] = []
+        for params in run_params(launch, nodes):
+            result = (await self.client.change(queries.LAUNCH_RUN, params=params))["launchRun"]
+            if result["__typename"] != "LaunchRunSuccess":
+                if started:
+                    await self.terminate(Launched(tuple(started)))
+                raise refusal(result, InvalidPayload)
+            started.append(result["run"]["runId"])
+        return Launched(tuple(started))
+
+    async def partitions(self, asset: str) -> Sequence[str]:
+        """See `Orchestrator`."""
+        key = {"path": core_ids.asset_key(asset)}
+        node = (await self.client.read(queries.PARTITION_KEYS, key=key))["assetNodeOrError"]
+        return list(node.get("partitionKeys", ()))
+
+    async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
+        """See `Orchestrator`."""
+        if not ids:
+            return {}
+        found = await self._runs({"runIds": list(ids)}, len(ids))
+        ended = [run for run in found if run.status.final]
+        details = await asyncio.gather(*(self._ended(run) for run in ended))
+        return {run.id: run for run in (*found, *details)}
+
+    async def runs_tagged(self, key: str, value: str) -> Launched:
+        """See `Orchestrator`."""
+        found = await self._runs({"tags": [{"key": key, "value": value}]}, 500)
+        for run in found:
+            if backfill := run.tags.get(_BACKFILL_TAG):
+                return Launched(backfill=backfill)
+        if found:
+            return Launched(tuple(sorted(run.id for run in found)))
+        recent = (await self.client.read(queries.RECENT_BACKFILLS))["partitionBackfillsOrError"]
+        for backfill in recent.get("results", ()):
+            if {"key": key, "value": value} in backfill["tags"]:
+                return Launched(backfill=backfill["id"])
+        return Launched()
+
+    async def backfill(self, id: str) -> BackfillState | None:
+        """See `Orchestrator`."""
+        answer = (await self.client.read(queries.BACKFILL, id=id))["partitionBackfillOrError"]
+        if answer["__typename"] == "PythonError":
+            raise Unavailable(f"Dagster cannot read backfill {id}: {parsing.failure(answer)}", retry_after_seconds=2)
+        return parsing.backfill(answer) if answer["__typename"] == "PartitionBackfill" else None
+
+    async def terminate(self, launched: Launched) -> None:
+        """See `Orchestrator`."""
+        runs = list(launched.runs)
+        if launched.backfill:
+            answer = await self.client.change(queries.CANCEL_BACKFILL, id=launched.backfill)
+            _require(answer["cancelPartitionBackfill"], "CancelBackfillSuccess")
+            state = await self.backfill(launched.backfill)
+            runs.extend(state.runs if state else ())
+        live = [run.id for run in await self._runs({"runIds": runs}, len(runs)) if not run.status.final] if runs else []
+        if not live:
+            return
+        answer = (await self.client.change(queries.TERMINATE_RUNS, ids=live))["terminateRuns"]
+        _require(answer, "TerminateRunsResult")
+        for result in answer["terminateRunResults"]:
+            if result["__typename"] != "TerminateRunSuccess":
+                # It may have ended meanwhile, or its worker may be gone: the next look at the run tells.
+                _log.warning("a run could not be terminated: %s", result.get("message", result["__typename"]))
+        self.read_model.expect_changes()
+
+    async def logs(self, run: str, *, after: str | None, limit: int) -> Sequence[LogLine]:
+        """See `Orchestrator`. Dagster's cursors stand between pages; ours are one plus a number of lines after it."""
+        base, _, skipped = (after or "").rpartition("|")
+        skip = int(skipped) if skipped.isdigit() else 0
+        variables = {"id": run, "after": base or None, "limit": limit + skip}
+        answer = (await self.client.read(queries.RUN_LOGS, **variables))["logsForRun"]
+        if answer["__typename"] == "RunNotFoundError":
+            return []
+        _require(answer, "EventConnection")
+        lines = [parsing.log_line(event, f"{base}|{n}") for n, event in enumerate(answer["events"], 1)]
+        if lines:
+            lines[-1] = dataclasses.replace(lines[-1], cursor=f"{answer['cursor']}|0")
+        return lines[skip:]
+
+    async def start_schedule(self, schedule: Automation) -> None:
+        """See `Orchestrator`."""
+        selector = {"scheduleName": schedule.id, **_repository(schedule)}
+        answer = await self.client.change(queries.START_SCHEDULE, selector=selector)
+        _require(answer["startSchedule"], "ScheduleStateResult")
+        await self.refresh_graph()
+
+    async def stop_schedule(self, schedule: Automation) -> None:
+        """See `Orchestrator`."""
+        answer = await self.client.change(queries.STOP_SCHEDULE, id=schedule.state_id)
+        _require(answer["stopRunningSchedule"], "ScheduleStateResult")
+        await self.refresh_graph()
+
+    async def start_sensor(self, sensor: Automation) -> None:
+        """See `Orchestrator`."""
+        selector = {"sensorName": sensor.id, **_repository(sensor)}
+        answer = await self.client.change(queries.START_SENSOR, selector=selector)
+        _require(answer["startSensor"], "Sensor")
+        await self.refresh_graph()
+
+    async def stop_sensor(self, sensor: Automation) -> None:
+        """See `Orchestrator`."""
+        answer = await self.client.change(queries.STOP_SENSOR, id=sensor.state_id)
+        _require(answer["stopSensor"], "StopSensorMutationResult")
+        await self.refresh_graph()
+
+    async def _runs(self, filter: dict[str, Any], limit: int) -> list[RunState]:
+        answer = (await self.client.read(queries.RUNS, filter=filter, limit=limit))["runsOrError"]
+        _require(answer, "Runs")
+        return [parsing.run(raw) for raw in answer["results"]]
+
+    async def _ended(self, run: RunState) -> RunState:
+        """The run with what it made, or why it failed."""
+        produced = parsing.produced(await self.client.read(queries.ENDED_RUN, id=run.id))
+        error = await self._first_failure(run.id) if run.status.name == "FAILED" else None
+        return dataclasses.replace(run, produced=produced, error=error)
+
+    async def _first_failure(self, run: str) -> str | None:
+        after: str | None = None
+        while True:
+            answer = await self.client.read(queries.RUN_LOGS, id=run, after=after, limit=1000)
+            page = answer["logsForRun"]
+            for event in page.get("events", ()):
+                if event["__typename"] == "ExecutionStepFailureEvent" and event["error"]:
+                    return f"{event['stepKey']}: {parsing.failure(event['error'])}"
+            for event in page.get("events", ()):
+                if event["__typename"] == "RunFailureEvent":
+                    return parsing.log_line(event, "").message
+            if not page.get("hasMore"):
+                return None
+            after = page["cursor"]
+
+
+def _repository(automation: Automation) -> dict[str, str]:
+    return {"repositoryName": automation.repository, "repositoryLocationName": automation.location}
+
+
+def _require(result: Any, typename: str) -> None:
+    if result["__typename"] != typename:
+        raise refusal(result, Conflict)

@@ -1,0 +1,305 @@
+"""From GraphQL answers to the values of `core.ports`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from core import ids
+from core.ports import (
+    AssetNode,
+    AssetState,
+    Automation,
+    BackfillState,
+    CheckState,
+    CheckStatus,
+    LocationState,
+    LogLine,
+    Materialization,
+    Produced,
+    RunState,
+    RunStatus,
+    RunSummary,
+    StaleCause,
+    Staleness,
+)
+
+_RUN_STATUS = {
+    "QUEUED": RunStatus.QUEUED,
+    "NOT_STARTED": RunStatus.QUEUED,
+    "MANAGED": RunStatus.RUNNING,
+    "STARTING": RunStatus.STARTING,
+    "STARTED": RunStatus.RUNNING,
+    "SUSPENDED": RunStatus.RUNNING,
+    "CANCELING": RunStatus.CANCELING,
+    "SUCCESS": RunStatus.SUCCEEDED,
+    "FAILURE": RunStatus.FAILED,
+    "CANCELED": RunStatus.CANCELED,
+}
+_BACKFILL_STATUS = {
+    "REQUESTED": RunStatus.RUNNING,
+    "FAILING": RunStatus.RUNNING,
+    "CANCELING": RunStatus.CANCELING,
+    "CANCELED": RunStatus.CANCELED,
+    "COMPLETED": RunStatus.SUCCEEDED,
+    "COMPLETED_SUCCESS": RunStatus.SUCCEEDED,
+    "COMPLETED_FAILED": RunStatus.FAILED,
+    "FAILED": RunStatus.FAILED,
+}
+_DATA_VERSION = "dagster/data_version"
+
+
+def run_status(status: str) -> RunStatus:
+    """Our word for a Dagster run status."""
+    return _RUN_STATUS[status]
+
+
+def locations(answer: Any) -> Iterator[tuple[LocationState, list[Any]]]:
+    """Each code location with its repositories; none while it is broken or loading."""
+    for entry in answer["workspaceOrError"]["locationEntries"]:
+        loaded = entry["locationOrLoadError"]
+        if loaded and loaded["__typename"] == "RepositoryLocation":
+            yield LocationState(entry["name"], True, None), loaded["repositories"]
+        else:
+            error = str(loaded["message"]).strip().split("\n")[0] if loaded else "still loading"
+            yield LocationState(entry["name"], False, error), []
+
+
+def node(raw: Any, location: str, repository: str) -> AssetNode:
+    """One asset as declared."""
+    condition = raw["automationCondition"]
+    return AssetNode(
+        id=asset(raw["assetKey"]),
+        description=raw["description"] or "",
+        group=raw["groupName"],
+        kinds=tuple(sorted(raw["kinds"])),
+        owners=tuple(owner.get("email") or f"team:{owner['team']}" for owner in raw["owners"]),
+        code_version=raw["opVersion"],
+        upstream=tuple(sorted(asset(key) for key in raw["dependencyKeys"])),
+        jobs=tuple(raw["jobNames"]),
+        partitioned=raw["isPartitioned"],
+        executable=raw["isExecutable"],
+        automation=(condition["label"] or " ".join(condition["expandedLabel"])) if condition else None,
+        location=location,
+        repository=repository,
+        op=raw["opNames"][0] if raw["opNames"] else None,
+        tags={tag["key"]: tag["value"] for tag in raw["tags"]},
+    )
+
+
+def schedule(raw: Any, location: str, repository: str) -> Automation:
+    """One schedule with its state."""
+    state = raw["scheduleState"]
+    upcoming = raw["futureTicks"]["results"]
+    return Automation(
+        id=raw["name"],
+        description=raw["description"] or "",
+        running=state["status"] == "RUNNING",
+        job=raw["pipelineName"],
+        assets=_selected(raw),
+        location=location,
+        repository=repository,
+        cron=raw["cronSchedule"],
+        timezone=raw["executionTimezone"] or "UTC",
+        kind="SCHEDULE",
+        next_tick_at=instant(upcoming[0]["timestamp"]) if upcoming and state["status"] == "RUNNING" else None,
+        state_id=state["id"],
+        **_tick(state),
+    )
+
+
+def sensor(raw: Any, location: str, repository: str) -> Automation:
+    """One sensor with its state."""
+    state = raw["sensorState"]
+    targets = [target["pipelineName"] for target in raw["targets"] or ()]
+    return Automation(
+        id=raw["name"],
+        description=raw["description"] or "",
+        running=state["status"] == "RUNNING",
+        job=targets[0] if len(targets) == 1 else None,
+        assets=_selected(raw),
+        location=location,
+        repository=repository,
+        kind=raw["sensorType"],
+        min_interval_seconds=raw["minIntervalSeconds"],
+        state_id=state["id"],
+        **_tick(state),
+    )
+
+
+def states(answer: Any) -> dict[str, AssetState]:
+    """What is true of each asset."""
+    latest = {asset(info["assetKey"]): info for info in answer["assetsLatestInfo"]}
+    found: dict[str, AssetState] = {}
+    for raw in answer["assetNodes"]:
+        id = asset(raw["assetKey"])
+        if raw["isAutoCreatedStub"] and id in found:
+            continue
+        info = latest.get(id, {})
+        events = raw["assetMaterializations"]
+        found[id] = AssetState(
+            staleness=Staleness(raw["staleStatus"] or "MISSING"),
+            causes=tuple(_cause(cause) for cause in raw["staleCauses"]),
+            materialization=_materialization(events[0]) if events else None,
+            checks=tuple(_check(check) for check in raw["assetChecksOrError"].get("checks", ())),
+            last_run=_summary(info["latestRun"]) if info.get("latestRun") else None,
+            runs_in_progress=(*info.get("unstartedRunIds", ()), *info.get("inProgressRunIds", ())),
+        )
+    return found
+
+
+def run(raw: Any) -> RunState:
+    """One run, without what it produced."""
+    stats = raw["stats"]
+    done = stats.get("stepsSucceeded", 0) + stats.get("stepsFailed", 0)
+    return RunState(
+        id=raw["runId"],
+        status=_RUN_STATUS[raw["status"]],
+        steps_done=done,
+        steps_total=max(done, len(raw["stepKeysToExecute"] or ())),
+        created_at=instant(raw["creationTime"]),
+        started_at=instant(raw["startTime"]),
+        ended_at=instant(raw["endTime"]),
+        tags={tag["key"]: tag["value"] for tag in raw["tags"]},
+    )
+
+
+def produced(answer: Any) -> tuple[Produced, ...]:
+    """The versions an ended run made."""
+    events = answer["runOrError"].get("assetMaterializations", ())
+    return tuple(
+        Produced(asset(event["assetKey"]), _tag(event["tags"], _DATA_VERSION), event["partition"])
+        for event in events
+        if event["assetKey"]
+    )
+
+
+def backfill(raw: Any) -> BackfillState:
+    """One backfill, counted in partitions; an asset without partitions counts as one."""
+    done = total = 0
+    for status in (raw["assetBackfillData"] or {}).get("assetBackfillStatuses", ()):
+        if status["__typename"] == "UnpartitionedAssetStatus":
+            total += 1
+            done += int(status["materialized"] or status["failed"])
+        else:
+            total += status["numPartitionsTargeted"]
+            done += status["numPartitionsMaterialized"] + status["numPartitionsFailed"]
+    error = str(raw["error"]["message"]).strip().split("\n")[0] if raw["error"] else None
+    runs = tuple(sorted(item["runId"] for item in raw["runs"]))
+    return BackfillState(raw["id"], _BACKFILL_STATUS[raw["status"]], done, total, runs, error)
+
+
+def log_line(raw: Any, cursor: str) -> LogLine:
+    """One event of a run; a failure's message is its cause, not where Dagster noticed it."""
+    message = raw["message"]
+    if raw.get("error"):
+        message = f"{message} {failure(raw['error'])}".strip()
+    return LogLine(
+        cursor=cursor,
+        at=datetime.fromtimestamp(int(raw["timestamp"]) / 1000, UTC),
+        level=raw["level"],
+        type=raw["eventType"] or raw["__typename"],
+        step=raw["stepKey"],
+        message=message,
+    )
+
+
+def failure(error: Any) -> str:
+    """The innermost cause of an error in one line."""
+    inner = (error.get("causes") or [error])[-1]
+    return str(inner["message"]).strip().split("\n")[0]
+
+
+def asset(key: Any) -> str:
+    """Asset id of a key."""
+    return ids.asset_id(key["path"])
+
+
+def instant(seconds: float | None) -> datetime | None:
+    """A Unix time in seconds as an instant."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _tick(state: Any) -> dict[str, Any]:
+    if not state["ticks"]:
+        return {}
+    tick = state["ticks"][0]
+    message = tick["skipReason"] or (failure(tick["error"]) if tick["error"] else None)
+    return {
+        "last_tick_at": instant(tick["timestamp"]),
+        "last_tick_status": tick["status"],
+        "last_tick_message": message,
+    }
+
+
+def _selected(raw: Any) -> tuple[str, ...]:
+    selection = raw["assetSelection"]
+    return tuple(sorted(asset(key) for key in selection["assetKeys"])) if selection else ()
+
+
+def _cause(raw: Any) -> StaleCause:
+    dependency = asset(raw["dependency"]) if raw["dependency"] else None
+    return StaleCause(asset(raw["key"]), raw["category"], raw["reason"], dependency)
+
+
+def _materialization(raw: Any) -> Materialization:
+    return Materialization(
+        data_version=_tag(raw["tags"], _DATA_VERSION),
+        at=datetime.fromtimestamp(int(raw["timestamp"]) / 1000, UTC),
+        run_id=raw["runId"],
+        partition=raw["partition"],
+        metadata=dict(_metadata(raw["metadataEntries"])),
+    )
+
+
+def _metadata(entries: Sequence[Any]) -> Iterator[tuple[str, str | int | float | bool | None]]:
+    for entry in entries:
+        match entry["__typename"]:
+            case "IntMetadataEntry":
+                with contextlib.suppress(ValueError):
+                    yield entry["label"], int(entry["intRepr"])
+            case "FloatMetadataEntry":
+                with contextlib.suppress(ValueError):
+                    yield entry["label"], float(entry["floatRepr"])
+            case "BoolMetadataEntry":
+                yield entry["label"], entry["boolValue"]
+            case "TextMetadataEntry":
+                yield entry["label"], entry["text"]
+            case "PathMetadataEntry":
+                yield entry["label"], entry["path"]
+            case "UrlMetadataEntry":
+                yield entry["label"], entry["url"]
+
+
+def _check(raw: Any) -> CheckState:
+    execution = raw["executionForLatestMaterialization"]
+    status, at, run_id, message = CheckStatus.NOT_RUN, None, None, None
+    if execution:
+        status, at, run_id = _check_status(execution), instant(execution["timestamp"]), execution["runId"]
+        message = (execution["evaluation"] or {}).get("description")
+    return CheckState(raw["name"], raw["description"] or "", raw["blocking"], status, at, run_id, message)
+
+
+def _check_status(execution: Mapping[str, Any]) -> CheckStatus:
+    match execution["status"]:
+        case "SUCCEEDED":
+            return CheckStatus.PASSED
+        case "FAILED":
+            warns = (execution["evaluation"] or {}).get("severity") == "WARN"
+            return CheckStatus.WARNED if warns else CheckStatus.FAILED
+        case "EXECUTION_FAILED":
+            return CheckStatus.FAILED
+        case "IN_PROGRESS":
+            return CheckStatus.RUNNING
+        case _:
+            return CheckStatus.NOT_RUN
+
+
+def _summary(raw: Any) -> RunSummary:
+    return RunSummary(raw["runId"], _RUN_STATUS[raw["status"]], instant(raw["startTime"]), instant(raw["endTime"]))
+
+
+def _tag(tags: Sequence[Any], key: str) -> str | None:
+    return next((tag["value"] for tag in tags if tag["key"] == key), None)

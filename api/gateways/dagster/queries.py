@@ -1,0 +1,293 @@
+"""Every GraphQL document we send to Dagster.
+
+Dagster calls its schema "still evolving": a test validates each of these against the schema of the pinned version.
+"""
+
+from __future__ import annotations
+
+PROBE = """
+query Probe {
+  newest: runsOrError(limit: 1) { __typename ... on Runs { results { runId status } } ... on PythonError { message } }
+  active: runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}, limit: 200) {
+    ... on Runs { results { runId status } }
+  }
+  locationStatusesOrError {
+    ... on WorkspaceLocationStatusEntries { entries { name loadStatus updateTimestamp versionKey } }
+  }
+}
+"""
+
+_AUTOMATION_STATE = """
+fragment AutomationState on InstigationState {
+  id selectorId status
+  ticks(limit: 1) { status timestamp skipReason error { message } }
+}
+"""
+
+GRAPH = (
+    """
+query Graph {
+  workspaceOrError {
+    __typename
+    ... on PythonError { message }
+    ... on Workspace {
+      locationEntries {
+        name loadStatus
+        locationOrLoadError {
+          __typename
+          ... on PythonError { message }
+          ... on RepositoryLocation {
+            repositories {
+              name
+              assetNodes {
+                assetKey { path }
+                description groupName kinds isExecutable isPartitioned isAutoCreatedStub opVersion opNames jobNames
+                owners { ... on UserAssetOwner { email } ... on TeamAssetOwner { team } }
+                dependencyKeys { path }
+                automationCondition { label expandedLabel }
+                tags { key value }
+              }
+              schedules {
+                name cronSchedule executionTimezone description pipelineName
+                assetSelection { assetKeys { path } }
+                scheduleState { ...AutomationState }
+                futureTicks(limit: 1) { results { timestamp } }
+              }
+              sensors {
+                name sensorType minIntervalSeconds description
+                targets { pipelineName }
+                assetSelection { assetKeys { path } }
+                sensorState { ...AutomationState }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+"""
+    + _AUTOMATION_STATE
+)
+
+STATES = """
+query States($keys: [AssetKeyInput!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    isAutoCreatedStub
+    staleStatus
+    staleCauses { key { path } category reason dependency { path } }
+    assetMaterializations(limit: 1) {
+      runId timestamp partition
+      tags { key value }
+      metadataEntries {
+        __typename label
+        ... on IntMetadataEntry { intRepr }
+        ... on FloatMetadataEntry { floatRepr }
+        ... on BoolMetadataEntry { boolValue }
+        ... on TextMetadataEntry { text }
+        ... on PathMetadataEntry { path }
+        ... on UrlMetadataEntry { url }
+      }
+    }
+    assetChecksOrError {
+      ... on AssetChecks {
+        checks {
+          name description blocking
+          executionForLatestMaterialization {
+            runId status timestamp
+            evaluation { success severity description }
+          }
+        }
+      }
+    }
+  }
+  assetsLatestInfo(assetKeys: $keys) {
+    assetKey { path }
+    unstartedRunIds inProgressRunIds
+    latestRun { runId status startTime endTime }
+  }
+}
+"""
+
+_RUN = """
+fragment RunFields on Run {
+  runId status creationTime startTime endTime stepKeysToExecute
+  tags { key value }
+  stats { ... on RunStatsSnapshot { stepsSucceeded stepsFailed } }
+}
+"""
+
+RUNS = (
+    """
+query Runs($filter: RunsFilter!, $limit: Int!) {
+  runsOrError(filter: $filter, limit: $limit) {
+    __typename
+    ... on Runs { results { ...RunFields } }
+    ... on PythonError { message }
+  }
+}
+"""
+    + _RUN
+)
+
+ENDED_RUN = """
+query EndedRun($id: ID!) {
+  runOrError(runId: $id) {
+    __typename
+    ... on Run {
+      assetMaterializations { assetKey { path } partition tags { key value } }
+    }
+  }
+}
+"""
+
+RUN_LOGS = """
+query RunLogs($id: ID!, $after: String, $limit: Int!) {
+  logsForRun(runId: $id, afterCursor: $after, limit: $limit) {
+    __typename
+    ... on RunNotFoundError { message }
+    ... on PythonError { message }
+    ... on EventConnection {
+      cursor hasMore
+      events {
+        __typename
+        ... on MessageEvent { message timestamp level stepKey eventType }
+        ... on ErrorEvent { error { message className stack causes { message className } } }
+      }
+    }
+  }
+}
+"""
+
+BACKFILL = """
+query Backfill($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    __typename
+    ... on PythonError { message }
+    ... on PartitionBackfill {
+      id status
+      error { message }
+      runs(limit: 500) { runId }
+      assetBackfillData {
+        assetBackfillStatuses {
+          __typename
+          ... on AssetPartitionsStatusCounts { numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed }
+          ... on UnpartitionedAssetStatus { materialized failed }
+        }
+      }
+    }
+  }
+}
+"""
+
+RECENT_BACKFILLS = """
+query RecentBackfills {
+  partitionBackfillsOrError(limit: 50) { ... on PartitionBackfills { results { id tags { key value } } } }
+}
+"""
+
+PARTITION_KEYS = """
+query PartitionKeys($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) { __typename ... on AssetNode { partitionKeys } }
+}
+"""
+
+_LAUNCH_ERRORS = """
+  ... on Error { message }
+  ... on RunConfigValidationInvalid { errors { message } }
+"""
+
+LAUNCH_RUN = (
+    """
+mutation LaunchRun($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+"""
+    + _LAUNCH_ERRORS
+    + "} }"
+)
+
+LAUNCH_BACKFILL = (
+    """
+mutation LaunchBackfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+"""
+    + _LAUNCH_ERRORS
+    + "} }"
+)
+
+TERMINATE_RUNS = """
+mutation TerminateRuns($ids: [String!]!) {
+  terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) {
+    __typename
+    ... on PythonError { message }
+    ... on TerminateRunsResult {
+      terminateRunResults { __typename ... on TerminateRunFailure { message } ... on PythonError { message } }
+    }
+  }
+}
+"""
+
+CANCEL_BACKFILL = """
+mutation CancelBackfill($id: String!) {
+  cancelPartitionBackfill(backfillId: $id) { __typename ... on PythonError { message } }
+}
+"""
+
+START_SCHEDULE = """
+mutation StartSchedule($selector: ScheduleSelector!) {
+  startSchedule(scheduleSelector: $selector) {
+    __typename
+    ... on PythonError { message }
+    ... on ScheduleNotFoundError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+
+STOP_SCHEDULE = """
+mutation StopSchedule($id: String!) {
+  stopRunningSchedule(id: $id) { __typename ... on PythonError { message } ... on ScheduleNotFoundError { message } }
+}
+"""
+
+START_SENSOR = """
+mutation StartSensor($selector: SensorSelector!) {
+  startSensor(sensorSelector: $selector) {
+    __typename
+    ... on PythonError { message }
+    ... on SensorNotFoundError { message }
+  }
+}
+"""
+
+STOP_SENSOR = """
+mutation StopSensor($id: String!) {
+  stopSensor(id: $id) { __typename ... on PythonError { message } }
+}
+"""
+
+RELOAD_LOCATION = """
+mutation ReloadLocation($name: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $name) {
+    __typename
+    ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename ... on PythonError { message } } }
+    ... on Error { message }
+  }
+}
+"""
+
+REFRESH_COMPONENT = """
+mutation RefreshComponent($location: String!, $key: String!) {
+  refreshComponentState(locationName: $location, defsStateKey: $key) {
+    __typename
+    ... on RefreshComponentStateError { message }
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""

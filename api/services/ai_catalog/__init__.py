@@ -1,0 +1,1 @@
+"""Assets, their definitions, and what keeps them up to date."""

@@ -1,0 +1,1 @@
+"""Nouns of the catalogue, one file each; an asset's parts stand in files of their own."""
