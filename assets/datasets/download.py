@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from core.errors import PayloadTooLarge, PermissionDenied, Unavailable
@@ -45,28 +47,38 @@ def download(url: str, *, private_hosts: bool = False, max_bytes: int = MAX_BYTE
     return bytes(content)
 
 
-def _require_public(connection: http.client.HTTPConnection) -> None:
-    """Judges the address actually connected to, before a byte is sent: a name may resolve anew at every look-up."""
-    address = ipaddress.ip_address(connection.sock.getpeername()[0].split("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    if not (mapped or address).is_global:
+def _require_public(host: str, addresses: Iterable[str]) -> None:
+    for text in addresses:
+        address = ipaddress.ip_address(text.split("%")[0])
+        if not (getattr(address, "ipv4_mapped", None) or address).is_global:
+            raise PermissionError(
+                f"{host} is a private address. Sources are fetched from public ones only, unless the operator sets "
+                "HEADWATER_PRIVATE_SOURCES."
+            )
+
+
+def _connect_publicly(connection: http.client.HTTPConnection, connect: Callable[[], None]) -> None:
+    """Judges the name before it is used, so that nothing is learnt of private ports, and then the address really
+    connected to, before a byte is sent: a name may resolve anew at every look-up.
+    """
+    found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+    _require_public(connection.host, (str(item[4][0]) for item in found))
+    connect()
+    try:
+        _require_public(connection.host, [connection.sock.getpeername()[0]])
+    except PermissionError:
         connection.close()
-        raise PermissionError(
-            f"{connection.host} is a private address. Sources are fetched from public ones only, unless the operator "
-            "sets HEADWATER_PRIVATE_SOURCES."
-        )
+        raise
 
 
 class _PublicConnection(http.client.HTTPConnection):
     def connect(self) -> None:
-        super().connect()
-        _require_public(self)
+        _connect_publicly(self, super().connect)
 
 
 class _PublicTlsConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
-        super().connect()
-        _require_public(self)
+        _connect_publicly(self, super().connect)
 
 
 class _PublicHttp(urllib.request.HTTPHandler):
