@@ -91,3 +91,13 @@ def shared_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
         owners = pl.sum_horizontal(claim.cast(pl.Int32).fill_null(0) for claim in claims)
         shared += int(snapshot.scan().select((owners > 1).sum()).collect().item())
     return shared
+
+
+def reused_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
+    """Counts rows that a client both trains on and is judged by; more than 0 flatters the model."""
+    both = predicate(federation.train_where) & predicate(federation.holdout_where)
+    reused = 0
+    for client in federation.clients:
+        mine = predicate(client.where) & both
+        reused += int(snapshots[client.table].scan().filter(mine).select(pl.len()).collect().item())
+    return reused

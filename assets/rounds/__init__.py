@@ -1,0 +1,1 @@
+"""Federated trainings: every round is a row, a commit and a materialization."""
