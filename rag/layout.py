@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from core.settings import Settings
+
 CHUNK_COLUMNS = (
     "id",
     "document",
@@ -110,6 +112,12 @@ class Store:
     root: str
     options: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Store:
+        """The store of a platform with these settings."""
+        store = cls(settings.effective_vectors_url)
+        return store if store.folder else cls(store.root, tuple(sorted(settings.storage_options.items())))
+
     @property
     def folder(self) -> Path | None:
         """The local folder, absolute; None for an object store."""
@@ -133,7 +141,9 @@ class Policy:
 
     Args:
         exact_below: vectors below which no vector index is built: scanning them all is as fast and exact.
-        quantize_above: vectors above which they are quantized (IVF_PQ); up to there IVF_FLAT keeps them whole.
+        quantize_above: vectors above which the index holds them as bytes (IVF_SQ), a quarter of the size; up to there
+            it keeps them whole (IVF_FLAT). Product quantization is smaller still, but on clustered data it found 43 %
+            of the neighbours within a filter where this finds all.
         refine: how many times more candidates a quantized search re-ranks by their true vectors.
         optimize_after: fragments from which unindexed rows are worked into the indices; 1 does so after every write.
         keep_versions: how many versions stay searchable.
@@ -141,7 +151,7 @@ class Policy:
 
     exact_below: int = 5_000
     quantize_above: int = 100_000
-    refine: int = 10
+    refine: int = 4
     optimize_after: int = 1
     keep_versions: int = 8
 

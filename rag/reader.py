@@ -154,7 +154,7 @@ class Reader:
         query = opened.table.query().nearest_to(vector).distance_type("cosine").limit(depth)
         if opened.vectors is not None:
             query = query.nprobes(_probes(opened, opened.vectors.partitions, narrowed))
-            if opened.vectors.kind == "IvfPq":
+            if opened.vectors.kind == "IvfSq":
                 query = query.refine_factor(self.policy.refine)
         if narrowed:
             query = query.where(narrowed.where)

@@ -25,6 +25,7 @@ from rag.mirror import require_chunks
 from rag.reader import Leg, Opened, Reader
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from lakehouse.tables import Snapshot, Tables
 
 Mode = Literal["hybrid", "vector", "text"]
@@ -113,6 +114,11 @@ class Retriever:
         self._newest: dict[str, Opened] = {}
         self._pinned: OrderedDict[tuple[str, int], Opened] = OrderedDict()
         self._opening = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, tables: Tables) -> Retriever:
+        """The retriever of a platform with these settings."""
+        return cls(Store.from_settings(settings), tables)
 
     def search(
         self,

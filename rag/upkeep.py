@@ -13,7 +13,7 @@ from rag.layout import Policy, tag_of, version_of
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """A vector index: `kind` is LanceDB's (`IvfFlat`, `IvfPq`)."""
+    """A vector index: `kind` is LanceDB's (`IvfFlat`, `IvfSq`)."""
 
     name: str
     kind: str
@@ -51,11 +51,11 @@ def maintain(table: Any, policy: Policy) -> None:
 
 
 def _index_vectors(table: Any, rows: int, policy: Policy) -> None:
-    from lancedb.index import IvfFlat, IvfPq
+    from lancedb.index import IvfFlat, IvfSq
 
     if rows < policy.exact_below:
         return
-    kind = IvfPq if rows > policy.quantize_above else IvfFlat
+    kind = IvfSq if rows > policy.quantize_above else IvfFlat
     partitions = policy.partitions(rows)
     present = vector_index(table.list_indices())
     # Partitions are cut when the index is built: twice as many fit once the table has grown fourfold.

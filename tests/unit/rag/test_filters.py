@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.errors import InvalidArgument, UnknownColumn
+from rag.filters import cache_key, compile_filter
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sql"),
+    [
+        ({"document": "a.md"}, "document = 'a.md'"),
+        ({"document": ["a.md", "b.md"]}, "document IN ('a.md', 'b.md')"),
+        ({"document": {"prefix": "docs/"}}, "starts_with(document, 'docs/')"),
+        ({"team": "x"}, "array_has_any(labels, ['team=x'])"),
+        ({"team": ["x", "y"]}, "array_has_any(labels, ['team=x', 'team=y'])"),
+        ({"team": "x", "document": "a"}, "document = 'a' AND array_has_any(labels, ['team=x'])"),
+        ({"document": "x' OR '1'='1"}, "document = 'x'' OR ''1''=''1'"),
+    ],
+)
+def test_filters_become_predicates(wanted: dict[str, Any], sql: str) -> None:
+    assert compile_filter(wanted, {"team"}) == sql
+
+
+def test_an_unknown_name_is_refused_with_what_exists() -> None:
+    with pytest.raises(UnknownColumn, match=r"'taem'.*document, title, heading, id, team"):
+        compile_filter({"taem": "x"}, {"team"})
+
+
+@pytest.mark.parametrize("value", [[], [1], {"suffix": "x"}, {"prefix": 1}])
+def test_malformed_values_are_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        compile_filter({"document": value}, set())
+
+
+def test_labels_have_no_prefix_filter() -> None:
+    with pytest.raises(InvalidArgument, match="prefix"):
+        compile_filter({"team": {"prefix": "x"}}, {"team"})
+
+
+def test_equal_filters_have_one_key() -> None:
+    assert cache_key({"a": ("x", "y"), "b": "z"}) == cache_key({"b": "z", "a": ["x", "y"]})
