@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core import clock
 from core.db import METADATA, Database, UtcDateTime
+from core.errors import UnknownTable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -176,9 +177,12 @@ class Landing:
         self._descriptions = descriptions or {}
 
     def prepare(self) -> None:
-        """Makes both tables, empty, unless that was done before."""
+        """Makes both tables, empty, if they are missing."""
         for table, schema in ((self.table, self._schema()), (quarantine_of(self.table), quarantine_schema())):
-            self._open_step(table).append(schema.empty_table(), once="prepare")
+            try:
+                self._open_step(table).read(table)
+            except UnknownTable:
+                self._open_step(table).append(schema.empty_table(), once="prepare")
 
     def ingest(self, candidate: Candidate) -> Landed | None:
         """Ingests one file; `None` if it changed while it was read, so that it is not finished.
