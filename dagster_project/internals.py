@@ -1,0 +1,70 @@
+"""The only door to Dagster's private API: every `dagster._*` name the project uses is imported here.
+
+What is public in Dagster is imported as `dagster as dg` everywhere else. A contract test holds each name and the
+behaviour relied on to the pinned version, so an upgrade of Dagster is judged in one place.
+"""
+
+from __future__ import annotations
+
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.repository_definition import RepositoryDefinition, RepositoryLoadData
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
+from dagster._core.storage.compute_log_manager import CapturedLogContext
+from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
+from dagster._core.storage.defs_state.base import DefsStateStorage, set_defs_state_storage
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.impl import core_execute_run
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._utils.hosted_user_process import recon_job_from_origin
+from dagster._utils.interrupts import capture_interrupts
+from dagster_shared.serdes import deserialize_value, serialize_value
+from dagster_shared.serdes.objects.models.defs_state_info import DefsStateInfo
+
+__all__ = [
+    "ACTIVE_RUN_STATUSES",
+    "GRPC_INFO_TAG",
+    "CapturedLogContext",
+    "CheckRunHealthResult",
+    "ConfigurableClass",
+    "ConfigurableClassData",
+    "ConsolidatedSqliteEventLogStorage",
+    "DagsterEvent",
+    "DagsterEventType",
+    "DefinitionsLoadContext",
+    "DefinitionsLoadType",
+    "DefsStateInfo",
+    "DefsStateStorage",
+    "EngineEventData",
+    "InstanceRef",
+    "LaunchRunContext",
+    "LocalComputeLogManager",
+    "ModuleCodePointer",
+    "ReconstructableRepository",
+    "RepositoryDefinition",
+    "RepositoryLoadData",
+    "RunQueueConfig",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
+    "SubmitRunContext",
+    "UserConfigSchema",
+    "WorkerStatus",
+    "capture_interrupts",
+    "core_execute_run",
+    "deserialize_value",
+    "recon_job_from_origin",
+    "serializable_error_info_from_exc_info",
+    "serialize_value",
+    "set_defs_state_storage",
+]

@@ -1,0 +1,232 @@
+"""The zygote's loop: requests, deaths of children, changed code."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import pickle
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster_project.internals import InstanceRef
+from dagster_project.launcher import GRACE_SECONDS
+from dagster_project.workers import Worker, end_group
+from dagster_project.zygote import children, wire
+from dagster_project.zygote.locations import Location, Sources, State, unsafe_to_fork
+
+_LOOK_SECONDS = 1.0
+_STOP_SECONDS = 7.0  # the supervisor waits ten
+
+
+@dataclass
+class Zygote:
+    """Holds loaded locations and forks from them. `workers` maps a child's process id to its run."""
+
+    run_dir: Path
+    ref: InstanceRef
+    locations: Mapping[str, Location]
+    listener: socket.socket | None = None
+    """Opened when everything is loaded: who finds the socket may launch."""
+    workers: dict[int, str] = field(default_factory=dict)
+
+    _helpers: set[int] = field(default_factory=set)
+    _doomed: dict[Worker, tuple[float, str]] = field(default_factory=dict)
+    _sources: Sources | None = None
+    _edited_while_loading: bool = False
+    _stopping: bool = False
+
+    def load(self) -> None:
+        """Loads every location with the latest state, and remembers the files this was done from."""
+        started = time.time_ns()
+        state = self._read_state()
+        for location in self.locations.values():
+            location.load(state)
+        self._remember_sources()
+        self._edited_while_loading = self._sources is not None and self._sources.changed_since(started)
+        _settle()
+        for location in self.locations.values():
+            print(f"location {location.name}: {location.error or 'ready'}", flush=True)
+
+    def serve(self) -> None:
+        """Answers until SIGTERM, then ends every run and returns."""
+        assert self.listener is not None
+        wake, waker = socket.socketpair()
+        for end in (wake, waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.listener, selectors.EVENT_READ)
+            selector.register(wake, selectors.EVENT_READ)
+            self._reap()
+            looked = time.monotonic()
+            while not self._stopping:
+                ready = selector.select(self._pause())
+                with contextlib.suppress(BlockingIOError):
+                    while wake.recv(64):
+                        pass
+                if any(key.fileobj is self.listener for key, _ in ready):
+                    self._accept()
+                self._reap()
+                self._kill_overdue()
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    looked = time.monotonic()
+                    if self._code_changed():
+                        self._replace()
+        self._stop_runs()
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if number != signal.SIGCHLD:
+            self._stopping = True
+
+    def _accept(self) -> None:
+        assert self.listener is not None
+        connection, _ = self.listener.accept()
+        connection.settimeout(1.0)
+        with connection, contextlib.suppress(wire.ZygoteAway, ValueError):
+            request = wire.receive(connection)
+            wanted = getattr(self, f"_op_{request.get('op')}", None)
+            if wanted is None:
+                wire.send(connection, {"error": f"unknown request {request.get('op')!r}"})
+            else:
+                wanted(connection, request)
+
+    def _op_status(self, connection: socket.socket, _request: Mapping[str, Any]) -> None:
+        locations = {name: location.error for name, location in self.locations.items()}
+        wire.send(connection, {"pid": os.getpid(), "locations": locations, "runs": list(self.workers.values())})
+
+    def _op_launch(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
+        location = self.locations.get(request["location"])
+        if location is None:
+            wire.send(connection, {"error": f"location {request['location']!r} is not warm"})
+            return
+        if self._code_changed():
+            wire.send(connection, {"retry": True})
+            connection.close()
+            self._replace()
+        if error := location.error or unsafe_to_fork("something"):
+            wire.send(connection, {"error": error})
+            return
+        run_id = str(request["run_id"])
+        pid = self._fork(lambda: children.run_worker(connection, self.ref, run_id, location))
+        self.workers[pid] = run_id
+
+    def _op_terminate(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
+        """Interrupts a run's process, whether a child of this zygote or of one before it."""
+        run_id = str(request["run_id"])
+        pids = [pid for pid, run in self.workers.items() if run == run_id]
+        worker = Worker.started_before(pids[0], time.time()) if pids else Worker.from_tag(request["worker"])
+        terminating = worker is not None and worker.interrupt()
+        if worker is not None and terminating:
+            self._doomed[worker] = (time.monotonic() + GRACE_SECONDS, run_id)
+        wire.send(connection, {"terminating": terminating})
+
+    def _fork(self, body: Callable[[], int]) -> int:
+        def alone() -> int:
+            if self.listener is not None:
+                self.listener.close()
+            return body()
+
+        return children.fork(alone)
+
+    def _help(self, body: Callable[[], int]) -> None:
+        self._helpers.add(self._fork(body))
+
+    def _reap(self) -> None:
+        for pid in [*self.workers, *self._helpers]:
+            with contextlib.suppress(ChildProcessError):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    self._bury(pid, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, pid: int, code: int) -> None:
+        self._helpers.discard(pid)
+        run_id = self.workers.pop(pid, None)
+        self._doomed = {worker: doom for worker, doom in self._doomed.items() if worker.pid != pid}
+        if run_id is None:
+            return
+        if code == children.DONE_WITH_OTHER_STATE:
+            self._reload_state()
+        elif code != children.DONE:
+            end_group(pid)
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            self._report(run_id, f"The run's process {pid} {how}.")
+
+    def _report(self, run_id: str, how: str) -> None:
+        self._help(lambda: children.report_death(self.ref, run_id, how))
+
+    def _kill_overdue(self) -> None:
+        for worker, (deadline, run_id) in list(self._doomed.items()):
+            if time.monotonic() < deadline and worker.alive():
+                continue
+            del self._doomed[worker]
+            how = f"The run's process {worker.pid} was killed: it did not stop within {GRACE_SECONDS:g} s."
+            killed = worker.kill()
+            if worker.pid not in self.workers:  # not a child: nobody else will tell
+                self._report(run_id, how if killed else f"The run's process {worker.pid} has stopped.")
+
+    def _pause(self) -> float:
+        return 0.1 if self._doomed else _LOOK_SECONDS
+
+    def _read_state(self) -> State:
+        reading, writing = os.pipe()
+        self._help(lambda: children.read_state(self.ref, writing))
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            return pickle.loads(content) if (content := pipe.read()) else State()  # noqa: S301 - from our own child
+
+    def _reload_state(self) -> None:
+        state = self._read_state()
+        for location in self.locations.values():
+            if location.versions != state.versions:
+                location.load(state)
+        self._remember_sources()
+        _settle()
+
+    def _remember_sources(self) -> None:
+        modules = [__name__, *(location.module for location in self.locations.values())]
+        self._sources = Sources.of(modules, broken=any(location.error for location in self.locations.values()))
+
+    def _code_changed(self) -> bool:
+        assert self._sources is not None
+        return self._edited_while_loading or self._sources.again() != self._sources
+
+    def _replace(self) -> None:
+        """Starts over in this very process: same id, same socket, same children, new code."""
+        print("code changed: loading it again", flush=True)
+        assert self.listener is not None
+        os.set_inheritable(self.listener.fileno(), True)
+        inherited = json.dumps({"listener": self.listener.fileno(), "workers": self.workers})
+        modules = [f"{location.name}={location.module}" for location in self.locations.values()]
+        program = [sys.executable, "-m", "dagster_project.zygote", *modules, "--inherit", inherited]
+        os.execv(sys.executable, program)  # noqa: S606 - no shell is wanted
+
+    def _stop_runs(self) -> None:
+        """Interrupts every run and ends what does not stop; each run's log says so."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        for pid in list(self.workers):
+            Worker.started_before(pid, time.time()).interrupt()
+        while self.workers and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self._reap()
+        for pid in list(self.workers):
+            end_group(pid)
+        while self.workers or self._helpers:
+            time.sleep(0.02)
+            self._reap()
+
+
+def _settle() -> None:
+    """Makes the heap cheap to share: garbage gone, and the rest out of reach of the children's collector."""
+    gc.collect()
+    gc.freeze()
