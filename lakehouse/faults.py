@@ -24,7 +24,15 @@ from core.errors import (
 )
 
 _FULL = ("No space left on device", "os error 28", "Disk quota exceeded", "os error 122", "StorageFull")
-_UNREACHABLE = ("error sending request", "connection refused", "Connection refused", "dns error", "operation timed out")
+_UNREACHABLE = (
+    "error sending request",
+    "could not connect",
+    "connection refused",
+    "dns error",
+    "timed out",
+    "slowdown",
+)
+_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ACCESS_DENIED", "InvalidToken")
 _GONE = re.compile(r"Object at location (\S+) not found|No such file or directory")
 _NO_FIELD = re.compile(
     r"No field named ([^.\s]+(?:\.[^.\s]+)?)\.\s*(?:Did you mean[^?]*\?\s*)?Valid fields are (.+?)\."
@@ -96,8 +104,15 @@ def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterErr
         return UnknownVersion(f"{table} has no such version: {text}", metadata=metadata)
     if "Cast error" in message or "Invalid data type for Delta Lake" in message:
         return SchemaMismatch(f"A value does not fit its column in {table}: {text}", metadata=metadata)
-    if any(sign in message for sign in _UNREACHABLE):
-        return Unavailable(f"The store of {table} does not answer while {doing} it: {text}", metadata=metadata)
+    if any(sign in message for sign in _REFUSED):
+        return Unavailable(
+            f"The store refuses the platform's credentials while {doing} {table}: check `storage_options`.",
+            metadata=metadata,
+        )
+    if any(sign in message.lower() for sign in _UNREACHABLE):
+        return Unavailable(
+            f"The store of {table} does not answer while {doing} it: {text}. Retry in a moment.", metadata=metadata
+        )
     if _GONE.search(message):
         return UnknownVersion(
             f"Data files of {table} are gone (most likely vacuumed): {text}. Read a newer version, and pin versions "

@@ -16,6 +16,7 @@ from lakehouse import ledger
 from lakehouse.faults import translated
 from lakehouse.history import parse
 from lakehouse.ledger import Ledger
+from lakehouse.snapshot import Snapshot
 from lakehouse.storage import Signature, Storage
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Handles:
             handle.writer = handle.written = handle.row_count = handle.reader = handle.confirmed = None
             handle.versions.clear()
 
+    def snapshot(self, table: str, version: int | None = None) -> Snapshot:
+        """The newest or a given version, for reading. Raises as `current` and `at`."""
+        return Snapshot(table, self.current(table) if version is None else self.at(table, version), self.storage)
+
     def current(self, table: str) -> DeltaTable:
         """The newest version, checked against the ledger. Never changes once returned.
 
@@ -81,14 +86,13 @@ class Handles:
         """
         handle = self.get(table)
         with handle.lock:
-            reader = self._advanced(table, handle)
-            version = reader.version()
+            reader = self._advance(table, handle)
             recorded = self.ledger.newest(table, str(reader.metadata().id))
-            if recorded and recorded[0] > version:
-                handle.reader = handle.confirmed = None
-                raise ledger.lost(table, version, recorded[0])
-            handle.reader = reader
-            handle.confirmed = (version, self.storage.commit_signature(table, version))
+            if recorded and recorded[0] > reader.version():
+                # Recorded after the log was looked at, or lost: a commit is in the log before it is on record.
+                reader = self._advance(table, handle)
+            if recorded and recorded[0] > reader.version():
+                raise ledger.lost(table, reader.version(), recorded[0])
             return self._lease(handle, reader)
 
     def at(self, table: str, version: int) -> DeltaTable:
@@ -127,6 +131,12 @@ class Handles:
             delta = self._load(table, version)
         self._check(table, str(delta.metadata().id), range(log.base(version) + 1, version + 1))
         return delta
+
+    def _advance(self, table: str, handle: Handle) -> DeltaTable:
+        reader = self._advanced(table, handle)
+        handle.reader = reader
+        handle.confirmed = (reader.version(), self.storage.commit_signature(table, reader.version()))
+        return reader
 
     def _advanced(self, table: str, handle: Handle) -> DeltaTable:
         """The newest version; every commit file that was read for it is checked."""

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownVersion
-from lakehouse.snapshot import Snapshot
 from lakehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _json_object(text: Any) -> Mapping[str, Any]:
 
 def commits(handles: Handles, table: str, limit: int) -> list[Commit]:
     """Commits of a table, newest first, at most `limit`."""
-    snapshot = Snapshot(table, handles.current(table))
+    snapshot = handles.snapshot(table)
     lowest = max(snapshot.version - limit + 1, 0)
     contents = handles.storage.commit_contents(table, range(lowest, snapshot.version + 1))
     entries = [parse(version, content) for version, content in contents.items()]

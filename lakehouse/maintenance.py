@@ -132,7 +132,7 @@ def _pinned(handles: Handles, table: str, pins: Pins, newest: int) -> dict[int, 
     files: dict[int, list[str]] = {}
     for version in pins.versions(table):
         try:
-            files[version] = Snapshot(table, handles.at(table, version)).paths
+            files[version] = handles.snapshot(table, version).paths
         except UnknownVersion:
             _log.warning("%s: pinned version %d cannot be opened any more", table, version)
     return files
@@ -160,7 +160,7 @@ def clone(tables: Tables, source: Snapshot, target: str) -> Commit:
 def verify(handles: Handles, table: str) -> list[str]:
     """Compares a log with the digests on record, and looks for the newest version's data files."""
     try:
-        snapshot = Snapshot(table, handles.current(table))
+        snapshot = handles.snapshot(table)
     except HeadwaterError as error:
         return [error.detail]
     findings = []

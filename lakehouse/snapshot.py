@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from lakehouse.faults import translated
 from lakehouse.schemas import require_columns
+from lakehouse.storage import Storage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Snapshot:
     """Immutable view of one table at one version."""
 
-    def __init__(self, table: str, delta: DeltaTable) -> None:
+    def __init__(self, table: str, delta: DeltaTable, storage: Storage) -> None:
         self.table = table
+        self._storage = storage
         self._delta = delta
         self.version = delta.version()
         metadata = delta.metadata()
@@ -134,7 +136,7 @@ class Snapshot:
         with translated(self.table, "reading"):
             if self.has_deletion_vectors:  # Arrow's own reader would show the deleted rows
                 return ds.dataset(pa.RecordBatchReader.from_stream(self._delta.scan()).read_all())
-            return self._delta.to_pyarrow_dataset()
+            return self._delta.to_pyarrow_dataset(filesystem=self._storage.filesystem(self.table))
 
 
 def _typed(frame: pl.DataFrame, schema: pa.Schema, names: Sequence[str]) -> pa.Table:

@@ -16,6 +16,8 @@ from core.ids import asset_key, is_asset_id
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+_S3 = ("s3://", "s3a://")
+
 Signature = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: differs when a file was replaced."""
 
@@ -142,12 +144,41 @@ class Storage:
         infos = self._files.get_file_info(FileSelector(path, allow_not_found=True))
         return [info.base_name for info in infos if folders is None or (info.type == FileType.Directory) == folders]
 
+    def filesystem(self, table: str) -> FileSystem | None:
+        """Arrow file system rooted at a table; `None` where delta-rs's own serves as well."""
+        if not self.root.startswith(_S3):
+            return None
+        from pyarrow.fs import SubTreeFileSystem
+
+        return SubTreeFileSystem("/".join(asset_key(table)), self._files)
+
     @cached_property
     def _files(self) -> FileSystem:
+        from pyarrow.fs import PyFileSystem, SubTreeFileSystem
+
+        if self.root.startswith(_S3):
+            # Arrow's own client: delta-rs's file system holds the interpreter lock during each request.
+            return SubTreeFileSystem(self.root.split("://", 1)[1], _s3(self.options or {}))
         from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import PyFileSystem
 
         return PyFileSystem(DeltaStorageHandler(self.root, self.options))
+
+
+def _s3(options: Mapping[str, str]) -> FileSystem:
+    from pyarrow.fs import S3FileSystem
+
+    given = {name.lower().removeprefix("aws_"): value for name, value in options.items()}
+    endpoint = given.get("endpoint_url") or given.get("endpoint") or ""
+    return S3FileSystem(
+        access_key=given.get("access_key_id"),
+        secret_key=given.get("secret_access_key"),
+        session_token=given.get("session_token") or given.get("token"),
+        region=given.get("region") or given.get("default_region"),
+        endpoint_override=endpoint or None,
+        scheme="http" if endpoint.startswith("http://") else "https",
+        anonymous=given.get("skip_signature", "").lower() == "true",
+        force_virtual_addressing=given.get("virtual_hosted_style_request", "").lower() == "true",
+    )
 
 
 def _commit_path(table: str, version: int) -> str:

@@ -54,9 +54,8 @@ class Tables:
 
     def exists(self, table: str) -> bool:
         """Whether a table has a Delta log."""
-        from deltalake import DeltaTable
-
-        return DeltaTable.is_deltatable(self.uri(table), self.storage.options)
+        self.uri(table)
+        return self.storage.log(table).oldest_readable is not None
 
     # Writes
 
@@ -221,7 +220,7 @@ class Tables:
         """
         if version is None and timestamp is not None:
             version = history.version_at(self._handles, table, timestamp)
-        return Snapshot(table, self._handles.current(table) if version is None else self._handles.at(table, version))
+        return self._handles.snapshot(table, version)
 
     def history(self, table: str, *, limit: int = 100) -> list[Commit]:
         """Commits, newest first."""
