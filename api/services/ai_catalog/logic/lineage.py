@@ -62,10 +62,10 @@ def declared(view: GraphView, asset: str, direction: str, depth: int, max_nodes:
             node = view.nodes.get(near)
             beyond = (node.upstream if node else ()) if upward else view.downstream.get(near, ())
             for far in beyond:
-                if distance > depth or (far not in distances and len(distances) >= max_nodes):
-                    truncated = True
-                    continue
                 if far not in distances:
+                    if distance > depth or len(distances) >= max_nodes:
+                        truncated = True
+                        continue
                     distances[far] = distance
                     reached.append(far)
                 out, inward = (near, far) if upward else (far, near)

@@ -1,0 +1,66 @@
+"""The composition root of the HTTP side: which services there are, what stands beside them, who talks to whom."""
+
+from __future__ import annotations
+
+import gc
+import logging
+
+from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.kernel.application import Application
+from api.kernel.operations.service import SERVICE as OPERATIONS
+from api.kernel.platform import Platform
+from api.kernel.service import Service
+from api.services.admin.service import SERVICE as ADMIN
+from api.services.ai_catalog.service import SERVICE as AI_CATALOG
+from core.db import Database
+from core.ports import Orchestrator, Publisher
+from core.settings import Settings, load_settings
+
+SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, OPERATIONS)
+
+
+def create_app(
+    settings: Settings, *, orchestrator: Orchestrator | None = None, publisher: Publisher | None = None
+) -> Application:
+    """The ASGI app of one process. Without an `orchestrator`, the Dagster of these settings."""
+    database = Database(settings.effective_database_url)
+    if orchestrator is not None:
+        return Application(Platform(settings, database, orchestrator, publisher), SERVICES)
+    dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
+    app = Application(Platform(settings, database, dagster, publisher), SERVICES)
+    app.beside(dagster.start, dagster.stop)
+    return app
+
+
+def main() -> None:
+    """Serves the API on the public port until it is told to stop."""
+    import uvicorn
+
+    from api.kernel.protocol import HttpProtocol
+
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = create_app(settings)
+    # What was made so far lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http=HttpProtocol,
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=settings.tls_certfile or None,
+        ssl_keyfile=settings.tls_keyfile or None,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""One API in the test's own process, with callers of every role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from sqlalchemy import create_engine
+
+from api.kernel import passwords, principals, tokens
+from api.kernel.application import Application
+from api.kernel.roles import Role
+from api.main import create_app
+from core import clock
+from core.db import Database
+from core.events import EVENT
+from core.ports import Orchestrator, Publisher
+from core.settings import Settings, load_settings
+from migrations.tables import METADATA
+
+PASSWORD = "a long enough password"
+
+
+@dataclass
+class Reply:
+    """An answer, checked on arrival: whatever is an error must be a problem document."""
+
+    response: httpx.Response
+
+    def __post_init__(self) -> None:
+        if self.status >= 400 and not self.response.request.url.path.startswith("/health"):
+            assert self.response.headers["content-type"] == "application/problem+json", self.response.text
+            body = self.json
+            assert body["status"] == self.status
+            assert body["request_id"] == self.response.headers["x-request-id"]
+            for field in ("type", "title", "detail", "instance", "reason", "service", "metadata", "errors"):
+                assert field in body
+
+    @property
+    def status(self) -> int:
+        return self.response.status_code
+
+    @property
+    def json(self) -> Any:
+        return self.response.json()
+
+    @property
+    def headers(self) -> httpx.Headers:
+        return self.response.headers
+
+    @property
+    def reason(self) -> str:
+        return str(self.json["reason"])
+
+
+class Caller:
+    """Sends requests as one principal, or as nobody."""
+
+    def __init__(self, app: Application, token: str | None, *, client: str = "127.0.0.1") -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.token = token
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, client=(client, 1)), base_url="http://headwater.test", headers=headers
+        )
+
+    async def __call__(self, method: str, path: str, **options: Any) -> Reply:
+        url = path if path.startswith("/") else f"/api/v1/{path}"
+        return Reply(await self.http.request(method, url, **options))
+
+    async def get(self, path: str, **options: Any) -> Reply:
+        return await self("GET", path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Reply:
+        return await self("POST", path, **(options | ({} if body is None else {"json": body})))
+
+    async def events(self, path: str, **options: Any) -> list[dict[str, Any]]:
+        """Reads a stream of server-sent events to its end."""
+        reply = await self.get(path, **options)
+        assert reply.status == 200, reply.response.text
+        found = []
+        for block in reply.response.text.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if fields:
+                found.append({"id": fields.get("id"), "event": fields["event"], "data": json.loads(fields["data"])})
+        return found
+
+
+class Api:
+    """The application, its database and callers."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.database = app.platform.database
+        self.anonymous = Caller(app, None)
+        self.admin = self.caller("admin")
+        self.editor = self.caller("editor")
+        self.viewer = self.caller("viewer")
+
+    def caller(self, name: str, **options: Any) -> Caller:
+        expires = clock.now() + timedelta(hours=1)
+        return Caller(self.app, tokens.issue_token(self.database, name, label="test", expires=expires), **options)
+
+    def events(self, prefix: str = "") -> list[dict[str, Any]]:
+        """Audit rows whose type starts so, oldest first."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(EVENT).order_by(EVENT.c.sequence)).mappings()
+            return [dict(row) for row in rows if row["type"].startswith(prefix)]
+
+
+def prepare(settings: Settings) -> None:
+    """Creates the tables and a user of each role, all with `PASSWORD`."""
+    engine = create_engine(settings.effective_database_url)
+    METADATA.create_all(engine)
+    engine.dispose()
+    database = Database(settings.effective_database_url)
+    assert principals.bootstrap_admin(database, PASSWORD) == PASSWORD
+    digest = passwords.hash_password(PASSWORD)
+    with database.write() as connection:
+        for name, role in (("editor", Role.EDITOR), ("viewer", Role.VIEWER)):
+            principals.create(connection, name, role, digest, created_by="test")
+    database.close()
+
+
+@asynccontextmanager
+async def running(
+    home: Path,
+    orchestrator: Orchestrator,
+    *,
+    publisher: Publisher | None = None,
+    database_url: str = "",
+    **variables: str,
+) -> AsyncIterator[Api]:
+    """An API over a fresh database, started and stopped."""
+    environment = {"HEADWATER_HOME": str(home), **variables}
+    if database_url:
+        environment["HEADWATER_DATABASE_URL"] = database_url
+    settings = load_settings(environment)
+    prepare(settings)
+    app = create_app(settings, orchestrator=orchestrator, publisher=publisher)
+    stack = await app.startup()
+    api = Api(app)
+    try:
+        yield api
+    finally:
+        for caller in (api.anonymous, api.admin, api.editor, api.viewer):
+            await caller.http.aclose()
+        await stack.aclose()

@@ -1,0 +1,228 @@
+"""An orchestrator in memory: the port's behaviour without its processes. Tests move its runs along by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from core import clock
+from core.errors import HeadwaterError, InvalidPayload, Unavailable
+from core.ports import (
+    AssetNode,
+    AssetState,
+    Automation,
+    BackfillState,
+    CheckState,
+    CheckStatus,
+    GraphView,
+    Launch,
+    Launched,
+    LocationState,
+    LogLine,
+    Materialization,
+    Produced,
+    RunState,
+    RunStatus,
+    RunSummary,
+    StaleCause,
+    Staleness,
+)
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def node(id: str, upstream: Sequence[str] = (), **values: object) -> AssetNode:
+    return dataclasses.replace(
+        AssetNode(
+            id=id,
+            description=f"What {id} holds.",
+            group="default",
+            kinds=("delta", "polars"),
+            owners=("team:data",),
+            code_version="1",
+            upstream=tuple(upstream),
+            jobs=("__ASSET_JOB",),
+            partitioned=False,
+            executable=True,
+            automation=None,
+            location="flights",
+            repository="__repository__",
+            op=id.replace(".", "__"),
+        ),
+        **values,
+    )
+
+
+def made(version: str, **metadata: object) -> Materialization:
+    return Materialization(version, AT, "run-0", None, metadata)
+
+
+class FakeOrchestrator:
+    """Four assets in a row, one with partitions beside them; a schedule and a sensor."""
+
+    def __init__(self) -> None:
+        self.nodes = {
+            item.id: item
+            for item in (
+                node("flights.bronze.flights", kinds=("csv", "delta")),
+                node("flights.silver.flights", ["flights.bronze.flights"]),
+                node("flights.gold.route_delays", ["flights.silver.flights"], kinds=("delta", "duckdb")),
+                node("flights.gold.daily", ["flights.silver.flights"], partitioned=True),
+                node("flights.source.prices", executable=False),
+            )
+        }
+        check = CheckState("not_empty", "Has rows.", True, CheckStatus.PASSED, AT, "run-0", None)
+        late = CheckState("plausible", "Looks right.", False, CheckStatus.WARNED, AT, "run-0", "3 odd rows")
+        self.states = {
+            "flights.bronze.flights": AssetState(
+                Staleness.FRESH,
+                materialization=made("abc@1", **{"dagster/row_count": 3, "delta/version": 1}),
+                checks=(check,),
+                last_run=RunSummary("run-0", RunStatus.SUCCEEDED, AT, AT),
+            ),
+            "flights.silver.flights": AssetState(
+                Staleness.STALE,
+                causes=(StaleCause("flights.silver.flights", "DATA", "has new data", "flights.bronze.flights"),),
+                materialization=made("def@4"),
+                checks=(check, late),
+                last_run=RunSummary("run-0", RunStatus.SUCCEEDED, AT, AT),
+            ),
+            "flights.gold.route_delays": AssetState(
+                Staleness.MISSING, last_run=RunSummary("run-9", RunStatus.FAILED, AT, AT)
+            ),
+            "flights.gold.daily": AssetState(Staleness.MISSING),
+        }
+        self.schedules = {
+            "daily": Automation(
+                "daily", "Every night.", True, "nightly", (), "flights", "__repository__", cron="0 2 * * *", timezone="UTC"
+            )
+        }
+        self.sensors = {
+            "landing": Automation(
+                *("landing", "New files.", False, "ingest", ("flights.bronze.flights",), "flights", "__repository__"),
+                kind="STANDARD",
+                min_interval_seconds=30,
+                last_tick_at=AT,
+                last_tick_status="SKIPPED",
+                last_tick_message="nothing new",
+            )
+        }
+        self.launches: list[Launch] = []
+        self.run_states: dict[str, RunState] = {}
+        self.backfills: dict[str, BackfillState] = {}
+        self.lines: dict[str, list[LogLine]] = {}
+        self.terminated: list[str] = []
+        self.known = True
+        self.away = False
+        self.refusal: HeadwaterError | None = None
+        self.after_launch: HeadwaterError | None = None
+        self._numbers = itertools.count(1)
+
+    def view(self) -> GraphView:
+        if not self.known:
+            raise Unavailable("The asset graph is not known yet: Dagster is starting.", retry_after_seconds=1)
+        downstream: dict[str, tuple[str, ...]] = {
+            id: tuple(sorted(other.id for other in self.nodes.values() if id in other.upstream)) for id in self.nodes
+        }
+        location = {"flights": LocationState("flights", True, None)}
+        since = AT if self.away else None
+        return GraphView(
+            self.nodes, self.states, downstream, self.schedules, self.sensors, location, clock.now(), stale_since=since
+        )
+
+    async def refresh(self) -> None:
+        self._require()
+
+    async def launch(self, launch: Launch) -> Launched:
+        self._require()
+        if self.refusal:
+            raise self.refusal
+        self.launches.append(launch)
+        name = f"run-{next(self._numbers)}"
+        if launch.all_partitions or len(launch.partitions) > 1:
+            count = len(launch.partitions) or 3
+            self.backfills[name] = BackfillState(name, RunStatus.RUNNING, 0, count, ())
+            launched = Launched(backfill=name)
+        else:
+            self.run_states[name] = RunState(
+                name, RunStatus.RUNNING, 0, len(launch.assets), created_at=clock.now(), tags=launch.tags
+            )
+            self.lines[name] = []
+            launched = Launched((name,))
+        if self.after_launch:
+            raise self.after_launch
+        return launched
+
+    async def partitions(self, asset: str) -> Sequence[str]:
+        return ["a", "b", "c"] if self.nodes[asset].partitioned else []
+
+    async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
+        self._require()
+        return {id: self.run_states[id] for id in ids if id in self.run_states}
+
+    async def runs_tagged(self, key: str, value: str) -> Launched:
+        self._require()
+        return Launched(tuple(run.id for run in self.run_states.values() if run.tags.get(key) == value))
+
+    async def backfill(self, id: str) -> BackfillState | None:
+        self._require()
+        return self.backfills.get(id)
+
+    async def terminate(self, launched: Launched) -> None:
+        self._require()
+        for id in launched.runs:
+            self.terminated.append(id)
+            self.end(id, RunStatus.CANCELED)
+        if launched.backfill:
+            self.terminated.append(launched.backfill)
+            state = self.backfills[launched.backfill]
+            self.backfills[launched.backfill] = dataclasses.replace(state, status=RunStatus.CANCELED)
+
+    async def logs(self, run: str, *, after: str | None, limit: int) -> Sequence[LogLine]:
+        self._require()
+        start = int(after) if after else 0
+        return self.lines.get(run, [])[start : start + limit]
+
+    async def start_schedule(self, schedule: Automation) -> None:
+        self._switch(self.schedules, schedule, True)
+
+    async def stop_schedule(self, schedule: Automation) -> None:
+        self._switch(self.schedules, schedule, False)
+
+    async def start_sensor(self, sensor: Automation) -> None:
+        self._switch(self.sensors, sensor, True)
+
+    async def stop_sensor(self, sensor: Automation) -> None:
+        self._switch(self.sensors, sensor, False)
+
+    # What tests do to it
+
+    def log(self, run: str, message: str) -> None:
+        lines = self.lines.setdefault(run, [])
+        lines.append(LogLine(str(len(lines) + 1), AT, "INFO", "LOG", "step", message))
+
+    def advance(self, run: str, done: int) -> None:
+        self.run_states[run] = dataclasses.replace(self.run_states[run], steps_done=done)
+
+    def end(self, run: str, status: RunStatus, *, error: str | None = None, versions: Mapping[str, str] = {}) -> None:
+        state = self.run_states[run]
+        produced = tuple(Produced(asset, version, None) for asset, version in versions.items())
+        done = state.steps_total if status is RunStatus.SUCCEEDED else state.steps_done
+        self.run_states[run] = dataclasses.replace(
+            state, status=status, steps_done=done, error=error, produced=produced, ended_at=clock.now()
+        )
+        for asset, version in versions.items():
+            self.states[asset] = AssetState(Staleness.FRESH, materialization=made(version))
+
+    def _switch(self, kind: dict[str, Automation], item: Automation, running: bool) -> None:
+        self._require()
+        kind[item.id] = dataclasses.replace(item, running=running)
+
+    def _require(self) -> None:
+        if self.away:
+            raise Unavailable("Dagster does not answer.", retry_after_seconds=2)
+
+
+__all__ = ["AT", "FakeOrchestrator", "InvalidPayload", "made", "node"]
