@@ -26,12 +26,13 @@ class Source(Protocol):
 
 
 class TableSource:
-    """The rows of one snapshot that satisfy one client's predicate, read when first asked for."""
+    """The rows of one snapshot that satisfy one client's predicate, read when first asked for and kept."""
 
     def __init__(self, snapshot: Snapshot, client: Client, federation: Federation) -> None:
         self._snapshot = snapshot
         self._client = client
         self._federation = federation
+        self._kept: dict[str, Examples] = {}
 
     def train(self) -> Examples:
         """Rows of the client that also satisfy `train_where`."""
@@ -42,6 +43,11 @@ class TableSource:
         return self._read(self._federation.holdout_where)
 
     def _read(self, where: str) -> Examples:
+        if where not in self._kept:
+            self._kept[where] = self._collect(where)
+        return self._kept[where]
+
+    def _collect(self, where: str) -> Examples:
         features, target = self._federation.features, self._federation.target
         mine = predicate(self._client.where) & predicate(where) & pl.col(target).is_not_null()
         frame = (
