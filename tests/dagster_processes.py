@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -146,7 +147,8 @@ class DagsterProcesses:
         query = "{workspaceOrError{... on Workspace{locationEntries{loadStatus locationOrLoadError{__typename}}}}}"
         try:
             entries = self.graphql(query)["workspaceOrError"]["locationEntries"]
-        except (OSError, KeyError):
+        except (OSError, KeyError, http.client.HTTPException):
+            # On loopback a connection to a port nobody listens on can meet itself and read its own request.
             return False
         return len(entries) == len(self.modules) and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
