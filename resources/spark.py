@@ -16,7 +16,7 @@ from core.settings import Settings, load_settings
 from resources import spark_commits
 from resources.spark_faults import translated
 from resources.spark_server import Server, endpoint
-from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, conformed, merge_statement
+from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, conformed, merge_statement, storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,10 +160,11 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             if mode == "append":
                 return step.append(data, evolve_schema=evolve_schema)
             return step.overwrite(data, evolve_schema=evolve_schema, partition_by=partition_by)
-        if target is not None:
-            with translated("analysing the frame"):
-                replaced = mode == "overwrite" and evolve_schema
-                frame = frame if replaced else conformed(frame, target, evolve=evolve_schema)
+        with translated("analysing the frame"):
+            if target is None or evolve_schema:
+                frame = storable(frame)
+            if target is not None and not (mode == "overwrite" and evolve_schema):
+                frame = conformed(frame, target, evolve=evolve_schema)
         if mode == "merge" and target is not None:
             frame.createOrReplaceTempView(SOURCE_VIEW)
             return self.change(step, merge_statement(on, delete_missing=delete_missing))

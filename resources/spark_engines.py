@@ -245,6 +245,9 @@ def _conf(settings: Settings, port: int, scratch: Path) -> dict[str, str]:
         # A first small read took 10.9 s with the default of 50 and 200 tasks, 0.9 s with these.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
+        # In 4.2.0 a plain Python UDF over columnar input (any Delta table) hangs: the JVM writes the input's schema
+        # where its own worker does not expect it.
+        "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
     }
     packages = [] if settings.spark_jars_dir else [DELTA_PACKAGE]
     if settings.effective_lakehouse_url.startswith(("s3://", "s3a://")):

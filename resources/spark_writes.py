@@ -42,6 +42,21 @@ class FrameWrite:
         writer.save(path)
 
 
+def storable(frame: DataFrame) -> DataFrame:
+    """The frame with the plain string type, for a schema that is going to be stored.
+
+    The result of a Python UDF has the type `string collate UTF8_BINARY` in Apache Spark 4.2. Stored under that name it
+    makes a table that no other reader can open; a cast by SQL, and only that, takes the collation off.
+    """
+    columns = [
+        f"CAST(`{field.name}` AS {field.dataType.simpleString()}) AS `{field.name}`"
+        if "string" in field.dataType.simpleString()
+        else f"`{field.name}`"
+        for field in frame.schema
+    ]
+    return frame.selectExpr(*columns)
+
+
 def conformed(frame: DataFrame, target: Snapshot, *, evolve: bool) -> DataFrame:
     """The frame with the table's columns in its order. Engines differ here: Sail drops a column the table lacks.
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,10 +29,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def path_without_java() -> str:
-    """The suite runs on the Java that comes as a wheel, wherever it runs."""
-    folders = os.environ["PATH"].split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if not shutil.which("java", path=folder))
+def path_without_java(folder: Path) -> str:
+    """The PATH of a machine without Java: the suite runs on the Java that comes as a wheel, wherever it runs."""
+    places = []
+    for number, place in enumerate(os.environ["PATH"].split(os.pathsep)):
+        if not shutil.which("java", path=place):
+            places.append(place)
+            continue
+        stand_in = folder / str(number)
+        stand_in.mkdir()
+        for command in Path(place).iterdir():
+            if command.name != "java":
+                (stand_in / command.name).symlink_to(command)
+        places.append(str(stand_in))
+    return os.pathsep.join(places)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -40,7 +51,7 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         patch.setenv("HEADWATER_HOME", str(tmp_path_factory.mktemp(f"spark_{request.param}")))
         patch.setenv("HEADWATER_SPARK", request.param)
         patch.setenv("HEADWATER_PORT", str(free_port() - 4))
-        patch.setenv("PATH", path_without_java())
+        patch.setenv("PATH", path_without_java(tmp_path_factory.mktemp("path")))
         patch.delenv("JAVA_HOME", raising=False)
         settings = load_settings()
         yield settings

@@ -15,7 +15,7 @@ from lakehouse.step import Step
 from lakehouse.tables import Commit, Tables
 from resources.spark import Spark
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 Steps = Callable[[str], Step]
 PEOPLE = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": ["ann", "bo", "cy"]})
@@ -129,7 +129,9 @@ def test_python_functions_run_in_the_engine(spark: Spark, tables: Tables, step_o
     step = step_of("t.out.g")
     frame = spark.read(step.read("t.in.g"))
     reverse = udf(lambda text: text[::-1], "string")
-    spark.write(step, frame.select("id", reverse("name").alias("name")))
+    reversed_names = frame.select("id", reverse("name").alias("name"))
+    spark.write(step, reversed_names)
+    spark.write(step, reversed_names, evolve_schema=True)
     assert rows(tables, "t.out.g") == [(1, "nna"), (2, "ob"), (3, "yc")]
 
 
