@@ -33,7 +33,7 @@ _UNREACHABLE = (
     "slowdown",
 )
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ACCESS_DENIED", "InvalidToken")
-_GONE = re.compile(r"Object at location (\S+) not found|No such file or directory")
+_GONE = re.compile(r"Object at location \S+ not found|No such file or directory|Find missing file")
 _NO_FIELD = re.compile(
     r"No field named ([^.\s]+(?:\.[^.\s]+)?)\.\s*(?:Did you mean[^?]*\?\s*)?Valid fields are (.+?)\."
 )

@@ -68,6 +68,7 @@ class LineageIndex:
         self._names: dict[str, int] = {}
         self._name_list: list[str] = []
         self._versions: dict[tuple[str, str], list[int]] = {}
+        self._first_recorded: dict[tuple[str, str], int] = {}
         self._latest: dict[str, tuple[bool, int, str]] = {}
         self._buried: set[tuple[str, str]] = set()
         self._buried_until: dict[str, int] = {}
@@ -79,6 +80,10 @@ class LineageIndex:
         self.sequence = max(self.sequence, sequence)
         out = self._node(sequence, out_asset, out_version)
         self._recorded[out] = 1
+        table_id, counter = _split(out_version)
+        if counter >= 0:
+            key = (out_asset, table_id)
+            self._first_recorded[key] = min(self._first_recorded.get(key, counter), counter)
         self._newer(out_asset, out_version, sequence, output=True)
         if not in_asset:
             return
@@ -161,20 +166,21 @@ class LineageIndex:
             yield implied, LineageLink(*out, *source, run="", step="", implied=True)
 
     def _continued(self, node: tuple[str, str], number: int) -> tuple[str, str] | None:
-        """The version before this one, if nothing is on record for this one."""
+        """The version before this one, if nothing is on record for this one but something for an earlier one."""
         if number >= 0 and self._recorded[number]:
             return None
         asset, (table_id, version) = node[0], _split(node[1])
-        versions = self._versions.get((asset, table_id), [])
-        position = bisect_left(versions, version) if version >= 0 else 0
-        return (asset, f"{table_id}@{versions[position - 1]}") if position else None
+        if version <= self._first_recorded.get((asset, table_id), version):
+            return None
+        versions = self._versions[asset, table_id]
+        return asset, f"{table_id}@{versions[bisect_left(versions, version) - 1]}"
 
     def _continuation(self, node: tuple[str, str]) -> tuple[str, str] | None:
-        """The version after this one, if nothing is on record for that one."""
+        """The version that continues this one."""
         asset, (table_id, version) = node[0], _split(node[1])
         versions = self._versions.get((asset, table_id), [])
         position = bisect_right(versions, version)
-        if version < 0 or position >= len(versions):
+        if version < self._first_recorded.get((asset, table_id), version + 1) or position >= len(versions):
             return None
         after = (asset, f"{table_id}@{versions[position]}")
         return None if self._recorded[self._ids[after]] else after

@@ -6,6 +6,7 @@ Edges are immutable rows; deletion is a tombstone. Traversals run in memory on a
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,6 +22,11 @@ from lakehouse.graph import Direction, LineageGraph, LineageIndex
 
 if TYPE_CHECKING:
     from lakehouse.tables import Tables
+
+# How long, and how far back, a transaction may take to show its sequence numbers.
+_LATE_SECONDS = 60.0
+_LATE_EDGES = 500
+_LATE_TOMBSTONES = 20
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -91,6 +97,7 @@ class Lineage:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._index = LineageIndex()
+        self._skipped: dict[int, float] = {}
         self._lock = threading.Lock()
 
     def record(self, edges: Sequence[Edge]) -> None:
@@ -193,25 +200,32 @@ class Lineage:
             return self._index.walk(direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
 
     def _refresh(self) -> None:
-        columns, index = LINEAGE_EDGE.c, self._index
-        edges = (
-            sa.select(
-                columns.sequence,
-                columns.out_asset,
-                columns.out_version,
-                columns.in_asset,
-                columns.in_version,
-                columns.run,
-                columns.step,
-            )
-            .where(columns.sequence > index.sequence)
-            .order_by(columns.sequence)
+        """Takes in what was recorded since the last traversal.
+
+        Sequence numbers are given out before a transaction commits, so a smaller one may turn up later: numbers that
+        were skipped are asked for again for a while.
+        """
+        columns, index, now = LINEAGE_EDGE.c, self._index, time.monotonic()
+        self._skipped = {number: since for number, since in self._skipped.items() if now - since < _LATE_SECONDS}
+        edges = sa.select(
+            columns.sequence,
+            columns.out_asset,
+            columns.out_version,
+            columns.in_asset,
+            columns.in_version,
+            columns.run,
+            columns.step,
+        ).where(sa.or_(columns.sequence > index.sequence, columns.sequence.in_(list(self._skipped))))
+        tombstones = sa.select(LINEAGE_TOMBSTONE).where(
+            LINEAGE_TOMBSTONE.c.sequence > index.tombstone_sequence - _LATE_TOMBSTONES
         )
-        tombs = sa.select(LINEAGE_TOMBSTONE).where(LINEAGE_TOMBSTONE.c.sequence > index.tombstone_sequence)
         with self._database.read() as connection:
-            for row in connection.execute(edges):
+            for row in connection.execute(edges.order_by(columns.sequence)):
+                for number in range(max(index.sequence + 1, row.sequence - _LATE_EDGES), row.sequence):
+                    self._skipped[number] = now
+                self._skipped.pop(row.sequence, None)
                 index.add(*row)
-            for row in connection.execute(tombs.order_by(LINEAGE_TOMBSTONE.c.sequence)):
+            for row in connection.execute(tombstones.order_by(LINEAGE_TOMBSTONE.c.sequence)):
                 index.bury(row.sequence, row.asset, row.version, row.edge_sequence)
 
 

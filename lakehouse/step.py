@@ -183,18 +183,20 @@ def mend(tables: Tables, lineage: Lineage, asset: str, *, whole: bool) -> int:
         newest = tables.snapshot(asset)
     except UnknownTable:
         return 0
+    lost: list[Edge] = []
     mended = 0
     for entry in entries_down(tables.storage, asset, newest.version, None if whole else 50):
         facts = entry.user_metadata.get(_FACTS)
         if not isinstance(facts, dict):
             continue
-        version = f"{newest.table_id}@{entry.version}"
-        if lineage.provenance(asset, version):
+        if lineage.provenance(asset, f"{newest.table_id}@{entry.version}"):
             if whole:
                 continue
             break
-        lineage.record(_edges(facts, asset, entry.commit(asset, newest.table_id, None)))
+        lost = _edges(facts, asset, entry.commit(asset, newest.table_id, None)) + lost
         mended += 1
+    if lost:
+        lineage.record(lost)
     return mended
 
 

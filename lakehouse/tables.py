@@ -83,6 +83,7 @@ class Tables:
         def run(uri: str, commit: CommitProperties) -> None:
             writes.create(
                 uri,
+                table,
                 schema,
                 commit,
                 partition_by=partition_by,
@@ -106,9 +107,10 @@ class Tables:
         partition_by: Sequence[str] = (),
         description: str = "",
         properties: Mapping[str, str] = {},
+        once: str | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Commit:
-        """Makes a table that holds `data`, in one commit.
+        """Makes a table that holds `data`, in one commit. Arguments as for `create` and `append`.
 
         Raises:
             Conflict: the table exists.
@@ -127,7 +129,7 @@ class Tables:
                 configuration=properties,
             )
 
-        return self._committer.create(table, run, _unrun(table, "creating", facts))
+        return self._committer.create(table, run, _unrun(table, "creating", facts, once))
 
     def append(
         self,
@@ -313,7 +315,9 @@ class Tables:
                 if attempt == 1:
                     raise
             try:
-                return self.create_with(write.table, data, partition_by=partition_by, facts=write.facts)
+                return self.create_with(
+                    write.table, data, partition_by=partition_by, once=write.once, facts=write.facts
+                )
             except Conflict:  # another writer made it in between
                 continue
         raise AssertionError("unreachable")
@@ -325,5 +329,5 @@ def _repeatable(data: Prepared) -> bool:
     return isinstance(data, pa.Table)  # a reader is used up by the first attempt
 
 
-def _unrun(table: str, doing: str, facts: Mapping[str, Any] | None) -> Write:
-    return Write(table, doing, lambda _delta, _commit: None, facts)
+def _unrun(table: str, doing: str, facts: Mapping[str, Any] | None, once: str | None = None) -> Write:
+    return Write(table, doing, lambda _delta, _commit: None, facts, once)

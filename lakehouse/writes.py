@@ -39,6 +39,7 @@ def schema_of(delta: DeltaTable) -> pa.Schema:
 
 def create(
     uri: str,
+    table: str,
     schema: pa.Schema,
     properties: CommitProperties,
     *,
@@ -52,7 +53,7 @@ def create(
 
     DeltaTable.create(
         uri,
-        schema,
+        storable(schema.empty_table(), table).schema,
         mode="error",
         partition_by=list(partition_by),
         description=description or None,
