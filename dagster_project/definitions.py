@@ -15,13 +15,14 @@ from jobs.sensors import landing_sensors
 from resources.delta import Delta
 from resources.flower import Flower
 from resources.spark import Spark
+from resources.vectors import Vectors
 
 _GOLD_AGE = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 
 
 def resources() -> dict[str, object]:
     """Everything an asset can ask for, by the name of its parameter."""
-    return {"delta": Delta(), "flower": Flower(), "spark": Spark()}
+    return {"delta": Delta(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:

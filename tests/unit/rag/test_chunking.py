@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -127,7 +128,7 @@ def test_every_chunk_is_exactly_a_span_of_its_document(text: str) -> None:
     chunks = Chunker(size=80).split(document(text))
     assert all(chunk.text == text[chunk.start : chunk.end] for chunk in chunks)
     assert all(0 < len(chunk.text) <= 80 for chunk in chunks)
-    assert all(first.end <= second.start for first, second in zip(chunks, chunks[1:], strict=False))
+    assert all(first.end <= second.start for first, second in pairwise(chunks))
     assert len({chunk.id for chunk in chunks}) == len(chunks)
 
 
@@ -137,4 +138,4 @@ def test_sections_and_headings_cover_the_document(text: str) -> None:
     spans = [(start, end) for _, start, end in sections(text)]
     assert spans[-1][1] == len(text)
     assert all(start <= end for start, end in spans)
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
