@@ -45,20 +45,28 @@ def path_without_java(folder: Path) -> str:
     return os.pathsep.join(places)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEADWATER_HOME", str(tmp_path_factory.mktemp(f"spark_{request.param}")))
-        patch.setenv("HEADWATER_SPARK", request.param)
-        patch.setenv("HEADWATER_PORT", str(free_port() - 4))
-        patch.setenv("PATH", path_without_java(tmp_path_factory.mktemp("path")))
-        patch.delenv("JAVA_HOME", raising=False)
-        settings = load_settings()
-        yield settings
-        stop(settings)
+@pytest.fixture(scope="session", params=ENGINES)
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a platform with one engine; its server lives until the last test that uses it."""
+    environment = {
+        "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{request.param}")),
+        "HEADWATER_SPARK": str(request.param),
+        "HEADWATER_PORT": str(free_port() - 4),
+        "PATH": path_without_java(tmp_path_factory.mktemp("path")),
+    }
+    yield environment
+    stop(load_settings(environment))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def settings(platform: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in platform.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    return load_settings()
+
+
+@pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.effective_database_url)
     METADATA.create_all(database.engine)
@@ -66,12 +74,12 @@ def database(settings: Settings) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tables(settings: Settings, database: Database) -> Tables:
     return Tables.from_settings(settings, database)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lineage(database: Database) -> Lineage:
     return Lineage(database)
 
