@@ -6,6 +6,8 @@ import gc
 import logging
 
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.gateways.dagster_ui import DagsterUi
+from api.home import pages
 from api.kernel.application import Application
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.platform import Platform
@@ -24,11 +26,15 @@ def create_app(
 ) -> Application:
     """The ASGI app of one process. Without an `orchestrator`, the Dagster of these settings."""
     database = Database(settings.effective_database_url)
-    if orchestrator is not None:
-        return Application(Platform(settings, database, orchestrator, publisher), SERVICES)
     dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
-    app = Application(Platform(settings, database, dagster, publisher), SERVICES)
-    app.beside(dagster.start, dagster.stop)
+    platform = Platform(settings, database, orchestrator or dagster, publisher)
+    app = Application(platform, SERVICES)
+    dagster_ui = DagsterUi(platform)
+    for mount in (*pages.mounts(), dagster_ui.mount()):
+        app.mount(mount)
+    app.beside(dagster_ui.start, dagster_ui.stop)
+    if orchestrator is None:
+        app.beside(dagster.start, dagster.stop)
     return app
 
 
@@ -40,6 +46,7 @@ def main() -> None:
 
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per probe of the graph would drown the rest
     app = create_app(settings)
     # What was made so far lives as long as the process: the collector need not look at it again.
     gc.collect()

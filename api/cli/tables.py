@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ def list_tables(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """List Delta tables with version, rows and size."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     with _open_tables() as tables:
         for name in tables.list(prefix):
             found = tables.snapshot(name)

@@ -7,7 +7,7 @@ API's own authentication. Who may not change the graph gets queries and subscrip
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
 import httpx
@@ -19,7 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
 from api.gateways.graphql_policy import mutations, mutations_in_body, mutations_in_frame
-from core.errors import InvalidPayload, PermissionDenied, Unavailable
+from api.kernel.platform import Platform
+from api.kernel.registry import Mount
+from api.kernel.roles import Role
+from api.kernel.state import state_of
+from core import events
+from core.errors import HeadwaterError, PermissionDenied, Unavailable
+from core.events import Event
 
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
@@ -27,29 +33,21 @@ _HOP_BY_HOP = {
 }
 # Our credentials end here: Dagster must neither see nor log them.
 _CREDENTIALS = {"authorization", "cookie"}
-_FORBIDDEN = 4403
+_UNSUPPORTED, _FORBIDDEN = 1003, 4403
+PATH = "/dagster"
 
 
 class DagsterUi:
     """An ASGI app for everything under the mount point of the Dagster UI."""
 
-    def __init__(
-        self,
-        upstream: str,
-        *,
-        may_change: Callable[[Scope], bool],
-        record: Callable[[Scope, list[str]], Awaitable[None]],
-    ) -> None:
-        """Proxies to `upstream` (scheme, host and port).
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._upstream = f"http://127.0.0.1:{platform.settings.dagster_port}"
+        self._client: httpx.AsyncClient | None = None
 
-        `may_change` tells whether the request's principal may use mutations; `record` audits those that are used.
-        """
-        self._upstream = upstream
-        self._may_change = may_change
-        self._record = record
-        self._client = httpx.AsyncClient(
-            base_url=upstream, timeout=httpx.Timeout(60, connect=2), follow_redirects=False
-        )
+    def mount(self) -> Mount:
+        """The proxy with its policy: whoever is logged in may look."""
+        return Mount(path=PATH, app=self, role=Role.VIEWER, login_page="/login")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or one WebSocket."""
@@ -59,13 +57,21 @@ class DagsterUi:
             response = await self._http(Request(scope, receive))
             await response(scope, receive, send)
 
-    async def close(self) -> None:
+    async def start(self) -> None:
+        """Opens the pool of connections to Dagster."""
+        timeout = httpx.Timeout(60, connect=2)
+        self._client = httpx.AsyncClient(base_url=self._upstream, timeout=timeout, follow_redirects=False)
+
+    async def stop(self) -> None:
         """Closes the pooled connections."""
-        await self._client.aclose()
+        if self._client:
+            await self._client.aclose()
 
     async def _http(self, request: Request) -> Response:
         body = await request.body()
         await self._authorize(request, body)
+        if self._client is None:
+            raise Unavailable("The Dagster UI is not served by this process.")
         outgoing = self._client.build_request(
             request.method,
             _path_and_query(request.scope),
@@ -94,10 +100,24 @@ class DagsterUi:
             changes = []
         else:
             changes = [f"{request.method} {request.url.path}"]
-        if changes:
-            if not self._may_change(request.scope):
-                raise PermissionDenied(f"Your role may look at Dagster, but not {', '.join(changes)}.")
-            await self._record(request.scope, changes)
+        await self._admit(request.scope, changes)
+
+    async def _admit(self, scope: Scope, changes: list[str]) -> None:
+        """Raises `PermissionDenied` if the principal may not change things; audits either way."""
+        if not changes:
+            return
+        state = state_of(scope)
+        assert state.principal is not None, "the guard lets nobody unknown in"
+        allowed = state.principal.role.includes(Role.EDITOR)
+        facts = {"mutations": changes, "outcome": "succeeded" if allowed else "denied", "client": state.client}
+        event = Event("dagster.ui.mutated", PATH, state.principal.name, facts, state.request_id)
+        await self._platform.workers.write.run(self._record, event)
+        if not allowed:
+            raise PermissionDenied(f"Your role may look at Dagster, but not {', '.join(changes)}.")
+
+    def _record(self, event: Event) -> None:
+        with self._platform.database.write() as connection:
+            events.append(connection, event)
 
     async def _websocket(self, browser: WebSocket) -> None:
         url = self._upstream.replace("http", "ws", 1) + _path_and_query(browser.scope)
@@ -126,15 +146,10 @@ class DagsterUi:
                     return
                 frame = message.get("text") or message.get("bytes") or ""
                 try:
-                    changes = mutations_in_frame(frame)
-                except InvalidPayload:
-                    await browser.close(1003)
+                    await self._admit(browser.scope, mutations_in_frame(frame))
+                except HeadwaterError as error:
+                    await browser.close(_FORBIDDEN if error.status == 403 else _UNSUPPORTED)
                     return
-                if changes:
-                    if not self._may_change(browser.scope):
-                        await browser.close(_FORBIDDEN)
-                        return
-                    await self._record(browser.scope, changes)
                 await dagster.send(frame)
 
 
