@@ -197,7 +197,7 @@ class TestProducts:
         assert row["airline"].item() == "United Air Lines Inc."
         assert row["flights"].item() == july.height
         assert row["cancelled"].item() == july["cancelled"].sum()
-        assert row["arrived_on_time_fraction"].item() == pytest.approx((july["arr_delay"] <= 15).mean())
+        assert row["late_share"].item() == pytest.approx((july["arr_delay"] > 15).mean())
         assert row["p90_arr_delay"].item() == pytest.approx(july["arr_delay"].quantile(0.9, "linear"))
 
     def test_waiting_flights_are_those_between_schedule_and_departure(self, ran: Ran) -> None:

@@ -5,7 +5,7 @@ WITH scheduled AS (
         count(*) AS scheduled_departures,
         count(*) FILTER (WHERE cancelled) AS cancelled,
         avg(dep_delay) AS mean_dep_delay,
-        avg(CAST(dep_delay > 15 AS INTEGER)) AS late_fraction
+        avg(CAST(dep_delay > 15 AS INTEGER)) AS late_share
     FROM flights.silver.flights
     GROUP BY airport, hour_at
 ),
@@ -50,7 +50,7 @@ SELECT
     coalesce(departed.departures, 0) AS departures,
     CAST(waiting.waiting AS BIGINT) AS waiting,
     scheduled.mean_dep_delay,
-    scheduled.late_fraction,
+    scheduled.late_share,
     weather.visib,
     weather.wind_speed
 FROM waiting
