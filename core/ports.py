@@ -255,8 +255,18 @@ class Orchestrator(Protocol):
     async def refresh(self) -> None:
         """Looks now instead of at the next probe; returns when the view shows it."""
 
-    async def launch(self, launch: Launch) -> Launched:
-        """Starts runs. Raises `InvalidPayload` for config or partitions the assets do not accept."""
+    def stages(self, launch: Launch) -> int:
+        """In how many stages it is launched: each after the runs of the one before have succeeded.
+
+        Raises `NotFound` for an unknown asset.
+        """
+
+    async def launch(self, launch: Launch, stage: int = 1) -> Launched:
+        """Starts the runs of one stage, counted from 1.
+
+        Raises `InvalidPayload` for config or partitions the assets do not accept, `Unavailable` if nothing was started,
+        `LaunchUnconfirmed` if that is not known.
+        """
 
     async def partitions(self, asset: str) -> Sequence[str]:
         """Partition keys of an asset, in their order; none if it has no partitions."""

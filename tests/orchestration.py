@@ -96,7 +96,15 @@ class FakeOrchestrator:
         }
         self.schedules = {
             "daily": Automation(
-                "daily", "Every night.", True, "nightly", (), "flights", "__repository__", cron="0 2 * * *", timezone="UTC"
+                "daily",
+                "Every night.",
+                True,
+                "nightly",
+                (),
+                "flights",
+                "__repository__",
+                cron="0 2 * * *",
+                timezone="UTC",
             )
         }
         self.sensors = {
@@ -135,11 +143,18 @@ class FakeOrchestrator:
     async def refresh(self) -> None:
         self._require()
 
-    async def launch(self, launch: Launch) -> Launched:
+    def stages(self, launch: Launch) -> int:
+        return len({self.nodes[asset].location for asset in launch.assets})
+
+    async def launch(self, launch: Launch, stage: int = 1) -> Launched:
         self._require()
         if self.refusal:
             raise self.refusal
         self.launches.append(launch)
+        if self.stages(launch) > 1:
+            location = sorted({self.nodes[asset].location for asset in launch.assets})[stage - 1]
+            assets = tuple(asset for asset in launch.assets if self.nodes[asset].location == location)
+            launch = dataclasses.replace(launch, assets=assets)
         name = f"run-{next(self._numbers)}"
         if launch.all_partitions or len(launch.partitions) > 1:
             count = len(launch.partitions) or 3

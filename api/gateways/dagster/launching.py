@@ -1,4 +1,4 @@
-"""How a launch becomes GraphQL parameters: one run, several runs, or a backfill."""
+"""How a launch becomes GraphQL parameters: runs in stages, or a backfill."""
 
 from __future__ import annotations
 
@@ -13,16 +13,31 @@ ASSET_JOB = "__ASSET_JOB"
 _PARTITION_TAG = "dagster/partition"
 
 
-def needs_backfill(launch: Launch, nodes: Sequence[AssetNode]) -> bool:
-    """Whether Dagster's backfill daemon has to sequence it.
+def is_backfill(launch: Launch) -> bool:
+    """Whether Dagster's backfill daemon has to sequence it."""
+    return launch.all_partitions or len(launch.partitions) > 1
 
-    Several partitions do; so do several code locations of which one needs what another makes, since a run never
-    reaches beyond its location.
+
+def stages(nodes: Sequence[AssetNode]) -> list[list[AssetNode]]:
+    """The assets in the order in which they can be launched.
+
+    A run never reaches beyond its code location. So what another location needs comes one stage earlier.
     """
-    if launch.all_partitions or len(launch.partitions) > 1:
-        return True
-    homes = {node.id: node.location for node in nodes}
-    return any(above in homes and homes[above] != node.location for node in nodes for above in node.upstream)
+    chosen = {node.id: node for node in nodes}
+    numbers: dict[str, int] = {}
+    waiting = list(chosen)
+    while waiting:
+        node = chosen[waiting[-1]]
+        above = [chosen[id] for id in node.upstream if id in chosen]
+        if missing := [other.id for other in above if other.id not in numbers]:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        numbers[node.id] = max((numbers[up.id] + (up.location != node.location) for up in above), default=0)
+    found: list[list[AssetNode]] = [[] for _ in range(max(numbers.values(), default=0) + 1)]
+    for node in nodes:
+        found[numbers[node.id]].append(node)
+    return found
 
 
 def backfill_params(launch: Launch, nodes: Sequence[AssetNode]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from api.gateways.dagster import parsing, queries
 from api.gateways.dagster.client import DagsterClient, refusal
-from api.gateways.dagster.launching import backfill_params, needs_backfill, run_params
+from api.gateways.dagster.launching import backfill_params, is_backfill, run_params, stages
 from api.gateways.dagster.readmodel import ReadModel
 from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
-from core.ports import Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState
+from core.ports import AssetNode, Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState
 
 _BACKFILL_TAG = "dagster/backfill"
 _log = logging.getLogger("headwater.orchestrator")
@@ -51,20 +51,29 @@ class DagsterOrchestrator:
         """As `refresh`, and reads the definitions again: after a publish."""
         await self.read_model.refresh(graph=True)
 
-    async def launch(self, launch: Launch) -> Launched:
-        """See `Orchestrator`. Several code locations become several runs, or a backfill if one waits for another."""
-        view = self.view()
-        unknown = [asset for asset in launch.assets if asset not in view.nodes]
-        if unknown:
-            raise NotFound(f"Dagster knows no asset {', '.join(unknown)}.")
-        nodes = [view.nodes[asset] for asset in launch.assets]
+    def stages(self, launch: Launch) -> int:
+        """See `Orchestrator`. What waits for another code location is a later stage."""
+        return 1 if is_backfill(launch) else len(stages(self._nodes(launch)))
+
+    async def launch(self, launch: Launch, stage: int = 1) -> Launched:
+        """See `Orchestrator`. Each code location becomes a run; several partitions become a backfill."""
+        nodes = self._nodes(launch)
         self.read_model.expect_changes()
-        if needs_backfill(launch, nodes):
-            answer = await self.client.change(queries.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
-            result = answer["launchPartitionBackfill"]
-            if result["__typename"] != "LaunchBackfillSuccess":
-                raise refusal(result, InvalidPayload)
-            return Launched(backfill=result["backfillId"])
+        if not is_backfill(launch):
+            return Launched(await self._start_runs(launch, stages(nodes)[stage - 1]))
+        answer = await self.client.change(queries.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
+        result = answer["launchPartitionBackfill"]
+        if result["__typename"] != "LaunchBackfillSuccess":
+            raise refusal(result, InvalidPayload)
+        return Launched(backfill=result["backfillId"])
+
+    def _nodes(self, launch: Launch) -> list[AssetNode]:
+        view = self.view()
+        if unknown := [asset for asset in launch.assets if asset not in view.nodes]:
+            raise NotFound(f"Dagster knows no asset {', '.join(unknown)}.")
+        return [view.nodes[asset] for asset in launch.assets]
+
+    async def _start_runs(self, launch: Launch, nodes: Sequence[AssetNode]) -> tuple[str, ...]:
         started: list[str] = []
         for params in run_params(launch, nodes):
             result = (await self.client.change(queries.LAUNCH_RUN, params=params))["launchRun"]
@@ -73,7 +82,7 @@ class DagsterOrchestrator:
                     await self.terminate(Launched(tuple(started)))
                 raise refusal(result, InvalidPayload)
             started.append(result["run"]["runId"])
-        return Launched(tuple(started))
+        return tuple(started)
 
     async def partitions(self, asset: str) -> Sequence[str]:
         """See `Orchestrator`."""

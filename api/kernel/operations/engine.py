@@ -7,6 +7,7 @@ between, the next look finds the runs by that tag or, after a while, knows that 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from api.kernel.platform import Platform
 from core import clock
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.ids import new_id
-from core.ports import Launch, Launched, RunState
+from core.ports import Launch, Launched, RunState, RunStatus
 
 OPERATION_TAG = "headwater/operation"
 PRINCIPAL_TAG = "headwater/principal"
@@ -58,12 +59,18 @@ class Operations:
         """
         id = ctx.operation_id = new_id("op")
         ctx.note(operation=id, assets=list(launch.assets), partitions=list(launch.partitions))
-        identity = {"action": ctx.endpoint.permission, "subject": ctx.subject, "principal": ctx.principal.name}
-        await ctx.transact(store.insert, id, launch, request_id=ctx.request_id, **identity)
+        row = await ctx.transact(
+            store.insert,
+            id,
+            launch,
+            stages=self._platform.orchestrator.stages(launch),
+            action=ctx.endpoint.permission,
+            subject=ctx.subject,
+            principal=ctx.principal.name,
+            request_id=ctx.request_id,
+        )
         ctx.headers.append(("location", f"/api/v1/operations/{id}"))
-        task = asyncio.create_task(self._launch(id, launch, ctx.principal.name))
-        self._launching[id] = task
-        task.add_done_callback(lambda done: self._launched(id, done))
+        task = self._begin(row, launch)
         await asyncio.wait({task}, timeout=ANSWER_SECONDS)
         if task.done() and (error := task.exception()):
             raise error
@@ -108,18 +115,25 @@ class Operations:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _launch(self, id: str, launch: Launch, principal: str) -> None:
-        tags = {**launch.tags, OPERATION_TAG: id, PRINCIPAL_TAG: principal}
-        tagged = Launch(launch.assets, launch.partitions, launch.all_partitions, launch.config, tags)
+    def _begin(self, row: OperationRow, launch: Launch) -> asyncio.Task[None]:
+        """Launches the row's stage in the background."""
+        task = asyncio.create_task(self._launch(row, launch))
+        self._launching[row.id] = task
+        task.add_done_callback(lambda done: self._launched(row.id, done))
+        return task
+
+    async def _launch(self, row: OperationRow, launch: Launch) -> None:
+        tags = {**launch.tags, OPERATION_TAG: row.id, PRINCIPAL_TAG: row.principal}
         try:
-            launched = await self._platform.orchestrator.launch(tagged)
+            launched = await self._platform.orchestrator.launch(dataclasses.replace(launch, tags=tags), row.stage)
         except LaunchUnconfirmed:
             return  # the tag will tell
         except HeadwaterError as error:
-            await self._write(store.finish, id, OperationState.FAILED, error=error.detail, never_started=True)
+            never = row.stage == 1
+            await self._write(store.finish, row.id, OperationState.FAILED, error=error.detail, never_started=never)
             raise
-        row = await self._write(store.started, id, launched)
-        if row.state is OperationState.CANCELING:
+        now = await self._write(store.started, row.id, launched)
+        if now.state is OperationState.CANCELING:
             await self._platform.orchestrator.terminate(launched)
 
     def _launched(self, id: str, task: asyncio.Task[None]) -> None:
@@ -140,7 +154,7 @@ class Operations:
 
     async def _examine(self, row: OperationRow) -> OperationRow:
         orchestrator = self._platform.orchestrator
-        if not row.runs and row.backfill is None:
+        if row.unconfirmed:
             return await self._find(row)
         runs: Mapping[str, RunState]
         if row.backfill is not None:
@@ -150,27 +164,39 @@ class Operations:
         else:
             runs = await orchestrator.runs(row.runs)
             seen = observation.of_runs(row, runs)
+        if seen.state is OperationState.SUCCEEDED and row.stage < row.stages:
+            return await self._next_stage(row)
         if seen.state.final:
             # Who sees the operation succeed must also see the versions it made.
             await orchestrator.refresh()
             return await self._write(store.finish, row.id, seen.state, **seen.final_values())
-        if row.cancel_requested_at and any(not run.status.final for run in runs.values()):
-            await orchestrator.terminate(row.launched)
+        deaf = [run.id for run in runs.values() if not run.status.final and run.status is not RunStatus.CANCELING]
+        if row.cancel_requested_at and deaf:
+            await orchestrator.terminate(Launched(tuple(deaf), row.backfill))
         if seen.differs(row):
             return await self._write(store.progressed, row.id, **seen.values())
         return row
 
+    async def _next_stage(self, row: OperationRow) -> OperationRow:
+        """Launches what was waiting for the runs that have succeeded."""
+        if row.cancel_requested_at:
+            return await self._write(store.finish, row.id, OperationState.CANCELED)
+        if await self._write(store.take_stage, row.id, row.stage + 1):
+            self._begin(await self.stored(row.id), row.launch)
+        return row
+
     async def _find(self, row: OperationRow) -> OperationRow:
-        """Looks for the runs of an operation whose launch nobody confirmed."""
-        launched: Launched = await self._platform.orchestrator.runs_tagged(OPERATION_TAG, row.id)
-        if launched.runs or launched.backfill:
+        """Looks for the runs of a stage whose launch nobody confirmed."""
+        launched = await self._platform.orchestrator.runs_tagged(OPERATION_TAG, row.id)
+        if launched.backfill or set(launched.runs) - set(row.runs):
             return await self._write(store.started, row.id, launched)
-        if clock.now() - row.created_at < UNSTARTED_AFTER:
+        if clock.now() - row.updated_at < UNSTARTED_AFTER:
             return row
         if row.cancel_requested_at:
-            return await self._write(store.finish, row.id, OperationState.CANCELED, never_started=True)
-        why = "The platform stopped before this was started; nothing was changed. Send the request again."
-        return await self._write(store.finish, row.id, OperationState.FAILED, error=why, never_started=True)
+            return await self._write(store.finish, row.id, OperationState.CANCELED, never_started=row.stage == 1)
+        why = f"The platform stopped before stage {row.stage} of {row.stages} was started. Send the request again."
+        never = row.stage == 1
+        return await self._write(store.finish, row.id, OperationState.FAILED, error=why, never_started=never)
 
     async def _follow(self) -> None:
         purged_at = float("-inf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -50,8 +50,14 @@ class OperationRow:
     state: OperationState
     assets: tuple[str, ...]
     partitions: tuple[str, ...]
+    config: Mapping[str, Mapping[str, Any]]
     created_at: datetime
     updated_at: datetime
+    stages: int = 1
+    stage: int = 1
+    """The stage somebody set out to launch, from 1."""
+    launched_stage: int = 0
+    """The last stage whose runs are known."""
     runs: tuple[str, ...] = ()
     backfill: str | None = None
     done: int = 0
@@ -66,6 +72,16 @@ class OperationRow:
         """What it started."""
         return Launched(self.runs, self.backfill)
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether a stage was set out to be launched whose runs are not known."""
+        return self.launched_stage < self.stage
+
+    @property
+    def launch(self) -> Launch:
+        """The launch it was accepted for, without tags."""
+        return Launch(self.assets, self.partitions, config=self.config)
+
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
     """The operation in a row of the table."""
@@ -78,14 +94,24 @@ def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
 
 
 def insert(
-    connection: Connection, id: str, launch: Launch, *, action: str, subject: str, principal: str, request_id: str
+    connection: Connection,
+    id: str,
+    launch: Launch,
+    *,
+    stages: int,
+    action: str,
+    subject: str,
+    principal: str,
+    request_id: str,
 ) -> OperationRow:
     """Stores a new operation, not started yet."""
     now = clock.now()
     identity = {"id": id, "action": action, "subject": subject, "principal": principal, "request_id": request_id}
+    config = {asset: dict(config) for asset, config in launch.config.items()}
     what = {"assets": list(launch.assets), "partitions": list(launch.partitions), "runs": [], "produced": []}
     counts = {"state": OperationState.PENDING.value, "done": 0, "total": 0, "created_at": now, "updated_at": now}
-    connection.execute(OPERATION.insert().values(**identity, **what, **counts))
+    under_way = {"stages": stages, "stage": 1, "launched_stage": 0}
+    connection.execute(OPERATION.insert().values(**identity, **what, config=config, **counts, **under_way))
     return get(connection, id)
 
 
@@ -110,13 +136,21 @@ def unfinished(connection: Connection) -> list[OperationRow]:
 
 
 def started(connection: Connection, id: str, launched: Launched) -> OperationRow:
-    """Notes what the operation started; one cancelled meanwhile keeps its state."""
-    values = {"runs": list(launched.runs), "backfill": launched.backfill, "updated_at": clock.now()}
-    connection.execute(_live(id).values(**values))
-    connection.execute(
-        _live(id).where(OPERATION.c.state == OperationState.PENDING.value).values(state=OperationState.RUNNING.value)
-    )
+    """Notes the runs of the stage under way. An operation that is being cancelled keeps its state."""
+    row = get(connection, id)
+    if row.unconfirmed:
+        runs = [*row.runs, *(run for run in launched.runs if run not in row.runs)]
+        values = {"runs": runs, "backfill": launched.backfill}
+        connection.execute(_live(id).values(**values, launched_stage=row.stage, updated_at=clock.now()))
+    pending = _live(id).where(OPERATION.c.state == OperationState.PENDING.value)
+    connection.execute(pending.values(state=OperationState.RUNNING.value))
     return get(connection, id)
+
+
+def take_stage(connection: Connection, id: str, stage: int) -> bool:
+    """Sets out to launch a stage; False if somebody else has."""
+    next_one = _live(id).where(OPERATION.c.stage == stage - 1, OPERATION.c.launched_stage == stage - 1)
+    return bool(connection.execute(next_one.values(stage=stage, updated_at=clock.now())).rowcount)
 
 
 def progressed(connection: Connection, /, id: str, **values: Any) -> OperationRow:
