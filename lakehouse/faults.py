@@ -82,7 +82,7 @@ def _translate(table: str, doing: str, error: Exception) -> Exception:
 
 def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterError | None:
     metadata = {"table": table}
-    if "already exists at that location" in message:
+    if "table already exists at" in message.lower():
         return Conflict(f"Table {table} exists already. Append to it, overwrite it, or choose another name.")
     if found := _NO_FIELD.search(message):
         wanted, existing = found.group(1), [name.strip().strip('"') for name in found.group(2).split(",")]

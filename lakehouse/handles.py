@@ -186,14 +186,16 @@ class Handles:
         except Exception as error:
             from deltalake.exceptions import TableNotFoundError
 
-            if isinstance(error, TableNotFoundError) and self.storage.has_files(table):
+            if not isinstance(error, TableNotFoundError):
+                raise
+            # Files alone are no damage: a table is being made, or its maker was killed before the first commit.
+            if self.ledger.knows(table) and self.storage.has_files(table):
                 raise TableDamaged(
-                    f"{table} has files but no Delta log. Put its `_delta_log` folder back from a backup.",
+                    f"{table} has files but its Delta log is gone. Put its `_delta_log` folder back from a backup; to "
+                    f"give the table up, run `headwater tables adopt {table}`.",
                     metadata={"table": table},
                 ) from error
-            if isinstance(error, TableNotFoundError):
-                raise self.unknown_table(table) from error
-            raise
+            raise self.unknown_table(table) from error
 
     def unknown_table(self, table: str) -> UnknownTable:
         """The error for a table that does not exist; says which similar ones do."""

@@ -52,6 +52,12 @@ class Ledger:
             row = connection.execute(_NEWEST, {"name": table, "id": table_id}).first()
         return (int(row.version), str(row.digest)) if row else None
 
+    def knows(self, table: str) -> bool:
+        """Whether any commit of a table of this name is on record."""
+        query = sa.select(COMMIT_DIGEST.c.version).where(COMMIT_DIGEST.c.table_name == table).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def digests(self, table: str, table_id: str, versions: list[int] | None = None) -> dict[int, str]:
         """Digests on record by version: all of them, or those between the least and the greatest of `versions`."""
         columns = COMMIT_DIGEST.c
