@@ -1,0 +1,1 @@
+"""A Flower app of two sites, built from the federated engine."""

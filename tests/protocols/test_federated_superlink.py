@@ -1,0 +1,127 @@
+"""The same ServerApp and ClientApp through a real SuperLink and two real SuperNodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from federated import rounds
+from federated.outcomes import unpack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+APP = Path(__file__).parent / "flower_app"
+REPOSITORY = Path(__file__).parents[2]
+COMMANDS = Path(sys.executable).parent
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@contextmanager
+def running(folder: Path, environment: dict[str, str], command: str, *arguments: str) -> Iterator[Path]:
+    """A Flower process of our own, ended with its children."""
+    log = folder / f"{command}-{len(list(folder.glob('*.log')))}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(COMMANDS / command), *arguments],
+            env=environment,
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started may outlive it
+        process.wait(20)
+
+
+def wait_for(what: Callable[[], bool], logs: list[Path], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            raise AssertionError("\n".join(log.read_text()[-3000:] for log in logs))
+        time.sleep(0.1)
+
+
+def healthy(port: int) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == 200
+    return False
+
+
+def test_a_superlink_with_two_supernodes_ends_with_the_weights_of_the_embedded_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, *nodes = free_ports(3)
+    result = tmp_path / "weights.safetensors"
+    (tmp_path / "flower").mkdir()
+    (tmp_path / "flower" / "config.toml").write_text(
+        f'[superlink]\ndefault = "here"\n[superlink.here]\naddress = "127.0.0.1:{link}"\ninsecure = true\n'
+    )
+    environment = os.environ | {
+        "FLWR_HOME": str(tmp_path / "flower"),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "PYTHONPATH": str(REPOSITORY),
+        "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
+    }
+    place = ("--host", "127.0.0.1", "--port")
+    with ExitStack() as stack:
+
+        def start(command: str, *arguments: str) -> Path:
+            return stack.enter_context(running(tmp_path, environment, command, *arguments))
+
+        # Without this switch the SuperLink would install the app's dependencies from outside.
+        logs = [start("flower-superlink", "--insecure", *place, str(link), "--disable-runtime-dependency-installation")]
+        wait_for(lambda: healthy(link), logs)
+        for number, port in enumerate(nodes):
+            config = f"partition-id={number} num-partitions=2"
+            address = f"127.0.0.1:{link}"
+            logs.append(
+                start(
+                    "flower-supernode", "--insecure", *place, str(port), "--superlink", address, "--node-config", config
+                )
+            )
+        submitted = subprocess.run(
+            [str(COMMANDS / "flwr"), "run", str(APP), "here", "--run-config", f'result="{result}"'],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+        wait_for(result.exists, logs)
+        deployed = unpack(result.read_bytes())
+    monkeypatch.syspath_prepend(str(APP))
+    from site_app.apps import FEDERATION, SITES  # type: ignore[import-not-found]
+
+    embedded = rounds.run(FEDERATION, SITES).weights
+    assert embedded.keys() == deployed.keys()
+    for name, array in embedded.items():
+        # Replies are added up in the order of arrival there, so the last digit may differ.
+        np.testing.assert_allclose(deployed[name], array, rtol=0, atol=1e-12)
+    assert np.abs(embedded["weights"]).max() > 0.05
