@@ -16,7 +16,7 @@ from core.settings import Settings, load_settings
 from resources import spark_commits
 from resources.spark_faults import translated
 from resources.spark_server import Server, endpoint
-from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, conformed, merge_statement, storable
+from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, commented, conformed, merge_statement, storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,6 +129,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         delete_missing: bool = False,
         evolve_schema: bool = False,
         partition_by: Sequence[str] = (),
+        comments: Mapping[str, str] = {},
     ) -> Commit:
         """Computes a frame, writes it to the step's asset and records lineage. Makes the table if it is missing.
 
@@ -140,6 +141,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             delete_missing: a merge also deletes the rows whose key the frame lacks.
             evolve_schema: whether columns may be added (an overwrite may also replace them).
             partition_by: partition columns of a table that is made.
+            comments: column name to description, for a table that is made or replaced with its schema.
 
         Returns:
             The version written; the current one, with `changed` false, if nothing had to be.
@@ -154,7 +156,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         step.engine = self.engine
         target = step.tables.snapshot(step.asset) if step.tables.exists(step.asset) else None
         if not self._commits(target, evolve_schema=evolve_schema):
-            data = self.arrow(frame)
+            data = commented(self.arrow(frame), comments)
             if mode == "merge":
                 return step.merge(data, on, delete_missing=delete_missing, evolve_schema=evolve_schema)
             if mode == "append":
@@ -162,7 +164,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
             return step.overwrite(data, evolve_schema=evolve_schema, partition_by=partition_by)
         with translated("analysing the frame"):
             if target is None or evolve_schema:
-                frame = storable(frame)
+                frame = storable(frame, comments)
             if target is not None and not (mode == "overwrite" and evolve_schema):
                 frame = conformed(frame, target, evolve=evolve_schema)
         if mode == "merge" and target is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from lakehouse.tables import Snapshot
@@ -42,8 +43,8 @@ class FrameWrite:
         writer.save(path)
 
 
-def storable(frame: DataFrame) -> DataFrame:
-    """The frame with the plain string type, for a schema that is going to be stored.
+def storable(frame: DataFrame, comments: Mapping[str, str]) -> DataFrame:
+    """The frame with the plain string type and column comments, for a schema that is going to be stored.
 
     The result of a Python UDF has the type `string collate UTF8_BINARY` in Apache Spark 4.2. Stored under that name it
     makes a table that no other reader can open; a cast by SQL, and only that, takes the collation off.
@@ -54,7 +55,21 @@ def storable(frame: DataFrame) -> DataFrame:
         else f"`{field.name}`"
         for field in frame.schema
     ]
-    return frame.selectExpr(*columns)
+    frame = frame.selectExpr(*columns)
+    for name, comment in comments.items():
+        frame = frame.withMetadata(name, {"comment": comment})
+    return frame
+
+
+def commented(data: pa.Table, comments: Mapping[str, str]) -> pa.Table:
+    """The rows with column comments as field metadata, which the lakehouse stores."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_metadata({"comment": comments[field.name]}) if field.name in comments else field
+        for field in data.schema
+    ]
+    return data.cast(pa.schema(fields))
 
 
 def conformed(frame: DataFrame, target: Snapshot, *, evolve: bool) -> DataFrame:
