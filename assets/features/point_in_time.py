@@ -45,8 +45,9 @@ def build(
         predicted_until: leaves out entities whose prediction was due later.
 
     Returns:
-        One row per entity, ordered by time of prediction: the entity's columns, `predicted_at` (UTC), all features
-        (float32, missing where nothing was known) and per group `<group>_seen_at`, the newest instant it used.
+        One row per entity, ordered by time of prediction and then by the columns known ahead: the entity's columns,
+        `predicted_at` (UTC), all features (float32, missing where nothing was known) and per group `<group>_seen_at`,
+        the newest instant it used.
 
     Raises:
         SchemaMismatch: an expression does not fit the columns of its source.
@@ -81,7 +82,7 @@ def _entities(
             pl.lit(value=True) if since is None else pl.col("predicted_at") >= since,
             pl.lit(value=True) if until is None else pl.col("predicted_at") <= until,
         )
-        .sort("predicted_at", maintain_order=True)
+        .sort("predicted_at", *source.columns)  # the same rows in the same order, however the source lies
         .with_row_index("row")
     )
     described = rows.select(

@@ -1,0 +1,1 @@
+"""Models: trained on a feature table, judged on rows they never saw, exported without pickle."""

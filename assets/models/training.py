@@ -1,0 +1,102 @@
+"""One training: fit, export, judge the exported model, and everything that is to be remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from assets.models.boosting import BoostingParameters, fit, to_onnx
+from assets.models.checks import Requirements, Verdict, verdicts
+from assets.models.data import Data
+from assets.models.evaluation import base_rate, best_threshold, judge, judge_labels, permutation_importance
+from assets.models.plots import calibration_plot, importance_plot, roc_plot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_IMPORTANCE_ROWS = 10_000
+_IMPORTANCE_REPEATS = 2
+_LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A trained and judged model."""
+
+    artifact: bytes
+    trees: int
+    threshold: float
+    metrics: Mapping[str, float]
+    """Of the exported model on the test rows."""
+    baseline: Mapping[str, float]
+    """Of the base rate on the same rows."""
+    verdicts: list[Verdict]
+    importances: Mapping[str, float]
+    """AUC lost when an input is shuffled, the greatest first."""
+    plots: Mapping[str, str]
+    """Markdown with an embedded picture, by name."""
+
+
+def train(
+    data: Data, parameters: BoostingParameters, requirements: Requirements, *, seed: int, threshold: float | None
+) -> Training:
+    """Trains and judges a model. The same arguments give the same artifact, byte for byte.
+
+    Args:
+        data: rows to train, tune and judge on.
+        parameters: of the trees.
+        requirements: what the model must reach on the test rows.
+        seed: of the trees and of the shuffling for importances.
+        threshold: probability from which the prediction is positive; `None` finds it on the tuning rows.
+    """
+    import numpy as np
+
+    fitted = fit(data.train, data.tuning, parameters, seed)
+    artifact = to_onnx(fitted.estimator, len(data.features))
+    session = _session(artifact)
+
+    def predict(inputs: NDArray[Any]) -> NDArray[Any]:
+        return session.run(["probabilities"], {"features": inputs})[0][:, 1].astype(np.float64)  # type: ignore[no-any-return]
+
+    if threshold is None:
+        threshold = best_threshold(data.train.target[data.tuning], fitted.tuning_probabilities)
+    target, exported = data.test.target, predict(data.test.inputs)
+    trained = fitted.probabilities(data.test.inputs)
+    baseline = base_rate(data.train, data.test)
+    metrics = judge(target, exported) | judge_labels(target, exported, threshold)
+    baseline_metrics = judge(target, baseline)
+    importances = permutation_importance(
+        predict, data.test, rows=_IMPORTANCE_ROWS, repeats=_IMPORTANCE_REPEATS, seed=seed
+    )
+    names = [feature.name for feature in data.features]
+    ranked = sorted(zip(importances, names, strict=True), reverse=True)
+    return Training(
+        artifact=artifact,
+        trees=fitted.trees,
+        threshold=threshold,
+        metrics=metrics,
+        baseline=baseline_metrics,
+        verdicts=verdicts(metrics, baseline_metrics, requirements, float(np.abs(exported - trained).max())),
+        importances={name: round(mean, 6) for (mean, _), name in ranked},
+        plots={
+            "calibration": calibration_plot(target, exported, baseline),
+            "roc": roc_plot(target, exported, baseline),
+            "importance": importance_plot(names, importances),
+        },
+    )
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that decide the result."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def _session(artifact: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,1 @@
+"""Inference: trained models loaded by digest from their tables, and predictions with their provenance."""
