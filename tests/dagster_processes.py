@@ -73,9 +73,12 @@ class DagsterProcesses:
             for entry in workspace["load_from"]:
                 server = entry["grpc_server"]
                 self.start(f"code-{server['location_name']}")
-            self.start("webserver")
             if self.warm:
                 self.start("zygote")
+            for entry in workspace["load_from"]:
+                port = entry["grpc_server"]["port"]
+                until(lambda port=port: _listens(port), 90, "code server")  # type: ignore[misc]
+            self.start("webserver")
             if self.daemon:
                 self.start("daemon")
             until(self.ready, 90, "webserver")
@@ -150,7 +153,8 @@ class DagsterProcesses:
         except (OSError, KeyError, http.client.HTTPException):
             # On loopback a connection to a port nobody listens on can meet itself and read its own request.
             return False
-        return len(entries) == len(self.modules) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+        loaded = [entry["locationOrLoadError"]["__typename"] == "RepositoryLocation" for entry in entries]
+        return len(loaded) == len(self.modules) and all(loaded)
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         request = urllib.request.Request(
@@ -225,6 +229,11 @@ def free_ports(count: int = 5) -> int:
             first: int = probe.getsockname()[1]
         if first + count < 65000 and all(_free(first + offset) for offset in range(count)):
             return first
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free(port: int) -> bool:

@@ -183,21 +183,25 @@ class Sources:
     def of(cls, modules: Collection[str], *, broken: bool) -> Sources:
         """Finds every loaded module that lives next to `modules`, and the definition folders of their packages.
 
-        While a location is broken all their folders count: the file at fault may not have got as far as being loaded.
+        While a location is broken everything next to them counts: the file at fault may not have got as far as being
+        loaded.
         """
-        packages = {module.partition(".")[0] for module in modules}
-        roots = tuple({f"{_root(name)}{os.sep}" for name in packages})
+        folders_of_packages = {_root(module.partition(".")[0]) for module in modules}
+        roots = tuple(f"{folder}{os.sep}" for folder in folders_of_packages)
         installed = f"{os.sep}site-packages{os.sep}"
         loaded = {
             name: path
             for name, module in list(sys.modules.items())
             if (path := getattr(module, "__file__", None)) and path.startswith(roots) and installed not in path
         }
-        files = {*loaded.values(), *(f"{_root(name) / name}.py" for name in packages)}
-        packages |= {name.partition(".")[0] for name in loaded if name != "__main__"}
-        folders = {_root(name) / name for name in packages}
-        if not broken:
-            folders = {folder / "defs" for folder in folders}
+        files = set(loaded.values())
+        if broken:
+            entries = [entry for root in folders_of_packages for entry in root.iterdir()]
+            files.update(str(entry) for entry in entries if entry.suffix == ".py")
+            folders = {entry for entry in entries if (entry / "__init__.py").exists()}
+        else:
+            packages = {name.partition(".")[0] for name in loaded if name != "__main__"}
+            folders = {_root(name) / name / "defs" for name in packages}
         return cls._stamped(frozenset(files), frozenset(folders))
 
     def again(self) -> Sources:
