@@ -75,7 +75,7 @@ class RagIndexComponent(TableComponent):
             self.sources,
             Places(
                 folder=project or Path(settings.effective_landing_url),
-                forbidden=settings.home,
+                forbidden=settings.home if project else None,
                 read=lambda table, columns: step.read(table, columns=columns),
                 describe=_descriptions(context),
             ),

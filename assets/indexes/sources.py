@@ -101,13 +101,13 @@ class Places:
 
     Args:
         folder: where relative paths start.
-        forbidden: a folder that is never read, even if it lies below.
+        forbidden: a folder below it that is never read: the platform's own, when paths start at the project.
         read: a table, and the columns wanted, to its snapshot.
         describe: an asset id to its description, empty if there is none.
     """
 
     folder: Path
-    forbidden: Path
+    forbidden: Path | None
     read: Callable[[str, Sequence[str] | None], "Snapshot"]
     describe: Callable[[str], str]
 
@@ -159,10 +159,10 @@ def _files(source: FilesSource, places: Places, gathered: Gathered) -> Iterator[
         yield Document(address, first_heading(text) or path.stem, text, labels)
 
 
-def _readable(path: Path, root: Path, forbidden: Path) -> bool:
+def _readable(path: Path, root: Path, forbidden: Path | None) -> bool:
     # Resolved, so that a link leads neither out of the folder nor to the platform's own keys.
     real = path.resolve()
-    if not real.is_relative_to(root) or real.is_relative_to(forbidden.resolve()):
+    if not real.is_relative_to(root) or (forbidden and real.is_relative_to(forbidden.resolve())):
         return False
     hidden = any(part.startswith(".") for part in (*path.relative_to(root).parts, *real.relative_to(root).parts))
     return not hidden and real.suffix.lower() in _SUFFIXES
