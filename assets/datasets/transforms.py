@@ -36,10 +36,7 @@ def flights(scheduled: pl.DataFrame, landed: pl.DataFrame, airports: pl.DataFram
     Returns:
         One row per flight; rows without a valid date or scheduled departure time are left out.
     """
-    columns = scheduled.columns
-    rows = pl.concat([scheduled, landed.select(columns)])
-    rows = rows.with_columns(_calendar_date().alias("flight_date")).with_columns(_flight_id().alias("flight_id"))
-    rows = rows.unique("flight_id", keep="last", maintain_order=True)
+    rows = _keyed(scheduled, landed)
     rows = rows.with_columns(_zone_of_destination(rows, airports).alias("dest_time_zone"))
     rows = rows.with_columns(
         scheduled_departure_at=_to_utc(_clock("sched_dep_time"), ORIGIN_ZONE),
@@ -56,16 +53,27 @@ def flights(scheduled: pl.DataFrame, landed: pl.DataFrame, airports: pl.DataFram
     return rows.sort("scheduled_departure_at", "flight_id")
 
 
-def clock_disagreements(rows: pl.DataFrame) -> pl.DataFrame:
-    """Flights whose computed instants, shown on the local clocks, differ from the clock times of the source.
+def clock_disagreements(rows: pl.DataFrame, scheduled: pl.DataFrame, landed: pl.DataFrame) -> pl.DataFrame:
+    """Flights whose instants, shown on the local clocks, are not the clock times of the source.
 
     Args:
-        rows: the result of `flights`, which still has the source's `dep_time` and `arr_time`.
+        rows: silver flights.
+        scheduled: the bronze flights they were made from.
+        landed: the landed rows they were made from.
+
+    Returns:
+        Disagreeing flights with the clock times of both.
     """
-    departed = pl.col("departed_at").dt.convert_time_zone(ORIGIN_ZONE)
-    wrong_departure = _hhmm(departed) != pl.col("dep_time") % 2400
-    arrived_otherwise = pl.col("arrived_at") != pl.col("observed_arrival_at")
-    return rows.filter(wrong_departure | arrived_otherwise)
+    clocks = ["sched_dep_time", "dep_time", "sched_arr_time", "arr_time"]
+    source = _keyed(scheduled, landed).select("flight_id", *clocks)
+    both = rows.join(source, on="flight_id", how="left")
+    parts = both.partition_by("dest_time_zone", maintain_order=True)
+    shown = pl.concat([_shown_clocks(part) for part in parts]) if parts else _shown_clocks(both)
+    wrong = [pl.col(f"shown_{clock}") != pl.col(clock) % 2400 for clock in clocks]
+    unmatched = pl.col("sched_dep_time").is_null()
+    return shown.filter(pl.any_horizontal(*wrong, unmatched)).select(
+        "flight_id", *clocks, *(f"shown_{clock}" for clock in clocks)
+    )
 
 
 def weather(raw: pl.DataFrame) -> pl.DataFrame:
@@ -108,6 +116,13 @@ def typed(rows: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:
         polars.exceptions.InvalidOperationError: a value does not fit the declared type.
     """
     return rows.select(pl.col(name).cast(_POLARS_TYPES[column.type]) for name, column in columns.items())
+
+
+def _keyed(scheduled: pl.DataFrame, landed: pl.DataFrame) -> pl.DataFrame:
+    """All rows with date and key, of each flight the last."""
+    rows = pl.concat([scheduled, landed.select(scheduled.columns)])
+    rows = rows.with_columns(_calendar_date().alias("flight_date")).with_columns(_flight_id().alias("flight_id"))
+    return rows.unique("flight_id", keep="last", maintain_order=True)
 
 
 def _calendar_date() -> pl.Expr:
@@ -158,5 +173,18 @@ def _first_after(start: str, clock: str, zone: str | None) -> pl.Expr:
     return pl.coalesce([pl.when(instant > pl.col(start)).then(instant) for instant in instants])
 
 
-def _hhmm(instant: pl.Expr) -> pl.Expr:
-    return instant.dt.hour().cast(pl.Int64) * 100 + instant.dt.minute()
+def _shown_clocks(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds what the local clocks show at each instant of flights into one time zone, as HHMM."""
+    zone: str | None = next(iter(rows["dest_time_zone"].head(1)), None)
+    nothing = pl.lit(None, pl.Int64)
+    return rows.with_columns(
+        shown_sched_dep_time=_hhmm("scheduled_departure_at", ORIGIN_ZONE),
+        shown_dep_time=_hhmm("departed_at", ORIGIN_ZONE),
+        shown_sched_arr_time=_hhmm("scheduled_arrival_at", zone) if zone else nothing,
+        shown_arr_time=_hhmm("arrived_at", zone) if zone else nothing,
+    )
+
+
+def _hhmm(column: str, zone: str) -> pl.Expr:
+    clock = pl.col(column).dt.convert_time_zone(zone)
+    return clock.dt.hour().cast(pl.Int64) * 100 + clock.dt.minute()

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 from assets.datasets import schemas, transforms
@@ -36,9 +37,10 @@ def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame([COLUMNS | row for row in rows], schema=TYPES)
 
 
-def one(**values: Any) -> dict[str, Any]:
+def one(*, clocks_agree: bool = True, **values: Any) -> dict[str, Any]:
     rows = transforms.flights(frame(values), frame(), AIRPORTS)
-    assert transforms.clock_disagreements(rows).is_empty()
+    wrong = transforms.clock_disagreements(transforms.typed(rows, schemas.FLIGHTS), frame(values), frame())
+    assert wrong.is_empty() == clocks_agree, wrong
     return rows.row(0, named=True)
 
 
@@ -107,7 +109,7 @@ class TestInstants:
         # B6 35, 9 March: landed at "2:03", an hour that this night did not have, 89 minutes after 0:34 EST
         row = one(
             month=3, day=9, origin="JFK", dest="PBI", sched_dep_time=2145, dep_time=2306, dep_delay=81,
-            sched_arr_time=34, arr_time=203, arr_delay=89,
+            sched_arr_time=34, arr_time=203, arr_delay=89, clocks_agree=False,
         )  # fmt: skip
         assert row["arrived_at"] == utc(2013, 3, 10, 7, 3)
 
@@ -153,8 +155,21 @@ class TestRows:
         assert rows.height == 1
 
     def test_a_wrong_clock_is_noticed(self) -> None:
-        rows = transforms.flights(frame({"dep_time": 907}, {"flight": 2, "arr_time": 1207}), frame(), AIRPORTS)
-        assert transforms.clock_disagreements(rows)["flight"].to_list() == [1, 2]
+        source = frame({"dep_time": 907}, {"flight": 2, "arr_time": 1207}, {"flight": 3})
+        rows = transforms.flights(source, frame(), AIRPORTS)
+        wrong = transforms.clock_disagreements(
+            rows.drop("dep_time", "arr_time", cs.starts_with("sched_")), source, frame()
+        )
+        assert wrong["flight_id"].to_list() == ["20130101-UA1-EWR", "20130101-UA2-EWR"]
+        assert wrong.select("dep_time", "shown_dep_time").row(0) == (907, 900)
+
+    def test_an_hour_off_is_noticed(self) -> None:
+        source = frame({}, {"flight": 2})
+        rows = transforms.typed(transforms.flights(source, frame(), AIRPORTS), schemas.FLIGHTS)
+        late = rows.with_columns(
+            pl.col("arrived_at") + pl.when(pl.col("flight") == 2).then(pl.duration(hours=1)).otherwise(0)
+        )
+        assert transforms.clock_disagreements(late, source, frame())["flight_id"].to_list() == ["20130101-UA2-EWR"]
 
     def test_no_rows_at_all(self) -> None:
         rows = transforms.typed(transforms.flights(frame(), frame(), AIRPORTS), schemas.FLIGHTS)
