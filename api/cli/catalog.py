@@ -39,7 +39,10 @@ def list_assets(as_json: Annotated[bool, typer.Option("--json", help="Machine-re
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    table = Table("asset", "health", "staleness", "version", "kinds", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("asset", "health", "staleness", "version"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("kinds", overflow="fold")
     for asset in found:
         health = asset["health"]
         version = (asset["data_version"] or "").rpartition("@")[2] or "-"

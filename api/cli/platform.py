@@ -231,7 +231,8 @@ def _url(settings: Settings) -> str:
 def _process_table(processes: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    table = Table("process", "state", "pid", "restarts", "log", box=None, pad_edge=False)
+    table = Table("process", "state", "pid", "restarts", box=None, pad_edge=False)
+    table.add_column("log", overflow="fold")
     for process in processes:
         row = (process["name"], process["state"], process["pid"] or "-", process["restarts"], process["log"])
         table.add_row(*map(str, row))

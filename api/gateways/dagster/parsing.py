@@ -207,9 +207,14 @@ def log_line(raw: Any, cursor: str) -> LogLine:
 
 
 def failure(error: Any) -> str:
-    """The innermost cause of an error in one line."""
-    inner = (error.get("causes") or [error])[-1]
-    return str(inner["message"]).strip().split("\n")[0]
+    """The error that code of ours or of the user raised, in one line.
+
+    Dagster wraps it in errors of its own; what caused it further down is a library's view of the same fault.
+    """
+    chain = [error, *(error.get("causes") or ())]
+    raised = next((found for found in chain if not str(found.get("className")).startswith("Dagster")), chain[-1])
+    line = str(raised["message"]).strip().split("\n")[0]
+    return line.removeprefix(f"core.errors.{raised.get('className')}: ")
 
 
 def asset(key: Any) -> str:
