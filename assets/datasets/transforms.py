@@ -7,6 +7,7 @@ year; all of it ends here.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -150,7 +151,7 @@ def _clock(column: str, *, days: int = 0) -> pl.Expr:
 def _to_utc(local: pl.Expr, zone: str) -> pl.Expr:
     # An hour that occurs twice is taken as its first occurrence. One that does not exist was read off a clock that
     # had not been changed yet: flight B6 35 landed at "2:03" on 10 March.
-    hour = pl.duration(hours=1)
+    hour = timedelta(hours=1)
     instant = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     before = (local - hour).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return pl.coalesce(instant, before.dt.convert_time_zone("UTC") + hour)
