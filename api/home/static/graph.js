@@ -5,7 +5,7 @@ const NODE = { width: 178, height: 40, gapX: 74, gapY: 14 };
 
 export function layout(assets) {
   const byId = new Map(assets.map((asset) => [asset.id, asset]));
-  const parents = new Map(assets.map((a) => [a.id, a.dependencies.filter((d) => byId.has(d) && d !== a.id)]));
+  const parents = new Map(assets.map((a) => [a.id, a.upstream.filter((d) => byId.has(d) && d !== a.id)]));
   const layer = new Map();
   const depth = (id, seen = new Set()) => {
     if (layer.has(id)) return layer.get(id);

@@ -25,7 +25,7 @@ async function showGraph() {
     number(assets.filter((asset) => asset.data_version).length, "materialized"),
   );
   at("legend").replaceChildren(...SCHEMAS.map((schema) => h("span", { class: `key ${schema}` }, schema)));
-  const state = JSON.stringify(assets.map((a) => [a.id, a.health, a.staleness, a.dependencies]));
+  const state = JSON.stringify(assets.map((a) => [a.id, a.health, a.staleness, a.upstream]));
   if (state === drawn) return;
   drawn = state;
   const focused = document.activeElement?.dataset?.id;

@@ -21,7 +21,9 @@ def assess(node: AssetNode, state: AssetState | None) -> tuple[Health, list[str]
     if state is None:
         return Health.UNKNOWN, ["nothing was observed of it yet"]
     degraded = [f"check {check.name} failed" for check in state.checks if check.status is CheckStatus.FAILED]
-    if state.last_run and state.last_run.status is RunStatus.FAILED:
+    # A run of many assets that failed elsewhere says nothing against what it did make.
+    made_in = state.materialization.run_id if state.materialization else None
+    if state.last_run and state.last_run.status is RunStatus.FAILED and state.last_run.id != made_in:
         degraded.insert(0, f"run {state.last_run.id} failed")
     warnings = [f"check {check.name} warns" for check in state.checks if check.status is CheckStatus.WARNED]
     if degraded:
