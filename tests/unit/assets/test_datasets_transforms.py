@@ -166,9 +166,8 @@ class TestRows:
     def test_an_hour_off_is_noticed(self) -> None:
         source = frame({}, {"flight": 2})
         rows = transforms.typed(transforms.flights(source, frame(), AIRPORTS), schemas.FLIGHTS)
-        late = rows.with_columns(
-            pl.col("arrived_at") + pl.when(pl.col("flight") == 2).then(pl.duration(hours=1)).otherwise(0)
-        )
+        later = pl.col("arrived_at") + timedelta(hours=1)
+        late = rows.with_columns(arrived_at=pl.when(pl.col("flight") == 2).then(later).otherwise("arrived_at"))
         assert transforms.clock_disagreements(late, source, frame())["flight_id"].to_list() == ["20130101-UA2-EWR"]
 
     def test_no_rows_at_all(self) -> None:
