@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
 
-from core.errors import InvalidArgument, UnknownColumn
+from core.errors import InvalidArgument, SchemaMismatch, UnknownColumn
 from federated.model import Examples
 from federated.spec import Client, Federation
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakehouse.tables import Snapshot
 
 
@@ -74,22 +77,32 @@ def predicate(where: str) -> pl.Expr:
         raise InvalidArgument(f"{where!r} is not a SQL predicate: {error}") from error
 
 
-def table_sources(snapshots: dict[str, Snapshot], federation: Federation) -> list[TableSource]:
+def table_sources(snapshots: Mapping[str, Snapshot], federation: Federation) -> list[TableSource]:
     """One source per client, in the order of the federation. `snapshots` are the pinned versions by table name.
 
     Raises:
         UnknownColumn: a feature or the target is missing; the detail lists what the table has.
+        SchemaMismatch: a feature is not numeric, or the target not boolean.
     """
-    for client in federation.clients:
-        columns = snapshots[client.table].schema.names
-        if missing := [name for name in (*federation.features, federation.target) if name not in columns]:
-            raise UnknownColumn(
-                f"{client.table} has no column {', '.join(missing)}. It has: {', '.join(sorted(columns))}."
-            )
+    for table in dict.fromkeys(client.table for client in federation.clients):
+        _demand_columns(table, snapshots[table].schema, federation)
     return [TableSource(snapshots[client.table], client, federation) for client in federation.clients]
 
 
-def shared_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
+def _demand_columns(table: str, schema: pa.Schema, federation: Federation) -> None:
+    import pyarrow.types as kinds
+
+    if missing := [name for name in (*federation.features, federation.target) if name not in schema.names]:
+        raise UnknownColumn(f"{table} has no column {', '.join(missing)}. It has: {', '.join(sorted(schema.names))}.")
+    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_boolean)
+    for name in federation.features:
+        if not any(fits(schema.field(name).type) for fits in numeric):
+            raise SchemaMismatch(f"Feature {name} of {table} is {schema.field(name).type}; a feature must be numeric.")
+    if not kinds.is_boolean(target := schema.field(federation.target).type):
+        raise SchemaMismatch(f"Target {federation.target} of {table} is {target}; a target must be boolean.")
+
+
+def shared_rows(snapshots: Mapping[str, Snapshot], federation: Federation) -> int:
     """Counts rows that more than one client's predicate claims; 0 means that the clients are apart."""
     shared = 0
     for table, snapshot in snapshots.items():
@@ -99,7 +112,7 @@ def shared_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
     return shared
 
 
-def reused_rows(snapshots: dict[str, Snapshot], federation: Federation) -> int:
+def reused_rows(snapshots: Mapping[str, Snapshot], federation: Federation) -> int:
     """Counts rows that a client both trains on and is judged by; more than 0 flatters the model."""
     both = predicate(federation.train_where) & predicate(federation.holdout_where)
     reused = 0
