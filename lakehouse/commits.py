@@ -39,6 +39,8 @@ class Write:
     once: str | None = None
     """Key of an append that must happen at most once."""
     repeatable: bool = False
+    if_version: int | None = None
+    """The write must follow this very version."""
 
 
 class Committer:
@@ -59,7 +61,7 @@ class Committer:
                 try:
                     return self._attempt(handle, write)
                 except WriteConflict:
-                    if not write.repeatable or attempt == 3:
+                    if not write.repeatable or write.if_version is not None or attempt == 3:
                         raise
                     time.sleep(0.02 * 2**attempt)
         raise AssertionError("unreachable")
@@ -77,6 +79,12 @@ class Committer:
     def _attempt(self, handle: Handle, write: Write) -> Commit:
         writer = self._handles.writer(write.table)
         before = writer.version()
+        if write.if_version is not None and before != write.if_version:
+            raise WriteConflict(
+                f"{write.table} is at version {before}, not at {write.if_version} as expected: another writer was "
+                "faster. Read the new version and try again.",
+                metadata={"table": write.table, "version": before, "expected_version": write.if_version},
+            )
         if write.once is not None and (done := self._done(write, writer)):
             return done
         marker = new_id("cmt")
@@ -158,4 +166,6 @@ def _properties(marker: str, write: Write) -> CommitProperties:
     if write.facts:
         metadata["userMetadata"] = json.dumps(write.facts, separators=(",", ":"), sort_keys=True)
     transactions = [Transaction(transaction_id(write.once), 1)] if write.once is not None else None
-    return CommitProperties(custom_metadata=metadata, app_transactions=transactions)
+    # Without retries a commit takes the next version or none.
+    retries = None if write.if_version is None else 0
+    return CommitProperties(custom_metadata=metadata, app_transactions=transactions, max_commit_retries=retries)

@@ -145,19 +145,24 @@ class Storage:
         return [info.base_name for info in infos if folders is None or (info.type == FileType.Directory) == folders]
 
     def filesystem(self, table: str) -> FileSystem | None:
-        """Arrow file system rooted at a table; `None` where delta-rs's own serves as well."""
-        if not self.root.startswith(_S3):
-            return None
-        from pyarrow.fs import SubTreeFileSystem
+        """Arrow file system rooted at a table; `None` on stores that only delta-rs's own file system reaches.
 
-        return SubTreeFileSystem("/".join(asset_key(table)), self._files)
+        That one calls back into Python: it holds the interpreter lock, and a read ahead that is still under way when
+        the interpreter ends aborts the process.
+        """
+        from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+        if self.folder:
+            return SubTreeFileSystem(self.uri(table), LocalFileSystem())
+        if self.root.startswith(_S3):
+            return SubTreeFileSystem("/".join(asset_key(table)), self._files)
+        return None
 
     @cached_property
     def _files(self) -> FileSystem:
         from pyarrow.fs import PyFileSystem, SubTreeFileSystem
 
         if self.root.startswith(_S3):
-            # Arrow's own client: delta-rs's file system holds the interpreter lock during each request.
             return SubTreeFileSystem(self.root.split("://", 1)[1], _s3(self.options or {}))
         from deltalake.fs import DeltaStorageHandler
 

@@ -138,12 +138,14 @@ class Tables:
         *,
         evolve_schema: bool = False,
         once: str | None = None,
+        if_version: int | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Adds rows; makes the table if it is missing.
 
         Args:
             once: key of this batch; a second append with the same key returns the first one's commit.
+            if_version: raise `WriteConflict` unless this is the newest version (also for the other writes).
 
         Raises:
             SchemaMismatch: names the columns that do not fit (without `evolve_schema` also new and missing ones).
@@ -154,7 +156,7 @@ class Tables:
         def run(delta: DeltaTable, commit: CommitProperties) -> None:
             writes.append(table, delta, prepared, commit, evolve=evolve_schema)
 
-        write = Write(table, "appending to", run, facts, once, repeatable=_repeatable(prepared))
+        write = Write(table, "appending to", run, facts, once, _repeatable(prepared), if_version)
         return self._write(write, prepared)
 
     def overwrite(
@@ -165,6 +167,7 @@ class Tables:
         where: str | None = None,
         evolve_schema: bool = False,
         partition_by: Sequence[str] = (),
+        if_version: int | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Replaces all rows, or those that match the SQL condition `where`; makes the table if it is missing.
@@ -181,7 +184,8 @@ class Tables:
                 table, delta, prepared, commit, where=where, evolve=evolve_schema, partition_by=partition_by
             )
 
-        return self._write(Write(table, "overwriting", run, facts), prepared, partition_by=partition_by, where=where)
+        write = Write(table, "overwriting", run, facts, if_version=if_version)
+        return self._write(write, prepared, partition_by=partition_by, where=where)
 
     def merge(
         self,
@@ -191,6 +195,7 @@ class Tables:
         *,
         delete_missing: bool = False,
         evolve_schema: bool = False,
+        if_version: int | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Updates rows whose key exists and inserts the others; makes the table if it is missing.
@@ -204,13 +209,17 @@ class Tables:
         def run(delta: DeltaTable, commit: CommitProperties) -> None:
             writes.merge(table, delta, prepared, commit, on=on, delete_missing=delete_missing, evolve=evolve_schema)
 
-        return self._write(Write(table, "merging into", run, facts), prepared)
+        return self._write(Write(table, "merging into", run, facts, if_version=if_version), prepared)
 
-    def delete(self, table: str, where: str, *, facts: Mapping[str, Any] | None = None) -> Commit:
+    def delete(
+        self, table: str, where: str, *, if_version: int | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Commit:
         """Deletes the rows that match the SQL condition `where`."""
-        return self._committer.commit(
-            Write(table, "deleting from", lambda delta, commit: writes.delete(delta, where, commit), facts)
-        )
+
+        def run(delta: DeltaTable, commit: CommitProperties) -> None:
+            writes.delete(delta, where, commit)
+
+        return self._committer.commit(Write(table, "deleting from", run, facts, if_version=if_version))
 
     # Reads
 

@@ -128,6 +128,50 @@ def test_a_merge_that_meets_another_one_fails_clearly(root: Path, tables: Tables
     assert tables.snapshot(NAME).row_count == 3
 
 
+def test_a_write_can_insist_on_the_version_it_read(root: Path, tables: Tables, database: Database) -> None:
+    """Read, change, write back: no update is lost, however many do it."""
+    tables.append(NAME, rows(1))
+
+    def increment(_: int) -> int:
+        own, done = Tables(str(root), database), 0
+        while done < 5:
+            snapshot = own.snapshot(NAME)
+            count = snapshot.to_arrow()["n"].to_pylist()[0]
+            try:
+                own.merge(NAME, pa.table({"id": [1], "n": [count + 1]}), ["id"], if_version=snapshot.version)
+                done += 1
+            except WriteConflict:
+                continue
+        return done
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(increment, range(3))) == 15
+    assert tables.snapshot(NAME).to_arrow()["n"].to_pylist() == [16]
+    for write in (
+        lambda: tables.append(NAME, rows(2), if_version=3),
+        lambda: tables.overwrite(NAME, rows(2), if_version=3),
+        lambda: tables.delete(NAME, "id = 1", if_version=3),
+    ):
+        with pytest.raises(WriteConflict, match="is at version 15, not at 3"):
+            write()
+    assert tables.append(NAME, rows(2), if_version=15).version == 16
+
+
+def test_appends_that_insist_on_a_version_never_follow_another(root: Path, tables: Tables, database: Database) -> None:
+    tables.append(NAME, rows(0))
+
+    def append(worker: int) -> bool:
+        try:
+            Tables(str(root), database).append(NAME, rows(worker), if_version=0)
+        except WriteConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(append, range(4))) == [False, False, False, True]
+    assert tables.snapshot(NAME).version == 1
+
+
 def test_racing_creators_make_one_table(root: Path, database: Database) -> None:
     def create(worker: int) -> int:
         return Tables(str(root), database).append(NAME, rows(worker)).version
