@@ -14,11 +14,13 @@ from api.kernel.platform import Platform
 from api.kernel.service import Service
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
+from api.services.ai_system.service import SERVICE as AI_SYSTEM
+from api.services.rag.service import SERVICE as RAG
 from core.db import Database
 from core.ports import Orchestrator, Publisher
 from core.settings import Settings, load_settings
 
-SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, OPERATIONS)
+SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, AI_SYSTEM, OPERATIONS, RAG)
 
 
 def create_app(

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from api.kernel import lookup
 from api.kernel.context import Context
+from api.kernel.lake import versions
+from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
-from api.services.ai_catalog.logic import lookup, versions
 from core.errors import InvalidArgument
-
-Version = Annotated[str, Field(max_length=128)]
 
 
 class HistoryQuery(Query):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from api.kernel import lookup
 from api.kernel.context import Context
+from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
+from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
-from api.services.ai_catalog.logic import lineage, lookup
-
-Version = Annotated[str, Field(max_length=128)]
+from api.services.ai_catalog.logic import lineage
 
 
 class LineageQuery(Query):
@@ -98,73 +98,6 @@ class LineageGraph(Model):
     """Whether depth or max_nodes cut something off."""
 
 
-class ProvenanceQuery(Query):
-    """Which version to explain."""
-
-    version: Version | None = None
-    """A table version or a data version; by default the latest on record."""
-
-
-class Input(Model):
-    """A direct input."""
-
-    asset: str
-    """Id of the input."""
-
-    version: str
-    """The exact version that was read."""
-
-    columns: list[str]
-    """Columns that were read; empty: all, or not known."""
-
-
-class Making(Model):
-    """One step of one run that made the version."""
-
-    run: str
-    """Run id."""
-
-    step: str
-    """Step of the run."""
-
-    code_version: str
-    """Version of the code."""
-
-    git_sha: str
-    """Commit of the project; empty if it ran outside git."""
-
-    env_digest: str
-    """Digest of the installed packages."""
-
-    engine: str
-    """What computed it, with version."""
-
-    params_digest: str
-    """Digest of the parameters."""
-
-    principal: str
-    """Who asked for it."""
-
-    at: datetime
-    """When."""
-
-    inputs: list[Input]
-    """What it read."""
-
-
-class Provenance(Model):
-    """Which data, code and run stand behind a version."""
-
-    asset: str
-    """Id of the asset."""
-
-    version: str
-    """Its data version."""
-
-    makings: list[Making]
-    """The steps that made it, first to last."""
-
-
 @ASSET.part("lineage", query=LineageQuery, result=LineageGraph)
 async def get_asset_lineage(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph:
     """Walks the lineage of an asset at a version. Before anything was recorded, shows what the code declares."""
@@ -180,12 +113,12 @@ async def get_asset_lineage(ctx: Context, asset: str, query: LineageQuery) -> Li
 async def get_asset_provenance(ctx: Context, asset: str, query: ProvenanceQuery) -> Provenance:
     """Tells which data, code, engine, run and principal stand behind a version."""
     lookup.asset(ctx.orchestrator.view(), asset)
-    return await ctx.work(_explain, ctx.platform, asset, query.version)
+    return await ctx.work(explain, ctx.platform, asset, query.version)
 
 
 def _walk(platform: Platform, asset: str, query: LineageQuery) -> LineageGraph | None:
     record = platform.part(open_lineage)
-    version = lineage.data_version(platform.part(open_tables), record, asset, query.version)
+    version = data_version(platform.part(open_tables), record, asset, query.version)
     if version is None:
         return None
     walk = record.upstream if query.direction == "upstream" else record.downstream
@@ -215,28 +148,3 @@ def _walk(platform: Platform, asset: str, query: LineageQuery) -> LineageGraph |
         ],
         truncated=found.truncated,
     )
-
-
-def _explain(platform: Platform, asset: str, version: str | None) -> Provenance:
-    record = platform.part(open_lineage)
-    resolved = lineage.require_version(platform.part(open_tables), record, asset, version)
-    makings: dict[tuple[str, str], Making] = {}
-    for edge in lineage.require_edges(record, asset, resolved):
-        making = makings.setdefault(
-            (edge.run, edge.step),
-            Making(
-                run=edge.run,
-                step=edge.step,
-                code_version=edge.code_version,
-                git_sha=edge.git_sha,
-                env_digest=edge.env_digest,
-                engine=edge.engine,
-                params_digest=edge.params_digest,
-                principal=edge.principal,
-                at=edge.at,
-                inputs=[],
-            ),
-        )
-        if edge.in_asset:
-            making.inputs.append(Input(asset=edge.in_asset, version=edge.in_version, columns=list(edge.in_columns)))
-    return Provenance(asset=asset, version=resolved, makings=list(makings.values()))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from api.kernel import lookup
 from api.kernel.context import Context
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
-from api.services.ai_catalog.logic import lookup
 from api.services.ai_catalog.logic.automation import FIELDS, AutomationResource, shared
 from core.ports import Automation
 
@@ -69,8 +69,7 @@ async def stop_schedule(ctx: Context, schedule: str, request: Request) -> Schedu
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    known = ctx.orchestrator.view().schedules
-    return lookup.automation(known.get(id), "schedule", id, known)
+    return lookup.one(ctx.orchestrator.view().schedules, "schedule", id)
 
 
 def _schedule(schedule: Automation) -> Schedule:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from api.kernel import lookup
 from api.kernel.context import Context
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
-from api.services.ai_catalog.logic import lookup
 from api.services.ai_catalog.logic.automation import FIELDS, AutomationResource, shared
 from core.ports import Automation
 
@@ -64,8 +64,7 @@ async def stop_sensor(ctx: Context, sensor: str, request: Request) -> Sensor:
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    known = ctx.orchestrator.view().sensors
-    return lookup.automation(known.get(id), "sensor", id, known)
+    return lookup.one(ctx.orchestrator.view().sensors, "sensor", id)
 
 
 def _sensor(sensor: Automation) -> Sensor:

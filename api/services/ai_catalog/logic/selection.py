@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from api.services.ai_catalog.logic import lookup
+from api.kernel import lookup
 from core.errors import InvalidPayload
 from core.ports import GraphView, Launch, Orchestrator
 

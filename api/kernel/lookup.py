@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
 
 from core.errors import NotFound, UnknownAsset
-from core.ports import AssetNode, Automation, GraphView
+from core.ports import AssetNode, GraphView
+
+T = TypeVar("T")
 
 
 def asset(view: GraphView, id: str) -> AssetNode:
@@ -27,16 +30,16 @@ def unknown_asset(view: GraphView, id: str) -> UnknownAsset:
     return UnknownAsset(f"There is no asset {id!r}. {hint(similar)}", metadata={"similar": similar})
 
 
-def automation(found: Automation | None, what: str, id: str, ids: Iterable[str]) -> Automation:
-    """The schedule or sensor, if it was found.
+def one(found: Mapping[str, T], what: str, id: str) -> T:
+    """The one of these things that has this id.
 
     Raises:
-        NotFound: it was not; names the most similar ones.
+        NotFound: none has; names the most similar ones.
     """
-    if found is None:
-        similar = alike(id, ids)
+    if id not in found:
+        similar = alike(id, found)
         raise NotFound(f"There is no {what} {id!r}. {hint(similar)}", metadata={"similar": similar})
-    return found
+    return found[id]
 
 
 def alike(text: str, names: Iterable[str], most: int = 5) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from core.errors import InvalidArgument, UnknownVersion
 
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
     from lakehouse.tables import Tables
 
 LARGEST = 2**53
+
+Version = Annotated[str, Field(max_length=128)]
+"""A version in a request, in either form."""
 
 
 def number(text: str) -> int:

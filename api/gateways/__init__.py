@@ -1,0 +1,1 @@
+"""Adapters behind `core.ports`: what the platform needs of the outside."""

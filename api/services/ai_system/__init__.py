@@ -1,0 +1,1 @@
+"""Models in use: what they are and what they predict."""

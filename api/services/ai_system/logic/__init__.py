@@ -1,0 +1,1 @@
+"""What the service decides, apart from HTTP."""

@@ -1,0 +1,1 @@
+"""Nouns of the service, one file each."""

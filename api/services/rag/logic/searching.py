@@ -1,0 +1,17 @@
+"""The process's retriever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from api.kernel.platform import Platform, open_tables
+
+if TYPE_CHECKING:
+    from rag.retrieval import Retriever
+
+
+def open_retriever(platform: Platform) -> Retriever:
+    """One per process: it keeps the embedding model and opened indexes."""
+    from rag.retrieval import Retriever
+
+    return Retriever(platform.settings.effective_vectors_url, platform.part(open_tables))
