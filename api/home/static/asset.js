@@ -55,7 +55,7 @@ function versions(history) {
   const items = history?.items ?? [];
   if (!items.length) return h("p", { class: "muted" }, "Never written.");
   return h("ul", {}, ...items.map((commit) =>
-    h("li", {}, h("code", {}, `@${commit.version}`), ` ${commit.operation.toLowerCase()} `,
+    h("li", {}, h("code", {}, `@${commit.table_version}`), ` ${commit.operation.toLowerCase()} `,
       h("span", { class: "muted small" }, ago(commit.committed_at)))));
 }
 
@@ -63,7 +63,7 @@ function checks(asset) {
   const found = asset.checks ?? [];
   if (!found.length) return h("p", { class: "muted" }, "None declared.");
   return h("ul", {}, ...found.map((check) =>
-    h("li", {}, h("span", { class: `dot ${check.state ?? check.status}` }), ` ${check.name}`)));
+    h("li", {}, h("span", { class: `dot ${check.status}` }), ` ${check.name}`, h("span", { class: "muted small" }, check.message ? ` ${check.message}` : ""))));
 }
 
 function rows(preview) {

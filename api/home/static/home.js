@@ -49,13 +49,16 @@ async function showActivity() {
   return items.some((operation) => RUNNING.includes(operation.state));
 }
 
+const named = ({ assets }) => (assets.length > 2 ? `${assets.length} assets` : assets.join(", "));
+
 function operationRow(operation) {
   const { done, total } = operation.progress;
   const running = RUNNING.includes(operation.state);
   const cancel = () => post(`operations/${operation.id}:cancel`).then(showActivity);
   return h("tr", {},
     h("td", {}, h("span", { class: `state ${operation.state}` }, operation.state)),
-    h("td", {}, operation.action ?? "", " ", h("span", { class: "muted" }, operation.subject ?? "")),
+    h("td", {}, operation.action.split(".").at(-1), " ", h("span", { class: "muted" }, named(operation)),
+      operation.error ? h("div", { class: "problem small" }, operation.error) : null),
     h("td", {}, total ? h("progress", { max: total, value: done, title: `${done} of ${total}` }) : ""),
     h("td", { class: "muted" }, ago(operation.created_at)),
     h("td", {}, running && h("button", { type: "button", onclick: cancel }, "Cancel")));
