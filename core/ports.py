@@ -82,6 +82,8 @@ class AssetNode:
     """Name under which run config reaches it."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
+    """Other assets that the same step always makes: it cannot make this one alone."""
 
 
 @dataclass(frozen=True, slots=True)

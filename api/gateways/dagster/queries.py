@@ -70,6 +70,10 @@ query Graph {
     + _AUTOMATION_STATE
 )
 
+TOGETHER = """
+query Together($key: AssetKeyInput!) { assetNodeAdditionalRequiredKeys(assetKeys: [$key]) { path } }
+"""
+
 STATES = """
 query States($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {

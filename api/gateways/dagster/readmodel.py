@@ -109,13 +109,26 @@ class ReadModel:
     async def _read(self, *, graph: bool) -> None:
         view = self._view
         if graph or view is None:
-            view = _with_graph(view, await self._client.read(queries.GRAPH))
+            view = await self._with_siblings(_with_graph(view, await self._client.read(queries.GRAPH)))
             self._full_at = time.monotonic()
         states: Mapping[str, AssetState] = {}
         if view.nodes:
             keys = [{"path": ids.asset_key(id)} for id in view.nodes]
             states = parsing.states(await self._client.read(queries.STATES, keys=keys))
         self._view = dataclasses.replace(view, states=states, observed_at=clock.now(), stale_since=None)
+
+    async def _with_siblings(self, view: GraphView) -> GraphView:
+        """The view in which each asset knows what its step cannot leave out. Few steps make several assets."""
+        steps: dict[tuple[str, str | None], list[AssetNode]] = {}
+        for node in view.nodes.values():
+            if node.executable:
+                steps.setdefault((node.location, node.op), []).append(node)
+        found: dict[str, AssetNode] = {}
+        for node in (node for nodes in steps.values() if len(nodes) > 1 for node in nodes):
+            answer = await self._client.read(queries.TOGETHER, key={"path": ids.asset_key(node.id)})
+            together = sorted(parsing.asset(key) for key in answer["assetNodeAdditionalRequiredKeys"])
+            found[node.id] = dataclasses.replace(node, together=tuple(together))
+        return dataclasses.replace(view, nodes={**view.nodes, **found}) if found else view
 
     def _mark_stale(self, error: Unavailable | None) -> None:
         self._seen = ()

@@ -10,6 +10,11 @@ from core.errors import InvalidPayload
 from core.ports import GraphView, Launch, Orchestrator
 
 
+def whole_steps(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
+    """The assets and those that the same steps cannot leave out."""
+    return tuple(dict.fromkeys(id for asset in assets for id in (asset, *view.nodes[asset].together)))
+
+
 def with_upstream(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
     """The assets and everything executable that they are made from."""
     found: dict[str, None] = {}
@@ -43,7 +48,7 @@ async def plan(
     for id in assets:
         if not lookup.asset(view, id).executable:
             raise InvalidPayload(f"{id} is observed, not made here: it cannot be materialized.")
-    chosen = with_upstream(view, assets) if upstream else tuple(dict.fromkeys(assets))
+    chosen = whole_steps(view, with_upstream(view, assets) if upstream else assets)
     partitioned = [id for id in chosen if view.nodes[id].partitioned]
     wants = bool(partitions) or all_partitions
     if partitioned and not wants:
