@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
 
 _SEPARATOR = "\x1f"
+_COLUMNS_AT_ONCE = 8
 
 
 class FeatureIndex:
@@ -41,14 +42,19 @@ class FeatureIndex:
                 "version it was trained on.",
                 metadata=error.metadata,
             ) from error
-        rows = snapshot.scan().select(_joined(list(key)), pl.col(list(features)).cast(pl.Float32)).collect()
+        rows = snapshot.scan()
         self.data_version = snapshot.data_version
         self.key = tuple(key)
-        self._keys = rows["key"]
+        self._keys = rows.select(_joined(list(key))).collect()["key"]
         hashes = self._keys.hash().to_numpy()
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
-        self._inputs: NDArray[Any] = rows.select(pl.col(list(features)).fill_null(float("nan"))).to_numpy(order="c")
+        self._inputs: NDArray[Any] = np.empty((len(self._keys), len(features)), dtype=np.float32)
+        # A few columns at a time: all at once would need twice the memory.
+        for start in range(0, len(features), _COLUMNS_AT_ONCE):
+            names = list(features[start : start + _COLUMNS_AT_ONCE])
+            part = rows.select(pl.col(names).cast(pl.Float32).fill_null(float("nan"))).collect()
+            self._inputs[:, start : start + len(names)] = part.to_numpy()
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -114,7 +114,8 @@ def _require_something(signature: Signature, given: Mapping[str, Any], instance:
 def _number(value: Any) -> float | None:
     if value is None:
         return math.nan
-    if isinstance(value, bool | int | float) and abs(float(value)) <= _LARGEST:
+    # Compared before the conversion, which a huge integer would not survive.
+    if isinstance(value, bool | int | float) and -_LARGEST <= value <= _LARGEST:
         return float(value)
     return None
 
