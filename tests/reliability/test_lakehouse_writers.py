@@ -1,0 +1,154 @@
+"""Writers that are killed, and writers that meet: nothing is lost, halved or doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from core.db import METADATA, Database
+from lakehouse.lineage import Lineage
+from lakehouse.tables import Tables
+
+SCRIPT = Path(__file__).parent / "lakehouse_writer.py"
+TABLE, SOURCE, ROWS = "shop.silver.orders", "shop.bronze.orders", 3
+
+pytestmark = pytest.mark.slow
+
+
+class Lake:
+    """A lakehouse that processes write to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.url = str(folder / "lakehouse"), f"sqlite:///{folder / 'metadata.db'}"
+        self.database = Database(self.url)
+        METADATA.create_all(self.database.engine)
+
+    def opened(self) -> Tables:
+        return Tables(self.root, self.database)
+
+    def start(self, work: str, writer: str, count: int) -> subprocess.Popen[str]:
+        """Starts a writer and waits until it is ready to write."""
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), work, self.root, self.url, writer, str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        return process
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    lake = Lake(tmp_path)
+    yield lake
+    lake.database.close()
+
+
+def batches(tables: Tables, table: str = TABLE) -> dict[tuple[str, int], int]:
+    """Rows of each batch."""
+    rows = tables.snapshot(table).to_arrow()
+    return Counter(zip(rows["writer"].to_pylist(), rows["batch"].to_pylist(), strict=True))
+
+
+def acknowledged(output: str) -> list[int]:
+    return [int(line.split()[1]) for line in output.splitlines() if line.startswith("done ")]
+
+
+@pytest.mark.parametrize("work", ["append", "mixed"])
+def test_a_killed_writer_leaves_whole_batches_and_exact_lineage(lake: Lake, work: str) -> None:
+    chance = random.Random(work)
+    lake.opened().append(SOURCE, pa.table({"id": [1]}))
+    promised: set[tuple[str, int]] = set()
+    for round_number in range(6):
+        writer = f"w{round_number}"
+        process = lake.start(work, writer, 1000)
+        time.sleep(chance.uniform(0.02, 0.5))
+        process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate()
+        promised |= {(writer, number) for number in acknowledged(output)}
+        tables = lake.opened()
+        if not tables.exists(TABLE):
+            assert not promised
+            continue
+        there = batches(tables)
+        assert set(there.values()) <= {ROWS}, "half or doubled batches"
+        assert promised <= there.keys(), "an acknowledged batch is gone"
+        # At most the batch that was under way when the process was killed was committed without being acknowledged.
+        assert len(there) - len(promised) <= round_number + 1
+        assert tables.verify(TABLE) == []
+        promised = set(there)
+    assert promised, "no writer lived long enough to write"
+    tables, lineage = lake.opened(), Lineage(lake.database)
+    lineage.repair(tables)
+    source = tables.snapshot(SOURCE).data_version
+    for commit in tables.history(TABLE, limit=10_000):
+        if commit.operation in ("WRITE", "MERGE"):
+            edges = lineage.provenance(TABLE, commit.data_version)
+            assert (SOURCE, source) in {(edge.in_asset, edge.in_version) for edge in edges}
+            assert len({edge.run for edge in edges}) == 1
+    after = tables.append(TABLE, pa.table({"writer": ["end"], "batch": [0], "row": [0]}))
+    assert after.row_count == len(promised) * ROWS + 1
+
+
+def test_a_writer_killed_while_it_makes_a_table_leaves_none_or_a_whole_one(lake: Lake) -> None:
+    chance = random.Random(7)
+    for round_number in range(4):
+        process = lake.start("create", f"w{round_number}", 1000)
+        time.sleep(chance.uniform(0.02, 0.4))
+        process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate()
+        tables = lake.opened()
+        made = tables.list("shop.made.")
+        promised = {f"shop.made.w{round_number}_{number}" for number in acknowledged(output)}
+        assert promised <= set(made)
+        for table in made:
+            assert set(batches(tables, table).values()) == {ROWS}
+        following = f"shop.made.w{round_number}_{len(promised)}"
+        tables.overwrite(following, pa.table({"writer": ["x"], "batch": [0], "row": [0]}))
+        assert tables.snapshot(following).row_count == 1
+        assert tables.verify(following) == []
+        tables.overwrite(following, pa.table({"writer": ["x"] * 3, "batch": [0] * 3, "row": [0, 1, 2]}))
+
+
+def test_appends_of_two_processes_all_stand(lake: Lake) -> None:
+    lake.opened().append(SOURCE, pa.table({"id": [1]}))
+    processes = [lake.start("append", writer, 25) for writer in ("a", "b")]
+    for process in processes:
+        output, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert acknowledged(output) == list(range(25))
+    tables = lake.opened()
+    assert batches(tables) == {(writer, number): ROWS for writer in ("a", "b") for number in range(25)}
+    assert tables.snapshot(TABLE).version == 49
+    assert tables.verify(TABLE) == []
+    lineage = Lineage(lake.database)
+    runs = {
+        edge.run
+        for commit in tables.history(TABLE, limit=100)
+        for edge in lineage.provenance(TABLE, commit.data_version)
+    }
+    assert runs == {f"{writer}-{number}" for writer in ("a", "b") for number in range(25)}
+
+
+def test_updates_of_two_processes_are_never_lost(lake: Lake) -> None:
+    lake.opened().append(TABLE, pa.table({"id": [1], "n": [0]}))
+    processes = [lake.start("merge", writer, 10) for writer in ("a", "b")]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    snapshot = lake.opened().snapshot(TABLE)
+    assert snapshot.to_arrow()["n"].to_pylist() == [20]
+    assert snapshot.version == 20
