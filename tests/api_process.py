@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,20 @@ class Api:
             return [dict(row) for row in rows if row["type"].startswith(prefix)]
 
 
+@cache
+def password_hash() -> str:
+    return passwords.hash_password(PASSWORD)
+
+
 def prepare(settings: Settings) -> None:
     """Creates the tables and a user of each role, all with `PASSWORD`."""
     engine = create_engine(settings.effective_database_url)
     METADATA.create_all(engine)
     engine.dispose()
     database = Database(settings.effective_database_url)
-    assert principals.bootstrap_admin(database, PASSWORD) == PASSWORD
-    digest = passwords.hash_password(PASSWORD)
     with database.write() as connection:
-        for name, role in (("editor", Role.EDITOR), ("viewer", Role.VIEWER)):
-            principals.create(connection, name, role, digest, created_by="test")
+        for role in Role:
+            principals.create(connection, role.value.lower(), role, password_hash(), created_by="test")
     database.close()
 
 

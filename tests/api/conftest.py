@@ -1,4 +1,4 @@
-"""An API over a fake orchestrator."""
+"""An API over a fake orchestrator, on SQLite and, in `make test`, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def orchestrator() -> FakeOrchestrator:
     return FakeOrchestrator()
 
 
-@pytest.fixture
-async def api(tmp_path: Path, orchestrator: FakeOrchestrator) -> AsyncIterator[Api]:
-    async with running(tmp_path, orchestrator) as started:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+async def api(request: pytest.FixtureRequest, tmp_path: Path, orchestrator: FakeOrchestrator) -> AsyncIterator[Api]:
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    async with running(tmp_path, orchestrator, database_url=url) as started:
         yield started
