@@ -149,4 +149,5 @@ def _tree(graph: dict[str, Any], direction: str) -> Tree:
 
 
 def _label(asset: str, version: str) -> str:
-    return f"[bold]{asset}[/bold] [cyan]@{version.rpartition('@')[2]}[/cyan]"
+    table_version = version.rpartition("@")[2]
+    return f"[bold]{asset}[/bold] [cyan]@{table_version[:19]}[/cyan]"  # a file's digest is longer than a line

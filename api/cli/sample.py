@@ -39,9 +39,12 @@ class FirstRun:
             _wait_for_assets(client)
             for path in sorted((project_root() / "dagster_project" / "samples").glob("*.yaml")):
                 publish(client, yaml.safe_load(path.read_text()))
-            pending = [asset["id"] for asset in _assets(client) if asset["data_version"] is None]
+            pending = [
+                asset["id"] for asset in _assets(client) if asset["data_version"] is None and asset["executable"]
+            ]
             if pending:
                 self._materialize(client, pending)
+            _try_out(client)
             self.state = "SUCCEEDED"
             print(f"The sample project is ready: {len(_assets(client))} assets.", flush=True)
         except (HeadwaterError, OSError) as error:
@@ -65,6 +68,13 @@ class FirstRun:
         if operation["state"] != "SUCCEEDED":
             raise Unavailable(operation.get("error") or f"operation {operation['id']} ended {operation['state']}")
         self.detail = f"{len(assets)} assets in {time.monotonic() - started:.0f} s"
+
+
+def _try_out(client: Client) -> None:
+    """Asks the index and the model once: what does not answer is noticed now, and the first user need not wait."""
+    client.post("rag/indexes/flights.index.handbook:search", {"query": "How do I start?", "k": 1})
+    flight = client.get("ai-catalog/assets/flights.features.departures/preview", page_size=1, columns="flight_id")
+    client.post("ai-system/models/flights.models.arrival_delay:predict", {"instances": flight["rows"]})
 
 
 def publish(client: Client, definition: dict[str, Any]) -> None:

@@ -72,11 +72,12 @@ at("ask").addEventListener("submit", async (event) => {
     if (!indexes.length) throw new Error("There is no index yet: materialize flights.index.handbook.");
     const found = await post(`rag/indexes/${indexes[0].id}:search`, { query: at("question").value, k: 4 });
     answers.replaceChildren(
-      ...found.hits.map((hit) =>
+      ...found.hits.map(({ title, text, citation }) =>
         h("article", { class: "hit" },
-          h("h3", {}, hit.title || hit.document, hit.heading ? h("span", { class: "muted" }, ` › ${hit.heading}`) : null),
-          h("p", {}, hit.text.length > 420 ? `${hit.text.slice(0, 420)}…` : hit.text),
-          h("p", { class: "muted small" }, `${hit.document} · chunk ${hit.chunk.slice(0, 10)} · ${found.index} ${short(found.version)}`))),
+          h("h3", {}, title, h("span", { class: "muted" }, ` › ${citation.heading.split(" > ").slice(1).join(" › ")}`)),
+          h("p", {}, text.length > 420 ? `${text.slice(0, 420)}…` : text),
+          h("p", { class: "muted small", title: citation.text },
+            `${citation.document}, chunk ${citation.chunk.slice(0, 8)}, ${citation.index} ${short(citation.version)}`))),
     );
   } catch (error) {
     failed(answers, error);
@@ -96,11 +97,18 @@ at("predict").addEventListener("submit", async (event) => {
     target.replaceChildren(
       h("p", { class: "big" }, percent, h("span", { class: "muted" }, " chance to arrive more than 15 minutes late")),
       h("meter", { min: 0, max: 1, low: 0.25, high: 0.5, optimum: 0, value: found.probability, "aria-label": percent }),
-      h("p", { class: "muted small" }, `model ${answer.model} ${short(answer.version)}`));
+      h("p", { class: "muted small" }, `${answer.model} ${short(answer.model_data_version)}, features ${short(answer.features_data_version)}`, reasons(found)));
   } catch (error) {
     failed(target, error);
   }
 });
+
+function reasons({ contributions }) {
+  const strongest = (contributions ?? []).slice(0, 4);
+  return h("ul", { class: "small" }, ...strongest.map((reason) =>
+    h("li", {}, `${reason.feature} ${reason.effect > 0 ? "▲ later" : "▼ more punctual"}`,
+      h("span", { class: "muted" }, ` (log-odds ${reason.effect.toFixed(2)})`))));
+}
 
 async function suggestFlight() {
   const preview = await get("ai-catalog/assets/flights.features.departures/preview?page_size=1&columns=flight_id");
