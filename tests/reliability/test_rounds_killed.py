@@ -19,7 +19,7 @@ from federated.history import from_row
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROGRAM = Path(__file__).parent / "rounds_program.py"
 REPOSITORY = Path(__file__).parents[2]
