@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core import errors
 from core.settings import Declared, declared
+from docs import sample_data
 
 HERE = Path(__file__).parent
 
@@ -16,6 +17,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Yields every generated page: its path and its text."""
     yield HERE / "reference" / "settings.md", _settings()
     yield HERE / "reference" / "errors.md", _errors()
+    yield HERE / "reference" / "sample-data.md", sample_data.page()
 
 
 def main() -> None:

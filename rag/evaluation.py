@@ -75,11 +75,11 @@ def evaluate(judgements: Sequence[Judgement], search: Callable[[str], Sequence[s
 def evaluate_index(
     retriever: Retriever, index: str, judgements: Sequence[Judgement], k: int, *, mode: Mode = "hybrid"
 ) -> Evaluation:
-    """Judges an index by its documents, or by sections where judgements name some."""
+    """Judges the first `k` hits, as a reader sees them: by their documents, or by sections where judgements name some."""
     sections = {address for item in judgements for address in item.relevant if "#" in address}
 
     def search(query: str) -> list[str]:
-        hits = retriever.search(index, query, min(100, 4 * k), mode=mode).hits
+        hits = retriever.search(index, query, k, mode=mode).hits
         addresses = []
         for hit in hits:
             section = f"{hit.document}#{hit.heading}"

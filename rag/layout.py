@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,10 +150,10 @@ class Policy:
 
     exact_below: int = 5_000
     quantize_above: int = 100_000
-    refine: int = 4
+    refine: int = 3
     optimize_after: int = 1
     keep_versions: int = 8
 
     def partitions(self, rows: int) -> int:
-        """Partitions of a vector index over so many rows."""
-        return max(8, min(4096, math.isqrt(rows)))
+        """Partitions of a vector index: about a thousand vectors each. A search that must probe all pays for each."""
+        return max(8, min(4096, rows // 1000))

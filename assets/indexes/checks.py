@@ -34,7 +34,7 @@ class Golden(dg.Model):
     """Queries whose answers are known, and how many must be found."""
 
     queries: list[GoldenQuery] = Field(min_length=1)
-    k: int = Field(5, ge=1, le=25, description="How many documents of an answer are looked at.")
+    k: int = Field(10, ge=1, le=100, description="How many hits of an answer are looked at.")
     floor: float = Field(0.8, ge=0, le=1, description="Least mean recall.")
     blocking: bool = Field(True, description="Whether falling below the floor stops assets downstream.")
 
@@ -65,7 +65,7 @@ def index_checks(key: dg.AssetKey, golden: Golden | None) -> list[dg.AssetChecks
                 asset=key,
                 blocking=golden.blocking,
                 description=f"Hybrid search finds at least {golden.floor:.0%} of what answers {len(golden.queries)} "
-                f"golden queries among the first {golden.k} documents.",
+                f"golden queries among the first {golden.k} hits.",
             )
         )
 

@@ -54,6 +54,7 @@ def train(
     import numpy as np
 
     fitted = fit(data.train, data.tuning, parameters, seed)
+    trained = fitted.probabilities(data.test.inputs)
     artifact = to_onnx(fitted.estimator, len(data.features))
     session = _session(artifact)
 
@@ -63,7 +64,6 @@ def train(
     if threshold is None:
         threshold = best_threshold(data.train.target[data.tuning], fitted.tuning_probabilities)
     target, exported = data.test.target, predict(data.test.inputs)
-    trained = fitted.probabilities(data.test.inputs)
     baseline = base_rate(data.train, data.test)
     metrics = judge(target, exported) | judge_labels(target, exported, threshold)
     baseline_metrics = judge(target, baseline)

@@ -106,8 +106,8 @@ at("predict").addEventListener("submit", async (event) => {
 function reasons({ contributions }) {
   const strongest = (contributions ?? []).slice(0, 4);
   return h("ul", { class: "small" }, ...strongest.map((reason) =>
-    h("li", {}, `${reason.feature} ${reason.effect > 0 ? "▲ later" : "▼ more punctual"}`,
-      h("span", { class: "muted" }, ` (log-odds ${reason.effect.toFixed(2)})`))));
+    h("li", {}, `${reason.feature} ${reason.contribution > 0 ? "▲ later" : "▼ more punctual"}`,
+      h("span", { class: "muted" }, ` (log-odds ${reason.contribution.toFixed(2)})`))));
 }
 
 async function suggestFlight() {

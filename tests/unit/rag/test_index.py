@@ -222,7 +222,7 @@ def test_many_vectors_get_an_index_of_the_policy(workshop: Workshop, quantize_ab
     workshop.publish(pages, policy=policy)
     status = workshop.index().status()
     assert status is not None
-    assert status.vector_index == f"{kind}, 24 partitions"
+    assert status.vector_index == f"{kind}, 8 partitions"
     assert status.unindexed_rows == 0
 
 
