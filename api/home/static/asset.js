@@ -6,9 +6,9 @@ const optional = (promise) => promise.catch(() => null);
 
 export async function showAsset(target, id, onLaunch) {
   const path = `ai-catalog/assets/${id}`;
-  const [asset, lineage, preview, history] = await Promise.all([
+  const [asset, provenance, preview, history] = await Promise.all([
     get(path),
-    optional(get(`${path}/lineage?direction=upstream&depth=1`)),
+    optional(get(`${path}/provenance`)),
     optional(get(`${path}/preview?page_size=5`)),
     optional(get(`${path}/history?page_size=6`)),
   ]);
@@ -34,7 +34,7 @@ export async function showAsset(target, id, onLaunch) {
       status),
     h("p", {}, asset.description ?? ""),
     h("div", { class: "columns" },
-      h("div", {}, h("h3", {}, "Made from, exactly"), inputs(lineage)),
+      h("div", {}, h("h3", {}, "Made from, exactly"), inputs(provenance)),
       h("div", {}, h("h3", {}, "Versions"), versions(history)),
       h("div", {}, h("h3", {}, "Checks"), checks(asset))),
     preview ? h("div", { class: "scroll" }, rows(preview)) : h("p", { class: "muted" }, "No rows yet."),
@@ -43,12 +43,15 @@ export async function showAsset(target, id, onLaunch) {
   target.scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
-function inputs(lineage) {
-  const seen = new Map((lineage?.edges ?? []).map((edge) => [edge.in_asset, edge]));
-  if (!seen.size) return h("p", { class: "muted" }, "Nothing recorded.");
-  return h("ul", {}, ...[...seen.values()].map((edge) =>
-    h("li", {}, h("a", { href: `?asset=${edge.in_asset}` }, edge.in_asset), " ", h("code", { title: edge.in_version }, short(edge.in_version)),
-      h("span", { class: "muted small" }, ` ${edge.engine}`))));
+function inputs(provenance) {
+  const making = provenance?.makings.at(-1);
+  if (!making) return h("p", { class: "muted" }, "Nothing recorded.");
+  return h("div", {},
+    h("ul", {}, ...making.inputs.map(({ asset, version }) =>
+      h("li", {}, asset.includes(":") ? asset : h("a", { href: `?asset=${asset}` }, asset), " ",
+        h("code", { title: version }, short(version).slice(0, 16))))),
+    h("p", { class: "muted small" }, `by ${making.engine}, code ${making.code_version}, `,
+      h("a", { href: `/dagster/runs/${making.run}` }, "run"), `, for ${making.principal}`));
 }
 
 function versions(history) {

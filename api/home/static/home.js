@@ -60,7 +60,7 @@ function operationRow(operation) {
     h("td", {}, operation.action.split(".").at(-1), " ", h("span", { class: "muted" }, named(operation)),
       operation.error ? h("div", { class: "problem small" }, operation.error) : null),
     h("td", {}, total ? h("progress", { max: total, value: done, title: `${done} of ${total}` }) : ""),
-    h("td", { class: "muted" }, ago(operation.created_at)),
+    h("td", { class: "muted when" }, ago(operation.created_at)),
     h("td", {}, running && h("button", { type: "button", onclick: cancel }, "Cancel")));
 }
 
