@@ -1,0 +1,90 @@
+"""The home page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.running_platform import PASSWORD, Running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture
+def page(platform: Running) -> Iterator[Page]:
+    """A page that is logged in; an error in its console fails the test."""
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert browser_path, "no browser: run `sh tests/provide.sh`"
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(platform.url)
+        expect(page).to_have_url(f"{platform.url}/login?next=%2F")
+        page.fill("#name", "admin")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_selector("svg.graph")
+        yield page
+        browser.close()
+    assert errors == []
+
+
+def test_a_wrong_password_is_refused_with_a_reason(platform: Running, page: Page) -> None:
+    page.context.clear_cookies()
+    page.goto(f"{platform.url}/login")
+    page.fill("#name", "admin")
+    page.fill("#password", "wrong")
+    page.click("button[type=submit]")
+    expect(page.locator("#problem")).to_be_visible()
+
+
+def test_the_lineage_leads_to_an_asset_with_its_exact_inputs(page: Page, tmp_path: Path) -> None:
+    page.click('g[data-id="flights.gold.carrier_punctuality"]')
+    asset = page.locator("#asset")
+    expect(asset.locator("h2")).to_have_text("flights.gold.carrier_punctuality")
+    expect(asset).to_contain_text("flights.silver.flights @")
+    expect(asset.locator("table.data tbody tr").first).to_be_visible()
+    page.screenshot(path=tmp_path / "home.png", full_page=True)
+
+
+def test_materialize_shows_up_in_the_activity(page: Page) -> None:
+    page.click('g[data-id="flights.bronze.airlines"]')
+    page.click("#asset button.primary")
+    expect(page.locator("#asset [role=status]")).to_contain_text("Started: op_")
+    expect(page.locator("#activity tr").first).to_contain_text("flights.bronze.airlines")
+    expect(page.locator("#activity tr").first).to_contain_text("SUCCEEDED")
+
+
+def test_a_question_and_a_prediction_are_answered(page: Page) -> None:
+    page.fill("#question", "How is a feature kept from knowing the future?")
+    page.click("#ask button")
+    expect(page.locator(".hit").first).to_contain_text("flights.index.handbook @")
+    expect(page.locator("#flight")).not_to_have_value("")
+    page.click("#predict button")
+    expect(page.locator("#prediction meter")).to_be_visible()
+
+
+def test_the_graph_can_be_used_by_keyboard(page: Page) -> None:
+    page.focus('g[data-id="flights.silver.planes"]')
+    page.keyboard.press("Enter")
+    expect(page.locator("#asset h2")).to_have_text("flights.silver.planes")
+
+
+def test_the_dagster_ui_is_behind_the_same_login(platform: Running, page: Page) -> None:
+    page.goto(f"{platform.url}/dagster/assets/flights/gold/carrier_punctuality")
+    expect(page.get_by_text("carrier_punctuality").first).to_be_visible()
+    page.goto(platform.url)
+    page.click("#logout")
+    page.wait_for_url("**/login")
+    assert page.goto(f"{platform.url}/dagster/graphql?query=%7Bversion%7D").status == 401  # type: ignore[union-attr]

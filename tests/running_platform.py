@@ -1,0 +1,63 @@
+"""A whole platform as its users meet it: make, the command line and HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+PASSWORD = "a password of this test only"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform in a home of its own."""
+
+    home: Path
+    url: str
+    environment: dict[str, str]
+    output: str
+
+    def headwater(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs the `headwater` command against it."""
+        command = [str(ROOT / ".venv" / "bin" / "headwater"), *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    def client(self) -> httpx.Client:
+        """An HTTP client with the admin's token."""
+        token = self.headwater("token").stdout.strip()
+        return httpx.Client(base_url=f"{self.url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=120)
+
+    def login(self, name: str = "admin", password: str = PASSWORD) -> httpx.Client:
+        """An HTTP client with a login cookie, as a browser has it."""
+        client = httpx.Client(base_url=self.url, headers={"origin": self.url}, timeout=60)
+        client.post("/api/v1/admin/sessions:login", json={"name": name, "password": password}).raise_for_status()
+        return client
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring free ports."""
+    for first in range(18400, 28400, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for port, probe in enumerate(sockets, first):
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        else:
+            return first
+        finally:
+            for probe in sockets:
+                probe.close()
+    raise AssertionError("no free ports")
+
+
+def make(target: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a make target as a user would."""
+    command = ["make", "--no-print-directory", target, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
