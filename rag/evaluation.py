@@ -75,7 +75,7 @@ def evaluate(judgements: Sequence[Judgement], search: Callable[[str], Sequence[s
 def evaluate_index(
     retriever: Retriever, index: str, judgements: Sequence[Judgement], k: int, *, mode: Mode = "hybrid"
 ) -> Evaluation:
-    """Judges the first `k` hits, as a reader sees them: by their documents, or by sections where judgements name some."""
+    """Judges the first `k` hits as a reader sees them: by document, or by section where judgements name some."""
     sections = {address for item in judgements for address in item.relevant if "#" in address}
 
     def search(query: str) -> list[str]:

@@ -12,7 +12,8 @@ from pydantic import ConfigDict
 
 from rag.embedding import Embedder, WordLlamaEmbedder
 from rag.filters import Filter
-from rag.retrieval import Hit, Mode, Retriever
+from rag.fusion import Hit
+from rag.retrieval import Mode, Retriever
 
 
 class LangChainEmbeddings(Embeddings):

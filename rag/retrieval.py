@@ -10,15 +10,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from core.errors import Conflict, HeadwaterError, InvalidArgument, Unavailable
-from rag.chunking import place
 from rag.embedding import Embedder, WordLlamaEmbedder
 from rag.filters import Filter
+from rag.fusion import Hit, fuse
 from rag.index import Index, unknown_version
 from rag.layout import Policy, Store
 from rag.mirror import require_chunks
@@ -32,47 +31,8 @@ Mode = Literal["hybrid", "vector", "text"]
 
 MOST_HITS = 100
 LONGEST_QUERY = 2_000
-RANK_CONSTANT = 10
-TEXT_WEIGHT = 3.0
-"""Reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009), its constant and the weight of the text leg.
-
-With the paper's constant of 60 and equal legs, what both legs rank low outranks what one ranks first; the shipped model
-is small, so that costs more than it brings: nDCG@10 0.41 instead of 0.52 on docstrings found by their summaries, where
-words alone reach 0.53, and 0.81 instead of 0.88 on the handbook's golden queries, where words alone reach 0.79.
-"""
-
 _PINNED_STATES = 32
 _LOG = logging.getLogger("headwater.retrieval")
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One chunk that answers a query, and where it comes from.
-
-    `score` is the fused score. `vector_score` (cosine, -1 to 1) and `text_score` (BM25) are None where that leg did not
-    find the chunk; ranks count from 1. Offsets count characters of the document.
-    """
-
-    document: str
-    title: str
-    heading: str
-    text: str
-    start: int
-    end: int
-    chunk: str
-    position: int
-    index: str
-    version: str
-    score: float
-    vector_score: float | None
-    vector_rank: int | None
-    text_score: float | None
-    text_rank: int | None
-
-    @property
-    def citation(self) -> str:
-        """Document, span, chunk and table version in one line: enough to read the very passage again."""
-        return f"{self.document}[{self.start}:{self.end}] chunk {self.chunk} in {self.index} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +122,7 @@ class Retriever:
             self._forget(index)
             opened, behind, legs = self._answer(index, query, k, filter or {}, version, mode)
         took_ms = round((time.perf_counter() - started) * 1000, 3)
-        return SearchResult(tuple(_fuse(opened, legs, k)), index, opened.data_version, took_ms, behind)
+        return SearchResult(tuple(fuse(opened, legs, k)), index, opened.data_version, took_ms, behind)
 
     def warm(self, index: str | None = None) -> None:
         """Loads the engine, the model and an index, so that the first query does not have to."""
@@ -271,42 +231,3 @@ def _validate(query: str, k: int, mode: str) -> None:
         raise InvalidArgument(f"k is {k}; choose 1 to {MOST_HITS}.")
     if mode not in ("hybrid", "vector", "text"):
         raise InvalidArgument(f"There is no search mode {mode!r}. Choose hybrid, vector or text.")
-
-
-def _fuse(opened: Opened, legs: Sequence[Leg], k: int) -> list[Hit]:
-    """Weighted reciprocal rank fusion: the sum of weight / (constant + rank) over the legs that found a chunk."""
-    rows: dict[str, dict[str, Any]] = {}
-    ranks: dict[str, list[int | None]] = {}
-    for leg, found in enumerate(legs):
-        for rank, row in enumerate(found.rows, 1):
-            rows.setdefault(row["id"], {}).update(row)
-            ranks.setdefault(row["id"], [None, None])[leg] = rank
-    scores = {
-        chunk: sum(
-            weight / (RANK_CONSTANT + rank) for weight, rank in zip((1.0, TEXT_WEIGHT), found, strict=True) if rank
-        )
-        for chunk, found in ranks.items()
-    }
-    best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:k]
-    return [_hit(opened, rows[chunk], scores[chunk], ranks[chunk]) for chunk in best]
-
-
-def _hit(opened: Opened, row: dict[str, Any], score: float, ranks: Sequence[int | None]) -> Hit:
-    distance = row.get("_distance")
-    return Hit(
-        document=row["document"],
-        title=row["title"],
-        heading=row["heading"],
-        text=row["content"][len(place(row["title"], row["heading"])) :],
-        start=row["start"],
-        end=row["end"],
-        chunk=row["id"],
-        position=row["position"],
-        index=opened.name,
-        version=opened.data_version,
-        score=round(score, 6),
-        vector_score=None if distance is None else round(1 - distance, 6),
-        vector_rank=ranks[0],
-        text_score=None if row.get("_score") is None else round(row["_score"], 6),
-        text_rank=ranks[1],
-    )

@@ -86,18 +86,19 @@ def test_every_page_of_the_repository_is_in_it(handbook: Handbook) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "answer"),
+    ("query", "subject"),
     [
-        # No word of these queries, stemmed or not, stands in the passage that answers.
-        ("when was the airplane built", "flights.silver.planes"),
-        ("fuel", "flights.silver.planes"),
-        ("storm", "flights.silver.weather"),
+        # No word of these queries, stemmed or not, stands in the passages that answer.
+        ("when was the airplane built", "planes"),
+        ("fuel", "planes"),
+        ("storm", "weather"),
     ],
 )
-def test_a_hit_by_meaning_that_words_miss(handbook: Handbook, query: str, answer: str) -> None:
-    assert answer not in handbook.found(query, "text", k=100)
-    assert answer in handbook.found(query, "vector")
-    assert answer in handbook.found(query, "hybrid")
+def test_a_hit_by_meaning_that_words_miss(handbook: Handbook, query: str, subject: str) -> None:
+    answers = {f"flights.silver.{subject}", f"flights.bronze.{subject}"}
+    assert not answers & set(handbook.found(query, "text", k=100))
+    assert answers & set(handbook.found(query, "vector"))
+    assert answers & set(handbook.found(query, "hybrid"))
 
 
 def test_a_hit_by_words_that_meaning_ranks_lower(handbook: Handbook) -> None:
