@@ -215,3 +215,10 @@ class TableDamaged(HeadwaterError):
 
     status = 500
     title = "Damaged table"
+
+
+class IndexInconsistent(HeadwaterError):
+    """A search index differs from its table after synchronisation; searches keep answering from the version before."""
+
+    status = 500
+    title = "Inconsistent index"

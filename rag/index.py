@@ -14,19 +14,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from core.errors import HeadwaterError, UnknownVersion
+from core.errors import IndexInconsistent, UnknownVersion
 from rag import mirror, upkeep
 from rag.layout import EMBEDDER, TABLE_ID, Policy, Store, tag_of
 from rag.lock import WriterLock
 
 if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
-
-
-class IndexInconsistent(HeadwaterError):
-    """The mirror differs from its Delta version after synchronisation."""
-
-    title = "Inconsistent index"
 
 
 @dataclass(frozen=True, slots=True)

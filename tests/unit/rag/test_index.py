@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from core.errors import Conflict, InvalidArgument, UnknownVersion
+from core.errors import Conflict, IndexInconsistent, InvalidArgument, UnknownVersion
 from rag.chunking import Document
 from rag.erasure import erase
 from rag.index import Index
@@ -246,3 +246,12 @@ def test_addresses_with_quotes_survive(workshop: Workshop) -> None:
     workshop.publish([*workshop.pages, page])
     workshop.publish(workshop.pages)
     assert "it's.md" not in workshop.index().documents()
+
+
+def test_a_mirror_that_stays_different_is_never_tagged(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.publish(workshop.pages)
+    _, snapshot = workshop.write(workshop.without("admin/passwords.md"))
+    monkeypatch.setattr("rag.mirror.apply", lambda *_: None)
+    with pytest.raises(IndexInconsistent, match="Materialize it again"):
+        workshop.index().sync(snapshot)
+    assert workshop.index().versions() == [1]
