@@ -43,6 +43,32 @@ DEFINITION = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
+ASSET_CLAIM = sa.Table(
+    "asset_claim",
+    METADATA,
+    sa.Column("asset_id", sa.String(200), primary_key=True),
+    sa.Column("location", sa.String(64), nullable=False),
+    sa.Column("definition", sa.String(200), index=True),
+)
+"""Which code location makes which asset, and by which definition: two can never make the same one."""
+
+PUBLICATION = sa.Table(
+    "publication",
+    METADATA,
+    sa.Column("state_key", sa.String(100), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("verified_at", UtcDateTime, nullable=False),
+)
+"""The last state version of each project that was seen to load, with the digest of the rows it was made from."""
+
+STATE_PREFIX = "published["
+
+
+def state_key(project: str) -> str:
+    """Name of a project's published definitions in Dagster's state storage."""
+    return f"{STATE_PREFIX}{project}]"
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedDefinition:

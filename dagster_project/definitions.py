@@ -4,32 +4,14 @@ Importing this module starts no thread and opens no connection, because the warm
 done so.
 """
 
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
 from assets.datasets import assets as datasets
+from dagster_project.surroundings import resources, with_policies
 from jobs import maintenance, schedules
 from jobs.sensors import landing_sensors
-from resources.delta import Delta
-from resources.flower import Flower
-from resources.spark import Spark
-from resources.vectors import Vectors
-
-_GOLD_AGE = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
-
-
-def resources() -> dict[str, object]:
-    """Everything an asset can ask for, by the name of its parameter."""
-    return {"delta": Delta(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
-
-
-def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """What holds for every asset of a kind: products must not be older than the daily refresh allows."""
-    if spec.group_name == "gold" and spec.freshness_policy is None:
-        return spec.replace_attributes(freshness_policy=_GOLD_AGE)
-    return spec
 
 
 @dg.definitions

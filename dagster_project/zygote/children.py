@@ -11,11 +11,12 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import dagster as dg
 
+from dagster_project.errands import perform
 from dagster_project.internals import (
     EngineEventData,
     InstanceRef,
@@ -129,6 +130,12 @@ def _holds_state_of(instance: dg.DagsterInstance, run: dg.DagsterRun, location: 
     loaded = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).repository_load_data
     pinned = loaded.defs_state_info.info_mapping if loaded and loaded.defs_state_info else {}
     return all(entry is None or location.versions.get(key) == entry.version for key, entry in pinned.items())
+
+
+def do_errand(connection: socket.socket, errand: str, request: Mapping[str, Any]) -> int:
+    """Answers a request over the client's own connection."""
+    wire.send(connection, {"answer": perform(errand, request)})
+    return DONE
 
 
 def report_death(ref: InstanceRef, run_id: str, how: str) -> int:

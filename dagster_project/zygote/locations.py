@@ -107,7 +107,7 @@ class Location:
         try:
             with set_defs_state_storage(_HeldState(state)):
                 module = importlib.import_module(self.module)
-                repository = _resolve(module)
+                repository = resolve(module)
             # A run asks the module for its definitions: it shall get the resolved ones.
             setattr(module, ATTRIBUTE, repository)
             _stop_library_threads()
@@ -121,7 +121,8 @@ class Location:
         sys.modules.pop(self.module, None)
 
 
-def _resolve(module: ModuleType) -> RepositoryDefinition:
+def resolve(module: ModuleType) -> RepositoryDefinition:
+    """The definitions of a location's module, every one of them built."""
     pointer = ModuleCodePointer(module.__name__, ATTRIBUTE, str(Path.cwd()))
     repository = ReconstructableRepository(pointer).get_definition()
     repository.load_all_definitions()

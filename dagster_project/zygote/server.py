@@ -110,16 +110,28 @@ class Zygote:
         if location is None:
             wire.send(connection, {"error": f"location {request['location']!r} is not warm"})
             return
-        if self._code_changed():
-            wire.send(connection, {"retry": True})
-            connection.close()
-            self._replace()
-        if error := location.error or unsafe_to_fork("something"):
-            wire.send(connection, {"error": error})
+        if not self._may_fork(connection, location.error):
             return
         run_id = str(request["run_id"])
         pid = self._fork(lambda: children.run_worker(connection, self.ref, run_id, location))
         self.workers[pid] = run_id
+
+    def _op_perform(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
+        """Does an errand in a child, with everything loaded."""
+        if self._may_fork(connection, ""):
+            errand, wanted = str(request["errand"]), request["request"]
+            self._help(lambda: children.do_errand(connection, errand, wanted))
+
+    def _may_fork(self, connection: socket.socket, error: str) -> bool:
+        """Whether a child would work with the code on disk; if not, the client is told what to do."""
+        if self._code_changed():
+            wire.send(connection, {"retry": True})
+            connection.close()
+            self._replace()
+        error = error or unsafe_to_fork("something")
+        if error:
+            wire.send(connection, {"error": error})
+        return not error
 
     def _op_terminate(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
         """Interrupts a run's process, whether a child of this zygote or of one before it."""

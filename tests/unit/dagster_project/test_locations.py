@@ -54,7 +54,7 @@ print(location.error or "ready")
 
 
 class TestLoad:
-    def test_definitions_are_resolved_and_stand_under_the_attribute(self, code: Path) -> None:
+    def test_definitions_areresolved_and_stand_under_the_attribute(self, code: Path) -> None:
         (code / "project_a.py").write_text("import dagster as dg\n@dg.asset\ndef x(): ...\ndefs=dg.Definitions([x])")
         shown = run(LOAD.format(n="a") + "import project_a; print(type(project_a.defs).__name__)", code)
         assert shown.split() == ["ready", "RepositoryDefinition"]
@@ -63,7 +63,7 @@ class TestLoad:
         (code / "project_b.py").write_text(
             "import dagster as dg\n@dg.definitions\ndef defs():\n    print('building')\n    return dg.Definitions()"
         )
-        again = "from dagster_project.zygote.locations import _resolve; import project_b; _resolve(project_b)"
+        again = "from dagster_project.zygote.locations import resolve; import project_b; resolve(project_b)"
         assert run(LOAD.format(n="b") + again, code).split() == ["building", "ready"]
 
     def test_a_fault_is_kept_as_the_reason(self, code: Path) -> None:

@@ -1,0 +1,1 @@
+"""One component instance per project with published definitions; `instances` finds the projects."""

@@ -1,0 +1,49 @@
+"""What every code location gives to its assets: resources, policies and, to published ones, automation."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from jobs import schedules
+from jobs.sensors import landing_sensors
+from resources.delta import Delta
+from resources.flower import Flower
+from resources.spark import Spark
+from resources.vectors import Vectors
+
+_GOLD_AGE = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
+
+_automation = dg.AutomationConditionSensorDefinition(
+    "published_automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=schedules.AUTOMATION_INTERVAL_SECONDS,
+    run_tags={"headwater/principal": "sensor:published_automation"},
+    description="Materializes published assets whose automation condition holds.",
+)
+
+
+def resources() -> dict[str, object]:
+    """Everything an asset can ask for, by the name of its parameter."""
+    return {"delta": Delta(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
+
+
+def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """What holds for every asset of a kind: products must not be older than the daily refresh allows."""
+    if spec.group_name == "gold" and spec.freshness_policy is None:
+        return spec.replace_attributes(freshness_policy=_GOLD_AGE)
+    return spec
+
+
+def location_of_published(assets: dg.Definitions) -> dg.Definitions:
+    """The whole location of published definitions around their assets."""
+    assets = assets.permissive_map_resolved_asset_specs(with_policies, selection=None)
+    made = [asset for asset in assets.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return dg.Definitions.merge(
+        assets,
+        dg.Definitions(
+            sensors=[_automation, *landing_sensors(spec for asset in made for spec in asset.specs)],
+            resources=resources(),
+            executor=dg.in_process_executor,
+        ),
+    )
