@@ -62,7 +62,7 @@ class History(Model):
 class DiffQuery(Query):
     """Which versions to compare."""
 
-    from_: Annotated[str, Field(alias="from", max_length=128)] | None = None
+    from_: Annotated[str | None, Field(alias="from", max_length=128)] = None
     """The earlier version; by default the one before `to`."""
 
     to: Version | None = None

@@ -14,4 +14,4 @@ def open_retriever(platform: Platform) -> Retriever:
     """One per process: it keeps the embedding model and opened indexes."""
     from rag.retrieval import Retriever
 
-    return Retriever(platform.settings.effective_vectors_url, platform.part(open_tables))
+    return Retriever.from_settings(platform.settings, platform.part(open_tables))

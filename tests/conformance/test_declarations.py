@@ -1,0 +1,85 @@
+"""What must hold for every declaration, without calling it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Match, Router
+
+from api.kernel.endpoint import Answer, Endpoint, Shape
+from api.kernel.operations.engine import Operations
+from api.kernel.platform import Platform
+from api.kernel.registry import Registry
+from api.kernel.roles import Role
+from api.kernel.routing import service_app
+from api.main import SERVICES
+from core.db import Database
+from core.settings import load_settings
+from tests.orchestration import FakeOrchestrator
+
+REGISTRY = Registry(SERVICES)
+ENDPOINTS = REGISTRY.endpoints
+every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+
+
+def url(endpoint: Endpoint) -> str:
+    return endpoint.path.replace(f"{{{endpoint.kind.name}}}", endpoint.kind.example)
+
+
+@every_endpoint
+def test_it_is_described(endpoint: Endpoint) -> None:
+    assert endpoint.summary.endswith(".")
+    assert not re.match(r"(This|It|The function)\b", endpoint.summary)
+    assert "\n:" not in endpoint.description
+    for model in (endpoint.query, endpoint.request, endpoint.result):
+        for name, field in (model.model_fields if model else {}).items():
+            assert field.description, f"{model}.{name} has no description"
+
+
+@every_endpoint
+def test_names_follow_the_grammar(endpoint: Endpoint) -> None:
+    assert re.fullmatch(r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?((:|/)[a-z][a-z-]*)?", endpoint.path)
+    assert re.fullmatch(r"[a-z_]+\.[a-z_]+\.[a-z_]+", endpoint.permission)
+    assert re.fullmatch(r"[a-z_]+\.[a-z_]+\.[a-z_]+(ed|ted|in|out)|.*\.(list|get)ed?", endpoint.event)
+    if endpoint.changes:
+        assert endpoint.method != "GET"
+        assert endpoint.role is not Role.VIEWER or endpoint.service == "admin", "viewers change nothing but their own"
+
+
+@every_endpoint
+def test_the_registry_and_the_routes_agree(routes: Router, endpoint: Endpoint) -> None:
+    """The guard's dictionary and FastAPI's own matching must lead to the same operation."""
+    declared = [route for route in routes.routes if isinstance(route, APIRoute)]
+    scope = {"type": "http", "method": endpoint.method, "path": url(endpoint), "path_params": {}}
+    matched = [route.operation_id for route in declared if route.matches(dict(scope))[0] is Match.FULL]
+    assert matched == [endpoint.operation_id]
+    found = REGISTRY.find(url(endpoint))
+    assert found
+    assert found.endpoint(endpoint.method) is endpoint
+    assert found.id == (endpoint.kind.example if endpoint.shape.on_item else "")
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    settings = load_settings({"HEADWATER_HOME": str(tmp_path_factory.mktemp("home"))})
+    platform = Platform(settings, Database("sqlite://"), FakeOrchestrator())
+    apps = [service_app(service, platform, Operations(platform)) for service in SERVICES]
+    yield Router(routes=[route for app in apps for route in app.routes])
+    platform.close()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/ai-catalog/../admin/users", "/static/../api/v1/admin/users", "/..", ""])
+def test_dots_lead_nowhere(path: str) -> None:
+    """Only what a mount serves itself could resolve them; the registry never does."""
+    assert REGISTRY.find(path) is None
+
+
+def test_shapes_have_the_answers_they_should() -> None:
+    for endpoint in ENDPOINTS:
+        assert (endpoint.answer is Answer.NOTHING) == (endpoint.shape is Shape.DELETE)
+        if endpoint.answer is Answer.OPERATION:
+            assert endpoint.result is not None
+            assert endpoint.result.__name__ == "Operation"

@@ -1,0 +1,147 @@
+"""What must hold for every operation of every service, from the registry."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from api.kernel.endpoint import Endpoint
+from api.kernel.registry import Registry
+from api.kernel.roles import Role
+from api.main import SERVICES
+from tests.api_process import Api, Caller
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+REGISTRY = Registry(SERVICES)
+ENDPOINTS = REGISTRY.endpoints
+GUARDED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]
+every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+every_guarded = pytest.mark.parametrize("endpoint", GUARDED, ids=str)
+
+
+def url(endpoint: Endpoint, id: str | None = None) -> str:
+    return endpoint.path.replace(f"{{{endpoint.kind.name}}}", id or endpoint.kind.example)
+
+
+async def call(caller: Caller, endpoint: Endpoint, **options: Any) -> Any:
+    if endpoint.request is not None:
+        options.setdefault("json", {})
+    return await caller(endpoint.method, url(endpoint), **options)
+
+
+@every_guarded
+async def test_strangers_are_turned_away(api: Api, endpoint: Endpoint) -> None:
+    reply = await call(api.anonymous, endpoint)
+    assert (reply.status, reply.reason) == (401, "UNAUTHENTICATED")
+
+
+@every_guarded
+@pytest.mark.parametrize("token", ["x", "hw_" + "A" * 43, "eyJhbGciOiJub25lIn0.e30."])
+async def test_tokens_that_do_not_hold_are_turned_away(api: Api, endpoint: Endpoint, token: str) -> None:
+    reply = await call(api.anonymous, endpoint, headers={"authorization": f"Bearer {token}"})
+    assert reply.status == 401
+
+
+@pytest.mark.parametrize("endpoint", [one for one in GUARDED if one.role is not Role.VIEWER], ids=str)
+async def test_a_lower_role_is_refused_and_the_attempt_recorded(api: Api, endpoint: Endpoint) -> None:
+    before = len(api.events())
+    caller = api.viewer if endpoint.role is Role.EDITOR else api.editor
+    reply = await call(caller, endpoint)
+    assert (reply.status, reply.reason) == (403, "PERMISSION_DENIED")
+    assert endpoint.permission in reply.json["detail"]
+    denials = [event for event in api.events()[before:] if event["data"].get("outcome") == "denied"]
+    assert [event["data"]["action"] for event in denials] == ([endpoint.permission] if endpoint.changes else [])
+
+
+@pytest.mark.parametrize("endpoint", [one for one in GUARDED if one.shape.on_item], ids=str)
+async def test_an_id_that_nothing_has_is_a_404_that_names_it(api: Api, endpoint: Endpoint) -> None:
+    options = {"json": minimal(endpoint)} if endpoint.request is not None else {}
+    reply = await api.admin(endpoint.method, url(endpoint, "no.such.thing"), **options)
+    assert reply.status == 404, reply.json
+    assert "no.such.thing" in reply.json["detail"]
+
+
+@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.request is not None], ids=str)
+@pytest.mark.parametrize(
+    ("content", "media_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"\xff\xfe{}", "application/json", 400),
+        (b'{"a": "\\ud800"}', "application/json", (400, 422)),
+        (b'{"a":' * 100_000, "application/json", 400),
+        (b"[" * 100_000 + b"]" * 100_000, "application/json", (400, 422)),
+        (b"[]", "application/json", 422),
+        (b"null", "application/json", 422),
+        (b'{"no_such_field": 1}', "application/json", 422),
+        (b"a=b", "application/x-www-form-urlencoded", 415),
+        (b"{}", "text/plain", 415),
+    ],
+)
+async def test_malformed_bodies_are_refused(
+    api: Api, endpoint: Endpoint, content: bytes, media_type: str, status: int | tuple[int, ...]
+) -> None:
+    reply = await api.admin(endpoint.method, url(endpoint), content=content, headers={"content-type": media_type})
+    assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.json
+
+
+@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.query is not None], ids=str)
+async def test_malformed_queries_are_refused_by_name(api: Api, endpoint: Endpoint) -> None:
+    reply = await api.admin(endpoint.method, url(endpoint), params={"no_such_parameter": "1"})
+    assert (reply.status, reply.json["errors"][0]["parameter"]) == (400, "no_such_parameter")
+
+
+@every_endpoint
+async def test_another_method_is_refused_with_those_that_are_not(api: Api, endpoint: Endpoint) -> None:
+    reply = await api.admin("PUT", url(endpoint))
+    assert reply.status == 405
+    assert endpoint.method in reply.headers["allow"].split(", ")
+
+
+@every_endpoint
+async def test_every_answer_is_named_and_closed_to_other_pages(api: Api, endpoint: Endpoint) -> None:
+    reply = await call(api.viewer, endpoint)
+    assert reply.headers["x-operation"] == endpoint.operation_id
+    assert re.fullmatch(r"req_[0-9a-z]{26}", reply.headers["x-request-id"])
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["cache-control"] in ("no-store", "private, no-cache")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/v1", "/api/v1/", "/api", "/nothing", "/api/v1/ai-catalog", "/api/v1/ai-catalog/assets/"),
+        *(
+            "/api/v1/ai-catalog/assets/a/b/c",
+            "/api/v1/ai-catalog/assets/a:b:c",
+            "/api/v1/ai-catalog/assets/:materialize",
+        ),
+        *("/api/v1/ai_catalog/assets", "/api/v1/AI-CATALOG/assets", "/api/v1//ai-catalog/assets", "/api/v2/operations"),
+        *("/api/v1/ai-catalog/assets:nothing", "/api/v1/operations/x/nothing", "/docs", "/openapi.json", "/metrics"),
+        *("/health/live/", "/health"),
+        *("/api/v1/ai-catalog/assets/a%2Fb", "/api/v1/ai-catalog/assets/%00", "/api/v1/ai-catalog/assets/a%0Ab"),
+    ],
+)
+async def test_a_path_without_a_policy_is_refused(api: Api, path: str) -> None:
+    assert (await api.anonymous.get(path)).status == 401
+    assert (await api.admin.get(path)).status == 404
+
+
+async def test_only_these_are_public(api: Api) -> None:
+    public = {endpoint.operation_id for endpoint in ENDPOINTS if endpoint.public}
+    assert public == {"admin_login_sessions"}
+    open_mounts = {mount.path for mount in api.app.registry.mounts if mount.role is None}
+    assert open_mounts == {"/health/live", "/health/ready", "/login", "/static"}
+
+
+def minimal(endpoint: Endpoint) -> dict[str, Any]:
+    """A body that fits, so that what is wrong with the request is its id."""
+    bodies: dict[str, dict[str, Any]] = {
+        "admin_update_user": {"role": "VIEWER"},
+        "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
+        "ai_system_predict_model": {"instances": [{}]},
+        "rag_search_index": {"query": "anything"},
+    }
+    return bodies.get(endpoint.operation_id, {})
