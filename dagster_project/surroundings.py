@@ -8,6 +8,7 @@ from jobs import schedules
 from jobs.sensors import landing_sensors
 from resources.delta import Delta
 from resources.flower import Flower
+from resources.gpu import Device
 from resources.spark import Spark
 from resources.vectors import Vectors
 
@@ -25,7 +26,7 @@ _automation = dg.AutomationConditionSensorDefinition(
 
 def resources() -> dict[str, object]:
     """Everything an asset can ask for, by the name of its parameter."""
-    return {"delta": Delta(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
+    return {"delta": Delta(), "device": Device(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
