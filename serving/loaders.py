@@ -64,13 +64,20 @@ class ServedModel:
     record: ModelRecord
     session: Any
     """The onnxruntime session."""
+    never_missing: NDArray[Any]
+    """float32, per input: its median if it was never missing in training, else not-a-number."""
 
     def probabilities(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Probability of the target per row.
 
         Args:
-            inputs: float32, one row per instance, columns as in the signature; not-a-number is missing.
+            inputs: float32, one row per instance, columns as in the signature; not-a-number is missing. The model has
+                learnt what a missing value means only of inputs that were missing in training: one that never was is
+                taken at its median.
         """
+        import numpy as np
+
+        inputs = np.where(np.isnan(inputs), self.never_missing, inputs)
         return self.session.run(["probabilities"], {"features": inputs})[0][:, 1]  # type: ignore[no-any-return]
 
 
@@ -94,7 +101,15 @@ def load(tables: Tables, model: str, version: int | None = None) -> ServedModel:
     snapshot = tables.snapshot(model, version=version)
     asked = (tables.uri(model), snapshot.data_version, version is None)
     record = _records.get(asked, lambda: find(tables, model, version))
-    return ServedModel(record, _sessions.get(record.digest, lambda: _open(artifact(tables, record), record)))
+    session = _sessions.get(record.digest, lambda: _open(artifact(tables, record), record))
+    return ServedModel(record, session, _never_missing(record))
+
+
+def _never_missing(record: ModelRecord) -> NDArray[Any]:
+    import numpy as np
+
+    features = record.signature.features
+    return np.array([f.median if f.missing_share == 0 else np.nan for f in features], dtype=np.float32)
 
 
 def _open(content: bytes, record: ModelRecord) -> Any:

@@ -33,7 +33,7 @@ class Prediction:
     key: dict[str, str] | None
     """The entity that was looked up, if one was named."""
     missing: list[str]
-    """Inputs without a value; the model has learnt what to make of that."""
+    """Inputs without a value. One that was never missing in training is taken at its median."""
     out_of_range: list[str]
     """Inputs outside of what the training data held: the model extrapolates."""
     contributions: list[Contribution] | None

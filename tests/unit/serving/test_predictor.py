@@ -49,11 +49,21 @@ class TestPredict:
         assert what_if.probability == pytest.approx(expected[0, 1], abs=1e-5)
         assert what_if.probability != as_is.probability
 
-    def test_a_missing_input_is_said_and_not_made_up(self, predictor: Predictor) -> None:
-        (one,) = predictor.predict(MODEL, [{"age": 60, "pulse": None}]).predictions
-        expected = estimator().predict_proba(np.array([[60, np.nan, np.nan]], dtype=np.float32))[0, 1]
-        assert one.missing == ["dose", "pulse"]
+    def test_a_missing_input_is_said_and_means_what_it_meant_in_training(self, predictor: Predictor) -> None:
+        (one,) = predictor.predict(MODEL, [{"age": 60, "dose": 2, "pulse": None}]).predictions
+        expected = estimator().predict_proba(np.array([[60, 2, np.nan]], dtype=np.float32))[0, 1]
+        assert one.missing == ["pulse"]
         assert one.probability == pytest.approx(expected, abs=1e-5)
+
+    def test_an_input_that_was_never_missing_is_taken_at_its_median(self, predictor: Predictor) -> None:
+        without, median = predictor.predict(
+            MODEL,
+            [{"age": 60}, {"age": 60, "dose": float(visits()["dose"].median())}],  # type: ignore[arg-type]
+        ).predictions
+        assert without.missing == ["dose", "pulse"]
+        assert without.probability == median.probability
+        undefined = estimator().predict_proba(np.array([[60, np.nan, np.nan]], dtype=np.float32))[0, 1]
+        assert without.probability != pytest.approx(undefined, abs=1e-3)
 
     def test_extrapolation_is_said(self, predictor: Predictor) -> None:
         (one,) = predictor.predict(MODEL, [{"age": 140, "dose": 2, "pulse": 70}]).predictions
