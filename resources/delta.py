@@ -72,11 +72,11 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return Pins(self.database())
 
-    def query(self) -> Query:
-        """Read-only SQL (DuckDB) over the tables."""
+    def query(self, *, timeout_seconds: float = 3600.0) -> Query:
+        """Read-only SQL (DuckDB) over the tables; a run may take longer than a person at a prompt."""
         from lakehouse.query import Query
 
-        return Query(self.tables())
+        return Query(self.tables(), timeout_seconds=timeout_seconds)
 
     def step(
         self,

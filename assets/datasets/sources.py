@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import sysconfig
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class PackageSource(dg.Model):
 
     kind: Literal["package"]
     package: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-    file: RelativePath
+    file: Annotated[RelativePath, Field(pattern=r"\.(csv|zip)$")]
 
 
 class CsvSource(dg.Model):
@@ -89,16 +90,23 @@ def fetch(source: PackageSource | CsvSource, folders: Sequence[Path], *, private
         InvalidPayload: the archive does not hold exactly one file.
     """
     if isinstance(source, PackageSource):
-        spec = importlib.util.find_spec(source.package)
-        places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-        if not places:
-            raise NotFound(f"The Python package {source.package} is not installed.")
-        return SourceFile(f"{source.package}/{source.file}", _unpacked(_find(source.file, places)))
+        found = _find(source.file, _installed(source.package))
+        return SourceFile(f"{source.package}/{source.file}", _unpacked(found))
     if source.path is not None:
         return SourceFile(source.path, _unpacked(_find(source.path, folders)))
     assert source.url is not None
     content = download(source.url, private_hosts=private_hosts)
     return SourceFile(source.url, _unzipped(content, source.url) if source.url.endswith(".zip") else content)
+
+
+def _installed(package: str) -> list[Path]:
+    """Folders of an installed package. A folder that merely lies on the import path is none."""
+    spec = importlib.util.find_spec(package)
+    installed = [Path(sysconfig.get_path(scheme)).resolve() for scheme in ("purelib", "platlib")]
+    places = [Path(place).resolve() for place in (spec.submodule_search_locations or ())] if spec else []
+    if found := [place for place in places if any(place.is_relative_to(root) for root in installed)]:
+        return found
+    raise NotFound(f"The Python package {package} is not installed.")
 
 
 def _find(path: str, folders: Sequence[Path]) -> Path:

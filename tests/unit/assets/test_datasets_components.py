@@ -67,6 +67,12 @@ def definitions(name: str, attributes: dict[str, Any]) -> dg.Definitions:
             "/attributes/source/csv/url",
             "match pattern",
         ),
+        (
+            "DatasetComponent",
+            CSV | {"source": {"kind": "package", "package": "pip", "file": "__init__.py"}},
+            "/attributes/source/package/file",
+            "match pattern",
+        ),
         ("DatasetComponent", CSV | {"columns": {"a": "x", "b": {"type": "int64"}}}, "/attributes/", "every column"),
         ("DatasetComponent", LANDING | {"columns": {"a": "x"}}, "/attributes/", "needs the type"),
         ("DatasetComponent", LANDING | {"columns": {"a": {"type": "int65"}}}, "/attributes/columns/a", "int64"),

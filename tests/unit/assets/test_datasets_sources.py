@@ -49,6 +49,15 @@ class TestFiles:
         with pytest.raises(NotFound, match=r"no file a\.csv"):
             fetch(csv("a.csv"), [tmp_path])
 
+    def test_a_folder_on_the_import_path_is_no_package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The platform's home may lie beside the code: its keys are not to be had as a package's files."""
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "secret.csv").write_text("x")
+        monkeypatch.syspath_prepend(tmp_path)
+        for package in ("home", "core", "json"):
+            with pytest.raises(NotFound, match="is not installed"):
+                fetch(PackageSource(kind="package", package=package, file="secret.csv"), [])
+
     def test_the_first_folder_that_has_it_wins(self, tmp_path: Path) -> None:
         first, second = tmp_path / "1", tmp_path / "2"
         first.mkdir()
