@@ -42,6 +42,7 @@ def erase(index: Index, tables: Tables) -> Erasure:
             )
         # Delta first: its newest version holds no deleted row, since every write rewrites the files it touches. The
         # vacuum is a commit of its own, and the mirror must equal that one.
+        index.sync(newest)
         removed = tables.vacuum(index.name, retention_hours=0)
         newest = tables.snapshot(index.name)
         index.erase(newest)

@@ -100,6 +100,8 @@ class Index:
                 newest = max(upkeep.tagged_versions(table), default=-1)
                 if newest >= snapshot.version:
                     return SyncReport(newest, rows=table.count_rows(), took_ms=_elapsed_ms(started))
+                if newest >= 0 and self._tagged_as(table, newest, snapshot):
+                    return SyncReport(snapshot.version, rows=table.count_rows(), took_ms=_elapsed_ms(started))
             change = None
             if table is not None and stated == mirror.identity(snapshot):
                 change = mirror.compare(table, snapshot)
@@ -123,16 +125,28 @@ class Index:
         mirror.require_chunks(snapshot)
         started = time.perf_counter()
         with self.writing():
+            self.sync(snapshot)
             table = self._open()
-            if table is not None:
-                upkeep.drop_tags(table)
+            alike = upkeep.same_state(table.tags.list(), snapshot.version)
+            upkeep.drop_tags(table)
             table = self._create(table, snapshot)
             upkeep.maintain(table, self.policy)
             # Before the tag: LanceDB refuses to clean up once a state that is not the latest carries one.
             upkeep.clean_up(table, timedelta(milliseconds=1), abandoned=True)
             self._finish(table, snapshot)
+            for version in alike:
+                upkeep.tag_state(table, version)
             rows = table.count_rows()
         return SyncReport(snapshot.version, rows, rows=rows, rebuilt=True, took_ms=_elapsed_ms(started))
+
+    def equals(self, snapshot: Snapshot) -> bool:
+        """Whether the newest searchable state has exactly the rows of a snapshot."""
+        table = self._open()
+        versions = [] if table is None else upkeep.tagged_versions(table)
+        if table is None or not versions or mirror.stated_identity(table) != mirror.identity(snapshot):
+            return False
+        table.checkout(tag_of(versions[-1]))
+        return not mirror.compare(table, snapshot)
 
     def status(self) -> IndexStatus | None:
         """The newest searchable state; None if there is none."""
@@ -170,6 +184,19 @@ class Index:
         for document in table.search().select(["document"]).to_arrow()["document"].to_pylist():
             counts[document] = counts.get(document, 0) + 1
         return counts
+
+    def _tagged_as(self, table: Any, newest: int, snapshot: Snapshot) -> bool:
+        """Tags the newest state once more where a version changed files only, as after OPTIMIZE or VACUUM."""
+        table.checkout(tag_of(newest))
+        try:
+            if mirror.stated_identity(table) != mirror.identity(snapshot) or table.count_rows() != snapshot.row_count:
+                return False
+            if upkeep.unindexed_rows(table) or mirror.compare(table, snapshot):
+                return False
+            upkeep.tag_state(table, snapshot.version)
+            return True
+        finally:
+            table.checkout_latest()
 
     def _finish(self, table: Any, snapshot: Snapshot) -> None:
         """Indexes and tags the state, after a last look that it is the right one."""

@@ -31,6 +31,7 @@ class Opened:
     name: str
     table: Any
     version: int
+    made_as: int
     table_id: str
     embedder: str
     rows: int
@@ -40,8 +41,8 @@ class Opened:
 
     @property
     def data_version(self) -> str:
-        """The version of the Delta table that this state equals."""
-        return f"{self.table_id}@{self.version}"
+        """The version that made this content: later ones, such as that of a vacuum, only moved files."""
+        return f"{self.table_id}@{self.made_as}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class Reader:
             if "was not found" in str(error):
                 return None, []
             raise
-        versions = sorted(found for tag in await table.tags.list() if (found := version_of(tag)) is not None)
+        tags = await table.tags.list()
+        versions = sorted(found for tag in tags if (found := version_of(tag)) is not None)
         wanted = versions[-1] if version is None and versions else version
         if wanted is None or wanted not in versions:
             return None, versions
@@ -111,6 +113,7 @@ class Reader:
             name=name,
             table=table,
             version=wanted,
+            made_as=upkeep.same_state(tags, wanted)[0],
             table_id=metadata.get(TABLE_ID.encode(), b"").decode(),
             embedder=metadata.get(EMBEDDER.encode(), b"").decode(),
             rows=await table.count_rows(),

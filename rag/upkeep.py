@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,12 +74,19 @@ def tagged_versions(table: Any) -> list[int]:
 
 
 def tag_state(table: Any, version: int) -> None:
-    """Tags the present state as that of a Delta version."""
+    """Tags the state the table stands at as that of a Delta version."""
     tag = tag_of(version)
     if tag in table.tags.list():
         table.tags.update(tag, table.version)
     else:
         table.tags.create(tag, table.version)
+
+
+def same_state(tags: Mapping[str, Any], version: int) -> list[int]:
+    """Delta versions with the very state of `version`, oldest first: all but the first changed files, not content."""
+    state = tags[tag_of(version)]["version"]
+    alike = (version_of(tag) for tag, found in tags.items() if found["version"] == state)
+    return sorted(found for found in alike if found is not None)
 
 
 def drop_tags(table: Any) -> None:
@@ -89,12 +97,14 @@ def drop_tags(table: Any) -> None:
 
 def retire(table: Any, keep: int) -> None:
     """Keeps the newest `keep` tagged states and removes what only older ones held."""
-    versions = tagged_versions(table)
-    if len(versions) <= keep:
+    tags = table.tags.list()
+    states = sorted({tag["version"] for tag in tags.values()})
+    if len(states) <= keep:
         return
-    for version in versions[:-keep]:
-        table.tags.delete(tag_of(version))
-    kept = min(tag["version"] for tag in table.tags.list().values())
+    kept = states[-keep]
+    for name, tag in tags.items():
+        if tag["version"] < kept:
+            table.tags.delete(name)
     written = next(item["timestamp"] for item in table.list_versions() if item["version"] == kept)
     # Up to a moment before the oldest kept state: LanceDB refuses the whole clean-up if a tagged one would go.
     clean_up(table, datetime.now(written.tzinfo) - written + timedelta(seconds=1))

@@ -74,7 +74,9 @@ def test_erasure_leaves_no_byte_of_deleted_text(workshop: Workshop) -> None:
     assert workshop.files_with("zyzzogeton"), "deleting rows alone is not expected to rewrite files"
     erased = erase(workshop.index(), workshop.tables)
     assert workshop.files_with("zyzzogeton") == workshop.files_with("aardvarkian") == []
-    assert erased.searchable == (erased.version,)
+    assert erased.searchable == (2, erased.version), "the version without the text, and that of the vacuum"
+    with pytest.raises(UnknownVersion):
+        workshop.tables.snapshot(workshop.name, version=1).to_arrow()
     assert workshop.index().documents().keys() == {page.uri for page in workshop.pages}
 
 

@@ -219,3 +219,20 @@ def test_importing_the_package_loads_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] 1"
+
+
+def test_upkeep_of_the_table_changes_no_citation(workshop: Workshop, retriever: Retriever) -> None:
+    workshop.publish(workshop.pages)
+    made = workshop.publish(workshop.edited("guide/delays.md", "Fog", "Mist"))
+    lance_state = workshop.mirror().version
+    workshop.tables.vacuum(workshop.name, retention_hours=0)
+    vacuumed = workshop.tables.snapshot(workshop.name)
+    assert vacuumed.version > made.version
+    result = retriever.search(workshop.name, "mist")
+    assert (result.version, result.behind) == (made.data_version, 0)
+    assert workshop.lineage.provenance(workshop.name, result.version)
+    assert workshop.index().equals(vacuumed)
+    assert workshop.mirror().version == lance_state
+    assert retriever.search(workshop.name, "mist", version=vacuumed.version).version == made.data_version
+    erase(workshop.index(), workshop.tables)
+    assert retriever.search(workshop.name, "mist").version == made.data_version
