@@ -295,3 +295,33 @@ mutation RefreshComponent($location: String!, $key: String!) {
   }
 }
 """
+
+PUBLISHED_LOCATION = """
+query PublishedLocation($name: String!, $keys: [AssetKeyInput!]) {
+  workspaceLocationEntryOrError(name: $name) {
+    __typename
+    ... on PythonError { message }
+    ... on WorkspaceLocationEntry {
+      loadStatus
+      defsStateInfo { keyStateInfo { name info { version } } }
+      locationOrLoadError { __typename ... on PythonError { message } }
+    }
+  }
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    description
+    tags { key value }
+    repository { location { name } }
+  }
+}
+"""
+
+COMPONENTS = """
+query Components($name: String!) {
+  componentsForLocationOrError(locationName: $name) {
+    __typename
+    ... on PythonError { message }
+    ... on Components { components { defsStateKey defsStateInfo { version } } }
+  }
+}
+"""

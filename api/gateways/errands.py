@@ -1,0 +1,43 @@
+"""Runs the Dagster side's small programs, which the HTTP side must not import."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import Unavailable
+
+_SECONDS = 60.0
+
+
+async def errand(name: str, request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Asks `python -m dagster_project.<name>` one thing.
+
+    Args:
+        name: `validate` or `state`.
+        request: what the program reads, as JSON.
+        environment: all variables of the process, with the platform's settings among them.
+
+    Raises:
+        Unavailable: the program failed or took too long.
+    """
+    program = [sys.executable, "-m", f"dagster_project.{name}"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*program, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            out, err = await process.communicate(json.dumps(request).encode())
+    except TimeoutError as error:
+        raise Unavailable(f"`{name}` took longer than {_SECONDS:g} s. Try again in a moment.") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        last = err.decode(errors="replace").strip().rpartition("\n")[2]
+        raise Unavailable(f"`{name}` failed: {last or 'no reason given'}. See the log of the zygote.")
+    answer: dict[str, Any] = json.loads(out)
+    return answer
