@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,38 +19,9 @@ from core.errors import Unavailable
 from core.settings import Settings
 from core.supervisor import die_with_parent
 from resources.java import Java, find_java, truststore
+from resources.spark_conf import DELTA_PACKAGE, aws_environment, spark_conf
 
 HOST = "127.0.0.1"
-
-DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
-"""Maven coordinates. The jar of 4.4.1 was never published, although the Python package is."""
-
-_S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
-"""Must be the Hadoop release that pyspark 4.2.0 ships."""
-
-_SHIPPED_WITH_SPARK = (
-    "com.fasterxml.jackson.core:jackson-annotations",
-    "com.fasterxml.jackson.core:jackson-core",
-    "com.fasterxml.jackson.core:jackson-databind",
-    "com.github.luben:zstd-jni",
-    "commons-logging:commons-logging",
-    "io.airlift:aircompressor",
-    "org.apache.hadoop:hadoop-client-api",
-    "org.apache.hadoop:hadoop-client-runtime",
-    "org.apache.logging.log4j:log4j-api",
-    "org.apache.logging.log4j:log4j-core",
-    "org.apache.logging.log4j:log4j-slf4j2-impl",
-    "org.apache.parquet:parquet-column",
-    "org.apache.parquet:parquet-common",
-    "org.apache.parquet:parquet-encoding",
-    "org.apache.parquet:parquet-format-structures",
-    "org.apache.parquet:parquet-hadoop",
-    "org.apache.parquet:parquet-jackson",
-    "org.roaringbitmap:RoaringBitmap",
-    "org.slf4j:slf4j-api",
-    "org.xerial.snappy:snappy-java",
-)
-"""Dependencies of delta-spark that Spark has in its own, newer release: not worth 70 MB of download."""
 
 _OPENED = (
     "java.base/java.lang",
@@ -100,7 +70,7 @@ class Sail:
 
     def __init__(self, settings: Settings, port: int) -> None:
         # Sail's object store client reads the environment only.
-        os.environ.update(_aws_environment(settings.storage_options))
+        os.environ.update(aws_environment(settings.storage_options))
         os.environ.setdefault("RUST_LOG", "warn")
         from pysail.spark import SparkConnectServer
 
@@ -192,7 +162,7 @@ def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
     home = _spark_home()
     classpath = [str(home / "conf"), str(home / "jars" / "*")]
     if settings.spark_jars_dir:
-        classpath.append(str(Path(settings.spark_jars_dir).expanduser() / "*"))
+        classpath.append(str(_jars(Path(settings.spark_jars_dir).expanduser()) / "*"))
     store = truststore(java, scratch)
     return [
         str(java.executable),
@@ -209,11 +179,21 @@ def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
     ]
 
 
+def _jars(folder: Path) -> Path:
+    # Without them Spark starts all the same, and then knows no Delta table.
+    if not any(folder.glob("*delta-spark_*.jar")):
+        raise Unavailable(
+            f"HEADWATER_SPARK_JARS_DIR is {folder}, which holds no delta-spark jar. Put the jars of {DELTA_PACKAGE} "
+            "and its dependencies there, or leave the setting empty to have them resolved from Maven Central."
+        )
+    return folder
+
+
 def _submit(settings: Settings, port: int, scratch: Path) -> list[str]:
     # A file, not arguments: the process list is open to every user of the machine, and some values are secret.
     properties = scratch / "spark.properties"
     properties.touch(mode=0o600)
-    conf = _conf(settings, port, scratch)
+    conf = spark_conf(settings, HOST, port, scratch)
     properties.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in conf.items()))
     return [
         "org.apache.spark.deploy.SparkSubmit",
@@ -226,58 +206,6 @@ def _submit(settings: Settings, port: int, scratch: Path) -> list[str]:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
-
-
-def _conf(settings: Settings, port: int, scratch: Path) -> dict[str, str]:
-    conf = {
-        "spark.connect.grpc.binding.address": HOST,
-        "spark.connect.grpc.binding.port": str(port),
-        "spark.driver.host": HOST,
-        "spark.driver.bindAddress": HOST,
-        "spark.ui.enabled": "false",  # it has no login
-        "spark.log.level": "WARN",
-        "spark.local.dir": str(scratch),
-        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.session.timeZone": "UTC",
-        # A first small read took 10.9 s with the default of 50 and 200 tasks, 0.9 s with these.
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
-        # In 4.2.0 a plain Python UDF over columnar input (any Delta table) hangs: the JVM writes the input's schema
-        # where its own worker does not expect it.
-        "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
-    }
-    packages = [] if settings.spark_jars_dir else [DELTA_PACKAGE]
-    if settings.effective_lakehouse_url.startswith(("s3://", "s3a://")):
-        conf |= _s3a(settings.storage_options)
-        packages += [] if settings.spark_jars_dir else [_S3_PACKAGE]
-    if packages:
-        conf |= {"spark.jars.packages": ",".join(packages), "spark.jars.excludes": ",".join(_SHIPPED_WITH_SPARK)}
-    return conf
-
-
-def _s3a(options: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs' option names as Hadoop's S3 client calls them."""
-    aws = _aws_environment(options)
-    wanted = {
-        "AWS_ACCESS_KEY_ID": "spark.hadoop.fs.s3a.access.key",
-        "AWS_SECRET_ACCESS_KEY": "spark.hadoop.fs.s3a.secret.key",
-        "AWS_SESSION_TOKEN": "spark.hadoop.fs.s3a.session.token",
-        "AWS_ENDPOINT_URL": "spark.hadoop.fs.s3a.endpoint",
-        "AWS_REGION": "spark.hadoop.fs.s3a.endpoint.region",
-    }
-    return {
-        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-        "spark.hadoop.fs.s3a.path.style.access": "true" if "AWS_ENDPOINT_URL" in aws else "false",
-        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false" if aws.get("AWS_ALLOW_HTTP") == "true" else "true",
-        **{theirs: aws[ours] for ours, theirs in wanted.items() if ours in aws},
-    }
-
-
-def _aws_environment(options: Mapping[str, str]) -> dict[str, str]:
-    return {key.upper(): value for key, value in options.items() if key.lower().startswith("aws_")}
 
 
 def _jvm_environment(token: str) -> dict[str, Any]:
