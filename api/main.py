@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from typing import TYPE_CHECKING
 
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
@@ -19,6 +20,10 @@ from api.services.rag.service import SERVICE as RAG
 from core.db import Database
 from core.ports import Orchestrator, Publisher
 from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
 
 SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, AI_SYSTEM, OPERATIONS, RAG)
 
@@ -40,12 +45,35 @@ def create_app(
     return app
 
 
-def main() -> None:
-    """Serves the API on the public port until it is told to stop."""
+def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """The HTTP server of the public port."""
     import uvicorn
 
     from api.kernel.protocol import HttpProtocol
 
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http=HttpProtocol,
+            ws="websockets-sansio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # An address in a header is what anybody writes there; it would undo the throttling of logins.
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=settings.tls_certfile or None,
+            ssl_keyfile=settings.tls_keyfile or None,
+        )
+    )
+
+
+def main() -> None:
+    """Serves the API on the public port until it is told to stop."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per probe of the graph would drown the rest
@@ -53,22 +81,7 @@ def main() -> None:
     # What was made so far lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=HttpProtocol,
-        ws="websockets-sansio",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-        ssl_certfile=settings.tls_certfile or None,
-        ssl_keyfile=settings.tls_keyfile or None,
-    )
+    server(app, settings).run()
 
 
 if __name__ == "__main__":

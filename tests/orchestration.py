@@ -6,14 +6,20 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
 
 from core import clock
+from core.db import Database
+from core.definitions import DEFINITION
 from core.errors import HeadwaterError, InvalidPayload, Unavailable
 from core.ports import (
     AssetNode,
     AssetState,
     Automation,
     BackfillState,
+    Candidate,
     CheckState,
     CheckStatus,
     GraphView,
@@ -240,4 +246,23 @@ class FakeOrchestrator:
             raise Unavailable("Dagster does not answer.", retry_after_seconds=2)
 
 
-__all__ = ["AT", "FakeOrchestrator", "InvalidPayload", "made", "node"]
+class FakePublisher:
+    """Publishes rows without an orchestrator; refuses what has no `sql`."""
+
+    def __init__(self) -> None:
+        self.database: Database | None = None
+
+    async def validate(self, candidate: Candidate) -> Sequence[Mapping[str, Any]]:
+        missing = {"pointer": "/attributes/sql", "detail": "is required"}
+        return [] if "sql" in candidate.attributes else [missing]
+
+    async def publish(self, asset_id: str, *, principal: str, request_id: str) -> None:
+        assert self.database
+        with self.database.write() as connection:
+            row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).one()
+            faults = await self.validate(Candidate(asset_id, row.component, row.attributes))
+            if faults:
+                raise InvalidPayload(f"{asset_id} cannot be published.", errors=list(faults))
+            live = {"published_component": row.component, "published_attributes": row.attributes}
+            who = {"published_by": principal, "published_at": clock.now()}
+            connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == asset_id).values(**live, **who))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from api.kernel.endpoint import Answer, Endpoint
 from api.kernel.models import Model, Query
@@ -62,6 +63,13 @@ class Problem(Model):
     """Id of the request, as in the log and the audit trail."""
 
 
+class _Schemas(GenerateJsonSchema):
+    """Names a page after its items, `AssetPage`: names in generated clients are for people."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(re.sub(r"Page\[(\w+)\]", r"\1Page", name))
+
+
 def document(service: Service) -> dict[str, Any]:
     """The whole document of one service."""
     references, components = _schemas(service)
@@ -101,7 +109,9 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
                 wanted[model, "validation"] = None
         if endpoint.result is not None:
             wanted[endpoint.result, "serialization"] = None
-    references, definitions = models_json_schema(list(wanted), by_alias=True, ref_template=_REFERENCE)
+    references, definitions = models_json_schema(
+        list(wanted), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
+    )
     return {**references}, definitions.get("$defs", {})
 
 

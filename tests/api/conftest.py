@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api_process import Api, running
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, FakePublisher
 
 
 @pytest.fixture
@@ -19,5 +19,7 @@ def orchestrator() -> FakeOrchestrator:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path, orchestrator: FakeOrchestrator) -> AsyncIterator[Api]:
     url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, orchestrator, database_url=url) as started:
+    publisher = FakePublisher()
+    async with running(tmp_path, orchestrator, publisher=publisher, database_url=url) as started:
+        publisher.database = started.database
         yield started
