@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
+from api.gateways.publishing import DefinitionPublisher
+from api.gateways.publishing import DefinitionPublisher
 from api.home import pages
 from api.kernel.application import Application
 from api.kernel.operations.service import SERVICE as OPERATIONS
@@ -33,15 +35,23 @@ def create_app(
 ) -> Application:
     """The ASGI app of one process. Without an `orchestrator`, the Dagster of these settings."""
     database = Database(settings.effective_database_url)
-    dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
-    platform = Platform(settings, database, orchestrator or dagster, publisher)
+    if orchestrator is None:
+        dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
+        live = DefinitionPublisher(dagster.client, dagster, database, settings.environment())
+        app = _assembled(Platform(settings, database, dagster, publisher or live))
+        app.beside(dagster.start, dagster.stop)
+        app.beside(live.start, live.stop)
+        return app
+    return _assembled(Platform(settings, database, orchestrator, publisher))
+
+
+def _assembled(platform: Platform) -> Application:
+    """The services, the pages and the door to the Dagster UI around one platform."""
     app = Application(platform, SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (*pages.mounts(), dagster_ui.mount()):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
-    if orchestrator is None:
-        app.beside(dagster.start, dagster.stop)
     return app
 
 
