@@ -45,7 +45,7 @@ class DagsterOrchestrator:
 
     async def refresh(self) -> None:
         """See `Orchestrator`."""
-        await self.read_model.refresh()
+        await self.read_model.look()
 
     async def refresh_graph(self) -> None:
         """As `refresh`, and reads the definitions again: after a publish."""

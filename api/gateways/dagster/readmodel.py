@@ -88,11 +88,18 @@ class ReadModel:
             return START_SECONDS
         return BUSY_SECONDS if self._busy else PROBE_SECONDS
 
+    async def look(self) -> None:
+        """As `refresh`, and reads the graph again if a code location changed."""
+        locations = _locations(await self._client.read(queries.PROBE))
+        changed = locations != self._locations
+        await self.refresh(graph=changed)
+        self._locations = locations
+
     async def _probe(self) -> None:
         answer = await self._client.read(queries.PROBE)
         if answer["newest"]["__typename"] != "Runs":
             raise Unavailable(f"Dagster cannot read its runs: {answer['newest'].get('message', '')[:200]}")
-        locations = sorted(tuple(entry.values()) for entry in answer["locationStatusesOrError"].get("entries", ()))
+        locations = _locations(answer)
         active = sorted(tuple(run.values()) for run in answer["active"].get("results", ()))
         seen = (answer["newest"]["results"], active)
         self._busy = bool(active)
@@ -135,6 +142,10 @@ class ReadModel:
         if self._view is not None and self._view.stale_since is None:
             self._view = dataclasses.replace(self._view, stale_since=clock.now())
             _log.warning("the asset graph is stale: %s", error.detail if error else "see above")
+
+
+def _locations(answer: Any) -> list[Any]:
+    return sorted(tuple(entry.values()) for entry in answer["locationStatusesOrError"].get("entries", ()))
 
 
 def _with_graph(before: GraphView | None, answer: Any) -> GraphView:
