@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
 from api.gateways.publishing import DefinitionPublisher
-from api.gateways.publishing import DefinitionPublisher
 from api.home import pages
 from api.kernel.application import Application
 from api.kernel.operations.service import SERVICE as OPERATIONS

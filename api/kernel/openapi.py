@@ -130,6 +130,8 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
         "x-role": endpoint.role.value,
         "x-source": endpoint.source,
     }
+    if endpoint.method == "GET" and endpoint.answer is not Answer.STREAM:
+        operation["responses"]["304"] = {"description": "Unchanged since the answer with this ETag."}
     if endpoint.public:
         operation["security"] = []
     if endpoint.request is not None:
