@@ -37,7 +37,7 @@ def test_a_hit_cites_the_very_passage(workshop: Workshop, retriever: Retriever) 
     )
     assert result.version == hit.version == snapshot.data_version
     assert (hit.vector_rank, hit.text_rank) == (1, 1)
-    assert hit.score == pytest.approx((1 + 3) / 11, abs=1e-6)
+    assert hit.score == pytest.approx((1 + 1.5) / 6, abs=1e-6)
     assert hit.vector_score is not None
     assert 0 < hit.vector_score <= 1
     assert hit.text_score is not None
@@ -55,8 +55,8 @@ def test_fusion_adds_both_legs(workshop: Workshop, retriever: Retriever) -> None
         alone = retriever.search(workshop.name, query, mode=mode).hits  # type: ignore[arg-type]
         assert [getattr(fused[hit.chunk], rank) for hit in alone] == list(range(1, len(alone) + 1))
     for hit in fused.values():
-        legs = ((1, hit.vector_rank), (3, hit.text_rank))
-        expected = sum(weight / (10 + rank) for weight, rank in legs if rank)
+        legs = ((1, hit.vector_rank), (1.5, hit.text_rank))
+        expected = sum(weight / (5 + rank) for weight, rank in legs if rank)
         assert hit.score == pytest.approx(expected, abs=1e-6)
     assert [hit.score for hit in fused.values()] == sorted((hit.score for hit in fused.values()), reverse=True)
 
