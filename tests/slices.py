@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def bronze() -> dg.Definitions:
         source = attributes["source"]
         if source["kind"] == "package":
             name = Path(source["file"]).name.removesuffix(".zip")
-            (folder / name).write_bytes(_cut(packaged(source["file"])))
+            (folder / name).write_bytes(_cut(source["file"]))
             attributes["source"] = {"kind": "csv", "path": name}
         made.append(dg.build_defs_for_component(component("DatasetComponent", attributes)))
     return dg.Definitions.merge(*made)
@@ -92,7 +93,9 @@ def run(
     return merged.resolve_job_def("everything").execute_in_process(instance=instance, raise_on_error=False, **options)
 
 
-def _cut(content: bytes) -> bytes:
+@cache
+def _cut(file: str) -> bytes:
+    content = packaged(file)
     rows = pl.read_csv(content, infer_schema_length=0)
     if not {"month", "day"} <= set(rows.columns):
         return content
