@@ -30,6 +30,9 @@ _CONDITION = re.compile(
 )
 
 
+_NO_LITERAL = object()
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """`field == value`, or `value in field` if `member`."""
@@ -47,9 +50,11 @@ def conditions(text: str, fields: Sequence[str]) -> list[Condition]:
     """
     found: list[Condition] = []
     position = 0
-    while text.strip() and (position < len(text) or not found):
+    text = text.rstrip()
+    while position < len(text):
         match = _CONDITION.match(text, position)
-        if match is None:
+        value: Any = _literal(match["value"] or match["member"]) if match else _NO_LITERAL
+        if match is None or value is _NO_LITERAL:
             raise InvalidArgument(
                 f'filter does not parse at position {position + 1}. Write field == "value" or "value" in field, '
                 f"joined by &&; fields here: {', '.join(fields) or 'none'}."
@@ -60,11 +65,18 @@ def conditions(text: str, fields: Sequence[str]) -> list[Condition]:
                 f"filter names {name!r} at position {match.start('field' if match['field'] else 'set') + 1}, which "
                 f"cannot be filtered by. Fields here: {', '.join(fields) or 'none'}."
             )
-        found.append(Condition(name, json.loads(match["value"] or match["member"]), bool(match["member"])))
+        found.append(Condition(name, value, bool(match["member"])))
         position = match.end()
         if match["end"] == "&&" and position >= len(text):
             raise InvalidArgument(f"filter ends after && at position {position}.")
     return found
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # an escape or a number that JSON does not know
+        return _NO_LITERAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +13,8 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 
 from api.kernel.openapi import document
-from api.main import SERVICES, create_app
-from api.main import server as server_of
-from core.db import Database
-from core.settings import load_settings
-from tests.api_process import Api, prepare
-from tests.lakehouse_tables import make_tables
-from tests.orchestration import FakeOrchestrator, FakePublisher
+from api.main import SERVICES
+from tests.api_server import Server
 
 every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 EXAMPLES = 6
@@ -56,38 +47,6 @@ def test_every_output_field_is_required(service: Any) -> None:
         if endpoint.result is not None:
             schema = made["components"]["schemas"][endpoint.result.__name__]
             assert set(schema.get("required", ())) == set(schema["properties"]), endpoint.result
-
-
-class Server:
-    """The API on a real socket, in a thread of its own."""
-
-    def __init__(self, home: Path) -> None:
-        configuration = load_settings({"HEADWATER_HOME": str(home)})
-        prepare(configuration)
-        database = Database(configuration.effective_database_url)
-        make_tables(configuration, database)
-        database.close()
-        publisher = FakePublisher()
-        app = create_app(configuration, orchestrator=FakeOrchestrator(), publisher=publisher)
-        publisher.database = app.platform.database
-        api = Api(app)
-        self.tokens = {"admin": api.admin.token, "viewer": api.viewer.token}
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.server = server_of(app, configuration)
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve([self.socket])))
-
-    def __enter__(self) -> Server:
-        self.thread.start()
-        while not self.server.started:
-            assert self.thread.is_alive()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join()
-        self.socket.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""The API on a real socket, with the server of `headwater up`, over a fake orchestrator."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from pathlib import Path
+
+from api.main import create_app
+from api.main import server as server_of
+from core.db import Database
+from core.settings import load_settings
+from tests.api_process import Api, prepare
+from tests.lakehouse_tables import make_tables
+from tests.orchestration import FakeOrchestrator, FakePublisher
+
+
+class Server:
+    """Runs in a thread of its own, as long as it is entered."""
+
+    def __init__(self, home: Path) -> None:
+        configuration = load_settings({"HEADWATER_HOME": str(home)})
+        prepare(configuration)
+        database = Database(configuration.effective_database_url)
+        make_tables(configuration, database)
+        database.close()
+        self.orchestrator = FakeOrchestrator()
+        publisher = FakePublisher()
+        app = create_app(configuration, orchestrator=self.orchestrator, publisher=publisher)
+        publisher.database = app.platform.database
+        api = Api(app)
+        self.tokens = {"admin": api.admin.token, "viewer": api.viewer.token}
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port: int = self.socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = server_of(app, configuration)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve([self.socket])))
+
+    def __enter__(self) -> Server:
+        self.thread.start()
+        while not self.server.started:
+            assert self.thread.is_alive()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+        self.socket.close()

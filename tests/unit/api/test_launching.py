@@ -1,0 +1,49 @@
+"""In which order assets of several code locations are launched."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.gateways.dagster.launching import is_backfill, run_params, stages
+from core.errors import InvalidPayload
+from core.ports import Launch
+from tests.orchestration import node
+
+
+def test_one_location_is_one_stage_whatever_depends_on_what() -> None:
+    nodes = [node("p.s.c", ["p.s.b"]), node("p.s.b", ["p.s.a"]), node("p.s.a")]
+    assert [[one.id for one in stage] for stage in stages(nodes)] == [["p.s.c", "p.s.b", "p.s.a"]]
+
+
+def test_what_another_location_needs_comes_before() -> None:
+    nodes = [
+        node("p.s.a"),
+        node("p.s.b", ["p.s.a"], location="published"),
+        node("p.s.c", ["p.s.b"]),
+        node("p.s.d", ["p.s.a"]),
+        node("p.s.e", ["p.s.x"], location="published"),
+    ]
+    assert [[one.id for one in stage] for stage in stages(nodes)] == [
+        ["p.s.a", "p.s.d", "p.s.e"],
+        ["p.s.b"],
+        ["p.s.c"],
+    ]
+
+
+def test_a_stage_is_a_run_per_location_with_the_config_of_its_assets() -> None:
+    nodes = [node("p.s.a"), node("p.s.b", location="published")]
+    launch = Launch(("p.s.a", "p.s.b"), ("2013",), config={"p.s.b": {"rows": 1}}, tags={"k": "v"})
+    first, second = run_params(launch, nodes)
+    assert first["selector"]["repositoryLocationName"] == "flights"
+    assert first["runConfigData"] == {}
+    assert second["selector"]["assetSelection"] == [{"path": ["p", "s", "b"]}]
+    assert second["runConfigData"] == {"ops": {"p__s__b": {"config": {"rows": 1}}}}
+    assert {"key": "dagster/partition", "value": "2013"} in second["executionMetadata"]["tags"]
+    assert not is_backfill(launch)
+    assert is_backfill(Launch(("p.s.a",), ("1", "2")))
+    assert is_backfill(Launch(("p.s.a",), all_partitions=True))
+
+
+def test_assets_that_no_single_run_can_make_are_refused() -> None:
+    with pytest.raises(InvalidPayload, match=r"p\.s\.a, p\.s\.b"):
+        run_params(Launch(("p.s.a", "p.s.b")), [node("p.s.a"), node("p.s.b", jobs=("other",))])
