@@ -1,0 +1,85 @@
+"""Embedded Spark over tables on an S3-compatible store."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+
+from core.db import METADATA, Database
+from core.settings import Settings, load_settings
+from lakehouse.lineage import Lineage
+from lakehouse.step import Step
+from lakehouse.tables import Tables
+from resources.spark import Spark
+from resources.spark_conf import spark_conf
+from resources.spark_server import stop
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=options["AWS_ENDPOINT_URL"],
+        aws_access_key_id="key",
+        aws_secret_access_key="hidden",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="lake")
+    client.close()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HEADWATER_PORT", str(listener.getsockname()[1] - 4))
+    monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", "s3://lake/tables")
+    monkeypatch.setenv("HEADWATER_STORAGE_OPTIONS", json.dumps(options))
+    yield load_settings()
+    stop(load_settings())
+    server.stop()
+
+
+def test_sail_reads_and_writes_tables_on_s3(settings: Settings) -> None:
+    database = Database(settings.effective_database_url)
+    METADATA.create_all(database.engine)
+    tables = Tables.from_settings(settings, database)
+    rows = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
+    first = tables.append("s.in.a", rows)
+    tables.append("s.in.a", rows)
+    tables.create("s.out.a", rows.schema, properties={"delta.enableChangeDataFeed": "false"})
+    spark = Spark()
+    step = Step(
+        tables, Lineage(database), asset="s.out.a", run="r", step="s", code_version="c", engine="e", principal="p"
+    )
+    frame = spark.read(step.read("s.in.a", version=first.version))
+    commit = spark.write(step, frame.where("id > 1"), mode="append")
+    assert commit.row_count == 2
+    assert spark.change(step, "DELETE FROM {table} WHERE id = 2").operation == "DELETE"
+    assert tables.snapshot("s.out.a").to_arrow().to_pydict() == {"id": [3]}
+    spark.close()
+    database.close()
+
+
+def test_apache_spark_is_told_the_same_in_its_own_words(settings: Settings, tmp_path: Path) -> None:
+    conf = spark_conf(settings, "127.0.0.1", 1, tmp_path)
+    assert conf["spark.hadoop.fs.s3a.access.key"] == "key"
+    assert conf["spark.hadoop.fs.s3a.secret.key"] == "hidden"
+    assert conf["spark.hadoop.fs.s3a.endpoint"].startswith("http://127.0.0.1:")
+    assert conf["spark.hadoop.fs.s3a.path.style.access"] == "true"
+    assert "org.apache.hadoop:hadoop-aws:3.5.0" in conf["spark.jars.packages"]
