@@ -99,39 +99,49 @@ def prepare(rows: pl.DataFrame, inputs: Sequence[str], target: str, splits: Spli
     if rows.schema[target] != pl.Boolean:
         raise SchemaMismatch(f"The target {target} is {rows.schema[target]}; a boolean column is needed.")
     rows = rows.drop_nulls(target)
-    try:
-        marks = rows.select(
-            train=_expression(splits.train).fill_null(value=False),
-            tune=_expression(splits.tune).fill_null(value=False),
-            test=_expression(splits.test).fill_null(value=False),
-            group=pl.concat_str(
-                [_expression(text).cast(pl.String).fill_null("?") for text in groups] or [pl.lit("all")], separator="|"
-            ),
-        )
-    except pl.exceptions.PolarsError as error:
-        raise SchemaMismatch(f"A split or base rate cannot be computed: {error}") from error
+    marks = _marks(rows, splits, groups)
     train, tune, test = (marks[name].to_numpy() for name in ("train", "tune", "test"))
-    if shared := int((train & test).sum()):
-        raise InvalidArgument(f"{shared} rows are both trained on and judged by: `train` and `test` overlap.")
-    if outside := int((tune & ~train).sum()):
-        raise InvalidArgument(f"{outside} rows of `tune` are no training rows.")
     whole = Part(
         rows.select(pl.col(list(inputs)).cast(pl.Float32).fill_null(float("nan"))).to_numpy(order="c"),
         rows[target].to_numpy(),
         marks["group"],
     )
-    named = {"train less tune": train & ~tune, "tune": tune, "test": test}
-    for name, chosen in named.items():
-        if not 0 < whole.target[chosen].sum() < chosen.sum():
-            raise InvalidArgument(
-                f"The {name} rows ({int(chosen.sum())}) do not hold both outcomes of {target}. Widen that split."
-            )
+    _require_sound(whole.target, target, train, tune, test)
     return Data(
         features=[_described(rows.filter(train)[name]) for name in inputs],
         train=whole.where(train),
         tuning=tune[train],
         test=whole.where(test),
     )
+
+
+def _marks(rows: pl.DataFrame, splits: Splits, groups: Sequence[str]) -> pl.DataFrame:
+    import polars as pl
+
+    group = [_expression(text).cast(pl.String).fill_null("?") for text in groups] or [pl.lit("all")]
+    try:
+        return rows.select(
+            train=_expression(splits.train).fill_null(value=False),
+            tune=_expression(splits.tune).fill_null(value=False),
+            test=_expression(splits.test).fill_null(value=False),
+            group=pl.concat_str(group, separator="|"),
+        )
+    except pl.exceptions.PolarsError as error:
+        raise SchemaMismatch(f"A split or base rate cannot be computed: {error}") from error
+
+
+def _require_sound(
+    outcome: NDArray[Any], target: str, train: NDArray[Any], tune: NDArray[Any], test: NDArray[Any]
+) -> None:
+    if shared := int((train & test).sum()):
+        raise InvalidArgument(f"{shared} rows are both trained on and judged by: `train` and `test` overlap.")
+    if outside := int((tune & ~train).sum()):
+        raise InvalidArgument(f"{outside} rows of `tune` are no training rows.")
+    for name, chosen in {"train less tune": train & ~tune, "tune": tune, "test": test}.items():
+        if not 0 < outcome[chosen].sum() < chosen.sum():
+            raise InvalidArgument(
+                f"The {name} rows ({int(chosen.sum())}) do not hold both outcomes of {target}. Widen that split."
+            )
 
 
 def _expression(text: str) -> pl.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -56,11 +56,7 @@ def train(
     fitted = fit(data.train, data.tuning, parameters, seed)
     trained = fitted.probabilities(data.test.inputs)
     artifact = to_onnx(fitted.estimator, len(data.features))
-    session = _session(artifact)
-
-    def predict(inputs: NDArray[Any]) -> NDArray[Any]:
-        return session.run(["probabilities"], {"features": inputs})[0][:, 1].astype(np.float64)  # type: ignore[no-any-return]
-
+    predict = _predictor(artifact)
     if threshold is None:
         threshold = best_threshold(data.train.target[data.tuning], fitted.tuning_probabilities)
     target, exported = data.test.target, predict(data.test.inputs)
@@ -93,10 +89,16 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
-def _session(artifact: bytes) -> Any:
+def _predictor(artifact: bytes) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+
+    def predict(inputs: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(session.run(["probabilities"], {"features": inputs})[0][:, 1], dtype=np.float64)
+
+    return predict
