@@ -1,11 +1,15 @@
-"""Writes the reference pages that would drift if written by hand: settings and errors. Run by `make docs`."""
+"""Writes the reference pages that would drift if written by hand. Run by `make docs`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from api.kernel.openapi import document
+from api.kernel.service import Service
+from api.main import SERVICES
 from core import errors
 from core.settings import Declared, declared
 from docs import sample_data
@@ -18,6 +22,9 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield HERE / "reference" / "settings.md", _settings()
     yield HERE / "reference" / "errors.md", _errors()
     yield HERE / "reference" / "sample-data.md", sample_data.page()
+    yield HERE / "reference" / "operations.md", _operations()
+    for service in SERVICES:
+        yield HERE / "openapi" / f"{service.slug}.json", _openapi(service)
 
 
 def main() -> None:
@@ -44,6 +51,32 @@ def _settings() -> str:
         cells = (f"`{setting.variable}`", f"`{setting.name}`", _default(setting), f"{setting.help}{choices}{secret}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _operations() -> str:
+    lines = [
+        "# Operations",
+        "",
+        "Every operation of the REST API, from the declarations that serve it. The role is the least one that may call",
+        "it. The OpenAPI documents are in [docs/openapi](../openapi) and, live, at `/api/v1/<service>/openapi.json`.",
+    ]
+    for service in SERVICES:
+        lines += ["", f"## {service.title}", "", service.description, ""]
+        lines += ["| operation | | path | role | what it does |", "| --- | --- | --- | --- | --- |"]
+        for endpoint in service.endpoints:
+            role = "none" if endpoint.public else endpoint.role.value
+            cells = (f"`{endpoint}`", endpoint.method, f"`{endpoint.path}`", role, endpoint.summary)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _openapi(service: Service) -> str:
+    """The document as it is served, but for the source lines, which change with every edit above them."""
+    made = document(service)
+    for path in made["paths"].values():
+        for operation in path.values():
+            del operation["x-source"]
+    return json.dumps(made, indent=1, sort_keys=True) + "\n"
 
 
 def _default(setting: Declared) -> str:

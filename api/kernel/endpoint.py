@@ -67,6 +67,7 @@ class Endpoint:
     public: bool = False
     secret: bool = False
     past: str = ""
+    name: str = ""
     timeout_seconds: float = 60.0
 
     @cached_property
@@ -93,6 +94,8 @@ class Endpoint:
     @cached_property
     def operation_id(self) -> str:
         """Name in SDKs, such as `ai_catalog_materialize_asset`. Stable: it derives from the declared names only."""
+        if self.name:
+            return f"{self.service}_{self.name}"
         noun = self.kind.name if self.shape.on_item or self.shape is Shape.CREATE else self.kind.plural_name
         verb = self.verb.replace("-", "_")
         words = ("get", noun, verb) if self.shape is Shape.PART else (verb, noun)

@@ -150,6 +150,7 @@ class Kind:
         reads: bool = ...,
         role: Role | None = ...,
         past: str = ...,
+        name: str = ...,
         public: bool = ...,
         secret: bool = ...,
     ) -> Callable[[OnCollection[B, R]], OnCollection[B, R]]: ...
@@ -160,7 +161,7 @@ class Kind:
     ) -> Callable[[OnCollection[B, Launch]], OnCollection[B, Launch]]: ...
 
     def collection_action(self, verb: str, **how: Any) -> Any:
-        """`POST /plural:<verb>`; `public` needs no login. The rest as `action`."""
+        """`POST /plural:<verb>`; `public` needs no login, `name` is what SDKs call it. The rest as `action`."""
         return self._act(Shape.COLLECTION_ACTION, verb, **how)
 
     def _act(

@@ -63,7 +63,7 @@ CHECKS = [
     checks.negative_data_rejection,
 ]
 LOGS_OUT = (
-    "admin_logout_sessions",
+    "admin_logout",
     "admin_delete_session",
     "admin_delete_token",
     "admin_suspend_user",

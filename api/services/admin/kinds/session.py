@@ -17,7 +17,7 @@ from api.kernel.listing import SqlListing
 from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.roles import Role
 from api.kernel.tables import TOKEN
-from api.services.admin.logic import login
+from api.services.admin.logic import credentials
 from core import clock
 from core.errors import NotFound
 
@@ -95,17 +95,17 @@ class LoggedOut(Model):
 
 
 @SESSION.collection_action(
-    "login", request=Login, result=LoggedIn, role=Role.VIEWER, public=True, secret=True, past="logged_in"
+    "login", request=Login, result=LoggedIn, role=Role.VIEWER, public=True, secret=True, name="login", past="logged_in"
 )
-async def login_sessions(ctx: Context, request: Login) -> LoggedIn:
+async def login(ctx: Context, request: Login) -> LoggedIn:
     """Logs in with name and password and starts a session.
 
     Answers the same, and equally late, whether the name or the password is wrong. Repeated failures are slowed down.
     """
-    account = await login.check(ctx, request.name, request.password)
+    account = await credentials.check(ctx, request.name, request.password)
     hours = timedelta(hours=ctx.platform.settings.session_hours)
     secret, row = await ctx.transact(
-        login.begin, account, address=ctx.client, expires_at=clock.now() + hours, session_id=ctx.subject
+        credentials.begin, account, address=ctx.client, expires_at=clock.now() + hours, session_id=ctx.subject
     )
     settings = ctx.platform.settings
     cookie = ctx.platform.part(Authenticator).cookie
@@ -122,8 +122,10 @@ async def login_sessions(ctx: Context, request: Login) -> LoggedIn:
     )
 
 
-@SESSION.collection_action("logout", request=Request, result=LoggedOut, role=Role.VIEWER, past="logged_out")
-async def logout_sessions(ctx: Context, request: Request) -> LoggedOut:
+@SESSION.collection_action(
+    "logout", request=Request, result=LoggedOut, role=Role.VIEWER, name="logout", past="logged_out"
+)
+async def logout(ctx: Context, request: Request) -> LoggedOut:
     """Ends the session the request is made with, and its cookie."""
     ctx.subject = ctx.principal.token_id
     await ctx.transact(tokens.revoke, ctx.principal.token_id)
