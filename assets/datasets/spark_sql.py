@@ -136,10 +136,13 @@ def _require_relations(
 ) -> None:
     """Looks at one relation, and at those that follow it after commas."""
     while True:
-        name = tokens[position][1].strip("`") if position < len(tokens) else "nothing"
+        name = _name(tokens, position)
         call = _opens(tokens, position + 1)
         allowed = (name.upper() in known and not call) or (name.upper() in _TABLE_CALLS and call)
-        if not (allowed or name == "(" or name.upper() in ("LATERAL", "VALUES")):
+        if name == "(":
+            if words[position + 1 : position + 2] not in (["SELECT"], ["WITH"], ["VALUES"], ["FROM"]):
+                _require_relations(tokens, words, position + 1, known, views)
+        elif not (allowed or name.upper() in ("LATERAL", "VALUES")):
             raise InvalidPayload(
                 f"sql: reads {name}, which is not among the inputs. Its inputs are "
                 f"{', '.join(f'{asset} (also {view})' for asset, view in views.items())}."
@@ -148,6 +151,15 @@ def _require_relations(
         if tokens[position : position + 1] != [("other", ",")]:
             return
         position += 1
+
+
+def _name(tokens: list[_Token], position: int) -> str:
+    """The name at a position, with all its parts."""
+    name = tokens[position][1].strip("`") if position < len(tokens) else "nothing"
+    while tokens[position + 1 : position + 2] == [("other", ".")] and position + 2 < len(tokens):
+        position += 2
+        name += "." + tokens[position][1].strip("`")
+    return name
 
 
 def _after_relation(tokens: list[_Token], words: list[str], position: int) -> int:
