@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.running_platform import PASSWORD, Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+expect.set_options(timeout=60_000)
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
