@@ -37,6 +37,11 @@ _BY_SIGN: tuple[tuple[tuple[str, ...], type[HeadwaterError], str], ...] = (
     (("DELTA_CONCURRENT", "ConcurrentModification", "conflict"), WriteConflict, "Another writer committed first"),
     (("METADATA_MISMATCH", "FAILED_TO_MERGE_FIELDS"), SchemaMismatch, "The data does not fit the table"),
     (
+        ("DELTA_FEATURES_PROTOCOL_METADATA_MISMATCH",),
+        InvalidArgument,
+        "Apache Spark opens no table that has timestamps without zone beside non-null columns: store instants in UTC",
+    ),
+    (
         ("Table features must be specified", "Unsupported table features"),
         InvalidArgument,
         "This engine cannot change a table with these Delta features: use Spark.write, or HEADWATER_SPARK=local",
