@@ -66,6 +66,24 @@ LINEAGE_TOMBSTONE = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
 )
 
+# Asked at every traversal, so they are compiled once. An index serves each: SQLite scans for one statement with OR.
+_ARCS = sa.select(
+    LINEAGE_EDGE.c.sequence,
+    LINEAGE_EDGE.c.out_asset,
+    LINEAGE_EDGE.c.out_version,
+    LINEAGE_EDGE.c.in_asset,
+    LINEAGE_EDGE.c.in_version,
+    LINEAGE_EDGE.c.run,
+    LINEAGE_EDGE.c.step,
+).order_by(LINEAGE_EDGE.c.sequence)
+_NEW_EDGES = _ARCS.where(LINEAGE_EDGE.c.sequence > sa.bindparam("sequence"))
+_LATE = _ARCS.where(LINEAGE_EDGE.c.sequence.in_(sa.bindparam("sequences", expanding=True)))
+_NEW_TOMBSTONES = (
+    sa.select(LINEAGE_TOMBSTONE)
+    .where(LINEAGE_TOMBSTONE.c.sequence > sa.bindparam("sequence"))
+    .order_by(LINEAGE_TOMBSTONE.c.sequence)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -205,28 +223,21 @@ class Lineage:
         Sequence numbers are given out before a transaction commits, so a smaller one may turn up later: numbers that
         were skipped are asked for again for a while.
         """
-        columns, index, now = LINEAGE_EDGE.c, self._index, time.monotonic()
+        index, now = self._index, time.monotonic()
         self._skipped = {number: since for number, since in self._skipped.items() if now - since < _LATE_SECONDS}
-        edges = sa.select(
-            columns.sequence,
-            columns.out_asset,
-            columns.out_version,
-            columns.in_asset,
-            columns.in_version,
-            columns.run,
-            columns.step,
-        ).where(sa.or_(columns.sequence > index.sequence, columns.sequence.in_(list(self._skipped))))
-        tombstones = sa.select(LINEAGE_TOMBSTONE).where(
-            LINEAGE_TOMBSTONE.c.sequence > index.tombstone_sequence - _LATE_TOMBSTONES
-        )
         with self._database.read() as connection:
-            for row in connection.execute(edges.order_by(columns.sequence)):
-                for number in range(max(index.sequence + 1, row.sequence - _LATE_EDGES), row.sequence):
-                    self._skipped[number] = now
-                self._skipped.pop(row.sequence, None)
-                index.add(*row)
-            for row in connection.execute(tombstones.order_by(LINEAGE_TOMBSTONE.c.sequence)):
-                index.bury(row.sequence, row.asset, row.version, row.edge_sequence)
+            rows = connection.execute(_NEW_EDGES, {"sequence": index.sequence}).all()
+            if self._skipped:
+                rows = [*connection.execute(_LATE, {"sequences": list(self._skipped)}), *rows]
+            late = index.tombstone_sequence - _LATE_TOMBSTONES
+            tombstones = connection.execute(_NEW_TOMBSTONES, {"sequence": late}).all()
+        for row in rows:
+            for number in range(max(index.sequence + 1, row.sequence - _LATE_EDGES), row.sequence):
+                self._skipped[number] = now
+            self._skipped.pop(row.sequence, None)
+            index.add(*row)
+        for tombstone in tombstones:
+            index.bury(tombstone.sequence, tombstone.asset, tombstone.version, tombstone.edge_sequence)
 
 
 def _edge(row: sa.Row[tuple[object, ...]]) -> Edge:

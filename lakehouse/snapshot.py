@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -136,7 +137,46 @@ class Snapshot:
         with translated(self.table, "reading"):
             if self.has_deletion_vectors:  # Arrow's own reader would show the deleted rows
                 return ds.dataset(pa.RecordBatchReader.from_stream(self._delta.scan()).read_all())
-            return self._delta.to_pyarrow_dataset(filesystem=self._storage.filesystem(self.table))
+            return _trusted(
+                self._delta.to_pyarrow_dataset(filesystem=self._storage.filesystem(self.table)), self._files
+            )
+
+
+def _trusted(dataset: ds.FileSystemDataset, actions: pa.Table) -> ds.Dataset:
+    """Takes wrong promises off files: delta-rs states an absent bound as `column >= null`, which skips the file.
+
+    Any file without statistics of a column (a long text, NaN, Spark beyond its 32nd column) next to one with them is
+    affected. What is left of its promise are the partition values.
+    """
+    import pyarrow.dataset as ds
+
+    fragments = list(dataset.get_fragments())
+    doubtful = [number for number, fragment in enumerate(fragments) if "null[" in str(fragment.partition_expression)]
+    if not doubtful:
+        return dataset
+    partitions = _partitions(actions)
+    for number in doubtful:
+        path = fragments[number].path
+        fragments[number] = dataset.format.make_fragment(
+            path, dataset.filesystem, partition_expression=partitions.get(unquote(path))
+        )
+    return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def _partitions(actions: pa.Table) -> dict[str, ds.Expression]:
+    """Partition values of each file as a condition, by path."""
+    import pyarrow.dataset as ds
+
+    if "partition" not in actions.column_names:
+        return {}
+    conditions = {}
+    for path, values in zip(actions["path"].to_pylist(), actions["partition"].combine_chunks(), strict=True):
+        terms = [
+            ds.field(name) == value if value.is_valid else ds.field(name).is_null() for name, value in values.items()
+        ]
+        if terms:
+            conditions[unquote(path)] = reduce(and_, terms)
+    return conditions
 
 
 def _typed(frame: pl.DataFrame, schema: pa.Schema, names: Sequence[str]) -> pa.Table:

@@ -154,7 +154,8 @@ class Tables:
         prepared = to_arrow(data)
 
         def run(delta: DeltaTable, commit: CommitProperties) -> None:
-            writes.append(table, delta, prepared, commit, evolve=evolve_schema)
+            files = self.storage.filesystem(table)
+            writes.append(table, delta, prepared, commit, evolve=evolve_schema, files=files)
 
         write = Write(table, "appending to", run, facts, once, _repeatable(prepared), if_version)
         return self._write(write, prepared)

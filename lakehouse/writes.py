@@ -7,11 +7,13 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConstraintViolated, InvalidArgument
+from lakehouse import parts
 from lakehouse.schemas import Prepared, conform, require_columns, storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
+    from pyarrow.fs import FileSystem
 
 DEFAULT_PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
@@ -94,9 +96,22 @@ def create_with(
     )
 
 
-def append(table: str, delta: DeltaTable, data: Prepared, properties: CommitProperties, *, evolve: bool) -> None:
-    """Adds rows."""
-    _write(delta, conform(data, schema_of(delta), table, evolve=evolve), properties, mode="append", evolve=evolve)
+def append(
+    table: str,
+    delta: DeltaTable,
+    data: Prepared,
+    properties: CommitProperties,
+    *,
+    evolve: bool,
+    files: FileSystem | None = None,
+) -> None:
+    """Adds rows. With `files`, the file system of the table, a small append is written by ourselves."""
+    schema = schema_of(delta)
+    data = conform(data, schema, table, evolve=evolve)
+    if files is not None and parts.fits(delta, data, schema):
+        parts.append(delta, data, schema, files, properties, hooks())
+    else:
+        _write(delta, data, properties, mode="append", evolve=evolve)
 
 
 def overwrite(
