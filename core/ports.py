@@ -254,8 +254,8 @@ class Orchestrator(Protocol):
     def view(self) -> GraphView:
         """The graph as last seen, without waiting. Raises `Unavailable` if it was never seen."""
 
-    async def refresh(self) -> None:
-        """Looks now instead of at the next probe; returns when the view shows it."""
+    async def refresh(self, assets: Sequence[str] = ()) -> None:
+        """Looks now instead of at the next probe, at these assets or at everything; returns when the view shows it."""
 
     def stages(self, launch: Launch) -> int:
         """In how many stages it is launched: each after the runs of the one before have succeeded.
@@ -274,7 +274,10 @@ class Orchestrator(Protocol):
         """Partition keys of an asset, in their order; none if it has no partitions."""
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
-        """States of these runs; an unknown id is absent."""
+        """States of these runs, without what they made; an unknown id is absent."""
+
+    async def outcome(self, run: RunState) -> RunState:
+        """A run that has ended, with the versions it made and the error it failed with."""
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
         """Runs and backfill that carry this tag."""

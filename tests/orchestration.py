@@ -146,7 +146,7 @@ class FakeOrchestrator:
             self.nodes, self.states, downstream, self.schedules, self.sensors, location, clock.now(), stale_since=since
         )
 
-    async def refresh(self) -> None:
+    async def refresh(self, assets: Sequence[str] = ()) -> None:
         self._require()
 
     def stages(self, launch: Launch) -> int:
@@ -181,7 +181,12 @@ class FakeOrchestrator:
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         self._require()
-        return {id: self.run_states[id] for id in ids if id in self.run_states}
+        found = [self.run_states[id] for id in ids if id in self.run_states]
+        return {run.id: dataclasses.replace(run, error=None, produced=()) for run in found}
+
+    async def outcome(self, run: RunState) -> RunState:
+        self._require()
+        return self.run_states[run.id]
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
         self._require()

@@ -117,7 +117,7 @@ async def ended(gateway: DagsterOrchestrator, run: str, seconds: float = 120) ->
     while True:
         state = (await gateway.runs([run]))[run]
         if state.status.final:
-            return state
+            return await gateway.outcome(state)
         assert time.monotonic() < deadline, f"{run} is {state.status}"
         await asyncio.sleep(0.1)
 
@@ -212,7 +212,8 @@ async def test_one_partition_is_a_run_and_several_are_a_backfill(gateway: Dagste
         assert time.monotonic() < deadline, state
         await asyncio.sleep(0.5)
     assert (state.status, state.done, state.total) == (RunStatus.SUCCEEDED, 2, 2)
-    produced = [made.partition for run in (await gateway.runs(state.runs)).values() for made in run.produced]
+    ended_runs = [await gateway.outcome(run) for run in (await gateway.runs(state.runs)).values()]
+    produced = [made.partition for run in ended_runs for made in run.produced]
     assert sorted(partition for partition in produced if partition) == ["b", "c"]
 
 

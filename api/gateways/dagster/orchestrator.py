@@ -14,7 +14,7 @@ from api.gateways.dagster.launching import backfill_params, is_backfill, run_par
 from api.gateways.dagster.readmodel import ReadModel
 from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
-from core.ports import AssetNode, Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState
+from core.ports import AssetNode, Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState, RunStatus
 
 _BACKFILL_TAG = "dagster/backfill"
 _log = logging.getLogger("headwater.orchestrator")
@@ -43,9 +43,9 @@ class DagsterOrchestrator:
         """See `Orchestrator`."""
         return self.read_model.view()
 
-    async def refresh(self) -> None:
+    async def refresh(self, assets: Sequence[str] = ()) -> None:
         """See `Orchestrator`."""
-        await self.read_model.look()
+        await (self.read_model.reread(assets) if assets else self.read_model.look())
 
     async def refresh_graph(self) -> None:
         """As `refresh`, and reads the definitions again: after a publish."""
@@ -92,12 +92,13 @@ class DagsterOrchestrator:
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         """See `Orchestrator`."""
-        if not ids:
-            return {}
-        found = await self._runs({"runIds": list(ids)}, len(ids))
-        ended = [run for run in found if run.status.final]
-        details = await asyncio.gather(*(self._ended(run) for run in ended))
-        return {run.id: run for run in (*found, *details)}
+        return {run.id: run for run in await self._runs({"runIds": list(ids)}, len(ids))} if ids else {}
+
+    async def outcome(self, run: RunState) -> RunState:
+        """See `Orchestrator`."""
+        produced = parsing.produced(await self.client.read(queries.ENDED_RUN, id=run.id))
+        error = await self._first_failure(run.id) if run.status is RunStatus.FAILED else None
+        return dataclasses.replace(run, produced=produced, error=error)
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
         """See `Orchestrator`."""
@@ -183,12 +184,6 @@ class DagsterOrchestrator:
         answer = (await self.client.read(queries.RUNS, filter=filter, limit=limit))["runsOrError"]
         _require(answer, "Runs")
         return [parsing.run(raw) for raw in answer["results"]]
-
-    async def _ended(self, run: RunState) -> RunState:
-        """The run with what it made, or why it failed."""
-        produced = parsing.produced(await self.client.read(queries.ENDED_RUN, id=run.id))
-        error = await self._first_failure(run.id) if run.status.name == "FAILED" else None
-        return dataclasses.replace(run, produced=produced, error=error)
 
     async def _first_failure(self, run: str) -> str | None:
         after: str | None = None

@@ -285,17 +285,6 @@ mutation ReloadLocation($name: String!) {
 }
 """
 
-REFRESH_COMPONENT = """
-mutation RefreshComponent($location: String!, $key: String!) {
-  refreshComponentState(locationName: $location, defsStateKey: $key) {
-    __typename
-    ... on RefreshComponentStateError { message }
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
-  }
-}
-"""
-
 PUBLISHED_LOCATION = """
 query PublishedLocation($name: String!, $keys: [AssetKeyInput!]) {
   workspaceLocationEntryOrError(name: $name) {
@@ -321,7 +310,7 @@ query Components($name: String!) {
   componentsForLocationOrError(locationName: $name) {
     __typename
     ... on PythonError { message }
-    ... on Components { components { defsStateKey defsStateInfo { version } } }
+    ... on Components { components { defsStateKey } }
   }
 }
 """

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -22,8 +22,9 @@ from core.errors import Unavailable
 from core.ports import AssetNode, AssetState, Automation, GraphView, LocationState
 
 PROBE_SECONDS = 1.0
-BUSY_SECONDS = 0.25
-"""While something runs, versions appear at any moment."""
+BUSY_SECONDS = 0.5
+REST = 3
+"""After reading states, so many times as long as that took nothing is read unasked: Dagster has runs to serve."""
 
 START_SECONDS = 0.3
 FULL_SECONDS = 15.0
@@ -41,6 +42,9 @@ class ReadModel:
         self._locations: Any = None
         self._busy = False
         self._full_at = float("-inf")
+        self._rest_until = float("-inf")
+        self._generation = 0
+        self._read_in: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._begun = 0
         self._done = 0
@@ -62,6 +66,10 @@ class ReadModel:
             self._begun += 1
             await self._read(graph=graph)
             self._done = self._begun
+
+    async def reread(self, assets: Sequence[str]) -> None:
+        """Reads the states of these assets again. Returns when the view shows what was true at the call."""
+        await self._read_states([id for id in assets if id in self.view().nodes])
 
     def expect_changes(self) -> None:
         """Looks sooner: something was just launched."""
@@ -109,33 +117,32 @@ class ReadModel:
         if changed or full or stale:
             await self.refresh(graph=True)
             self._locations = locations
-        elif seen != self._seen or active:
+        elif seen != self._seen or (active and time.monotonic() > self._rest_until):
             await self.refresh()
         self._seen = seen
 
     async def _read(self, *, graph: bool) -> None:
-        view = self._view
-        if graph or view is None:
-            view = await self._with_siblings(_with_graph(view, await self._client.read(queries.GRAPH)))
+        if graph or self._view is None:
+            self._view = _with_graph(self._view, await self._client.read(queries.GRAPH))
             self._full_at = time.monotonic()
-        states: Mapping[str, AssetState] = {}
-        if view.nodes:
-            keys = [{"path": ids.asset_key(id)} for id in view.nodes]
-            states = parsing.states(await self._client.read(queries.STATES, keys=keys))
-        self._view = dataclasses.replace(view, states=states, observed_at=clock.now(), stale_since=None)
+        started = time.monotonic()
+        await self._read_states(list(self._view.nodes))
+        self._rest_until = time.monotonic() + REST * (time.monotonic() - started)
 
-    async def _with_siblings(self, view: GraphView) -> GraphView:
-        """The view in which each asset knows what its step cannot leave out. Few steps make several assets."""
-        steps: dict[tuple[str, str | None], list[AssetNode]] = {}
-        for node in view.nodes.values():
-            if node.executable:
-                steps.setdefault((node.location, node.op), []).append(node)
-        found: dict[str, AssetNode] = {}
-        for node in (node for nodes in steps.values() if len(nodes) > 1 for node in nodes):
-            answer = await self._client.read(queries.TOGETHER, key={"path": ids.asset_key(node.id)})
-            together = sorted(parsing.asset(key) for key in answer["assetNodeAdditionalRequiredKeys"])
-            found[node.id] = dataclasses.replace(node, together=tuple(together))
-        return dataclasses.replace(view, nodes={**view.nodes, **found}) if found else view
+    async def _read_states(self, assets: Sequence[str]) -> None:
+        """Reads states and puts them into the view, unless a read that began later has answered earlier."""
+        self._generation += 1
+        generation = self._generation
+        found: Mapping[str, AssetState] = {}
+        if assets:
+            keys = [{"path": ids.asset_key(id)} for id in assets]
+            found = parsing.states(await self._client.read(queries.STATES, keys=keys))
+        view = self.view()
+        states = {id: state for id, state in view.states.items() if id in view.nodes}
+        for id, state in found.items():
+            if id in view.nodes and generation > self._read_in.get(id, 0):
+                states[id], self._read_in[id] = state, generation
+        self._view = dataclasses.replace(view, states=states, observed_at=clock.now(), stale_since=None)
 
     def _mark_stale(self, error: Unavailable | None) -> None:
         self._seen = ()

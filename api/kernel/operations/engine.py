@@ -167,15 +167,24 @@ class Operations:
         if seen.state is OperationState.SUCCEEDED and row.stage < row.stages:
             return await self._next_stage(row)
         if seen.state.final:
-            # Who sees the operation succeed must also see the versions it made.
-            await orchestrator.refresh()
-            return await self._write(store.finish, row.id, seen.state, **seen.final_values())
+            return await self._finish(row, seen.state, runs)
         deaf = [run.id for run in runs.values() if not run.status.final and run.status is not RunStatus.CANCELING]
         if row.cancel_requested_at and deaf:
             await orchestrator.terminate(Launched(tuple(deaf), row.backfill))
         if seen.differs(row):
             return await self._write(store.progressed, row.id, **seen.values())
         return row
+
+    async def _finish(self, row: OperationRow, state: OperationState, runs: Mapping[str, RunState]) -> OperationRow:
+        """Ends the operation. Who sees it succeed must also see the versions it made, so the view comes first."""
+        orchestrator = self._platform.orchestrator
+        backfill = await orchestrator.backfill(row.backfill) if row.backfill else None
+        outcomes, _ = await asyncio.gather(
+            asyncio.gather(*(orchestrator.outcome(run) for run in runs.values())), orchestrator.refresh(row.assets)
+        )
+        ended = {run.id: run for run in outcomes}
+        seen = observation.of_backfill(row, backfill, ended) if row.backfill else observation.of_runs(row, ended)
+        return await self._write(store.finish, row.id, state, **seen.final_values())
 
     async def _next_stage(self, row: OperationRow) -> OperationRow:
         """Launches what was waiting for the runs that have succeeded."""
