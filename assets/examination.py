@@ -9,7 +9,7 @@ from assets.rows import Row, assets_of, build, claim, definitions_of, inputs_of
 from core.errors import InvalidPayload
 
 Complete = Callable[[dg.Definitions], dg.Definitions]
-"""Adds what the location gives to its assets: resources, policies, executor."""
+"""Adds what a code location gives to assets."""
 
 
 def examine(

@@ -21,8 +21,16 @@ from core.settings import load_settings
 class PublishedAssets(dg.StateBackedComponent):
     """The published definitions of one project as assets."""
 
-    def __init__(self, project: str, complete: Complete) -> None:
+    def __init__(self, project: str, finish: Complete, complete: Complete) -> None:
+        """Makes the component of a project.
+
+        Args:
+            project: the first part of its assets' ids.
+            finish: adds policies and sensors to the assets.
+            complete: adds that and everything else of the code location, to examine whether it would load.
+        """
         self.project = project
+        self._finish = finish
         self._complete = complete
 
     @property
@@ -45,4 +53,4 @@ class PublishedAssets(dg.StateBackedComponent):
     def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
         """Builds the assets of a state version, and of nothing else."""
         content = json.loads(state_path.read_text()) if state_path else []
-        return definitions_of([Row(**values) for values in content])
+        return self._finish(definitions_of([Row(**values) for values in content]))

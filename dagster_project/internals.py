@@ -63,8 +63,30 @@ __all__ = [
     "capture_interrupts",
     "core_execute_run",
     "deserialize_value",
+    "load_state",
     "recon_job_from_origin",
     "serializable_error_info_from_exc_info",
     "serialize_value",
     "set_defs_state_storage",
 ]
+
+
+def load_state(port: int, info: DefsStateInfo) -> str:
+    """Makes a code server on loopback rebuild, within its process, what depends on changed state versions.
+
+    The definitions change all at once or, if they cannot be built, not at all. Returns the reason then, else "".
+    Webserver and daemon notice the change within a second, as they watch the server's id.
+
+    Raises:
+        DagsterUserCodeUnreachableError: nobody answers on the port.
+    """
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster_shared.error import SerializableErrorInfo
+
+    reply = DagsterGrpcClient(port=port, host="127.0.0.1").reload_code_with_state(serialize_value(info))
+    if not reply.serialized_error:
+        return ""
+    fault = deserialize_value(reply.serialized_error, SerializableErrorInfo)
+    while fault.cause is not None:
+        fault = fault.cause
+    return fault.message.strip()

@@ -9,7 +9,6 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_project import projects
-from dagster_project.surroundings import location_of_published
 
 
 @dg.definitions
@@ -17,5 +16,4 @@ def defs() -> dg.Definitions:
     """The published definitions of every project."""
     # Its instances follow the state versions of this very load, so an earlier load's must not be found.
     sys.modules.pop(f"{projects.__name__}.instances", None)
-    tree = dg.ComponentTree.from_module(defs_module=projects, project_root=Path(__file__).parents[1])
-    return location_of_published(tree.build_defs())
+    return dg.ComponentTree.from_module(defs_module=projects, project_root=Path(__file__).parents[1]).build_defs()

@@ -1,18 +1,19 @@
-"""Reads and sets which version of the published definitions is live: `python -m dagster_project.state`.
+"""Which version of the published definitions is live: `python -m dagster_project.state` shows and changes it.
 
-For what GraphQL cannot do: the first version of a project, and the way back when a version does not load. Reads one
-request from standard input and prints the answer:
+Reads one request from standard input and prints the answer:
 
-- `{"do": "show"}` gives `{"versions": {key: version}}`,
-- `{"do": "write", "project": name}` makes a version of the project's live rows and gives `{"version": version}`,
-- `{"do": "set", "key": key, "version": version or null}` makes an earlier version the live one and gives `{}`.
-
-The code location notices after `reloadRepositoryLocation`.
+- `{"do": "show"}` gives `{"versions": {key: version}}`;
+- `{"do": "write", "project": name}` makes a version of the project's live rows the latest: `{"version": version}`;
+- `{"do": "set", "key": key, "version": version or null}` makes an earlier version the latest: `{}`;
+- `{"do": "load"}` makes the running code server build its assets of the latest versions: `{}`, or `{"error": text}` if
+  it cannot, and then it goes on with those it has.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dagster_project.errands import run
@@ -21,6 +22,9 @@ from dagster_project.errands import run
 def state(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a request as above."""
     import dagster as dg
+
+    from core.settings import load_settings
+    from dagster_project.internals import DefsStateInfo, load_state
 
     with dg.DagsterInstance.get() as instance:
         storage = instance.defs_state_storage
@@ -35,20 +39,19 @@ def state(request: Mapping[str, Any]) -> dict[str, Any]:
             case "set":
                 storage.set_latest_version(request["key"], request["version"])
                 return {}
+            case "load":
+                latest = storage.get_latest_defs_state_info() or DefsStateInfo.empty()
+                error = load_state(load_settings().published_code_server_port, latest)
+                return {"error": error} if error else {}
     raise ValueError(f"unknown request {request['do']!r}")
 
 
 def _write(storage: Any, project: str) -> str:
-    import asyncio
-    from pathlib import Path
-
-    from assets.published import PublishedAssets
     from dagster_project.internals import set_defs_state_storage
-    from dagster_project.surroundings import location_of_published
+    from dagster_project.projects.instances import published_assets
 
     with set_defs_state_storage(storage):
-        component = PublishedAssets(project, location_of_published)
-        return asyncio.run(component.refresh_state(Path(__file__).parents[1]))
+        return asyncio.run(published_assets(project).refresh_state(Path(__file__).parents[1]))
 
 
 if __name__ == "__main__":

@@ -36,15 +36,19 @@ def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec
 
 
-def location_of_published(assets: dg.Definitions) -> dg.Definitions:
-    """The whole location of published definitions around their assets."""
+def finish_published(assets: dg.Definitions) -> dg.Definitions:
+    """Published assets with the policies that hold for them and the sensors that feed them."""
     assets = assets.permissive_map_resolved_asset_specs(with_policies, selection=None)
     made = [asset for asset in assets.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    return dg.Definitions.merge(
-        assets,
-        dg.Definitions(
-            sensors=[_automation, *landing_sensors(spec for asset in made for spec in asset.specs)],
-            resources=resources(),
-            executor=dg.in_process_executor,
-        ),
-    )
+    sensors = landing_sensors(spec for asset in made for spec in asset.specs)
+    return dg.Definitions.merge(assets, dg.Definitions(sensors=sensors))
+
+
+def around_published() -> dg.Definitions:
+    """What the location of published definitions has besides them."""
+    return dg.Definitions(sensors=[_automation], resources=resources(), executor=dg.in_process_executor)
+
+
+def location_of_published(assets: dg.Definitions) -> dg.Definitions:
+    """The whole location, as it would be with these assets."""
+    return dg.Definitions.merge(finish_published(assets), around_published())

@@ -1,9 +1,9 @@
 """`core.ports.Publisher`: turns a definition row into a live asset, or leaves everything as it was.
 
 A publication examines the candidate together with everything live in a process of its own, makes the row live,
-refreshes the project's component in Dagster, and looks whether the asset is there. If it is not, the row and the state
-version that was last seen to load come back. One lease makes publications wait for each other: two refreshes at once
-would lose state.
+has Dagster build the project's assets of the rows, and looks whether the asset is there. If it is not, the row and the
+state version that was last seen to load come back. One lease makes publications wait for each other: two at once would
+lose state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from api.gateways.errands import errand
 from core import leases, publications
 from core.db import Database
 from core.definitions import DEFINITION, PublishedDefinition, published, state_key
-from core.errors import Conflict, HeadwaterError, InvalidPayload, LaunchUnconfirmed, NotFound, Unavailable
+from core.errors import Conflict, HeadwaterError, InvalidPayload, NotFound, Unavailable
 from core.ids import asset_key
 from core.ports import Candidate, Orchestrator
 
@@ -152,45 +152,29 @@ class DefinitionPublisher:
         return await self._errand("validate", await asyncio.to_thread(self._question, candidate))
 
     async def _refresh(self, project: str) -> str:
-        """Makes Dagster read the project's rows anew and load them; returns the new state version."""
-        known = await self._versions()
-        key = state_key(project)
-        if key not in known:  # the project's first definition, or a location that does not load
-            return await self._write_and_reload(project)
-        try:
-            answer = await self._graphql.change(queries.REFRESH_COMPONENT, location=LOCATION, key=key)
-            kind, message = (answer["refreshComponentState"].get(name, "") for name in ("__typename", "message"))
-        except LaunchUnconfirmed:
-            kind, message = "RefreshComponentStateAccepted", ""
-        if kind == "RefreshComponentStateAccepted":
-            await self._until_changed(key, known[key])
-            await self._reload()
-        elif kind != "RefreshComponentStateSuccess":
-            raise NotVisible(message or kind)
-        return (await self._versions())[key]
-
-    async def _write_and_reload(self, project: str) -> str:
+        """Makes a state version of the project's rows and has Dagster build its assets of it; returns the version."""
         version: str = (await self._errand("state", {"do": "write", "project": project}))["version"]
-        await self._reload()
+        await self._load(project)
         return version
 
-    async def _reload(self) -> None:
-        answer = await self._graphql.change(queries.RELOAD_LOCATION, name=LOCATION)
-        found = answer["reloadRepositoryLocation"]
+    async def _load(self, project: str) -> None:
+        """Has Dagster build the assets of the latest versions.
+
+        Within the running code server this takes a moment, and it keeps what it has if it fails. A project it does not
+        know, or a location that is broken already, needs a new server process.
+        """
+        if await self._is_known(project):
+            answer = await self._errand("state", {"do": "load"})
+            if error := answer.get("error"):
+                raise NotVisible(error)
+            return
+        found = (await self._graphql.change(queries.RELOAD_LOCATION, name=LOCATION))["reloadRepositoryLocation"]
         if found["__typename"] != "WorkspaceLocationEntry":
             raise NotVisible(found.get("message", found["__typename"]))
 
-    async def _versions(self) -> dict[str, str]:
-        """The latest state version of each project that the loaded location knows."""
+    async def _is_known(self, project: str) -> bool:
         found = (await self._graphql.read(queries.COMPONENTS, name=LOCATION))["componentsForLocationOrError"]
-        components = [item for item in found.get("components", ()) if item["defsStateKey"]]
-        return {item["defsStateKey"]: (item["defsStateInfo"] or {}).get("version", "") for item in components}
-
-    async def _until_changed(self, key: str, version: str) -> None:
-        async with _patience(f"{key} was not refreshed in time") as again:
-            async for _ in again:
-                if (await self._versions()).get(key, version) != version:
-                    return
+        return state_key(project) in {component["defsStateKey"] for component in found.get("components", ())}
 
     async def _verify(self, project: str, version: str, asset_id: str | None) -> None:
         """Returns when the loaded location is made of this version and shows the asset in good order."""
@@ -216,7 +200,7 @@ class DefinitionPublisher:
         try:
             version = good.version if good else None
             await self._errand("state", {"do": "set", "key": state_key(project), "version": version})
-            await self._reload()
+            await self._load(project)
         except (HeadwaterError, NotVisible) as error:
             _LOG.error("Could not return %s to its last good version: %s", project, error)
 

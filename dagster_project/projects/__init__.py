@@ -1,1 +1,1 @@
-"""One component instance per project with published definitions; `instances` finds the projects."""
+"""The component tree of the location `published`: one instance per project, and what stands beside them."""

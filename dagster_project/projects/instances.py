@@ -11,12 +11,20 @@ import dagster as dg
 from assets.published import PublishedAssets
 from core.definitions import STATE_PREFIX
 from dagster_project.internals import DefinitionsLoadContext
-from dagster_project.surroundings import location_of_published
+from dagster_project.surroundings import finish_published, location_of_published
+
+
+def published_assets(project: str) -> PublishedAssets:
+    """The component of a project."""
+    return PublishedAssets(project, finish_published, location_of_published)
 
 
 def _instance(project: str) -> Callable[[dg.ComponentLoadContext], PublishedAssets]:
     def load(context: dg.ComponentLoadContext) -> PublishedAssets:
-        return PublishedAssets(project, location_of_published)
+        component = published_assets(project)
+        # Dagster does this for components from YAML: a new state version then rebuilds this project and no other.
+        context.component_tree.mark_component_defs_state_key(context.component_loc, component.defs_state_config.key)
+        return component
 
     return dg.component_instance(load)
 

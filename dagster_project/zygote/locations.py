@@ -20,6 +20,7 @@ from types import ModuleType
 
 import dagster as dg
 
+from dagster_project.instance import PUBLISHED_LOCATION
 from dagster_project.internals import (
     DefinitionsLoadContext,
     DefinitionsLoadType,
@@ -96,25 +97,33 @@ class Location:
     name: str
     module: str
     versions: dict[str, str] = field(default_factory=dict)
-    """Versions of the state its definitions were built from."""
+    """Versions of the states its definitions were built from."""
     error: str = ""
 
     def load(self, state: State) -> None:
         """Imports and resolves every definition, so that a fork finds them ready. Never raises."""
-        loaded = RepositoryLoadData(defs_state_info=state.info, code_location_name=self.name)
-        DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION, loaded))
         sys.modules.pop(self.module, None)
         try:
             with set_defs_state_storage(_HeldState(state)):
+                loaded = RepositoryLoadData(code_location_name=self.name)
+                DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION, loaded))
                 module = importlib.import_module(self.module)
                 repository = resolve(module)
             # A run asks the module for its definitions: it shall get the resolved ones.
             setattr(module, ATTRIBUTE, repository)
+            used = repository.repository_load_data.defs_state_info if repository.repository_load_data else None
+            self.versions = State(used or DefsStateInfo.empty()).versions
             _stop_library_threads()
-            self.versions, self.error = state.versions, unsafe_to_fork(f"importing {self.module}")
+            self.error = unsafe_to_fork(f"importing {self.module}")
         except Exception as error:  # noqa: BLE001 - any fault of user code; the cold way will show it in full
             traceback.print_exc()
             self.error = f"{self.module} does not load: {type(error).__name__}: {error}"
+
+    def outdated(self, state: State) -> bool:
+        """Whether the definitions would be others if they were built of this state."""
+        if self.name == PUBLISHED_LOCATION:
+            return self.versions != state.versions
+        return any(state.versions.get(key) != version for key, version in self.versions.items())
 
     def unload(self) -> None:
         """Forgets the definitions, so that the run about to start builds them from its own state version."""

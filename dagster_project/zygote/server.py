@@ -39,6 +39,7 @@ class Zygote:
     workers: dict[int, str] = field(default_factory=dict)
 
     _helpers: set[int] = field(default_factory=set)
+    _state_writers: set[int] = field(default_factory=set)
     _doomed: dict[Worker, tuple[float, str]] = field(default_factory=dict)
     _sources: Sources | None = None
     _edited_while_loading: bool = False
@@ -103,7 +104,9 @@ class Zygote:
 
     def _op_status(self, connection: socket.socket, _request: Mapping[str, Any]) -> None:
         locations = {name: location.error for name, location in self.locations.items()}
-        wire.send(connection, {"pid": os.getpid(), "locations": locations, "runs": list(self.workers.values())})
+        state = {key: version for location in self.locations.values() for key, version in location.versions.items()}
+        runs = list(self.workers.values())
+        wire.send(connection, {"pid": os.getpid(), "locations": locations, "state": state, "runs": runs})
 
     def _op_launch(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
         location = self.locations.get(request["location"])
@@ -120,7 +123,10 @@ class Zygote:
         """Does an errand in a child, with everything loaded."""
         if self._may_fork(connection, ""):
             errand, wanted = str(request["errand"]), request["request"]
-            self._help(lambda: children.do_errand(connection, errand, wanted))
+            pid = self._fork(lambda: children.do_errand(connection, errand, wanted))
+            self._helpers.add(pid)
+            if errand == "state":
+                self._state_writers.add(pid)
 
     def _may_fork(self, connection: socket.socket, error: str) -> bool:
         """Whether a child would work with the code on disk; if not, the client is told what to do."""
@@ -163,6 +169,9 @@ class Zygote:
 
     def _bury(self, pid: int, code: int) -> None:
         self._helpers.discard(pid)
+        if pid in self._state_writers:
+            self._state_writers.discard(pid)
+            self._reload_state()
         run_id = self.workers.pop(pid, None)
         self._doomed = {worker: doom for worker, doom in self._doomed.items() if worker.pid != pid}
         if run_id is None:
@@ -200,7 +209,7 @@ class Zygote:
     def _reload_state(self) -> None:
         state = self._read_state()
         for location in self.locations.values():
-            if location.versions != state.versions:
+            if location.outdated(state):
                 location.load(state)
         self._remember_sources()
         _settle()

@@ -1,0 +1,404 @@
+"""Real processes: a published definition is an asset within seconds, and a bad one harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.gateways.publishing import DefinitionPublisher
+from core import clock, leases, publications
+from core.db import METADATA, Database
+from core.definitions import ASSET_CLAIM, DEFINITION, state_key
+from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
+from core.ports import Candidate
+from tests.dagster_processes import ROOT, DagsterProcesses, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+SAMPLE = yaml.safe_load((ROOT / "dagster_project" / "samples" / "daily_cancellations.yaml").read_text())
+SQL = "SELECT origin, count(*) AS flights FROM flights.silver.flights GROUP BY origin"
+MODULES = {"flights": "dagster_project.definitions", "published": "dagster_project.published"}
+
+
+class Desk:
+    """What the tests work with: the processes, the rows, and the publisher."""
+
+    def __init__(self, platform: DagsterProcesses) -> None:
+        self.platform = platform
+        self.database = Database(platform.settings.effective_database_url)
+        METADATA.create_all(self.database.engine)
+
+    def write(self, asset: str, **attributes: Any) -> str:
+        """Creates or edits a definition row."""
+        content = {"asset": asset, "description": "A test table.", "sql": SQL, **attributes}
+        now = clock.now()
+        with self.database.write() as connection:
+            connection.execute(
+                DEFINITION.delete().where(DEFINITION.c.asset_id == asset, DEFINITION.c.published_at.is_(None))
+            )
+            if connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset)).first():
+                connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == asset).values(attributes=content))
+            else:
+                connection.execute(
+                    DEFINITION.insert().values(
+                        asset_id=asset,
+                        project=asset.partition(".")[0],
+                        component="SqlTransformComponent",
+                        attributes=content,
+                        revision=1,
+                        created_at=now,
+                        created_by="ann",
+                        updated_at=now,
+                    )
+                )
+        return asset
+
+    def with_publisher(self, act: Any) -> Any:
+        """Runs `await act(publisher, orchestrator)` as the API does: one event loop, one client."""
+
+        async def run() -> Any:
+            client = DagsterClient.from_settings(self.platform.settings)
+            orchestrator = DagsterOrchestrator(client)
+            await orchestrator.start()
+            try:
+                await orchestrator.refresh()
+                environment = self.platform.environment
+                return await act(DefinitionPublisher(client, orchestrator, self.database, environment), orchestrator)
+            finally:
+                await orchestrator.stop()
+
+        return asyncio.run(run())
+
+    def publish(self, asset: str) -> float:
+        """Publishes and returns how long that took, in seconds."""
+
+        async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> float:
+            started = time.monotonic()
+            await publisher.publish(asset, principal="ann", request_id="req_1")
+            assert orchestrator.view().nodes[asset].location == "published"
+            return time.monotonic() - started
+
+        seconds: float = self.with_publisher(act)
+        return seconds
+
+    def refused(self, asset: str, error: type[Exception]) -> Any:
+        """The error of a publication, after which the row must be as it was."""
+        before = self.row(asset)
+        with pytest.raises(error) as caught:
+            self.publish(asset)
+        after = self.row(asset)
+        assert (after.published_attributes, after.published_at) == (before.published_attributes, before.published_at)
+        return caught.value
+
+    def row(self, asset: str) -> Any:
+        with self.database.read() as connection:
+            return connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset)).one()
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """Assets that Dagster's UI shows in the published location, with their tags."""
+        query = """{repositoriesOrError{... on RepositoryConnection{nodes{location{name}
+            assetNodes{assetKey{path} isExecutable tags{key value}}}}}}"""
+        nodes = self.platform.graphql(query)["repositoriesOrError"]["nodes"]
+        found = [node for entry in nodes if entry["location"]["name"] == "published" for node in entry["assetNodes"]]
+        return {
+            ".".join(node["assetKey"]["path"]): {tag["key"]: tag["value"] for tag in node["tags"]}
+            for node in found
+            if node["isExecutable"] or any(tag["key"] == "headwater/error" for tag in node["tags"])
+        }
+
+    def state(self, **request: Any) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster_project.state"],
+            input=json.dumps(request),
+            env=self.platform.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def reload(self) -> None:
+        query = """mutation($n:String!){reloadRepositoryLocation(repositoryLocationName:$n){
+            ... on WorkspaceLocationEntry{locationOrLoadError{__typename ... on PythonError{message}}}}}"""
+        self.platform.graphql(query, n="published")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home = tmp_path_factory.mktemp("home")
+    with DagsterProcesses(home, MODULES, code=ROOT) as platform:
+        desk = Desk(platform)
+        yield desk
+        desk.database.close()
+
+
+class TestPublish:
+    def test_it_is_an_asset_within_seconds_and_without_a_restart(self, desk: Desk) -> None:
+        code_server = desk.platform.processes["code-published"].pid
+        first = desk.publish(desk.write("flights.gold.first"))
+        second = desk.publish(desk.write("flights.gold.second"))
+        assert {"flights.gold.first", "flights.gold.second"} <= desk.shown().keys()
+        assert desk.platform.processes["code-published"].pid == code_server
+        print(f"\nfirst of a project {first:.2f} s, next {second:.2f} s")
+
+    def test_the_sample_definition(self, desk: Desk) -> None:
+        desk.publish(desk.write(**SAMPLE["attributes"]))
+        tags = desk.shown()["flights.gold.daily_cancellations"]
+        assert "headwater/error" not in tags
+
+    def test_a_second_project_has_a_state_of_its_own(self, desk: Desk) -> None:
+        desk.publish(desk.write("sales.gold.orders"))
+        versions = desk.state(do="show")["versions"]
+        assert {state_key("sales"), state_key("flights")} <= versions.keys()
+        assert {"sales.gold.orders", "flights.gold.first"} <= desk.shown().keys()
+
+    def test_the_daemon_sees_it_too(self, desk: Desk) -> None:
+        query = """{sensorsOrError(
+            repositorySelector:{repositoryLocationName:"published",repositoryName:"__repository__"}){
+            ... on Sensors{results{name sensorState{status ticks(limit:1){status}}}}}}"""
+
+        def ticked() -> bool:
+            sensors = desk.platform.graphql(query)["sensorsOrError"]["results"]
+            return any(sensor["sensorState"]["ticks"] for sensor in sensors if sensor["name"] == "published_automation")
+
+        until(ticked, 90, "a tick of the automation of published assets")
+
+    def test_an_edit_changes_the_next_run(self, desk: Desk) -> None:
+        desk.publish(desk.write("flights.gold.edited"))
+        version = desk.state(do="show")["versions"][state_key("flights")]
+        desk.publish(desk.write("flights.gold.edited", sql=SQL + " HAVING count(*) > 3"))
+        assert desk.state(do="show")["versions"][state_key("flights")] != version
+
+
+class TestGuards:
+    """Each of the five is seen to bite."""
+
+    def test_1_two_definitions_cannot_make_one_asset(self, desk: Desk) -> None:
+        desk.publish(desk.write("flights.gold.taken"))
+        with pytest.raises(sa.exc.IntegrityError), desk.database.write() as connection:
+            connection.execute(
+                ASSET_CLAIM.insert().values(asset_id="flights.gold.taken", location="published", definition="other")
+            )
+        thief, both = desk.write("flights.gold.thief"), ["flights.gold.thief", "flights.gold.taken"]
+        with (
+            pytest.raises(Conflict, match=r"made by the definition of flights\.gold\.taken already"),
+            desk.database.write() as connection,
+        ):
+            publications.go_live(connection, thief, assets=both, code_assets={}, principal="ann")
+
+    def test_1_nor_an_asset_of_the_code(self, desk: Desk) -> None:
+        error = desk.refused(desk.write("flights.gold.route_delays"), InvalidPayload)
+        assert "defined in the repository's code already" in str(error)
+        with desk.database.write() as connection, pytest.raises(Conflict, match="made by code of flights already"):
+            publications.go_live(
+                connection,
+                "flights.gold.route_delays",
+                assets=["flights.gold.route_delays"],
+                code_assets={"flights.gold.route_delays": "flights"},
+                principal="ann",
+            )
+
+    @pytest.mark.parametrize(
+        ("attributes", "pointer", "reason"),
+        [
+            ({"sql": "DROP TABLE x"}, "/attributes/sql", ""),
+            ({"nonsense": 1}, "/attributes/nonsense", "Extra inputs"),
+            ({"automation": "whenever"}, "/attributes/automation", "neither"),
+            ({"sql": "SELECT * FROM flights.gold.bad"}, "/attributes", "must read"),
+        ],
+    )
+    def test_2_a_bad_candidate_is_refused_with_the_reason(
+        self, desk: Desk, attributes: dict[str, Any], pointer: str, reason: str
+    ) -> None:
+        before, version = desk.shown(), desk.state(do="show")["versions"]
+        error = desk.refused(desk.write("flights.gold.bad", **attributes), InvalidPayload)
+        assert error.errors[0]["pointer"].startswith(pointer)
+        assert reason in str(error)
+        assert desk.shown() == before
+        assert desk.state(do="show")["versions"] == version
+
+    def test_2_a_circle_is_refused_for_the_definition_that_closes_it(self, desk: Desk) -> None:
+        desk.publish(desk.write("flights.gold.alpha"))
+        desk.publish(desk.write("flights.gold.beta", sql="SELECT * FROM flights.gold.alpha"))
+        error = desk.refused(desk.write("flights.gold.alpha", sql="SELECT * FROM flights.gold.beta"), InvalidPayload)
+        assert "made from itself" in str(error)
+        assert "headwater/error" not in desk.shown()["flights.gold.alpha"]
+
+    def test_3_a_broken_row_is_an_inert_asset_and_the_others_live(self, desk: Desk) -> None:
+        desk.publish(desk.write("flights.gold.sound"))
+        with desk.database.write() as connection:  # past every check, as a bug or a hand in the database would
+            broken = {"asset": "flights.gold.rotten", "description": "x", "sql": "nothing at all"}
+            connection.execute(
+                DEFINITION.insert().values(
+                    asset_id="flights.gold.rotten",
+                    project="flights",
+                    component="SqlTransformComponent",
+                    attributes=broken,
+                    published_component="SqlTransformComponent",
+                    published_attributes=broken,
+                    published_at=clock.now(),
+                    published_by="eve",
+                    revision=1,
+                    created_at=clock.now(),
+                    created_by="eve",
+                    updated_at=clock.now(),
+                )
+            )
+        try:
+            desk.publish(desk.write("flights.gold.after"))
+            shown = desk.shown()
+            assert shown["flights.gold.rotten"]["headwater/error"] == "INVALID_PAYLOAD"
+            assert "headwater/error" not in shown["flights.gold.sound"]
+            assert "headwater/error" not in shown["flights.gold.after"]
+        finally:
+            with desk.database.write() as connection:
+                connection.execute(DEFINITION.delete().where(DEFINITION.c.asset_id == "flights.gold.rotten"))
+        desk.publish("flights.gold.after")
+        assert "flights.gold.rotten" not in desk.shown()
+
+    def test_4_a_version_that_does_not_load_gives_way_to_the_last_good_one(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.publish(desk.write("flights.gold.good"))
+        before = desk.shown()
+        good = desk.state(do="show")["versions"][state_key("flights")]
+        asset = desk.write("flights.gold.unlucky")
+        spoil = _spoiling(desk)
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            monkeypatch.setattr(publisher, "_verify", spoil(publisher))
+            await publisher.publish(asset, principal="ann", request_id="req_1")
+
+        with pytest.raises(InvalidPayload, match="nothing was changed"):
+            desk.with_publisher(act)
+        assert desk.row(asset).published_attributes is None
+        assert desk.state(do="show")["versions"][state_key("flights")] == good
+        assert desk.shown() == before
+        desk.publish(asset)
+        assert asset in desk.shown()
+
+    def test_5_publications_at_once_wait_for_each_other_and_none_is_lost(self, desk: Desk) -> None:
+        assets = [desk.write(f"flights.gold.parallel_{number}") for number in range(3)]
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            await asyncio.gather(*(publisher.publish(asset, principal="ann", request_id=asset) for asset in assets))
+
+        desk.with_publisher(act)
+        assert set(assets) <= desk.shown().keys()
+
+    def test_5_a_lease_somebody_else_holds_is_waited_for_and_a_dead_holder_loses_it(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.gateways.publishing._WAIT_SECONDS", 0.3)
+        assert leases.acquire(desk.database, "publish", "somebody", 60)
+        error = desk.refused(desk.write("flights.gold.waiting"), Conflict)
+        assert "in progress" in str(error)
+        leases.release(desk.database, "publish", "somebody")
+        assert leases.acquire(desk.database, "publish", "a dead process", 0.1)
+        desk.publish("flights.gold.waiting")
+
+
+def _spoiling(desk: Desk) -> Any:
+    """A look at the result that first makes the newest version unreadable, so that the location cannot load it."""
+
+    def spoil(publisher: DefinitionPublisher) -> Any:
+        look = publisher._verify
+
+        async def verify(project: str, version: str, asset: str | None) -> None:
+            folder = desk.platform.settings.dagster_home / "defs_state"
+            next(folder.glob(f"*{project}*/{version}")).write_text("{ not json")
+            await asyncio.to_thread(desk.reload)
+            await look(project, version, asset)
+
+        return verify
+
+    return spoil
+
+
+class TestFaults:
+    def test_an_unknown_definition(self, desk: Desk) -> None:
+        with pytest.raises(NotFound):
+            desk.publish("flights.gold.nowhere")
+
+    def test_validating_publishes_nothing(self, desk: Desk) -> None:
+        content = {"asset": "flights.gold.only_looked", "description": "x", "sql": SQL}
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> Any:
+            sound = await publisher.validate(Candidate("flights.gold.only_looked", "SqlTransformComponent", content))
+            unknown = await publisher.validate(Candidate("flights.gold.only_looked", "NoSuchComponent", content))
+            return sound, unknown
+
+        sound, unknown = desk.with_publisher(act)
+        assert sound == []
+        assert unknown[0]["pointer"] == "/component"
+        assert "flights.gold.only_looked" not in desk.shown()
+
+    def test_without_a_zygote_it_takes_longer_and_works(self, desk: Desk) -> None:
+        desk.platform.kill("zygote")
+        try:
+            desk.publish(desk.write("flights.gold.cold"))
+            assert "flights.gold.cold" in desk.shown()
+        finally:
+            desk.platform.start("zygote")
+
+    def test_without_dagster_nothing_is_published(self, desk: Desk) -> None:
+        asset = desk.write("flights.gold.in_the_dark")
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            desk.platform.kill("webserver")
+            await publisher.publish(asset, principal="ann", request_id="req_1")
+
+        try:
+            with pytest.raises(Unavailable):
+                desk.with_publisher(act)
+            assert desk.row(asset).published_attributes is None
+        finally:
+            desk.platform.start("webserver")
+            until(desk.platform.ready, 90, "webserver")
+        desk.publish(asset)
+
+    def test_a_crash_between_row_and_refresh_is_made_good_at_the_next_start(self, desk: Desk) -> None:
+        asset = desk.write("flights.gold.half_way")
+        with desk.database.write() as connection:  # all that a killed API had done
+            publications.go_live(connection, asset, assets=[asset], code_assets={}, principal="ann")
+        assert asset not in desk.shown()
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            await publisher.start()
+            await asyncio.gather(*publisher._running)
+
+        desk.with_publisher(act)
+        assert asset in desk.shown()
+
+
+def test_runs_of_published_assets_start_warm_and_keep_the_version_they_were_planned_with(desk: Desk) -> None:
+    asset = desk.write("flights.gold.run_me")
+    desk.publish(asset)
+    run_id = desk.platform.launch(asset.split("."), location="published")
+    # There are no flights in this lakehouse: what counts is that the run was the right definition's, and warm.
+    assert desk.platform.finish(run_id, 120) == "FAILURE"
+    assert "headwater/worker" in desk.platform.tags(run_id)
+    query = """query($i:ID!){logsForRun(runId:$i){... on EventConnection{events{
+        ... on ExecutionStepFailureEvent{error{message causes{message}}}}}}}"""
+    events = desk.platform.graphql(query, i=run_id)["logsForRun"]["events"]
+    assert "flights.silver.flights" in json.dumps(events)
+    until(lambda: _held(desk) == desk.state(do="show")["versions"][state_key("flights")], 60, "the zygote's new state")
+
+
+def _held(desk: Desk) -> str:
+    from dagster_project.zygote import wire
+
+    with wire.connect(desk.platform.settings.run_dir, 60) as connection:
+        wire.send(connection, {"op": "status"})
+        return str(wire.receive(connection)["state"].get(state_key("flights"), ""))
