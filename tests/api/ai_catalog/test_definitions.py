@@ -1,0 +1,130 @@
+"""Definitions: written as drafts, published, refused with reasons. The real publisher has tests of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api_process import Api, Caller, Reply
+from tests.orchestration import FakeOrchestrator
+
+ID = "flights.gold.busiest"
+PATH = f"/api/v1/ai-catalog/definitions/{ID}"
+
+
+async def create(caller: Caller, **attributes: Any) -> Reply:
+    body = {"component": "SqlTransformComponent", "attributes": {"asset": ID, "sql": "SELECT 1", **attributes}}
+    return await caller.post("ai-catalog/definitions", body)
+
+
+class TestCreateDefinition:
+    async def test_stores_a_draft_that_is_not_live(self, api: Api) -> None:
+        made = await create(api.editor)
+        assert (made.status, made.json["id"], made.json["state"], made.json["revision"]) == (201, ID, "DRAFT", 1)
+        assert (made.json["created_by"], made.json["published_at"]) == ("editor", None)
+        (event,) = api.events("ai_catalog.definition")
+        assert (event["type"], event["subject"]) == ("ai_catalog.definition.created", ID)
+
+    async def test_an_id_is_taken_by_a_definition_or_by_an_asset(self, api: Api) -> None:
+        await create(api.editor)
+        assert (await create(api.editor)).status == 409
+        assert (await create(api.editor, asset="flights.silver.flights")).status == 409
+
+    @pytest.mark.parametrize("asset", [None, 5, "two.parts", "Upper.case.id", "../../etc/passwd", "a.b.c.d", "a..c"])
+    async def test_the_id_must_be_an_asset_id(self, api: Api, asset: Any) -> None:
+        reply = await create(api.editor, asset=asset)
+        assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/asset")
+
+    async def test_text_that_no_database_keeps_is_refused(self, api: Api) -> None:
+        assert (await create(api.editor, sql="SELECT '\x00'")).status == 422
+
+
+class TestUpdateDefinition:
+    async def test_a_live_one_becomes_modified_and_stays_live_as_it_was(self, api: Api) -> None:
+        await create(api.editor)
+        assert (await api.editor.post(f"ai-catalog/definitions/{ID}:publish")).json["state"] == "PUBLISHED"
+        attributes = {"asset": ID, "sql": "SELECT 2"}
+        changed = await api.editor("PATCH", PATH, json={"attributes": attributes})
+        assert (changed.json["state"], changed.json["revision"]) == ("MODIFIED", 2)
+        again = await api.editor("PATCH", PATH, json={"attributes": {"asset": ID, "sql": "SELECT 1"}})
+        assert again.json["state"] == "PUBLISHED", "as it was published"
+
+    async def test_merge_patch_is_accepted_by_its_own_type(self, api: Api) -> None:
+        await create(api.editor)
+        headers = {"content-type": "application/merge-patch+json"}
+        reply = await api.editor("PATCH", PATH, content=b'{"component": "SparkTransformComponent"}', headers=headers)
+        assert reply.json["component"] == "SparkTransformComponent"
+
+    async def test_it_keeps_its_asset(self, api: Api) -> None:
+        await create(api.editor)
+        reply = await api.editor("PATCH", PATH, json={"attributes": {"asset": "flights.gold.other"}})
+        assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/asset")
+
+
+class TestPublishDefinition:
+    async def test_what_cannot_be_built_is_refused_with_its_place_and_stays_a_draft(self, api: Api) -> None:
+        body = {"component": "SqlTransformComponent", "attributes": {"asset": ID}}
+        await api.editor.post("ai-catalog/definitions", body)
+        validation = await api.viewer.post(f"ai-catalog/definitions/{ID}:validate")
+        assert validation.json == {
+            "publishable": False,
+            "errors": [{"pointer": "/attributes/sql", "detail": "is required"}],
+        }
+        reply = await api.editor.post(f"ai-catalog/definitions/{ID}:publish")
+        assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/sql")
+        assert (await api.viewer.get(f"ai-catalog/definitions/{ID}")).json["state"] == "DRAFT"
+
+    async def test_tells_who_published_it(self, api: Api) -> None:
+        await create(api.editor)
+        live = (await api.admin.post(f"ai-catalog/definitions/{ID}:publish")).json
+        assert (live["state"], live["published_by"]) == ("PUBLISHED", "admin")
+        assert api.events("ai_catalog.definition")[-1]["type"] == "ai_catalog.definition.published"
+
+
+class TestDeleteDefinition:
+    async def test_removes_a_draft_and_keeps_what_is_live(self, api: Api) -> None:
+        await create(api.editor)
+        assert (await api.editor("DELETE", PATH)).status == 204
+        assert (await api.editor.get(f"ai-catalog/definitions/{ID}")).status == 404
+        await create(api.editor)
+        await api.editor.post(f"ai-catalog/definitions/{ID}:publish")
+        assert (await api.editor("DELETE", PATH)).status == 409
+
+
+class TestListDefinitions:
+    async def test_pages_and_filters(self, api: Api) -> None:
+        for name in ("a", "b", "c"):
+            await create(api.editor, asset=f"flights.gold.{name}")
+        page = (await api.viewer.get("ai-catalog/definitions", params={"page_size": 2})).json
+        assert [item["id"] for item in page["items"]] == ["flights.gold.a", "flights.gold.b"]
+        params = {"page_token": page["next_page_token"], "filter": 'project == "flights"'}
+        rest = (await api.viewer.get("ai-catalog/definitions", params=params)).json
+        assert [item["id"] for item in rest["items"]] == ["flights.gold.c"]
+
+
+class TestAutomation:
+    @pytest.mark.parametrize("kind", ["schedules/daily", "sensors/landing"])
+    async def test_is_stopped_and_started(self, api: Api, orchestrator: FakeOrchestrator, kind: str) -> None:
+        for verb, state in (("start", "RUNNING"), ("stop", "STOPPED"), ("stop", "STOPPED"), ("start", "RUNNING")):
+            reply = await api.editor.post(f"ai-catalog/{kind}:{verb}")
+            assert (reply.status, reply.json["state"]) == (200, state)
+            assert (await api.viewer.get(f"ai-catalog/{kind}")).json["state"] == state
+        events = [event["type"].rpartition(".")[2] for event in api.events("ai_catalog.")]
+        assert events == ["started", "stopped", "stopped", "started"]
+
+    async def test_tells_when_it_fires_and_why_it_did_not(self, api: Api) -> None:
+        assert (await api.viewer.get("ai-catalog/schedules/daily")).json["cron"] == "0 2 * * *"
+        tick = (await api.viewer.get("ai-catalog/sensors/landing")).json["last_tick"]
+        assert (tick["status"], tick["message"]) == ("SKIPPED", "nothing new")
+
+    async def test_a_failed_change_leaves_a_row_that_says_so(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        orchestrator.away = True
+        assert (await api.editor.post("ai-catalog/schedules/daily:stop")).status == 503
+        (event,) = api.events("ai_catalog.schedule")
+        assert event["type"] == "ai_catalog.schedule.stop_failed"
+        assert (event["data"]["outcome"], event["data"]["reason"]) == ("failed", "UNAVAILABLE")
+
+    async def test_an_unknown_one_is_named_with_what_exists(self, api: Api) -> None:
+        reply = await api.viewer.get("ai-catalog/schedules/dayly")
+        assert (reply.status, reply.json["metadata"]["similar"]) == (404, ["daily"])
