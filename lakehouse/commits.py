@@ -91,10 +91,27 @@ class Committer:
         try:
             with translated(write.table, write.doing):
                 write.run(writer, _properties(marker, write))
-        except BaseException:
+        except HeadwaterError:
             handle.writer = None  # its state after a failed write is not known
+            # A store may lose its answer to a commit that stands: to try again would write twice.
+            if not self._landed(write.table, marker, before):
+                raise
+            writer = self._handles.writer(write.table)
+        except BaseException:
+            handle.writer = None
             raise
         return self._finish(handle, writer, write, marker, before)
+
+    def _landed(self, table: str, marker: str, before: int) -> bool:
+        version = before + 1
+        try:
+            while (content := self._handles.storage.commit_bytes(table, version)) is not None:
+                if parse(version, content).marker == marker:
+                    return True
+                version += 1
+        except (OSError, ValueError):
+            return False
+        return False
 
     def _done(self, write: Write, writer: DeltaTable) -> Commit | None:
         application = transaction_id(str(write.once))

@@ -90,6 +90,8 @@ def changes(handles: Handles, table: str, from_version: int, to_version: int | N
     import pyarrow as pa
 
     delta = handles.current(table)
+    if to_version is not None and to_version < from_version:
+        raise InvalidArgument(f"The changes of {table} are read forwards: {from_version} comes after {to_version}.")
     for version in (from_version, from_version if to_version is None else to_version):
         if not 0 <= version <= delta.version():
             raise handles.unknown_version(table, version, delta.version())

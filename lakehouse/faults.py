@@ -34,9 +34,18 @@ _UNREACHABLE = (
 )
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ACCESS_DENIED", "InvalidToken")
 _GONE = re.compile(r"Object at location \S+ not found|No such file or directory|Find missing file")
-_NO_FIELD = re.compile(
-    r"No field named ([^.\s]+(?:\.[^.\s]+)?)\.\s*(?:Did you mean[^?]*\?\s*)?Valid fields are (.+?)\."
+_NO_FIELD = re.compile(r"No field named ([^\s?]+)\.")
+_FIELDS = re.compile(r"Valid fields are (.+?)\.\s*$")
+_PLANNING = (
+    "sql parser error",
+    "ParserError",
+    "Error during planning",
+    "Unable to convert expression",
+    "Error evaluating filter predicate",
+    "cannot be used in a WHERE",
 )
+_CONDITIONAL = ("deleting from", "adding a constraint to")
+"""Writes without data: a value that does not fit is one of the condition."""
 
 
 @contextmanager
@@ -85,9 +94,11 @@ def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterErr
     if "table already exists at" in message.lower():
         return Conflict(f"Table {table} exists already. Append to it, overwrite it, or choose another name.")
     if found := _NO_FIELD.search(message):
-        wanted, existing = found.group(1), [name.strip().strip('"') for name in found.group(2).split(",")]
+        listed = _FIELDS.search(message)
+        existing = [name.strip().strip('"') for name in listed.group(1).split(",")] if listed else []
+        wanted, hint = found.group(1).strip('"'), f"; it has {', '.join(existing)}" if existing else ""
         return UnknownColumn(
-            f"{table} has no column {wanted}; it has {', '.join(existing)}.",
+            f"{table} has no column {wanted}{hint}. Names are case-sensitive.",
             metadata=metadata | {"column": wanted, "existing": existing},
         )
     if "failed validation check" in message:
@@ -98,8 +109,14 @@ def _by_message(table: str, doing: str, message: str, text: str) -> HeadwaterErr
             "Make the merge key unique in the data.",
             metadata=metadata,
         )
-    if "sql parser error" in message or "ParserError" in message:
+    if any(sign in message for sign in _PLANNING) or ("Cast error" in message and doing in _CONDITIONAL):
         return InvalidArgument(f"The condition on {table} is not valid SQL: {text}", metadata=metadata)
+    if "does not have change data enabled" in message:
+        return Conflict(
+            f"{table} has no change data feed at these versions. Set its property delta.enableChangeDataFeed, or "
+            "compare the versions with a diff.",
+            metadata=metadata,
+        )
     if "LogSegment end version" in message or "Invalid table version" in message:
         return UnknownVersion(f"{table} has no such version: {text}", metadata=metadata)
     if "Cast error" in message or "Invalid data type for Delta Lake" in message:

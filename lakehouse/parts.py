@@ -18,7 +18,7 @@ from lakehouse.schemas import Prepared
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import SubTreeFileSystem
 
 _MOST_ROWS = 50_000
 _MOST_BYTES = 8_000_000
@@ -40,6 +40,8 @@ def fits(delta: DeltaTable, data: Prepared, schema: pa.Schema) -> bool:
         return False
     if any(field.metadata for field in delta.schema().fields):  # invariants, generated columns, defaults
         return False
+    if any(pa.types.is_timestamp(field.type) and field.type.unit == "ns" for field in data.schema):
+        return False  # Arrow refuses to drop nanoseconds, delta-rs drops them
     return data.column_names == schema.names and all(
         _plain(field.type) and (field.nullable or not data[field.name].null_count) for field in schema
     )
@@ -49,12 +51,11 @@ def append(
     delta: DeltaTable,
     data: pa.Table,
     schema: pa.Schema,
-    files: FileSystem,
+    files: SubTreeFileSystem,
     properties: CommitProperties,
     hooks: PostCommitHookProperties,
 ) -> None:
     """Writes one file and commits it; `delta` then shows the newest version."""
-    from deltalake.exceptions import CommitFailedError
     from deltalake.transaction import AddAction
 
     data = data.cast(schema)
@@ -73,8 +74,9 @@ def append(
     action = AddAction(path, content.size, {}, time.time_ns() // 1_000_000, True, bounds)
     try:
         delta._table.create_write_transaction([action], "append", [], delta.schema(), None, properties, hooks)
-    except CommitFailedError:  # any other failure may have come after the commit
-        _discard(files, path)
+    except BaseException:
+        if not _committed(files, path, delta.version()):
+            _discard(files, path)
         raise
     delta.update_incremental()
 
@@ -105,7 +107,23 @@ def _parquet(data: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _discard(files: FileSystem, path: str) -> None:
+def _committed(files: SubTreeFileSystem, path: str, version: int) -> bool:
+    """Whether a commit after `version` may hold the file. Only a local folder tells for certain."""
+    from pyarrow.fs import LocalFileSystem
+
+    if not isinstance(files.base_fs, LocalFileSystem):
+        return True
+    while True:
+        version += 1
+        try:
+            with files.open_input_file(f"_delta_log/{version:020}.json") as commit:
+                if path.encode() in commit.read():
+                    return True
+        except FileNotFoundError:
+            return False
+
+
+def _discard(files: SubTreeFileSystem, path: str) -> None:
     from contextlib import suppress
 
     with suppress(OSError):  # what stays behind is vacuumed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from core.errors import SchemaMismatch, UnknownColumn
@@ -33,6 +34,13 @@ def storable(data: Prepared, table: str) -> Prepared:
     import pyarrow as pa
 
     schema = data.schema
+    if not schema.names or any(not name for name in schema.names):
+        raise SchemaMismatch(f"Data for {table} needs columns, each with a name.")
+    if repeated := sorted(_repeated(schema.names)):
+        raise SchemaMismatch(
+            f"Columns occur twice in the data for {table} (Delta ignores case in names): {', '.join(repeated)}.",
+            errors=[{"pointer": f"/{name}", "detail": "occurs twice"} for name in repeated],
+        )
     wrong = [f"{field.name} ({field.type})" for field in schema if _unstorable(field.type)]
     if wrong:
         raise SchemaMismatch(
@@ -55,8 +63,6 @@ def conform(data: Prepared, target: pa.Schema, table: str, *, evolve: bool) -> P
     data = storable(data, table) if not _has_nulls(data.schema) else _typed_nulls(data, target, table)
     source = data.schema
     problems: list[tuple[str, str]] = []
-    if len(set(source.names)) != len(source.names):
-        problems += [(name, "occurs twice in the data") for name in sorted(_repeated(source.names))]
     if not evolve:
         problems += [(name, "is not a column of the table") for name in source.names if name not in target.names]
         problems += [(name, "is missing in the data") for name in target.names if name not in source.names]
@@ -97,13 +103,14 @@ def require_columns(table: str, existing: list[str], wanted: list[str]) -> None:
 
 
 def _repeated(names: list[str]) -> set[str]:
-    return {name for name in names if names.count(name) > 1}
+    lowered = [name.lower() for name in names]
+    return {name for name in names if lowered.count(name.lower()) > 1}
 
 
 def _has_nulls(schema: pa.Schema) -> bool:
     import pyarrow as pa
 
-    return any(pa.types.is_null(field.type) for field in schema)
+    return any(_contains(field.type, pa.types.is_null) for field in schema)
 
 
 def _typed_nulls(data: Prepared, target: pa.Schema, table: str) -> Prepared:
@@ -112,7 +119,7 @@ def _typed_nulls(data: Prepared, target: pa.Schema, table: str) -> Prepared:
     # A column without a single value has no type of its own: it takes the table's.
     fields = [
         target.field(field.name).with_nullable(True)
-        if pa.types.is_null(field.type) and field.name in target.names
+        if _contains(field.type, pa.types.is_null) and field.name in target.names
         else field
         for field in data.schema
     ]
@@ -154,15 +161,25 @@ def _widened(kind: pa.DataType) -> pa.DataType:
         pa.uint64(): pa.int64(),
         pa.float16(): pa.float32(),
     }
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_widened(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_widened(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_widened(field.type)) for field in kind])
     return wider.get(kind, kind)
 
 
 def _unstorable(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return bool(
-        pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind) or pa.types.is_null(kind)
-    )
+    types = pa.types
+    return any(_contains(kind, test) for test in (types.is_time, types.is_duration, types.is_interval, types.is_null))
+
+
+def _contains(kind: pa.DataType, test: Callable[[pa.DataType], bool]) -> bool:
+    """Whether a type, or one nested in it, passes a test."""
+    return test(kind) or any(_contains(kind.field(number).type, test) for number in range(kind.num_fields))
 
 
 def _fits(source: pa.DataType, target: pa.DataType) -> bool:

@@ -14,7 +14,7 @@ from core.errors import InvalidArgument
 from core.ids import asset_key, is_asset_id
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 _S3 = ("s3://", "s3a://")
 
@@ -144,7 +144,7 @@ class Storage:
         infos = self._files.get_file_info(FileSelector(path, allow_not_found=True))
         return [info.base_name for info in infos if folders is None or (info.type == FileType.Directory) == folders]
 
-    def filesystem(self, table: str) -> FileSystem | None:
+    def filesystem(self, table: str) -> SubTreeFileSystem | None:
         """Arrow file system rooted at a table; `None` on stores that only delta-rs's own file system reaches.
 
         That one calls back into Python: it holds the interpreter lock, and a read ahead that is still under way when

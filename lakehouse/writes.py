@@ -13,7 +13,7 @@ from lakehouse.schemas import Prepared, conform, require_columns, storable
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import SubTreeFileSystem
 
 DEFAULT_PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
@@ -53,9 +53,11 @@ def create(
     """Makes an empty table."""
     from deltalake import DeltaTable
 
+    schema = storable(schema.empty_table(), table).schema
+    require_columns(table, schema.names, list(partition_by))
     DeltaTable.create(
         uri,
-        storable(schema.empty_table(), table).schema,
+        schema,
         mode="error",
         partition_by=list(partition_by),
         description=description or None,
@@ -103,7 +105,7 @@ def append(
     properties: CommitProperties,
     *,
     evolve: bool,
-    files: FileSystem | None = None,
+    files: SubTreeFileSystem | None = None,
 ) -> None:
     """Adds rows. With `files`, the file system of the table, a small append is written by ourselves."""
     schema = schema_of(delta)
