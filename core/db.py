@@ -84,12 +84,16 @@ def _translated() -> Iterator[None]:
             "if it persists, run `headwater doctor`.",
             retry_after_seconds=1,
         ) from error
+    except sa.exc.TimeoutError as error:
+        raise Unavailable("Too many requests wait for the metadata database.", retry_after_seconds=1) from error
 
 
 def _engine(url: str) -> sa.Engine:
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, pool_size=10)
+        # Parameters stay out of errors, and so out of logs: one may be a secret.
+        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+    connecting = {"timeout": 15, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=connecting, pool_size=10, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

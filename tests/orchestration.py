@@ -199,8 +199,9 @@ class FakeOrchestrator:
     async def terminate(self, launched: Launched) -> None:
         self._require()
         for id in launched.runs:
-            self.terminated.append(id)
-            self.end(id, RunStatus.CANCELED)
+            if not self.run_states[id].status.final:
+                self.terminated.append(id)
+                self.end(id, RunStatus.CANCELED)
         if launched.backfill:
             self.terminated.append(launched.backfill)
             state = self.backfills[launched.backfill]

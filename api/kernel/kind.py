@@ -125,6 +125,7 @@ class Kind:
         reads: bool = ...,
         role: Role | None = ...,
         past: str = ...,
+        timeout_seconds: float = ...,
     ) -> Callable[[OnItem[B, R]], OnItem[B, R]]: ...
 
     @overload

@@ -49,8 +49,11 @@ class Platform:
         self._parts[opens] = part
 
     def close(self) -> None:
-        """Stops the threads and closes the database."""
+        """Stops the threads, closes what was opened, newest first, and then the database."""
         self.workers.close()
+        for part in reversed(self._parts.values()):
+            if callable(close := getattr(part, "close", None)):
+                close()
         self.database.close()
 
 

@@ -129,6 +129,9 @@ class Operations:
         except LaunchUnconfirmed:
             return  # the tag will tell
         except HeadwaterError as error:
+            if row.stage > 1 and isinstance(error, Unavailable):
+                await self._write(store.give_back_stage, row.id)
+                return
             never = row.stage == 1
             await self._write(store.finish, row.id, OperationState.FAILED, error=error.detail, never_started=never)
             raise
@@ -201,11 +204,12 @@ class Operations:
             return await self._write(store.started, row.id, launched)
         if clock.now() - row.updated_at < UNSTARTED_AFTER:
             return row
+        if row.stage > 1:
+            return await self._write(store.give_back_stage, row.id)
         if row.cancel_requested_at:
-            return await self._write(store.finish, row.id, OperationState.CANCELED, never_started=row.stage == 1)
-        why = f"The platform stopped before stage {row.stage} of {row.stages} was started. Send the request again."
-        never = row.stage == 1
-        return await self._write(store.finish, row.id, OperationState.FAILED, error=why, never_started=never)
+            return await self._write(store.finish, row.id, OperationState.CANCELED, never_started=True)
+        why = "The platform stopped before anything was started. Send the request again."
+        return await self._write(store.finish, row.id, OperationState.FAILED, error=why, never_started=True)
 
     async def _follow(self) -> None:
         purged_at = float("-inf")

@@ -153,6 +153,13 @@ def take_stage(connection: Connection, id: str, stage: int) -> bool:
     return bool(connection.execute(next_one.values(stage=stage, updated_at=clock.now())).rowcount)
 
 
+def give_back_stage(connection: Connection, id: str) -> OperationRow:
+    """Leaves the stage to whoever looks next: it was not launched."""
+    unlaunched = _live(id).where(OPERATION.c.stage > OPERATION.c.launched_stage)
+    connection.execute(unlaunched.values(stage=OPERATION.c.launched_stage, updated_at=clock.now()))
+    return get(connection, id)
+
+
 def progressed(connection: Connection, /, id: str, **values: Any) -> OperationRow:
     """Notes what was observed of a running operation. A final one is never changed back."""
     connection.execute(_live(id).values(**values, updated_at=clock.now()))

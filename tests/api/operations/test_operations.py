@@ -190,6 +190,29 @@ class TestStages:
         assert (ended["state"], ended["error"]) == ("FAILED", "broken")
         assert list(orchestrator.run_states) == ["run-1"]
 
+    async def test_a_stage_that_finds_dagster_away_starts_when_it_is_back(
+        self, api: Api, orchestrator: FakeOrchestrator
+    ) -> None:
+        orchestrator.nodes["flights.gold.own"] = node("flights.gold.own", [ASSET], location="published")
+        reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
+        orchestrator.refusal = Unavailable("Dagster does not answer.")
+        orchestrator.end("run-1", RunStatus.SUCCEEDED)
+        await asyncio.sleep(0.6)
+        assert (await api.viewer.get(f"operations/{reply.json['id']}")).json["state"] == "RUNNING"
+        orchestrator.refusal = None
+        await seen(api, reply.json["id"], lambda now: len(now["runs"]) == 2)
+
+    async def test_cancelled_between_stages_starts_no_more(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        orchestrator.nodes["flights.gold.own"] = node("flights.gold.own", [ASSET], location="published")
+        reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
+        orchestrator.refusal = Unavailable("Dagster does not answer.")
+        orchestrator.end("run-1", RunStatus.SUCCEEDED)
+        await asyncio.sleep(0.3)
+        await api.editor.post(f"operations/{reply.json['id']}:cancel")
+        orchestrator.refusal = None
+        ended = await seen(api, reply.json["id"], lambda now: now["finished_at"] is not None)
+        assert (ended["state"], ended["runs"]) == ("CANCELED", ["run-1"])
+
 
 class TestCancelOperation:
     async def test_terminates_the_run(self, api: Api, orchestrator: FakeOrchestrator) -> None:
@@ -339,7 +362,7 @@ class TestCrashes:
         finally:
             clock.freeze(None)
         assert ended["state"] == "FAILED"
-        assert "before stage 1 of 1 was started" in ended["error"]
+        assert "before anything was started" in ended["error"]
         assert rows(api, IDEMPOTENCY) == [], "the same request may be tried again"
 
     async def test_a_crash_while_it_runs_loses_nothing(self, api: Api, orchestrator: FakeOrchestrator) -> None:

@@ -146,7 +146,7 @@ async def validate_definition(ctx: Context, definition: str, request: Request) -
     return Validation(publishable=not faults, errors=[dict(fault) for fault in faults])
 
 
-@DEFINITION.action("publish", request=Request, result=Definition, past="published")
+@DEFINITION.action("publish", request=Request, result=Definition, past="published", timeout_seconds=180)
 async def publish_definition(ctx: Context, definition: str, request: Request) -> Definition:
     """Makes the definition a live asset and answers when it can be seen, or says why not and changes nothing."""
     await ctx.query(drafts.get, definition)
