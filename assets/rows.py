@@ -50,13 +50,11 @@ class Row:
 
     def broken(self, error: Exception) -> Self:
         """The same row with its fault."""
-        known = isinstance(error, HeadwaterError)
-        return dataclasses.replace(
-            self,
-            error=str(error) or type(error).__name__,
-            reason=error.reason if known else "BUILD_FAILED",
-            faults=tuple(error.errors) if known else (),
-        )
+        reason: str = "BUILD_FAILED"
+        faults: tuple[Mapping[str, Any], ...] = ()
+        if isinstance(error, HeadwaterError):
+            reason, faults = error.reason, tuple(error.errors)
+        return dataclasses.replace(self, error=str(error) or type(error).__name__, reason=reason, faults=faults)
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain values; `Row(**values)` is the row again."""
