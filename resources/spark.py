@@ -77,10 +77,9 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         session, server, self._session, self._server = self._session, self._server, None, None
         if session is None:
             return
-        if server is not None and server.alive:
-            session.stop()
-        else:
-            session.client.close()  # `stop` would wait for an answer
+        # A dead server cannot release it, but PySpark must still forget it as the session that functions fall back on.
+        session.release_session_on_close = server is not None and server.alive
+        session.stop()
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Ends the session with the run."""
