@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from dagster_pyspark import PySparkResource
+from pyspark.sql import SparkSession
 
 from assets.components import component
 from core.settings import Settings
@@ -123,6 +124,8 @@ def test_dagster_pyspark_works_with_the_same_endpoint(settings: Settings, tables
         result = run(dg.Definitions(assets=[counted]), pyspark=resource)
         (event,) = result.get_asset_materialization_events()
         assert event.materialization.metadata["rows"].value == DELAYS.num_rows
+    # dagster-pyspark leaves its session open, and functions of later sessions would fall back on it.
+    SparkSession.active().stop()
 
 
 def test_the_session_ends_with_the_run(settings: Settings) -> None:
