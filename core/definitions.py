@@ -63,6 +63,8 @@ PUBLICATION = sa.Table(
 """The last state version of each project that was seen to load, with the digest of the rows it was made from."""
 
 STATE_PREFIX = "published["
+PROJECTS_KEY = "published"
+"""Name of the state that changes when a project publishes for the first time."""
 
 
 def state_key(project: str) -> str:

@@ -23,7 +23,9 @@ def run(errand: str) -> None:
     """The program: one request on standard input, one answer on standard output."""
     request = json.load(sys.stdin)
     with contextlib.redirect_stdout(sys.stderr):  # what definitions print must not stand before the answer
-        answer = _ask_zygote(errand, request) or perform(errand, request)
+        answer = _ask_zygote(errand, request)
+        if answer is None:
+            answer = perform(errand, request)
     json.dump(answer, sys.stdout)
 
 
@@ -34,11 +36,19 @@ def perform(errand: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ask_zygote(errand: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
-    with contextlib.suppress(wire.ZygoteAway):
+    reason = "its code changed again and again"
+    try:
         for _ in range(_ATTEMPTS):
             with wire.connect(load_settings().run_dir, _SECONDS) as connection:
                 wire.send(connection, {"op": "perform", "errand": errand, "request": request})
                 reply = wire.receive(connection)
-            if not reply.get("retry"):
-                return reply.get("answer")
+            if "answer" in reply:
+                answer: dict[str, Any] = reply["answer"]
+                return answer
+            if "error" in reply:
+                reason = reply["error"]
+                break
+    except wire.ZygoteAway as away:
+        reason = str(away)
+    print(f"{errand}: the warm process cannot ({reason}), so this one does it.", file=sys.stderr)
     return None

@@ -24,11 +24,13 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.impl import core_execute_run
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts
+from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.serdes import deserialize_value, serialize_value
 from dagster_shared.serdes.objects.models.defs_state_info import DefsStateInfo
 
@@ -80,9 +82,6 @@ def load_state(port: int, info: DefsStateInfo) -> str:
     Raises:
         DagsterUserCodeUnreachableError: nobody answers on the port.
     """
-    from dagster._grpc.client import DagsterGrpcClient
-    from dagster_shared.error import SerializableErrorInfo
-
     reply = DagsterGrpcClient(port=port, host="127.0.0.1").reload_code_with_state(serialize_value(info))
     if not reply.serialized_error:
         return ""

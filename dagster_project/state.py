@@ -12,6 +12,8 @@ Reads one request from standard input and prints the answer:
 from __future__ import annotations
 
 import asyncio
+import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,11 +49,19 @@ def state(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(storage: Any, project: str) -> str:
+    from core.definitions import PROJECTS_KEY, state_key
     from dagster_project.internals import set_defs_state_storage
     from dagster_project.projects.instances import published_assets
 
+    is_new = storage.get_latest_version(state_key(project)) is None
     with set_defs_state_storage(storage):
-        return asyncio.run(published_assets(project).refresh_state(Path(__file__).parents[1]))
+        version = asyncio.run(published_assets(project).refresh_state(Path(__file__).parents[1]))
+    if is_new:
+        with tempfile.NamedTemporaryFile("w") as content:
+            content.write(project)
+            content.flush()
+            storage.upload_state_from_path(PROJECTS_KEY, str(uuid.uuid4()), Path(content.name))
+    return version
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class DagsterProcesses:
                 self.start("zygote")
             for entry in workspace["load_from"]:
                 port = entry["grpc_server"]["port"]
-                until(lambda port=port: _listens(port), 90, "code server")  # type: ignore[misc]
+                until(lambda port=port: listens(port), 90, "code server")  # type: ignore[misc]
             self.start("webserver")
             if self.daemon:
                 self.start("daemon")
@@ -228,7 +228,7 @@ def free_ports(count: int = 5) -> int:
             return first
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

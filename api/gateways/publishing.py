@@ -154,16 +154,16 @@ class DefinitionPublisher:
     async def _refresh(self, project: str) -> str:
         """Makes a state version of the project's rows and has Dagster build its assets of it; returns the version."""
         version: str = (await self._errand("state", {"do": "write", "project": project}))["version"]
-        await self._load(project)
+        await self._load()
         return version
 
-    async def _load(self, project: str) -> None:
+    async def _load(self) -> None:
         """Has Dagster build the assets of the latest versions.
 
-        Within the running code server this takes a moment, and it keeps what it has if it fails. A project it does not
-        know, or a location that is broken already, needs a new server process.
+        Within the running code server this takes a moment, and it keeps what it has if it fails. A location that is
+        broken already needs a new server process.
         """
-        if await self._is_known(project):
+        if await self._is_loaded():
             answer = await self._errand("state", {"do": "load"})
             if error := answer.get("error"):
                 raise NotVisible(error)
@@ -172,9 +172,10 @@ class DefinitionPublisher:
         if found["__typename"] != "WorkspaceLocationEntry":
             raise NotVisible(found.get("message", found["__typename"]))
 
-    async def _is_known(self, project: str) -> bool:
-        found = (await self._graphql.read(queries.COMPONENTS, name=LOCATION))["componentsForLocationOrError"]
-        return state_key(project) in {component["defsStateKey"] for component in found.get("components", ())}
+    async def _is_loaded(self) -> bool:
+        answer = await self._graphql.read(queries.PUBLISHED_LOCATION, name=LOCATION, keys=[])
+        location = answer["workspaceLocationEntryOrError"].get("locationOrLoadError")
+        return bool(location and location["__typename"] == "RepositoryLocation")
 
     async def _verify(self, project: str, version: str, asset_id: str | None) -> None:
         """Returns when the loaded location is made of this version and shows the asset in good order."""
@@ -200,7 +201,7 @@ class DefinitionPublisher:
         try:
             version = good.version if good else None
             await self._errand("state", {"do": "set", "key": state_key(project), "version": version})
-            await self._load(project)
+            await self._load()
         except (HeadwaterError, NotVisible) as error:
             _LOG.error("Could not return %s to its last good version: %s", project, error)
 

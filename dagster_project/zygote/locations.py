@@ -20,6 +20,7 @@ from types import ModuleType
 
 import dagster as dg
 
+from core.definitions import STATE_PREFIX
 from dagster_project.instance import PUBLISHED_LOCATION
 from dagster_project.internals import (
     DefinitionsLoadContext,
@@ -105,14 +106,14 @@ class Location:
         sys.modules.pop(self.module, None)
         try:
             with set_defs_state_storage(_HeldState(state)):
-                loaded = RepositoryLoadData(code_location_name=self.name)
+                loaded = RepositoryLoadData(defs_state_info=state.info, code_location_name=self.name)
                 DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION, loaded))
                 module = importlib.import_module(self.module)
                 repository = resolve(module)
             # A run asks the module for its definitions: it shall get the resolved ones.
             setattr(module, ATTRIBUTE, repository)
-            used = repository.repository_load_data.defs_state_info if repository.repository_load_data else None
-            self.versions = State(used or DefsStateInfo.empty()).versions
+            used = _state_keys(repository)
+            self.versions = {key: version for key, version in state.versions.items() if self._uses(key, used)}
             _stop_library_threads()
             self.error = unsafe_to_fork(f"importing {self.module}")
         except Exception as error:  # noqa: BLE001 - any fault of user code; the cold way will show it in full
@@ -121,9 +122,11 @@ class Location:
 
     def outdated(self, state: State) -> bool:
         """Whether the definitions would be others if they were built of this state."""
-        if self.name == PUBLISHED_LOCATION:
-            return self.versions != state.versions
-        return any(state.versions.get(key) != version for key, version in self.versions.items())
+        return self.versions != {key: v for key, v in state.versions.items() if self._uses(key, self.versions)}
+
+    def _uses(self, key: str, known: Collection[str]) -> bool:
+        # Projects of published definitions come and go; what other components use is known once they are loaded.
+        return key in known or (self.name == PUBLISHED_LOCATION and key.startswith(STATE_PREFIX))
 
     def unload(self) -> None:
         """Forgets the definitions, so that the run about to start builds them from its own state version."""
@@ -138,6 +141,12 @@ def resolve(module: ModuleType) -> RepositoryDefinition:
     if repository.has_job(_ASSET_JOB):
         repository.get_job(_ASSET_JOB)
     return repository
+
+
+def _state_keys(repository: RepositoryDefinition) -> set[str]:
+    tree: dg.ComponentTree | None = repository.get_component_tree()  # type: ignore[no-untyped-call]
+    components = tree.get_all_components(of_type=dg.StateBackedComponent) if tree else []  # type: ignore[type-abstract]
+    return {component.defs_state_config.key for component in components}
 
 
 def _stop_library_threads() -> None:

@@ -21,7 +21,7 @@ from core.db import METADATA, Database
 from core.definitions import ASSET_CLAIM, DEFINITION, state_key
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import Candidate
-from tests.dagster_processes import ROOT, DagsterProcesses, until
+from tests.dagster_processes import ROOT, DagsterProcesses, listens, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -162,6 +162,18 @@ class TestPublish:
         versions = desk.state(do="show")["versions"]
         assert {state_key("sales"), state_key("flights")} <= versions.keys()
         assert {"sales.gold.orders", "flights.gold.first"} <= desk.shown().keys()
+
+    def test_after_a_restart_of_the_code_server_everything_is_there(self, desk: Desk) -> None:
+        before = desk.shown()
+        desk.platform.kill("code-published")
+        desk.platform.start("code-published")
+        # The webserver shows what it last saw while the server is away, so the server itself is asked.
+        until(lambda: listens(desk.platform.settings.published_code_server_port), 120, "code server")
+        desk.reload()
+        until(desk.platform.ready, 120, "webserver")
+        assert desk.shown() == before
+        desk.publish(desk.write("sales.gold.more"))
+        assert desk.shown().keys() == before.keys() | {"sales.gold.more"}
 
     def test_the_daemon_sees_it_too(self, desk: Desk) -> None:
         query = """{sensorsOrError(
@@ -392,7 +404,7 @@ def test_runs_of_published_assets_start_warm_and_keep_the_version_they_were_plan
     query = """query($i:ID!){logsForRun(runId:$i){... on EventConnection{events{
         ... on ExecutionStepFailureEvent{error{message causes{message}}}}}}}"""
     events = desk.platform.graphql(query, i=run_id)["logsForRun"]["events"]
-    assert "flights.silver.flights" in json.dumps(events)
+    assert "flights__gold__run_me" in json.dumps(events)
     until(lambda: _held(desk) == desk.state(do="show")["versions"][state_key("flights")], 60, "the zygote's new state")
 
 

@@ -304,13 +304,3 @@ query PublishedLocation($name: String!, $keys: [AssetKeyInput!]) {
   }
 }
 """
-
-COMPONENTS = """
-query Components($name: String!) {
-  componentsForLocationOrError(locationName: $name) {
-    __typename
-    ... on PythonError { message }
-    ... on Components { components { defsStateKey } }
-  }
-}
-"""

@@ -7,6 +7,8 @@ import inspect
 from importlib.metadata import version
 from pathlib import Path
 
+import dagster as dg
+
 from dagster_project import internals
 from dagster_project.internals import (
     ConsolidatedSqliteEventLogStorage,
@@ -90,6 +92,33 @@ class TestExecution:
             "upload_state_from_path",
             "set_latest_version",
         }
+
+
+class TestPublishedState:
+    """`internals.load_state` and the component tree of `dagster_project.projects`."""
+
+    def test_a_code_server_swaps_its_definitions_or_keeps_them(self) -> None:
+        from dagster._grpc.server import DagsterApiServer
+
+        source = inspect.getsource(DagsterApiServer.ReloadCodeWithState)
+        assert "component_tree.reload_with_state(changed_state_keys)" in source
+        assert "self._server_id = str(uuid.uuid4())" in source
+        swap, failure = source.index("update_repo_defs("), source.index("except Exception")
+        assert swap < failure
+
+    def test_webserver_and_daemon_watch_the_servers_id(self) -> None:
+        from dagster._grpc import server_watcher
+
+        assert server_watcher.WATCH_INTERVAL == 1
+
+    def test_a_changed_state_key_rebuilds_what_was_marked_with_it(self) -> None:
+        parameters = list(inspect.signature(dg.ComponentTree.mark_component_defs_state_key).parameters)
+        assert parameters == ["self", "loc", "defs_state_key"]
+        source = inspect.getsource(dg.ComponentTree.reload_with_state)
+        assert "invalidate_by_defs_state_key(key)" in source
+
+    def test_a_load_knows_the_keys_it_is_pinned_to(self) -> None:
+        assert callable(internals.DefinitionsLoadContext.state_keys_with_prefix)
 
 
 class TestQueue:
