@@ -51,7 +51,7 @@ class LineageGraph:
 class LineageIndex:
     """Edges as forward stars: per node the newest edge, per edge the next older one of the same node.
 
-    Not thread-safe. 40 bytes per edge and about 300 per node.
+    Not thread-safe. 48 bytes per edge and about 350 per node.
     """
 
     def __init__(self) -> None:
@@ -61,6 +61,8 @@ class LineageIndex:
         self._nodes: list[tuple[str, str]] = []
         self._first_seen = array("q")
         self._recorded = bytearray()
+        self._counter = array("q")
+        """Delta version of each node; -1 for a version of another form."""
         self._first_in, self._first_out = array("q"), array("q")
         self._edge_out, self._edge_in = array("q"), array("q")
         self._next_in, self._next_out = array("q"), array("q")
@@ -68,8 +70,10 @@ class LineageIndex:
         self._names: dict[str, int] = {}
         self._name_list: list[str] = []
         self._versions: dict[tuple[str, str], list[int]] = {}
+        """Known Delta versions of each table of an asset, ascending."""
         self._first_recorded: dict[tuple[str, str], int] = {}
-        self._latest: dict[str, tuple[bool, int, str]] = {}
+        self._latest: dict[str, int] = {}
+        """Latest node of each asset."""
         self._buried: set[tuple[str, str]] = set()
         self._buried_until: dict[str, int] = {}
 
@@ -77,18 +81,20 @@ class LineageIndex:
         self, sequence: int, out_asset: str, out_version: str, in_asset: str, in_version: str, run: str, step: str
     ) -> None:
         """Adds the edge with this sequence number."""
-        self.sequence = max(self.sequence, sequence)
-        out = self._node(sequence, out_asset, out_version)
-        self._recorded[out] = 1
-        table_id, counter = _split(out_version)
-        if counter >= 0:
-            key = (out_asset, table_id)
-            self._first_recorded[key] = min(self._first_recorded.get(key, counter), counter)
-        self._newer(out_asset, out_version, sequence, output=True)
+        if sequence > self.sequence:
+            self.sequence = sequence
+        key = (out_asset, out_version)
+        out = self._ids.get(key, -1)
+        if out < 0:
+            out = self._node(key, sequence)
+        if not self._recorded[out]:
+            self._record(out)
         if not in_asset:
             return
-        source = self._node(sequence, in_asset, in_version)
-        self._newer(in_asset, in_version, sequence, output=False)
+        key = (in_asset, in_version)
+        source = self._ids.get(key, -1)
+        if source < 0:
+            source = self._node(key, sequence)
         edge = len(self._edge_out)
         self._edge_out.append(out)
         self._edge_in.append(source)
@@ -108,8 +114,8 @@ class LineageIndex:
 
     def latest(self, asset: str) -> str | None:
         """The version recorded last as an output, else as an input."""
-        found = self._latest.get(asset)
-        return found[2] if found else None
+        number = self._latest.get(asset)
+        return None if number is None else self._nodes[number][1]
 
     def walk(
         self,
@@ -204,30 +210,46 @@ class LineageIndex:
         number = self._ids.get(node, -1)
         return number < 0 or self._first_seen[number] <= until
 
-    def _node(self, sequence: int, asset: str, version: str) -> int:
-        number = self._ids.get((asset, version))
-        if number is not None:
-            return number
-        key = (asset, version)
+    def _node(self, key: tuple[str, str], sequence: int) -> int:
         number = self._ids[key] = len(self._nodes)
+        table_id, counter = _split(key[1])
         self._nodes.append(key)
         self._first_seen.append(sequence)
         self._recorded.append(0)
+        self._counter.append(counter)
         self._first_in.append(-1)
         self._first_out.append(-1)
-        table_id, counter = _split(version)
         if counter >= 0:
-            insort(self._versions.setdefault((asset, table_id), []), counter)
+            versions = self._versions.setdefault((key[0], table_id), [])
+            if not versions or counter > versions[-1]:
+                versions.append(counter)
+            else:
+                insort(versions, counter)
+        self._newer(number)
         return number
 
-    def _newer(self, asset: str, version: str, sequence: int, *, output: bool) -> None:
-        """Keeps the latest version: outputs before inputs, of one table by its version, else by order of recording."""
-        was_output, was_sequence, was = self._latest.get(asset, (False, 0, ""))
+    def _record(self, number: int) -> None:
+        """Notes that it is known what a node was made from."""
+        self._recorded[number] = 1
+        asset, version = self._nodes[number]
         table_id, counter = _split(version)
-        was_table_id, was_counter = _split(was)
-        newer = counter >= was_counter if table_id == was_table_id else sequence > was_sequence
-        if output > was_output or (output == was_output and newer):
-            self._latest[asset] = (output, sequence, version)
+        if counter >= 0:
+            known = self._first_recorded.get((asset, table_id), counter)
+            self._first_recorded[asset, table_id] = min(known, counter)
+        self._newer(number)
+
+    def _newer(self, number: int) -> None:
+        """Keeps the latest node: outputs before inputs, of one table by its version, else by order of recording."""
+        asset, version = self._nodes[number]
+        known = self._latest.setdefault(asset, number)
+        if known == number or self._recorded[number] < self._recorded[known]:
+            return
+        if self._recorded[number] == self._recorded[known]:
+            one_table = _split(version)[0] == _split(self._nodes[known][1])[0]
+            rank = self._counter if one_table and self._counter[number] >= 0 else self._first_seen
+            if rank[number] < rank[known]:
+                return
+        self._latest[asset] = number
 
     def _name(self, name: str) -> int:
         number = self._names.get(name)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
-    # Opening replays the log from the last checkpoint, so a near one keeps opening fast.
-    "delta.checkpointInterval": "20",
+    # Opening and every commit replay the log from the last checkpoint: a near one keeps both fast (measured: 5 to 20).
+    "delta.checkpointInterval": "10",
     # Log clean-up is the vacuum's, which knows the pins.
     "delta.enableExpiredLogCleanup": "false",
 }

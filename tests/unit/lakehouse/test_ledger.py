@@ -97,7 +97,7 @@ def test_damage_to_an_old_version_is_noticed_by_who_reads_it(tables: Tables, log
 
 
 def test_a_damaged_checkpoint_is_noticed(tables: Tables, root: Path, database: Database) -> None:
-    for number in range(22):
+    for number in range(12):
         tables.append(NAME, pa.table({"id": [number]}))
     (checkpoint,) = (root / "shop/silver/orders/_delta_log").glob("*.checkpoint.parquet")
     checkpoint.write_bytes(checkpoint.read_bytes()[:200])

@@ -150,7 +150,7 @@ class TestAgainstDeltaRs:
     def test_many_of_them_are_checkpointed(self, tables: Tables, root: Path) -> None:
         for number in range(45):
             tables.append(NAME, pa.table({"id": [number]}))
-        assert len(list((root / "shop/silver/orders/_delta_log").glob("*.checkpoint.parquet"))) == 2
+        assert len(list((root / "shop/silver/orders/_delta_log").glob("*.checkpoint.parquet"))) == 4
         assert sorted(DeltaTable(tables.uri(NAME)).to_pyarrow_table()["id"].to_pylist()) == list(range(45))
 
 
