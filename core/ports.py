@@ -85,6 +85,9 @@ class AssetNode:
     together: tuple[str, ...] = ()
     """Other assets that the same step always makes: it cannot make this one alone."""
 
+    compared_with: tuple[str, ...] = ()
+    """Assets that its checks read beside it: without their data it cannot be judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Materialization:

@@ -35,7 +35,7 @@ def clean():
 def not_empty():
     return dg.AssetCheckResult(passed=True)
 
-@dg.asset_check(asset=clean)
+@dg.asset_check(asset=clean, additional_deps=[dg.AssetKey(["demo", "gold", "broken"])])
 def plausible():
     return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description="3 odd rows")
 
@@ -127,6 +127,7 @@ async def test_the_graph_is_what_the_code_declares(gateway: DagsterOrchestrator)
     raw = view.nodes["demo.bronze.raw"]
     assert (raw.description, raw.kinds, raw.owners, raw.code_version) == ("Raw.", ("polars",), ("team:data",), "7")
     assert view.nodes["demo.silver.clean"].upstream == ("demo.bronze.raw",)
+    assert view.nodes["demo.silver.clean"].compared_with == ("demo.gold.broken",)
     assert view.downstream["demo.silver.clean"] == ("demo.gold.published",)
     assert view.nodes["demo.silver.clean"].location == "flights", "not the stub of the other location"
     assert view.nodes["demo.gold.daily"].partitioned

@@ -86,7 +86,13 @@ def node(raw: Any, location: str, repository: str) -> AssetNode:
         repository=repository,
         op=raw["opNames"][0] if raw["opNames"] else None,
         tags={tag["key"]: tag["value"] for tag in raw["tags"]},
+        compared_with=_compared_with(raw),
     )
+
+
+def _compared_with(raw: Any) -> tuple[str, ...]:
+    checks = raw["assetChecksOrError"].get("checks", ())
+    return tuple(sorted({asset(key) for check in checks for key in check["additionalAssetKeys"]}))
 
 
 def schedule(raw: Any, location: str, repository: str) -> Automation:

@@ -46,6 +46,7 @@ query Graph {
                 dependencyKeys { path }
                 automationCondition { label expandedLabel }
                 tags { key value }
+                assetChecksOrError { ... on AssetChecks { checks { additionalAssetKeys { path } } } }
               }
               schedules {
                 name cronSchedule executionTimezone description pipelineName

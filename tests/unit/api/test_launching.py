@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from api.gateways.dagster.launching import is_backfill, run_params, stages
+from api.services.ai_catalog.logic.selection import with_upstream
 from core.errors import InvalidPayload
 from core.ports import Launch
-from tests.orchestration import node
+from tests.orchestration import FakeOrchestrator, node
 
 
 def test_one_location_is_one_stage_whatever_depends_on_what() -> None:
@@ -47,3 +50,16 @@ def test_a_stage_is_a_run_per_location_with_the_config_of_its_assets() -> None:
 def test_assets_that_no_single_run_can_make_are_refused() -> None:
     with pytest.raises(InvalidPayload, match=r"p\.s\.a, p\.s\.b"):
         run_params(Launch(("p.s.a", "p.s.b")), [node("p.s.a"), node("p.s.b", jobs=("other",))])
+
+
+def test_upstream_includes_what_checks_compare_with_and_ends_in_a_circle() -> None:
+    nodes = [
+        node("p.s.raw"),
+        node("p.s.clean", ["p.s.raw"], compared_with=("p.s.codes",)),
+        node("p.s.codes", ["p.s.code_list", "p.s.clean"]),
+        node("p.s.code_list"),
+        node("p.s.other"),
+    ]
+    view = FakeOrchestrator().view()
+    view = dataclasses.replace(view, nodes={one.id: one for one in nodes})
+    assert with_upstream(view, ["p.s.clean"]) == ("p.s.clean", "p.s.code_list", "p.s.codes", "p.s.raw")

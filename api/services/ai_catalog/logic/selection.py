@@ -16,7 +16,7 @@ def whole_steps(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
 
 
 def with_upstream(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
-    """The assets and everything executable that they are made from."""
+    """The assets and everything executable that they are made from and that their checks compare them with."""
     found: dict[str, None] = {}
     waiting = list(assets)
     while waiting:
@@ -25,7 +25,7 @@ def with_upstream(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
         if id not in found and node is not None:
             if node.executable:
                 found[id] = None
-            waiting.extend(node.upstream)
+            waiting.extend((*node.upstream, *node.compared_with))
     return tuple(sorted(found))
 
 
