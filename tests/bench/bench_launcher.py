@@ -49,7 +49,7 @@ server(create_app(settings), settings).run()
 """
 LATEST = "query($k:[AssetKeyInput!]!){assetsLatestInfo(assetKeys:$k){latestMaterialization{runId}}}"
 BARE = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
-WITHOUT_QUEUE = {**BARE, "run_coordinator": {"module": "dagster", "class": "DefaultRunCoordinator"}}
+WITHOUT_QUEUE = {**BARE, "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}}
 POLL_SECONDS = 0.005
 
 
@@ -67,7 +67,8 @@ def run() -> list[dict[str, Any]]:
 
         ours = instance("ours", None)
         default, unqueued = instance("default", BARE), instance("unqueued", WITHOUT_QUEUE)
-        client = stack.enter_context(_api(ours))
+        client = _api(ours)
+        stack.callback(client.close)
         ways: dict[str, Callable[[], float]] = {
             "GraphQL": lambda: _graphql(ours),
             "REST": lambda: _rest(ours, client),
