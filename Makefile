@@ -40,18 +40,24 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/lint-imports
 	HEADWATER_TORCH_PYTHON=$(CURDIR)/.venv-torch/bin/python $(BIN)/python -m pytest --durations=25
 
+# The peer of the federated bench; the simulation needs Ray, which Headwater does without.
+.venv-ray/.ready: requirements/dev.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-ray
+	$(UV) pip install --quiet --python .venv-ray/bin/python -c requirements/dev.txt "flwr[simulation]" safetensors
+	@touch $@
+
 docs: setup-dev ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
 
-bench: setup-dev ## Measure against the peers and write docs/reference/benchmarks.md
-	$(BIN)/python tests/bench/report.py
+bench: setup-dev .venv-ray/.ready ## Measure against the peers and write docs/reference/benchmarks.md
+	FLOWER_SIMULATION_PYTHON=$(CURDIR)/.venv-ray/bin/python $(BIN)/python tests/bench/report.py
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
 
 clean: ## Remove the environments and everything generated
-	rm -rf .venv .venv-torch .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-torch .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Headwater needs Python 3.11 or 3.12"'

@@ -49,7 +49,8 @@ server(create_app(settings), settings).run()
 """
 LATEST = "query($k:[AssetKeyInput!]!){assetsLatestInfo(assetKeys:$k){latestMaterialization{runId}}}"
 BARE = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
-WITHOUT_QUEUE = {**BARE, "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}}
+IMMEDIATE = {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}
+WITHOUT_QUEUE = {**BARE, "run_coordinator": IMMEDIATE}
 POLL_SECONDS = 0.005
 
 
