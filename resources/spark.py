@@ -16,6 +16,7 @@ from core.settings import Settings, load_settings
 from resources import spark_commits
 from resources.spark_faults import translated
 from resources.spark_server import Server, endpoint
+from resources.spark_session import connect
 from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, commented, conformed, merge_statement, storable
 
 if TYPE_CHECKING:
@@ -248,18 +249,6 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         if target is None or evolve_schema:
             return False
         return target.properties.get("delta.enableChangeDataFeed", "false") != "true"
-
-
-def connect(server: Server) -> SparkSession:
-    """Opens a session of its own on a server: nothing in it is seen by other sessions."""
-    from pyspark.sql import SparkSession
-
-    session: SparkSession = SparkSession.builder.remote(server.url).create()
-    if server.engine != "remote":
-        # On loopback no answer means a dead server, and its successor would run a write a second time.
-        session.client.set_retry_policies([])
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    return session
 
 
 def pyspark_resource(settings: Settings) -> PySparkResource:

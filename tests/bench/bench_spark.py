@@ -29,7 +29,7 @@ import time
 began = time.perf_counter()
 from core.settings import load_settings
 from resources.spark_server import endpoint, stop
-from resources.spark import connect
+from resources.spark_session import connect
 settings = load_settings()
 session = connect(endpoint(settings))
 session.read.format("delta").load({table!r}).createOrReplaceTempView("flights")

@@ -1,7 +1,8 @@
 """Runs every bench in a process of its own and writes `docs/reference/benchmarks.md`.
 
 A bench is `bench_<topic>.py` with `run() -> list[dict]`; each row compares ours with the peer, interleaved in one run:
-`name, peer, ours_ms, peer_ms, ratio, goal, note`. `ratio` is what the goal speaks of (see the row's goal).
+`name, peer, ours_ms, peer_ms, ratio, goal, note`. `ratio` is what the goal speaks of (see the row's goal);
+a row that measures something else than time names its `unit`.
 """
 
 from __future__ import annotations
@@ -88,15 +89,16 @@ def _render(results: dict[str, Any]) -> str:
 def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
     lines = ["| what | peer | ours | peer's | ratio | goal | note |", "| --- | --- | ---: | ---: | ---: | --- | --- |"]
     for row in rows:
-        cells = (row["name"], row["peer"], _milliseconds(row["ours_ms"]), _milliseconds(row["peer_ms"]))
+        unit = row.get("unit", "ms")
+        cells = (row["name"], row["peer"], _quantity(row["ours_ms"], unit), _quantity(row["peer_ms"], unit))
         lines.append("| " + " | ".join(map(str, (*cells, row["ratio"], row["goal"], row.get("note", "")))) + " |")
     return lines
 
 
-def _milliseconds(value: float | None) -> str:
+def _quantity(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.3g} ms"
+    return f"{value / 1000:.2f} s" if unit == "ms" and value >= 1000 else f"{value:.3g} {unit}"
 
 
 if __name__ == "__main__":
