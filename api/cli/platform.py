@@ -151,7 +151,7 @@ def _prepare(settings: Settings) -> None:
     for folder in (settings.home, settings.keys_dir, settings.run_dir, settings.logs_dir):
         folder.mkdir(parents=True, exist_ok=True)
     settings.keys_dir.chmod(0o700)
-    _migrate(settings)
+    migrate(settings)
     _create_admin(settings)
     # A process of its own: the HTTP side never imports the Dagster side.
     subprocess.run(
@@ -159,7 +159,8 @@ def _prepare(settings: Settings) -> None:
     )
 
 
-def _migrate(settings: Settings) -> None:
+def migrate(settings: Settings) -> None:
+    """Brings the metadata database to the newest revision."""
     from alembic import command
     from alembic.config import Config
 

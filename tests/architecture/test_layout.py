@@ -36,7 +36,7 @@ def test_only_settings_read_the_environment() -> None:
     allowed = {
         "core/settings.py",
         "api/cli/doctor.py",  # looks at JAVA_HOME, which is Java's setting and not ours
-        "resources/java.py",  # the same
+        "core/java.py",  # the same
     }
     assert [reader for reader in readers if reader.partition(":")[0] not in allowed] == []
 

@@ -140,7 +140,7 @@ def _first_result(engine: str, table: str, home: Path) -> tuple[float, float]:
 
 
 def _java_home() -> str:
-    from resources.java import find_java
+    from core.java import find_java
 
     return str(find_java(os.environ).executable.resolve().parent.parent)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import Unavailable
-from resources import java
-from resources.java import Java, find_java, truststore
+from core import java
+from core.java import Java, find_java, truststore
 
 
 def runtime(folder: Path, version: str) -> Path:
