@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import Unavailable
+from core.java import Java, find_java, truststore
 from core.settings import Settings
 from core.supervisor import die_with_parent
-from core.java import Java, find_java, truststore
 from resources.spark_conf import DELTA_PACKAGE, aws_environment, spark_conf
 
 HOST = "127.0.0.1"

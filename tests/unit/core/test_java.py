@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import Unavailable
 from core import java
+from core.errors import Unavailable
 from core.java import Java, find_java, truststore
 
 
