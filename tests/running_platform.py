@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,3 +63,21 @@ def make(target: str, environment: dict[str, str], *arguments: str) -> subproces
     """Runs a make target as a user would."""
     command = ["make", "--no-print-directory", target, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def started(home: Path, **variables: str) -> Iterator[Running]:
+    """The platform after `make up DETACH=1` on an empty home."""
+    port = free_ports(5)
+    environment = dict(os.environ) | {
+        "HEADWATER_HOME": str(home),
+        "HEADWATER_PORT": str(port),
+        "HEADWATER_ADMIN_PASSWORD": PASSWORD,
+        **variables,
+    }
+    up = make("up", environment, "DETACH=1")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Running(home, f"http://127.0.0.1:{port}", environment, up.stdout)
+    finally:
+        assert make("down", environment).returncode == 0

@@ -184,7 +184,8 @@ def _create_admin(settings: Settings) -> None:
 def _up_detached(settings: Settings) -> None:
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     log = settings.logs_dir / "up.log"
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "api.cli", "up"],
             stdout=output,
@@ -204,7 +205,7 @@ def _up_detached(settings: Settings) -> None:
         outcome = state["sample"]["state"] if state else "WAITING"
         if outcome == "FAILED":
             raise Unavailable(f"The platform runs, but the sample's first run failed: {state['sample']['detail']}")  # type: ignore[index]
-        if outcome in ("SUCCEEDED", "SKIPPED"):
+        if state and state["state"] == "READY" and outcome in ("SUCCEEDED", "SKIPPED"):
             # A generated password belongs on the terminal, not in a file that stays.
             log.write_text("")
             return

@@ -54,6 +54,11 @@ def broken():
 def daily(context):
     context.log.info(context.partition_key)
 
+@dg.multi_asset(specs=[dg.AssetSpec(["demo", "bronze", name]) for name in ("good", "bad")])
+def sorted_rows():
+    yield dg.MaterializeResult(asset_key=["demo", "bronze", "good"])
+    yield dg.MaterializeResult(asset_key=["demo", "bronze", "bad"])
+
 nightly = dg.define_asset_job("nightly", selection=[raw, clean])
 
 @dg.sensor(job=nightly, minimum_interval_seconds=30)
@@ -61,7 +66,7 @@ def landing():
     return dg.SkipReason("nothing new")
 
 defs = dg.Definitions(
-    assets=[raw, clean, slow, broken, daily],
+    assets=[raw, clean, slow, broken, daily, sorted_rows],
     asset_checks=[not_empty, plausible],
     schedules=[dg.ScheduleDefinition("daily_run", job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")],
     sensors=[landing],
@@ -100,7 +105,7 @@ async def gateway(dagster: DagsterProcesses) -> AsyncIterator[DagsterOrchestrato
 
 def known(orchestrator: DagsterOrchestrator) -> bool:
     try:
-        return len(orchestrator.view().nodes) == 6
+        return len(orchestrator.view().nodes) == 8
     except Unavailable:
         return False
 
@@ -131,6 +136,8 @@ async def test_the_graph_is_what_the_code_declares(gateway: DagsterOrchestrator)
     assert view.downstream["demo.silver.clean"] == ("demo.gold.published",)
     assert view.nodes["demo.silver.clean"].location == "flights", "not the stub of the other location"
     assert view.nodes["demo.gold.daily"].partitioned
+    assert view.nodes["demo.bronze.good"].together == ("demo.bronze.bad",), "one step makes both, always"
+    assert view.nodes["demo.bronze.raw"].together == ()
     assert view.nodes["demo.gold.published"].location == "published"
     assert view.schedules["daily_run"].cron == "0 2 * * *"
     assert view.sensors["landing"].min_interval_seconds == 30

@@ -75,6 +75,10 @@ TOGETHER = """
 query Together($key: AssetKeyInput!) { assetNodeAdditionalRequiredKeys(assetKeys: [$key]) { path } }
 """
 
+TOGETHER = """
+query Together($key: AssetKeyInput!) { assetNodeAdditionalRequiredKeys(assetKeys: [$key]) { path } }
+"""
+
 STATES = """
 query States($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {

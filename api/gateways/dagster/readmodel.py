@@ -123,11 +123,24 @@ class ReadModel:
 
     async def _read(self, *, graph: bool) -> None:
         if graph or self._view is None:
-            self._view = _with_graph(self._view, await self._client.read(queries.GRAPH))
+            self._view = await self._with_siblings(_with_graph(self._view, await self._client.read(queries.GRAPH)))
             self._full_at = time.monotonic()
         started = time.monotonic()
         await self._read_states(list(self._view.nodes))
         self._rest_until = time.monotonic() + REST * (time.monotonic() - started)
+
+    async def _with_siblings(self, view: GraphView) -> GraphView:
+        """The view in which each asset knows what its step cannot leave out. Few steps make several assets."""
+        steps: dict[tuple[str, str | None], list[AssetNode]] = {}
+        for node in view.nodes.values():
+            if node.executable:
+                steps.setdefault((node.location, node.op), []).append(node)
+        found: dict[str, AssetNode] = {}
+        for node in (node for nodes in steps.values() if len(nodes) > 1 for node in nodes):
+            answer = await self._client.read(queries.TOGETHER, key={"path": ids.asset_key(node.id)})
+            together = sorted(parsing.asset(key) for key in answer["assetNodeAdditionalRequiredKeys"])
+            found[node.id] = dataclasses.replace(node, together=tuple(together))
+        return dataclasses.replace(view, nodes={**view.nodes, **found}) if found else view
 
     async def _read_states(self, assets: Sequence[str]) -> None:
         """Reads states and puts them into the view, unless a read that began later has answered earlier."""

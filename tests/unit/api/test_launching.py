@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from api.gateways.dagster.launching import is_backfill, run_params, stages
-from api.services.ai_catalog.logic.selection import with_upstream
+from api.services.ai_catalog.logic.selection import plan, with_upstream
 from core.errors import InvalidPayload
 from core.ports import Launch
 from tests.orchestration import FakeOrchestrator, node
@@ -63,3 +63,23 @@ def test_upstream_includes_what_checks_compare_with_and_ends_in_a_circle() -> No
     view = FakeOrchestrator().view()
     view = dataclasses.replace(view, nodes={one.id: one for one in nodes})
     assert with_upstream(view, ["p.s.clean"]) == ("p.s.clean", "p.s.code_list", "p.s.codes", "p.s.raw")
+
+
+async def test_a_plan_holds_what_the_same_step_always_makes() -> None:
+    orchestrator = FakeOrchestrator()
+    orchestrator.nodes = {
+        one.id: one
+        for one in (
+            node("p.s.good", together=("p.s.bad",)),
+            node("p.s.bad", together=("p.s.good",)),
+            node("p.s.clean", ["p.s.good"]),
+        )
+    }
+
+    async def planned(asset: str, *, upstream: bool) -> tuple[str, ...]:
+        launch = await plan(orchestrator, [asset], upstream=upstream, partitions=(), all_partitions=False, config={})
+        return tuple(sorted(launch.assets))
+
+    assert await planned("p.s.clean", upstream=False) == ("p.s.clean",)
+    assert await planned("p.s.good", upstream=False) == ("p.s.bad", "p.s.good")
+    assert await planned("p.s.clean", upstream=True) == ("p.s.bad", "p.s.clean", "p.s.good")
