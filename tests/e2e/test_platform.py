@@ -16,6 +16,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from dagster_project.workers import WORKER_TAG, Worker
 from tests.running_platform import PASSWORD, Running, make
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -247,20 +248,22 @@ def test_a_killed_worker_fails_its_operation_and_the_next_one_runs(platform: Run
     asset = "flights.features.departures"
     with platform.client() as client:
         before = client.get(f"ai-catalog/assets/{asset}").json()
-        idle = descendants(platform, "zygote")
         operation = client.post(f"ai-catalog/assets/{asset}:materialize", json={}).json()
-        for worker in eventually(lambda: descendants(platform, "zygote") - idle):
-            worker.kill()
+        [run] = eventually(lambda: client.get(f"operations/{operation['id']}").json()["runs"])
+        worker = Worker.from_tag(eventually(lambda: tags(platform, run).get(WORKER_TAG)))
+        assert worker
+        os.kill(worker.pid, signal.SIGKILL)
         assert finished(client, operation, 60)["state"] == "FAILED"
         assert client.get(f"ai-catalog/assets/{asset}/schema").json()["data_version"] == before["data_version"]
         assert materialized(client, asset)["state"] == "SUCCEEDED"
 
 
-def descendants(platform: Running, name: str) -> set[psutil.Process]:
-    """The processes below one of the platform's."""
-    status = json.loads(platform.headwater("status", "--json").stdout)
-    [pid] = [process["pid"] for process in status["processes"] if process["name"] == name]
-    return set(psutil.Process(pid).children(recursive=True))
+def tags(platform: Running, run: str) -> dict[str, str]:
+    """The tags of a run. Automation may start runs at any time, so only they tell whose process is whose."""
+    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { tags { key value } } } }"
+    with closing(platform.login()) as admin:
+        answer = admin.post("/dagster/graphql", json={"query": query, "variables": {"id": run}}).raise_for_status()
+    return {tag["key"]: tag["value"] for tag in answer.json()["data"]["runOrError"]["tags"]}
 
 
 @pytest.mark.parametrize("name", ["api", "dagster-daemon", "dagster-webserver", "zygote", "code-flights"])
