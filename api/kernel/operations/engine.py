@@ -10,17 +10,19 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
 from api.kernel import idempotency
 from api.kernel.context import Context
 from api.kernel.operations import observation, store
-from api.kernel.operations.store import OperationRow, OperationState
+from api.kernel.operations.store import Executor, OperationRow, OperationState, Origin
 from api.kernel.platform import Platform
+from api.kernel.sagas.runner import LEASE_SECONDS, Runner
+from api.kernel.sagas.saga import I, Saga, SagaCall
 from core import clock
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.ids import new_id
@@ -34,9 +36,13 @@ ANSWER_SECONDS = 2.0
 UNSTARTED_AFTER = timedelta(seconds=45)
 """A launch that nobody has seen by then did not happen: longer than a launch request may be under way."""
 
+RETENTION = timedelta(days=30)
+"""How long operations that have ended are kept."""
+
 _FRESH_SECONDS = 0.15
 _POLL_SECONDS = 0.5
 _PURGE_SECONDS = 3600.0
+_PURGED_AT_ONCE = 500
 _log = logging.getLogger("headwater.operations")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,36 +51,74 @@ T = TypeVar("T")
 class Operations:
     """The operations of one process. Several processes may follow the same ones."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        sagas: Iterable[Saga[Any]] = (),
+        retention: timedelta = RETENTION,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """`sagas` can be begun here, and are taken over from processes that died; `register` adds more."""
         self._platform = platform
+        self._retention = retention
         self._launching: dict[str, asyncio.Task[None]] = {}
         self._looks: dict[str, tuple[float, asyncio.Task[OperationRow]]] = {}
         self._follower: asyncio.Task[None] | None = None
+        self._runner = Runner(platform, lease_seconds=lease_seconds)
+        self.register(sagas)
 
-    async def accept(self, ctx: Context, launch: Launch) -> OperationRow:
+    def register(self, sagas: Iterable[Saga[Any]]) -> None:
+        """Makes sagas known by their names.
+
+        Raises:
+            ValueError: another one has the name.
+        """
+        for saga in sagas:
+            self._runner.register(saga)
+
+    async def accept(self, ctx: Context, work: Launch | SagaCall[Any]) -> OperationRow:
         """Stores the operation with its audit row and idempotency key, then starts it.
 
         Raises:
             HeadwaterError: the orchestrator refused; the operation is then stored as failed.
         """
+        if isinstance(work, SagaCall):
+            return await self.begin_saga(ctx, work.saga, work.input)
         id = ctx.operation_id = new_id("op")
-        ctx.note(operation=id, assets=list(launch.assets), partitions=list(launch.partitions))
-        row = await ctx.transact(
-            store.insert,
-            id,
-            launch,
-            stages=self._platform.orchestrator.stages(launch),
-            action=ctx.endpoint.permission,
-            subject=ctx.subject,
-            principal=ctx.principal.name,
-            request_id=ctx.request_id,
-        )
+        ctx.note(operation=id, assets=list(work.assets), partitions=list(work.partitions))
+        stages = self._platform.orchestrator.stages(work)
+        row = await ctx.transact(store.insert, id, work, stages=stages, origin=_origin(ctx))
         ctx.headers.append(("location", f"/api/v1/operations/{id}"))
-        task = self._begin(row, launch)
+        task = self._begin(row, work)
         await asyncio.wait({task}, timeout=ANSWER_SECONDS)
         if task.done() and (error := task.exception()):
             raise error
         return await self.stored(id)
+
+    async def begin_saga(self, ctx: Context, saga: Saga[I], input: I) -> OperationRow:
+        """Stores a saga with its audit row and idempotency key in the request's one transaction, then begins it."""
+        id = ctx.operation_id = new_id("op")
+        row = await ctx.transact(self.insert_saga, ctx, id, saga, input)
+        self.begin(ctx, id)
+        return row
+
+    def insert_saga(self, connection: Connection, ctx: Context, id: str, saga: Saga[I], input: I) -> OperationRow:
+        """Stores a saga in the caller's transaction: what is checked and changed there, and the saga, come together.
+
+        The caller makes the id, sets `ctx.operation_id` to it before the transaction, and calls `begin` after it. If
+        the process dies in between, the follower begins it.
+        """
+        if not self._runner.knows(saga):
+            raise RuntimeError(f"{saga} is not registered: nobody would find it after a restart")
+        ctx.note(operation=id, saga=saga.name)
+        given = input.model_dump(mode="json")
+        return store.insert_saga(connection, id, saga.name, given, names=saga.step_names, origin=_origin(ctx))
+
+    def begin(self, ctx: Context, id: str) -> None:
+        """Begins a stored saga without waiting for the follower, and tells the caller where to follow it."""
+        ctx.headers.append(("location", f"/api/v1/operations/{id}"))
+        self._runner.begin(id)
 
     async def stored(self, id: str) -> OperationRow:
         """The operation as last written."""
@@ -86,7 +130,7 @@ class Operations:
         While the orchestrator is away, the last state seen.
         """
         row = await self.stored(id)
-        if row.state.final or id in self._launching:
+        if row.state.final or row.executor is Executor.SAGA or id in self._launching:
             return row
         try:
             return await self._look(row)
@@ -94,13 +138,15 @@ class Operations:
             return row
 
     async def cancel(self, ctx: Context, id: str) -> OperationRow:
-        """Stops the operation's runs for real. A final operation is left as it is.
+        """Stops the operation's runs for real; a saga stops after its step, and what it did is undone.
+
+        A final operation is left as it is, and so is a saga whose last step is under way when that succeeds.
 
         Raises:
             Unavailable: the orchestrator does not answer; the wish is kept and carried out when it is back.
         """
         row = await ctx.transact(store.request_cancel, id)
-        if not row.state.final and id not in self._launching:
+        if not row.state.final and row.executor is Executor.LAUNCH and id not in self._launching:
             await self._platform.orchestrator.terminate(row.launched)
         return await self.observe(id)
 
@@ -109,11 +155,15 @@ class Operations:
         self._follower = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
-        """Stops following. Launches under way are left to the orchestrator; the next start finds them by tag."""
+        """Stops following. Launches under way are left to the orchestrator; the next start finds them by tag.
+
+        Sagas stop where they are and give their leases back.
+        """
         tasks = [task for task in (self._follower, *self._launching.values()) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._runner.stop()
 
     def _begin(self, row: OperationRow, launch: Launch) -> asyncio.Task[None]:
         """Launches the row's stage in the background."""
@@ -216,8 +266,9 @@ class Operations:
         while True:
             try:
                 if time.monotonic() - purged_at > _PURGE_SECONDS:
-                    await self._write(idempotency.purge)
+                    await self._purge()
                     purged_at = time.monotonic()
+                await self._runner.take_waiting()
                 for row in await self._read(store.unfinished):
                     if row.id not in self._launching:
                         await self._look(row)
@@ -226,6 +277,13 @@ class Operations:
             except Exception:  # noqa: BLE001 - one bad look must not end all looking
                 _log.exception("operations could not be followed; trying again")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _purge(self) -> None:
+        """Forgets old keys and old operations, these in batches: a long transaction would keep requests waiting."""
+        await self._write(idempotency.purge)
+        before = clock.now() - self._retention
+        while await self._write(store.purge, before, _PURGED_AT_ONCE) == _PURGED_AT_ONCE:
+            pass
 
     async def _read(self, read: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def unit() -> T:
@@ -240,3 +298,15 @@ class Operations:
                 return write(connection, *args, **kwargs)
 
         return await self._platform.workers.write.run(unit)
+
+
+def _origin(ctx: Context) -> Origin:
+    return Origin(
+        action=ctx.endpoint.permission,
+        subject=ctx.subject,
+        principal=ctx.principal.name,
+        principal_id=ctx.principal.id,
+        request_id=ctx.request_id,
+        organization_id=ctx.securable.organization_id,
+        project_id=ctx.securable.project_id,
+    )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import JsonValue
+
 from api.kernel.models import Model
-from api.kernel.operations.store import OperationRow, OperationState
+from api.kernel.operations.store import Executor, OperationRow, OperationState
+from api.kernel.sagas.steps import StepState
 
 
 class Progress(Model):
-    """How far it is. A backfill counts partitions, a run its steps."""
+    """How far it is. A backfill counts partitions, a run or a saga its steps."""
 
     done: int
-    """Finished steps or partitions."""
+    """Finished steps or partitions; of a saga, steps in effect."""
 
     total: int
     """All of them; 0 while unknown."""
@@ -31,6 +34,28 @@ class ProducedVersion(Model):
     """Key of the partition, if the asset has partitions."""
 
 
+class OperationStep(Model):
+    """A step of a saga."""
+
+    name: str
+    """Name of the step."""
+
+    state: StepState
+    """DONE steps are in effect; COMPENSATED ones were undone; a FAILED one could not be done, or not be undone."""
+
+    attempts: int
+    """How often it was tried."""
+
+    error: str | None
+    """Why the last try failed; null otherwise."""
+
+    started_at: datetime | None
+    """When its first try began."""
+
+    finished_at: datetime | None
+    """When it was done, undone or given up."""
+
+
 class Operation(Model):
     """Long work: where it stands, what it started and what came of it."""
 
@@ -42,6 +67,15 @@ class Operation(Model):
 
     subject: str
     """What it was asked of: the id in the path, or the collection."""
+
+    executor: Executor
+    """LAUNCH: Dagster runs. SAGA: steps that are all done, or all undone."""
+
+    organization_id: str | None
+    """Organization it works in, if any."""
+
+    project_id: str | None
+    """Project it works in, if any."""
 
     state: OperationState
     """SUCCEEDED, FAILED and CANCELED are final."""
@@ -64,8 +98,14 @@ class Operation(Model):
     produced: list[ProducedVersion]
     """Versions it made; filled when it is final."""
 
+    steps: list[OperationStep]
+    """Steps of a saga; empty for launches."""
+
+    result: dict[str, JsonValue] | None
+    """What a saga answered; null until it has succeeded, and for launches."""
+
     error: str | None
-    """Why it failed; null otherwise."""
+    """Why it failed, or is being undone; null otherwise."""
 
     created_by: str
     """Name of the principal that started it."""
@@ -89,6 +129,9 @@ def to_resource(row: OperationRow) -> Operation:
         id=row.id,
         action=row.action,
         subject=row.subject,
+        executor=row.executor,
+        organization_id=row.organization_id,
+        project_id=row.project_id,
         state=row.state,
         progress=Progress(done=row.done, total=row.total),
         assets=list(row.assets),
@@ -99,6 +142,18 @@ def to_resource(row: OperationRow) -> Operation:
             ProducedVersion(asset=made.asset, data_version=made.data_version, partition=made.partition)
             for made in row.produced
         ],
+        steps=[
+            OperationStep(
+                name=step.name,
+                state=step.state,
+                attempts=step.attempts,
+                error=step.error,
+                started_at=step.started_at,
+                finished_at=step.finished_at,
+            )
+            for step in row.steps
+        ],
+        result=dict(row.result) if row.result is not None else None,
         error=row.error,
         created_by=row.principal,
         request_id=row.request_id,

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from api.kernel.context import Context
 from api.kernel.kind import Kind
@@ -18,6 +19,8 @@ from api.kernel.operations import store
 from api.kernel.operations.engine import Operations
 from api.kernel.operations.resource import Operation, Progress, to_resource
 from api.kernel.operations.store import OperationRow, OperationState
+from api.kernel.sagas import steps
+from api.kernel.sagas.steps import StepLine
 from api.kernel.service import Service
 from api.kernel.streams import ServerEvent
 from api.kernel.tables import OPERATION
@@ -26,9 +29,12 @@ from core.ports import LogLine
 
 _LINES = 300
 _WAIT_SECONDS = 0.4
+_STEPS = "steps"
+"""Cursor of a saga's lines; runs have theirs under their ids."""
+
 _LISTING = SqlListing(
     id=OPERATION.c.id,
-    fields={name: OPERATION.c[name] for name in ("state", "action", "subject", "principal")},
+    fields={name: OPERATION.c[name] for name in ("state", "action", "subject", "principal", "executor")},
     order=("id",),
     newest_first=True,
 )
@@ -55,10 +61,10 @@ class LogEvent(Model):
     """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
 
     type: str
-    """Dagster's event type, or `STATE`."""
+    """Dagster's event type, `STATE`, or of a saga `STEP_` and what happened to the step."""
 
     run: str | None
-    """Run that wrote the line."""
+    """Run that wrote the line; null for sagas."""
 
     step: str | None
     """Step that wrote the line."""
@@ -76,8 +82,8 @@ class LogEvent(Model):
 @OPERATION_KIND.list(query=ListQuery, item=Operation)
 async def list_operations(ctx: Context, query: ListQuery) -> Page[Operation]:
     """Lists operations, newest first."""
-    rows, token = await ctx.query(_LISTING.rows, sa.select(OPERATION), query)
-    return Page[Operation](items=[to_resource(store.row_of(row)) for row in rows], next_page_token=token)
+    rows, token = await ctx.query(_page, query)
+    return Page[Operation](items=[to_resource(row) for row in rows], next_page_token=token)
 
 
 @OPERATION_KIND.get(result=Operation)
@@ -88,13 +94,13 @@ async def get_operation(ctx: Context, operation: str) -> Operation:
 
 @OPERATION_KIND.action("cancel", request=Request, result=Operation, past="cancel_requested")
 async def cancel_operation(ctx: Context, operation: str, request: Request) -> Operation:
-    """Stops the work for real: its runs are terminated. An operation that has ended stays as it is."""
+    """Stops the work for real: runs are terminated, steps undone. An operation that has ended stays as it is."""
     return to_resource(await _operations(ctx).cancel(ctx, operation))
 
 
 @OPERATION_KIND.stream("logs", query=Query, event=LogEvent)
 async def get_operation_logs(ctx: Context, operation: str, query: Query) -> AsyncGenerator[ServerEvent, None]:
-    """Streams the log lines of the operation's runs, then one `end` event with its final state.
+    """Streams the log lines of the operation's runs or steps, then one `end` event with its final state.
 
     `state` events tell of progress. A client that was cut off sends `Last-Event-ID` and misses nothing.
     """
@@ -107,6 +113,9 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
             told = row
             if not row.state.final:
                 yield ServerEvent(_state(row), "state", _encode(cursors))
+        for step_line in steps.lines(row.steps, after=_number(cursors)):
+            cursors[_STEPS] = str(step_line.number)
+            yield ServerEvent(_step_line(step_line, row), "log", _encode(cursors))
         for run in row.runs:
             async for line in _lines(ctx, run, cursors):
                 yield ServerEvent(_line(line, run, row), "log", _encode(cursors))
@@ -124,6 +133,11 @@ async def _lines(ctx: Context, run: str, cursors: dict[str, str]) -> AsyncGenera
             yield line
         if len(lines) < _LINES:
             return
+
+
+def _page(connection: Connection, query: ListQuery) -> tuple[list[OperationRow], str | None]:
+    rows, token = _LISTING.rows(connection, sa.select(OPERATION), query)
+    return store.with_steps(connection, [store.row_of(row) for row in rows]), token
 
 
 def _operations(ctx: Context) -> Operations:
@@ -150,6 +164,27 @@ def _line(line: LogLine, run: str, row: OperationRow) -> LogEvent:
         state=row.state,
         progress=Progress(done=row.done, total=row.total),
     )
+
+
+def _step_line(line: StepLine, row: OperationRow) -> LogEvent:
+    return LogEvent(
+        at=line.at,
+        level=line.level,
+        type=line.type,
+        run=None,
+        step=line.step,
+        message=line.message,
+        state=row.state,
+        progress=Progress(done=row.done, total=row.total),
+    )
+
+
+def _number(cursors: dict[str, str]) -> int:
+    """The last line of the steps that the client has seen."""
+    seen = cursors.get(_STEPS, "0")
+    if not seen.isascii() or not seen.isdigit() or len(seen) > 9:
+        raise InvalidArgument("Last-Event-ID is not one that this stream gave out.")
+    return int(seen)
 
 
 def _encode(cursors: dict[str, str]) -> str:

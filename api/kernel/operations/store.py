@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel import idempotency
+from api.kernel.sagas import steps
+from api.kernel.sagas.steps import StepRow
 from api.kernel.tables import OPERATION
 from core import clock, events
 from core.errors import NotFound
@@ -38,6 +40,26 @@ FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELE
 _FINAL_VALUES = [state.value for state in FINAL]
 
 
+class Executor(StrEnum):
+    """Who carries an operation out: Dagster, as runs it launches, or a process of the API, as the steps of a saga."""
+
+    LAUNCH = "LAUNCH"
+    SAGA = "SAGA"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an operation comes from: what was asked, of what, by whom, and in which scope."""
+
+    action: str
+    subject: str
+    principal: str
+    principal_id: str
+    request_id: str
+    organization_id: str | None = None
+    project_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OperationRow:
     """One operation as stored."""
@@ -46,13 +68,21 @@ class OperationRow:
     action: str
     subject: str
     principal: str
+    principal_id: str
     request_id: str
+    executor: Executor
     state: OperationState
     assets: tuple[str, ...]
     partitions: tuple[str, ...]
     config: Mapping[str, Mapping[str, Any]]
     created_at: datetime
     updated_at: datetime
+    organization_id: str | None = None
+    project_id: str | None = None
+    saga: str | None = None
+    """Name of the saga, if it is one."""
+    input: Mapping[str, Any] | None = None
+    steps: tuple[StepRow, ...] = ()
     stages: int = 1
     stage: int = 1
     """The stage somebody set out to launch, from 1."""
@@ -64,6 +94,9 @@ class OperationRow:
     total: int = 0
     error: str | None = None
     produced: tuple[Produced, ...] = field(default=())
+    result: Mapping[str, Any] | None = None
+    lease_holder: str | None = None
+    lease_expires_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -84,34 +117,52 @@ class OperationRow:
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
-    """The operation in a row of the table."""
+    """The operation in a row of the table, without its steps."""
     values = dict(row._mapping)
     values["state"] = OperationState(values["state"])
+    values["executor"] = Executor(values["executor"])
     for name in ("assets", "partitions", "runs"):
         values[name] = tuple(values[name])
     values["produced"] = tuple(Produced(*item) for item in values["produced"])
     return OperationRow(**values)
 
 
-def insert(
-    connection: Connection,
-    id: str,
-    launch: Launch,
-    *,
-    stages: int,
-    action: str,
-    subject: str,
-    principal: str,
-    request_id: str,
-) -> OperationRow:
-    """Stores a new operation, not started yet."""
-    now = clock.now()
-    identity = {"id": id, "action": action, "subject": subject, "principal": principal, "request_id": request_id}
+def with_steps(connection: Connection, rows: Iterable[OperationRow]) -> list[OperationRow]:
+    """These operations, the sagas among them with their steps."""
+    rows = list(rows)
+    found = steps.of(connection, [row.id for row in rows if row.executor is Executor.SAGA])
+    return [replace(row, steps=found[row.id]) if row.id in found else row for row in rows]
+
+
+def insert(connection: Connection, id: str, launch: Launch, *, stages: int, origin: Origin) -> OperationRow:
+    """Stores a new launch, not started yet."""
     config = {asset: dict(config) for asset, config in launch.config.items()}
-    what = {"assets": list(launch.assets), "partitions": list(launch.partitions), "runs": [], "produced": []}
-    counts = {"state": OperationState.PENDING.value, "done": 0, "total": 0, "created_at": now, "updated_at": now}
-    under_way = {"stages": stages, "stage": 1, "launched_stage": 0}
-    connection.execute(OPERATION.insert().values(**identity, **what, config=config, **counts, **under_way))
+    what = {"assets": list(launch.assets), "partitions": list(launch.partitions), "config": config, "stages": stages}
+    return _insert(connection, id, Executor.LAUNCH, origin, **what, total=0)
+
+
+def insert_saga(
+    connection: Connection, id: str, saga: str, input: Mapping[str, Any], *, names: Sequence[str], origin: Origin
+) -> OperationRow:
+    """Stores a new saga with its steps, not begun yet."""
+    nothing = {"assets": [], "partitions": [], "config": {}, "stages": 0}
+    what = {"saga": saga, "input": dict(input), "total": len(names)}
+    _insert(connection, id, Executor.SAGA, origin, **nothing, **what)
+    steps.insert(connection, id, names)
+    return get(connection, id)
+
+
+def _insert(connection: Connection, id: str, executor: Executor, origin: Origin, **what: Any) -> OperationRow:
+    now = clock.now()
+    under_way: dict[str, Any] = {
+        "stage": what["stages"] and 1,
+        "launched_stage": 0,
+        "runs": [],
+        "produced": [],
+        "done": 0,
+    }
+    states = {"executor": executor.value, "state": OperationState.PENDING.value, "created_at": now, "updated_at": now}
+    connection.execute(OPERATION.insert().values(id=id, **asdict(origin), **under_way, **states, **what))
     return get(connection, id)
 
 
@@ -124,14 +175,13 @@ def get(connection: Connection, id: str) -> OperationRow:
     row = connection.execute(sa.select(OPERATION).where(OPERATION.c.id == id)).first()
     if row is None:
         raise NotFound(f"There is no operation {id!r}.")
-    return row_of(row)
+    return with_steps(connection, [row_of(row)])[0]
 
 
 def unfinished(connection: Connection) -> list[OperationRow]:
-    """Every operation that is not final, oldest first."""
-    rows = connection.execute(
-        sa.select(OPERATION).where(OPERATION.c.state.not_in(_FINAL_VALUES)).order_by(OPERATION.c.id)
-    )
+    """Every launch that is not final, oldest first."""
+    launches = sa.select(OPERATION).where(OPERATION.c.executor == Executor.LAUNCH.value)
+    rows = connection.execute(launches.where(OPERATION.c.state.not_in(_FINAL_VALUES)).order_by(OPERATION.c.id))
     return [row_of(row) for row in rows]
 
 
@@ -189,16 +239,35 @@ def finish(
     now = clock.now()
     made = [[item.asset, item.data_version, item.partition] for item in produced]
     ended = connection.execute(
-        _live(id).values(state=state.value, error=error, produced=made, finished_at=now, updated_at=now, **values)
+        _live(id).values(
+            state=state.value,
+            error=error,
+            produced=made,
+            finished_at=now,
+            updated_at=now,
+            lease_holder=None,
+            lease_expires_at=None,
+            **values,
+        )
     )
     row = get(connection, id)
     if ended.rowcount:
         if never_started:
             idempotency.release(connection, id)
-        facts = {"action": row.action, "state": state.value, "error": error, "produced": made}
+        facts = {"action": row.action, "state": state.value, "error": error, "produced": made, "result": row.result}
         name = f"operations.operation.{state.value.lower()}"
         events.append(connection, events.Event(name, id, row.principal, facts, row.request_id))
     return row
+
+
+def purge(connection: Connection, before: datetime, limit: int) -> int:
+    """Removes up to `limit` operations that ended before an instant, with their steps. Returns how many."""
+    ended = sa.select(OPERATION.c.id).where(OPERATION.c.finished_at < before).order_by(OPERATION.c.finished_at)
+    ids = list(connection.execute(ended.limit(limit)).scalars())
+    if ids:
+        steps.delete(connection, ids)
+        connection.execute(OPERATION.delete().where(OPERATION.c.id.in_(ids)))
+    return len(ids)
 
 
 def _live(id: str) -> sa.Update:

@@ -1,0 +1,346 @@
+"""Sagas: every step done, or what was done undone; one process at a time; retries; leases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from api.kernel.operations import store
+from api.kernel.operations.store import OperationState
+from api.kernel.platform import Platform
+from api.kernel.sagas import lease, steps
+from api.kernel.sagas.lease import Lease, LeaseLost
+from api.kernel.sagas.runner import Runner
+from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
+from api.kernel.sagas.steps import StepState
+from core.events import EVENT
+from tests import sagas
+from tests.sagas import ORDER, Order, begun, effects, files, finished, later, stored
+
+ALL = ["reserve", "charge", "ship", "confirm"]
+
+
+def happened(platform: Platform, id: str) -> list[tuple[str, str]]:
+    with platform.database.read() as connection:
+        return effects(connection, id)
+
+
+def states(row: store.OperationRow) -> list[str]:
+    return [step.state.value for step in row.steps]
+
+
+def log(row: store.OperationRow) -> list[tuple[str, str]]:
+    return [(line.step, line.type) for line in steps.lines(row.steps)]
+
+
+class TestSuccess:
+    async def test_every_step_once_in_order_with_outputs_result_and_event(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path)))
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert (row.state, row.done, row.total, row.error) == (OperationState.SUCCEEDED, 4, 4, None)
+        assert states(row) == ["DONE"] * 4
+        assert row.result == {"key": f"{id}:3", "seen": ["charge", "reserve", "ship"]}
+        assert row.steps[0].output == {"seen": []}
+        assert happened(platform, id) == [("reserve", "do"), ("ship", "do")]
+        assert files(tmp_path) == ["charge", "confirm"]
+        assert log(row) == [(step, what) for step in ALL for what in ("STEP_STARTED", "STEP_DONE")]
+        assert (row.lease_holder, row.lease_expires_at) == (None, None)
+        with platform.database.read() as connection:
+            (event,) = connection.execute(sa.select(EVENT)).mappings()
+        assert (event["type"], event["subject"]) == ("operations.operation.succeeded", id)
+        assert event["data"]["result"] == row.result
+
+    async def test_a_finished_one_is_left_alone(self, platform: Platform, runner: Runner, tmp_path: Path) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path)))
+        await runner.run(id)
+        before = stored(platform.database, id)
+        await runner.run(id)
+        assert stored(platform.database, id) == before
+
+
+class TestFailure:
+    @pytest.mark.parametrize("step", ALL)
+    async def test_what_was_done_is_undone_in_reverse(
+        self, platform: Platform, runner: Runner, tmp_path: Path, step: str
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path), fails_at=step))
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert row.state is OperationState.FAILED
+        assert row.error is not None
+        assert row.error.startswith(f"Step {step} failed: {step} is not possible.")
+        assert files(tmp_path) == []
+        inside = [name for name in ALL[: ALL.index(step)] if name in ("reserve", "ship")]
+        assert happened(platform, id) == [(n, "do") for n in inside] + [(n, "undo") for n in reversed(inside)]
+        undone = [name for name, type in log(row) if type == "STEP_COMPENSATED"]
+        # The activity that failed is undone, too: nobody knows how far it got.
+        begun_steps = ALL[: ALL.index(step) + (step in ("charge", "confirm"))]
+        assert undone == begun_steps[::-1]
+        assert (row.done, row.result) == (0, None)
+
+    async def test_what_does_not_answer_is_tried_again(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path), away_at="ship", away_tries=2))
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert row.state is OperationState.SUCCEEDED
+        assert [step.attempts for step in row.steps] == [1, 1, 3, 1]
+        assert happened(platform, id) == [("reserve", "do"), ("ship", "do")], "tries that failed were rolled back"
+
+    @pytest.mark.parametrize("step", ["ship", "confirm"])
+    async def test_what_never_answers_fails_after_the_last_try(
+        self, platform: Platform, runner: Runner, tmp_path: Path, step: str
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path), away_at=step, away_tries=99))
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert row.state is OperationState.FAILED
+        assert f"Step {step} failed in attempt 5: {step} does not answer." in str(row.error)
+        assert files(tmp_path) == []
+
+    async def test_what_cannot_be_undone_is_told_and_the_steps_before_it_stay(
+        self, platform: Platform, runner: Runner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path), fails_at="confirm", stuck_at="ship"))
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert row.state is OperationState.FAILED
+        assert row.error == (
+            "Step confirm failed: confirm is not possible. Step ship could not be undone: it raised RuntimeError; the "
+            "platform's log tells more. Still in effect: reserve, charge, ship. Undo them by hand, the last one first."
+        )
+        assert states(row) == ["DONE", "DONE", "FAILED", "COMPENSATED"]
+        assert row.steps[2].undo_attempts == 8
+        assert "a secret of the driver" in caplog.text
+        assert files(tmp_path) == ["charge"]
+
+    async def test_an_output_that_is_no_json_is_a_fault_of_the_step(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        async def wrong(step: StepContext[Order]) -> Output:
+            return {"value": object()}
+
+        saga = Saga("test.wrong", input=Order, steps=[ActivityStep("wrong", wrong)])
+        runner.register(saga)
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert (row.state, row.error) == (
+            OperationState.FAILED,
+            "Step wrong failed: it raised TypeError; the platform's log tells more",
+        )
+
+    async def test_a_step_that_takes_too_long_is_tried_again_and_then_fails(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        async def slow(step: StepContext[Order]) -> Output:
+            await asyncio.sleep(30)
+            return None
+
+        saga = Saga("test.slow", input=Order, steps=[ActivityStep("slow", slow, attempts=2, timeout_seconds=0.02)])
+        runner.register(saga)
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        await runner.run(id)
+        row = stored(platform.database, id)
+        assert row.error == "Step slow failed in attempt 2: it took longer than it may"
+
+
+class Gate:
+    """An activity that waits until it is let go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        self.calls = 0
+
+    async def __call__(self, step: StepContext[Order]) -> Output:
+        self.calls += 1
+        self.reached.set()
+        await self.opened.wait()
+        return None
+
+    def saga(self) -> Saga[Order]:
+        inside = [TransactionStep(name, sagas.do_inside, undo=sagas.undo_inside) for name in ("first", "last")]
+        return Saga("test.gate", input=Order, steps=[inside[0], ActivityStep("wait", self), inside[1]])
+
+
+class TestCancel:
+    async def test_stops_after_the_step_and_undoes(self, platform: Platform, runner: Runner, tmp_path: Path) -> None:
+        gate = Gate()
+        saga = gate.saga()
+        runner.register(saga)
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        runner.begin(id)
+        await gate.reached.wait()
+        with platform.database.write() as connection:
+            assert store.request_cancel(connection, id).state is OperationState.CANCELING
+        gate.opened.set()
+        row = await finished(platform.database, runner, id)
+        assert (row.state, row.error, row.done) == (OperationState.CANCELED, None, 0)
+        assert states(row) == ["COMPENSATED", "COMPENSATED", "PENDING"]
+        assert happened(platform, id) == [("first", "do"), ("first", "undo")]
+
+    async def test_of_one_that_has_not_begun_does_nothing(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path)))
+        with platform.database.write() as connection:
+            store.request_cancel(connection, id)
+        row = await finished(platform.database, runner, id)
+        assert (row.state, states(row)) == (OperationState.CANCELED, ["PENDING"] * 4)
+        assert happened(platform, id) == []
+
+
+class TestLease:
+    async def test_is_held_by_one(self, platform: Platform, tmp_path: Path) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path)))
+        one, two = Lease(id, "one", 15), Lease(id, "two", 15)
+        with platform.database.write() as connection:
+            assert lease.acquire(connection, one)
+            assert not lease.acquire(connection, two)
+            assert lease.ready(connection, [ORDER.name], 9) == []
+        with later(seconds=16), platform.database.write() as connection:
+            assert lease.ready(connection, [ORDER.name], 9) == [id]
+            assert lease.ready(connection, ["another"], 9) == []
+            assert lease.acquire(connection, two)
+        with platform.database.write() as connection, pytest.raises(LeaseLost):
+            lease.hold(connection, one)
+        with platform.database.write() as connection:
+            lease.release(connection, one)
+            lease.hold(connection, two)
+
+    async def test_is_kept_while_a_step_takes_longer(self, platform: Platform, tmp_path: Path) -> None:
+        gate = Gate()
+        runner, other = (Runner(platform, lease_seconds=0.6) for _ in range(2))
+        for each in (runner, other):
+            each.register(gate.saga() if each is other else (saga := gate.saga()))
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        runner.begin(id)
+        await gate.reached.wait()
+        for _ in range(30):
+            await other.take_waiting()
+            await asyncio.sleep(0.05)
+        assert gate.calls == 1
+        gate.opened.set()
+        assert (await finished(platform.database, runner, id)).state is OperationState.SUCCEEDED
+
+    async def test_a_holder_that_lost_it_changes_nothing_any_more(self, platform: Platform, tmp_path: Path) -> None:
+        slow, fast = Gate(), Gate()
+        fast.opened.set()
+        paused, other = Runner(platform), Runner(platform)
+        saga = slow.saga()
+        paused.register(saga)
+        other.register(fast.saga())
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        first = asyncio.create_task(paused.run(id))
+        await slow.reached.wait()
+        with later(minutes=1):
+            await other.run(id)
+        after = stored(platform.database, id)
+        assert after.state is OperationState.SUCCEEDED
+        slow.opened.set()
+        await first
+        assert stored(platform.database, id) == after
+        assert happened(platform, id) == [("first", "do"), ("last", "do")]
+
+    async def test_a_step_inside_a_transaction_is_rolled_back_with_a_lost_lease(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        id = begun(platform.database, Order(folder=str(tmp_path)))
+        held = Lease(id, "paused", 15)
+        with platform.database.write() as connection:
+            lease.acquire(connection, held)
+        with later(minutes=1):
+            await runner.run(id)
+        step, row = ORDER.steps[0], stored(platform.database, id)
+        assert isinstance(step, TransactionStep)
+        from api.kernel.sagas import runner as module
+
+        context = runner._context(ORDER, row, 0, 1)
+        with pytest.raises(LeaseLost):
+            await runner._write(module._done_inside, held, step, context, False)
+        assert happened(platform, id) == [("reserve", "do"), ("ship", "do")]
+
+    async def test_stopping_gives_it_back_and_the_next_goes_on_at_once(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        gate = Gate()
+        saga = gate.saga()
+        runner.register(saga)
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        runner.begin(id)
+        await gate.reached.wait()
+        await runner.stop()
+        row = stored(platform.database, id)
+        assert (row.lease_holder, row.steps[1].attempts) == (None, 0), "an interruption is no failed try"
+        gate.opened.set()
+        assert (await finished(platform.database, runner, id)).state is OperationState.SUCCEEDED
+        assert happened(platform, id) == [("first", "do"), ("last", "do")]
+
+
+class TestUpgrade:
+    async def test_steps_that_were_changed_meanwhile_end_it_with_a_word_on_what_is_left(
+        self, platform: Platform, tmp_path: Path
+    ) -> None:
+        gate = Gate()
+        old, new = Runner(platform), Runner(platform)
+        saga = gate.saga()
+        old.register(saga)
+        new.register(Saga(saga.name, input=Order, steps=saga.steps[:2]))
+        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
+        old.begin(id)
+        await gate.reached.wait()
+        await old.stop()
+        row = await finished(platform.database, new, id)
+        assert row.state is OperationState.FAILED
+        assert "changed by an upgrade" in str(row.error)
+        assert "first, wait" in str(row.error)
+
+
+class TestRetention:
+    async def test_ended_operations_go_with_their_steps_in_batches(
+        self, platform: Platform, runner: Runner, tmp_path: Path
+    ) -> None:
+        ids = [begun(platform.database, Order(folder=str(tmp_path))) for _ in range(5)]
+        for id in ids[:4]:
+            await runner.run(id)
+
+        def purge(connection: sa.Connection) -> int:
+            return store.purge(connection, sagas.clock.now(), 3)
+
+        with later(days=1):
+            assert [await runner._write(purge) for _ in range(3)] == [3, 1, 0]
+        with platform.database.read() as connection:
+            left = connection.execute(sa.select(steps.SAGA_STEP.c.operation).distinct()).scalars().all()
+        assert left == ids[4:]
+        assert stored(platform.database, ids[4]).state is OperationState.PENDING
+
+
+def test_two_sagas_of_one_name_are_refused(runner: Runner) -> None:
+    with pytest.raises(ValueError, match=r"two sagas are named test\.order\.place"):
+        runner.register(Saga(ORDER.name, input=Order, steps=ORDER.steps))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Saga("Test", input=Order, steps=ORDER.steps),
+        lambda: Saga("test", input=Order, steps=[]),
+        lambda: Saga("test", input=Order, steps=[ORDER.steps[0], ORDER.steps[0]]),
+        lambda: Saga("test", input=Order, steps=[ActivityStep("a:b", sagas.do_outside)]),
+    ],
+)
+def test_a_malformed_declaration_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError):
+        make()
+
+
+def test_states_of_steps_are_those_that_callers_know() -> None:
+    assert list(StepState) == ["PENDING", "RUNNING", "DONE", "COMPENSATED", "FAILED"]
