@@ -10,7 +10,9 @@ from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
 from api.gateways.publishing import DefinitionPublisher
 from api.home import pages
+from api.kernel import access_log
 from api.kernel.application import Application
+from api.kernel.breakers import Dependencies
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.platform import Platform
 from api.kernel.service import Service
@@ -38,6 +40,7 @@ def create_app(
         dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
         live = DefinitionPublisher(dagster.client, dagster, database, settings.environment())
         app = _assembled(Platform(settings, database, dagster, publisher or live))
+        app.platform.part(Dependencies).add(dagster.client.dependency)
         app.beside(dagster.start, dagster.stop)
         app.beside(live.start, live.stop)
         return app
@@ -86,6 +89,7 @@ def main() -> None:
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per probe of the graph would drown the rest
+    access_log.write_to()
     app = create_app(settings)
     # What was made so far lives as long as the process: the collector need not look at it again.
     gc.collect()

@@ -55,6 +55,15 @@ class Settings:
     url: str = _setting("", "Address the command line talks to; empty: the platform of `home`.")
     token: str = _setting("", "Bearer token of the command line; empty: one is issued from `home`.", secret=True)
     max_body_bytes: int = _setting(10_000_000, "Largest request body accepted.")
+    access_log: bool = _setting(True, "Write one JSON line per request to the log.")
+    rate_limit: str = _setting("60000/minute", "Requests of one principal, such as 100/second; empty: no limit.")
+    rate_limit_anonymous: str = _setting("60000/minute", "Requests of one address without a login; empty: no limit.")
+    rate_limit_url: str = _setting(
+        "",
+        "Store of the rate limits for several API processes, such as async+redis://host; empty: each counts its own.",
+        secret=True,
+    )
+    otel_endpoint: str = _setting("", "OTLP/HTTP address that receives a trace per request; empty: none is sent.")
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value came from: `default`, `file` or the variable's name."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import sqlalchemy as sa
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.kernel.access_log import AccessLog
 from api.kernel.authentication import Authenticator
 from api.kernel.documents import document_mounts
 from api.kernel.guard import Guard
+from api.kernel.metrics import Metrics
 from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
 from api.kernel.registry import Mount, Registry
 from api.kernel.routing import Switch, service_app
 from api.kernel.service import Service
-from api.kernel.stack import Envelope, Limits
+from api.kernel.stack import Envelope, Limits, Observer
 from api.kernel.tables import PRINCIPAL
+from api.kernel.tracing import open_telemetry
 from core.errors import HeadwaterError, Unavailable
 
 _log = logging.getLogger("headwater.api")
@@ -38,8 +41,11 @@ class Application:
         switch = Switch({service.name: service_app(service, platform, operations) for service in services})
         guard = Guard(switch, self.registry, platform.part(Authenticator), platform)
         limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes)
-        self._stack: ASGIApp = Envelope(limits, tls=bool(platform.settings.tls_certfile))
-        for mount in (*document_mounts(self.registry, platform), *self._health()):
+        metrics = platform.part(Metrics)
+        self._stack: ASGIApp = Envelope(
+            limits, tls=bool(platform.settings.tls_certfile), observers=(metrics, *_observers(platform))
+        )
+        for mount in (*document_mounts(self.registry, platform), *self._health(), metrics.mount()):
             self.mount(mount)
 
     def mount(self, mount: Mount) -> None:
@@ -117,6 +123,13 @@ class Application:
             return self.platform.orchestrator.view().stale_since is None
         except Unavailable:
             return False
+
+
+def _observers(platform: Platform) -> Iterator[Observer]:
+    if platform.settings.access_log:
+        yield AccessLog()
+    if tracer := platform.part(open_telemetry):
+        yield tracer
 
 
 async def _live(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,54 +5,114 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ParamSpec, Protocol
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.kernel import problems
-from api.kernel.state import KEY, RequestState
+from api.kernel.state import KEY, RequestState, state_of
+from api.kernel.tracing import trace_of
 from core.errors import PayloadTooLarge, RequestTimeout
 from core.ids import new_id
 
 BODY_SECONDS = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("headwater.api")
+P = ParamSpec("P")
+
+
+@dataclass(slots=True)
+class Served:
+    """How a request was answered. `complete` is False if the answer was cut off."""
+
+    status: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+    complete: bool = False
+
+
+class Observer(Protocol):
+    """Sees every request. It must not wait; what it raises is logged and changes nothing."""
+
+    def began(self, scope: Scope, state: RequestState) -> None:
+        """Called before anything else is done."""
+
+    def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
+        """Called when the last byte was sent, or nothing more will be."""
 
 
 class Envelope:
     """Gives each request an id, each answer its headers, and turns whatever escapes into a problem document."""
 
-    def __init__(self, app: ASGIApp, *, tls: bool) -> None:
+    def __init__(self, app: ASGIApp, *, tls: bool, observers: Sequence[Observer] = ()) -> None:
         self._app = app
         self._hsts = tls
+        self._observers = tuple(observers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or WebSocket."""
         client = scope.get("client")
-        state = RequestState(_request_id(scope), client[0] if client else "")
+        state = RequestState(_request_id(scope), client[0] if client else "", trace=trace_of(scope))
         scope[KEY] = state
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
-        started = False
+        served = Served()
+        began_at = perf_counter()
+        for observer in self._observers:
+            _guarded(observer.began, scope, state)
+        try:
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send, served)
+            else:
+                await self._http(scope, receive, send, served)
+        finally:
+            served.seconds = perf_counter() - began_at
+            # The first to begin is the last to end, so that they nest.
+            for observer in reversed(self._observers):
+                _guarded(observer.ended, scope, state, served)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send, served: Served) -> None:
+        state = state_of(scope)
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                served.status = message["status"]
                 self._add_headers(message, state)
+            else:
+                served.size_bytes += len(message.get("body", b""))
+                served.complete = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
-            if started:
+            if served.status:
                 # Too late for a status: cutting the connection tells the client that the body is incomplete.
                 _log.exception("request %s failed while it was being answered", state.request_id)
                 raise
-            response = problems.response(error, request_id=state.request_id, instance=scope["path"])
+            known = problems.known_error(error, state.request_id)
+            state.rejected = known.reason
+            response = problems.response(known, request_id=state.request_id, instance=scope["path"])
             await response(scope, receive, send_with_headers)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, served: Served) -> None:
+        state = state_of(scope)
+
+        async def send_watched(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                served.status = 101
+            elif message["type"] == "websocket.close":
+                if not served.status:
+                    served.status = 403
+                    state.rejected = str(message.get("reason") or "")
+            else:
+                served.size_bytes += len(message.get("bytes") or message.get("text") or "")
+            await send(message)
+
+        await self._app(scope, receive, send_watched)
+        served.complete = True
 
     def _add_headers(self, message: Message, state: RequestState) -> None:
         headers = MutableHeaders(raw=message.setdefault("headers", []))
@@ -61,6 +121,8 @@ class Envelope:
         headers.setdefault("referrer-policy", "same-origin")
         headers.setdefault("x-frame-options", "SAMEORIGIN")
         headers.setdefault("cache-control", "no-store")
+        for name, value in state.headers:
+            headers[name] = value
         if state.endpoint:
             headers["x-operation"] = state.endpoint.operation_id
             headers["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'"
@@ -110,6 +172,13 @@ class Limits:
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(f"The body is larger than the {self._max:,} bytes accepted here.")
+
+
+def _guarded(observe: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        observe(*args, **kwargs)
+    except Exception:  # noqa: BLE001 - whoever watches must not break what is watched
+        _log.exception("a request could not be observed")
 
 
 def _request_id(scope: Scope) -> str:

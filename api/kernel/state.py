@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from api.kernel.endpoint import Endpoint
-from api.kernel.registry import Found
 from api.kernel.roles import Principal
+from api.kernel.registry import Found
+from api.kernel.tracing import Trace
 
 KEY = "headwater"
 
@@ -22,6 +23,22 @@ class RequestState:
     principal: Principal | None = None
     found: Found | None = None
     endpoint: Endpoint | None = None
+    trace: Trace = field(default_factory=Trace)
+    rejected: str = ""
+    """The reason, if the request was refused by a layer or a mount and not by a handler."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that layers add to the answer."""
+
+    span: Any = None
+    """What the tracer keeps of this request."""
+
+    @property
+    def route(self) -> str:
+        """The path template of what was found, or an empty string. Never what a caller wrote."""
+        if self.endpoint is not None:
+            return self.endpoint.path
+        return self.found.mount.path if self.found and self.found.mount else ""
 
 
 def state_of(scope: MutableMapping[str, Any]) -> RequestState:

@@ -18,9 +18,16 @@ class Pool:
     """A few threads and a bounded number of callers that may wait for them."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
-        self._name = name
-        self._limit = threads + waiting
-        self._held = 0
+        self.name = name
+        self.limit = threads + waiting
+        """How many calls may run and wait together."""
+
+        self.held = 0
+        """How many run and wait now."""
+
+        self.refused = 0
+        """How many were turned away since the start."""
+
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"headwater-{name}")
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -29,15 +36,16 @@ class Pool:
         Raises:
             Unavailable: too many callers wait already.
         """
-        if self._held >= self._limit:
-            raise Unavailable(f"The platform is busy ({self._name}); try again in a moment.", retry_after_seconds=1)
-        self._held += 1
+        if self.held >= self.limit:
+            self.refused += 1
+            raise Unavailable(f"The platform is busy ({self.name}); try again in a moment.", retry_after_seconds=1)
+        self.held += 1
         future = asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
         future.add_done_callback(self._release)
         return await asyncio.shield(future)
 
     def _release(self, future: asyncio.Future[T]) -> None:
-        self._held -= 1
+        self.held -= 1
         if not future.cancelled():
             future.exception()  # a caller that gave up must not leave "exception was never retrieved" behind
 
@@ -56,7 +64,12 @@ class Workers:
         self.work = Pool("engine work", 4, 64)
         self.passwords = Pool("password checks", 2, 16)
 
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """Every pool."""
+        return (self.write, self.read, self.work, self.passwords)
+
     def close(self) -> None:
         """Stops all pools."""
-        for pool in (self.write, self.read, self.work, self.passwords):
+        for pool in self.pools:
             pool.close()

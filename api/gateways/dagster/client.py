@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from api.kernel.breakers import Dependency
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.settings import Settings
 
@@ -15,11 +16,23 @@ READ_SECONDS = 20.0
 CHANGE_SECONDS = 40.0
 """Longer than a launch takes on a busy machine; shorter than after which an unseen launch counts as none."""
 
+MARGIN_SECONDS = 8.0
+"""For the connection and an answer that trickles in; after that the whole call is given up."""
+
+OPEN_SECONDS = 1.0
+"""How long Dagster is left alone. Short: it is on loopback, and whoever waits for its start looks all the time."""
+
 
 class DagsterClient:
     """Sends GraphQL documents. Create it inside the running event loop's process; connections open on first use."""
 
     def __init__(self, url: str) -> None:
+        self.dependency = Dependency(
+            "Dagster",
+            timeout_seconds=READ_SECONDS + MARGIN_SECONDS,
+            is_failure=_speaks_against,
+            open_seconds=OPEN_SECONDS,
+        )
         # No TLS context and no proxy from the environment: this is loopback.
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -41,11 +54,11 @@ class DagsterClient:
         """Answers a query.
 
         Raises:
-            Unavailable: Dagster does not answer, or not with data.
+            Unavailable: Dagster does not answer or not with data, or did not so often that it is left alone.
         """
         try:
-            return await self._send(document, variables, READ_SECONDS)
-        except httpx.TransportError as error:
+            return await self.dependency.call(lambda: self._send(document, variables, READ_SECONDS), idempotent=True)
+        except (httpx.TransportError, TimeoutError) as error:
             raise _away() from error
 
     async def change(self, document: str, **variables: Any) -> Any:
@@ -56,10 +69,15 @@ class DagsterClient:
             LaunchUnconfirmed: it was sent, but the answer never came.
         """
         try:
-            return await self._send(document, variables, CHANGE_SECONDS)
+            # Never sent twice: a launch that was not confirmed may have happened.
+            return await self.dependency.call(
+                lambda: self._send(document, variables, CHANGE_SECONDS),
+                idempotent=False,
+                timeout_seconds=CHANGE_SECONDS + MARGIN_SECONDS,
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _away() from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, TimeoutError) as error:
             raise LaunchUnconfirmed(
                 "Dagster was told, but its answer did not come. Look again in a moment whether it was done.",
                 retry_after_seconds=5,
@@ -94,6 +112,11 @@ def refusal(answer: Any, fallback: type[HeadwaterError]) -> HeadwaterError:
 
 def _decode(content: bytes) -> Any:
     return msgspec.json.decode(content)
+
+
+def _speaks_against(error: BaseException) -> bool:
+    # What Dagster answers, even an error, shows that it is there.
+    return isinstance(error, httpx.TransportError)
 
 
 def _away() -> Unavailable:
