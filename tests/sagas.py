@@ -1,6 +1,6 @@
 """A saga with effects that can be counted: rows in the database, files of an outside service. Also a program of it.
 
-    python -m tests.sagas <database url> <home> <operation> [<point at which to strike> <signal>]
+python -m tests.sagas <database url> <home> <operation> [<point at which to strike> <signal>]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from api.kernel.platform import Platform
 from api.kernel.sagas import steps
 from api.kernel.sagas.runner import Runner
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
+from api.kernel.tables import IDEMPOTENCY, OPERATION
 from api.kernel.workers import P, Pool, T
 from core import clock
 from core.db import METADATA, Database
@@ -50,10 +51,19 @@ class Order(Request):
     """What the saga is begun with."""
 
     folder: str
+    """Where the outside service keeps its files."""
+
     fails_at: str = ""
+    """Step that is refused."""
+
     away_at: str = ""
+    """Step whose service does not answer."""
+
     away_tries: int = 0
+    """In how many tries it does not answer."""
+
     stuck_at: str = ""
+    """Step that cannot be undone."""
 
 
 def effects(connection: Connection, operation: str) -> list[tuple[str, str]]:
@@ -133,7 +143,7 @@ ORDER = Saga(
 
 def prepare(url: str) -> None:
     database = Database(url)
-    tables = [steps.SAGA_STEP, store.OPERATION, EVENT, store.idempotency.IDEMPOTENCY]
+    tables = [steps.SAGA_STEP, OPERATION, EVENT, IDEMPOTENCY]
     METADATA.create_all(database.engine, tables)
     EFFECTS.create_all(database.engine)
     database.close()

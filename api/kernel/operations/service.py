@@ -105,6 +105,7 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
     `state` events tell of progress. A client that was cut off sends `Last-Event-ID` and misses nothing.
     """
     cursors = _decode(ctx.last_event_id)
+    number = _number(cursors)
     told: OperationRow | None = None
     while True:
         # The state is looked at first: lines written before the end are then read after it was seen.
@@ -113,8 +114,9 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
             told = row
             if not row.state.final:
                 yield ServerEvent(_state(row), "state", _encode(cursors))
-        for step_line in steps.lines(row.steps, after=_number(cursors)):
-            cursors[_STEPS] = str(step_line.number)
+        for step_line in steps.lines(row.steps, after=number):
+            number = step_line.number
+            cursors[_STEPS] = str(number)
             yield ServerEvent(_step_line(step_line, row), "log", _encode(cursors))
         for run in row.runs:
             async for line in _lines(ctx, run, cursors):

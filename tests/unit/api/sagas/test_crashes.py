@@ -15,6 +15,8 @@ from api.kernel.operations import store
 from api.kernel.operations.store import OperationState
 from api.kernel.platform import Platform
 from api.kernel.sagas.runner import Runner
+from api.kernel.tables import OPERATION
+from core import clock
 from tests.sagas import Order, begun, effects, files, finished, later, stored
 
 pytestmark = pytest.mark.slow
@@ -94,7 +96,7 @@ class TestKill:
         for _ in range(5):
             assert ended(program(url, tmp_path, id, "in:ship")) == -signal.SIGKILL
             with platform.database.write() as connection:
-                connection.execute(store.OPERATION.update().values(lease_expires_at=store.clock.now()))
+                connection.execute(OPERATION.update().values(lease_expires_at=clock.now()))
         row = await finished(platform.database, runner, id)
         assert row.state is OperationState.FAILED
         assert str(row.error).startswith("Step ship failed 5 times: its process died each time")

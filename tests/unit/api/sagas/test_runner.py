@@ -17,6 +17,7 @@ from api.kernel.sagas.lease import Lease, LeaseLost
 from api.kernel.sagas.runner import Runner
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
 from api.kernel.sagas.steps import StepState
+from core import clock
 from core.events import EVENT
 from tests import sagas
 from tests.sagas import ORDER, Order, begun, effects, files, finished, later, stored
@@ -313,7 +314,7 @@ class TestRetention:
             await runner.run(id)
 
         def purge(connection: sa.Connection) -> int:
-            return store.purge(connection, sagas.clock.now(), 3)
+            return store.purge(connection, clock.now(), 3)
 
         with later(days=1):
             assert [await runner._write(purge) for _ in range(3)] == [3, 1, 0]
