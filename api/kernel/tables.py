@@ -55,9 +55,16 @@ OPERATION = sa.Table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("action", sa.String(128), nullable=False),
     sa.Column("subject", sa.String(256), nullable=False),
+    sa.Column("organization_id", sa.String(64)),
+    sa.Column("project_id", sa.String(64)),
     sa.Column("principal", sa.String(128), nullable=False),
+    sa.Column("principal_id", sa.String(64), nullable=False),
     sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("executor", sa.String(16), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
+    # Of sagas: which one, and what it was asked for. Of launches, from here to `backfill`: what is to be made.
+    sa.Column("saga", sa.String(128)),
+    sa.Column("input", sa.JSON),
     sa.Column("assets", sa.JSON, nullable=False),
     sa.Column("partitions", sa.JSON, nullable=False),
     sa.Column("config", sa.JSON, nullable=False),
@@ -70,11 +77,15 @@ OPERATION = sa.Table(
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("error", sa.Text),
     sa.Column("produced", sa.JSON, nullable=False),
+    sa.Column("result", sa.JSON),
+    sa.Column("lease_holder", sa.String(64)),
+    sa.Column("lease_expires_at", UtcDateTime),
     sa.Column("cancel_requested_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
-    sa.Column("finished_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime, index=True),
 )
+"""Long work. Its executor is Dagster (LAUNCH) or, under a lease, a process of the API (SAGA)."""
 
 IDEMPOTENCY = sa.Table(
     "idempotency",
