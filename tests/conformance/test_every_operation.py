@@ -119,7 +119,7 @@ async def test_every_answer_is_named_and_closed_to_other_pages(api: Api, endpoin
             "/api/v1/ai-catalog/assets/:materialize",
         ),
         *("/api/v1/ai_catalog/assets", "/api/v1/AI-CATALOG/assets", "/api/v1//ai-catalog/assets", "/api/v2/operations"),
-        *("/api/v1/ai-catalog/assets:nothing", "/api/v1/operations/x/nothing", "/docs", "/openapi.json", "/metrics"),
+        *("/api/v1/ai-catalog/assets:nothing", "/api/v1/operations/x/nothing", "/docs", "/openapi.json", "/metric"),
         *("/health/live/", "/health"),
         *("/api/v1/ai-catalog/assets/a%2Fb", "/api/v1/ai-catalog/assets/%00", "/api/v1/ai-catalog/assets/a%0Ab"),
     ],
