@@ -1,82 +1,26 @@
-"""Lists: keyset pages, order by a declared field, conditions on declared fields.
-
-The conditions are a small part of CEL (`field == "value"`, `"value" in field`, joined by `&&`), so that what callers
-write now stays valid when the whole language is there.
-"""
+"""Lists: keyset pages, order by a declared field, filters over declared fields (see `api.kernel.filters`)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from api.kernel.filters import Field, FieldType, parse
 from api.kernel.models import ListQuery
 from core.errors import InvalidArgument
 
 T = TypeVar("T")
 Scalar = str | int | float | bool | None
-
-_CONDITION = re.compile(
-    r"""\s*(?: (?P<field>[a-z_]+)\s*==\s*(?P<value>"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false|null)
-           | (?P<member>"(?:[^"\\]|\\.)*")\s+in\s+(?P<set>[a-z_]+) )\s*(?P<end>&&|$)""",
-    re.VERBOSE,
-)
-
-
-_NO_LITERAL = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """`field == value`, or `value in field` if `member`."""
-
-    field: str
-    value: Scalar
-    member: bool
-
-
-def conditions(text: str, fields: Sequence[str]) -> list[Condition]:
-    """Parses a filter.
-
-    Raises:
-        InvalidArgument: it does not parse, or names a field that cannot be filtered by; says where.
-    """
-    found: list[Condition] = []
-    position = 0
-    text = text.rstrip()
-    while position < len(text):
-        match = _CONDITION.match(text, position)
-        value: Any = _literal(match["value"] or match["member"]) if match else _NO_LITERAL
-        if match is None or value is _NO_LITERAL:
-            raise InvalidArgument(
-                f'filter does not parse at position {position + 1}. Write field == "value" or "value" in field, '
-                f"joined by &&; fields here: {', '.join(fields) or 'none'}."
-            )
-        name = match["field"] or match["set"]
-        if name not in fields:
-            raise InvalidArgument(
-                f"filter names {name!r} at position {match.start('field' if match['field'] else 'set') + 1}, which "
-                f"cannot be filtered by. Fields here: {', '.join(fields) or 'none'}."
-            )
-        found.append(Condition(name, value, bool(match["member"])))
-        position = match.end()
-        if match["end"] == "&&" and position >= len(text):
-            raise InvalidArgument(f"filter ends after && at position {position}.")
-    return found
-
-
-def _literal(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # an escape or a number that JSON does not know
-        return _NO_LITERAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +68,17 @@ def decode_token(token: str, order: Order) -> tuple[Any, str] | None:
 
 @dataclass(frozen=True)
 class Listing(Generic[T]):
-    """A list kept in memory. `fields` say how to read what may be filtered and ordered by."""
+    """A list kept in memory. `fields` are read from the items and may be filtered and ordered by."""
 
     id: Callable[[T], str]
-    fields: Mapping[str, Callable[[T], Any]]
+    fields: Mapping[str, Field]
     order: tuple[str, ...] = ()
 
     def page(self, items: Sequence[T], query: ListQuery) -> tuple[list[T], str | None]:
         """One page of the items that meet the filter, and the token of the next."""
         order = Order.parse(query.order_by, self.order)
-        wanted = conditions(query.filter, tuple(self.fields))
-        kept = [item for item in items if all(self._meets(item, condition) for condition in wanted)]
+        wanted = parse(query.filter, self.fields)
+        kept = [item for item in items if wanted.matches(item)]
         keyed = sorted(((self._key(item, order), item) for item in kept), key=lambda pair: pair[0])
         if order.descending:
             keyed.reverse()
@@ -146,21 +90,23 @@ class Listing(Generic[T]):
         if len(keyed) <= query.page_size:
             return page, None
         last = page[-1]
-        return page, encode_token(order, self.fields[order.field](last) if order.field else None, self.id(last))
+        return page, encode_token(order, self._value(last, order), self.id(last))
 
     def _key(self, item: T, order: Order) -> tuple[tuple[bool, str | float], str]:
-        return _rank(self.fields[order.field](item) if order.field else None), self.id(item)
+        return _rank(self._value(item, order)), self.id(item)
 
-    def _meets(self, item: T, condition: Condition) -> bool:
-        value = self.fields[condition.field](item)
-        if condition.member != isinstance(value, list | tuple | set | frozenset):
-            how = '"value" in field' if not condition.member else 'field == "value"'
-            raise InvalidArgument(f"filter: write {how} for {condition.field!r}.")
-        return condition.value in value if condition.member else bool(value == condition.value)
+    def _value(self, item: T, order: Order) -> Any:
+        return self.fields[order.field].value(item) if order.field else None
 
 
-def _type_name(column: sa.ColumnElement[Any]) -> str:
-    return {str: "string", int: "number", bool: "truth value"}.get(column.type.python_type, "value")
+_TYPES = {
+    str: FieldType.STRING,
+    bool: FieldType.BOOLEAN,
+    int: FieldType.INTEGER,
+    float: FieldType.NUMBER,
+    Decimal: FieldType.NUMBER,
+    datetime: FieldType.TIMESTAMP,
+}
 
 
 def _rank(value: Any) -> tuple[bool, str | float]:
@@ -172,25 +118,46 @@ def _rank(value: Any) -> tuple[bool, str | float]:
 
 @dataclass(frozen=True)
 class SqlListing:
-    """A list in the metadata database, paged by keyset: stable while rows come and go."""
+    """A list in the metadata database, paged by keyset: stable while rows come and go.
+
+    A field is a column, or is declared where its type does not say what it holds.
+    """
 
     id: sa.ColumnElement[str]
-    fields: Mapping[str, sa.ColumnElement[Any]]
+    fields: Mapping[str, sa.ColumnElement[Any] | Field]
     order: tuple[str, ...] = ()
     newest_first: bool = False
 
+    @cached_property
+    def declared(self) -> Mapping[str, Field]:
+        """The fields with their types.
+
+        Raises:
+            KeyError: the type of a column is not one that filters know.
+        """
+        return {
+            name: field if isinstance(field, Field) else Field(_TYPES[field.type.python_type], field)
+            for name, field in self.fields.items()
+        }
+
     def rows(
-        self, connection: Connection, select: sa.Select[Any], query: ListQuery
+        self,
+        connection: Connection,
+        select: sa.Select[Any],
+        query: ListQuery,
+        where: sa.ColumnElement[bool] | None = None,
     ) -> tuple[Sequence[sa.Row[Any]], str | None]:
-        """One page of rows of `select`, which must hold the id column labelled `id`, and the token of the next."""
+        """One page of rows of `select`, which must hold the id column labelled `id`, and the token of the next.
+
+        `where` is one more condition, such as what the caller may see.
+        """
         order = Order.parse(query.order_by, self.order)
         descending = order.descending or (not order.field and self.newest_first)
-        for condition in conditions(query.filter, tuple(self.fields)):
-            column = self.fields[condition.field]
-            if condition.member or not isinstance(condition.value, column.type.python_type):
-                raise InvalidArgument(f"filter: {condition.field!r} is compared with == to a {_type_name(column)}.")
-            select = select.where(column == condition.value)
-        keys = [self.fields[order.field], self.id] if order.field else [self.id]
+        if where is not None:
+            select = select.where(where)
+        if query.filter.strip():
+            select = select.where(parse(query.filter, self.declared).sql())
+        keys = [self.declared[order.field].sql(), self.id] if order.field else [self.id]
         start = decode_token(query.page_token, order)
         if start is not None:
             bound = [*start][-len(keys) :]

@@ -42,7 +42,7 @@ class ListQuery(Query):
     """Where to go on: `next_page_token` of the page before."""
 
     filter: Annotated[str, Field(max_length=2000)] = ""
-    """Conditions on declared fields joined by `&&`: `field == "value"`, `"value" in field`."""
+    """Which items, in a part of CEL over declared fields: `owner == "ana" && ("pii" in tags || size > 3)`."""
 
     order_by: Annotated[str, Field(max_length=100)] = ""
     """A declared field, optionally followed by ` desc`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from api.kernel.filters import Field, FieldType
 from api.kernel.models import Model
 from core.ports import Automation
 
@@ -75,8 +76,8 @@ def shared(automation: Automation) -> dict[str, object]:
 
 
 FIELDS = {
-    "state": lambda automation: "RUNNING" if automation.running else "STOPPED",
-    "job": lambda automation: automation.job,
-    "assets": lambda automation: automation.assets,
+    "state": Field(FieldType.STRING, read=lambda automation: "RUNNING" if automation.running else "STOPPED"),
+    "job": Field(FieldType.STRING, read=lambda automation: automation.job),
+    "assets": Field(FieldType.STRINGS, read=lambda automation: automation.assets),
 }
 """What both can be filtered by."""
