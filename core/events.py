@@ -2,34 +2,68 @@
 
 An event is appended in the same transaction as the change it tells of, so neither exists without the other.
 The same rows are the audit source and the feed that watchers resume from.
+
+There is one total order. Who appends takes the row `event_head` until he commits, so sequences have no gaps and are
+committed in their order: whoever has seen a sequence has seen all before it. Append last in a transaction, since the
+row is what all writers meet at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from core import clock
 from core.db import METADATA, UtcDateTime
 from core.ids import new_id
 
+GENESIS = "0" * 64
+"""The hash before the first event."""
+
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+EVENT_HEAD = sa.Table(
+    "event_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+
 EVENT = sa.Table(
     "event",
     METADATA,
-    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=False),
     sa.Column("id", sa.String(64), nullable=False, unique=True),
-    sa.Column("type", sa.String(128), nullable=False, index=True),
-    sa.Column("subject", sa.String(256), nullable=False, index=True),
+    sa.Column("type", sa.String(128), nullable=False),
+    sa.Column("kind", sa.String(64)),
+    sa.Column("subject", sa.String(256), nullable=False),
+    sa.Column("organization_id", sa.String(64)),
+    sa.Column("project_id", sa.String(64)),
     sa.Column("principal", sa.String(128), nullable=False),
+    sa.Column("principal_id", sa.String(64), nullable=False),
+    sa.Column("on_behalf_of", sa.String(128)),
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("previous_hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Index("ix_event_type_sequence", "type", "sequence"),
+    sa.Index("ix_event_kind_sequence", "kind", "sequence"),
+    sa.Index("ix_event_subject_sequence", "subject", "sequence"),
+    sa.Index("ix_event_organization_id_sequence", "organization_id", "sequence"),
+    sa.Index("ix_event_project_id_sequence", "project_id", "sequence"),
 )
+
+_HEAD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +77,16 @@ class Event:
     request_id: str = ""
     id: str = field(default_factory=lambda: new_id("evt"))
     at: datetime = field(default_factory=clock.now)
+    organization_id: str | None = None
+    project_id: str | None = None
+    kind: str | None = None
+    """`<service>.<kind>`; taken from `type` if absent."""
+    principal_id: str = ""
+    on_behalf_of: str | None = None
 
     def to_cloudevent(self) -> dict[str, Any]:
         """The CloudEvents 1.0 JSON form."""
+        scope = {"organizationid": self.organization_id, "projectid": self.project_id, "onbehalfof": self.on_behalf_of}
         return {
             "specversion": "1.0",
             "id": self.id,
@@ -57,22 +98,135 @@ class Event:
             "data": dict(self.data),
             "principal": self.principal,
             "requestid": self.request_id,
-        }
+        } | {name: value for name, value in scope.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the order."""
+
+    sequence: int
+    event: Event
+
+    def to_cloudevent(self) -> dict[str, Any]:
+        """The CloudEvents 1.0 JSON form, with the extension `sequence` (a string that sorts as the number does)."""
+        return self.event.to_cloudevent() | {"sequence": f"{self.sequence:020}"}
+
+
+_FIELDS = tuple(item.name for item in fields(Event))
+
+
+def recorded(row: sa.Row[*tuple[Any, ...]]) -> Recorded:
+    """The event in a row of the table."""
+    values = row._mapping
+    return Recorded(values["sequence"], Event(**{name: values[name] for name in _FIELDS}))
 
 
 def append(connection: Connection, event: Event) -> int:
     """Appends an event in the caller's transaction and returns its sequence number."""
-    sequence = connection.execute(
-        EVENT.insert()
-        .returning(EVENT.c.sequence)
-        .values(
-            id=event.id,
-            type=event.type,
-            subject=event.subject,
-            principal=event.principal,
-            request_id=event.request_id,
-            at=event.at,
-            data=dict(event.data),
-        )
+    return append_all(connection, [event])
+
+
+def append_all(connection: Connection, events: Sequence[Event]) -> int:
+    """Appends events in this order, in the caller's transaction; returns the last sequence number (0 if none given)."""
+    if not events:
+        return 0
+    last, previous = _take(connection, len(events))
+    rows = []
+    for sequence, event in enumerate(events, last - len(events) + 1):
+        row = _row(sequence, event)
+        row["previous_hash"] = previous
+        previous = row["hash"] = digest(row, previous)
+        rows.append(row)
+    connection.execute(EVENT.insert(), rows)
+    connection.execute(EVENT_HEAD.update().where(EVENT_HEAD.c.id == _HEAD).values(hash=previous))
+    return last
+
+
+def head(connection: Connection) -> tuple[int, str]:
+    """The last sequence number and its hash."""
+    row = connection.execute(sa.select(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash)).first()
+    return (row.sequence, row.hash) if row else (0, GENESIS)
+
+
+def digest(row: Mapping[str, Any], previous: str) -> str:
+    """SHA-256 over the hash before and the canonical JSON (sorted keys, compact) of the sequence and all fields."""
+    values = {name: row[name] for name in ("sequence", *_FIELDS)}
+    values["at"] = values["at"].astimezone(UTC).isoformat(timespec="microseconds")
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(f"{previous}{text}".encode()).hexdigest()
+
+
+def _row(sequence: int, event: Event) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in _FIELDS}
+    row["sequence"] = sequence
+    row["kind"] = event.kind or ".".join(event.type.split(".")[:2])
+    # As it will be read back: keys that are no strings would sort in another order then.
+    row["data"] = json.loads(json.dumps(dict(event.data), allow_nan=False))
+    return row
+
+
+def _take(connection: Connection, count: int) -> tuple[int, str]:
+    advanced = (
+        EVENT_HEAD.update()
+        .where(EVENT_HEAD.c.id == _HEAD)
+        .values(sequence=EVENT_HEAD.c.sequence + count)
+        .returning(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash)
     )
-    return int(sequence.scalar_one())
+    row = connection.execute(advanced).first()
+    if row is None:
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        # Waits for whoever is about to make the same row.
+        first = insert(EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS).on_conflict_do_nothing()
+        connection.execute(first)
+        row = connection.execute(advanced).one()
+    return row.sequence, row.hash
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the chain does not hold."""
+
+    sequence: int
+    detail: str
+
+
+def verify(connection: Connection, *, after: int = 0, until: int | None = None, batch: int = 1000) -> Break | None:
+    """Recomputes the chain and returns its first break, or nothing if it holds.
+
+    Finds altered, missing, inserted and reordered rows, and rows cut off at the end. Who can write to the database can
+    also compute a whole new chain: compare a hash with a copy kept elsewhere to know of that.
+
+    Args:
+        after: begin behind this event, whose hash is trusted.
+        until: the last event looked at; the newest if absent.
+        batch: rows read at a time.
+    """
+    # Before the head, so that an event appended in between is not taken for a forged one.
+    newest = connection.execute(sa.select(sa.func.max(EVENT.c.sequence))).scalar() or 0
+    last, last_hash = head(connection)
+    if newest > last:
+        return Break(last + 1, f"There are events up to {newest}, but the head of the chain is {last}.")
+    previous = GENESIS
+    if after:
+        trusted = connection.execute(sa.select(EVENT.c.hash).where(EVENT.c.sequence == after)).scalar()
+        if trusted is None:
+            return Break(after, f"Event {after} is missing.")
+        previous = trusted
+    end, position = min(until or last, last), after
+    while position < end:
+        query = sa.select(EVENT).where(EVENT.c.sequence > position, EVENT.c.sequence <= end)
+        rows = connection.execute(query.order_by(EVENT.c.sequence).limit(batch)).mappings().all()
+        if not rows:
+            return Break(position + 1, f"Events {position + 1} to {end} are missing.")
+        for row in rows:
+            if row["sequence"] != position + 1:
+                return Break(position + 1, f"Event {position + 1} is missing.")
+            if row["previous_hash"] != previous:
+                return Break(row["sequence"], f"Event {row['sequence']} does not follow the event before it.")
+            if digest({str(name): value for name, value in row.items()}, previous) != row["hash"]:
+                return Break(row["sequence"], f"Event {row['sequence']} was altered.")
+            previous, position = row["hash"], row["sequence"]
+    if position == last and previous != last_hash:
+        return Break(last, f"The head of the chain does not match event {last}.")
+    return None

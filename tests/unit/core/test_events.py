@@ -1,0 +1,164 @@
+"""Events have one total order without gaps, and every tampering breaks their chain."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core import events
+from core.db import METADATA, Database
+from core.events import EVENT, EVENT_HEAD, Event
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    else:
+        url = f"sqlite:///{tmp_path / 'metadata.db'}"
+    made = Database(url)
+    METADATA.create_all(made.engine, tables=[EVENT, EVENT_HEAD])
+    yield made
+    made.close()
+
+
+def fill(database: Database, count: int = 6) -> None:
+    with database.write() as connection:
+        data: dict[Any, Any] = {"ratio": 0.1, "name": "Zoë \u2603", 2: ["b"], 10: None}
+        events.append(connection, Event("admin.user.created", "usr_0", "ada", data, organization_id="org_1"))
+    for number in range(1, count):
+        with database.write() as connection:
+            events.append(connection, Event("admin.user.updated", f"usr_{number}", "ada", {"n": number}))
+
+
+def broken(database: Database, **options: int) -> events.Break | None:
+    with database.read() as connection:
+        return events.verify(connection, **options)
+
+
+def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(database: Database) -> None:
+    begin = threading.Barrier(8)
+    errors: list[BaseException] = []
+    seen: list[list[int]] = []
+    done = threading.Event()
+
+    def write(writer: int) -> None:
+        try:
+            begin.wait()
+            for number in range(15):
+                try:
+                    with database.write() as connection:
+                        batch = [Event("admin.user.created", f"{writer}", "ada", {"n": number, "i": i}) for i in (0, 1)]
+                        events.append_all(connection, batch)
+                        if number % 3 == writer % 3:
+                            raise KeyError("rolled back on purpose")
+                except KeyError:
+                    continue
+        except BaseException as error:
+            errors.append(error)
+
+    def watch() -> None:
+        while not done.is_set():
+            with database.read() as connection:
+                seen.append(list(connection.execute(sa.select(EVENT.c.sequence).order_by(EVENT.c.sequence)).scalars()))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
+    watcher = threading.Thread(target=watch)
+    for thread in (*threads, watcher):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    watcher.join()
+    assert not errors
+    for sequences in seen:  # who sees a sequence sees all before it
+        assert sequences == list(range(1, len(sequences) + 1))
+    with database.read() as connection:
+        rows = connection.execute(sa.select(EVENT).order_by(EVENT.c.sequence)).all()
+        assert [row.sequence for row in rows] == list(range(1, 8 * 10 * 2 + 1))
+        assert events.head(connection) == (rows[-1].sequence, rows[-1].hash)
+    for writer in range(8):
+        of_writer = [(row.data["n"], row.data["i"]) for row in rows if row.subject == str(writer)]
+        assert of_writer == [(n, i) for n in range(15) if n % 3 != writer % 3 for i in (0, 1)]
+    assert broken(database, batch=7) is None
+
+
+def test_an_event_reads_back_as_it_was_written(database: Database) -> None:
+    event = Event(
+        "admin.user.created", "usr_1", "ada", {"n": 1}, "req_1", organization_id="org_1", project_id="prj_1",
+        principal_id="usr_9", on_behalf_of="bob",
+    )  # fmt: skip
+    with database.write() as connection:
+        assert events.append(connection, event) == 1
+        assert events.append_all(connection, []) == 0
+    with database.read() as connection:
+        read = events.recorded(connection.execute(sa.select(EVENT)).one())
+    assert read.sequence == 1
+    assert read.event.kind == "admin.user"
+    assert read.to_cloudevent() == event.to_cloudevent() | {"sequence": f"{1:020}"}
+    assert read.to_cloudevent()["organizationid"] == "org_1"
+
+
+def test_a_whole_chain_holds_from_anywhere_to_anywhere(database: Database) -> None:
+    assert broken(database) is None
+    fill(database)
+    assert broken(database, batch=2) is None
+    assert broken(database, after=2) is None
+    assert broken(database, after=1, until=3) is None
+    assert broken(database, after=6) is None
+
+
+def renumber(connection: Connection) -> None:
+    for old, new in ((3, 99), (4, 3), (99, 4)):
+        connection.execute(EVENT.update().where(EVENT.c.sequence == old).values(sequence=new))
+
+
+def sql(statement: str) -> Callable[[Connection], object]:
+    return lambda connection: connection.exec_driver_sql(statement)
+
+
+TAMPERINGS: dict[str, tuple[Callable[[Connection], object], int]] = {
+    "actor": (sql("UPDATE event SET principal = 'eve' WHERE sequence = 3"), 3),
+    "facts": (sql("UPDATE event SET data = '{\"n\": 7}' WHERE sequence = 4"), 4),
+    "organization": (sql("UPDATE event SET organization_id = 'org_2' WHERE sequence = 1"), 1),
+    "hash": (sql("UPDATE event SET hash = previous_hash WHERE sequence = 2"), 2),
+    "missing": (sql("DELETE FROM event WHERE sequence = 3"), 3),
+    "first missing": (sql("DELETE FROM event WHERE sequence = 1"), 1),
+    "reordered": (renumber, 3),
+    "tail cut": (sql("DELETE FROM event WHERE sequence > 4"), 5),
+    "head set back": (sql("UPDATE event_head SET sequence = 4"), 5),
+    "head hash": (sql("UPDATE event_head SET hash = 'x'"), 6),
+    "head gone": (sql("DELETE FROM event_head"), 1),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_tampering_is_found_where_it_happened(database: Database, name: str) -> None:
+    tamper, where = TAMPERINGS[name]
+    fill(database)
+    with database.write() as connection:
+        tamper(connection)
+    found = broken(database, batch=2)
+    assert found is not None
+    assert found.sequence == where
+
+
+def test_a_tail_and_its_head_rewritten_still_differ_from_a_hash_kept_elsewhere(database: Database) -> None:
+    fill(database)
+    with database.read() as connection:
+        kept = events.head(connection)
+    with database.write() as connection:
+        fifth = connection.execute(sa.select(EVENT.c.hash).where(EVENT.c.sequence == 5)).scalar_one()
+        connection.execute(EVENT.delete().where(EVENT.c.sequence == 6))
+        connection.execute(EVENT_HEAD.update().values(sequence=5, hash=fifth))
+    fill(database, 1)
+    with database.read() as connection:
+        assert events.verify(connection) is None
+        assert events.head(connection)[0] == kept[0]
+        assert events.head(connection) != kept
