@@ -29,7 +29,7 @@ from api.kernel.workers import P, Pool, T
 from core import clock
 from core.db import METADATA, Database
 from core.errors import Conflict, Unavailable
-from core.events import EVENT
+from core.events import EVENT, EVENT_HEAD
 from core.ids import new_id
 from core.settings import load_settings
 from tests.orchestration import FakeOrchestrator
@@ -143,7 +143,7 @@ ORDER = Saga(
 
 def prepare(url: str) -> None:
     database = Database(url)
-    tables = [steps.SAGA_STEP, OPERATION, EVENT, IDEMPOTENCY]
+    tables = [steps.SAGA_STEP, OPERATION, EVENT, EVENT_HEAD, IDEMPOTENCY]
     METADATA.create_all(database.engine, tables)
     EFFECTS.create_all(database.engine)
     database.close()

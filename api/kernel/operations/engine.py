@@ -89,6 +89,8 @@ class Operations:
         ctx.note(operation=id, assets=list(work.assets), partitions=list(work.partitions))
         stages = self._platform.orchestrator.stages(work)
         row = await ctx.transact(store.insert, id, work, stages=stages, origin=_origin(ctx))
+        if ctx.validate_only:
+            return row
         ctx.headers.append(("location", f"/api/v1/operations/{id}"))
         task = self._begin(row, work)
         await asyncio.wait({task}, timeout=ANSWER_SECONDS)
@@ -117,6 +119,8 @@ class Operations:
 
     def begin(self, ctx: Context, id: str) -> None:
         """Begins a stored saga without waiting for the follower, and tells the caller where to follow it."""
+        if ctx.validate_only:
+            return
         ctx.headers.append(("location", f"/api/v1/operations/{id}"))
         self._runner.begin(id)
 
@@ -146,6 +150,8 @@ class Operations:
             Unavailable: the orchestrator does not answer; the wish is kept and carried out when it is back.
         """
         row = await ctx.transact(store.request_cancel, id)
+        if ctx.validate_only:
+            return row
         if not row.state.final and row.executor is Executor.LAUNCH and id not in self._launching:
             await self._platform.orchestrator.terminate(row.launched)
         return await self.observe(id)

@@ -256,7 +256,17 @@ def finish(
             idempotency.release(connection, id)
         facts = {"action": row.action, "state": state.value, "error": error, "produced": made, "result": row.result}
         name = f"operations.operation.{state.value.lower()}"
-        events.append(connection, events.Event(name, id, row.principal, facts, row.request_id))
+        event = events.Event(
+            name,
+            id,
+            row.principal,
+            facts,
+            row.request_id,
+            organization_id=row.organization_id,
+            project_id=row.project_id,
+            principal_id=row.principal_id,
+        )
+        events.append(connection, event)
     return row
 
 

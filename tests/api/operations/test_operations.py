@@ -55,6 +55,11 @@ class TestMaterialize:
         assert launch.assets == (ASSET,)
         assert launch.tags == {"headwater/operation": operation["id"], "headwater/principal": "editor"}
 
+    async def test_only_tried_it_launches_nothing(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        reply = await api.editor.post(f"ai-catalog/assets/{ASSET}:materialize?validate_only=true", {})
+        assert (reply.status, reply.json["state"]) == (202, "PENDING")
+        assert (orchestrator.launches, rows(api, OPERATION)) == ([], [])
+
     async def test_upstream_takes_everything_it_is_made_from(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         await materialize(api.editor, upstream=True)
         assert orchestrator.launches[0].assets == ("flights.bronze.flights", ASSET, "flights.silver.flights")
@@ -221,6 +226,12 @@ class TestCancelOperation:
         assert orchestrator.terminated == ["run-1"]
         assert (await seen(api, id, lambda now: now["finished_at"] is not None))["state"] == "CANCELED"
         assert "operations.operation.cancel_requested" in [event["type"] for event in api.events("operations")]
+
+    async def test_only_tried_it_terminates_nothing(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        id = (await materialize(api.editor))["id"]
+        reply = await api.editor.post(f"operations/{id}:cancel?validate_only=true")
+        assert (reply.status, orchestrator.terminated) == (200, [])
+        assert rows(api, OPERATION)[0]["state"] == "RUNNING"
 
     async def test_leaves_an_ended_one_as_it_is(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]

@@ -194,6 +194,12 @@ class TestBegin:
         assert refused.status == 409
         assert (count(app, OPERATION), count(app, sagas.EFFECT)) == (1, 3)
 
+    async def test_only_tried_it_neither_begins_nor_stays(self, app: Api, tmp_path: Path) -> None:
+        reply = await app.editor.post("test/orders:place?validate_only=true", {"folder": str(tmp_path)})
+        assert (reply.status, reply.json["state"]) == (202, "PENDING")
+        await asyncio.sleep(0.7)
+        assert (count(app, OPERATION), files(tmp_path)) == (0, [])
+
     async def test_the_follower_begins_what_was_stored_but_not_begun(self, app: Api, tmp_path: Path) -> None:
         id = sagas.begun(app.database, Order(folder=str(tmp_path)))
         assert (await seen(app, id, final))["state"] == "SUCCEEDED"

@@ -57,6 +57,7 @@ class TestSuccess:
             (event,) = connection.execute(sa.select(EVENT)).mappings()
         assert (event["type"], event["subject"]) == ("operations.operation.succeeded", id)
         assert event["data"]["result"] == row.result
+        assert (event["organization_id"], event["project_id"], event["principal_id"]) == ("org_1", "prj_1", "usr_1")
 
     async def test_a_finished_one_is_left_alone(self, platform: Platform, runner: Runner, tmp_path: Path) -> None:
         id = begun(platform.database, Order(folder=str(tmp_path)))
