@@ -15,10 +15,11 @@ import httpx
 import sqlalchemy as sa
 from sqlalchemy import create_engine
 
-from api.kernel import passwords, principals, tokens
+from api.kernel import passwords, tokens
 from api.kernel.application import Application
 from api.kernel.roles import Role
 from api.main import create_app
+from api.services.admin.logic import bootstrap
 from core import clock
 from core.db import Database
 from core.events import EVENT
@@ -126,9 +127,10 @@ def prepare(settings: Settings) -> None:
     METADATA.create_all(engine)
     engine.dispose()
     database = Database(settings.effective_database_url)
+    bootstrap.bootstrap(database, PASSWORD)
     with database.write() as connection:
-        for role in Role:
-            principals.create(connection, role.value.lower(), role, password_hash(), created_by="test")
+        for role in (Role.VIEWER, Role.EDITOR):
+            bootstrap.add_user(connection, role.value.lower(), password_hash(), role=role)
     database.close()
 
 

@@ -171,11 +171,11 @@ def migrate(settings: Settings) -> None:
 
 
 def _create_admin(settings: Settings) -> None:
-    from api.kernel.principals import bootstrap_admin
+    from api.services.admin.logic.bootstrap import bootstrap
     from core.db import Database
 
     database = Database(settings.effective_database_url)
-    password = bootstrap_admin(database, settings.admin_password)
+    password = bootstrap(database, settings.admin_password)
     database.close()
     if password and not settings.admin_password:
         print(f"\n  First start. Log in as  admin  with the password  {password}\n  It is shown only this once.\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import websockets
@@ -22,6 +23,7 @@ from api.gateways.graphql_policy import mutations, mutations_in_body, mutations_
 from api.kernel.platform import Platform
 from api.kernel.registry import Mount
 from api.kernel.roles import Role
+from api.kernel.securable import ROOT
 from api.kernel.state import state_of
 from core import events
 from core.errors import HeadwaterError, PermissionDenied, Unavailable
@@ -35,6 +37,11 @@ _HOP_BY_HOP = {
 _CREDENTIALS = {"authorization", "cookie"}
 _UNSUPPORTED, _FORBIDDEN = 1003, 4403
 PATH = "/dagster"
+ENTER = "platform.dagster.enter"
+"""The right to look at the Dagster UI, which shows all projects."""
+
+CHANGE = "platform.dagster.change"
+"""The right to change things from inside the Dagster UI."""
 
 
 class DagsterUi:
@@ -42,12 +49,13 @@ class DagsterUi:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        platform.permissions[CHANGE] = Role.EDITOR
         self._upstream = f"http://127.0.0.1:{platform.settings.dagster_port}"
         self._client: httpx.AsyncClient | None = None
 
     def mount(self) -> Mount:
         """The proxy with its policy: whoever is logged in may look."""
-        return Mount(path=PATH, app=self, role=Role.VIEWER, login_page="/login")
+        return Mount(path=PATH, app=self, role=Role.VIEWER, permission=ENTER, login_page="/login")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or one WebSocket."""
@@ -108,12 +116,13 @@ class DagsterUi:
             return
         state = state_of(scope)
         assert state.principal is not None, "the guard lets nobody unknown in"
-        allowed = state.principal.role.includes(Role.EDITOR)
+        allowed = state.principal.access.allows(CHANGE, ROOT)
         facts = {"mutations": changes, "outcome": "succeeded" if allowed else "denied", "client": state.client}
-        event = Event("dagster.ui.mutated", PATH, state.principal.name, facts, state.request_id)
+        who: dict[str, Any] = {"principal_id": state.principal.id, "kind": "platform.dagster"}
+        event = Event("dagster.ui.mutated", PATH, state.principal.name, facts, state.request_id, **who)
         await self._platform.workers.write.run(self._record, event)
         if not allowed:
-            raise PermissionDenied(f"Your role may look at Dagster, but not {', '.join(changes)}.")
+            raise PermissionDenied(f"You may look at Dagster, but {', '.join(changes)} needs the permission {CHANGE}.")
 
     def _record(self, event: Event) -> None:
         with self._platform.database.write() as connection:

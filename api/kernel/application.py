@@ -36,8 +36,11 @@ class Application:
     def __init__(self, platform: Platform, services: Sequence[Service]) -> None:
         self.platform = platform
         self.registry = Registry(services)
+        self.platform.permissions |= self.registry.permissions
+        self.platform.kinds |= {kind.full_name: kind for service in services for kind in service.kinds}
         self._tasks: list[tuple[Task, Task]] = []
         operations = platform.part(Operations)
+        operations.register(saga for service in services for saga in service.sagas)
         switch = Switch({service.name: service_app(service, platform, operations) for service in services})
         guard = Guard(switch, self.registry, platform.part(Authenticator), platform)
         limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes)
@@ -51,6 +54,8 @@ class Application:
     def mount(self, mount: Mount) -> None:
         """Adds an ordinary ASGI app with its policy."""
         self.registry.add(mount)
+        if mount.role is not None and mount.permission:
+            self.platform.permissions[mount.permission] = mount.role
 
     def beside(self, start: Task, stop: Task) -> None:
         """Runs `start` before the first request and `stop` after the last, in reverse order."""

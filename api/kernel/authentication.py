@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.requests import HTTPConnection
 
-from api.kernel import epochs, tokens
+from api.kernel import epochs, grants, projects, tokens
 from api.kernel.platform import Platform
-from api.kernel.roles import Principal
+from api.kernel.principal import Principal
 from core import clock
 from core.errors import Unauthenticated
 
@@ -21,12 +22,18 @@ EPOCH_SECONDS = 1.0
 _REMEMBERED = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    principal: Principal
+    expires_at: datetime
+
+
 class Authenticator:
     """Checks bearer tokens and session cookies."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._known: dict[str, tokens.Valid] = {}
+        self._known: dict[str, _Known] = {}
         self._epoch = -1
         self._checked_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
@@ -82,19 +89,27 @@ class Authenticator:
 
     async def _read_epoch(self) -> None:
         started = time.monotonic()
-        epoch = await self._platform.workers.read.run(self._current_epoch)
-        if epoch != self._epoch:
+        epoch, found = await self._platform.workers.read.run(self._current_epoch)
+        if found is not None:
             self._known.clear()
+            self._platform.provide(projects.Projects, found)
             self._epoch = epoch
         self._checked_at = started
 
-    def _current_epoch(self) -> int:
+    def _current_epoch(self) -> tuple[int, projects.Projects | None]:
         with self._platform.database.read() as connection:
-            return epochs.current(connection)
+            epoch = epochs.current(connection)
+            return epoch, projects.load(connection) if epoch != self._epoch else None
 
-    def _look_up(self, secret: str) -> tokens.Valid | None:
+    def _look_up(self, secret: str) -> _Known | None:
         with self._platform.database.read() as connection:
-            return tokens.valid(connection, secret)
+            valid = tokens.valid(connection, secret)
+            if valid is None:
+                return None
+            account = valid.principal
+            access = grants.access_of(connection, account.id, self._platform.permissions, valid.scopes)
+        who = (account.id, account.name, account.kind, account.organization_id, valid.id)
+        return _Known(Principal(*who, access), valid.expires_at)
 
 
 def session_cookie(port: int) -> str:

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.engine import Connection
 
 from api.kernel import idempotency
+from api.kernel.graph import visible
 from api.kernel.platform import Platform
-from api.kernel.roles import Principal
+from api.kernel.principal import Principal
+from api.kernel.securable import ROOT, Securable
+from api.kernel.unit import Unit, denied
 from core import events
-from core.ports import Orchestrator
+from core.ports import GraphView, Orchestrator
 
 if TYPE_CHECKING:
     from api.kernel.endpoint import Endpoint
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class _DryRun(Exception):
+    def __init__(self, result: Any) -> None:
+        self.result = result
 
 
 class Context:
@@ -33,6 +41,8 @@ class Context:
         client: str = "",
         subject: str = "",
         last_event_id: str = "",
+        if_match: str = "",
+        validate_only: bool = False,
         claim: idempotency.Claim | None = None,
     ) -> None:
         self.platform = platform
@@ -43,62 +53,113 @@ class Context:
         """Address of the caller."""
         self.subject = subject or endpoint.kind.plural
         """What the audit row says this happened to: an id. A create sets it to the new one."""
+        self.securable: Securable = ROOT
+        """Where that stands in the tree of scopes: who may read there may read the audit row."""
         self.last_event_id = last_event_id
+        self.if_match = if_match
+        self.validate_only = validate_only
+        """Whether to try the change and undo it."""
         self.claim = claim
         self.operation_id: str | None = None
         self.headers: list[tuple[str, str]] = []
         """Headers to add to the answer."""
         self.recorded = False
-        self._facts: dict[str, Any] = {}
+        self.answered = False
+        """Whether the answer was kept for a replay in the transaction of the change."""
+        self.facts: dict[str, Any] = {}
 
     @property
     def orchestrator(self) -> Orchestrator:
         """The engine that runs assets."""
         return self.platform.orchestrator
 
+    def view(self) -> GraphView:
+        """The asset graph, with what the caller may see of it."""
+        return visible(self.platform, self.principal.access, self.platform.orchestrator.view())
+
     def note(self, **facts: Any) -> None:
         """Adds facts to the audit row. Never a secret."""
-        self._facts |= facts
+        self.facts |= facts
 
-    async def query(self, read: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `read(connection, ...)` on a consistent snapshot of the metadata database, in a worker thread."""
+    def require(self, permission: str, securable: Securable) -> None:
+        """Raises `PermissionDenied` unless the caller holds the permission on this."""
+        if not self.principal.access.allows(permission, securable):
+            raise denied(permission)
 
-        def unit() -> T:
+    async def read(self, function: Callable[[Unit], T]) -> T:
+        """Runs a function over a consistent snapshot of the metadata database, in a worker thread."""
+
+        def work() -> T:
             with self.platform.database.read() as connection:
-                return read(connection, *args, **kwargs)
+                return function(Unit(self, connection, writes=False))
 
-        return await self.platform.workers.read.run(unit)
+        return await self.platform.workers.read.run(work)
 
-    async def transact(
-        self, change: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Runs `change(connection, ...)` in the one write transaction of this request, together with its audit row.
+    async def write(self, function: Callable[[Unit], T]) -> T:
+        """Runs a function in the one write transaction of this request, together with its audit row and events.
 
-        Both are committed or neither. A request that changes something else calls it never; its audit row is then
-        written when the function has returned.
+        All are committed or none. A request that changes something elsewhere calls it never; its audit row is then
+        written when the service function has returned.
         """
         if self.recorded:
             raise RuntimeError(f"{self.endpoint} began a second transaction; one request is one transaction")
 
-        def unit() -> T:
+        def work() -> tuple[T, Unit]:
             with self.platform.database.write() as connection:
                 if self.claim:
                     idempotency.take(connection, self.claim, self.operation_id)
-                result = change(connection, *args, **kwargs)
-                self.record(connection, "succeeded")
-                return result
+                unit = Unit(self, connection, writes=True)
+                result = function(unit)
+                if self.validate_only:
+                    raise _DryRun(result)
+                if self.claim and self.endpoint.keeps_answer:
+                    idempotency.keep(connection, self.claim, self.endpoint.status, self.endpoint.encode(result))
+                    self.answered = True
+                self.record(connection, "succeeded", unit.events)
+                return result, unit
 
-        result = await self.platform.workers.write.run(unit)
+        try:
+            result, unit = await self.platform.workers.write.run(work)
+        except _DryRun as tried:
+            self.recorded = True
+            self.claim = None
+            return tried.result  # type: ignore[no-any-return]
         self.recorded = True
+        for then in (*unit.committed, *self.platform.after_commit):
+            then()
         return result
+
+    async def query(self, read: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `read(connection, ...)` as `read`."""
+        return await self.read(lambda unit: read(unit.connection, *args, **kwargs))
+
+    async def transact(
+        self, change: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs `change(connection, ...)` as `write`."""
+        return await self.write(lambda unit: change(unit.connection, *args, **kwargs))
 
     async def work(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs engine work in the bounded pool: table reads, searches, predictions."""
         return await self.platform.workers.work.run(function, *args, **kwargs)
 
-    def record(self, connection: Connection, outcome: str) -> None:
-        """Appends the audit row. `outcome` is succeeded, denied or failed."""
-        kind = f"{self.endpoint.service}.{self.endpoint.kind.name}"
+    def event(self, type: str, subject: str, securable: Securable, **data: Any) -> events.Event:
+        """An event of this request."""
+        return events.Event(
+            type,
+            subject,
+            self.principal.name,
+            data,
+            self.request_id,
+            principal_id=self.principal.id,
+            kind=self.endpoint.kind.full_name,
+            organization_id=securable.organization_id,
+            project_id=securable.project_id,
+        )
+
+    def record(self, connection: Connection, outcome: str, more: list[events.Event] | None = None) -> None:
+        """Appends the audit row, and further events. `outcome` is succeeded, denied or failed."""
+        kind = self.endpoint.kind.full_name
         name = self.endpoint.event if outcome == "succeeded" else f"{kind}.{self.endpoint.verb}_{outcome}"
-        facts = {"action": self.endpoint.permission, "outcome": outcome, "client": self.client, **self._facts}
-        events.append(connection, events.Event(name, self.subject, self.principal.name, facts, self.request_id))
+        facts = {"action": self.endpoint.permission, "outcome": outcome, "client": self.client, **self.facts}
+        events.append_all(connection, [self.event(name, self.subject, self.securable, **facts), *(more or ())])

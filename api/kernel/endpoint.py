@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from api.kernel.encoded import Encoded
 from api.kernel.models import Query, Request
 from api.kernel.roles import Role
 
@@ -32,6 +33,8 @@ class Shape(Enum):
     DELETE = ("DELETE", "", True)
     ACTION = ("POST", ":{verb}", True)
     PART = ("GET", "/{verb}", True)
+    PART_ITEM = ("GET", "/{verb}/{part}", True)
+    COLLECTION_READ = ("GET", ":{verb}", False)
 
     def __init__(self, method: str, suffix: str, on_item: bool) -> None:
         self.method = method
@@ -46,6 +49,7 @@ class Answer(Enum):
     NOTHING = "204 without a body"
     ROWS = "rows as JSON or as an Arrow IPC stream"
     STREAM = "server-sent events"
+    FILE = "a stream of lines to keep"
     OPERATION = "202 with an operation"
 
 
@@ -65,9 +69,16 @@ class Endpoint:
     role: Role = Role.VIEWER
     changes: bool = False
     public: bool = False
+    own: bool = False
+    """Whether it only concerns the caller's own things, so that no grant is needed."""
     secret: bool = False
     past: str = ""
     name: str = ""
+    right: str = ""
+    """Verb of its permission, where it shares that of another operation."""
+    text: str = ""
+    declared: Callable[..., Any] | None = None
+    """The author's function or class, where `function` is the kernel's."""
     timeout_seconds: float = 60.0
 
     @cached_property
@@ -78,13 +89,18 @@ class Endpoint:
     @cached_property
     def key(self) -> str:
         """The path with `*` for the id: how the registry finds the endpoint."""
-        return self.base + ("/*" if self.shape.on_item else "") + self.shape.suffix.format(verb=self.verb)
+        return self.base + ("/*" if self.shape.on_item else "") + self.shape.suffix.format(verb=self.verb, part="*")
 
     @cached_property
     def path(self) -> str:
         """The OpenAPI path, such as `/api/v1/ai-catalog/assets/{asset}:materialize`."""
         item = f"/{{{self.kind.name}}}" if self.shape.on_item else ""
-        return f"/api/v1/{self.base}{item}{self.shape.suffix.format(verb=self.verb)}"
+        return f"/api/v1/{self.base}{item}{self.shape.suffix.format(verb=self.verb, part=f'{{{self.part}}}')}"
+
+    @property
+    def part(self) -> str:
+        """Name of the path parameter of a single part."""
+        return self.verb.removesuffix("s").replace("-", "_")
 
     @property
     def method(self) -> str:
@@ -98,13 +114,15 @@ class Endpoint:
             return f"{self.service}_{self.name}"
         noun = self.kind.name if self.shape.on_item or self.shape is Shape.CREATE else self.kind.plural_name
         verb = self.verb.replace("-", "_")
-        words = ("get", noun, verb) if self.shape is Shape.PART else (verb, noun)
+        words: tuple[str, ...] = (verb, noun)
+        if self.shape in (Shape.PART, Shape.PART_ITEM):
+            words = ("get", noun, verb if self.shape is Shape.PART else self.part)
         return "_".join((self.service, *words))
 
     @cached_property
     def permission(self) -> str:
         """Name of the right it needs, such as `ai_catalog.asset.materialize`."""
-        return f"{self.service}.{self.kind.name}.{self.verb.replace('-', '_')}"
+        return f"{self.service}.{self.kind.name}.{(self.right or self.verb).replace('-', '_')}"
 
     @cached_property
     def event(self) -> str:
@@ -121,13 +139,14 @@ class Endpoint:
     @cached_property
     def description(self) -> str:
         """The docstring: the OpenAPI text."""
-        return inspect.cleandoc(self.function.__doc__ or "")
+        return inspect.cleandoc(self.text or (self.declared or self.function).__doc__ or "")
 
     @cached_property
     def source(self) -> str:
-        """File and line of the function."""
-        code = self.function.__code__
-        return f"{Path(code.co_filename).resolve().relative_to(_ROOT)}:{code.co_firstlineno}"
+        """File and line of the author's declaration."""
+        declared = self.declared or self.function
+        file = Path(inspect.getfile(declared)).resolve()
+        return f"{file.relative_to(_ROOT)}:{inspect.getsourcelines(declared)[1]}"
 
     @property
     def status(self) -> int:
@@ -143,6 +162,15 @@ class Endpoint:
         """Serializer of the result."""
         assert self.result is not None
         return TypeAdapter(self.result)
+
+    @property
+    def keeps_answer(self) -> bool:
+        """Whether its answer may be stored for a replay, and can be as soon as the function has returned."""
+        return not self.secret and self.answer is Answer.JSON
+
+    def encode(self, result: Any) -> bytes:
+        """The JSON form of what the function returned."""
+        return result.content if isinstance(result, Encoded) else bytes(self.adapter.dump_json(result, by_alias=True))
 
     def __str__(self) -> str:
         return self.operation_id

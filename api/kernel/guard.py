@@ -17,10 +17,13 @@ from api.kernel.context import Context
 from api.kernel.cross_site import refuse_cross_site
 from api.kernel.endpoint import Endpoint
 from api.kernel.platform import Platform
+from api.kernel.principal import Principal
+from api.kernel.rate_limits import open_rate_limiter
 from api.kernel.registry import Found, Registry
-from api.kernel.roles import Principal, Role
+from api.kernel.securable import ROOT
 from api.kernel.state import RequestState, state_of
-from core.errors import HeadwaterError, MethodNotAllowed, NotFound, PermissionDenied, Unauthenticated
+from api.kernel.unit import denied
+from core.errors import HeadwaterError, MethodNotAllowed, NotFound, Unauthenticated
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -33,6 +36,7 @@ class Guard:
         self._registry = registry
         self._authenticator = authenticator
         self._platform = platform
+        self._rate_limiter = platform.part(open_rate_limiter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or WebSocket."""
@@ -57,8 +61,12 @@ class Guard:
         found = state.found = self._registry.find(connection.scope["path"])
         endpoint = state.endpoint = found.endpoint(method) if found else None
         public = found is not None and (found.mount.role is None if found.mount else endpoint and endpoint.public)
-        if not public:
-            state.principal = await self._authenticator.principal(connection)
+        try:
+            if not public:
+                state.principal = await self._authenticator.principal(connection)
+        finally:
+            # Whoever guesses credentials is counted, too.
+            await self._rate_limiter.admit(state)
         if found is None or (connection.scope["type"] == "websocket" and found.mount is None):
             raise NotFound(f"Nothing is served at {connection.scope['path']!r}. See /api/openapi for what is.")
         if found.mount is None and endpoint is None:
@@ -71,13 +79,31 @@ class Guard:
         await self._permit(state.principal, found, endpoint, state)
 
     async def _permit(self, principal: Principal, found: Found, endpoint: Endpoint | None, state: RequestState) -> None:
-        needed = endpoint.role if endpoint else found.mount.role if found.mount else Role.ADMIN
-        if needed is None or principal.role.includes(needed):
+        """Asks for the permission where it can be decided by the path; the unit of work decides about resources."""
+        if endpoint is None:
+            mount = found.mount
+            if mount is not None and mount.permission and not principal.access.allows(mount.permission, ROOT):
+                raise denied(mount.permission)
             return
-        what = endpoint.permission if endpoint else "this page"
-        if endpoint and endpoint.changes:
+        if endpoint.own or self._allowed(principal, endpoint, found):
+            return
+        if endpoint.changes:
             await self._platform.workers.write.run(self._record_denial, endpoint, principal, found, state)
-        raise PermissionDenied(f"{what} needs the role {needed}; {principal.name} is {principal.role}.")
+        raise denied(endpoint.permission)
+
+    def _allowed(self, principal: Principal, endpoint: Endpoint, found: Found) -> bool:
+        kind = endpoint.kind
+        if kind.scoped:
+            return principal.access.anywhere(endpoint.permission)
+        if kind.locate is None:
+            return principal.access.allows(endpoint.permission, ROOT)
+        if not found.id:
+            return principal.access.anywhere(endpoint.permission)
+        if not principal.access.anywhere(endpoint.permission):
+            return False
+        # Who may not know of it is told what he would be told if it did not exist.
+        kind.locate.require(self._platform, principal.access, found.id)
+        return principal.access.allows(endpoint.permission, kind.locate.place(self._platform, found.id))
 
     def _record_denial(self, endpoint: Endpoint, principal: Principal, found: Found, state: RequestState) -> None:
         ctx = Context(

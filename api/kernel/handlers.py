@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -13,19 +13,20 @@ from starlette.responses import Response, StreamingResponse
 
 from api.kernel import idempotency, problems
 from api.kernel.context import Context
-from api.kernel.endpoint import Answer, Endpoint
+from api.kernel.encoded import Encoded
+from api.kernel.endpoint import Answer, Endpoint, Shape
 from api.kernel.inputs import body_of, query_of
 from api.kernel.operations.engine import Operations
 from api.kernel.operations.resource import to_resource
 from api.kernel.platform import Platform
-from api.kernel.roles import Principal, Role
+from api.kernel.principal import ANONYMOUS
+from api.kernel.resource import Resource
 from api.kernel.rows import ARROW_STREAM, Rows
 from api.kernel.state import RequestState, state_of
 from api.kernel.streams import ServerEvent, encoded
-from core.errors import Conflict, HeadwaterError, NotAcceptable
+from core.errors import Conflict, HeadwaterError, InvalidArgument, NotAcceptable, PermissionDenied
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
-_ANONYMOUS = Principal(id="", name="anonymous", role=Role.VIEWER, token_id="")
 _INPUT_FAULTS = (400, 404, 415, 422)
 
 
@@ -54,6 +55,8 @@ class _Call:
     async def answer(self, request: HttpRequest, state: RequestState) -> Response:
         endpoint = self.endpoint
         arguments: list[Any] = [state.found.id] if endpoint.shape.on_item and state.found else []
+        if endpoint.shape is Shape.PART_ITEM and state.found:
+            arguments.append(state.found.part)
         raw = b""
         if endpoint.request is not None:
             model, raw = await body_of(request, endpoint.request)
@@ -67,14 +70,14 @@ class _Call:
             return await self._stream(endpoint.function(ctx, *arguments), state)
         result = await self._call(ctx, arguments)
         response = await self._respond(request, result, ctx)
-        if ctx.claim and not endpoint.secret and endpoint.answer is not Answer.OPERATION:
+        if ctx.claim and not ctx.answered and not endpoint.secret and endpoint.answer is not Answer.OPERATION:
             await self.platform.workers.write.run(self._keep, ctx.claim, response)
         for name, value in ctx.headers:
             response.headers.append(name, value)
         return response
 
     def _context(self, request: HttpRequest, state: RequestState, raw: bytes) -> Context:
-        principal = state.principal or _ANONYMOUS
+        principal = state.principal or ANONYMOUS
         key = request.headers.get("idempotency-key")
         claim = None
         if key is not None and self.endpoint.changes and state.principal:
@@ -87,6 +90,8 @@ class _Call:
             client=state.client,
             subject=state.found.id if state.found else "",
             last_event_id=request.headers.get("last-event-id", ""),
+            if_match=request.headers.get("if-match", ""),
+            validate_only=_validate_only(request) if self.endpoint.changes else False,
             claim=claim,
         )
 
@@ -101,15 +106,15 @@ class _Call:
             faulty_input = isinstance(error, HeadwaterError) and error.status in _INPUT_FAULTS
             if self.endpoint.changes and not ctx.recorded and not faulty_input and ctx.principal.id:
                 ctx.note(reason=error.reason if isinstance(error, HeadwaterError) else type(error).__name__)
-                await self.platform.workers.write.run(self._record_failure, ctx)
+                await self.platform.workers.write.run(self._record_failure, ctx, error)
             raise
         if self.endpoint.changes and not ctx.recorded:
             await ctx.transact(lambda connection: None)
         return result
 
-    def _record_failure(self, ctx: Context) -> None:
+    def _record_failure(self, ctx: Context, error: Exception) -> None:
         with self.platform.database.write() as connection:
-            ctx.record(connection, "failed")
+            ctx.record(connection, "denied" if isinstance(error, PermissionDenied) else "failed")
 
     async def _respond(self, request: HttpRequest, result: Any, ctx: Context) -> Response:
         endpoint = self.endpoint
@@ -117,8 +122,10 @@ class _Call:
             return Response(status_code=204)
         if endpoint.answer is Answer.ROWS:
             return await self._rows(request, result, ctx)
-        content = endpoint.adapter.dump_json(result, by_alias=True)
-        return _json(request, content, endpoint.status)
+        if endpoint.answer is Answer.FILE:
+            return _file(request, result)
+        etag = result.etag if isinstance(result, Encoded | Resource) else ""
+        return _json(request, endpoint.encode(result), endpoint.status, etag)
 
     async def _rows(self, request: HttpRequest, rows: Rows[Any], ctx: Context) -> Response:
         arrow = _prefers_arrow(request.headers.get("accept", "*/*"))
@@ -162,10 +169,23 @@ class _Call:
             idempotency.keep(connection, claim, response.status_code, bytes(response.body))
 
 
-def _json(request: HttpRequest, content: bytes, status: int) -> Response:
-    if status != 200 or request.method not in ("GET", "HEAD"):
-        return Response(content, status, media_type="application/json")
-    etag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+def _validate_only(request: HttpRequest) -> bool:
+    """Whether the change shall only be tried."""
+    value = request.query_params.get("validate_only", "false")
+    if value not in ("true", "false"):
+        raise InvalidArgument("validate_only is true or false.")
+    return value == "true"
+
+
+def _file(request: HttpRequest, lines: AsyncIterator[bytes]) -> Response:
+    media = "text/csv" if request.query_params.get("format") == "csv" else "application/x-ndjson"
+    return StreamingResponse(lines, media_type=media, headers={"content-disposition": "attachment"})
+
+
+def _json(request: HttpRequest, content: bytes, status: int, etag: str = "") -> Response:
+    if request.method not in ("GET", "HEAD"):
+        return Response(content, status, {"etag": etag} if etag else None, "application/json")
+    etag = etag or f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     known = request.headers.get("if-none-match")
     if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):

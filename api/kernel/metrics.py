@@ -106,7 +106,7 @@ class Metrics:
 
     def mount(self) -> Mount:
         """The page with its policy."""
-        return Mount(path=PATH, app=self, role=Role.ADMIN, exact=True)
+        return Mount(path=PATH, app=self, role=Role.ADMIN, permission="platform.metrics.read", exact=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the metrics as text 0.0.4, or as OpenMetrics to whoever accepts that.

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from api.kernel.endpoint import Answer, Endpoint
+from api.kernel.endpoint import Answer, Endpoint, Shape
 from api.kernel.models import Model, Query
 from api.kernel.rows import ARROW_STREAM
 from api.kernel.service import Service
 
+_ID = {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -63,11 +64,20 @@ class Problem(Model):
     """Id of the request, as in the log and the audit trail."""
 
 
+_READABLE = (
+    (re.compile(r"(?:Resource)?Page\[(\w+)\]"), r"\1Page"),
+    (re.compile(r"Draft\[(\w+?)(?:Spec)?\]"), r"New\1"),
+    (re.compile(r"Change\[(\w+?)(?:Spec)?\]"), r"\1Change"),
+)
+
+
 class _Schemas(GenerateJsonSchema):
-    """Names a page after its items, `AssetPage`: names in generated clients are for people."""
+    """Names generic models after what they hold, `AssetPage`: names in generated clients are for people."""
 
     def normalize_name(self, name: str) -> str:
-        return super().normalize_name(re.sub(r"Page\[(\w+)\]", r"\1Page", name))
+        for pattern, readable in _READABLE:
+            name = pattern.sub(readable, name)
+        return super().normalize_name(name)
 
 
 def document(service: Service) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
         "x-role": endpoint.role.value,
         "x-source": endpoint.source,
     }
-    if endpoint.method == "GET" and endpoint.answer is not Answer.STREAM:
+    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE):
         operation["responses"]["304"] = {"description": "Unchanged since the answer with this ETag."}
     if endpoint.public:
         operation["security"] = []
@@ -151,10 +161,17 @@ def _parameters(endpoint: Endpoint, fields: dict[type[Query], Any]) -> list[dict
                 "in": "path",
                 "required": True,
                 "description": f"Id of the {endpoint.kind.title.lower()}.",
-                "schema": {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"},
+                "schema": _ID,
                 "example": endpoint.kind.example,
             }
         )
+    if endpoint.shape is Shape.PART_ITEM:
+        text = f"Which of the {endpoint.verb}."
+        found.append({"name": endpoint.part, "in": "path", "required": True, "description": text, "schema": _ID})
+    if endpoint.changes and endpoint.kind.scoped:
+        text = "Try the change, tell what would come of it, and undo it."
+        schema = {"type": "boolean", "default": False}
+        found.append({"name": "validate_only", "in": "query", "required": False, "description": text, "schema": schema})
     if endpoint.query is not None:
         schema = fields[endpoint.query]
         for name, field in schema.get("properties", {}).items():
@@ -172,9 +189,14 @@ def _headers(endpoint: Endpoint) -> list[tuple[str, str]]:
         return [("Last-Event-ID", "Id of the last event seen: the stream goes on after it.")]
     if endpoint.method == "GET":
         return [("If-None-Match", "ETag of the answer at hand: 304 if it is still right.")]
+    found = []
     if endpoint.changes and endpoint.method == "POST" and not endpoint.public:
-        return [("Idempotency-Key", "Names this request: a repeated one is answered again, not carried out again.")]
-    return []
+        found.append(
+            ("Idempotency-Key", "Names this request: a repeated one is answered again, not carried out again.")
+        )
+    if endpoint.changes and endpoint.shape.on_item and endpoint.kind.scoped:
+        found.append(("If-Match", "ETag of the resource as it was seen: 412 if it has changed since."))
+    return found
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
@@ -184,6 +206,9 @@ def _header(name: str, description: str) -> dict[str, Any]:
 def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
     if endpoint.answer is Answer.NOTHING:
         return {"description": "Done."}
+    if endpoint.answer is Answer.FILE:
+        text = {"schema": {"type": "string"}}
+        return {"description": "The lines.", "content": {"application/x-ndjson": text, "text/csv": text}}
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
         # The data of each event is such a document; the stream as a whole is text.

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from api.kernel.roles import Role
 from api.kernel.workers import Workers
 from core.db import Database
 from core.ports import Orchestrator, Publisher
 from core.settings import Settings
 
 if TYPE_CHECKING:
+    from api.kernel.kind import Kind
     from lakehouse.lineage import Lineage
     from lakehouse.tables import Tables
 
@@ -29,6 +31,12 @@ class Platform:
         self.orchestrator = orchestrator
         self.publisher = publisher
         self.workers = Workers(single_writer=database.url.startswith("sqlite"))
+        self.permissions: dict[str, Role] = {}
+        """Every permission there is, with the least built-in role that includes it; filled by the application."""
+        self.kinds: dict[str, Kind] = {}
+        """Every kind by its full name; filled by the application."""
+        self.after_commit: list[Callable[[], None]] = []
+        """Called after every change that was committed, in its worker thread."""
         self._parts: dict[Callable[[Platform], Any], Any] = {}
         self._opening = threading.RLock()
 

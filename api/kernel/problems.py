@@ -70,9 +70,9 @@ def known_error(error: BaseException, request_id: str) -> HeadwaterError:
     return HeadwaterError(f"Something broke on our side. It is logged as request {request_id}; report it with that id.")
 
 
-def invalid_body(error: ValidationError) -> InvalidPayload:
-    """Faults of a JSON body, each with the JSON pointer of its place."""
-    faults = [{"pointer": _pointer(fault["loc"]), "detail": fault["msg"]} for fault in _faults(error)]
+def invalid_body(error: ValidationError, below: str = "") -> InvalidPayload:
+    """Faults of a JSON body, each with the JSON pointer of its place; `below` is where the validated part stands."""
+    faults = [{"pointer": below + _pointer(fault["loc"]), "detail": fault["msg"]} for fault in _faults(error)]
     return InvalidPayload(f"The body does not fit: {_first(faults, 'pointer')}", errors=faults)
 
 

@@ -24,8 +24,9 @@ _ID = re.compile(r"[^/:\x00-\x1f\x7f]{1,256}")
 class Mount:
     """An ordinary ASGI app at a path, with its policy.
 
-    `role` is the least role that may enter; None makes it public. `exact` mounts serve one path only. `login_page`
-    sends browsers that are not logged in there instead of answering 401.
+    `role` None makes it public; otherwise whoever is logged in may enter, or, if there is a `permission`, who holds it
+    on the platform: `role` is then the least built-in role that includes it. `exact` mounts serve one path only.
+    `login_page` sends browsers that are not logged in there instead of answering 401.
     """
 
     path: str
@@ -33,14 +34,16 @@ class Mount:
     role: Role | None
     exact: bool = False
     login_page: str = ""
+    permission: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands at a path: operations by method, or a mount. `id` is the item's id, if the path names one."""
+    """What stands at a path: operations by method, or a mount. `id` and `part` are what the path names."""
 
     operations: Mapping[str, Endpoint] = field(default_factory=dict)
     id: str = ""
+    part: str = ""
     mount: Mount | None = None
 
     def endpoint(self, method: str) -> Endpoint | None:
@@ -78,6 +81,12 @@ class Registry:
             self._prefixes.sort(key=lambda other: -len(other.path))
 
     @property
+    def permissions(self) -> dict[str, Role]:
+        """Every permission, with the least built-in role that includes it."""
+        needed = {mount.permission: mount.role for mount in self.mounts if mount.role and mount.permission}
+        return needed | {endpoint.permission: endpoint.role for endpoint in self.endpoints}
+
+    @property
     def mounts(self) -> tuple[Mount, ...]:
         """Every mount."""
         return (*self._exact.values(), *self._prefixes)
@@ -101,6 +110,12 @@ class Registry:
             operations = self._operations.get(base)
             return Found(operations) if operations else None
         item, colon, verb = tail[0].partition(":")
+        if not _ID.fullmatch(item):
+            return None
         key = "/".join((base, f"*{colon}{verb}", *tail[1:]))
-        operations = self._operations.get(key)
-        return Found(operations, item) if operations and _ID.fullmatch(item) else None
+        if operations := self._operations.get(key):
+            return Found(operations, item)
+        if len(tail) == 3 and not colon and _ID.fullmatch(tail[2]):
+            operations = self._operations.get(f"{base}/*/{tail[1]}/*")
+            return Found(operations, item, tail[2]) if operations else None
+        return None

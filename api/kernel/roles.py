@@ -1,8 +1,7 @@
-"""Who may do what, at its simplest: three roles, each including the one before."""
+"""The built-in roles, each including the one before."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -19,14 +18,3 @@ class Role(StrEnum):
 
 
 _RANK = {Role.VIEWER: 0, Role.EDITOR: 1, Role.ADMIN: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """An authenticated caller. `by_cookie` tells whether a browser sent the credentials on its own."""
-
-    id: str
-    name: str
-    role: Role
-    token_id: str
-    by_cookie: bool = False

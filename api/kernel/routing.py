@@ -6,6 +6,7 @@ The routes are ordinary `APIRoute`s all the same; a test matches each path again
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from fastapi import FastAPI
@@ -51,7 +52,8 @@ class _DeclaredRouter(APIRouter):
         route = self._declared[state.endpoint]
         scope["route"] = route
         scope["endpoint"] = route.endpoint
-        scope["path_params"] = {state.endpoint.kind.name: state.found.id} if state.found.id else {}
+        params = {state.endpoint.kind.name: state.found.id, state.endpoint.part: state.found.part}
+        scope["path_params"] = {name: value for name, value in params.items() if value}
         await route.app(scope, receive, send)
 
 
@@ -65,7 +67,7 @@ def service_app(service: Service, platform: Platform, operations: Operations) ->
 
 def _route(endpoint: Endpoint, platform: Platform, operations: Operations) -> APIRoute:
     return APIRoute(
-        endpoint.path.replace(f"{{{endpoint.kind.name}}}", f"{{{endpoint.kind.name}:id}}"),
+        re.sub(r"\{(\w+)\}", r"{\1:id}", endpoint.path),
         handler(endpoint, platform, operations),
         methods=[endpoint.method],
         name=endpoint.operation_id,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from api.kernel.endpoint import Endpoint
-from api.kernel.roles import Principal
+from api.kernel.principal import Principal
 from api.kernel.registry import Found
 from api.kernel.tracing import Trace
 

@@ -10,14 +10,18 @@ PRINCIPAL = sa.Table(
     "principal",
     METADATA,
     sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("name", sa.String(128), nullable=False, unique=True),
-    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False, index=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("password_hash", sa.String(256)),
+    sa.Column("password_changed_at", UtcDateTime),
+    sa.Column("password_reset_required", sa.Boolean, nullable=False, default=False),
+    sa.Column("one_time_password", sa.LargeBinary),
+    sa.Column("last_login_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("created_by", sa.String(128), nullable=False),
-    sa.Column("updated_at", UtcDateTime, nullable=False),
 )
+"""What authentication needs of a user or service account; the resource of the same id holds the rest."""
 
 TOKEN = sa.Table(
     "token",
@@ -28,9 +32,16 @@ TOKEN = sa.Table(
     sa.Column("label", sa.String(200), nullable=False),
     # SHA-256 of 256 random bits: nothing to guess, so a slow hash would only cost every request.
     sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("prefix", sa.String(16), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    # A refresh token belongs to a family; one that is used twice ends all of it.
+    sa.Column("family", sa.String(64), nullable=False, index=True),
+    sa.Column("replaced_by", sa.String(64)),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("last_used_from", sa.String(64)),
 )
 
 AUTH_EPOCH = sa.Table(
@@ -99,3 +110,96 @@ IDEMPOTENCY = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 """Requests that came with an `Idempotency-Key`, and what they were answered."""
+
+RESOURCE = sa.Table(
+    "resource",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64)),
+    sa.Column("project_id", sa.String(64)),
+    sa.Column("scope_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(32)),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("updated_by", sa.String(128), nullable=False),
+    sa.Column("deleted_at", UtcDateTime),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("status", sa.JSON, nullable=False),
+    sa.Index("ix_resource_kind_id", "kind", "id"),
+    sa.Index("ix_resource_kind_name", "kind", "name", "id"),
+    sa.Index("ix_resource_kind_created_at", "kind", "created_at", "id"),
+    sa.Index("ix_resource_organization", "organization_id", "kind", "id"),
+    sa.Index("ix_resource_project", "project_id", "kind", "id"),
+)
+"""Every resource of every service; `scope_id` is where its name is unique: a project, an organization, the platform."""
+
+sa.Index(
+    "uq_resource_name",
+    *(RESOURCE.c.kind, RESOURCE.c.scope_id, RESOURCE.c.name),
+    unique=True,
+    sqlite_where=RESOURCE.c.deleted_at.is_(None),
+    postgresql_where=RESOURCE.c.deleted_at.is_(None),
+)
+
+REVISION = sa.Table(
+    "revision",
+    METADATA,
+    sa.Column("resource_id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("by", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(128), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+"""A resource after each of its changes."""
+
+REFERENCE = sa.Table(
+    "reference",
+    METADATA,
+    sa.Column("from_id", sa.String(64), primary_key=True),
+    sa.Column("field", sa.String(64), primary_key=True),
+    sa.Column("to_id", sa.String(64), primary_key=True, index=True),
+    sa.Column("from_kind", sa.String(64), nullable=False),
+    sa.Column("policy", sa.String(16), nullable=False),
+)
+"""Edges between resources, made from declared fields; `policy` says what deleting the target does."""
+
+GRANT = sa.Table(
+    "grant",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("principal_id", sa.String(64), nullable=False),
+    sa.Column("role_id", sa.String(64), index=True),
+    sa.Column("permission", sa.String(128)),
+    sa.Column("effect", sa.String(8), nullable=False),
+    sa.Column("securable_id", sa.String(64), nullable=False, index=True),
+    sa.Column("securable_kind", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64)),
+    sa.Column("project_id", sa.String(64)),
+    sa.Column("condition", sa.String(2000), nullable=False, default=""),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Index("ix_grant_principal", "principal_id", "securable_id"),
+    sa.Index("ix_grant_organization", "organization_id", "id"),
+)
+"""Who may do what on which securable. Keyed by ids that are never used again, so a new namesake inherits nothing."""
+
+MEMBER = sa.Table(
+    "member",
+    METADATA,
+    sa.Column("group_id", sa.String(64), primary_key=True),
+    sa.Column("member_id", sa.String(64), primary_key=True, index=True),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+    sa.Column("added_by", sa.String(128), nullable=False),
+)
+"""Members of groups: principals and other groups. Cycles are refused when a member is added."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import epochs, principals
-from api.kernel.roles import Principal, Role
+from api.kernel import accounts, epochs
+from api.kernel.accounts import Account
 from api.kernel.tables import PRINCIPAL, TOKEN
 from core import clock, events
 from core.db import Database
@@ -39,22 +40,31 @@ class TokenRow:
     label: str
     principal: str
     principal_id: str
+    organization_id: str
+    prefix: str
+    scopes: list[str]
+    family: str
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    last_used_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """A principal and until when its credentials hold."""
+    """A token that holds: whose it is, what it is limited to, until when."""
 
-    principal: Principal
+    id: str
+    principal: Account
+    scopes: tuple[str, ...]
     expires_at: datetime
 
 
 COLUMNS = (
     *(TOKEN.c.id, TOKEN.c.kind, TOKEN.c.label, PRINCIPAL.c.name.label("principal"), TOKEN.c.principal_id),
-    *(TOKEN.c.created_at, TOKEN.c.expires_at, TOKEN.c.revoked_at),
+    *(PRINCIPAL.c.organization_id, TOKEN.c.prefix, TOKEN.c.scopes, TOKEN.c.family),
+    *(TOKEN.c.created_at, TOKEN.c.expires_at, TOKEN.c.revoked_at, TOKEN.c.last_used_at, TOKEN.c.last_used_from),
 )
 JOINED = TOKEN.join(PRINCIPAL, PRINCIPAL.c.id == TOKEN.c.principal_id)
 
@@ -70,7 +80,15 @@ def digest_of(secret: str) -> str:
 
 
 def issue(
-    connection: Connection, principal_id: str, *, kind: TokenKind, label: str, expires_at: datetime, id: str = ""
+    connection: Connection,
+    principal_id: str,
+    *,
+    kind: TokenKind,
+    label: str,
+    expires_at: datetime,
+    id: str = "",
+    scopes: Sequence[str] = (),
+    family: str = "",
 ) -> tuple[str, TokenRow]:
     """Makes a token and returns its secret, which is not kept, with its row.
 
@@ -84,7 +102,8 @@ def issue(
     secret = PREFIX + secrets.token_urlsafe(32)
     values = {"principal_id": principal_id, "kind": kind.value, "label": label, "digest": digest_of(secret)}
     id = id or new_id("tok")
-    connection.execute(TOKEN.insert().values(id=id, created_at=now, expires_at=expires_at, **values))
+    more = {"prefix": secret[:8], "scopes": list(scopes), "family": family or id}
+    connection.execute(TOKEN.insert().values(id=id, created_at=now, expires_at=expires_at, **values, **more))
     return secret, get(connection, id)
 
 
@@ -109,21 +128,15 @@ def revoke(connection: Connection, id: str) -> None:
 
 
 def valid(connection: Connection, secret: str) -> Valid | None:
-    """Whom a secret belongs to, if it holds now and its principal is active."""
+    """Whom a secret belongs to, if it holds now and its account works."""
     row = connection.execute(
-        sa.select(
-            TOKEN.c.id, TOKEN.c.expires_at, PRINCIPAL.c.id.label("principal_id"), PRINCIPAL.c.name, PRINCIPAL.c.role
-        )
+        sa.select(*accounts.COLUMNS, *(TOKEN.c[name].label(f"token_{name}") for name in ("id", "expires_at", "scopes")))
         .select_from(JOINED)
-        .where(
-            TOKEN.c.digest == digest_of(secret),
-            TOKEN.c.revoked_at.is_(None),
-            PRINCIPAL.c.state == principals.PrincipalState.ACTIVE.value,
-        )
+        .where(TOKEN.c.digest == digest_of(secret), TOKEN.c.revoked_at.is_(None), accounts.WORKING)
     ).first()
-    if row is None or row.expires_at <= clock.now():
+    if row is None or row.token_expires_at <= clock.now():
         return None
-    return Valid(Principal(row.principal_id, row.name, Role(row.role), row.id), row.expires_at)
+    return Valid(row.token_id, accounts.account_of(row), tuple(row.token_scopes), row.token_expires_at)
 
 
 def issue_token(database: Database, principal_name: str, *, label: str, expires: datetime) -> str:
@@ -134,10 +147,19 @@ def issue_token(database: Database, principal_name: str, *, label: str, expires:
         Conflict: it is suspended.
     """
     with database.write() as connection:
-        account = principals.get(connection, principal_name)
-        if account.state is not principals.PrincipalState.ACTIVE:
-            raise Conflict(f"{account.name} is suspended.")
+        account = accounts.get(connection, principal_name)
+        if account.state is not accounts.AccountState.ACTIVE:
+            raise Conflict(f"{account.name} is {account.state}.")
         secret, row = issue(connection, account.id, kind=TokenKind.TOKEN, label=label, expires_at=expires)
-        facts = {"action": "admin.token.create", "outcome": "succeeded", "label": label}
-        events.append(connection, events.Event("admin.token.created", row.id, account.name, facts))
+        facts = {"action": "admin.api_key.create", "outcome": "succeeded", "label": label}
+        event = events.Event(
+            "admin.api_key.created",
+            row.id,
+            account.name,
+            facts,
+            principal_id=account.id,
+            kind="admin.api_key",
+            organization_id=account.organization_id,
+        )
+        events.append_all(connection, [event])
     return secret

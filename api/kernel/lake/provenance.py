@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from api.kernel.context import Context
+from api.kernel.graph import sees
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.platform import Platform, open_lineage, open_tables
+from api.kernel.platform import open_lineage, open_tables
 from core.errors import UnknownVersion
 
 if TYPE_CHECKING:
@@ -84,18 +86,21 @@ class Provenance(Model):
     """The steps that made it, first to last."""
 
 
-def explain(platform: Platform, asset: str, version: str | None) -> Provenance:
+def explain(ctx: Context, asset: str, version: str | None) -> Provenance:
     """What stands behind a version of an asset; the latest on record if None. Blocking: call it in a worker thread.
+
+    Inputs that the caller may not know of are left out.
 
     Raises:
         UnknownVersion: the table has no such version, or nothing is on record of it.
     """
+    platform, seen = ctx.platform, sees(ctx.platform, ctx.principal.access)
     record = platform.part(open_lineage)
     resolved = _require_version(platform.part(open_tables), record, asset, version)
     makings: dict[tuple[str, str], Making] = {}
     for edge in _require_edges(record, asset, resolved):
         making = makings.setdefault((edge.run, edge.step), _making(edge))
-        if edge.in_asset:
+        if edge.in_asset and seen(edge.in_asset):
             making.inputs.append(Input(asset=edge.in_asset, version=edge.in_version, columns=list(edge.in_columns)))
     return Provenance(asset=asset, version=resolved, makings=list(makings.values()))
 

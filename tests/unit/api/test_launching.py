@@ -77,7 +77,15 @@ async def test_a_plan_holds_what_the_same_step_always_makes() -> None:
     }
 
     async def planned(asset: str, *, upstream: bool) -> tuple[str, ...]:
-        launch = await plan(orchestrator, [asset], upstream=upstream, partitions=(), all_partitions=False, config={})
+        launch = await plan(
+            orchestrator,
+            orchestrator.view(),
+            [asset],
+            upstream=upstream,
+            partitions=(),
+            all_partitions=False,
+            config={},
+        )
         return tuple(sorted(launch.assets))
 
     assert await planned("p.s.clean", upstream=False) == ("p.s.clean",)

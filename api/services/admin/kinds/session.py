@@ -16,7 +16,9 @@ from api.kernel.kind import Kind
 from api.kernel.listing import SqlListing
 from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.roles import Role
+from api.kernel.securable import ROOT
 from api.kernel.tables import TOKEN
+from api.kernel.unit import Unit
 from api.services.admin.logic import credentials
 from core import clock
 from core.errors import NotFound
@@ -43,7 +45,7 @@ class Session(Model):
     """Login name of its user."""
 
     role: Role | None
-    """Role of the user; null in lists."""
+    """Highest built-in role the user holds on the platform; null if none, and in lists."""
 
     label: str
     """What the login was made with."""
@@ -74,8 +76,8 @@ class LoggedIn(Model):
     user: str
     """Login name."""
 
-    role: Role
-    """What the user may do."""
+    role: Role | None
+    """Highest built-in role the user holds on the platform; null if none."""
 
     token: str
     """Bearer token of the session."""
@@ -115,7 +117,7 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
     return LoggedIn(
         id=row.id,
         user=account.name,
-        role=account.role,
+        role=ctx.principal.access.highest(ROOT),
         token=secret,
         csrf_token=csrf_token(secret),
         expires_at=row.expires_at,
@@ -123,18 +125,17 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
 
 
 @SESSION.collection_action(
-    "logout", request=Request, result=LoggedOut, role=Role.VIEWER, name="logout", past="logged_out"
+    "logout", request=Request, result=LoggedOut, role=Role.VIEWER, name="logout", past="logged_out", own=True
 )
 async def logout(ctx: Context, request: Request) -> LoggedOut:
     """Ends the session the request is made with, and its cookie."""
     ctx.subject = ctx.principal.token_id
-    await ctx.transact(tokens.revoke, ctx.principal.token_id)
-    ctx.platform.part(Authenticator).forget()
+    await ctx.write(lambda unit: _end(unit, ctx.principal.token_id))
     _set_cookie(ctx, "", clock.now())
     return LoggedOut(id=ctx.principal.token_id)
 
 
-@SESSION.list(query=ListQuery, item=Session)
+@SESSION.list(query=ListQuery, item=Session, own=True)
 async def list_sessions(ctx: Context, query: ListQuery) -> Page[Session]:
     """Lists the caller's logins that hold now, newest first."""
     mine = (
@@ -151,25 +152,29 @@ async def list_sessions(ctx: Context, query: ListQuery) -> Page[Session]:
     return Page[Session](items=[_session(tokens.row_of(row), None) for row in rows], next_page_token=token)
 
 
-@SESSION.get(result=Session)
+@SESSION.get(result=Session, own=True)
 async def get_session(ctx: Context, session: str) -> Session:
     """Returns one of the caller's logins; `current` is the one the request is made with."""
-    return _session(await _own(ctx, session), ctx.principal.role)
+    return _session(await _own(ctx, session), ctx.principal.access.highest(ROOT))
 
 
-@SESSION.delete(role=Role.VIEWER)
+@SESSION.delete(role=Role.VIEWER, own=True)
 async def delete_session(ctx: Context, session: str) -> None:
     """Ends one of the caller's logins at once, everywhere."""
     row = await _own(ctx, session)
     ctx.subject = row.id
-    await ctx.transact(tokens.revoke, row.id)
-    ctx.platform.part(Authenticator).forget()
+    await ctx.write(lambda unit: _end(unit, row.id))
 
 
 def _set_cookie(ctx: Context, secret: str, expires_at: datetime) -> None:
     name = ctx.platform.part(Authenticator).cookie
     secure = bool(ctx.platform.settings.tls_certfile)
     ctx.headers.append(("set-cookie", cookie_header(name, secret, expires_at, secure=secure)))
+
+
+def _end(unit: Unit, id: str) -> None:
+    tokens.revoke(unit.connection, id)
+    unit.rights_changed()
 
 
 async def _own(ctx: Context, id: str) -> tokens.TokenRow:

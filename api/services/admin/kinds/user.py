@@ -1,147 +1,201 @@
-"""Users: people and programs that may log in."""
+"""Users: people who may log in."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import passwords, principals
-from api.kernel.authentication import Authenticator
+from api.kernel import accounts, passwords
+from api.kernel.accounts import Account, AccountState
 from api.kernel.context import Context
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
-from api.kernel.models import ListQuery, Model, Page, Request
-from api.kernel.principals import Account, PrincipalState
+from api.kernel.models import Model, Query, Request
+from api.kernel.principal import PrincipalKind
+from api.kernel.resource import Level, Resource, Spec, Status, Title
+from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
-from api.kernel.tables import PRINCIPAL
-from core.errors import InvalidPayload
-from core.ids import new_id
+from api.kernel.tables import PRINCIPAL, TOKEN
+from api.kernel.unit import Unit
+from api.services.admin.logic.lockout import refuse_lockout
+from core import clock
 
-_LISTING = SqlListing(
-    id=PRINCIPAL.c.id, fields={name: PRINCIPAL.c[name] for name in ("name", "role", "state")}, order=("name",)
-)
-
-USER = Kind(
-    "user",
-    plural="users",
-    title="User",
-    description="Someone, or some program, that may log in with a role.",
-    example="usr_06e1xq0000example000000000",
-    filter_by=tuple(_LISTING.fields),
-    order_by=_LISTING.order,
-)
-
+LOGIN_NAME = r"[a-z][a-z0-9._@+-]{0,127}"
+Email = Annotated[
+    str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$", examples=["ada@example.org"])
+]
 Password = Annotated[str, Field(max_length=passwords.LONGEST, json_schema_extra={"format": "password"})]
 
 
-class User(Model):
-    """A user, without any secret."""
+class UserState(StrEnum):
+    """A SUSPENDED user keeps name, grants and history, but no login and no key of his works."""
 
-    id: str
-    """Id of the user."""
-
-    name: str
-    """Login name."""
-
-    role: Role
-    """What the user may do."""
-
-    state: PrincipalState
-    """ACTIVE, or SUSPENDED: then no login and no token works."""
-
-    created_at: datetime
-    """When the user was created."""
-
-    created_by: str
-    """Who created it."""
-
-    updated_at: datetime
-    """When it was last changed."""
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
 
 
-class NewUser(Request):
-    """A user to create."""
+class UserSpec(Spec):
+    """Who a user is."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9._@-]{0,127}$", examples=["ada"])]
-    """Login name: lower case, beginning with a letter."""
+    title: Title | None = None
+    """Name for people."""
 
-    role: Role = Role.VIEWER
-    """What the user may do."""
+    emails: Annotated[list[Email], Field(max_length=20)] = []
+    """Addresses, the first one is the main one."""
 
-    password: Password | None = None
-    """Password of 10 to 256 characters; without one the user can only use tokens."""
+    external_id: Annotated[str, Field(max_length=256)] | None = None
+    """How his identity provider calls him."""
+
+    identity_provider_id: Annotated[str, Field(max_length=64)] | None = None
+    """The identity provider that answers for him; null if he has a password here."""
 
 
-class UserChange(Request):
-    """What to change of a user; absent fields stay."""
+class UserStatus(Status):
+    """How a user is."""
 
-    role: Role | None = None
-    """The new role."""
+    state: UserState = UserState.ACTIVE
+    """Whether he may log in."""
 
-    password: Password | None = None
+
+class User(Resource[UserSpec, UserStatus]):
+    """A person who may log in. What he may do is in the grants to him and to his groups."""
+
+
+class UserAccount(Model):
+    """How a user logs in."""
+
+    last_login_at: datetime | None
+    """When he last logged in."""
+
+    has_password: bool
+    """Whether he has a password here."""
+
+    password_changed_at: datetime | None
+    """When it was last set."""
+
+    password_reset_required: bool
+    """Whether he must set another one at his next login."""
+
+    has_one_time_password: bool
+    """Whether logins also need a one-time password."""
+
+
+class SetPassword(Request):
+    """A password to set."""
+
+    password: Password
     """The new password."""
 
 
-@USER.list(query=ListQuery, item=User, role=Role.ADMIN)
-async def list_users(ctx: Context, query: ListQuery) -> Page[User]:
-    """Lists users."""
-    rows, token = await ctx.query(_LISTING.rows, sa.select(*principals.COLUMNS), query)
-    return Page[User](items=[_user(principals.account_of(row)) for row in rows], next_page_token=token)
+USER = ResourceKind(
+    User,
+    plural="users",
+    prefix="usr",
+    level=Level.ORGANIZATION,
+    named=True,
+    name=LOGIN_NAME,
+    filter_by=("spec.external_id", "spec.emails", "spec.identity_provider_id"),
+    writers=Role.ADMIN,
+    readers=Role.ADMIN,
+)
 
 
-@USER.get(result=User, role=Role.ADMIN)
-async def get_user(ctx: Context, user: str) -> User:
-    """Returns a user by id or login name."""
-    return _user(await ctx.query(principals.get, user))
+@USER.after("create")
+def open_account(unit: Unit, user: User) -> None:
+    """A new user can log in as soon as he has a password or an identity provider."""
+    assert user.organization_id is not None
+    identity = (user.id, PrincipalKind.USER, user.name, user.organization_id)
+    accounts.insert(unit.connection, Account(*identity, AccountState.ACTIVE, None, False, None, unit.now))
 
 
-@USER.create(request=NewUser, result=User, role=Role.ADMIN)
-async def create_user(ctx: Context, request: NewUser) -> User:
-    """Creates a user."""
-    digest = await _hash(ctx, request.password)
-    ctx.subject = new_id("usr")
-    ctx.note(name=request.name, role=request.role.value)
-    who = {"created_by": ctx.principal.name, "id": ctx.subject}
-    return _user(await ctx.transact(principals.create, request.name, request.role, digest, **who))
+@USER.after("update")
+def rename_account(unit: Unit, user: User) -> None:
+    """The login name is the user's name."""
+    accounts.change(unit.connection, user.id, name=user.name)
+    unit.rights_changed()
 
 
-@USER.update(request=UserChange, result=User, role=Role.ADMIN)
-async def update_user(ctx: Context, user: str, request: UserChange) -> User:
-    """Changes a user's role or password. A new role holds at once for running logins and tokens."""
-    if not request.model_fields_set:
-        raise InvalidPayload("Nothing to change: send role or password.")
-    digest = await _hash(ctx, request.password)
-    ctx.note(fields=sorted(request.model_fields_set), role=request.role.value if request.role else None)
-    changed = await ctx.transact(principals.change, user, role=request.role, password_hash=digest)
-    ctx.platform.part(Authenticator).forget()
-    return _user(changed)
+@USER.after("delete")
+def close_account(unit: Unit, user: User) -> None:
+    """Logins and keys end at once; the name is free again."""
+    accounts.change(unit.connection, user.id, state=AccountState.DELETED.value, name=user.id)
+    _end_tokens(unit, user)
+    refuse_lockout(unit)
 
 
-@USER.action("suspend", request=Request, result=User, role=Role.ADMIN, past="suspended")
-async def suspend_user(ctx: Context, user: str, request: Request) -> User:
-    """Suspends a user: its logins and tokens stop working at once. The last active admin cannot be suspended."""
-    return await _set_state(ctx, user, PrincipalState.SUSPENDED)
+@USER.after("restore")
+def reopen_account(unit: Unit, user: User) -> None:
+    """A restored user logs in anew: his old logins and keys stay ended."""
+    accounts.change(unit.connection, user.id, state=user.status.state.value, name=user.name)
 
 
-@USER.action("activate", request=Request, result=User, role=Role.ADMIN, past="activated")
-async def activate_user(ctx: Context, user: str, request: Request) -> User:
-    """Lets a suspended user in again."""
-    return await _set_state(ctx, user, PrincipalState.ACTIVE)
+@USER.transition("suspend", request=Request, sources=(UserState.ACTIVE,), to=UserState.SUSPENDED, past="suspended")
+def suspend_user(unit: Unit, user: User, request: Request) -> None:
+    """Suspends a user: at once, no login and no key of his works. The last admin cannot be suspended."""
+    accounts.change(unit.connection, user.id, state=AccountState.SUSPENDED.value)
+    unit.rights_changed()
+    refuse_lockout(unit)
 
 
-async def _set_state(ctx: Context, user: str, state: PrincipalState) -> User:
-    changed = await ctx.transact(principals.change, user, state=state)
-    ctx.platform.part(Authenticator).forget()
-    return _user(changed)
+@USER.transition("activate", request=Request, sources=(UserState.SUSPENDED,), to=UserState.ACTIVE, past="activated")
+def activate_user(unit: Unit, user: User, request: Request) -> None:
+    """Lets a suspended user in again, with the logins and keys that have not expired."""
+    accounts.change(unit.connection, user.id, state=AccountState.ACTIVE.value)
+    unit.rights_changed()
 
 
-async def _hash(ctx: Context, password: str | None) -> str | None:
-    return None if password is None else await ctx.platform.workers.passwords.run(passwords.hash_password, password)
+@USER.command("require-reset", request=Request, result=UserAccount, past="reset_required")
+def require_reset(unit: Unit, user: User, request: Request) -> UserAccount:
+    """Makes a user set another password at his next login, and ends his logins now."""
+    accounts.change(unit.connection, user.id, password_reset_required=True)
+    _end_tokens(unit, user, "SESSION")
+    return _account(unit, user)
 
 
-def _user(account: Account) -> User:
-    return User(**asdict(account))
+@USER.command("revoke-sessions", request=Request, result=UserAccount, past="sessions_revoked")
+def revoke_sessions(unit: Unit, user: User, request: Request) -> UserAccount:
+    """Ends every login of a user, everywhere and at once. His API keys stay."""
+    _end_tokens(unit, user, "SESSION")
+    return _account(unit, user)
+
+
+@USER.view("account", query=Query, result=UserAccount)
+def get_user_account(unit: Unit, user: User, query: Query) -> UserAccount:
+    """Returns how a user logs in: last login, state of his password and of his one-time password."""
+    return _account(unit, user)
+
+
+@USER.action("set-password", request=SetPassword, result=UserAccount, role=Role.ADMIN, past="password_set")
+async def set_password(ctx: Context, user: str, request: SetPassword) -> UserAccount:
+    """Sets a user's password and ends his logins."""
+    digest = await ctx.platform.workers.passwords.run(passwords.hash_password, request.password)
+
+    def work(unit: Unit) -> UserAccount:
+        row = unit.row(USER, user, permission=USER.permission("set-password"))
+        unit.subject(row)
+        found = USER.resource(row)
+        values = {"password_hash": digest, "password_changed_at": clock.now(), "password_reset_required": False}
+        accounts.change(unit.connection, found.id, **values)
+        _end_tokens(unit, found, "SESSION")
+        return _account(unit, found)
+
+    return await ctx.write(work)
+
+
+def _end_tokens(unit: Unit, user: User, kind: str = "") -> None:
+    ours = TOKEN.update().where(TOKEN.c.principal_id == user.id, TOKEN.c.revoked_at.is_(None))
+    unit.connection.execute((ours.where(TOKEN.c.kind == kind) if kind else ours).values(revoked_at=unit.now))
+    unit.rights_changed()
+
+
+def _account(unit: Unit, user: User) -> UserAccount:
+    row = unit.connection.execute(sa.select(PRINCIPAL).where(PRINCIPAL.c.id == user.id)).one()
+    return UserAccount(
+        last_login_at=row.last_login_at,
+        has_password=row.password_hash is not None,
+        password_changed_at=row.password_changed_at,
+        password_reset_required=row.password_reset_required,
+        has_one_time_password=row.one_time_password is not None,
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.kernel import lookup
+from api.kernel import filters, lookup
 from api.kernel.context import Context
+from api.kernel.graph import AssetLocator, asset_place
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
@@ -24,16 +26,20 @@ def _staleness(pair: _Pair) -> Staleness:
     return state.staleness if state else Staleness.MISSING
 
 
+def _health(pair: _Pair) -> str:
+    return assess(pair[0], pair[1].states.get(pair[0].id))[0].value
+
+
 _LISTING = Listing[_Pair](
     id=lambda pair: pair[0].id,
     fields={
-        "group": lambda pair: pair[0].group,
-        "project": lambda pair: pair[0].id.partition(".")[0],
-        "kinds": lambda pair: pair[0].kinds,
-        "owners": lambda pair: pair[0].owners,
-        "health": lambda pair: assess(pair[0], pair[1].states.get(pair[0].id))[0].value,
-        "staleness": lambda pair: _staleness(pair).value,
-        "partitioned": lambda pair: pair[0].partitioned,
+        "group": filters.Field(filters.FieldType.STRING, read=lambda pair: pair[0].group),
+        "project": filters.Field(filters.FieldType.STRING, read=lambda pair: pair[0].id.partition(".")[0]),
+        "kinds": filters.Field(filters.FieldType.STRINGS, read=lambda pair: pair[0].kinds),
+        "owners": filters.Field(filters.FieldType.STRINGS, read=lambda pair: pair[0].owners),
+        "health": filters.Field(filters.FieldType.STRING, read=_health),
+        "staleness": filters.Field(filters.FieldType.STRING, read=lambda pair: _staleness(pair).value),
+        "partitioned": filters.Field(filters.FieldType.BOOLEAN, read=lambda pair: pair[0].partitioned),
     },
     order=("group",),
 )
@@ -44,6 +50,7 @@ ASSET = Kind(
     title="Asset",
     description="Something the platform makes: a dataset, features, a model, an index. Backed by one Delta table.",
     example="flights.gold.route_delays",
+    locate=AssetLocator(),
     filter_by=tuple(_LISTING.fields),
     order_by=_LISTING.order,
 )
@@ -87,7 +94,7 @@ class MaterializeAssets(Request):
 @ASSET.list(query=ListQuery, item=Asset)
 async def list_assets(ctx: Context, query: ListQuery) -> Page[Asset]:
     """Lists assets by id, with health and staleness. Answered from memory: never waits for Dagster."""
-    view = ctx.orchestrator.view()
+    view = ctx.view()
     page, token = _LISTING.page([(node, view) for node in view.nodes.values()], query)
     return Page[Asset](items=[to_resource(node, view) for node, _ in page], next_page_token=token)
 
@@ -95,7 +102,7 @@ async def list_assets(ctx: Context, query: ListQuery) -> Page[Asset]:
 @ASSET.get(result=Asset)
 async def get_asset(ctx: Context, asset: str) -> Asset:
     """Returns an asset with its latest version, health and staleness. Answered from memory."""
-    view = ctx.orchestrator.view()
+    view = ctx.view()
     return to_resource(lookup.asset(view, asset), view)
 
 
@@ -105,14 +112,7 @@ async def materialize_asset(ctx: Context, asset: str, request: MaterializeAsset)
 
     Answers at once with an operation. One partition is a run, several are a backfill.
     """
-    return await selection.plan(
-        ctx.orchestrator,
-        [asset],
-        upstream=request.upstream,
-        partitions=request.partitions,
-        all_partitions=request.all_partitions,
-        config={asset: request.config} if request.config else {},
-    )
+    return await _planned(ctx, [asset], request, {asset: request.config} if request.config else {})
 
 
 @ASSET.collection_action("materialize", request=MaterializeAssets, long=True)
@@ -121,11 +121,24 @@ async def materialize_assets(ctx: Context, request: MaterializeAssets) -> Launch
 
     Answers at once with an operation. Assets of several code locations that need one another become a backfill.
     """
-    return await selection.plan(
+    return await _planned(ctx, request.assets, request, request.config)
+
+
+async def _planned(
+    ctx: Context,
+    assets: Sequence[str],
+    request: MaterializeAsset | MaterializeAssets,
+    config: Mapping[str, Mapping[str, Any]],
+) -> Launch:
+    launch = await selection.plan(
         ctx.orchestrator,
-        request.assets,
+        ctx.view(),
+        assets,
         upstream=request.upstream,
         partitions=request.partitions,
         all_partitions=request.all_partitions,
-        config=request.config,
+        config=config,
     )
+    for id in launch.assets:
+        ctx.require(ASSET.permission("materialize"), asset_place(ctx.platform, id))
+    return launch

@@ -144,14 +144,14 @@ class Diff(Model):
 @ASSET.part("history", query=HistoryQuery, result=History)
 async def get_asset_history(ctx: Context, asset: str, query: HistoryQuery) -> History:
     """Lists the versions of an asset's table, newest first, with what made each."""
-    lookup.asset(ctx.orchestrator.view(), asset)
+    lookup.asset(ctx.view(), asset)
     return await ctx.work(_history, ctx.platform, asset, query)
 
 
 @ASSET.part("diff", query=DiffQuery, result=Diff)
 async def get_asset_diff(ctx: Context, asset: str, query: DiffQuery) -> Diff:
     """Compares two versions of an asset's table: schema, row counts and rows."""
-    lookup.asset(ctx.orchestrator.view(), asset)
+    lookup.asset(ctx.view(), asset)
     return await ctx.work(_diff, ctx.platform, asset, query)
 
 

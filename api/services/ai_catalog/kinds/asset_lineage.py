@@ -8,10 +8,11 @@ from pydantic import Field
 
 from api.kernel import lookup
 from api.kernel.context import Context
+from api.kernel.graph import sees
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.platform import Platform, open_lineage, open_tables
+from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import lineage
 
@@ -101,9 +102,9 @@ class LineageGraph(Model):
 @ASSET.part("lineage", query=LineageQuery, result=LineageGraph)
 async def get_asset_lineage(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph:
     """Walks the lineage of an asset at a version. Before anything was recorded, shows what the code declares."""
-    view = ctx.orchestrator.view()
+    view = ctx.view()
     lookup.asset(view, asset)
-    found = await ctx.work(_walk, ctx.platform, asset, query)
+    found = await ctx.work(_walk, ctx, asset, query)
     return found or LineageGraph.model_validate(
         lineage.declared(view, asset, query.direction, query.depth, query.max_nodes)
     )
@@ -112,17 +113,19 @@ async def get_asset_lineage(ctx: Context, asset: str, query: LineageQuery) -> Li
 @ASSET.part("provenance", query=ProvenanceQuery, result=Provenance)
 async def get_asset_provenance(ctx: Context, asset: str, query: ProvenanceQuery) -> Provenance:
     """Tells which data, code, engine, run and principal stand behind a version."""
-    lookup.asset(ctx.orchestrator.view(), asset)
-    return await ctx.work(explain, ctx.platform, asset, query.version)
+    lookup.asset(ctx.view(), asset)
+    return await ctx.work(explain, ctx, asset, query.version)
 
 
-def _walk(platform: Platform, asset: str, query: LineageQuery) -> LineageGraph | None:
+def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
+    platform = ctx.platform
     record = platform.part(open_lineage)
     version = data_version(platform.part(open_tables), record, asset, query.version)
     if version is None:
         return None
     walk = record.upstream if query.direction == "upstream" else record.downstream
-    found = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes)
+    seen = sees(platform, ctx.principal.access)
+    found = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes, visible=seen)
     if not found.nodes:
         return None
     return LineageGraph(

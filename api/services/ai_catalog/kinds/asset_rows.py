@@ -128,14 +128,14 @@ class Preview(Model):
 @ASSET.part("schema", query=SchemaQuery, result=TableSchema)
 async def get_asset_schema(ctx: Context, asset: str, query: SchemaQuery) -> TableSchema:
     """Returns the schema of an asset's table at a version."""
-    lookup.asset(ctx.orchestrator.view(), asset)
+    lookup.asset(ctx.view(), asset)
     return await ctx.work(_schema, ctx.platform, asset, query.version)
 
 
 @ASSET.rows("preview", query=PreviewQuery, result=Preview)
 async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Rows[Preview]:
     """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
-    lookup.asset(ctx.orchestrator.view(), asset)
+    lookup.asset(ctx.view(), asset)
     return await ctx.work(_preview, ctx.platform, asset, query)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,9 +10,11 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel.context import Context
+from api.kernel.graph import NamedByAsset
 from api.kernel.kind import Kind
 from api.kernel.listing import SqlListing
 from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel.unit import Unit
 from api.services.ai_catalog.logic import drafts
 from core.definitions import DEFINITION as TABLE
 from core.definitions import DefinitionState
@@ -22,12 +25,15 @@ _LISTING = SqlListing(
     id=TABLE.c.asset_id, fields={"project": TABLE.c.project, "component": TABLE.c.component}, order=("project",)
 )
 
+_DEFINITIONS = NamedByAsset("ai_catalog.definition", drafts.unknown)
+
 DEFINITION = Kind(
     "definition",
     plural="definitions",
     title="Definition",
     description="An asset written over REST: a component and its attributes, as in a component YAML file.",
     example="flights.gold.busiest_routes",
+    locate=_DEFINITIONS,
     filter_by=tuple(_LISTING.fields),
     order_by=_LISTING.order,
 )
@@ -102,8 +108,16 @@ class Validation(Model):
 @DEFINITION.list(query=ListQuery, item=Definition)
 async def list_definitions(ctx: Context, query: ListQuery) -> Page[Definition]:
     """Lists definitions by asset id."""
-    everything = sa.select(TABLE, TABLE.c.asset_id.label("id"))
-    rows, token = await ctx.query(_LISTING.rows, everything, query)
+
+    def work(unit: Unit) -> tuple[Sequence[sa.Row[Any]], str | None]:
+        select = sa.select(TABLE, TABLE.c.asset_id.label("id"))
+        if not unit.principal.access.unrestricted("ai_catalog.definition.get"):
+            ids = unit.connection.execute(sa.select(TABLE.c.asset_id)).scalars()
+            seen = [id for id in ids if unit.allows("ai_catalog.definition.get", _DEFINITIONS.place(unit.platform, id))]
+            select = select.where(TABLE.c.asset_id.in_(seen))
+        return _LISTING.rows(unit.connection, select, query)
+
+    rows, token = await ctx.read(work)
     return Page[Definition](items=[_definition(drafts.row_of(row)) for row in rows], next_page_token=token)
 
 
@@ -117,6 +131,7 @@ async def get_definition(ctx: Context, definition: str) -> Definition:
 async def create_definition(ctx: Context, request: NewDefinition) -> Definition:
     """Stores a definition as a draft. Nothing is live before it is published."""
     ctx.subject = drafts.asset_of(request.attributes)
+    ctx.require("ai_catalog.definition.create", _DEFINITIONS.place(ctx.platform, ctx.subject))
     if ctx.subject in ctx.orchestrator.view().nodes:
         raise drafts.taken(ctx.subject)
     made = await ctx.transact(drafts.create, request.component, request.attributes, principal=ctx.principal.name)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from api.kernel import lookup
 from api.kernel.context import Context
+from api.kernel.graph import AutomationLocator
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
@@ -20,6 +21,7 @@ SCHEDULE = Kind(
     title="Schedule",
     description="Makes assets at given times.",
     example="daily",
+    locate=AutomationLocator("ai_catalog.schedule", "schedule", lambda view: view.schedules),
     filter_by=tuple(_LISTING.fields),
 )
 
@@ -40,7 +42,7 @@ class Schedule(AutomationResource):
 @SCHEDULE.list(query=ListQuery, item=Schedule)
 async def list_schedules(ctx: Context, query: ListQuery) -> Page[Schedule]:
     """Lists schedules by name."""
-    found, token = _LISTING.page(list(ctx.orchestrator.view().schedules.values()), query)
+    found, token = _LISTING.page(list(ctx.view().schedules.values()), query)
     return Page[Schedule](items=[_schedule(item) for item in found], next_page_token=token)
 
 
@@ -69,7 +71,7 @@ async def stop_schedule(ctx: Context, schedule: str, request: Request) -> Schedu
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    return lookup.one(ctx.orchestrator.view().schedules, "schedule", id)
+    return lookup.one(ctx.view().schedules, "schedule", id)
 
 
 def _schedule(schedule: Automation) -> Schedule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.kernel import lookup
 from api.kernel.context import Context
+from api.kernel.graph import AutomationLocator
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
@@ -18,6 +19,7 @@ SENSOR = Kind(
     title="Sensor",
     description="Looks around at intervals and makes assets when something happened.",
     example="landing",
+    locate=AutomationLocator("ai_catalog.sensor", "sensor", lambda view: view.sensors),
     filter_by=tuple(_LISTING.fields),
 )
 
@@ -35,7 +37,7 @@ class Sensor(AutomationResource):
 @SENSOR.list(query=ListQuery, item=Sensor)
 async def list_sensors(ctx: Context, query: ListQuery) -> Page[Sensor]:
     """Lists sensors by name."""
-    found, token = _LISTING.page(list(ctx.orchestrator.view().sensors.values()), query)
+    found, token = _LISTING.page(list(ctx.view().sensors.values()), query)
     return Page[Sensor](items=[_sensor(item) for item in found], next_page_token=token)
 
 
@@ -64,7 +66,7 @@ async def stop_sensor(ctx: Context, sensor: str, request: Request) -> Sensor:
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    return lookup.one(ctx.orchestrator.view().sensors, "sensor", id)
+    return lookup.one(ctx.view().sensors, "sensor", id)
 
 
 def _sensor(sensor: Automation) -> Sensor:

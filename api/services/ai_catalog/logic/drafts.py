@@ -68,6 +68,11 @@ def taken(asset: str) -> Conflict:
     return Conflict(f"There is an asset {asset!r} already; choose another id, or edit what defines it.")
 
 
+def unknown(id: str) -> NotFound:
+    """The error for an id that no definition has, or none that the caller may know of."""
+    return NotFound(f"There is no definition {id!r}. See the list of definitions.")
+
+
 def get(connection: Connection, id: str) -> Draft:
     """The definition of this asset.
 
@@ -76,7 +81,7 @@ def get(connection: Connection, id: str) -> Draft:
     """
     row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == id)).first()
     if row is None:
-        raise NotFound(f"There is no definition {id!r}. See the list of definitions.")
+        raise unknown(id)
     return row_of(row)
 
 

@@ -31,6 +31,7 @@ def with_upstream(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
 
 async def plan(
     orchestrator: Orchestrator,
+    view: GraphView,
     assets: Sequence[str],
     *,
     upstream: bool,
@@ -38,13 +39,12 @@ async def plan(
     all_partitions: bool,
     config: Mapping[str, Mapping[str, Any]],
 ) -> Launch:
-    """The launch these wishes come to.
+    """The launch these wishes come to, in the part of the graph that the caller may see.
 
     Raises:
         UnknownAsset: one of the assets does not exist.
         InvalidPayload: one cannot be materialized, or the partitions do not fit.
     """
-    view = orchestrator.view()
     for id in assets:
         if not lookup.asset(view, id).executable:
             raise InvalidPayload(f"{id} is observed, not made here: it cannot be materialized.")

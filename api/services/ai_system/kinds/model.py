@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from api.kernel import lookup
+from api.kernel import filters
 from api.kernel.context import Context
+from api.kernel.graph import AssetLocator
 from api.kernel.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 _KIND = "onnx"
 """Assets of this kind are models that can be served."""
 
-_LISTING = Listing[AssetNode](id=lambda node: node.id, fields={"project": lambda node: node.id.partition(".")[0]})
+_LISTING = Listing[AssetNode](
+    id=lambda node: node.id,
+    fields={"project": filters.Field(filters.FieldType.STRING, read=lambda node: node.id.partition(".")[0])},
+)
+
+_MODELS = AssetLocator("ai_system.model", "model", lambda node: _KIND in node.kinds)
 
 MODEL = Kind(
     "model",
@@ -33,6 +39,7 @@ MODEL = Kind(
     title="Model",
     description="A trained model. Its id is its asset's.",
     example="flights.models.arrival_delay",
+    locate=_MODELS,
     filter_by=tuple(_LISTING.fields),
 )
 
@@ -165,7 +172,7 @@ class PredictionBatch(Model):
 @MODEL.list(query=ListQuery, item=ServedModel)
 async def list_models(ctx: Context, query: ListQuery) -> Page[ServedModel]:
     """Lists models by id, with the training that answers."""
-    nodes, token = _LISTING.page(list(_models(ctx).values()), query)
+    nodes, token = _LISTING.page(list(_MODELS.nodes(ctx.view()).values()), query)
     return Page[ServedModel](items=await ctx.work(_describe, ctx.platform, nodes), next_page_token=token)
 
 
@@ -188,7 +195,7 @@ async def get_model_versions(ctx: Context, model: str, query: VersionsQuery) -> 
 async def get_model_provenance(ctx: Context, model: str, query: ProvenanceQuery) -> Provenance:
     """Tells which data, code, run and principal stand behind a version of the model, and so behind its answers."""
     _find(ctx, model)
-    return await ctx.work(explain, ctx.platform, model, query.version)
+    return await ctx.work(explain, ctx, model, query.version)
 
 
 @MODEL.action("predict", request=Predict, result=PredictionBatch, reads=True)
@@ -198,12 +205,8 @@ async def predict_model(ctx: Context, model: str, request: Predict) -> Predictio
     return PredictionBatch.model_validate(await ctx.work(_predict, ctx.platform, model, request), from_attributes=True)
 
 
-def _models(ctx: Context) -> dict[str, AssetNode]:
-    return {id: node for id, node in ctx.orchestrator.view().nodes.items() if _KIND in node.kinds}
-
-
 def _find(ctx: Context, id: str) -> AssetNode:
-    return lookup.one(_models(ctx), "model", id)
+    return _MODELS.find(ctx.view(), id)
 
 
 def _describe(platform: Platform, nodes: list[AssetNode]) -> list[ServedModel]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from api.kernel import lookup
+from api.kernel import filters
 from api.kernel.context import Context
+from api.kernel.graph import AssetLocator
 from api.kernel.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 _KIND = "lancedb"
 """Assets of this kind can be searched."""
 
-_LISTING = Listing[AssetNode](id=lambda node: node.id, fields={"project": lambda node: node.id.partition(".")[0]})
+_LISTING = Listing[AssetNode](
+    id=lambda node: node.id,
+    fields={"project": filters.Field(filters.FieldType.STRING, read=lambda node: node.id.partition(".")[0])},
+)
+
+_INDEXES = AssetLocator("rag.index", "index", lambda node: _KIND in node.kinds)
 
 INDEX = Kind(
     "index",
@@ -34,6 +40,7 @@ INDEX = Kind(
     title="Index",
     description="Documents made searchable. Its id is its asset's.",
     example="flights.index.handbook",
+    locate=_INDEXES,
     filter_by=tuple(_LISTING.fields),
 )
 
@@ -170,34 +177,30 @@ class Hits(Model):
 @INDEX.list(query=ListQuery, item=Index)
 async def list_indexes(ctx: Context, query: ListQuery) -> Page[Index]:
     """Lists indexes by id."""
-    view = ctx.orchestrator.view()
-    nodes, token = _LISTING.page(list(_indexes(view).values()), query)
+    view = ctx.view()
+    nodes, token = _LISTING.page(list(_INDEXES.nodes(view).values()), query)
     return Page[Index](items=[_index(node, view) for node in nodes], next_page_token=token)
 
 
 @INDEX.get(result=Index)
 async def get_index(ctx: Context, index: str) -> Index:
     """Returns an index with its latest version."""
-    view = ctx.orchestrator.view()
-    return _index(lookup.one(_indexes(view), "index", index), view)
+    view = ctx.view()
+    return _index(_INDEXES.find(view, index), view)
 
 
 @INDEX.part("provenance", query=ProvenanceQuery, result=Provenance)
 async def get_index_provenance(ctx: Context, index: str, query: ProvenanceQuery) -> Provenance:
     """Tells which documents, code, run and principal stand behind a version of the index, and so behind its hits."""
-    lookup.one(_indexes(ctx.orchestrator.view()), "index", index)
-    return await ctx.work(explain, ctx.platform, index, query.version)
+    _INDEXES.find(ctx.view(), index)
+    return await ctx.work(explain, ctx, index, query.version)
 
 
 @INDEX.action("search", request=Search, result=Hits, reads=True)
 async def search_index(ctx: Context, index: str, request: Search) -> Hits:
     """Finds passages by meaning and by words. Every hit carries its citation."""
-    lookup.one(_indexes(ctx.orchestrator.view()), "index", index)
+    _INDEXES.find(ctx.view(), index)
     return _hits(await ctx.work(_search, ctx.platform, index, request))
-
-
-def _indexes(view: GraphView) -> dict[str, AssetNode]:
-    return {id: node for id, node in view.nodes.items() if _KIND in node.kinds}
 
 
 def _search(platform: Platform, index: str, request: Search) -> SearchResult:

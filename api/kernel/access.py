@@ -1,0 +1,199 @@
+"""What one principal may do: its grants and those of its groups, compiled once and asked many times.
+
+A permission is allowed on a securable if a grant on it, or on anything above it, allows the permission and none denies
+it. The same rules make the predicate that lists, counts, exports and streams put into their query, so what cannot be
+read cannot be listed either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.kernel.conditions import condition
+from api.kernel.roles import Role
+from api.kernel.securable import PLATFORM, Securable
+from api.kernel.tables import RESOURCE
+from core import clock
+
+Permissions = Mapping[str, Role]
+"""Every permission there is, with the least built-in role that includes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One grant as it concerns one principal; `subject_id` is the principal, or the group it comes from."""
+
+    grant_id: str
+    subject_id: str
+    role: str
+    securable_id: str
+    securable_kind: str
+    denies: bool
+    built_in: Role | None = None
+    patterns: tuple[str, ...] = ()
+    condition: str = ""
+    expires_at: datetime | None = None
+
+    def covers(self, permission: str, least: Role) -> bool:
+        """Whether the rule speaks of this permission, which the built-in roles include from `least` on."""
+        if self.built_in is not None:
+            return self.built_in.includes(least)
+        return any(pattern_matches(pattern, permission) for pattern in self.patterns)
+
+    def holds(self, item: Any) -> bool:
+        """Whether it holds for this item now. What depends on an unknown item allows nothing and denies all."""
+        if self.expires_at is not None and self.expires_at <= clock.now():
+            return False
+        if not self.condition:
+            return True
+        return self.denies if item is None else condition(self.condition).matches(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to "may it?", and the rule that gave it; none if no grant speaks of the permission."""
+
+    allowed: bool
+    rule: Rule | None
+
+
+class Access:
+    """The compiled rules of a principal. `limits` are patterns a token is narrowed to; empty means no limit."""
+
+    def __init__(self, rules: Sequence[Rule], permissions: Permissions, limits: tuple[str, ...] = ()) -> None:
+        self.rules = tuple(rules)
+        self._permissions = permissions
+        self.limits = limits
+        self._by_permission: dict[str, tuple[dict[str, list[Rule]], dict[str, list[Rule]]]] = {}
+
+    def decide(self, permission: str, securable: Securable, item: Any = None) -> Decision:
+        """Whether the permission is allowed on this securable. `item` is what conditions look at."""
+        allow, deny = self._rules(permission)
+        if not allow:
+            return Decision(False, None)
+        chain = securable.chain
+        for id in chain:
+            for rule in deny.get(id, ()):
+                if rule.holds(item):
+                    return Decision(False, rule)
+        for id in chain:
+            for rule in allow.get(id, ()):
+                if rule.holds(item):
+                    return Decision(True, rule)
+        return Decision(False, None)
+
+    def allows(self, permission: str, securable: Securable, item: Any = None) -> bool:
+        """Whether the permission is allowed on this securable."""
+        return self.decide(permission, securable, item).allowed
+
+    def unrestricted(self, permission: str) -> bool:
+        """Whether the permission is allowed on everything, so that nothing need be looked at one by one."""
+        allow, deny = self._rules(permission)
+        return not deny and any(not rule.condition and rule.holds(None) for rule in allow.get(PLATFORM, ()))
+
+    def anywhere(self, permission: str) -> bool:
+        """Whether the permission is granted on anything at all."""
+        return bool(self._rules(permission)[0])
+
+    def highest(self, securable: Securable) -> Role | None:
+        """The highest built-in role held on this securable, for people to read; it decides nothing."""
+        held = [
+            rule.built_in
+            for rule in self.rules
+            if rule.built_in and not rule.denies and rule.securable_id in securable.chain and rule.holds(None)
+        ]
+        return max(held, key=list(Role).index, default=None)
+
+    def where(
+        self, permission: str, table: sa.Table = RESOURCE, id: sa.ColumnElement[str] | None = None
+    ) -> sa.ColumnElement[bool]:
+        """The visibility predicate: exactly the rows on which the permission is allowed.
+
+        Over another table than `RESOURCE`, which must have `organization_id` and may have `project_id`, `id` is the
+        column of the securable's id, and grants with a condition, which speak of resources, are left out if they allow.
+        """
+        allow, deny = self._rules(permission)
+        place = _Place(table, table.c.id if id is None else id)
+        allowed = place.any_of(
+            rule for rules in allow.values() for rule in rules if place.conditions or not rule.condition
+        )
+        denied = [rule for rules in deny.values() for rule in rules]
+        return sa.and_(allowed, sa.not_(place.any_of(denied))) if denied else allowed
+
+    def _rules(self, permission: str) -> tuple[dict[str, list[Rule]], dict[str, list[Rule]]]:
+        found = self._by_permission.get(permission)
+        if found is None:
+            found = self._by_permission[permission] = self._select(permission)
+        return found
+
+    def _select(self, permission: str) -> tuple[dict[str, list[Rule]], dict[str, list[Rule]]]:
+        allow: dict[str, list[Rule]] = {}
+        deny: dict[str, list[Rule]] = {}
+        if self.limits and not any(pattern_matches(pattern, permission) for pattern in self.limits):
+            return allow, deny
+        # An unknown permission is included by none but admins: closed unless declared open.
+        least = self._permissions.get(permission, Role.ADMIN)
+        for rule in self.rules:
+            if rule.covers(permission, least):
+                (deny if rule.denies else allow).setdefault(rule.securable_id, []).append(rule)
+        return allow, deny
+
+
+def pattern_matches(pattern: str, permission: str) -> bool:
+    """Whether a pattern such as `admin.*`, `*.*.get` or `admin.user.get` includes a permission."""
+    return bool(_compiled(pattern).fullmatch(permission))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = pattern.split(".")
+    if parts[-1] == "*":
+        head = "".join(f"{_part(part)}\\." for part in parts[:-1])
+        return re.compile(f"{head}.+")
+    return re.compile(r"\.".join(_part(part) for part in parts))
+
+
+def _part(part: str) -> str:
+    return "[^.]+" if part == "*" else re.escape(part)
+
+
+class _Place:
+    """The columns of a table that say where its rows stand in the tree of scopes."""
+
+    def __init__(self, table: sa.Table, id: sa.ColumnElement[str]) -> None:
+        self.conditions = table is RESOURCE
+        self._columns = {"admin.organization": table.c.organization_id}
+        if "project_id" in table.c:
+            self._columns["admin.project"] = table.c.project_id
+        self._id = id
+
+    def any_of(self, rules: Iterable[Rule]) -> sa.ColumnElement[bool]:
+        """The rows that some of these rules speak of."""
+        plain: dict[str, set[str]] = {}
+        clauses: list[sa.ColumnElement[bool]] = []
+        now = clock.now()
+        for rule in rules:
+            if rule.expires_at is not None and rule.expires_at <= now:
+                continue
+            if rule.condition and self.conditions:
+                here = self._below(rule.securable_kind, {rule.securable_id})
+                clauses.append(sa.and_(here, condition(rule.condition).sql()))
+            else:
+                plain.setdefault(rule.securable_kind, set()).add(rule.securable_id)
+        if PLATFORM in plain:
+            return sa.true()
+        clauses += [self._below(kind, ids) for kind, ids in plain.items()]
+        return sa.or_(sa.false(), *clauses)
+
+    def _below(self, kind: str, ids: set[str]) -> sa.ColumnElement[bool]:
+        if kind == PLATFORM:
+            return sa.true()
+        column = self._columns.get(kind, self._id)
+        return column.in_(sorted(ids)) if len(ids) > 1 else column == next(iter(ids))

@@ -1,0 +1,326 @@
+"""A kind whose things the platform stores: one declaration gives it storage, history, permissions and methods.
+
+    class Project(Resource[ProjectSpec, ProjectStatus]):
+        \"\"\"A project: a part of an organization with tables, people and budgets of its own.\"\"\"
+
+    PROJECT = ResourceKind(Project, plural="projects", example="prj_...", level=Level.ORGANIZATION)
+
+    @PROJECT.transition("archive", request=Request, sources=(ProjectState.ACTIVE,), to=ProjectState.ARCHIVED)
+    def archive_project(unit: Unit, project: Project, request: Request) -> None:
+        \"\"\"Archives a project: nothing in it can be changed until it is unarchived.\"\"\"
+
+Functions are plain and synchronous: they run inside the one transaction of their request, in a worker thread. What has
+to wait for something outside is an ordinary `action`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from api.kernel import bulk, standard
+from api.kernel.conditions import FIELDS
+from api.kernel.context import Context
+from api.kernel.endpoint import Shape
+from api.kernel.filters import Field, FieldType
+from api.kernel.kind import Kind
+from api.kernel.models import Model, Query, Request
+from api.kernel.resource import Level, Resource, Status
+from api.kernel.roles import Role
+from api.kernel.standard import Method
+from api.kernel.store import Stored
+from api.kernel.tables import RESOURCE
+from api.kernel.unit import Unit
+
+R = TypeVar("R", bound=Resource[Any, Any])
+B = TypeVar("B", bound=Request)
+Q = TypeVar("Q", bound=Query)
+O = TypeVar("O", bound=Model)  # noqa: E741 - what comes out
+
+SLUG = r"[a-z][a-z0-9-]{0,62}"
+"""Names for people and URLs, in ASCII: no two of them look alike."""
+
+
+class OnDelete(Enum):
+    """What deleting the target of a reference does."""
+
+    RESTRICT = "RESTRICT"
+    CLEAR = "CLEAR"
+    CASCADE = "CASCADE"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field of the spec that holds the id, or a list of ids, of another kind, named `<service>.<kind>`."""
+
+    field: str
+    to: str
+    on_delete: OnDelete = OnDelete.RESTRICT
+
+    def ids(self, resource: Resource[Any, Any]) -> list[str]:
+        """The ids in the field."""
+        value = getattr(resource.spec, self.field)
+        return [] if value is None else [value] if isinstance(value, str) else list(value)
+
+
+class ResourceKind(Kind, Generic[R]):
+    """One stored noun of a service."""
+
+    scoped = True
+
+    def __init__(
+        self,
+        model: type[R],
+        *,
+        plural: str,
+        prefix: str,
+        level: Level,
+        methods: frozenset[Method] = standard.ALL,
+        opens: Level | None = None,
+        named: bool = False,
+        name: str = SLUG,
+        initial: Callable[[], Status] | None = None,
+        immutable: tuple[str, ...] = (),
+        filter_by: tuple[str, ...] = (),
+        references: tuple[Reference, ...] = (),
+        writers: Role = Role.EDITOR,
+        readers: Role = Role.VIEWER,
+    ) -> None:
+        """Declares the kind.
+
+        Args:
+            model: the resource class; its name and docstring are the kind's.
+            plural: kebab-case plural, for URLs.
+            prefix: three letters that its ids begin with.
+            level: where its resources live.
+            methods: the standard methods it has.
+            opens: the level of scopes that it is itself, for organizations and projects.
+            named: names are unique on the whole platform, so paths may say the name in place of the id.
+            name: pattern of its names.
+            initial: the status a new one has; by default the status class without arguments.
+            immutable: fields of the spec that never change.
+            filter_by: fields such as `spec.tier` or `status.state` to filter lists by, beside the common ones.
+            references: fields of the spec that hold ids of other resources.
+            writers: least built-in role that may create, change and delete.
+            readers: least built-in role that may read.
+        """
+        title = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__).capitalize()
+        super().__init__(
+            title.lower().replace(" ", "_"),
+            plural=plural,
+            title=title,
+            description=inspect.getdoc(model) or "",
+            example=f"{prefix}_06e1xq0000example000000000",
+            filter_by=(*FIELDS, *filter_by),
+            order_by=standard.ORDER,
+        )
+        self.model = model
+        self.prefix = prefix
+        self.level = level
+        self.opens = opens
+        self.named = named
+        self.name_pattern = re.compile(name)
+        self.initial: Callable[[], Status] = initial or model.status_type()
+        self.immutable = immutable
+        self.references = references
+        self.writers = writers
+        self.readers = readers
+        self.methods = methods
+        self.fields = FIELDS | {field: _declared(model, field) for field in filter_by}
+        self.validators: list[Callable[[Unit, R, R | None], None]] = []
+        self._before: dict[str, list[Callable[[Unit, R], None]]] = {}
+        self._after: dict[str, list[Callable[[Unit, R], None]]] = {}
+        self.listing = standard.listing(self)
+        standard.declare(self)
+        bulk.declare(self)
+
+    def validate(self, function: Callable[[Unit, R, R | None], None]) -> Callable[[Unit, R, R | None], None]:
+        """Checks every new and changed resource; the third argument is what it was, None for a new one."""
+        self.validators.append(function)
+        return function
+
+    def before(self, *methods: str) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
+        """Runs before the change is written. May change the resource, or refuse by raising."""
+        return self._hook(self._before, methods)
+
+    def after(self, *methods: str) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
+        """Runs after the change was written, in the same transaction."""
+        return self._hook(self._after, methods)
+
+    def run_before(self, method: str, unit: Unit, resource: R) -> None:
+        """Runs the hooks of a method."""
+        for hook in self._before.get(method, ()):
+            hook(unit, resource)
+
+    def run_after(self, method: str, unit: Unit, resource: R) -> None:
+        """Runs the hooks of a method."""
+        for hook in self._after.get(method, ()):
+            hook(unit, resource)
+
+    def transition(
+        self,
+        verb: str,
+        *,
+        request: type[B],
+        sources: tuple[StrEnum, ...],
+        to: StrEnum,
+        role: Role | None = None,
+        past: str = "",
+    ) -> Callable[[Callable[[Unit, R, B], None]], Callable[[Unit, R, B], None]]:
+        """`POST /plural/{id}:<verb>`: from one of the source states to another, answering the resource."""
+
+        def hang(function: Callable[[Unit, R, B], None]) -> Callable[[Unit, R, B], None]:
+            def work(unit: Unit, id: str, body: B) -> R:
+                return standard.move(unit, self, verb, id, sources, to, lambda resource: function(unit, resource, body))
+
+            self.hang_unit(
+                Shape.ACTION,
+                verb,
+                work,
+                function,
+                request=request,
+                result=self.model,
+                past=past,
+                role=role or self.writers,
+            )
+            return function
+
+        return hang
+
+    def command(
+        self,
+        verb: str,
+        *,
+        request: type[B],
+        result: type[O],
+        reads: bool = False,
+        role: Role | None = None,
+        past: str = "",
+        secret: bool = False,
+    ) -> Callable[[Callable[[Unit, R, B], O]], Callable[[Unit, R, B], O]]:
+        """`POST /plural/{id}:<verb>`: whatever else is done with one resource in a transaction."""
+
+        def hang(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, R, B], O]:
+            def work(unit: Unit, id: str, body: B) -> O:
+                row = unit.row(self, id, permission=self.permission(verb))
+                unit.subject(row)
+                return function(unit, self.resource(row), body)
+
+            least = role or (self.readers if reads else self.writers)
+            how: dict[str, Any] = {"request": request, "result": result, "past": past, "secret": secret}
+            self.hang_unit(Shape.ACTION, verb, work, function, reads=reads, role=least, **how)
+            return function
+
+        return hang
+
+    def view(
+        self, name: str, *, query: type[Q], result: type[O], role: Role | None = None
+    ) -> Callable[[Callable[[Unit, R, Q], O]], Callable[[Unit, R, Q], O]]:
+        """`GET /plural/{id}/<name>`: something that exists only as a part of the resource."""
+
+        def hang(function: Callable[[Unit, R, Q], O]) -> Callable[[Unit, R, Q], O]:
+            def work(unit: Unit, id: str, query: Q) -> O:
+                return function(unit, self.get_for(unit, id, name), query)
+
+            how: dict[str, Any] = {"query": query, "result": result}
+            self.hang_unit(Shape.PART, name, work, function, reads=True, role=role or self.readers, **how)
+            return function
+
+        return hang
+
+    def get_for(self, unit: Unit, id: str, verb: str) -> R:
+        """The resource, if the caller may do this with it."""
+        return unit.get(self, id, permission=self.permission(verb))
+
+    def resource(self, row: Stored) -> R:
+        """A row as the author's class."""
+        return self.model.model_validate_json(row.encode())
+
+    def stored(self, resource: R, *, scope_id: str) -> Stored:
+        """The author's class as a row."""
+        state = getattr(resource.status, "state", None)
+        return Stored(
+            id=resource.id,
+            kind=resource.kind,
+            organization_id=resource.organization_id,
+            project_id=resource.project_id,
+            scope_id=scope_id,
+            name=resource.name,
+            owner=resource.owner,
+            state=str(state) if state is not None else None,
+            generation=resource.generation,
+            version=resource.version,
+            created_at=resource.created_at,
+            created_by=resource.created_by,
+            updated_at=resource.updated_at,
+            updated_by=resource.updated_by,
+            deleted_at=resource.deleted_at,
+            labels=json.dumps(resource.labels, sort_keys=True),
+            spec=resource.spec.model_dump_json(by_alias=True),
+            status=resource.status.model_dump_json(by_alias=True),
+        )
+
+    def _hook(
+        self, hooks: dict[str, list[Callable[[Unit, R], None]]], methods: tuple[str, ...]
+    ) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
+        def hang(function: Callable[[Unit, R], None]) -> Callable[[Unit, R], None]:
+            for method in methods:
+                hooks.setdefault(method, []).append(function)
+            return function
+
+        return hang
+
+    def hang_unit(
+        self,
+        shape: Shape,
+        verb: str,
+        work: Callable[..., Any],
+        declared: Callable[..., Any] | str,
+        *,
+        reads: bool = False,
+        **how: Any,
+    ) -> None:
+        """Hangs a synchronous function that runs in the transaction of its request.
+
+        `declared` is the author's function, which says what the operation does, or that text itself.
+        """
+
+        async def run(ctx: Context, *arguments: Any) -> Any:
+            return await (ctx.read if reads else ctx.write)(lambda unit: work(unit, *arguments))
+
+        if isinstance(declared, str):
+            how |= {"text": declared, "declared": self.model}
+        else:
+            how |= {"declared": declared}
+        self.hang(shape, verb, changes=not reads, **how)(run)
+
+
+def _declared(resource: type[Resource[Any, Any]], path: str) -> Field:
+    """The filter field of `spec.<name>` or `status.<name>`."""
+    document, _, name = path.partition(".")
+    model: type[BaseModel] = resource.spec_type() if document == "spec" else resource.status_type()
+    annotation = model.model_fields[name].annotation
+    types = [part for part in (get_args(annotation) or (annotation,)) if part is not NoneType]
+    element = RESOURCE.c[document][name]
+
+    def read(item: Any) -> Any:
+        return getattr(getattr(item, document), name)
+
+    if get_origin(annotation) is list:
+        return Field(FieldType.STRINGS, element, read)
+    if types == [bool]:
+        return Field(FieldType.BOOLEAN, element.as_boolean(), read)
+    if types == [int]:
+        return Field(FieldType.INTEGER, sa.cast(element.as_string(), sa.BigInteger), read)
+    if types == [float]:
+        return Field(FieldType.NUMBER, element.as_float(), read)
+    return Field(FieldType.STRING, element.as_string(), read)

@@ -1,0 +1,33 @@
+"""What rights are granted on: the platform, an organization in it, a project in that, a resource in that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLATFORM = "platform"
+"""Id of the root of all securables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Securable:
+    """A place in the tree of scopes. What is granted on a place holds for all that is below it."""
+
+    kind: str = PLATFORM
+    id: str = PLATFORM
+    organization_id: str | None = None
+    project_id: str | None = None
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Ids from this place up to the platform, each once."""
+        ids = (self.id, self.project_id, self.organization_id, PLATFORM)
+        return tuple(dict.fromkeys(id for id in ids if id))
+
+    @property
+    def urn(self) -> str:
+        """Its name in audit rows and grants."""
+        return f"urn:headwater:{self.kind}:{self.id}"
+
+
+ROOT = Securable()
+"""The platform itself."""

@@ -1,0 +1,356 @@
+"""The standard methods: written once, earned by each kind.
+
+Every one is a plain function over a unit of work; `declare` hangs those that a kind has on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import sqlalchemy as sa
+from pydantic import Field, ValidationError
+
+from api.kernel import problems, store
+from api.kernel.encoded import Encoded, project
+from api.kernel.endpoint import Answer, Shape
+from api.kernel.filters import parse
+from api.kernel.listing import SqlListing
+from api.kernel.models import ListQuery, Page, Request
+from api.kernel.resource import Change, Draft, Resource, ResourcePage, Revision
+from api.kernel.store import Stored
+from api.kernel.tables import RESOURCE, REVISION
+from api.kernel.unit import Unit
+from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
+
+if TYPE_CHECKING:
+    from api.kernel.resource_kind import ResourceKind
+
+R = TypeVar("R", bound=Resource[Any, Any])
+
+ORDER = ("name", "created_at", "updated_at")
+
+
+class Method(Enum):
+    """A standard method that a kind may have."""
+
+    LIST = "list"
+    GET = "get"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    RESTORE = "restore"
+    HISTORY = "history"
+    BATCH = "batch"
+    WATCH = "watch"
+    EXPORT = "export"
+
+
+ALL = frozenset(Method)
+FACTS = frozenset({Method.LIST, Method.GET, Method.EXPORT, Method.WATCH})
+
+
+class ResourceQuery(ListQuery):
+    """What every list of resources understands."""
+
+    fields: Annotated[str, Field(max_length=500)] = ""
+    """Fields to answer with, separated by commas, such as `id,name,status.state`; all by default."""
+
+    show_deleted: bool = False
+    """Also list what was deleted and not yet purged."""
+
+    total: bool = False
+    """Also count everything that meets the filter."""
+
+
+class RevisionsQuery(ListQuery):
+    """Which revisions to list."""
+
+
+def declare(kind: ResourceKind[Any]) -> None:
+    """Hangs the methods that the kind has on it."""
+    for method, hang in _hang(kind).items():
+        if method in kind.methods:
+            hang()
+
+
+def create(unit: Unit, kind: ResourceKind[R], draft: Draft[Any]) -> R:
+    """Creates a resource where the draft says."""
+    scope = unit.scope(kind, draft.organization_id, draft.project_id)
+    unit.require(kind.permission("create"), scope)
+    resource = unit.new(kind, scope, _name(kind, draft.name), draft.spec, labels=draft.labels)
+    return insert(unit, kind, resource)
+
+
+def insert(unit: Unit, kind: ResourceKind[R], resource: R) -> R:
+    """Stores a resource made by `Unit.new`, with the kind's checks and hooks."""
+    for validator in kind.validators:
+        validator(unit, resource, None)
+    kind.run_before("create", unit, resource)
+    made = unit.add(kind, resource)
+    unit.ctx.subject = made.id
+    unit.ctx.securable = kind.stored(made, scope_id="").securable
+    unit.ctx.note(version=1, name=made.name)
+    kind.run_after("create", unit, made)
+    return made
+
+
+def update(unit: Unit, kind: ResourceKind[R], id: str, change: Change[Any]) -> R:
+    """Changes a resource by merge-patch."""
+    before = unit.row(kind, id, permission=kind.permission("update"))
+    unit.subject(before)
+    if not change.model_fields_set:
+        raise InvalidPayload("Nothing to change: send name, owner, labels or spec.")
+    resource = kind.resource(before)
+    if change.name is not None:
+        resource.name = _name(kind, change.name)
+    if change.owner is not None:
+        resource.owner = change.owner
+    for key, value in change.labels.items():
+        if value is None:
+            resource.labels.pop(key, None)
+        else:
+            resource.labels[key] = value
+    if change.spec:
+        resource.spec = _patched(kind, resource, change.spec)
+    return write(unit, kind, before, resource, "update")
+
+
+def write(unit: Unit, kind: ResourceKind[R], before: Stored, resource: R, method: str) -> R:
+    """Stores a changed resource, with the kind's checks and hooks."""
+    was = kind.resource(before)
+    for validator in kind.validators:
+        validator(unit, resource, was)
+    kind.run_before(method, unit, resource)
+    saved = unit.save(kind, before, resource)
+    kind.run_after(method, unit, saved)
+    return saved
+
+
+def move(
+    unit: Unit,
+    kind: ResourceKind[R],
+    verb: str,
+    id: str,
+    sources: Sequence[StrEnum],
+    to: StrEnum,
+    work: Callable[[R], None],
+) -> R:
+    """Takes a resource from one of the source states to another."""
+    before = unit.row(kind, id, permission=kind.permission(verb))
+    unit.subject(before)
+    resource = kind.resource(before)
+    state = resource.status.state
+    if state not in sources:
+        wanted = " or ".join(sources)
+        raise Conflict(f"{resource.name} is {state}; {verb} needs it to be {wanted}.", metadata={"state": str(state)})
+    work(resource)
+    resource.status.state = to
+    return write(unit, kind, before, resource, verb)
+
+
+def delete(unit: Unit, kind: ResourceKind[Any], id: str) -> None:
+    """Deletes a resource softly, after what refers to it has had its say."""
+    before = unit.row(kind, id, permission=kind.permission("delete"))
+    unit.subject(before)
+    resource = kind.resource(before)
+    for row, field, policy in store.referring(unit.connection, before.id):
+        if policy == "RESTRICT":
+            noun = row.kind.rpartition(".")[2].replace("_", " ")
+            raise Conflict(
+                f"{before.name} is still used by the {noun} {row.name}. Change or delete that first.",
+                metadata={"used_by": row.id, "field": field},
+            )
+    kind.run_before("delete", unit, resource)
+    resource.deleted_at = unit.now
+    unit.save(kind, before, resource)
+    kind.run_after("delete", unit, resource)
+
+
+def restore(unit: Unit, kind: ResourceKind[R], id: str) -> R:
+    """Brings a deleted resource back as it was."""
+    before = unit.row(kind, id, permission=kind.permission("restore"), deleted=True)
+    unit.subject(before)
+    resource = kind.resource(before)
+    resource.deleted_at = None
+    return write(unit, kind, before, resource, "restore")
+
+
+def listing(kind: ResourceKind[Any]) -> SqlListing:
+    """How lists of this kind are filtered and paged."""
+    return SqlListing(id=RESOURCE.c.id, fields=kind.fields, order=ORDER)
+
+
+def visible(unit: Unit, kind: ResourceKind[Any], *, deleted: bool = False) -> sa.Select[Any]:
+    """A select of the rows of this kind that the caller may see."""
+    select = sa.select(*store.COLUMNS).where(
+        RESOURCE.c.kind == kind.full_name, unit.principal.access.where(kind.permission("get"))
+    )
+    return select if deleted else select.where(RESOURCE.c.deleted_at.is_(None))
+
+
+def page(unit: Unit, kind: ResourceKind[Any], query: ResourceQuery) -> Encoded:
+    """One page of resources."""
+    select = visible(unit, kind, deleted=query.show_deleted)
+    rows, token = kind.listing.rows(unit.connection, select, query)
+    items = [store.stored(row) for row in rows]
+    total = None
+    if query.total:
+        met = select.where(parse(query.filter, kind.fields).sql()) if query.filter else select
+        total = unit.connection.execute(sa.select(sa.func.count()).select_from(met.subquery())).scalar_one()
+    mask = tuple(path.strip() for path in query.fields.split(",") if path.strip())
+    documents = [project(item, mask) if mask else item.document() for item in items]
+    return Encoded.of({"items": documents, "next_page_token": token, "total_size": total})
+
+
+def revisions(unit: Unit, kind: ResourceKind[Any], id: str, query: RevisionsQuery) -> Page[Revision]:
+    """The history of a resource, newest first. What was deleted still has one."""
+    row = _even_deleted(unit, kind, id)
+    select = sa.select(REVISION, sa.cast(REVISION.c.version, sa.String).label("id"))
+    rows, token = _REVISIONS.rows(unit.connection, select.where(REVISION.c.resource_id == row.id), query)
+    return Page[Revision](items=[_revision(found) for found in rows], next_page_token=token)
+
+
+def revision(unit: Unit, kind: ResourceKind[Any], id: str, part: str) -> Encoded:
+    """A resource as it was after one of its changes."""
+    row = _even_deleted(unit, kind, id)
+    found = None
+    if part.isascii() and part.isdigit() and len(part) < 10:
+        ours = sa.and_(REVISION.c.resource_id == row.id, REVISION.c.version == int(part))
+        found = unit.connection.execute(sa.select(REVISION).where(ours)).first()
+    if found is None:
+        raise NotFound(f"{kind.title} {id!r} has no revision {part!r}; its last one is {row.version}.")
+    content: dict[str, Any] = dict(found.content)
+    content |= {name: json.dumps(content[name]) for name in ("labels", "spec", "status")}
+    content["deleted_at"] = None if content["deleted_at"] is None else found.at
+    then = replace(row, version=found.version, updated_at=found.at, updated_by=found.by, **content)
+    return Encoded(then.encode(), then.etag)
+
+
+def _even_deleted(unit: Unit, kind: ResourceKind[Any], id: str) -> Stored:
+    row = store.find(unit.connection, kind.full_name, id, named=kind.named)
+    if row is None or not unit.allows(kind.permission("get"), row.securable, row):
+        raise kind.unknown(id)
+    unit.require(kind.permission("history"), row.securable, row)
+    return row
+
+
+def _revision(row: Any) -> Revision:
+    return Revision(
+        version=row.version, at=row.at, by=row.by, action=row.action, changes=row.changes, request_id=row.request_id
+    )
+
+
+_REVISIONS = SqlListing(
+    id=REVISION.c.version,
+    fields={"action": REVISION.c.action, "by": REVISION.c.by},
+    newest_first=True,
+)
+
+
+def _name(kind: ResourceKind[Any], name: str) -> str:
+    if not kind.name_pattern.fullmatch(name):
+        detail = f"does not match {kind.name_pattern.pattern}"
+        raise InvalidPayload(f"name: {detail}.", errors=[{"pointer": "/name", "detail": detail}])
+    return name
+
+
+def _patched(kind: ResourceKind[Any], resource: Resource[Any, Any], patch: dict[str, Any]) -> Any:
+    """The spec after a merge-patch, RFC 7396."""
+    before = json.loads(resource.spec.model_dump_json(by_alias=True))
+    faults = [
+        {"pointer": f"/spec/{field}", "detail": "cannot be changed once it is set"}
+        for field in kind.immutable
+        if field in patch and patch[field] != before.get(field)
+    ]
+    if faults:
+        raise InvalidPayload(f"{faults[0]['pointer'][1:]} {faults[0]['detail']}.", errors=faults)
+    try:
+        return kind.model.spec_type().model_validate_json(
+            json.dumps(merged(before, patch)), by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        raise problems.invalid_body(error, below="/spec") from None
+    except RecursionError:
+        raise InvalidArgument("The body is nested too deeply.") from None
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """A JSON document after a merge-patch."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
+    """How each method is hung on a kind: URL, models and the text of its documentation."""
+    one = f"{'an' if kind.title[0] in 'AEIO' else 'a'} {kind.title.lower()}"
+    many = kind.plural.replace("-", " ")
+    model: Any = kind.model
+    spec: Any = model.spec_type()
+    writes: dict[str, Any] = {"result": kind.model, "role": kind.writers}
+    reads: dict[str, Any] = {"reads": True, "role": kind.readers}
+    back = " It can be restored." if Method.RESTORE in kind.methods else ""
+    fixed = f" Never changes: {', '.join(kind.immutable)}." if kind.immutable else ""
+    hang = kind.hang_unit
+
+    def get(unit: Unit, id: str) -> Encoded:
+        row = unit.row(kind, id)
+        return Encoded(row.encode(), row.etag)
+
+    def hang_history() -> None:
+        text = f"Lists the changes of {one}, newest first, each with the fields that changed."
+        how: dict[str, Any] = {"query": RevisionsQuery, "result": Page[Revision], "right": "history"}
+        hang(Shape.PART, "revisions", lambda unit, id, query: revisions(unit, kind, id, query), text, **how, **reads)
+        text = f"Returns {one} as it was after one of its changes."
+        how = {"result": kind.model, "right": "history"}
+        hang(Shape.PART_ITEM, "revisions", lambda unit, id, part: revision(unit, kind, id, part), text, **how, **reads)
+
+    return {
+        Method.LIST: lambda: hang(
+            *(Shape.LIST, "list", lambda unit, query: page(unit, kind, query)),
+            f"Lists the {many} that the caller may see.\n\nFilter by {', '.join(kind.filter_by)}; "
+            f"order by {', '.join(ORDER)}.",
+            query=ResourceQuery,
+            result=ResourcePage[model],
+            **reads,
+        ),
+        Method.GET: lambda: hang(
+            *(Shape.GET, "get", get, f"Returns {one}{' by id or name' if kind.named else ''}."),
+            result=kind.model,
+            **reads,
+        ),
+        Method.CREATE: lambda: hang(
+            *(Shape.CREATE, "create", lambda unit, draft: create(unit, kind, draft), f"Creates {one}."),
+            request=Draft[spec],
+            **writes,
+        ),
+        Method.UPDATE: lambda: hang(
+            *(Shape.UPDATE, "update", lambda unit, id, change: update(unit, kind, id, change)),
+            f"Changes {one} by JSON merge-patch.\n\nAbsent fields stay, null resets one.{fixed} Send `If-Match` to "
+            "change only what you saw.",
+            request=Change[spec],
+            **writes,
+        ),
+        Method.DELETE: lambda: hang(
+            *(Shape.DELETE, "delete", lambda unit, id: delete(unit, kind, id), f"Deletes {one}.{back}"),
+            answer=Answer.NOTHING,
+            role=kind.writers,
+        ),
+        Method.RESTORE: lambda: hang(
+            *(Shape.ACTION, "restore", lambda unit, id, body: restore(unit, kind, id)),
+            f"Brings a deleted {kind.title.lower()} back as it was, unless its name was taken meanwhile.",
+            request=Request,
+            **writes,
+        ),
+        Method.HISTORY: hang_history,
+    }

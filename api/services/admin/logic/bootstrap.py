@@ -1,0 +1,135 @@
+"""What exists from the first start: an organization, the built-in roles, and an admin."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from api.kernel import accounts, grants, passwords, store
+from api.kernel.accounts import Account, AccountState
+from api.kernel.grants import BUILT_IN, Effect, GrantRow
+from api.kernel.principal import PrincipalKind
+from api.kernel.projects import DEFAULT_ORGANIZATION
+from api.kernel.roles import Role
+from api.kernel.securable import PLATFORM
+from api.kernel.store import Stored
+from api.kernel.tables import RESOURCE
+from core import clock, events
+from core.db import Database
+from core.ids import new_id
+
+ADMIN = "admin"
+_BY = "headwater"
+_MEANING = {
+    Role.VIEWER: "Reads everything but people, keys and grants.",
+    Role.EDITOR: "Also changes data, models and automation.",
+    Role.ADMIN: "Also manages people, keys and grants.",
+}
+
+
+def bootstrap(database: Database, password: str = "") -> str | None:
+    """Prepares a new platform and returns its admin's password, which is stored nowhere in clear.
+
+    Args:
+        database: the migrated metadata database.
+        password: the password to use; one is generated if it is empty.
+
+    Returns:
+        The password, or None if there is an admin already: then only what is missing was added.
+    """
+    with database.read() as connection:
+        known = _exists(connection, "admin.user")
+    chosen = password or secrets.token_urlsafe(12)
+    digest = None if known else passwords.hash_password(chosen)
+    with database.write() as connection:
+        _organization(connection)
+        _roles(connection)
+        if digest is None or _exists(connection, "admin.user"):
+            return None
+        add_user(connection, ADMIN, digest, role=Role.ADMIN)
+    return chosen
+
+
+def add_user(
+    connection: Connection,
+    name: str,
+    password_hash: str | None,
+    *,
+    role: Role | None,
+    organization: str = DEFAULT_ORGANIZATION,
+) -> str:
+    """Adds a user with a built-in role on the whole platform, and returns his id."""
+    now = clock.now()
+    id = new_id("usr")
+    spec: dict[str, Any] = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
+    _insert(connection, now, id, "admin.user", organization, name, spec, {"state": "ACTIVE"})
+    changed = now if password_hash else None
+    identity = (id, PrincipalKind.USER, name, organization, AccountState.ACTIVE, changed, False, None, now)
+    accounts.insert(connection, Account(*identity), password_hash)
+    if role is not None:
+        role_id = next(id for id, built_in in BUILT_IN.items() if built_in is role)
+        what = (new_id("gra"), id, role_id, None, Effect.ALLOW.value)
+        grants.insert(connection, GrantRow(*what, PLATFORM, PLATFORM, None, None, "", None, now, _BY))
+    facts = {"action": "admin.user.create", "outcome": "succeeded", "bootstrap": True}
+    event = events.Event("admin.user.created", id, _BY, facts, kind="admin.user", organization_id=organization)
+    events.append_all(connection, [event])
+    return id
+
+
+def _organization(connection: Connection) -> None:
+    if not _exists(connection, "admin.organization"):
+        spec = {"title": "Default", "description": "", "region": ""}
+        id = DEFAULT_ORGANIZATION
+        _insert(connection, clock.now(), id, "admin.organization", id, "default", spec, {"state": "ACTIVE"})
+
+
+def _roles(connection: Connection) -> None:
+    present = set(connection.execute(sa.select(RESOURCE.c.id).where(RESOURCE.c.id.in_(BUILT_IN))).scalars())
+    for id, role in BUILT_IN.items():
+        if id not in present:
+            name = role.value.lower()
+            spec = {"title": name.title(), "description": _MEANING[role], "permissions": [], "denied": []}
+            _insert(connection, clock.now(), id, "admin.role", None, name, spec, {"built_in": True})
+
+
+def _insert(
+    connection: Connection,
+    now: datetime,
+    id: str,
+    kind: str,
+    organization: str | None,
+    name: str,
+    spec: dict[str, Any],
+    status: dict[str, Any],
+) -> None:
+    named = kind in ("admin.user", "admin.organization")
+    row = Stored(
+        id=id,
+        kind=kind,
+        organization_id=organization,
+        project_id=None,
+        scope_id=PLATFORM if named or organization is None else organization,
+        name=name,
+        owner=id if kind == "admin.user" else _BY,
+        state=status.get("state"),
+        generation=1,
+        version=1,
+        created_at=now,
+        created_by=_BY,
+        updated_at=now,
+        updated_by=_BY,
+        deleted_at=None,
+        labels="{}",
+        spec=json.dumps(spec),
+        status=json.dumps(status),
+    )
+    store.insert(connection, row, action=f"{kind}.create", request_id="")
+
+
+def _exists(connection: Connection, kind: str) -> bool:
+    return connection.execute(sa.select(RESOURCE.c.id).where(RESOURCE.c.kind == kind).limit(1)).first() is not None
