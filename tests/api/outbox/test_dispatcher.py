@@ -1,0 +1,152 @@
+"""Events reach their subscribers at least once, in the order of each subject, whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import sqlalchemy as sa
+
+from api.kernel.outbox import deliveries
+from api.kernel.outbox.dispatcher import Dispatcher
+from api.kernel.outbox.subscriber import Subscriber
+from api.kernel.outbox.tables import OUTBOX_DELIVERY, OUTBOX_SEEN
+from core.events import Recorded
+from tests.api.outbox.conftest import Outbox
+
+
+class Taker:
+    """Keeps what it is given; refuses subjects named in `refuses`."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, int]] = []
+        self.refuses: set[str] = set()
+
+    async def handle(self, item: Recorded) -> None:
+        if item.event.subject in self.refuses:
+            raise ValueError("not now")
+        self.taken.append((item.event.subject, item.sequence))
+
+
+def dead(outbox: Outbox) -> list[int]:
+    with outbox.database.read() as connection:
+        return [letter.sequence for letter in deliveries.dead_letters(connection, "taker")]
+
+
+def waiting(outbox: Outbox) -> int:
+    with outbox.database.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(OUTBOX_DELIVERY)).scalar_one()
+
+
+async def test_events_committed_before_a_dispatcher_lived_are_delivered_once_to_an_idempotent_consumer(
+    outbox: Outbox,
+) -> None:
+    for number in range(250):
+        outbox.happen(f"usr_{number % 7}")
+    outbox.happen("x", "rag.index.created")
+    effects: list[int] = []
+
+    async def handle(item: Recorded) -> None:
+        def effect() -> None:
+            with outbox.database.write() as connection:
+                if deliveries.once(connection, "taker", item.event.id):
+                    effects.append(item.sequence)
+
+        await outbox.platform.workers.write.run(effect)
+
+    subscriber = Subscriber("taker", ("admin.*",), handle)
+    first = Dispatcher(outbox.platform, [subscriber])
+    await first.start()
+    await outbox.until(lambda: len(effects) > 20)
+    await first.stop()  # somewhere in the middle: its batch comes again
+    second = Dispatcher(outbox.platform, [subscriber])
+    await second.start()
+    await outbox.until(lambda: len(effects) >= 250)
+    await asyncio.sleep(0.1)
+    await second.stop()
+    assert sorted(effects) == list(range(1, 251))
+    with outbox.database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(OUTBOX_SEEN)).scalar_one() == 250
+
+
+async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> None:
+    taker = Taker()
+    taker.refuses = {"bad"}
+    dispatcher = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle)], first_retry_seconds=0.05)
+    await dispatcher.start()
+    for subject in ("good", "bad", "good", "bad"):
+        outbox.happen(subject)
+    dispatcher.wake()
+    await outbox.until(lambda: len(taker.taken) == 2 and waiting(outbox) == 2)
+    outbox.happen("bad")
+    outbox.happen("good")
+    dispatcher.wake()
+    await outbox.until(lambda: len(taker.taken) == 3 and waiting(outbox) == 3)
+    assert [subject for subject, _ in taker.taken] == ["good"] * 3
+    with outbox.database.read() as connection:
+        lag = deliveries.lag(connection)["taker"]
+    assert lag.events_behind == 3
+    assert lag.seconds_behind > 0
+    taker.refuses = set()
+    await outbox.until(lambda: len(taker.taken) == 6)
+    await outbox.until(lambda: waiting(outbox) == 0)
+    await dispatcher.stop()
+    assert [sequence for subject, sequence in taker.taken if subject == "bad"] == [2, 4, 5]
+    with outbox.database.read() as connection:
+        assert deliveries.lag(connection)["taker"] == deliveries.Lag(0, 0.0)
+
+
+async def test_what_fails_too_often_is_a_dead_letter_and_can_be_replayed(outbox: Outbox) -> None:
+    taker = Taker()
+    taker.refuses = {"bad"}
+    subscriber = Subscriber("taker", ("*",), taker.handle, max_attempts=3)
+    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    await dispatcher.start()
+    for subject in ("bad", "good"):
+        outbox.happen(subject)
+    await outbox.until(lambda: dead(outbox) == [1])
+    with outbox.database.read() as connection:
+        [letter] = deliveries.dead_letters(connection, "taker")
+    assert (letter.attempts, letter.last_error) == (3, "ValueError")
+    taker.refuses = set()
+    with outbox.database.write() as connection:
+        assert deliveries.replay(connection, "taker", [77]) == 0
+        assert deliveries.replay(connection, "taker", [1]) == 1
+    await outbox.until(lambda: ("bad", 1) in taker.taken)
+    await outbox.until(lambda: waiting(outbox) == 0)
+    await dispatcher.stop()
+
+
+async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(outbox: Outbox) -> None:
+    taker = Taker()
+    subscriber = Subscriber("taker", ("*",), taker.handle)
+    first, second = Dispatcher(outbox.platform, [subscriber]), Dispatcher(outbox.platform, [subscriber])
+    await first.start()
+    await second.start()
+    for number in range(60):
+        outbox.happen(f"usr_{number % 3}")
+        first.wake()
+        second.wake()
+        await asyncio.sleep(0.005)
+    await outbox.until(lambda: len(taker.taken) >= 60)
+    await first.stop()
+    outbox.happen("late")
+    await outbox.until(lambda: ("late", 61) in taker.taken)
+    await second.stop()
+    assert sorted(sequence for _, sequence in taker.taken) == list(range(1, 62))
+
+
+async def test_only_new_events_if_so_declared(outbox: Outbox) -> None:
+    taker = Taker()
+    outbox.happen("old")
+    dispatcher = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle, from_beginning=False)])
+
+    def begun() -> bool:
+        with outbox.database.read() as connection:
+            return deliveries.cursor(connection, "taker") == 1
+
+    await dispatcher.start()
+    await outbox.until(begun)
+    outbox.happen("new")
+    await outbox.until(lambda: bool(taker.taken))
+    await dispatcher.stop()
+    assert taker.taken == [("new", 2)]
