@@ -175,7 +175,7 @@ def _create_admin(settings: Settings) -> None:
     from core.db import Database
 
     database = Database(settings.effective_database_url)
-    password = bootstrap(database, settings.admin_password)
+    password = bootstrap(database, settings.admin_password, "flights" if settings.sample else "")
     database.close()
     if password and not settings.admin_password:
         print(f"\n  First start. Log in as  admin  with the password  {password}\n  It is shown only this once.\n")

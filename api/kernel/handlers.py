@@ -12,6 +12,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
 from api.kernel import idempotency, problems
+from api.kernel.authentication import Authenticator
 from api.kernel.context import Context
 from api.kernel.encoded import Encoded
 from api.kernel.endpoint import Answer, Endpoint, Shape
@@ -67,7 +68,7 @@ class _Call:
         if ctx.claim and (earlier := await ctx.query(idempotency.earlier, ctx.claim)):
             return await self._replay(earlier, ctx)
         if endpoint.answer is Answer.STREAM:
-            return await self._stream(endpoint.function(ctx, *arguments), state)
+            return await self._stream(endpoint.function(ctx, *arguments), request, ctx)
         result = await self._call(ctx, arguments)
         response = await self._respond(request, result, ctx)
         if ctx.claim and not ctx.answered and not endpoint.secret and endpoint.answer is not Answer.OPERATION:
@@ -82,7 +83,7 @@ class _Call:
         claim = None
         if key is not None and self.endpoint.changes and state.principal:
             claim = idempotency.claim_of(key, principal.name, request.method, request.scope["path"], raw)
-        return Context(
+        ctx = Context(
             self.platform,
             self.endpoint,
             principal,
@@ -94,6 +95,9 @@ class _Call:
             validate_only=_validate_only(request) if self.endpoint.changes else False,
             claim=claim,
         )
+        if self.endpoint.kind.locate and state.found and state.found.id:
+            ctx.securable = self.endpoint.kind.locate.place(self.platform, state.found.id)
+        return ctx
 
     async def _call(self, ctx: Context, arguments: list[Any]) -> Any:
         """Calls the service function; a change leaves its audit row whether it succeeds or fails."""
@@ -139,17 +143,20 @@ class _Call:
         response.headers["vary"] = "accept"
         return response
 
-    async def _stream(self, events: AsyncGenerator[ServerEvent, None], state: RequestState) -> Response:
+    async def _stream(self, events: AsyncGenerator[ServerEvent, None], request: HttpRequest, ctx: Context) -> Response:
         # The first event decides the status: what cannot be streamed at all is an ordinary problem.
         first = await anext(events)
 
         def failed(error: BaseException) -> bytes:
-            known = problems.known_error(error, state.request_id)
-            text = json.dumps(problems.body(known, request_id=state.request_id, service=self.endpoint.service))
+            known = problems.known_error(error, ctx.request_id)
+            text = json.dumps(problems.body(known, request_id=ctx.request_id, service=self.endpoint.service))
             return f"event: error\ndata: {text}\n\n".encode()
 
+        async def check() -> None:
+            ctx.principal = await self.platform.part(Authenticator).principal(request)
+
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(encoded(first, events, failed), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(encoded(first, events, failed, check), media_type="text/event-stream", headers=headers)
 
     async def _replay(self, earlier: idempotency.Earlier, ctx: Context) -> Response:
         headers = {"idempotency-replayed": "true"}

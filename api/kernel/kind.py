@@ -57,6 +57,7 @@ class Kind:
         example: str,
         rooted: bool = False,
         locate: Locator | None = None,
+        scoped: bool = False,
         filter_by: tuple[str, ...] = (),
         order_by: tuple[str, ...] = (),
     ) -> None:
@@ -70,12 +71,11 @@ class Kind:
         self.service = ""
         """The service it belongs to; known once the service is made."""
         self.locate = locate
+        self.scoped = scoped
+        """Whether its functions check every item themselves, so that a right anywhere is enough to call them."""
         self.filter_by = filter_by
         self.order_by = order_by
         self._declared: list[Callable[[str], Endpoint]] = []
-
-    scoped: bool = False
-    """Whether its functions check every item themselves, so that a right anywhere is enough to call them."""
 
     def unknown(self, id: str) -> HeadwaterError:
         """The error for an id that nothing has, or nothing that the caller may know of."""

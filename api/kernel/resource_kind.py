@@ -75,8 +75,6 @@ class Reference:
 class ResourceKind(Kind, Generic[R]):
     """One stored noun of a service."""
 
-    scoped = True
-
     def __init__(
         self,
         model: type[R],
@@ -122,6 +120,7 @@ class ResourceKind(Kind, Generic[R]):
             example=f"{prefix}_06e1xq0000example000000000",
             filter_by=(*FIELDS, *filter_by),
             order_by=standard.ORDER,
+            scoped=True,
         )
         self.model = model
         self.prefix = prefix

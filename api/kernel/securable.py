@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 PLATFORM = "platform"
@@ -31,3 +32,18 @@ class Securable:
 
 ROOT = Securable()
 """The platform itself."""
+
+
+def common(places: Iterable[Securable]) -> Securable:
+    """The nearest place that all of these are below."""
+    found = list(places)
+    organizations, projects = {place.organization_id for place in found}, {place.project_id for place in found}
+    if len(found) == 1:
+        return found[0]
+    organization = organizations.pop() if len(organizations) == 1 else None
+    if organization is None:
+        return ROOT
+    project = projects.pop() if len(projects) == 1 else None
+    if project is None:
+        return Securable("admin.organization", organization, organization)
+    return Securable("admin.project", project, organization, project)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from api.kernel.models import Model
 
-HEARTBEAT_SECONDS = 15.0
+CHECK_SECONDS = 3.0
+_CHECKS_A_HEARTBEAT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +27,31 @@ class ServerEvent:
 
 
 async def encoded(
-    first: ServerEvent, events: AsyncGenerator[ServerEvent, None], failed: Callable[[BaseException], bytes]
+    first: ServerEvent,
+    events: AsyncGenerator[ServerEvent, None],
+    failed: Callable[[BaseException], bytes],
+    check: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[bytes]:
     """The byte stream of these events after a first one, with a comment line whenever nothing came for a while.
+
+    `check` raises once the caller may no longer read: it is asked every few seconds, and before every event.
 
     A failure after the first byte can no longer be a status code: it becomes one last event, made by `failed`.
     """
     waiting: asyncio.Future[ServerEvent] | None = None
     try:
+        quiet = 0
         yield first.encode()
         while True:
             waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait({waiting}, timeout=HEARTBEAT_SECONDS)
+            done, _ = await asyncio.wait({waiting}, timeout=CHECK_SECONDS)
+            await check()
             if not done:
-                yield b": still here\n\n"
+                quiet += 1
+                if quiet % _CHECKS_A_HEARTBEAT == 0:
+                    yield b": still here\n\n"
                 continue
+            quiet = 0
             event, waiting = waiting, None
             yield event.result().encode()
     except StopAsyncIteration:

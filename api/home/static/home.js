@@ -129,7 +129,7 @@ async function refresh() {
 }
 
 get("admin/sessions/current")
-  .then((session) => (at("who").textContent = `${session.user} (${session.role.toLowerCase()})`))
+  .then((session) => (at("who").textContent = session.role ? `${session.user} (${session.role.toLowerCase()})` : session.user))
   .catch(() => {});
 refresh().then(() => {
   const asset = new URLSearchParams(location.search).get("asset");

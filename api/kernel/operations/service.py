@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from api.kernel.context import Context
 from api.kernel.kind import Kind
@@ -21,9 +20,11 @@ from api.kernel.operations.resource import Operation, Progress, to_resource
 from api.kernel.operations.store import OperationRow, OperationState
 from api.kernel.sagas import steps
 from api.kernel.sagas.steps import StepLine
+from api.kernel.securable import Securable
 from api.kernel.service import Service
 from api.kernel.streams import ServerEvent
 from api.kernel.tables import OPERATION
+from api.kernel.unit import Unit
 from core.errors import InvalidArgument
 from core.ports import LogLine
 
@@ -46,6 +47,7 @@ OPERATION_KIND = Kind(
     description="Long work of any service: followed here, cancelled here, kept as a record.",
     example="op_06e1xq0000example000000000",
     rooted=True,
+    scoped=True,
     filter_by=tuple(_LISTING.fields),
     order_by=_LISTING.order,
 )
@@ -81,20 +83,22 @@ class LogEvent(Model):
 
 @OPERATION_KIND.list(query=ListQuery, item=Operation)
 async def list_operations(ctx: Context, query: ListQuery) -> Page[Operation]:
-    """Lists operations, newest first."""
-    rows, token = await ctx.query(_page, query)
+    """Lists the operations that the caller began or may see, newest first."""
+    rows, token = await ctx.read(lambda unit: _page(unit, query))
     return Page[Operation](items=[to_resource(row) for row in rows], next_page_token=token)
 
 
 @OPERATION_KIND.get(result=Operation)
 async def get_operation(ctx: Context, operation: str) -> Operation:
     """Returns an operation as it is now. Once it has succeeded, its assets show the versions it made."""
+    await _require(ctx, operation)
     return to_resource(await _operations(ctx).observe(operation))
 
 
 @OPERATION_KIND.action("cancel", request=Request, result=Operation, past="cancel_requested")
 async def cancel_operation(ctx: Context, operation: str, request: Request) -> Operation:
     """Stops the work for real: runs are terminated, steps undone. An operation that has ended stays as it is."""
+    await _require(ctx, operation)
     return to_resource(await _operations(ctx).cancel(ctx, operation))
 
 
@@ -108,6 +112,7 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
     number = _number(cursors)
     told: OperationRow | None = None
     while True:
+        await _require(ctx, operation)
         # The state is looked at first: lines written before the end are then read after it was seen.
         row = await _operations(ctx).observe(operation)
         if told is None or (row.state, row.done, row.total) != (told.state, told.done, told.total):
@@ -137,9 +142,26 @@ async def _lines(ctx: Context, run: str, cursors: dict[str, str]) -> AsyncGenera
             return
 
 
-def _page(connection: Connection, query: ListQuery) -> tuple[list[OperationRow], str | None]:
-    rows, token = _LISTING.rows(connection, sa.select(OPERATION), query)
-    return store.with_steps(connection, [store.row_of(row) for row in rows]), token
+def _page(unit: Unit, query: ListQuery) -> tuple[list[OperationRow], str | None]:
+    seen = unit.principal.access.where(OPERATION_KIND.permission("get"), OPERATION)
+    own = OPERATION.c.principal_id == unit.principal.id
+    rows, token = _LISTING.rows(unit.connection, sa.select(OPERATION).where(sa.or_(own, seen)), query)
+    return store.with_steps(unit.connection, [store.row_of(row) for row in rows]), token
+
+
+async def _require(ctx: Context, id: str) -> None:
+    """Raises unless the caller began the operation or holds the right where it works, now."""
+
+    def look(unit: Unit) -> None:
+        row = store.get(unit.connection, id)
+        ctx.securable = place = Securable(OPERATION_KIND.full_name, id, row.organization_id, row.project_id)
+        if row.principal_id == unit.principal.id:
+            return
+        if not unit.allows(OPERATION_KIND.permission("get"), place):
+            raise store.unknown(id)
+        unit.require(ctx.endpoint.permission, place)
+
+    await ctx.read(look)
 
 
 def _operations(ctx: Context) -> Operations:

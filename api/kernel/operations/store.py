@@ -166,6 +166,11 @@ def _insert(connection: Connection, id: str, executor: Executor, origin: Origin,
     return get(connection, id)
 
 
+def unknown(id: str) -> NotFound:
+    """The error for an id that no operation has, or none that the caller may know of."""
+    return NotFound(f"There is no operation {id!r}.")
+
+
 def get(connection: Connection, id: str) -> OperationRow:
     """The operation with this id.
 
@@ -174,7 +179,7 @@ def get(connection: Connection, id: str) -> OperationRow:
     """
     row = connection.execute(sa.select(OPERATION).where(OPERATION.c.id == id)).first()
     if row is None:
-        raise NotFound(f"There is no operation {id!r}.")
+        raise unknown(id)
     return with_steps(connection, [row_of(row)])[0]
 
 

@@ -35,16 +35,13 @@ _LISTING = SqlListing(
 )
 
 
-class _GrantKind(Kind):
-    scoped = True
-
-
-GRANT = _GrantKind(
+GRANT = Kind(
     "grant",
     plural="grants",
     title="Grant",
     description="A role or a single permission, given to a principal or group on a thing and all that is below it.",
     example="gra_06e1xq0000example000000000",
+    scoped=True,
     filter_by=tuple(_LISTING.fields),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,12 +31,13 @@ _MEANING = {
 }
 
 
-def bootstrap(database: Database, password: str = "") -> str | None:
+def bootstrap(database: Database, password: str = "", project: str = "") -> str | None:
     """Prepares a new platform and returns its admin's password, which is stored nowhere in clear.
 
     Args:
         database: the migrated metadata database.
         password: the password to use; one is generated if it is empty.
+        project: a project to register on the first start, such as that of the sample.
 
     Returns:
         The password, or None if there is an admin already: then only what is missing was added.
@@ -52,6 +52,11 @@ def bootstrap(database: Database, password: str = "") -> str | None:
         if digest is None or _exists(connection, "admin.user"):
             return None
         add_user(connection, ADMIN, digest, role=Role.ADMIN)
+        if project:
+            spec = {"title": project.title(), "description": ""}
+            _insert(
+                connection, new_id("prj"), "admin.project", DEFAULT_ORGANIZATION, project, spec, {"state": "ACTIVE"}
+            )
     return chosen
 
 
@@ -67,7 +72,7 @@ def add_user(
     now = clock.now()
     id = new_id("usr")
     spec: dict[str, Any] = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
-    _insert(connection, now, id, "admin.user", organization, name, spec, {"state": "ACTIVE"})
+    _insert(connection, id, "admin.user", organization, name, spec, {"state": "ACTIVE"})
     changed = now if password_hash else None
     identity = (id, PrincipalKind.USER, name, organization, AccountState.ACTIVE, changed, False, None, now)
     accounts.insert(connection, Account(*identity), password_hash)
@@ -85,7 +90,7 @@ def _organization(connection: Connection) -> None:
     if not _exists(connection, "admin.organization"):
         spec = {"title": "Default", "description": "", "region": ""}
         id = DEFAULT_ORGANIZATION
-        _insert(connection, clock.now(), id, "admin.organization", id, "default", spec, {"state": "ACTIVE"})
+        _insert(connection, id, "admin.organization", id, "default", spec, {"state": "ACTIVE"})
 
 
 def _roles(connection: Connection) -> None:
@@ -94,12 +99,11 @@ def _roles(connection: Connection) -> None:
         if id not in present:
             name = role.value.lower()
             spec = {"title": name.title(), "description": _MEANING[role], "permissions": [], "denied": []}
-            _insert(connection, clock.now(), id, "admin.role", None, name, spec, {"built_in": True})
+            _insert(connection, id, "admin.role", None, name, spec, {"built_in": True})
 
 
 def _insert(
     connection: Connection,
-    now: datetime,
     id: str,
     kind: str,
     organization: str | None,
@@ -107,12 +111,13 @@ def _insert(
     spec: dict[str, Any],
     status: dict[str, Any],
 ) -> None:
-    named = kind in ("admin.user", "admin.organization")
+    now = clock.now()
+    named = kind in ("admin.user", "admin.organization", "admin.project")
     row = Stored(
         id=id,
         kind=kind,
         organization_id=organization,
-        project_id=None,
+        project_id=id if kind == "admin.project" else None,
         scope_id=PLATFORM if named or organization is None else organization,
         name=name,
         owner=id if kind == "admin.user" else _BY,

@@ -13,6 +13,7 @@ from api.kernel.graph import AssetLocator, asset_place
 from api.kernel.kind import Kind
 from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Page, Request
+from api.kernel.securable import common
 from api.services.ai_catalog.logic import selection
 from api.services.ai_catalog.logic.asset_resource import Asset, to_resource
 from api.services.ai_catalog.logic.health import assess
@@ -139,6 +140,8 @@ async def _planned(
         all_partitions=request.all_partitions,
         config=config,
     )
-    for id in launch.assets:
-        ctx.require(ASSET.permission("materialize"), asset_place(ctx.platform, id))
+    places = {asset_place(ctx.platform, id) for id in launch.assets}
+    for place in places:
+        ctx.require(ASSET.permission("materialize"), place)
+    ctx.securable = common(places)
     return launch
