@@ -1,6 +1,7 @@
 """Imports every module that owns tables, so that `METADATA` is the whole metadata database."""
 
 # ruff: noqa: F401 - all imports are for their effect
+import api.kernel.outbox.tables
 import api.kernel.sagas.steps
 import api.kernel.tables
 import core.definitions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import urllib.error
@@ -11,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from core import egress
 from core.errors import PayloadTooLarge, PermissionDenied, Unavailable
 
 MAX_BYTES = 2_000_000_000
@@ -49,8 +49,7 @@ def download(url: str, *, private_hosts: bool = False, max_bytes: int = MAX_BYTE
 
 def _require_public(host: str, addresses: Iterable[str]) -> None:
     for text in addresses:
-        address = ipaddress.ip_address(text.split("%")[0])
-        if not (getattr(address, "ipv4_mapped", None) or address).is_global:
+        if not egress.is_public(text):
             raise PermissionError(
                 f"{host} is a private address. Sources are fetched from public ones only, unless the operator sets "
                 "HEADWATER_PRIVATE_SOURCES."

@@ -143,7 +143,8 @@ def forget(connection: Connection, consumer: str) -> None:
 def once(connection: Connection, consumer: str, event_id: str) -> bool:
     """True the first time a consumer sees an event. Call it in the transaction of the effect, and skip on False."""
     row = _insert(connection, OUTBOX_SEEN).values(consumer=consumer, event_id=event_id, seen_at=clock.now())
-    return bool(connection.execute(row.on_conflict_do_nothing()).rowcount)
+    # Not by `rowcount`, which psycopg no longer knows of an INSERT.
+    return connection.execute(row.on_conflict_do_nothing().returning(OUTBOX_SEEN.c.event_id)).first() is not None
 
 
 def purge(connection: Connection, *, keep: timedelta = RETENTION) -> None:
