@@ -14,6 +14,7 @@ from api.kernel import access_log
 from api.kernel.application import Application
 from api.kernel.breakers import Dependencies
 from api.kernel.operations.service import SERVICE as OPERATIONS
+from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.kernel.service import Service
 from api.services.admin.service import SERVICE as ADMIN
@@ -54,6 +55,9 @@ def _assembled(platform: Platform) -> Application:
     for mount in (*pages.mounts(), dagster_ui.mount()):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
+    dispatcher = Dispatcher(platform)
+    platform.after_commit.append(dispatcher.wake)
+    app.beside(dispatcher.start, dispatcher.stop)
     return app
 
 

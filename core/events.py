@@ -122,6 +122,15 @@ def recorded(row: sa.Row[*tuple[Any, ...]]) -> Recorded:
     return Recorded(values["sequence"], Event(**{name: values[name] for name in _FIELDS}))
 
 
+# Made once: to build and compile a statement costs as much as to run it.
+_INSERT = EVENT.insert()
+_OURS = EVENT_HEAD.update().where(EVENT_HEAD.c.id == _HEAD)
+_SET_HASH = _OURS.values(hash=sa.bindparam("new_hash"))
+_ADVANCE = _OURS.values(sequence=EVENT_HEAD.c.sequence + sa.bindparam("count")).returning(
+    EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash
+)
+
+
 def append(connection: Connection, event: Event) -> int:
     """Appends an event in the caller's transaction and returns its sequence number."""
     return append_all(connection, [event])
@@ -138,8 +147,8 @@ def append_all(connection: Connection, events: Sequence[Event]) -> int:
         row["previous_hash"] = previous
         previous = row["hash"] = digest(row, previous)
         rows.append(row)
-    connection.execute(EVENT.insert(), rows)
-    connection.execute(EVENT_HEAD.update().where(EVENT_HEAD.c.id == _HEAD).values(hash=previous))
+    connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+    connection.execute(_SET_HASH, {"new_hash": previous})
     return last
 
 
@@ -167,19 +176,13 @@ def _row(sequence: int, event: Event) -> dict[str, Any]:
 
 
 def _take(connection: Connection, count: int) -> tuple[int, str]:
-    advanced = (
-        EVENT_HEAD.update()
-        .where(EVENT_HEAD.c.id == _HEAD)
-        .values(sequence=EVENT_HEAD.c.sequence + count)
-        .returning(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash)
-    )
-    row = connection.execute(advanced).first()
+    row = connection.execute(_ADVANCE, {"count": count}).first()
     if row is None:
         insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         # Waits for whoever is about to make the same row.
         first = insert(EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS).on_conflict_do_nothing()
         connection.execute(first)
-        row = connection.execute(advanced).one()
+        row = connection.execute(_ADVANCE, {"count": count}).one()
     return row.sequence, row.hash
 
 

@@ -86,6 +86,17 @@ class Stored:
         return msgspec.json.encode(self.document())
 
 
+# Made once: to build and compile a statement costs as much as to run it.
+_INSERT = RESOURCE.insert()
+_INSERT_REVISION = REVISION.insert()
+_OF_KIND = sa.select(*COLUMNS).where(RESOURCE.c.kind == sa.bindparam("wanted_kind"))
+_FIND = (
+    _OF_KIND.where(RESOURCE.c.id == sa.bindparam("wanted")),
+    _OF_KIND.where(RESOURCE.c.name == sa.bindparam("wanted"), RESOURCE.c.deleted_at.is_(None)),
+)
+_FIND_TO_CHANGE = tuple(select.with_for_update() for select in _FIND)
+
+
 def stored(row: sa.Row[*tuple[Any, ...]]) -> Stored:
     """The row of a select of `COLUMNS`."""
     return Stored(*row)
@@ -96,12 +107,11 @@ def find(connection: Connection, kind: str, id: str, *, named: bool, lock: bool 
 
     A deleted one is found by its id only. `lock` keeps other transactions from changing it until this one ends.
     """
-    select = sa.select(*COLUMNS).where(RESOURCE.c.kind == kind)
-    if lock:
-        select = select.with_for_update()
-    row = connection.execute(select.where(RESOURCE.c.id == id)).first()
+    by_id, by_name = _FIND_TO_CHANGE if lock else _FIND
+    wanted = {"wanted_kind": kind, "wanted": id}
+    row = connection.execute(by_id, wanted).first()
     if row is None and named:
-        row = connection.execute(select.where(RESOURCE.c.name == id, RESOURCE.c.deleted_at.is_(None))).first()
+        row = connection.execute(by_name, wanted).first()
     return stored(row) if row else None
 
 
@@ -118,7 +128,7 @@ def insert(connection: Connection, row: Stored, *, action: str, request_id: str)
         Conflict: its name is taken.
     """
     try:
-        connection.execute(RESOURCE.insert().values(**_values(row)))
+        connection.execute(_INSERT, _values(row))
     except sa.exc.IntegrityError as error:
         raise name_taken(row) from error
     _revise(connection, None, row, action=action, request_id=request_id)
@@ -155,7 +165,8 @@ def erase(connection: Connection, ids: Sequence[str]) -> None:
 
 def refer(connection: Connection, row: Stored, targets: Iterable[tuple[str, str, str]]) -> None:
     """Replaces the edges of a resource by these: field, id of the target, policy."""
-    connection.execute(REFERENCE.delete().where(REFERENCE.c.from_id == row.id))
+    if row.version > 1:
+        connection.execute(REFERENCE.delete().where(REFERENCE.c.from_id == row.id))
     rows = [
         {"from_id": row.id, "from_kind": row.kind, "field": field, "to_id": id, "policy": policy}
         for field, id, policy in targets
@@ -188,18 +199,17 @@ def name_taken(row: Stored) -> Conflict:
 
 
 def _revise(connection: Connection, before: Stored | None, after: Stored, *, action: str, request_id: str) -> None:
-    connection.execute(
-        REVISION.insert().values(
-            resource_id=after.id,
-            version=after.version,
-            at=after.updated_at,
-            by=after.updated_by,
-            action=action,
-            request_id=request_id,
-            changes=changes(before, after),
-            content=_content(after),
-        )
-    )
+    revision = {
+        "resource_id": after.id,
+        "version": after.version,
+        "at": after.updated_at,
+        "by": after.updated_by,
+        "action": action,
+        "request_id": request_id,
+        "changes": changes(before, after),
+        "content": _content(after),
+    }
+    connection.execute(_INSERT_REVISION, revision)
 
 
 def _content(row: Stored) -> dict[str, Any]:

@@ -181,8 +181,10 @@ class Unit:
         """
         row = kind.stored(resource, scope_id=self._name_scope(kind, resource))
         store.insert(self.connection, row, action=self.ctx.endpoint.permission, request_id=self.ctx.request_id)
-        store.refer(self.connection, row, self._targets(kind, resource, None))
-        return kind.resource(row)
+        if kind.references:
+            store.refer(self.connection, row, self._targets(kind, resource, None))
+        resource.etag = row.etag
+        return resource
 
     def save(self, kind: ResourceKind[R], before: Stored, resource: R) -> R:
         """Stores what was changed of a resource.
@@ -195,7 +197,8 @@ class Unit:
         after = replace(after, updated_at=self.now, updated_by=self.principal.name)
         action, request_id = self.ctx.endpoint.permission, self.ctx.request_id
         after = store.replace_row(self.connection, before, after, action=action, request_id=request_id)
-        store.refer(self.connection, after, self._targets(kind, resource, kind.resource(before)))
+        if kind.references:
+            store.refer(self.connection, after, self._targets(kind, resource, kind.resource(before)))
         if changes := store.changes(before, after):
             self.ctx.note(version=after.version, changes=changes)
         return kind.resource(after)
