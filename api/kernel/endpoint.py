@@ -146,7 +146,8 @@ class Endpoint:
         """File and line of the author's declaration."""
         declared = self.declared or self.function
         file = Path(inspect.getfile(declared)).resolve()
-        return f"{file.relative_to(_ROOT)}:{inspect.getsourcelines(declared)[1]}"
+        shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file.name
+        return f"{shown}:{inspect.getsourcelines(declared)[1]}"
 
     @property
     def status(self) -> int:

@@ -48,6 +48,19 @@ class ListQuery(Query):
     """A declared field, optionally followed by ` desc`."""
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
+def generic(model: type[M]) -> type[M]:
+    """Marks a generic model: its fields have their descriptions, and pass them on to each of its many variants.
+
+    Read from the source again for every variant, they would cost more than all the rest of the start.
+    """
+    model.model_config = {**model.model_config, "use_attribute_docstrings": False}
+    return model
+
+
+@generic
 class Page(Model, Generic[_ItemT]):
     """One page of a list."""
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.kernel.models import Model, Page, Request
+from api.kernel.models import Model, Page, Request, generic
 
 _STORED = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -74,6 +74,7 @@ Labels = Annotated[
 """Free key-value pairs to find things by."""
 
 
+@generic
 class Resource(Model, Generic[S, T]):
     """One stored thing."""
 
@@ -139,6 +140,7 @@ class Resource(Model, Generic[S, T]):
         return _model(cls, "status", Status)
 
 
+@generic
 class Draft(Request, Generic[S]):
     """A resource to create."""
 
@@ -163,6 +165,7 @@ class Draft(Request, Generic[S]):
         return f"New{params[0].__name__.removesuffix('Spec')}"
 
 
+@generic
 class Change(Request, Generic[S]):
     """What to change, as JSON merge-patch: absent stays, null removes."""
 
@@ -187,8 +190,7 @@ class Change(Request, Generic[S]):
 class ResourcePage(Page[R], Generic[R]):
     """One page of resources."""
 
-    total_size: int | None
-    """How many there are in all, if it was asked for."""
+    total_size: int | None = Field(description="How many there are in all, if it was asked for.")
 
 
 class Revision(Model):

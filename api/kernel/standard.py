@@ -108,7 +108,7 @@ def update(unit: Unit, kind: ResourceKind[R], id: str, change: Change[Any]) -> R
     if change.name is not None:
         resource.name = _name(kind, change.name)
     if change.owner is not None:
-        resource.owner = change.owner
+        resource.owner = unit.holder(change.owner, "/owner").id
     for key, value in change.labels.items():
         if value is None:
             resource.labels.pop(key, None)

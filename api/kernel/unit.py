@@ -34,6 +34,8 @@ R = TypeVar("R", bound=Resource[Any, Any])
 
 ORGANIZATION = "admin.organization"
 PROJECT = "admin.project"
+HOLDERS = ("admin.user", "admin.service_account", "admin.group")
+"""Kinds that can own things and be granted rights."""
 
 
 class Unit:
@@ -243,6 +245,26 @@ class Unit:
                     self._check_target(reference.to, id, f"/spec/{reference.field}")
                 edges.append((reference.field, id, reference.on_delete.value))
         return edges
+
+    def holder(self, id: str, pointer: str) -> Stored:
+        """The user, service account or group with this id, which can own things and be granted rights.
+
+        Raises:
+            InvalidPayload: there is none that the caller may see.
+        """
+        row = store.find_any(self.connection, id)
+        known = row is not None and row.kind in HOLDERS and row.deleted_at is None
+        if (
+            row is None
+            or not known
+            or not (id == self.principal.id or self.allows(f"{row.kind}.get", row.securable, row))
+        ):
+            fault = {"pointer": pointer, "detail": "is the id of no user, service account or group that you may see"}
+            raise InvalidPayload(f"There is no user, service account or group {id!r}.", errors=[fault])
+        return row
+
+    def _may_name(self, row: Stored) -> bool:
+        return row.id == self.principal.id or self.allows(f"{row.kind}.get", row.securable, row)
 
     def _check_target(self, kind: str, id: str, pointer: str) -> None:
         row = self.connection.execute(

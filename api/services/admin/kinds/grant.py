@@ -204,7 +204,7 @@ def give(unit: Unit, request: NewGrant) -> Grant:
         raise InvalidPayload(
             "Give either a role_id or a permission.", errors=[{"pointer": "/role_id", "detail": "one of both"}]
         )
-    granting.subject_kind(unit, request.principal_id)
+    unit.holder(request.principal_id, "/principal_id")
     place = granting.place_of(unit, request.securable_kind, request.securable_id)
     unit.require("admin.grant.create", place)
     if request.permission is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import grants, store
+from api.kernel import grants
 from api.kernel.models import Model, Query, Request
 from api.kernel.resource import Level, NoStatus, Resource, Spec, Text, Title
 from api.kernel.resource_kind import ResourceKind
@@ -17,9 +17,7 @@ from api.kernel.roles import Role
 from api.kernel.tables import MEMBER, RESOURCE
 from api.kernel.unit import Unit
 from api.services.admin.logic.lockout import refuse_lockout
-from core.errors import Conflict, InvalidPayload
-
-_KINDS = ("admin.user", "admin.service_account", "admin.group")
+from core.errors import Conflict
 
 
 class GroupSource(StrEnum):
@@ -122,11 +120,7 @@ def add_members(unit: Unit, group: Group, request: MemberChange) -> Members:
     above = {group.id, *grants.groups_of(unit.connection, group.id)}
     here = {member.id for member in members_of(unit, group).items}
     for n, id in enumerate(dict.fromkeys(request.members)):
-        row = store.find_any(unit.connection, id)
-        known = row is not None and row.kind in _KINDS and row.deleted_at is None
-        if row is None or not known or not unit.allows(f"{row.kind}.get", row.securable, row):
-            fault = {"pointer": f"/members/{n}", "detail": "is no user, service account or group"}
-            raise InvalidPayload(f"There is no user, service account or group {id!r}.", errors=[fault])
+        row = unit.holder(id, f"/members/{n}")
         if id in above:
             raise Conflict(f"{row.name} cannot be a member of {group.name}: that group is in it.")
         if id not in here:

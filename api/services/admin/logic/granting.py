@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import sqlalchemy as sa
-
 from api.kernel import store
 from api.kernel.access import pattern_matches
 from api.kernel.grants import BUILT_IN
 from api.kernel.securable import PLATFORM, ROOT, Securable
-from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit
 from core.errors import InvalidPayload, NotFound, PermissionDenied
 
@@ -74,22 +71,6 @@ def role_covers(unit: Unit, role_id: str, securable: Securable) -> Callable[[str
     import json
 
     return covered_by_patterns(json.loads(row.spec)["permissions"])
-
-
-def subject_kind(unit: Unit, id: str) -> str:
-    """The kind of a principal or group that can be granted something.
-
-    Raises:
-        InvalidPayload: there is none with this id.
-    """
-    kinds = ("admin.user", "admin.service_account", "admin.group")
-    select = sa.select(RESOURCE.c.kind).where(
-        RESOURCE.c.id == id, RESOURCE.c.kind.in_(kinds), RESOURCE.c.deleted_at.is_(None)
-    )
-    kind = unit.connection.execute(select).scalar_one_or_none()
-    if kind is None:
-        raise _fault("/principal_id", f"there is no user, service account or group {id!r}")
-    return str(kind)
 
 
 def _fault(pointer: str, detail: str) -> InvalidPayload:
