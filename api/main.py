@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
@@ -22,6 +23,7 @@ from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
 from api.services.rag.service import SERVICE as RAG
 from core.db import Database
+from core.errors import InvalidArgument
 from core.ports import Orchestrator, Publisher
 from core.settings import Settings, load_settings
 
@@ -50,7 +52,7 @@ def create_app(
 
 def _assembled(platform: Platform) -> Application:
     """The services, the pages and the door to the Dagster UI around one platform."""
-    app = Application(platform, SERVICES)
+    app = Application(platform, _chosen(platform.settings.services), known=SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (*pages.mounts(), dagster_ui.mount()):
         app.mount(mount)
@@ -59,6 +61,17 @@ def _assembled(platform: Platform) -> Application:
     platform.after_commit.append(dispatcher.wake)
     app.beside(dispatcher.start, dispatcher.stop)
     return app
+
+
+def _chosen(names: str) -> Sequence[Service]:
+    """The services with these names; all without any. Operations of a process are followed in it."""
+    wanted = {name.strip().replace("-", "_") for name in names.split(",") if name.strip()}
+    if not wanted:
+        return SERVICES
+    if unknown := sorted(wanted - {service.name for service in SERVICES}):
+        known = ", ".join(service.name for service in SERVICES)
+        raise InvalidArgument(f"There is no service {', '.join(unknown)}. There are {known}.")
+    return [service for service in SERVICES if service.name in wanted or service is OPERATIONS]
 
 
 def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:

@@ -52,6 +52,8 @@ class Settings:
     sample: bool = _setting(True, "Run the sample project on the first start.")
     log_level: str = _setting("info", "Least severe level logged.", choices=("debug", "info", "warning", "error"))
     session_hours: int = _setting(12, "Lifetime of a login.")
+    services: str = _setting("", "Services this process answers, such as admin,rag; empty: all.")
+    dagster_url: str = _setting("", "Address of the Dagster webserver; empty: the platform's own on loopback.")
     url: str = _setting("", "Address the command line talks to; empty: the platform of `home`.")
     token: str = _setting("", "Bearer token of the command line; empty: one is issued from `home`.", secret=True)
     max_body_bytes: int = _setting(10_000_000, "Largest request body accepted.")
@@ -76,6 +78,11 @@ class Settings:
     def dagster_port(self) -> int:
         """Loopback port of the Dagster webserver."""
         return self.port + 1
+
+    @property
+    def effective_dagster_url(self) -> str:
+        """Where the Dagster webserver answers, without a path."""
+        return self.dagster_url.rstrip("/") or f"http://127.0.0.1:{self.dagster_port}"
 
     @property
     def code_server_port(self) -> int:

@@ -39,9 +39,15 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the platform is ready and the sample has run.")
     ] = False,
+    services: Annotated[
+        str, typer.Option("--services", help="Only answer these services, beside a platform that runs: admin,rag.")
+    ] = "",
 ) -> None:
     """Start the platform; Ctrl-C stops everything."""
     settings = load_settings()
+    if services:
+        _up_services(settings, services)
+        return
     if detach:
         _up_detached(settings)
         return
@@ -136,11 +142,7 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="Machine-readabl
 
 def _prepare(settings: Settings) -> None:
     """Everything that must be true before the first process starts; idempotent."""
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not (settings.tls_certfile or settings.insecure_bind):
-        raise InvalidArgument(
-            f"HEADWATER_HOST={settings.host} opens the platform to the network without TLS. Set HEADWATER_TLS_CERTFILE "
-            "and HEADWATER_TLS_KEYFILE, or HEADWATER_INSECURE_BIND=true behind a proxy that ends TLS."
-        )
+    _refuse_open_door(settings)
     if supervisor.read_state(settings.run_dir):
         raise Conflict(f"Headwater already runs in {settings.home}. Stop it with `headwater down`.")
     from api.cli.doctor import busy_ports
@@ -170,6 +172,14 @@ def migrate(settings: Settings) -> None:
     command.upgrade(configuration, "head")
 
 
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not (settings.tls_certfile or settings.insecure_bind):
+        raise InvalidArgument(
+            f"HEADWATER_HOST={settings.host} opens the platform to the network without TLS. Set HEADWATER_TLS_CERTFILE "
+            "and HEADWATER_TLS_KEYFILE, or HEADWATER_INSECURE_BIND=true behind a proxy that ends TLS."
+        )
+
+
 def _create_admin(settings: Settings) -> None:
     from api.services.admin.logic.bootstrap import bootstrap
     from core.db import Database
@@ -179,6 +189,15 @@ def _create_admin(settings: Settings) -> None:
     database.close()
     if password and not settings.admin_password:
         print(f"\n  First start. Log in as  admin  with the password  {password}\n  It is shown only this once.\n")
+
+
+def _up_services(settings: Settings, services: str) -> None:
+    """Becomes an API process for some services, over the metadata database of these settings."""
+    _refuse_open_door(settings)
+    migrate(settings)
+    environment = dict(os.environ) | settings.environment() | {"HEADWATER_SERVICES": services}
+    print(f"Answering {services} at {_url(settings)}", flush=True)
+    os.execve(sys.executable, [sys.executable, "-m", "api.main"], environment)  # noqa: S606 - no shell
 
 
 def _up_detached(settings: Settings) -> None:

@@ -50,7 +50,7 @@ class DagsterUi:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         platform.permissions[CHANGE] = Role.EDITOR
-        self._upstream = f"http://127.0.0.1:{platform.settings.dagster_port}"
+        self._upstream = platform.settings.effective_dagster_url
         self._client: httpx.AsyncClient | None = None
 
     def mount(self) -> Mount:

@@ -15,6 +15,7 @@ from api.kernel.access_log import AccessLog
 from api.kernel.authentication import Authenticator
 from api.kernel.documents import document_mounts
 from api.kernel.guard import Guard
+from api.kernel.last_use import LastUse
 from api.kernel.metrics import Metrics
 from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
@@ -33,11 +34,15 @@ Task = Callable[[], Awaitable[None]]
 class Application:
     """An ASGI app. `mount` adds ordinary ASGI apps, `beside` adds work that lives as long as the app."""
 
-    def __init__(self, platform: Platform, services: Sequence[Service]) -> None:
+    def __init__(
+        self, platform: Platform, services: Sequence[Service], known: Sequence[Service] | None = None
+    ) -> None:
+        """Serves `services`. `known` are all there are, other processes' too: a right is one right everywhere."""
         self.platform = platform
         self.registry = Registry(services)
-        self.platform.permissions |= self.registry.permissions
-        self.platform.kinds |= {kind.full_name: kind for service in services for kind in service.kinds}
+        everything = Registry(known or services)
+        self.platform.permissions |= everything.permissions
+        self.platform.kinds |= {kind.full_name: kind for service in everything.services for kind in service.kinds}
         self._tasks: list[tuple[Task, Task]] = []
         operations = platform.part(Operations)
         operations.register(saga for service in services for saga in service.sagas)
@@ -48,6 +53,8 @@ class Application:
         self._stack: ASGIApp = Envelope(
             limits, tls=bool(platform.settings.tls_certfile), observers=(metrics, *_observers(platform))
         )
+        last_use = platform.part(LastUse)
+        self.beside(last_use.start, last_use.stop)
         for mount in (*document_mounts(self.registry, platform), *self._health(), metrics.mount()):
             self.mount(mount)
 

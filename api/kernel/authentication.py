@@ -11,6 +11,7 @@ from datetime import datetime
 from starlette.requests import HTTPConnection
 
 from api.kernel import epochs, grants, projects, tokens
+from api.kernel.last_use import LastUse
 from api.kernel.platform import Platform
 from api.kernel.principal import Principal
 from core import clock
@@ -26,6 +27,7 @@ _REMEMBERED = 10_000
 class _Known:
     principal: Principal
     expires_at: datetime
+    is_key: bool
 
 
 class Authenticator:
@@ -37,6 +39,7 @@ class Authenticator:
         self._epoch = -1
         self._checked_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
+        self._last_use = platform.part(LastUse)
         self.cookie = session_cookie(platform.settings.port)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
@@ -51,16 +54,16 @@ class Authenticator:
             scheme, _, secret = header.partition(" ")
             if scheme.lower() != "bearer" or not secret.strip():
                 raise Unauthenticated("Send the token as `Authorization: Bearer <token>`.")
-            return await self._check(secret.strip())
+            return await self._check(secret.strip(), _address(connection))
         if secret := self.session_secret(connection):
-            return dataclasses.replace(await self._check(secret), by_cookie=True)
+            return dataclasses.replace(await self._check(secret, _address(connection)), by_cookie=True)
         raise Unauthenticated("Send a bearer token, or log in: POST /api/v1/admin/sessions:login.")
 
     def session_secret(self, connection: HTTPConnection) -> str:
         """The session cookie, or an empty string."""
         return connection.cookies.get(self.cookie, "")
 
-    async def _check(self, secret: str) -> Principal:
+    async def _check(self, secret: str, address: str) -> Principal:
         if time.monotonic() - self._checked_at > EPOCH_SECONDS:
             await self._see_epoch()
         digest = tokens.digest_of(secret)
@@ -74,6 +77,8 @@ class Authenticator:
                 self._known[digest] = known
         if known is None or known.expires_at <= clock.now():
             raise Unauthenticated("The token or login is unknown, expired or revoked. Log in again.")
+        if known.is_key:
+            self._last_use.note(known.principal.token_id, address)
         return known.principal
 
     def forget(self) -> None:
@@ -109,7 +114,11 @@ class Authenticator:
             account = valid.principal
             access = grants.access_of(connection, account.id, self._platform.permissions, valid.scopes)
         who = (account.id, account.name, account.kind, account.organization_id, valid.id)
-        return _Known(Principal(*who, access), valid.expires_at)
+        return _Known(Principal(*who, access), valid.expires_at, valid.kind is tokens.TokenKind.TOKEN)
+
+
+def _address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
 
 
 def session_cookie(port: int) -> str:

@@ -25,10 +25,16 @@ PREFIX = "hw_"
 
 
 class TokenKind(StrEnum):
-    """A session comes from a login and is bound to a browser or a script; a token was issued on purpose."""
+    """A session is a login, held by a browser's cookie; a token was issued on purpose: an API key.
+
+    An access token is short-lived and comes from a login, a key or an identity provider. A refresh token only buys
+    another access token. `family` of both is the session or key they come from, and they end with it.
+    """
 
     SESSION = "SESSION"
     TOKEN = "TOKEN"  # noqa: S105 - a kind, not a secret
+    ACCESS = "ACCESS"
+    REFRESH = "REFRESH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Valid:
     """A token that holds: whose it is, what it is limited to, until when."""
 
     id: str
+    kind: TokenKind
+    family: str
     principal: Account
     scopes: tuple[str, ...]
     expires_at: datetime
@@ -120,23 +128,41 @@ def get(connection: Connection, id: str) -> TokenRow:
 
 
 def revoke(connection: Connection, id: str) -> None:
-    """Ends a token at once, in every process. Ending it twice is no error."""
+    """Ends a token and what comes from it at once, in every process. Ending it twice is no error."""
+    derived = sa.and_(TOKEN.c.family == id, TOKEN.c.kind.in_((TokenKind.ACCESS.value, TokenKind.REFRESH.value)))
     connection.execute(
-        TOKEN.update().where(TOKEN.c.id == id, TOKEN.c.revoked_at.is_(None)).values(revoked_at=clock.now())
+        TOKEN.update()
+        .where(sa.or_(TOKEN.c.id == id, derived), TOKEN.c.revoked_at.is_(None))
+        .values(revoked_at=clock.now())
     )
     epochs.bump(connection)
 
 
+def end_logins(connection: Connection, principal_id: str) -> None:
+    """Ends every login of an account, and the tokens that came from it. Keys stay. Also needs `Unit.rights_changed`."""
+    logins = TOKEN.c.kind != TokenKind.TOKEN.value
+    ours = TOKEN.update().where(TOKEN.c.principal_id == principal_id, logins, TOKEN.c.revoked_at.is_(None))
+    connection.execute(ours.values(revoked_at=clock.now()))
+
+
 def valid(connection: Connection, secret: str) -> Valid | None:
-    """Whom a secret belongs to, if it holds now and its account works."""
+    """Whom a secret that authenticates belongs to, if it holds now and its account works. A refresh token does not."""
+    found = holding(connection, secret)
+    return None if found is None or found.kind is TokenKind.REFRESH else found
+
+
+def holding(connection: Connection, secret: str) -> Valid | None:
+    """Whom a secret of any kind belongs to, if it holds now and its account works."""
+    names = ("id", "kind", "family", "expires_at", "scopes")
     row = connection.execute(
-        sa.select(*accounts.COLUMNS, *(TOKEN.c[name].label(f"token_{name}") for name in ("id", "expires_at", "scopes")))
+        sa.select(*accounts.COLUMNS, *(TOKEN.c[name].label(f"token_{name}") for name in names))
         .select_from(JOINED)
         .where(TOKEN.c.digest == digest_of(secret), TOKEN.c.revoked_at.is_(None), accounts.WORKING)
     ).first()
     if row is None or row.token_expires_at <= clock.now():
         return None
-    return Valid(row.token_id, accounts.account_of(row), tuple(row.token_scopes), row.token_expires_at)
+    what = (row.token_id, TokenKind(row.token_kind), row.token_family)
+    return Valid(*what, accounts.account_of(row), tuple(row.token_scopes), row.token_expires_at)
 
 
 def issue_token(database: Database, principal_name: str, *, label: str, expires: datetime) -> str:

@@ -9,9 +9,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
+from api.kernel import grants, tokens
+from api.kernel.registry import Registry
+from api.kernel.securable import ROOT as ROOT_SECURABLE
+from api.main import SERVICES
+from api.services.admin.logic.bootstrap import bootstrap
+from core import events
 from core.db import Database
 from migrations.tables import METADATA
 
+PERMISSIONS = Registry(SERVICES).permissions
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,3 +50,61 @@ def test_every_migration_can_be_taken_back(url: str) -> None:
     command.upgrade(configuration(url), "head")
     command.downgrade(configuration(url), "base")
     command.upgrade(configuration(url), "head")
+
+
+def test_people_tokens_and_events_of_the_first_tables_are_carried_over(url: str) -> None:
+    """Who could do something before can do it after, and the trail of events is chained from its beginning."""
+    command.upgrade(configuration(url), "0001")
+    database = Database(url)
+    now, later = "2026-11-01 12:00:00+00:00", "2099-01-01 00:00:00+00:00"
+    data = '{"b": 1, "a": 2}'
+    texts = [
+        *(
+            "INSERT INTO principal (id, name, role, state, password_hash, created_at, created_by, updated_at) VALUES "
+            f"('usr_{name}', '{name}', '{role}', '{state}', NULL, '{now}', 'headwater', '{now}')"
+            for name, role, state in (
+                ("admin", "ADMIN", "ACTIVE"),
+                ("ada", "VIEWER", "ACTIVE"),
+                ("eve", "EDITOR", "SUSPENDED"),
+            )
+        ),
+        *(
+            "INSERT INTO token (id, principal_id, kind, label, digest, created_at, expires_at) VALUES "
+            f"('tok_{name}', 'usr_{name}', 'TOKEN', 'x', '{tokens.digest_of(name)}', '{now}', '{later}')"
+            for name in ("admin", "ada", "eve")
+        ),
+        *(
+            "INSERT INTO event (sequence, id, type, subject, principal, request_id, at, data) VALUES "
+            f"({number}, 'evt_{number}', 'admin.user.created', 'usr_ada', 'admin', 'req', '{now}', '{data}')"
+            for number in (1, 2, 5)
+        ),
+    ]
+    with database.write() as connection:
+        for text in texts:
+            connection.exec_driver_sql(text)
+    command.upgrade(configuration(url), "head")
+    with database.read() as connection:
+        assert events.verify(connection) is None
+        assert events.head(connection)[0] == 3
+        assert tokens.valid(connection, "eve") is None
+        for name, permission, allowed in (
+            ("admin", "admin.grant.create", True),
+            ("ada", "ai_catalog.asset.get", True),
+            ("ada", "admin.grant.create", False),
+        ):
+            found = tokens.valid(connection, name)
+            assert found
+            assert (
+                grants.access_of(connection, found.principal.id, PERMISSIONS).allows(permission, ROOT_SECURABLE)
+                is allowed
+            )
+    assert bootstrap(database) is None, "there is an admin already"
+    command.downgrade(configuration(url), "0001")
+    with database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT name, role, state FROM principal ORDER BY name").all()
+    assert [tuple(row) for row in rows] == [
+        ("ada", "VIEWER", "ACTIVE"),
+        ("admin", "ADMIN", "ACTIVE"),
+        ("eve", "EDITOR", "SUSPENDED"),
+    ]
+    database.close()

@@ -44,7 +44,7 @@ class DagsterClient:
     @classmethod
     def from_settings(cls, settings: Settings) -> DagsterClient:
         """The client of this platform's webserver."""
-        return cls(f"http://127.0.0.1:{settings.dagster_port}/dagster")
+        return cls(f"{settings.effective_dagster_url}/dagster")
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.kernel.service import Service
+from api.services.admin.kinds import one_time_password, session_token  # noqa: F401 - hang on USER and SESSION
 from api.services.admin.kinds.api_key import API_KEY
 from api.services.admin.kinds.grant import GRANT
 from api.services.admin.kinds.group import GROUP
@@ -11,13 +12,14 @@ from api.services.admin.kinds.project import PROJECT
 from api.services.admin.kinds.role import ROLE
 from api.services.admin.kinds.service_account import SERVICE_ACCOUNT
 from api.services.admin.kinds.session import SESSION
+from api.services.admin.kinds.settings import SETTINGS
 from api.services.admin.kinds.user import USER
 from api.services.admin.logic import moving
 
 SERVICE = Service(
     "admin",
     "Admin",
-    [ORGANIZATION, PROJECT, USER, GROUP, SERVICE_ACCOUNT, API_KEY, SESSION, ROLE, GRANT],
+    [ORGANIZATION, PROJECT, USER, GROUP, SERVICE_ACCOUNT, API_KEY, SESSION, ROLE, GRANT, SETTINGS],
     sagas=[moving.SAGA],
     description="Organizations and projects, people and programs, and who may do what.",
 )

@@ -22,12 +22,11 @@ from api.kernel.tables import PRINCIPAL, TOKEN
 from api.kernel.tokens import TokenKind, TokenRow
 from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.role import Pattern
-from api.services.admin.logic import granting
+from api.services.admin.logic import granting, password_policy
 from core.errors import Conflict, InvalidPayload, NotFound, PermissionDenied
 from core.ids import new_id
 
 DEFAULT_LIFE = timedelta(days=90)
-LONGEST_LIFE = timedelta(days=366)
 _LISTING = SqlListing(
     id=TOKEN.c.id, fields={"label": TOKEN.c.label, "principal_id": TOKEN.c.principal_id}, newest_first=True
 )
@@ -96,7 +95,7 @@ class NewApiKey(Request):
     """Patterns of permissions to limit it to."""
 
     expires_at: AwareDatetime | None = None
-    """When it shall end, within 366 days; by default in 90 days."""
+    """When it shall end, within the days that the settings allow; by default in 90 days."""
 
 
 class ApiKeyChange(Request):
@@ -159,9 +158,12 @@ async def create_api_key(ctx: Context, request: NewApiKey) -> IssuedApiKey:
         if account.state is not AccountState.ACTIVE:
             raise Conflict(f"{account.name} is {account.state}.")
         expires_at = request.expires_at or unit.now + DEFAULT_LIFE
-        if expires_at > unit.now + LONGEST_LIFE:
-            fault = {"pointer": "/expires_at", "detail": f"is more than {LONGEST_LIFE.days} days away"}
-            raise InvalidPayload(f"A key lives at most {LONGEST_LIFE.days} days.", errors=[fault])
+        longest = timedelta(days=password_policy.load(unit.connection).key_max_days)
+        if request.expires_at is None:
+            expires_at = min(expires_at, unit.now + longest)
+        if expires_at > unit.now + longest:
+            fault = {"pointer": "/expires_at", "detail": f"is more than {longest.days} days away"}
+            raise InvalidPayload(f"A key lives at most {longest.days} days.", errors=[fault])
         unit.ctx.note(label=request.label, principal_id=account.id, scopes=request.scopes)
         scopes = request.scopes or list(unit.principal.access.limits)
         _refuse_wider(unit, scopes)
@@ -219,7 +221,8 @@ async def rotate_api_key(ctx: Context, api_key: str, request: Rotation) -> Issue
         unit.connection.execute(TOKEN.update().where(TOKEN.c.id == row.id).values(expires_at=ends))
         unit.rights_changed()
         account = accounts.get(unit.connection, row.principal_id)
-        life = row.expires_at - row.created_at
+        longest = timedelta(days=password_policy.load(unit.connection).key_max_days)
+        life = min(row.expires_at - row.created_at, longest)
         made = _issue(unit, account, row.label, unit.now + life, row.scopes, family=row.family)
         unit.connection.execute(TOKEN.update().where(TOKEN.c.id == row.id).values(replaced_by=made.id))
         unit.ctx.note(replaced=row.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -19,11 +19,21 @@ from api.kernel.roles import Role
 from api.kernel.securable import ROOT
 from api.kernel.tables import TOKEN
 from api.kernel.unit import Unit
-from api.services.admin.logic import credentials
+from api.services.admin.logic import credentials, password_policy, session_tokens
+from api.services.admin.logic.password_policy import Policy
+from api.services.admin.logic.session_tokens import Started
 from core import clock
-from core.errors import NotFound
+from core.errors import InvalidPayload, NotFound
 
 CURRENT = "current"
+ENROLLING = (
+    "admin.user.enroll_one_time_password",
+    "admin.user.confirm_one_time_password",
+)
+"""All that a login may do whose user has yet to set up a one-time password."""
+
+Secret = Annotated[str, Field(max_length=1000, json_schema_extra={"format": "password"})]
+Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"})]
 _LISTING = SqlListing(id=TOKEN.c.id, fields={}, newest_first=True)
 
 SESSION = Kind(
@@ -63,12 +73,31 @@ class Login(Request):
     name: Annotated[str, Field(max_length=128)]
     """Login name."""
 
-    password: Annotated[str, Field(max_length=1000, json_schema_extra={"format": "password"})]
+    password: Secret
     """Password."""
+
+    one_time_password: Code = ""
+    """The code of his authenticator app, or a recovery code, for a user who has one."""
+
+
+class PasswordChange(Request):
+    """A password to take the place of another one."""
+
+    name: Annotated[str, Field(max_length=128)]
+    """Login name."""
+
+    password: Secret
+    """The password as it is."""
+
+    new_password: Secret
+    """The password as it shall be."""
+
+    one_time_password: Code = ""
+    """The code of his authenticator app, or a recovery code, for a user who has one."""
 
 
 class LoggedIn(Model):
-    """A new login. The token is shown only here; browsers also receive it as a cookie."""
+    """A new login. Its tokens are shown only here; browsers also receive a cookie, which lives as long as the login."""
 
     id: str
     """Id of the session."""
@@ -80,13 +109,32 @@ class LoggedIn(Model):
     """Highest built-in role the user holds on the platform; null if none."""
 
     token: str
-    """Bearer token of the session."""
+    """Access token: a bearer token for a quarter of an hour."""
+
+    token_expires_at: datetime
+    """When the access token ends."""
+
+    refresh_token: str
+    """Buys the next access token, once: `sessions:refresh`."""
 
     csrf_token: str
     """To be sent as `X-CSRF-Token` with changes authenticated by the cookie."""
 
     expires_at: datetime
     """When the login ends by itself."""
+
+    must_enroll: bool
+    """Whether the user has to set up a one-time password before he can do anything else."""
+
+
+class PasswordChanged(Model):
+    """A password that was changed."""
+
+    user: str
+    """Login name."""
+
+    password_changed_at: datetime
+    """When."""
 
 
 class LoggedOut(Model):
@@ -104,24 +152,62 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
 
     Answers the same, and equally late, whether the name or the password is wrong. Repeated failures are slowed down.
     """
-    account = await credentials.check(ctx, request.name, request.password)
-    hours = timedelta(hours=ctx.platform.settings.session_hours)
-    secret, row = await ctx.transact(
-        credentials.begin, account, address=ctx.client, expires_at=clock.now() + hours, session_id=ctx.subject
-    )
-    settings = ctx.platform.settings
-    cookie = ctx.platform.part(Authenticator).cookie
-    ctx.headers.append(
-        ("set-cookie", cookie_header(cookie, secret, row.expires_at, secure=bool(settings.tls_certfile)))
-    )
+    checked = await credentials.check(ctx, request.name, request.password, request.one_time_password)
+    checked.require_fresh_password()
+    scopes = ENROLLING if checked.must_enroll else ()
+
+    def work(unit: Unit) -> Started:
+        credentials.accept(unit.connection, checked, ctx.client)
+        how: dict[str, Any] = {"session_id": ctx.subject, "address": ctx.client, "scopes": scopes}
+        return session_tokens.start(unit.connection, checked.account, life=life(ctx, checked.policy), **how)
+
+    started = await ctx.write(work)
+    pair = started.pair
+    set_cookie(ctx, started.cookie, pair.session.expires_at)
     return LoggedIn(
-        id=row.id,
-        user=account.name,
-        role=ctx.principal.access.highest(ROOT),
-        token=secret,
-        csrf_token=csrf_token(secret),
-        expires_at=row.expires_at,
+        id=pair.session.id,
+        user=checked.account.name,
+        role=None if scopes else ctx.principal.access.highest(ROOT),
+        token=pair.access,
+        token_expires_at=pair.access_expires_at,
+        refresh_token=pair.refresh,
+        csrf_token=csrf_token(started.cookie),
+        expires_at=pair.session.expires_at,
+        must_enroll=checked.must_enroll,
     )
+
+
+@SESSION.collection_action(
+    "change-password",
+    request=PasswordChange,
+    result=PasswordChanged,
+    role=Role.VIEWER,
+    public=True,
+    secret=True,
+    past="password_changed",
+    name="change_password",
+)
+async def change_password(ctx: Context, request: PasswordChange) -> PasswordChanged:
+    """Changes one's own password, also one that must be changed before the next login, and ends all logins with it.
+
+    Answers the same, and equally late, whatever of the credentials is wrong. Repeated failures are slowed down.
+    """
+    checked = await credentials.check(ctx, request.name, request.password, request.one_time_password)
+    account = checked.account
+    if request.new_password == request.password:
+        fault = {"pointer": "/new_password", "detail": "is the password as it is"}
+        raise InvalidPayload("Choose another password than the one you have.", errors=[fault])
+    digest = await password_policy.new_hash(ctx, request.new_password, account_id=account.id, pointer="/new_password")
+
+    def work(unit: Unit) -> PasswordChanged:
+        ctx.subject = account.id
+        credentials.accept(unit.connection, checked, ctx.client)
+        password_policy.set_password(unit.connection, account.id, digest)
+        tokens.end_logins(unit.connection, account.id)
+        unit.rights_changed()
+        return PasswordChanged(user=account.name, password_changed_at=unit.now)
+
+    return await ctx.write(work)
 
 
 @SESSION.collection_action(
@@ -129,10 +215,15 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
 )
 async def logout(ctx: Context, request: Request) -> LoggedOut:
     """Ends the session the request is made with, and its cookie."""
-    ctx.subject = ctx.principal.token_id
-    await ctx.write(lambda unit: _end(unit, ctx.principal.token_id))
-    _set_cookie(ctx, "", clock.now())
-    return LoggedOut(id=ctx.principal.token_id)
+
+    def work(unit: Unit) -> LoggedOut:
+        ctx.subject = session_tokens.session_of(unit.connection, ctx.principal.token_id).id
+        _end(unit, ctx.subject)
+        return LoggedOut(id=ctx.subject)
+
+    ended = await ctx.write(work)
+    set_cookie(ctx, "", clock.now())
+    return ended
 
 
 @SESSION.list(query=ListQuery, item=Session, own=True)
@@ -166,10 +257,16 @@ async def delete_session(ctx: Context, session: str) -> None:
     await ctx.write(lambda unit: _end(unit, row.id))
 
 
-def _set_cookie(ctx: Context, secret: str, expires_at: datetime) -> None:
+def set_cookie(ctx: Context, secret: str, expires_at: datetime) -> None:
+    """Gives the browser the cookie of a login; an empty secret takes it away."""
     name = ctx.platform.part(Authenticator).cookie
     secure = bool(ctx.platform.settings.tls_certfile)
     ctx.headers.append(("set-cookie", cookie_header(name, secret, expires_at, secure=secure)))
+
+
+def life(ctx: Context, policy: Policy) -> timedelta:
+    """How long a login lasts."""
+    return timedelta(hours=policy.session_hours or ctx.platform.settings.session_hours)
 
 
 def _end(unit: Unit, id: str) -> None:
@@ -178,8 +275,10 @@ def _end(unit: Unit, id: str) -> None:
 
 
 async def _own(ctx: Context, id: str) -> tokens.TokenRow:
-    row = await ctx.query(tokens.get, ctx.principal.token_id if id == CURRENT else id)
-    if row.principal_id != ctx.principal.id:
+    if id == CURRENT:
+        return await ctx.query(session_tokens.session_of, ctx.principal.token_id)
+    row = await ctx.query(tokens.get, id)
+    if row.principal_id != ctx.principal.id or row.kind is not tokens.TokenKind.SESSION:
         raise NotFound(f"There is no session {id!r}.")
     return row
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import accounts, passwords
+from api.kernel import accounts, passwords, tokens
 from api.kernel.accounts import Account, AccountState
 from api.kernel.context import Context
 from api.kernel.models import Model, Query, Request
@@ -19,8 +19,8 @@ from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
 from api.kernel.tables import PRINCIPAL, TOKEN
 from api.kernel.unit import Unit
+from api.services.admin.logic import password_policy
 from api.services.admin.logic.lockout import refuse_lockout
-from core import clock
 
 LOGIN_NAME = r"[a-z][a-z0-9._@+-]{0,127}"
 Email = Annotated[
@@ -121,7 +121,7 @@ def rename_account(unit: Unit, user: User) -> None:
 def close_account(unit: Unit, user: User) -> None:
     """Logins and keys end at once; the name is free again."""
     accounts.change(unit.connection, user.id, state=AccountState.DELETED.value, name=user.id)
-    _end_tokens(unit, user)
+    _end_tokens(unit, user, keys=True)
     refuse_lockout(unit)
 
 
@@ -150,14 +150,14 @@ def activate_user(unit: Unit, user: User, request: Request) -> None:
 def require_reset(unit: Unit, user: User, request: Request) -> UserAccount:
     """Makes a user set another password at his next login, and ends his logins now."""
     accounts.change(unit.connection, user.id, password_reset_required=True)
-    _end_tokens(unit, user, "SESSION")
+    _end_tokens(unit, user)
     return _account(unit, user)
 
 
 @USER.command("revoke-sessions", request=Request, result=UserAccount, past="sessions_revoked")
 def revoke_sessions(unit: Unit, user: User, request: Request) -> UserAccount:
     """Ends every login of a user, everywhere and at once. His API keys stay."""
-    _end_tokens(unit, user, "SESSION")
+    _end_tokens(unit, user)
     return _account(unit, user)
 
 
@@ -170,23 +170,26 @@ def get_user_account(unit: Unit, user: User, query: Query) -> UserAccount:
 @USER.action("set-password", request=SetPassword, result=UserAccount, role=Role.ADMIN, past="password_set")
 async def set_password(ctx: Context, user: str, request: SetPassword) -> UserAccount:
     """Sets a user's password and ends his logins."""
-    digest = await ctx.platform.workers.passwords.run(passwords.hash_password, request.password)
+    permission = USER.permission("set-password")
+    account = await ctx.read(lambda unit: unit.row(USER, user, permission=permission).id)
+    digest = await password_policy.new_hash(ctx, request.password, account_id=account)
 
     def work(unit: Unit) -> UserAccount:
-        row = unit.row(USER, user, permission=USER.permission("set-password"))
+        row = unit.row(USER, user, permission=permission)
         unit.subject(row)
         found = USER.resource(row)
-        values = {"password_hash": digest, "password_changed_at": clock.now(), "password_reset_required": False}
-        accounts.change(unit.connection, found.id, **values)
-        _end_tokens(unit, found, "SESSION")
+        password_policy.set_password(unit.connection, found.id, digest)
+        _end_tokens(unit, found)
         return _account(unit, found)
 
     return await ctx.write(work)
 
 
-def _end_tokens(unit: Unit, user: User, kind: str = "") -> None:
-    ours = TOKEN.update().where(TOKEN.c.principal_id == user.id, TOKEN.c.revoked_at.is_(None))
-    unit.connection.execute((ours.where(TOKEN.c.kind == kind) if kind else ours).values(revoked_at=unit.now))
+def _end_tokens(unit: Unit, user: User, *, keys: bool = False) -> None:
+    tokens.end_logins(unit.connection, user.id)
+    if keys:
+        ours = TOKEN.update().where(TOKEN.c.principal_id == user.id, TOKEN.c.revoked_at.is_(None))
+        unit.connection.execute(ours.values(revoked_at=unit.now))
     unit.rights_changed()
 
 

@@ -1,0 +1,176 @@
+"""One-time passwords of users: set up by themselves or for them, and taken away."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from api.kernel import throttle
+from api.kernel.access import pattern_matches
+from api.kernel.context import Context
+from api.kernel.models import Model, Request
+from api.kernel.roles import Role
+from api.kernel.store import Stored, find
+from api.kernel.tables import PRINCIPAL
+from api.kernel.unit import Unit, denied
+from api.services.admin.kinds.user import USER
+from api.services.admin.logic import one_time_passwords, password_policy
+from api.services.admin.logic.one_time_passwords import open_sealer
+from core.errors import Conflict, InvalidPayload
+
+Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"}, examples=["123456"])]
+
+
+class _WrongCode(InvalidPayload):
+    """Counted, so that codes cannot be guessed with a stolen login."""
+
+
+class Enrollment(Model):
+    """A one-time password to set up in an authenticator app. It is shown only here."""
+
+    secret: str
+    """The secret, to type in."""
+
+    uri: str
+    """The same as an `otpauth://` URI, to show as a QR code."""
+
+
+class Confirmation(Request):
+    """Proof that the app works."""
+
+    code: Code
+    """The code it shows now."""
+
+
+class RecoveryCodes(Model):
+    """What stands in for the app if it is lost. They are shown only here."""
+
+    recovery_codes: list[str]
+    """Codes to keep in a safe place; each works once."""
+
+
+class Disabling(Request):
+    """Proof that it is the user himself."""
+
+    code: Code = ""
+    """The code the app shows now, or a recovery code. An admin who does it for another user needs none."""
+
+
+class OneTimePasswordState(Model):
+    """How a user logs in."""
+
+    has_one_time_password: bool
+    """Whether his logins need a one-time password."""
+
+
+@USER.action(
+    "enroll-one-time-password",
+    request=Request,
+    result=Enrollment,
+    role=Role.ADMIN,
+    own=True,
+    secret=True,
+    past="one_time_password_enrolled",
+)
+async def enroll_one_time_password(ctx: Context, user: str, request: Request) -> Enrollment:
+    """Makes the secret of a one-time password. Logins need it once it is confirmed; a second call makes another one."""
+
+    def work(unit: Unit) -> Enrollment:
+        row = _user(unit, user, "enroll-one-time-password")
+        _refuse_if_enrolled(unit, row)
+        sealer = unit.platform.part(open_sealer)
+        secret, uri = one_time_passwords.enroll(unit.connection, sealer, row.id, row.name)
+        return Enrollment(secret=secret, uri=uri)
+
+    return await ctx.write(work)
+
+
+@USER.action(
+    "confirm-one-time-password",
+    request=Confirmation,
+    result=RecoveryCodes,
+    role=Role.ADMIN,
+    own=True,
+    secret=True,
+    past="one_time_password_confirmed",
+)
+async def confirm_one_time_password(ctx: Context, user: str, request: Confirmation) -> RecoveryCodes:
+    """Makes logins need the one-time password, if the code is right, and gives out recovery codes."""
+
+    def work(unit: Unit) -> RecoveryCodes:
+        row = _user(unit, user, "confirm-one-time-password")
+        _refuse_if_enrolled(unit, row)
+        sealer = unit.platform.part(open_sealer)
+        codes = one_time_passwords.confirm(unit.connection, sealer, row.id, request.code)
+        if codes is None:
+            fault = {"pointer": "/code", "detail": "is not the code of the secret that was shown last"}
+            raise InvalidPayload("The code is wrong. Send the one your app shows now.", errors=[fault])
+        return RecoveryCodes(recovery_codes=codes)
+
+    return await ctx.write(work)
+
+
+@USER.action(
+    "disable-one-time-password",
+    request=Disabling,
+    result=OneTimePasswordState,
+    role=Role.ADMIN,
+    own=True,
+    past="one_time_password_disabled",
+)
+async def disable_one_time_password(ctx: Context, user: str, request: Disabling) -> OneTimePasswordState:
+    """Lets a user log in without a one-time password: himself with a code, or an admin for one who lost his."""
+
+    def work(unit: Unit) -> OneTimePasswordState:
+        row = _user(unit, user, "disable-one-time-password")
+        if row.id == unit.principal.id:
+            _prove(unit, row, request.code)
+        one_time_passwords.disable(unit.connection, row.id)
+        return OneTimePasswordState(has_one_time_password=False)
+
+    await ctx.query(throttle.refuse_if_waiting, ctx.principal.name, ctx.client)
+    try:
+        return await ctx.write(work)
+    except _WrongCode:
+        await ctx.platform.workers.write.run(_count_failure, ctx)
+        raise
+
+
+def _count_failure(ctx: Context) -> None:
+    with ctx.platform.database.write() as connection:
+        throttle.count_failure(connection, ctx.principal.name, ctx.client)
+
+
+def _user(unit: Unit, id: str, verb: str) -> Stored:
+    """The caller's own row, or that of somebody for whom he may do this."""
+    permission = USER.permission(verb)
+    row = find(unit.connection, USER.full_name, id, named=True, lock=True)
+    if row is None or row.id != unit.principal.id or row.deleted_at is not None:
+        row = unit.row(USER, id, permission=permission)
+    elif not _within_limits(unit, permission):
+        # A key made for something else must not change how its user logs in.
+        raise denied(permission)
+    unit.subject(row)
+    return row
+
+
+def _within_limits(unit: Unit, permission: str) -> bool:
+    limits = unit.principal.access.limits
+    return not limits or any(pattern_matches(pattern, permission) for pattern in limits)
+
+
+def _prove(unit: Unit, row: Stored, code: str) -> None:
+    if password_policy.load(unit.connection).mfa_required:
+        raise Conflict("The platform requires one-time passwords. Ask an admin if yours is lost.")
+    sealer = unit.platform.part(open_sealer)
+    proof = one_time_passwords.prove(unit.connection, sealer, row.id, code)
+    if proof is None or not one_time_passwords.spend(unit.connection, row.id, proof):
+        raise _WrongCode("The code is wrong.", errors=[{"pointer": "/code", "detail": "is wrong"}])
+
+
+def _refuse_if_enrolled(unit: Unit, row: Stored) -> None:
+    sealed = sa.select(PRINCIPAL.c.one_time_password).where(PRINCIPAL.c.id == row.id)
+    if unit.connection.execute(sealed).scalar_one() is not None:
+        raise Conflict(f"{row.name} has a one-time password already. Disable it first.")

@@ -1,0 +1,83 @@
+"""Tables of what logins need beside accounts and tokens."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from core.db import METADATA, UtcDateTime
+
+ONE_TIME_PASSWORD = sa.Table(
+    "one_time_password",
+    METADATA,
+    sa.Column("principal_id", sa.String(64), primary_key=True),
+    # A secret that was shown and not confirmed yet. Once it is, it moves to the account.
+    sa.Column("pending", sa.LargeBinary),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+)
+"""The time step of the last code each account used: no code works twice."""
+
+RECOVERY_CODE = sa.Table(
+    "recovery_code",
+    METADATA,
+    sa.Column("principal_id", sa.String(64), primary_key=True),
+    # SHA-256 of 80 random bits: nothing to guess.
+    sa.Column("digest", sa.String(64), primary_key=True),
+)
+"""Codes that stand in for a one-time password, each once: a row is deleted by its use."""
+
+PASSWORD_HISTORY = sa.Table(
+    "password_history",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("principal_id", sa.String(64), nullable=False, index=True),
+    sa.Column("password_hash", sa.String(256), nullable=False),
+    sa.Column("set_at", UtcDateTime, nullable=False),
+)
+"""Passwords that accounts had, for the policy that refuses to use them again."""
+
+SETTING = sa.Table(
+    "setting",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("updated_by", sa.String(128), nullable=False),
+)
+"""What admins set while the platform runs: one row for the whole platform."""
+
+IDENTITY = sa.Table(
+    "identity",
+    METADATA,
+    sa.Column("provider_id", sa.String(64), primary_key=True),
+    sa.Column("subject", sa.String(256), primary_key=True),
+    sa.Column("user_id", sa.String(64), nullable=False, index=True),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+)
+"""Which user somebody is whom an identity provider vouches for."""
+
+CLIENT_SECRET = sa.Table(
+    "client_secret",
+    METADATA,
+    sa.Column("provider_id", sa.String(64), primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+)
+"""What the platform proves itself with to an identity provider."""
+
+INVITATION = sa.Table(
+    "invitation",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False, index=True),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("groups", sa.JSON, nullable=False),
+    sa.Column("grants", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("inviter_id", sa.String(64), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("accepted_at", UtcDateTime),
+    sa.Column("user_id", sa.String(64)),
+)
+"""Invitations; the token of each is kept as SHA-256."""
