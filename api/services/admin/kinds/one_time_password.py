@@ -23,7 +23,7 @@ from core.errors import Conflict, InvalidPayload
 Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"}, examples=["123456"])]
 
 
-class _WrongCode(InvalidPayload):
+class WrongCode(InvalidPayload):
     """Counted, so that codes cannot be guessed with a stolen login."""
 
 
@@ -133,7 +133,7 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
     await ctx.query(throttle.refuse_if_waiting, ctx.principal.name, ctx.client)
     try:
         return await ctx.write(work)
-    except _WrongCode:
+    except WrongCode:
         await ctx.platform.workers.write.run(_count_failure, ctx)
         raise
 
@@ -167,7 +167,7 @@ def _prove(unit: Unit, row: Stored, code: str) -> None:
     sealer = unit.platform.part(open_sealer)
     proof = one_time_passwords.prove(unit.connection, sealer, row.id, code)
     if proof is None or not one_time_passwords.spend(unit.connection, row.id, proof):
-        raise _WrongCode("The code is wrong.", errors=[{"pointer": "/code", "detail": "is wrong"}])
+        raise WrongCode("The code is wrong.", errors=[{"pointer": "/code", "detail": "is wrong"}])
 
 
 def _refuse_if_enrolled(unit: Unit, row: Stored) -> None:
