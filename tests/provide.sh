@@ -1,13 +1,17 @@
 #!/bin/sh
-# Brings what the tests need beyond Python: a browser. Java and PostgreSQL come as wheels.
+# Brings what the tests need beyond Python: a browser, and what the tutorials use. Java and PostgreSQL come as wheels.
 set -eu
-if command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1; then
-  exit 0
-fi
+missing=""
+command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"
+for tool in curl jq; do
+  command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+[ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+  # shellcheck disable=SC2086 - a list of packages
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
   exit 0
 fi
-echo "The browser tests need Chromium: install the package 'chromium' (Debian) or put 'chromium' on PATH." >&2
+echo "The tests need these packages: $missing" >&2
 exit 1

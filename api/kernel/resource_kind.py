@@ -206,13 +206,20 @@ class ResourceKind(Kind, Generic[R]):
         past: str = "",
         secret: bool = False,
     ) -> Callable[[Callable[[Unit, R, B], O]], Callable[[Unit, R, B], O]]:
-        """`POST /plural/{id}:<verb>`: whatever else is done with one resource in a transaction."""
+        """`POST /plural/{id}:<verb>`: whatever else is done with one resource in a transaction.
+
+        What the function changes of the resource is stored, with the kind's checks.
+        """
 
         def hang(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, R, B], O]:
             def work(unit: Unit, id: str, body: B) -> O:
                 row = unit.row(self, id, permission=self.permission(verb))
                 unit.subject(row)
-                return function(unit, self.resource(row), body)
+                resource = self.resource(row)
+                result = function(unit, resource, body)
+                if not reads and self.stored(resource, scope_id=row.scope_id) != row:
+                    standard.write(unit, self, row, resource, verb)
+                return result
 
             least = role or (self.readers if reads else self.writers)
             how: dict[str, Any] = {"request": request, "result": result, "past": past, "secret": secret}

@@ -189,7 +189,7 @@ class Unit:
         return resource
 
     def save(self, kind: ResourceKind[R], before: Stored, resource: R) -> R:
-        """Stores what was changed of a resource.
+        """Stores what was changed of a resource, and brings its etag and version up to date.
 
         Raises:
             Conflict: the new name is taken.
@@ -201,9 +201,11 @@ class Unit:
         after = store.replace_row(self.connection, before, after, action=action, request_id=request_id)
         if kind.references:
             store.refer(self.connection, after, self._targets(kind, resource, kind.resource(before)))
-        if changes := store.changes(before, after):
-            self.ctx.note(version=after.version, changes=changes)
-        return kind.resource(after)
+        if after.version > before.version:
+            self.ctx.note(version=after.version, changes=store.changes(before, after))
+        resource.version, resource.generation, resource.etag = after.version, after.generation, after.etag
+        resource.updated_at, resource.updated_by = after.updated_at, after.updated_by
+        return resource
 
     def new(self, kind: ResourceKind[R], scope: Securable, name: str, spec: Any, **more: Any) -> R:
         """A resource that does not exist yet, with its id."""

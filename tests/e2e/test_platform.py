@@ -224,10 +224,13 @@ def test_a_definition_posted_over_rest_is_an_asset_in_seconds(platform: Running)
 
 
 def test_a_viewer_can_look_at_dagster_but_not_change_it(platform: Running) -> None:
-    viewer = {"name": "viewer", "password": "another password of this test", "role": "VIEWER"}
+    password = "another password of this test"
     with platform.client() as client:
-        client.post("admin/users", json=viewer).raise_for_status()
-    with closing(platform.login("viewer", viewer["password"])) as browser:
+        made = client.post("admin/users", json={"name": "viewer", "spec": {}}).raise_for_status().json()
+        client.post("admin/users/viewer:set-password", json={"password": password}).raise_for_status()
+        right = {"principal_id": made["id"], "role_id": "rol_viewer", "securable_id": "platform"}
+        client.post("admin/grants", json=right).raise_for_status()
+    with closing(platform.login("viewer", password)) as browser:
         read = browser.post("/dagster/graphql", json={"query": "{ version }"})
         assert read.status_code == 200
         assert read.json()["data"]["version"]

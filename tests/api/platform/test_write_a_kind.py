@@ -1,0 +1,78 @@
+"""The kind of the how-to is what it says: it type-checks, and it works."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from api.kernel.application import Application
+from api.kernel.operations.service import SERVICE as OPERATIONS
+from api.kernel.platform import Platform
+from api.kernel.service import Service
+from api.services.admin.service import SERVICE as ADMIN
+from core.db import Database
+from core.settings import load_settings
+from tests.api.admin.tenants import made, tenant
+from tests.api_process import Api, prepare
+from tests.orchestration import FakeOrchestrator
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = (ROOT / "docs/how-to/write-a-kind.md").read_text()
+    path = tmp_path_factory.mktemp("kind") / "budget.py"
+    path.write_text("\n\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def module(written: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("budget", written)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["budget"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_it_type_checks(written: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), str(written)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+async def test_it_works(module: ModuleType, tmp_path: Path) -> None:
+    settings = load_settings({"HEADWATER_HOME": str(tmp_path)})
+    prepare(settings)
+    money = Service("money", "Money", [module.BUDGET], description="Money.")
+    platform = Platform(settings, Database(settings.effective_database_url), FakeOrchestrator())
+    app = Application(platform, [ADMIN, OPERATIONS, money])
+    stack = await app.startup()
+    api = Api(app)
+    one = await tenant(api, "one")
+    new = {"name": "quarter", "project_id": one.project, "spec": {"title": "Quarter", "limit_cents": 100}}
+    budget = await made(one.admin.post("money/budgets", new))
+    path = f"money/budgets/{budget['id']}"
+    spent = await made(one.admin.post(f"{path}:spend", {"cents": 60}))
+    assert (spent["status"]["spent_cents"], spent["version"]) == (60, 2)
+    assert (await one.admin.get(path)).json == spent, "the answer is what was stored"
+    assert (await one.admin.post(f"{path}:spend", {"cents": 60})).status == 409
+    assert (await one.admin("PATCH", f"/api/v1/{path}", json={"spec": {"limit_cents": 50}})).status == 409
+    assert (await one.admin("DELETE", f"/api/v1/{path}")).status == 409
+    found = await one.admin.get("money/budgets", params={"filter": "spec.limit_cents >= 100 && status.state == 'OPEN'"})
+    assert [item["name"] for item in found.json["items"]] == ["quarter"]
+    assert (await made(one.admin.post(f"{path}:close")))["status"]["state"] == "CLOSED"
+    versions = [item["action"] for item in (await one.admin.get(f"{path}/revisions")).json["items"]]
+    assert versions == ["money.budget.close", "money.budget.spend", "money.budget.create"]
+    assert [event["type"] for event in api.events("money.")][-1] == "money.budget.closed"
+    await stack.aclose()
