@@ -3,7 +3,8 @@
     python tests/bench/bench_api.py [--requests 4000] [--rounds 5]
 
 Both sides answer the same bytes from memory on the same server (uvicorn, uvloop, httptools) in a process of their own.
-Ours includes what a user gets: authentication, permission, ETag, request id and security headers. CPU is the server's
+Ours includes what a user gets: authentication, permission, ETag, request id and security headers; resources are read
+from the database at every request (bare FastAPI answers all from memory). CPU is the server's
 own, per request; latency is that of 50 connections that each wait for an answer before they ask again, so all of them
 queue for one core. Rounds alternate between the two.
 """
@@ -52,10 +53,16 @@ app = FastAPI()
 content = json.loads(os.environ["CONTENT"])
 @app.get("/api/v1/ai-catalog/assets/{asset}")
 async def get_asset(asset: str):
-    return content["one"]
+    return content["one asset"]
 @app.get("/api/v1/ai-catalog/assets")
 async def list_assets():
-    return content["all"]
+    return content["assets"]
+@app.get("/api/v1/admin/projects/{project}")
+async def get_project(project: str):
+    return content["one resource"]
+@app.get("/api/v1/admin/projects")
+async def list_projects():
+    return content["resources"]
 @app.get("/health/live")
 async def live():
     return {"status": "live"}
@@ -181,7 +188,12 @@ def _reads(home: Path, token: str, requests: int, rounds: int) -> list[dict[str,
     port = _free_port()
     ours = Server(port, [sys.executable, "-c", OURS], HEADWATER_HOME=str(home), HEADWATER_PORT=str(port))
     ours.wait()
-    paths = {"one": f"/api/v1/ai-catalog/assets/{ASSET}", "all": "/api/v1/ai-catalog/assets"}
+    paths = {
+        "one asset": f"/api/v1/ai-catalog/assets/{ASSET}",
+        "assets": "/api/v1/ai-catalog/assets",
+        "one resource": "/api/v1/admin/projects/p7",
+        "resources": "/api/v1/admin/projects",
+    }
     content = {name: json.loads(_fetch(port, path, token)) for name, path in paths.items()}
     port = _free_port()
     bare = Server(port, [sys.executable, "-c", BARE], PORT=str(port), CONTENT=json.dumps(content))
@@ -191,7 +203,7 @@ def _reads(home: Path, token: str, requests: int, rounds: int) -> list[dict[str,
         for server in (ours, bare):
             measure(server, path, token, 500)
         samples = [(measure(ours, path, token, requests), measure(bare, path, token, requests)) for _ in range(rounds)]
-        what = "GET one asset" if name == "one" else f"list of {len(content['all']['items'])} assets"
+        what = f"GET {name}" if "items" not in content[name] else f"list of {len(content[name]['items'])} {name}"
         for index, measured, goal in ((0, "server CPU", "≤ 1.4"), (2, "p99 at 50 clients", "< 20 ms")):
             mine, peers = ([pair[side][index] for pair in samples] for side in (0, 1))
             ratio = median(a / b for a, b in zip(mine, peers, strict=True))
@@ -238,8 +250,10 @@ def _prepare(home: Path) -> str:
     settings = load_settings({"HEADWATER_HOME": str(home)})
     prepare(settings)
     from api.kernel.tokens import issue_token
+    from tests.resources import fill_projects
 
     database = Database(settings.effective_database_url)
+    fill_projects(database, 1000)
     token = issue_token(database, "viewer", label="bench", expires=clock.now() + timedelta(hours=2))
     database.close()
     return token

@@ -136,11 +136,12 @@ def _creates(home: Path, count: int = 300, rounds: int = 5) -> list[dict[str, An
 
     from api.kernel.tables import RESOURCE
     from core import events
+    from tests.resources import plain_row
 
     async def measure() -> tuple[list[float], list[float], list[float]]:
         async with _running(home) as api:
             context = _context(api)
-            values = _plain_row(api)
+            values = plain_row()
             ours: list[float] = []
             bare: list[float] = []
             without: list[float] = []
@@ -187,11 +188,13 @@ def _creates(home: Path, count: int = 300, rounds: int = 5) -> list[dict[str, An
 
 
 def _lists(home: Path, many: int = 1_000_000) -> list[dict[str, Any]]:
+    from tests.resources import fill_projects
+
     async def measure() -> list[tuple[str, float, float]]:
         async with _running(home) as api:
             found = {}
             for size in (1_000, many):
-                _fill(api, size)
+                fill_projects(api.database, size)
                 for what, query in (
                     ("newest page by id", {}),
                     ("by name", {"order_by": "name"}),
@@ -310,42 +313,6 @@ def _create(api: Any, context: Any, name: str) -> None:
         unit = Unit(ctx, connection, writes=True)
         standard.create(unit, PROJECT, draft)
         ctx.record(connection, "succeeded", unit.events)
-
-
-def _plain_row(api: Any) -> dict[str, Any]:
-    from core import clock
-
-    times = {"created_at": clock.now(), "updated_at": clock.now(), "deleted_at": None}
-    place = {"organization_id": "org_default", "project_id": None, "scope_id": "platform", "kind": "bench.row"}
-    who = {"owner": "x", "created_by": "x", "updated_by": "x"}
-    rest = {
-        "state": "ACTIVE",
-        "generation": 1,
-        "version": 1,
-        "labels": {},
-        "spec": {"title": "A project"},
-        "status": {},
-    }
-    return {**times, **place, **who, **rest}
-
-
-def _fill(api: Any, size: int) -> None:
-    """Projects up to this many, straight into the table."""
-    import sqlalchemy as sa
-
-    from api.kernel.tables import RESOURCE
-
-    with api.database.write() as connection:
-        have = connection.execute(sa.select(sa.func.count()).where(RESOURCE.c.kind == "admin.project")).scalar_one()
-        row = _plain_row(api) | {
-            "kind": "admin.project",
-            "spec": {"title": "A project", "description": ""},
-            "status": {"state": "ACTIVE"},
-        }
-        for start in range(have, size, 20_000):
-            batch = [row | {"id": f"prj_{n:026d}", "name": f"p{n}"} for n in range(start, min(start + 20_000, size))]
-            connection.execute(RESOURCE.insert(), batch)
-        connection.exec_driver_sql("ANALYZE")
 
 
 def _row(
