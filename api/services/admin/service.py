@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from api.kernel.service import Service
-from api.services.admin.kinds import one_time_password, session_token  # noqa: F401 - hang on USER and SESSION
+from api.services.admin.kinds import effective, one_time_password, session_token, simulation  # noqa: F401 - hang on others
+from api.services.admin.kinds.access import DECISION
 from api.services.admin.kinds.api_key import API_KEY
+from api.services.admin.kinds.audit import AUDIT_EVENT
 from api.services.admin.kinds.grant import GRANT
 from api.services.admin.kinds.group import GROUP
+from api.services.admin.kinds.identity_provider import IDENTITY_PROVIDER
+from api.services.admin.kinds.invitation import INVITATION
 from api.services.admin.kinds.organization import ORGANIZATION
 from api.services.admin.kinds.project import PROJECT
 from api.services.admin.kinds.role import ROLE
@@ -19,7 +23,22 @@ from api.services.admin.logic import moving
 SERVICE = Service(
     "admin",
     "Admin",
-    [ORGANIZATION, PROJECT, USER, GROUP, SERVICE_ACCOUNT, API_KEY, SESSION, ROLE, GRANT, SETTINGS],
+    [
+        ORGANIZATION,
+        PROJECT,
+        USER,
+        GROUP,
+        SERVICE_ACCOUNT,
+        API_KEY,
+        SESSION,
+        ROLE,
+        GRANT,
+        DECISION,
+        AUDIT_EVENT,
+        IDENTITY_PROVIDER,
+        INVITATION,
+        SETTINGS,
+    ],
     sagas=[moving.SAGA],
     description="Organizations and projects, people and programs, and who may do what.",
 )

@@ -21,7 +21,7 @@ from api.kernel.tables import TOKEN
 from api.kernel.unit import Unit
 from api.services.admin.logic import credentials, password_policy, session_tokens
 from api.services.admin.logic.password_policy import Policy
-from api.services.admin.logic.session_tokens import Started
+from api.services.admin.logic.session_tokens import Pair
 from core import clock
 from core.errors import InvalidPayload, NotFound
 
@@ -156,14 +156,15 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
     checked.require_fresh_password()
     scopes = ENROLLING if checked.must_enroll else ()
 
-    def work(unit: Unit) -> Started:
+    def work(unit: Unit) -> tuple[str, Pair]:
         credentials.accept(unit.connection, checked, ctx.client)
         how: dict[str, Any] = {"session_id": ctx.subject, "address": ctx.client, "scopes": scopes}
-        return session_tokens.start(unit.connection, checked.account, life=life(ctx, checked.policy), **how)
+        how["life"] = session_life(ctx, checked.policy)
+        cookie, session = session_tokens.start(unit.connection, checked.account, **how)
+        return cookie, session_tokens.first_pair(unit.connection, session)
 
-    started = await ctx.write(work)
-    pair = started.pair
-    set_cookie(ctx, started.cookie, pair.session.expires_at)
+    cookie, pair = await ctx.write(work)
+    set_cookie(ctx, cookie, pair.session.expires_at)
     return LoggedIn(
         id=pair.session.id,
         user=checked.account.name,
@@ -171,7 +172,7 @@ async def login(ctx: Context, request: Login) -> LoggedIn:
         token=pair.access,
         token_expires_at=pair.access_expires_at,
         refresh_token=pair.refresh,
-        csrf_token=csrf_token(started.cookie),
+        csrf_token=csrf_token(cookie),
         expires_at=pair.session.expires_at,
         must_enroll=checked.must_enroll,
     )
@@ -264,7 +265,7 @@ def set_cookie(ctx: Context, secret: str, expires_at: datetime) -> None:
     ctx.headers.append(("set-cookie", cookie_header(name, secret, expires_at, secure=secure)))
 
 
-def life(ctx: Context, policy: Policy) -> timedelta:
+def session_life(ctx: Context, policy: Policy) -> timedelta:
     """How long a login lasts."""
     return timedelta(hours=policy.session_hours or ctx.platform.settings.session_hours)
 

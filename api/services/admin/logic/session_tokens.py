@@ -35,14 +35,6 @@ class Pair:
     session: TokenRow
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A login that has begun. The cookie's secret is another than those of scripts."""
-
-    cookie: str
-    pair: Pair
-
-
 class _Reused(Exception):
     def __init__(self, row: Any) -> None:
         self.row = row
@@ -56,13 +48,17 @@ def start(
     address: str,
     life: timedelta,
     scopes: tuple[str, ...] = (),
-) -> Started:
-    """Begins a login, and notes when."""
+) -> tuple[str, TokenRow]:
+    """Begins a login, and notes when. Returns the secret of its cookie, which is another than those of scripts."""
     now = clock.now()
     accounts.change(connection, account.id, last_login_at=now)
     how: dict[str, Any] = {"kind": TokenKind.SESSION, "label": f"login from {address}", "scopes": scopes}
-    cookie, session = tokens.issue(connection, account.id, **how, expires_at=now + life, id=session_id)
-    return Started(cookie, _pair(connection, session)[0])
+    return tokens.issue(connection, account.id, **how, expires_at=now + life, id=session_id)
+
+
+def first_pair(connection: Connection, session: TokenRow) -> Pair:
+    """The first tokens of a login."""
+    return _pair(connection, session)[0]
 
 
 def issue_access(

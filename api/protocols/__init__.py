@@ -1,0 +1,1 @@
+"""Protocols that other systems speak, as faces of the same operations."""
