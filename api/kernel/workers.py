@@ -58,9 +58,12 @@ class Workers:
     """The pools of one process."""
 
     def __init__(self, *, single_writer: bool) -> None:
-        """`single_writer`: SQLite has one writer at a time, so its writers queue here and not on a file lock."""
+        """`single_writer`: SQLite has one writer at a time, so its writers queue here and not on a file lock.
+
+        Its reads are short and never wait, so more threads would only fight for the interpreter.
+        """
         self.write = Pool("metadata writes", 1 if single_writer else 8, 256)
-        self.read = Pool("metadata reads", 4, 512)
+        self.read = Pool("metadata reads", 2 if single_writer else 8, 512)
         self.work = Pool("engine work", 4, 64)
         self.passwords = Pool("password checks", 2, 16)
 
