@@ -1,0 +1,118 @@
+"""Settings: each one changes what the platform accepts from then on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core import clock
+from tests.api.admin.tenants import made, user
+from tests.api_process import PASSWORD, Api
+
+SETTINGS = "/api/v1/admin/settings/platform"
+
+
+async def change(api: Api, **values: Any) -> dict[str, Any]:
+    return await made(api.admin("PATCH", SETTINGS, json=values))
+
+
+async def log_in(api: Api, name: str, password: str = PASSWORD) -> Any:
+    return await api.anonymous.post("admin/sessions:login", {"name": name, "password": password})
+
+
+async def test_defaults_are_told_and_changes_are_kept_and_audited(api: Api) -> None:
+    before = await made(api.admin.get("admin/settings/platform"))
+    assert (before["password_min_length"], before["mfa_required"]) == (10, False)
+    after = await change(api, password_min_length=14, session_hours=2)
+    assert after == await made(api.admin.get("admin/settings/platform"))
+    assert (after["password_min_length"], after["session_hours"], after["key_max_days"]) == (14, 2, 366)
+    assert (await change(api, session_hours=None))["session_hours"] is None
+    event = api.events("admin.settings.updated")[0]
+    assert event["data"]["password_min_length"] == 14
+
+
+async def test_only_an_admin_of_the_platform_reads_or_changes_them(api: Api) -> None:
+    assert (await api.editor.get("admin/settings/platform")).status == 403
+    assert (await api.editor("PATCH", SETTINGS, json={"mfa_required": False})).status == 403
+    assert (await api.admin.get("admin/settings/other")).status == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"password_min_length": 3},
+        {"password_min_length": None},
+        {"session_hours": 0},
+        {"mfa_required": "yes"},
+        {"unknown": 1},
+    ],
+)
+async def test_values_that_make_no_sense_are_refused(api: Api, body: dict[str, Any]) -> None:
+    assert (await api.admin("PATCH", SETTINGS, json=body)).status == 422
+
+
+async def test_a_short_password_is_refused(api: Api) -> None:
+    ada = await user(api, "ada")
+    await change(api, password_min_length=20)
+    refused = await api.admin.post(f"admin/users/{ada}:set-password", {"password": "only 15 letters"})
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/password")
+    await made(api.admin.post(f"admin/users/{ada}:set-password", {"password": "more than twenty letters"}))
+
+
+async def test_former_passwords_are_refused_as_far_back_as_it_says(api: Api) -> None:
+    ada = await user(api, "ada", password=True)
+    await change(api, password_history=2)
+
+    async def set_password(password: str) -> int:
+        return (await api.admin.post(f"admin/users/{ada}:set-password", {"password": password})).status
+
+    assert await set_password(PASSWORD) == 422
+    assert await set_password("second password") == 200
+    assert await set_password(PASSWORD) == 422
+    assert await set_password("third password") == 200
+    assert await set_password(PASSWORD) == 200, "it is the third last now"
+
+
+async def test_reuse_is_told_to_nobody_who_may_not_set_the_password(api: Api) -> None:
+    await change(api, password_history=2)
+    for password in (PASSWORD, "never used before"):
+        refused = await api.editor.post("admin/users/admin:set-password", {"password": password})
+        assert refused.status == 403
+
+
+async def test_an_old_password_must_be_changed_before_it_logs_in(api: Api) -> None:
+    await user(api, "ada", password=True)
+    await change(api, password_max_days=30)
+    assert (await log_in(api, "ada")).status == 200
+    clock.freeze(lambda: datetime.now(UTC) + timedelta(days=31))
+    try:
+        refused = await log_in(api, "ada")
+        assert (refused.status, refused.reason) == (403, "PASSWORD_RESET_REQUIRED")
+        body = {"name": "ada", "password": PASSWORD, "new_password": "quite another password"}
+        await made(api.anonymous.post("admin/sessions:change-password", body))
+        assert (await log_in(api, "ada", "quite another password")).status == 200
+    finally:
+        clock.freeze(None)
+
+
+async def test_a_login_lasts_as_long_as_it_says(api: Api) -> None:
+    await change(api, session_hours=1)
+    login = (await log_in(api, "editor")).json
+    left = datetime.fromisoformat(login["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
+async def test_a_key_lives_no_longer_than_it_says(api: Api) -> None:
+    await change(api, key_max_days=7)
+
+    def body(days: int) -> dict[str, Any]:
+        return {"label": "x", "expires_at": (datetime.now(UTC) + timedelta(days=days)).isoformat()}
+
+    assert (await api.viewer.post("admin/api-keys", body(8))).status == 422
+    assert (await api.viewer.post("admin/api-keys", body(6))).status == 201
+    key = await made(api.viewer.post("admin/api-keys", {"label": "default"}))
+    left = datetime.fromisoformat(key["expires_at"]) - datetime.now(UTC)
+    assert left <= timedelta(days=7)
