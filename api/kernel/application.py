@@ -34,9 +34,7 @@ Task = Callable[[], Awaitable[None]]
 class Application:
     """An ASGI app. `mount` adds ordinary ASGI apps, `beside` adds work that lives as long as the app."""
 
-    def __init__(
-        self, platform: Platform, services: Sequence[Service], known: Sequence[Service] | None = None
-    ) -> None:
+    def __init__(self, platform: Platform, services: Sequence[Service], known: Sequence[Service] | None = None) -> None:
         """Serves `services`. `known` are all there are, other processes' too: a right is one right everywhere."""
         self.platform = platform
         self.registry = Registry(services)

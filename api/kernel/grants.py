@@ -20,8 +20,11 @@ BUILT_IN = {f"rol_{role.value.lower()}": role for role in Role}
 """Ids of the built-in roles, the same on every platform."""
 
 
-_EVERYBODY = [
-    Rule("built-in", "everybody", "", id, "admin.role", denies=False, patterns=("admin.role.get", "admin.role.list"))
+EVERYBODY = "everybody"
+"""Subject of the rules that hold for whoever is logged in."""
+
+FOR_EVERYBODY = [
+    Rule("built-in", EVERYBODY, "", id, "admin.role", denies=False, patterns=("admin.role.get", "admin.role.list"))
     for id in BUILT_IN
 ]
 """Whoever is logged in may read what the built-in roles are."""
@@ -86,7 +89,7 @@ def access_of(
 ) -> Access:
     """What the principal may do by its own grants and those of its groups."""
     subjects = (principal_id, *groups_of(connection, principal_id))
-    return Access([*rules(connection, GRANT.c.principal_id.in_(subjects)), *_EVERYBODY], permissions, limits)
+    return Access([*rules(connection, GRANT.c.principal_id.in_(subjects)), *FOR_EVERYBODY], permissions, limits)
 
 
 def rules(connection: Connection, where: sa.ColumnElement[bool]) -> list[Rule]:

@@ -11,7 +11,7 @@ from the declaration. The function itself is returned unchanged.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Literal, TypeVar, overload
 
 from api.kernel.context import Context
@@ -137,6 +137,24 @@ class Kind:
     ) -> Callable[[OnItem[Q, Rows[R]]], OnItem[Q, Rows[R]]]:
         """A part made of rows: JSON, or an Arrow IPC stream if `Accept` asks for it."""
         return self.hang(Shape.PART, name, query=query, result=result, answer=Answer.ROWS, role=role)
+
+    def collection_read(
+        self, verb: str, *, query: type[Q], result: type[R], role: Role = Role.VIEWER, own: bool = False
+    ) -> Callable[[OnCollection[Q, R]], OnCollection[Q, R]]:
+        """`GET /plural:<verb>`: something that the whole collection has, such as counts."""
+        return self.hang(Shape.COLLECTION_READ, verb, query=query, result=result, role=role, own=own)
+
+    def file(
+        self, verb: str, *, query: type[Q], role: Role = Role.VIEWER
+    ) -> Callable[[OnCollection[Q, AsyncIterator[bytes]]], OnCollection[Q, AsyncIterator[bytes]]]:
+        """`GET /plural:<verb>`: lines to keep, streamed; CSV if the query says `format=csv`."""
+        return self.hang(Shape.COLLECTION_READ, verb, query=query, answer=Answer.FILE, role=role)
+
+    def lines(
+        self, name: str, *, query: type[Q], role: Role = Role.VIEWER
+    ) -> Callable[[OnItem[Q, AsyncIterator[bytes]]], OnItem[Q, AsyncIterator[bytes]]]:
+        """A part to keep as a file: it is sent as it is made, a line after the other."""
+        return self.hang(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
 
     def stream(
         self, name: str, *, query: type[Q], event: type[R], role: Role = Role.VIEWER

@@ -228,6 +228,23 @@ class ResourceKind(Kind, Generic[R]):
 
         return hang
 
+    def on_deleted(
+        self, verb: str, *, request: type[B], result: type[O], role: Role | None = None, past: str = ""
+    ) -> Callable[[Callable[[Unit, R, B], O]], Callable[[Unit, R, B], O]]:
+        """`POST /plural/{id}:<verb>` on a resource that was deleted, found by its id only."""
+
+        def hang(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, R, B], O]:
+            def work(unit: Unit, id: str, body: B) -> O:
+                row = unit.row(self, id, permission=self.permission(verb), deleted=True)
+                unit.subject(row)
+                return function(unit, self.resource(row), body)
+
+            how: dict[str, Any] = {"request": request, "result": result, "past": past, "role": role or self.writers}
+            self.hang_unit(Shape.ACTION, verb, work, function, **how)
+            return function
+
+        return hang
+
     def view(
         self, name: str, *, query: type[Q], result: type[O], role: Role | None = None
     ) -> Callable[[Callable[[Unit, R, Q], O]], Callable[[Unit, R, Q], O]]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
+
+from api.kernel.tables import GRANT, PRINCIPAL, RESOURCE
+from core import clock
 from tests.api.admin.tenants import made, tenant
 from tests.api_process import Api
 
@@ -70,3 +76,44 @@ async def test_one_that_holds_anything_is_not_deleted(api: Api) -> None:
     assert (await api.admin.get(f"admin/organizations/{empty['id']}")).status == 404
     await made(api.admin.post(f"admin/organizations/{empty['id']}:restore"))
     assert (await api.admin.get("admin/organizations/empty")).status == 200
+
+
+class TestEnd:
+    @pytest.mark.effect("admin_purge_organization")
+    async def test_a_purge_leaves_nothing_but_the_trail(self, api: Api) -> None:
+        one, other = await tenant(api, "one"), await tenant(api, "other")
+        users, projects = f"admin/users/{one.admin_id}", f"admin/projects/{one.project}"
+        path = f"admin/organizations/{one.organization}"
+        for thing in (projects, users, path):
+            assert (await api.admin("DELETE", f"/api/v1/{thing}")).status == 204
+        early = await api.admin.post(f"{path}:purge", {"name": "one"})
+        assert (early.status, "30 days" in early.json["detail"]) == (409, True)
+        with api.database.write() as connection:
+            long_ago = clock.now() - timedelta(days=31)
+            ours = RESOURCE.update().where(RESOURCE.c.id == one.organization)
+            connection.execute(ours.values(deleted_at=long_ago))
+        assert (await api.admin.post(f"{path}:purge", {"name": "other"})).status == 422
+        gone = await made(api.admin.post(f"{path}:purge", {"name": "one"}))
+        assert gone["erased"]["admin.project"] == gone["erased"]["admin.user"] == 1
+        assert (await api.admin.post(f"{path}:restore")).status == 404
+        with api.database.read() as connection:
+            for table in (RESOURCE, GRANT, PRINCIPAL):
+                rows = str([tuple(row) for row in connection.execute(sa.select(table))])
+                assert one.organization not in rows
+                assert one.admin_id not in rows
+        assert [event["type"] for event in api.events("admin.organization")][-1] == "admin.organization.purged"
+        assert (await other.admin.get("admin/projects")).json["items"][0]["id"] == other.project
+
+    @pytest.mark.effect("admin_get_organization_contents")
+    async def test_all_of_it_comes_out_and_nothing_of_another(self, api: Api) -> None:
+        one, other = await tenant(api, "one"), await tenant(api, "other")
+        readers = await made(one.admin.post("admin/groups", {"name": "readers", "spec": {"title": "Readers"}}))
+        await made(one.admin.post(f"admin/groups/{readers['id']}:add-members", {"members": [one.admin_id]}))
+        text = (await one.admin.get(f"admin/organizations/{one.organization}/contents")).response.text
+        lines = [json.loads(line) for line in text.splitlines()]
+        names = {line["resource"]["name"] for line in lines if "resource" in line}
+        assert names == {"one", "one_data", "one-admin", "readers"}
+        assert [line["grant"]["principal_id"] for line in lines if "grant" in line] == [one.admin_id]
+        assert [line["member"]["member_id"] for line in lines if "member" in line] == [one.admin_id]
+        assert other.organization not in text
+        assert (await one.admin.get(f"admin/organizations/{other.organization}/contents")).status == 404

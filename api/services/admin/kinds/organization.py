@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.models import Request
+from api.kernel.context import Context
+from api.kernel.models import Model, Query, Request
 from api.kernel.resource import Level, Resource, Spec, Status, Text, Title
 from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
 from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit
+from api.services.admin.logic import erasing, exporting
 from api.services.admin.logic.lockout import refuse_lockout
-from core.errors import Conflict
+from core.errors import Conflict, InvalidPayload
 
 
 class OrganizationState(StrEnum):
@@ -61,6 +65,9 @@ ORGANIZATION = ResourceKind(
 )
 
 
+CONTENTS = "admin.organization.contents"
+
+
 @ORGANIZATION.transition(
     "suspend", request=Request, sources=(OrganizationState.ACTIVE,), to=OrganizationState.SUSPENDED, past="suspended"
 )
@@ -101,3 +108,50 @@ def refuse_while_in_use(unit: Unit, organization: Organization) -> None:
     if counts:
         what = ", ".join(f"{count} {kind.partition('.')[2]}" for kind, count in counts.items())
         raise Conflict(f"{organization.name} still holds {what}. Move or delete them first.", metadata=counts)
+
+
+class PurgeOrganization(Request):
+    """What to purge, to be sure."""
+
+    name: Annotated[str, Field(max_length=128)]
+    """Name of the organization."""
+
+
+class Purged(Model):
+    """What is gone for good."""
+
+    id: str
+    """Id of the organization."""
+
+    erased: dict[str, int]
+    """What was erased, counted by kind of row."""
+
+
+@ORGANIZATION.on_deleted("purge", request=PurgeOrganization, result=Purged, past="purged", role=Role.ADMIN)
+def purge_organization(unit: Unit, organization: Organization, request: PurgeOrganization) -> Purged:
+    """Erases a deleted organization for good: its things, people, keys, grants and their history.
+
+    It must have been deleted for as many days as the setting `purge_after_days` says. The trail of events stays, since
+    it tells who erased what; so do Delta tables, which are erased with their projects' assets.
+    """
+    days = unit.platform.settings.purge_after_days
+    assert organization.deleted_at is not None
+    due = organization.deleted_at + timedelta(days=days)
+    if due > unit.now:
+        raise Conflict(
+            f"{organization.name} can be purged from {due:%Y-%m-%d %H:%M} UTC on, {days} days after its deletion."
+        )
+    if request.name != organization.name:
+        fault = {"pointer": "/name", "detail": "is not the name of this organization"}
+        raise InvalidPayload("Send the name of the organization to purge.", errors=[fault])
+    return Purged(id=organization.id, erased=erasing.erase_organization(unit.connection, organization.id))
+
+
+@ORGANIZATION.lines("contents", query=Query, role=Role.ADMIN)
+async def get_organization_contents(ctx: Context, organization: str, query: Query) -> AsyncIterator[bytes]:
+    """Streams everything in an organization that the caller may see, as NDJSON: things, grants and memberships.
+
+    Each line is `{"resource": ...}`, `{"grant": ...}` or `{"member": ...}`. No secret is in it.
+    """
+    place = (await ctx.read(lambda unit: unit.row(ORGANIZATION, organization, permission=CONTENTS))).id
+    return exporting.contents(ctx, place)
