@@ -18,7 +18,7 @@ from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.kernel.service import Service
-from api.protocols import oauth, oidc_login
+from api.protocols import authzen, oauth, oidc_login
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
@@ -55,7 +55,13 @@ def _assembled(platform: Platform) -> Application:
     """The services, the pages and the door to the Dagster UI around one platform."""
     app = Application(platform, _chosen(platform.settings.services), known=SERVICES)
     dagster_ui = DagsterUi(platform)
-    for mount in (*pages.mounts(), dagster_ui.mount(), *oauth.mounts(app), *oidc_login.mounts(app)):
+    for mount in (
+        *pages.mounts(),
+        *authzen.mounts(platform),
+        dagster_ui.mount(),
+        *oauth.mounts(app),
+        *oidc_login.mounts(app),
+    ):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
     dispatcher = Dispatcher(platform)

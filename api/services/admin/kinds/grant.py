@@ -149,7 +149,7 @@ async def list_grants(ctx: Context, query: ListQuery) -> Page[Grant]:
 
     def work(unit: Unit) -> Page[Grant]:
         rows, token = _LISTING.rows(unit.connection, sa.select(TABLE).where(_visible(unit)), query)
-        return Page[Grant](items=[_grant(row) for row in rows], next_page_token=token)
+        return Page[Grant](items=[grant_of_row(row) for row in rows], next_page_token=token)
 
     return await ctx.read(work)
 
@@ -157,7 +157,7 @@ async def list_grants(ctx: Context, query: ListQuery) -> Page[Grant]:
 @GRANT.get(result=Grant, role=Role.ADMIN)
 async def get_grant(ctx: Context, grant: str) -> Grant:
     """Returns a grant by its id."""
-    return await ctx.read(lambda unit: _grant(_found(unit, grant, "get")))
+    return await ctx.read(lambda unit: grant_of_row(found(unit, grant, "get")))
 
 
 @GRANT.create(request=NewGrant, result=Grant, role=Role.ADMIN)
@@ -198,8 +198,8 @@ async def apply_grants(ctx: Context, request: GrantChanges) -> GrantsChanged:
     return await ctx.write(work)
 
 
-def give(unit: Unit, request: NewGrant) -> Grant:
-    """Gives one grant, with an event of its own if it is one of many."""
+def planned(unit: Unit, request: NewGrant) -> GrantRow:
+    """The grant that the caller asks to give, checked but not stored."""
     if (request.role_id is None) is (request.permission is None):
         raise InvalidPayload(
             "Give either a role_id or a permission.", errors=[{"pointer": "/role_id", "detail": "one of both"}]
@@ -221,7 +221,7 @@ def give(unit: Unit, request: NewGrant) -> Grant:
     if request.expires_at is not None and request.expires_at <= unit.now:
         fault = {"pointer": "/expires_at", "detail": "lies in the past"}
         raise InvalidPayload("The grant would have ended already.", errors=[fault])
-    row = GrantRow(
+    return GrantRow(
         id=new_id("gra"),
         principal_id=request.principal_id,
         role_id=request.role_id,
@@ -236,16 +236,21 @@ def give(unit: Unit, request: NewGrant) -> Grant:
         created_at=unit.now,
         created_by=unit.principal.name,
     )
+
+
+def give(unit: Unit, request: NewGrant) -> Grant:
+    """Gives one grant, with an event of its own if it is one of many."""
+    row = planned(unit, request)
     grants.insert(unit.connection, row)
     unit.rights_changed()
     facts = {name: value for name, value in request.model_dump(mode="json").items() if value}
-    unit.emit("admin.grant.given", row.id, place, **facts)
-    return _grant(row)
+    unit.emit("admin.grant.given", row.id, granting.place_of_row(row), **facts)
+    return grant_of_row(row)
 
 
 def revoke(unit: Unit, id: str) -> Any:
     """Revokes one grant and returns what it was."""
-    row = _found(unit, id, "delete")
+    row = found(unit, id, "delete")
     unit.connection.execute(TABLE.delete().where(TABLE.c.id == id))
     unit.rights_changed()
     facts = {
@@ -258,7 +263,8 @@ def revoke(unit: Unit, id: str) -> Any:
     return row
 
 
-def _found(unit: Unit, id: str, verb: str) -> Any:
+def found(unit: Unit, id: str, verb: str) -> Any:
+    """The row of a grant, if the caller may do this with it."""
     row = unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == id)).first()
     place = granting.place_of_row(row) if row else None
     if place is None or not unit.allows("admin.grant.get", place):
@@ -276,5 +282,6 @@ def _place(grant: Grant) -> Securable:
     return Securable(grant.securable_kind, grant.securable_id, grant.organization_id, grant.project_id)
 
 
-def _grant(row: Any) -> Grant:
+def grant_of_row(row: Any) -> Grant:
+    """A grant as it crosses the wire."""
     return Grant(**{name: getattr(row, name) for name in Grant.model_fields})
