@@ -25,6 +25,10 @@ from core import clock
 Permissions = Mapping[str, Role]
 """Every permission there is, with the least built-in role that includes it."""
 
+_ByPlace = dict[str, list["Rule"]]
+_Placed = tuple[_ByPlace, _ByPlace]
+"""Rules that allow and rules that deny, by the id of their securable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -71,7 +75,8 @@ class Access:
         self.rules = tuple(rules)
         self._permissions = permissions
         self.limits = limits
-        self._by_permission: dict[str, tuple[dict[str, list[Rule]], dict[str, list[Rule]]]] = {}
+        self._by_permission: dict[str, _Placed] = {}
+        self._alike = _grouped(self.rules)
 
     def decide(self, permission: str, securable: Securable, item: Any = None) -> Decision:
         """Whether the permission is allowed on this securable. `item` is what conditions look at."""
@@ -127,23 +132,40 @@ class Access:
         denied = [rule for rules in deny.values() for rule in rules]
         return sa.and_(allowed, sa.not_(place.any_of(denied))) if denied else allowed
 
-    def _rules(self, permission: str) -> tuple[dict[str, list[Rule]], dict[str, list[Rule]]]:
+    def _rules(self, permission: str) -> _Placed:
         found = self._by_permission.get(permission)
         if found is None:
             found = self._by_permission[permission] = self._select(permission)
         return found
 
-    def _select(self, permission: str) -> tuple[dict[str, list[Rule]], dict[str, list[Rule]]]:
-        allow: dict[str, list[Rule]] = {}
-        deny: dict[str, list[Rule]] = {}
+    def _select(self, permission: str) -> _Placed:
         if self.limits and not any(pattern_matches(pattern, permission) for pattern in self.limits):
-            return allow, deny
+            return {}, {}
         # An unknown permission is included by none but admins: closed unless declared open.
         least = self._permissions.get(permission, Role.ADMIN)
-        for rule in self.rules:
-            if rule.covers(permission, least):
-                (deny if rule.denies else allow).setdefault(rule.securable_id, []).append(rule)
-        return allow, deny
+        chosen = [placed for rule, placed in self._alike if rule.covers(permission, least)]
+        return _merged([allow for allow, _ in chosen]), _merged([deny for _, deny in chosen])
+
+
+def _grouped(rules: Sequence[Rule]) -> list[tuple[Rule, _Placed]]:
+    """The rules by what they cover, each group with one of its rules: thousands of grants are of a few roles."""
+    groups: dict[Any, tuple[Rule, _Placed]] = {}
+    for rule in rules:
+        _, placed = groups.setdefault((rule.built_in, rule.patterns), (rule, ({}, {})))
+        placed[rule.denies].setdefault(rule.securable_id, []).append(rule)
+    return list(groups.values())
+
+
+def _merged(parts: Sequence[_ByPlace]) -> _ByPlace:
+    """The rules of all parts by their place; the largest part is copied, or taken as it is if it is the only one."""
+    parts = sorted((part for part in parts if part), key=len, reverse=True)
+    if len(parts) < 2:
+        return parts[0] if parts else {}
+    merged = dict(parts[0])
+    for part in parts[1:]:
+        for id, rules in part.items():
+            merged[id] = [*merged[id], *rules] if id in merged else rules
+    return merged
 
 
 def pattern_matches(pattern: str, permission: str) -> bool:

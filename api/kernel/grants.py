@@ -30,6 +30,12 @@ FOR_EVERYBODY = [
 """Whoever is logged in may read what the built-in roles are."""
 
 
+_SPOKEN = [
+    column for column in GRANT.c if column.name not in ("organization_id", "project_id", "created_at", "created_by")
+]
+"""The columns of a grant that its rules are made of."""
+
+
 class Effect(StrEnum):
     """What a grant does. One DENY wins over any number of ALLOWs."""
 
@@ -96,7 +102,7 @@ def rules(connection: Connection, where: sa.ColumnElement[bool]) -> list[Rule]:
     """The grants that meet a condition, with what their roles say. A grant of a deleted role says nothing."""
     role = RESOURCE.alias("role")
     select = (
-        sa.select(GRANT, role.c.name.label("role_name"), sa.cast(role.c.spec, sa.Text).label("role_spec"))
+        sa.select(*_SPOKEN, role.c.name.label("role_name"), sa.cast(role.c.spec, sa.Text).label("role_spec"))
         .outerjoin(role, sa.and_(role.c.id == GRANT.c.role_id, role.c.deleted_at.is_(None)))
         .where(where)
         .order_by(GRANT.c.id)
