@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from api.kernel import standard, store
+from api.kernel import store
 from api.kernel.context import Context
 from api.kernel.models import Model, Request
 from api.kernel.resource import Level, Resource, Spec, Status, Title
@@ -86,6 +86,16 @@ class ClientSecret(Request):
 
     client_secret: Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra={"format": "password"})]
     """The secret that the provider gave out. It is stored encrypted and never shown."""
+
+
+class ClientSecretStored(Model):
+    """That there is a secret now; never the secret."""
+
+    id: str
+    """Id of the provider."""
+
+    has_client_secret: bool
+    """Whether the platform has a secret to prove itself with."""
 
 
 class IdentityProviderTest(Model):
@@ -175,18 +185,16 @@ def without_secret(unit: Unit, provider: IdentityProvider) -> None:
 
 
 @IDENTITY_PROVIDER.command(
-    "set-client-secret", request=ClientSecret, result=IdentityProvider, past="client_secret_set", secret=True
+    "set-client-secret", request=ClientSecret, result=ClientSecretStored, past="client_secret_set", secret=True
 )
-def set_client_secret(unit: Unit, provider: IdentityProvider, request: ClientSecret) -> IdentityProvider:
+def set_client_secret(unit: Unit, provider: IdentityProvider, request: ClientSecret) -> ClientSecretStored:
     """Stores the secret that the platform proves itself with to the provider, in place of another one."""
     sealed = unit.platform.part(open_sealer).seal(request.client_secret, f"client-secret:{provider.id}")
     ours = CLIENT_SECRET.update().where(CLIENT_SECRET.c.provider_id == provider.id)
     if unit.connection.execute(ours.values(sealed=sealed)).rowcount == 0:
         unit.connection.execute(CLIENT_SECRET.insert().values(provider_id=provider.id, sealed=sealed))
-    before = unit.row(IDENTITY_PROVIDER, provider.id)
     provider.status.has_client_secret = True
-    standard.write(unit, IDENTITY_PROVIDER, before, provider, "set-client-secret")
-    return unit.get(IDENTITY_PROVIDER, provider.id)
+    return ClientSecretStored(id=provider.id, has_client_secret=True)
 
 
 @IDENTITY_PROVIDER.action("test", request=Request, result=IdentityProviderTest, reads=True, role=Role.ADMIN)

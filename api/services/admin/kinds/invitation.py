@@ -30,16 +30,13 @@ _LISTING = SqlListing(
 )
 
 
-class _InvitationKind(Kind):
-    scoped = True
-
-
-INVITATION = _InvitationKind(
+INVITATION = Kind(
     "invitation",
     plural="invitations",
     title="Invitation",
     description="A way into an organization for somebody who has no account yet. Its token is shown once.",
     example="inv_06e1xq0000example000000000",
+    scoped=True,
     filter_by=tuple(_LISTING.fields),
 )
 

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.tables import RESOURCE
 from api.services.admin.login_tables import IDENTITY
 from core import clock
+from core.errors import Conflict
 
 
 def user_of(connection: Connection, provider_id: str, organization_id: str | None, subject: str) -> str | None:
@@ -30,11 +31,16 @@ def user_of(connection: Connection, provider_id: str, organization_id: str | Non
 
 
 def link(connection: Connection, provider_id: str, subject: str, user_id: str) -> None:
-    """Remembers who it is."""
+    """Remembers who it is.
+
+    Raises:
+        Conflict: somebody with this subject logs in for the first time at this very moment.
+    """
     known = sa.and_(IDENTITY.c.provider_id == provider_id, IDENTITY.c.subject == subject)
-    if connection.execute(sa.select(IDENTITY.c.user_id).where(known)).first() is None:
-        connection.execute(
-            IDENTITY.insert().values(
-                provider_id=provider_id, subject=subject, user_id=user_id, first_seen_at=clock.now()
-            )
-        )
+    if connection.execute(sa.select(IDENTITY.c.user_id).where(known)).first() is not None:
+        return
+    values = {"provider_id": provider_id, "subject": subject, "user_id": user_id, "first_seen_at": clock.now()}
+    try:
+        connection.execute(IDENTITY.insert().values(**values))
+    except sa.exc.IntegrityError as error:
+        raise Conflict("You log in for the first time twice at once. Begin again.") from error

@@ -132,7 +132,7 @@ def _follow_roles(unit: Unit, provider: IdentityProvider, identity: Identity, us
     """Gives the user exactly those mapped roles that are claimed. Grants that people gave stay as they are."""
     by = f"identity-provider:{provider.id}"
     ours = sa.and_(GRANT.c.principal_id == user_id, GRANT.c.created_by == by)
-    now = dict(unit.connection.execute(sa.select(GRANT.c.role_id, GRANT.c.id).where(ours)).tuples().all())
+    now = {row.role_id: row.id for row in unit.connection.execute(sa.select(GRANT).where(ours))}
     wanted = set(identity.roles)
     place = Securable("admin.organization", str(provider.organization_id), provider.organization_id)
     for role in sorted(wanted - now.keys()):
