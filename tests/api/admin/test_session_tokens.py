@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from api.kernel.last_use import LastUse
+from api.kernel.tables import TOKEN
 from core import clock
 from tests.api.admin.tenants import grant, made, user
 from tests.api_process import PASSWORD, Api, Caller, Reply, running
@@ -93,6 +95,19 @@ class TestRefresh:
     async def test_an_access_token_or_a_key_buys_nothing(self, api: Api) -> None:
         for token in ((await log_in(api))["token"], api.editor.token):
             assert (await api.anonymous.post(REFRESH, {"refresh_token": token})).status == 401
+
+    async def test_a_login_that_goes_on_for_long_leaves_no_heap_of_tokens(self, api: Api) -> None:
+        fresh = await log_in(api)
+        try:
+            for hour in range(1, 6):
+                clock.freeze(lambda hour=hour: datetime.now(UTC) + timedelta(hours=hour))  # type: ignore[misc]
+                fresh = await made(api.anonymous.post(REFRESH, {"refresh_token": fresh["refresh_token"]}))
+            with api.database.read() as connection:
+                select = sa.select(TOKEN.c.kind).where(TOKEN.c.family == fresh["id"])
+                kept = sorted(connection.execute(select).scalars())
+            assert kept == ["ACCESS", *["REFRESH"] * 6, "SESSION"]
+        finally:
+            clock.freeze(None)
 
     async def test_it_ends_with_the_logout(self, api: Api) -> None:
         login = await log_in(api)

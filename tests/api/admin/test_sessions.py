@@ -41,6 +41,12 @@ class TestLogin:
             key: unknown.json[key] for key in ("detail", "reason", "title")
         }
 
+    async def test_says_the_same_for_a_suspended_user_with_the_right_password(self, api: Api) -> None:
+        assert (await api.admin.post("admin/users/editor:suspend")).status == 200
+        suspended, unknown = await log_in(api), await log_in(api, "nobody", "whatever it is")
+        assert suspended.status == unknown.status == 401
+        assert suspended.json["detail"] == unknown.json["detail"]
+
     async def test_checks_a_hash_even_if_there_is_no_such_name(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         checked: list[str | None] = []
         verify = passwords.verify

@@ -73,11 +73,11 @@ def _refusal(rules: Rules, claims: Mapping[str, Any], subject: str, email: str |
 
 
 def _name(username: str | None, email: str | None, subject: str) -> str:
-    for candidate in (username, email, subject):
+    for candidate in (username, email):
         if candidate and _NAME.fullmatch(lowered := candidate.lower()):
             return lowered
-    cleaned = re.sub(r"[^a-z0-9._@+-]+", "-", (username or email or subject).lower()).strip("-.")
-    return f"user-{cleaned}"[:120].rstrip("-.")
+    cleaned = re.sub(r"[^a-z0-9._@+-]+", "-", (username or email or subject).lower()).strip("-.")[:110].rstrip("-.")
+    return cleaned if _NAME.fullmatch(cleaned) else f"user-{cleaned}".rstrip("-")
 
 
 def _mapped(claims: Mapping[str, Any], claim: str, table: Mapping[str, str]) -> tuple[str, ...]:
