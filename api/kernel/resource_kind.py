@@ -216,8 +216,10 @@ class ResourceKind(Kind, Generic[R]):
                 row = unit.row(self, id, permission=self.permission(verb))
                 unit.subject(row)
                 resource = self.resource(row)
+                # Compared in the form of the classes: databases write the same documents with other spaces.
+                before = self.stored(resource, scope_id=row.scope_id)
                 result = function(unit, resource, body)
-                if not reads and self.stored(resource, scope_id=row.scope_id) != row:
+                if not reads and self.stored(resource, scope_id=row.scope_id) != before:
                     standard.write(unit, self, row, resource, verb)
                 return result
 
