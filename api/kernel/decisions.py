@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -255,7 +254,7 @@ def _considered(rule: Rule, question: Question, place: Place, groups: dict[str, 
         met = place.item is not None and bool(condition(rule.condition).matches(place.item))
     expired = rule.expires_at is not None and rule.expires_at <= clock.now()
     path = _path(rule.subject_id, question.principal_id, groups)
-    return Considered(rule, pattern, path, expired, met, rule.holds(_item(place)))
+    return Considered(rule, pattern, path, expired, met, rule.holds(place.item))
 
 
 def _path(subject: str, principal_id: str, groups: dict[str, str]) -> tuple[str, ...]:
@@ -263,7 +262,3 @@ def _path(subject: str, principal_id: str, groups: dict[str, str]) -> tuple[str,
     while path[-1] in groups:
         path.append(groups[path[-1]])
     return tuple(reversed(path)) if path[-1] == principal_id else (principal_id, subject)
-
-
-def _item(place: Place) -> Any:
-    return place.item
