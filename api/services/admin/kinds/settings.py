@@ -69,7 +69,7 @@ class SettingsChange(Request):
     """Days an API key shall live at most. Keys that exist stay."""
 
     mfa_required: bool | None = None
-    """Whether logins with a password shall need a one-time password. Who has none can then do nothing but set it up."""
+    """Whether logins with a password shall need a one-time password. Who has none can open nothing but its set-up."""
 
 
 @SETTINGS.get(result=Settings, role=Role.ADMIN)
