@@ -127,7 +127,7 @@ class _Call:
         if endpoint.answer is Answer.ROWS:
             return await self._rows(request, result, ctx)
         if endpoint.answer is Answer.FILE:
-            return _file(request, result)
+            return await _file(request, result)
         etag = result.etag if isinstance(result, Encoded | Resource) else ""
         return _json(request, endpoint.encode(result), endpoint.status, etag)
 
@@ -184,9 +184,17 @@ def _validate_only(request: HttpRequest) -> bool:
     return value == "true"
 
 
-def _file(request: HttpRequest, lines: AsyncIterator[bytes]) -> Response:
+async def _file(request: HttpRequest, lines: AsyncIterator[bytes]) -> Response:
     media = "text/csv" if request.query_params.get("format") == "csv" else "application/x-ndjson"
-    return StreamingResponse(lines, media_type=media, headers={"content-disposition": "attachment"})
+    # The first lines decide the status: what cannot be written at all is an ordinary problem.
+    first = await anext(lines, b"")
+
+    async def all_lines() -> AsyncIterator[bytes]:
+        yield first
+        async for more in lines:
+            yield more
+
+    return StreamingResponse(all_lines(), media_type=media, headers={"content-disposition": "attachment"})
 
 
 def _json(request: HttpRequest, content: bytes, status: int, etag: str = "") -> Response:

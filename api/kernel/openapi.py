@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from api.kernel.endpoint import Answer, Endpoint, Shape
 from api.kernel.models import Model, Query
+from api.kernel.resource import Change, Spec
 from api.kernel.rows import ARROW_STREAM
 from api.kernel.service import Service
 
@@ -112,17 +113,63 @@ def document(service: Service) -> dict[str, Any]:
 
 
 def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """The references by model, and the schemas they lead to."""
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
+    patches: dict[type[BaseModel], type[Spec]] = {}
     for endpoint in service.endpoints:
         for model in (endpoint.query, endpoint.request):
             if model is not None:
                 wanted[model, "validation"] = None
+        if endpoint.request is not None and issubclass(endpoint.request, Change):
+            patches[endpoint.request] = spec = endpoint.request.spec_type()
+            wanted[spec, "validation"] = None
         if endpoint.result is not None:
             wanted[endpoint.result, "serialization"] = None
-    references, definitions = models_json_schema(
+    made, definitions = models_json_schema(
         list(wanted), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
     )
-    return {**references}, definitions.get("$defs", {})
+    references = {key: _renamed(reference) for key, reference in made.items()}
+    schemas = {_readable(name): _renamed(schema) for name, schema in definitions.get("$defs", {}).items()}
+    for change, spec in patches.items():
+        name = f"{spec.__name__}Patch"
+        schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name)
+        field = schemas[_name(references[change, "validation"])]["properties"]["spec"]
+        schemas[_name(references[change, "validation"])]["properties"]["spec"] = {
+            "$ref": _REFERENCE.format(model=name),
+            "description": field["description"],
+        }
+    return references, schemas
+
+
+def _patch(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """The merge-patch of a document: nothing is required, and null sets a field back to its default."""
+    fields = {
+        field: {key: value for key, value in declared.items() if key != "default"}
+        for field, declared in schema["properties"].items()
+    }
+    optional = {field: {"anyOf": [declared, {"type": "null"}]} for field, declared in fields.items()}
+    return {**schema, "title": name, "properties": optional, "required": []}
+
+
+def _readable(name: str) -> str:
+    """What a schema is called: after its class, which the kernel's own gives way with if a service has one of the name.
+
+    What comes in and goes out in different forms is called so where it comes in.
+    """
+    module, _, plain = name.removesuffix("-Output").replace("-Input", "Input").rpartition("__")
+    return f"Platform{plain}" if module.startswith("api__kernel") else plain
+
+
+def _renamed(value: Any) -> Any:
+    """A schema whose references lead to readable names."""
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _REFERENCE.format(model=_readable(_name(value))) if key == "$ref" else _renamed(item)
+        for key, item in value.items()
+    }
 
 
 def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], Any]) -> dict[str, Any]:

@@ -182,6 +182,12 @@ class Change(Request, Generic[S]):
     """Fields of the spec to set; null sets a field back to its default."""
 
     @classmethod
+    def spec_type(cls) -> type[Spec]:
+        """The class of the spec that it changes."""
+        spec: type[Spec] = cls.__pydantic_generic_metadata__["args"][0]
+        return spec
+
+    @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Names the schema after its kind: `ProjectChange`."""
         return f"{params[0].__name__.removesuffix('Spec')}Change"

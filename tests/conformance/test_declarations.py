@@ -18,15 +18,13 @@ from api.kernel.routing import service_app
 from api.main import SERVICES
 from core.db import Database
 from core.settings import load_settings
+from tests.conformance.operations import url
 from tests.orchestration import FakeOrchestrator
 
 REGISTRY = Registry(SERVICES)
 ENDPOINTS = REGISTRY.endpoints
+_PATH = r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?(:[a-z][a-z-]*|/[a-z][a-z-]*(/\{[a-z_]+\})?)?"
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
-
-
-def url(endpoint: Endpoint) -> str:
-    return endpoint.path.replace(f"{{{endpoint.kind.name}}}", endpoint.kind.example)
 
 
 @every_endpoint
@@ -41,10 +39,10 @@ def test_it_is_described(endpoint: Endpoint) -> None:
 
 @every_endpoint
 def test_names_follow_the_grammar(endpoint: Endpoint) -> None:
-    assert re.fullmatch(r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?((:|/)[a-z][a-z-]*)?", endpoint.path)
+    assert re.fullmatch(_PATH, endpoint.path)
     assert re.fullmatch(r"[a-z_]+\.[a-z_]+\.[a-z_]+", endpoint.permission)
-    assert re.fullmatch(r"[a-z_]+\.[a-z_]+\.[a-z_]+(ed|ted|in|out)|.*\.(list|get)ed?", endpoint.event)
     if endpoint.changes:
+        assert re.fullmatch(r"[a-z_]+\.[a-z_]+\.[a-z_]*(ed|in|out|sent|set)", endpoint.event)
         assert endpoint.method != "GET"
         assert endpoint.role is not Role.VIEWER or endpoint.service == "admin", "viewers change nothing but their own"
 
@@ -60,6 +58,7 @@ def test_the_registry_and_the_routes_agree(routes: Router, endpoint: Endpoint) -
     assert found
     assert found.endpoint(endpoint.method) is endpoint
     assert found.id == (endpoint.kind.example if endpoint.shape.on_item else "")
+    assert found.part == ("1" if endpoint.shape is Shape.PART_ITEM else "")
 
 
 @pytest.fixture(scope="module")

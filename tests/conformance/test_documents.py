@@ -18,6 +18,8 @@ from tests.api_server import Server
 
 every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 EXAMPLES = 6
+SPARSE = ("admin_introspect",)
+"""RFC 7662: of a token that does not hold, nothing but that is said."""
 
 
 @every_service
@@ -44,8 +46,10 @@ def test_every_output_field_is_required(service: Any) -> None:
     """Programs generated from the document need not ask whether a field is there; null says that there is nothing."""
     made = document(service)
     for endpoint in service.endpoints:
-        if endpoint.result is not None:
-            schema = made["components"]["schemas"][endpoint.result.__name__]
+        answer = made["paths"][endpoint.path][endpoint.method.lower()]["responses"][str(endpoint.status)]
+        reference = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref")
+        if reference and endpoint.operation_id not in SPARSE:
+            schema = made["components"]["schemas"][reference.rpartition("/")[2]]
             assert set(schema.get("required", ())) == set(schema["properties"]), endpoint.result
 
 
@@ -63,11 +67,10 @@ CHECKS = [
     checks.negative_data_rejection,
 ]
 LOGS_OUT = (
-    "admin_logout",
-    "admin_delete_session",
-    "admin_delete_token",
-    "admin_suspend_user",
-    "admin_update_user",
+    *("admin_logout", "admin_delete_session", "admin_revoke_token", "admin_revoke_sessions_user", "admin_suspend_user"),
+    *("admin_delete_user", "admin_update_user", "admin_batch_users", "admin_suspend_organization"),
+    *("admin_purge_organization", "admin_delete_organization", "admin_require_reset_user", "admin_set_password_user"),
+    *("admin_enroll_one_time_password_user", "admin_update_settings"),
 )
 
 

@@ -1,0 +1,42 @@
+"""What the suite knows of every operation: how to address it, and a body that it would take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.kernel.endpoint import Endpoint
+from api.kernel.registry import Registry
+from api.main import SERVICES
+
+REGISTRY = Registry(SERVICES)
+ENDPOINTS = REGISTRY.endpoints
+GUARDED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]
+
+
+def url(endpoint: Endpoint, id: str | None = None, part: str = "1") -> str:
+    """Its path, on this item or on one that there is not."""
+    path = endpoint.path.replace(f"{{{endpoint.kind.name}}}", id or endpoint.kind.example)
+    return path.replace(f"{{{endpoint.part}}}", part)
+
+
+def minimal(endpoint: Endpoint) -> dict[str, Any]:
+    """A body that fits, so that what is wrong with the request is something else."""
+    return BODIES.get(endpoint.operation_id, {})
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "admin_update_api_key": {"label": "a key"},
+    "admin_clone_role": {"name": "cloned"},
+    "admin_add_members_group": {"members": ["usr_06e1xq0000example000000000"]},
+    "admin_remove_members_group": {"members": ["usr_06e1xq0000example000000000"]},
+    "admin_set_client_secret_identity_provider": {"client_secret": "a secret of the provider"},
+    "admin_preview_identity_provider": {"claims": {"sub": "ana"}},
+    "admin_purge_organization": {"name": "default"},
+    "admin_move_project": {"organization_id": "default"},
+    "admin_preview_move_project": {"organization_id": "default"},
+    "admin_set_password_user": {"password": "a long enough password"},
+    "admin_confirm_one_time_password_user": {"code": "123456"},
+    "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
+    "ai_system_predict_model": {"instances": [{}]},
+    "rag_search_index": {"query": "anything"},
+}
