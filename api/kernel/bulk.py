@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
-from pydantic import Field, ValidationError
+from pydantic import Field, RootModel, ValidationError
 
 from api.kernel import problems, standard, store
 from api.kernel.context import Context
@@ -143,6 +143,12 @@ class ResourceEvent(Model):
     """The resource as it is now; `deleted_at` is set if it was deleted."""
 
 
+class WatchEvent(RootModel[ResourceEvent | WatchStarted]):
+    """What a watch streams: where it began, and then every change."""
+
+    root: ResourceEvent | WatchStarted = Field(description="The event.")
+
+
 def declare(kind: ResourceKind[Any]) -> None:
     """Hangs the methods that the kind has on it."""
     many = kind.plural.replace("-", " ")
@@ -164,7 +170,7 @@ def declare(kind: ResourceKind[Any]) -> None:
             return watch(ctx, kind, query)
 
         text = f"Streams changes of {many} as they happen; resumes after `Last-Event-ID`."
-        how = {"query": WatchQuery, "result": ResourceEvent, "answer": Answer.STREAM, "role": kind.readers}
+        how = {"query": WatchQuery, "result": WatchEvent, "answer": Answer.STREAM, "role": kind.readers}
         kind.hang(Shape.COLLECTION_READ, "watch", text=text, declared=kind.model, **how)(run_watch)
 
 

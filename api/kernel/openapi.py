@@ -258,8 +258,14 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
         return {"description": "The lines.", "content": {"application/x-ndjson": text, "text/csv": text}}
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
-        # The data of each event is such a document; the stream as a whole is text.
-        stream = {"schema": {"type": "string"}, "x-event-schema": schema}
+        # The schema of one event, as of OpenAPI 3.2's `itemSchema`, which generators of 3.1 do not know.
+        data = {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"anyOf": [schema, references[Problem, "serialization"]]},
+        }
+        fields = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+        stream = {"schema": {"type": "object", "properties": fields, "required": ["event", "data"]}}
         return {"description": "A stream of server-sent events.", "content": {"text/event-stream": stream}}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if endpoint.answer is Answer.ROWS:
