@@ -93,6 +93,17 @@ async def test_malformed_queries_are_refused_by_name(api: Api, endpoint: Endpoin
     assert (reply.status, reply.json["errors"][0]["parameter"]) == (400, "no_such_parameter")
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [one for one in ENDPOINTS if one.answer is Answer.FILE and one.query and "filter" in one.query.model_fields],
+    ids=str,
+)
+async def test_an_export_that_cannot_begin_is_no_broken_file(api: Api, endpoint: Endpoint) -> None:
+    reply = await api.admin.get(url(endpoint), params={"filter": "no_such_field == 1"})
+    assert (reply.status, reply.reason) == (400, "INVALID_ARGUMENT"), reply.response.text
+    assert "no_such_field" in reply.json["detail"]
+
+
 @every_endpoint
 async def test_another_method_is_refused_with_those_that_are_not(api: Api, endpoint: Endpoint) -> None:
     reply = await api.admin("PUT", url(endpoint))
