@@ -6,12 +6,23 @@ there is nothing to say; an input that is not declared is refused, so that a typ
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 _SHARED = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True, populate_by_name=True)
 _ItemT = TypeVar("_ItemT")
+
+
+def _written(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d", value):
+        raise ValueError("Write a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
+    return value
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time in RFC 3339 with its zone. Pydantic alone would take `"332"` for seconds since 1970."""
 
 
 class Model(BaseModel):

@@ -12,17 +12,14 @@ from starlette.routing import Match, Router
 from api.kernel.endpoint import Answer, Endpoint, Shape
 from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
-from api.kernel.registry import Registry
 from api.kernel.roles import Role
 from api.kernel.routing import service_app
 from api.main import SERVICES
 from core.db import Database
 from core.settings import load_settings
-from tests.conformance.operations import url
+from tests.conformance.operations import ENDPOINTS, REGISTRY, url
 from tests.orchestration import FakeOrchestrator
 
-REGISTRY = Registry(SERVICES)
-ENDPOINTS = REGISTRY.endpoints
 _PATH = r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?(:[a-z][a-z-]*|/[a-z][a-z-]*(/\{[a-z_]+\})?)?"
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
 

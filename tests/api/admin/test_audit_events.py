@@ -8,6 +8,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from core import clock
@@ -158,3 +159,10 @@ async def test_a_rewritten_event_is_found(api: Api) -> None:
     assert str(victim) in broken["detail"]
     behind = await made(api.admin.post("admin/audit-events:verify", {"after": victim}))
     assert behind["holds"] is True
+
+
+@pytest.mark.parametrize("time", ["332", "-1", "2026-01-31", "2026-01-31T12:00:00", "yesterday"])
+async def test_a_time_that_could_mean_two_things_is_refused(api: Api, time: str) -> None:
+    """A number would be read as seconds since 1970, and a day or an hour without its zone as the server's own."""
+    reply = await api.admin.get("admin/audit-events:facets", params={"since": time})
+    assert (reply.status, reply.json["errors"][0]["parameter"]) == (400, "since")

@@ -131,7 +131,7 @@ class Away:
 async def test_requests_pass_while_the_store_is_away(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
     limiter = RateLimiter(Settings(rate_limit="1/hour"), SharedWindows(Away(hangs=hangs)))  # type: ignore[arg-type]
     assert await passed(limiter, "a", 3) == 3
-    told = [record for record in caplog.records if "rate limits" in record.message]
+    told = [record for record in caplog.records if "rate limits" in record.getMessage()]
     assert len(told) == 1, "told once a minute, not at each request"
 
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.kernel import accounts, tokens
 from api.kernel.accounts import Account, AccountState
 from api.kernel.context import Context
 from api.kernel.kind import Kind
 from api.kernel.listing import SqlListing
-from api.kernel.models import ListQuery, Model, Page, Query, Request
+from api.kernel.models import ListQuery, Model, Page, Query, Request, Timestamp
 from api.kernel.resource import Title
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
@@ -94,7 +94,7 @@ class NewApiKey(Request):
     scopes: Annotated[list[Pattern], Field(max_length=100)] = []
     """Patterns of permissions to limit it to."""
 
-    expires_at: AwareDatetime | None = None
+    expires_at: Timestamp | None = None
     """When it shall end, within the days that the settings allow; by default in 90 days."""
 
 
@@ -104,7 +104,7 @@ class ApiKeyChange(Request):
     label: Title | None = None
     """What it is for."""
 
-    expires_at: AwareDatetime | None = None
+    expires_at: Timestamp | None = None
     """An earlier end. A later one needs a new key."""
 
 

@@ -9,14 +9,14 @@ from functools import partial
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.kernel import filters
 from api.kernel.context import Context
 from api.kernel.filters import FieldType
 from api.kernel.kind import Kind
 from api.kernel.listing import Order, decode_token, encode_token
-from api.kernel.models import ListQuery, Model, Page, Query, Request
+from api.kernel.models import ListQuery, Model, Page, Query, Request, Timestamp
 from api.kernel.roles import Role
 from api.kernel.unit import Unit
 from api.services.admin.logic import audit_export
@@ -111,10 +111,10 @@ class EventQuery(Query):
     filter: Annotated[str, Field(max_length=2000)] = ""
     """Which ones, in the language of filters: `outcome == "denied" && principal == "ada"`."""
 
-    since: AwareDatetime | None = None
+    since: Timestamp | None = None
     """Only what happened at this time or later."""
 
-    until: AwareDatetime | None = None
+    until: Timestamp | None = None
     """Only what happened before this time."""
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.kernel import grants
 from api.kernel.access import pattern_matches
@@ -15,7 +15,7 @@ from api.kernel.context import Context
 from api.kernel.grants import Effect, GrantRow
 from api.kernel.kind import Kind
 from api.kernel.listing import SqlListing
-from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel.models import ListQuery, Model, Page, Request, Timestamp
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.kernel.tables import GRANT as TABLE
@@ -119,7 +119,7 @@ class NewGrant(Request):
     condition: Annotated[str, Field(max_length=2000, examples=['labels["stage"] == "test"'])] = ""
     """What must be true of a resource, in the language of filters."""
 
-    expires_at: AwareDatetime | None = None
+    expires_at: Timestamp | None = None
     """When it shall end by itself."""
 
 
