@@ -7,6 +7,7 @@ there is nothing to say; an input that is not declared is refused, so that a typ
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,13 +16,17 @@ _SHARED = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=
 _ItemT = TypeVar("_ItemT")
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d")
+
+
 def _written(value: object) -> object:
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d", value):
-        raise ValueError("Write a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
-    return value
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.match(value)):
+        return value
+    raise ValueError("Write a time as in 2026-01-31T12:00:00Z")
 
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_written)]
+# Not strict: a validator before it hides from pydantic that the string comes from JSON, which has no times.
+Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written)]
 """A time in RFC 3339 with its zone. Pydantic alone would take `"332"` for seconds since 1970."""
 
 
