@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -67,6 +68,7 @@ class Caller:
 
     def __init__(self, app: Application, token: str | None, *, client: str = "127.0.0.1") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.app = app
         self.token = token
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, client=(client, 1)), base_url="http://headwater.test", headers=headers
@@ -91,6 +93,51 @@ class Caller:
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if fields:
                 found.append({"id": fields.get("id"), "event": fields["event"], "data": json.loads(fields["data"])})
+        return found
+
+    async def stream(self, path: str, count: int, **query: str) -> list[dict[str, Any]]:
+        """The first events of a stream that has no end, which this caller then leaves."""
+        found: list[dict[str, Any]] = []
+        full = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if received:
+                await full.wait()
+                return {"type": "http.disconnect"}
+            received.append(True)
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                assert message["status"] == 200
+                return
+            for line in message["body"].decode().splitlines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    found.append({"id": value})
+                elif name == "data":
+                    found[-1]["data"] = json.loads(value)
+            if len([one for one in found if "data" in one]) >= count:
+                full.set()
+
+        received: list[bool] = []
+        url = httpx.URL(f"/api/v1/{path}", params=query)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": url.path,
+            "raw_path": url.raw_path.partition(b"?")[0],
+            "query_string": url.query,
+            "root_path": "",
+            "headers": [(b"host", b"headwater.test"), (b"authorization", f"Bearer {self.token}".encode())],
+            "client": ("127.0.0.1", 1),
+            "server": ("headwater.test", 80),
+            "state": {},
+        }
+        await asyncio.wait_for(self.app(scope, receive, send), 20)  # type: ignore[arg-type]
         return found
 
 

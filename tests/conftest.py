@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+
+from tests.databases import new_database
 
 # Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
@@ -43,11 +43,5 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def postgresql_url(postgresql: str) -> Iterator[str]:
     """An empty PostgreSQL database of one test."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield sa.make_url(postgresql).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with new_database(postgresql) as url:
+        yield url

@@ -6,11 +6,15 @@ from typing import Any
 
 from api.kernel.endpoint import Endpoint
 from api.kernel.registry import Registry
+from api.kernel.resource_kind import ResourceKind
 from api.main import SERVICES
 
 REGISTRY = Registry(SERVICES)
 ENDPOINTS = REGISTRY.endpoints
 GUARDED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]
+_KINDS = {endpoint.kind.full_name: endpoint.kind for endpoint in ENDPOINTS}
+STORED: list[ResourceKind[Any]] = [kind for kind in _KINDS.values() if isinstance(kind, ResourceKind)]
+"""Every kind whose things the platform stores."""
 
 
 def url(endpoint: Endpoint, id: str | None = None, part: str = "1") -> str:
@@ -40,3 +44,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_system_predict_model": {"instances": [{}]},
     "rag_search_index": {"query": "anything"},
 }
+
+DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "admin.group": ({"title": "Readers"}, {"title": "Writers"}),
+    "admin.identity_provider": (
+        {"title": "Login", "issuer": "https://login.example.org", "client_id": "headwater"},
+        {"title": "Other login"},
+    ),
+    "admin.organization": ({"title": "Sales"}, {"title": "Marketing"}),
+    "admin.project": ({"title": "Churn"}, {"title": "Forecast"}),
+    "admin.role": ({"title": "Reader", "permissions": ["admin.project.get"]}, {"permissions": ["admin.project.*"]}),
+    "admin.service_account": ({"description": "Loads orders"}, {"description": "Loads returns", "key_days": 30}),
+    "admin.user": ({"title": "Ana"}, {"title": "Ana Lima"}),
+}
+"""Of each stored kind a spec to create one with, and a change of it."""

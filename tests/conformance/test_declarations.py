@@ -14,10 +14,11 @@ from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
 from api.kernel.roles import Role
 from api.kernel.routing import service_app
+from api.kernel.standard import Method
 from api.main import SERVICES
 from core.db import Database
 from core.settings import load_settings
-from tests.conformance.operations import ENDPOINTS, REGISTRY, url
+from tests.conformance.operations import DRAFTS, ENDPOINTS, REGISTRY, STORED, url
 from tests.orchestration import FakeOrchestrator
 
 _PATH = r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?(:[a-z][a-z-]*|/[a-z][a-z-]*(/\{[a-z_]+\})?)?"
@@ -79,3 +80,8 @@ def test_shapes_have_the_answers_they_should() -> None:
         if endpoint.answer is Answer.OPERATION:
             assert endpoint.result is not None
             assert endpoint.result.__name__ == "Operation"
+
+
+def test_every_stored_kind_lives_a_tested_life() -> None:
+    assert {kind.full_name for kind in STORED} == set(DRAFTS), "test_life.py needs a draft of each"
+    assert all(kind.methods == frozenset(Method) for kind in STORED), "a kind with fewer needs another life there"

@@ -144,6 +144,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 class TestPublish:
+    @pytest.mark.effect("ai_catalog_publish_definition")
     def test_it_is_an_asset_within_seconds_and_without_a_restart(self, desk: Desk) -> None:
         code_server = desk.platform.processes["code-published"].pid
         first = desk.publish(desk.write("flights.gold.first"))

@@ -143,6 +143,7 @@ async def test_facets_count_what_the_list_lists(api: Api) -> None:
     assert none == {"total": 0, "type": [], "principal": [], "outcome": [], "day": []}
 
 
+@pytest.mark.effect("admin_verify_audit_events")
 async def test_a_rewritten_event_is_found(api: Api) -> None:
     await user(api, "ada")
     whole = await made(api.admin.post("admin/audit-events:verify", {}))

@@ -30,6 +30,7 @@ async def group(api: Api, name: str, *members: str) -> str:
     return id
 
 
+@pytest.mark.effect("admin_check_access")
 async def test_the_answer_is_what_then_happens(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales")
     caller = api.caller("ada")
@@ -75,6 +76,7 @@ async def test_asking_about_oneself_needs_no_right_and_shows_nothing_new(api: Ap
     assert (await caller.post("admin/decisions:check", {"permission": "admin.project.gte"})).status == 422
 
 
+@pytest.mark.effect("admin_check_access_batch")
 async def test_many_questions_are_answered_in_order(api: Api) -> None:
     ada, sales, other = await user(api, "ada"), await project(api, "sales"), await project(api, "other")
     await grant(api, ada, "rol_viewer", sales)
@@ -86,6 +88,7 @@ async def test_many_questions_are_answered_in_order(api: Api) -> None:
     assert (await api.admin.post("admin/decisions:check-batch", {"items": items[:1] * 1001})).status == 422
 
 
+@pytest.mark.effect("admin_explain_access")
 async def test_an_explanation_shows_the_whole_way(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales", labels={"stage": "test"})
     inner = await group(api, "inner", ada)
@@ -118,6 +121,7 @@ async def test_an_explanation_shows_the_whole_way(api: Api) -> None:
     assert found["grants"] == []
 
 
+@pytest.mark.effect("admin_list_objects_decisions")
 async def test_objects_are_listed_completely_page_by_page(api: Api) -> None:
     ada = await user(api, "ada")
     ids = [await project(api, f"p{n}") for n in range(7)]
@@ -146,6 +150,7 @@ async def test_objects_are_listed_completely_page_by_page(api: Api) -> None:
     assert (await api.admin.post("admin/decisions:list-objects", {"permission": GET, "kind": "no.kind"})).status == 422
 
 
+@pytest.mark.effect("admin_list_subjects_decisions")
 async def test_subjects_are_those_whom_a_check_allows(api: Api) -> None:
     people = {name: await user(api, name) for name in ("ada", "ben", "cyd", "dan", "eve")}
     sales = await project(api, "sales")
@@ -172,6 +177,7 @@ async def test_subjects_are_those_whom_a_check_allows(api: Api) -> None:
 
 
 @pytest.mark.parametrize("revoke", [True, False])
+@pytest.mark.effect("admin_simulate_access")
 async def test_a_simulation_tells_what_then_happens_and_changes_nothing(api: Api, revoke: bool) -> None:
     ada, ben = await user(api, "ada"), await user(api, "ben")
     sales, other = await project(api, "sales"), await project(api, "other")
@@ -202,6 +208,7 @@ async def test_a_simulation_tells_what_then_happens_and_changes_nothing(api: Api
     assert (await api.admin.post("admin/decisions:simulate", worse)).status == 404
 
 
+@pytest.mark.effect("admin_effective_grants")
 async def test_effective_access_says_where_it_comes_from(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales")
     team = await group(api, "team", ada)

@@ -176,6 +176,7 @@ class TestErrors:
 
 
 class TestIntrospection:
+    @pytest.mark.effect("admin_introspect")
     async def test_a_client_asks_about_its_own_tokens_only(self, api: Api) -> None:
         _, id, key = await bot(api)
         url = f"{BASE}/oauth/introspect"
@@ -192,6 +193,7 @@ class TestIntrospection:
         admin = await api.admin.http.post(url, data={"token": token["access_token"]})
         assert admin.json()["active"] is True
 
+    @pytest.mark.effect("admin_userinfo")
     async def test_userinfo_needs_a_bearer_token_and_no_cookie_will_do(self, api: Api) -> None:
         info = (await api.editor.http.get(f"{BASE}/oauth/userinfo")).json()
         assert info["preferred_username"] == "editor"

@@ -24,6 +24,7 @@ def bearer(reply: Reply) -> dict[str, str]:
 
 
 class TestLogin:
+    @pytest.mark.effect("admin_login")
     async def test_gives_a_token_and_a_cookie_that_scripts_cannot_read(self, api: Api) -> None:
         reply = await log_in(api)
         assert (reply.status, reply.json["role"]) == (200, "EDITOR")
@@ -155,6 +156,7 @@ class TestCookies:
 
 
 class TestLogout:
+    @pytest.mark.effect("admin_logout")
     async def test_ends_the_session_at_once_and_clears_the_cookie(self, api: Api) -> None:
         headers = bearer(await log_in(api))
         reply = await api.anonymous.post("admin/sessions:logout", {}, headers=headers)

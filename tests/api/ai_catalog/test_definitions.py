@@ -63,6 +63,7 @@ class TestUpdateDefinition:
 
 
 class TestPublishDefinition:
+    @pytest.mark.effect("ai_catalog_validate_definition")
     async def test_what_cannot_be_built_is_refused_with_its_place_and_stays_a_draft(self, api: Api) -> None:
         body = {"component": "SqlTransformComponent", "attributes": {"asset": ID}}
         await api.editor.post("ai-catalog/definitions", body)
@@ -105,6 +106,9 @@ class TestListDefinitions:
 
 class TestAutomation:
     @pytest.mark.parametrize("kind", ["schedules/daily", "sensors/landing"])
+    @pytest.mark.effect(
+        "ai_catalog_start_schedule", "ai_catalog_start_sensor", "ai_catalog_stop_schedule", "ai_catalog_stop_sensor"
+    )
     async def test_is_stopped_and_started(self, api: Api, orchestrator: FakeOrchestrator, kind: str) -> None:
         for verb, state in (("start", "RUNNING"), ("stop", "STOPPED"), ("stop", "STOPPED"), ("start", "RUNNING")):
             reply = await api.editor.post(f"ai-catalog/{kind}:{verb}")

@@ -72,6 +72,7 @@ class TestModels:
         assert found == [(2, False), (1, True), (0, True)]
         assert rest["next_page_token"] is None
 
+    @pytest.mark.effect("ai_system_predict_model")
     async def test_predicts_what_the_trained_model_predicts(self, api: Api) -> None:
         reply = await api.viewer.post(f"{PATH}:predict", {"instances": [{"visit": "v1"}, {"visit": "v2"}]})
         expected = estimator(31).predict_proba(matrix(visits()[1:3]))[:, 1]

@@ -46,6 +46,7 @@ def rows(api: Api, table: sa.Table) -> list[dict[str, Any]]:
 
 
 class TestMaterialize:
+    @pytest.mark.effect("ai_catalog_materialize_asset")
     async def test_starts_a_run_and_says_how_to_follow_it(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         operation = await materialize(api.editor)
         assert operation["state"] == "RUNNING"
@@ -64,6 +65,7 @@ class TestMaterialize:
         await materialize(api.editor, upstream=True)
         assert orchestrator.launches[0].assets == ("flights.bronze.flights", ASSET, "flights.silver.flights")
 
+    @pytest.mark.effect("ai_catalog_materialize_assets")
     async def test_several_assets_at_once(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         body = {"assets": ["flights.bronze.flights", "flights.silver.flights"]}
         reply = await api.editor.post("ai-catalog/assets:materialize", body)
@@ -220,6 +222,7 @@ class TestStages:
 
 
 class TestCancelOperation:
+    @pytest.mark.effect("operations_cancel_operation")
     async def test_terminates_the_run(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]
         assert (await api.editor.post(f"operations/{id}:cancel")).status == 200

@@ -41,6 +41,7 @@ def indexed(api: Api, orchestrator: FakeOrchestrator) -> None:
 
 @pytest.mark.usefixtures("indexed")
 class TestSearch:
+    @pytest.mark.effect("rag_search_index")
     async def test_finds_by_meaning_and_cites_the_very_passage(self, api: Api) -> None:
         reply = await api.viewer.post(f"{PATH}:search", {"query": "fog holds planes at the gate", "k": 2})
         assert reply.status == 200, reply.json
