@@ -278,9 +278,12 @@ def _end(unit: Unit, id: str) -> None:
 async def _own(ctx: Context, id: str) -> tokens.TokenRow:
     if id == CURRENT:
         return await ctx.query(session_tokens.session_of, ctx.principal.token_id)
-    row = await ctx.query(tokens.get, id)
+    try:
+        row = await ctx.query(tokens.get, id)
+    except NotFound:
+        raise SESSION.unknown(id) from None
     if row.principal_id != ctx.principal.id or row.kind is not tokens.TokenKind.SESSION:
-        raise NotFound(f"There is no session {id!r}.")
+        raise SESSION.unknown(id)
     return row
 
 
