@@ -7,6 +7,8 @@ import socket
 import threading
 from pathlib import Path
 
+import httpx
+
 from api.main import create_app
 from api.main import server as server_of
 from core.db import Database
@@ -31,6 +33,7 @@ class Server:
         publisher.database = app.platform.database
         api = Api(app)
         self.tokens = {"admin": api.admin.token, "viewer": api.viewer.token}
+        self.api = api
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
@@ -43,6 +46,19 @@ class Server:
         while not self.server.started:
             assert self.thread.is_alive()
         return self
+
+    def add_tenant(self, name: str) -> None:
+        """An organization of this name; `tokens[name]` is that of its admin, who has no right outside it."""
+        admin = {"authorization": f"Bearer {self.tokens['admin']}"}
+        with httpx.Client(base_url=f"{self.url}/api/v1/admin/", headers=admin) as client:
+
+            def create(path: str, body: dict[str, object]) -> str:
+                return str(client.post(path, json=body).raise_for_status().json()["id"])
+
+            organization = create("organizations", {"name": name, "spec": {"title": name}})
+            user = create("users", {"name": f"{name}-admin", "organization_id": organization, "spec": {}})
+            create("grants", {"principal_id": user, "role_id": "rol_admin", "securable_id": organization})
+        self.tokens[name] = self.api.caller(f"{name}-admin").token
 
     def __exit__(self, *_: object) -> None:
         self.server.should_exit = True
