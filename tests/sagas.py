@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from api.kernel.models import Request
 from api.kernel.operations import store
 from api.kernel.operations.store import OperationRow, Origin
 from api.kernel.platform import Platform
+from api.kernel.sagas import runner as runner_module
 from api.kernel.sagas import steps
 from api.kernel.sagas.runner import Runner
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
@@ -206,6 +208,15 @@ class StrikingPool(Pool):
         return result
 
 
+def _wait_for_another(point: str) -> None:
+    """Halts this process in its first call to the outside service until another process makes one as well."""
+    deadline = time.monotonic() + 10
+    while point == "in:charge" and time.monotonic() < deadline:
+        if len({line.split()[2] for line in Path(sys.argv[2], "calls").read_text().splitlines()}) > 1:
+            break
+        time.sleep(0.01)
+
+
 async def _main(url: str, home: str, operation: str, point: str = "", name: str = "SIGKILL") -> None:
     global strike
 
@@ -220,6 +231,8 @@ async def _main(url: str, home: str, operation: str, point: str = "", name: str 
     runner = Runner(platform, first_delay=0.01)
     runner.register(ORDER)
     if operation == "all":
+        strike = _wait_for_another
+        runner_module.CAPACITY = 4
         print("ready", flush=True)
         sys.stdin.readline()
         while any(not stored(platform.database, id).state.final for id in Path(home, "ids").read_text().split()):

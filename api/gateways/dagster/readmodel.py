@@ -69,7 +69,7 @@ class ReadModel:
 
     async def reread(self, assets: Sequence[str]) -> None:
         """Reads the states of these assets again. Returns when the view shows what was true at the call."""
-        await self._read_states([id for id in assets if id in self.view().nodes])
+        await self._read_states([id for id in assets if id in self.view().nodes], None)
 
     def expect_changes(self) -> None:
         """Looks sooner: something was just launched."""
@@ -122,11 +122,12 @@ class ReadModel:
         self._seen = seen
 
     async def _read(self, *, graph: bool) -> None:
-        if graph or self._view is None:
-            self._view = await self._with_siblings(_with_graph(self._view, await self._client.read(queries.GRAPH)))
+        view = self._view
+        if graph or view is None:
+            view = await self._with_siblings(_with_graph(view, await self._client.read(queries.GRAPH)))
             self._full_at = time.monotonic()
         started = time.monotonic()
-        await self._read_states(list(self._view.nodes))
+        await self._read_states(list(view.nodes), view)
         self._rest_until = time.monotonic() + REST * (time.monotonic() - started)
 
     async def _with_siblings(self, view: GraphView) -> GraphView:
@@ -142,16 +143,20 @@ class ReadModel:
             found[node.id] = dataclasses.replace(node, together=tuple(together))
         return dataclasses.replace(view, nodes={**view.nodes, **found}) if found else view
 
-    async def _read_states(self, assets: Sequence[str]) -> None:
-        """Reads states and puts them into the view, unless a read that began later has answered earlier."""
+    async def _read_states(self, assets: Sequence[str], graph: GraphView | None) -> None:
+        """Reads states and puts them into the view, unless a read that began later has answered earlier.
+
+        A newly read graph is shown together with its states: an asset without one would pass for never made.
+        """
         self._generation += 1
         generation = self._generation
         found: Mapping[str, AssetState] = {}
         if assets:
             keys = [{"path": ids.asset_key(id)} for id in assets]
             found = parsing.states(await self._client.read(queries.STATES, keys=keys))
-        view = self.view()
-        states = {id: state for id, state in view.states.items() if id in view.nodes}
+        view = graph or self.view()
+        known = self._view.states if self._view else {}
+        states = {id: state for id, state in known.items() if id in view.nodes}
         for id, state in found.items():
             if id in view.nodes and generation > self._read_in.get(id, 0):
                 states[id], self._read_in[id] = state, generation
