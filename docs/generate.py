@@ -12,7 +12,7 @@ from api.kernel.service import Service
 from api.main import SERVICES
 from core import errors
 from core.settings import Declared, declared
-from docs import sample_data
+from docs import ledger, sample_data
 
 HERE = Path(__file__).parent
 
@@ -22,7 +22,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield HERE / "reference" / "settings.md", _settings()
     yield HERE / "reference" / "errors.md", _errors()
     yield HERE / "reference" / "sample-data.md", sample_data.page()
-    yield HERE / "reference" / "operations.md", _operations()
+    yield HERE / "reference" / "operations.md", ledger.page()
     for service in SERVICES:
         yield HERE / "openapi" / f"{service.slug}.json", _openapi(service)
 
@@ -50,23 +50,6 @@ def _settings() -> str:
         secret = " Secret: never printed." if setting.secret else ""
         cells = (f"`{setting.variable}`", f"`{setting.name}`", _default(setting), f"{setting.help}{choices}{secret}")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _operations() -> str:
-    lines = [
-        "# Operations",
-        "",
-        "Every operation of the REST API, from the declarations that serve it. The role is the least one that may call",
-        "it. The OpenAPI documents are in [docs/openapi](../openapi) and, live, at `/api/v1/<service>/openapi.json`.",
-    ]
-    for service in SERVICES:
-        lines += ["", f"## {service.title}", "", service.description, ""]
-        lines += ["| operation | | path | role | what it does |", "| --- | --- | --- | --- | --- |"]
-        for endpoint in service.endpoints:
-            role = "none" if endpoint.public else endpoint.role.value
-            cells = (f"`{endpoint}`", endpoint.method, f"`{endpoint.path}`", role, endpoint.summary)
-            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

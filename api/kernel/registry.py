@@ -26,7 +26,8 @@ class Mount:
 
     `role` None makes it public; otherwise whoever is logged in may enter, or, if there is a `permission`, who holds it
     on the platform: `role` is then the least built-in role that includes it. `exact` mounts serve one path only.
-    `login_page` sends browsers that are not logged in there instead of answering 401.
+    `login_page` sends browsers that are not logged in there instead of answering 401. `speaks_for` is the name of the
+    service whose things it offers by somebody else's protocol.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Mount:
     exact: bool = False
     login_page: str = ""
     permission: str = ""
+    speaks_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,8 @@ class AuthZen:
 def mounts(platform: Platform) -> list[Mount]:
     """The API for whoever is logged in, and its public description."""
     return [
-        Mount(path=PATH, app=AuthZen(platform), role=Role.VIEWER),
-        Mount(path=CONFIGURATION, app=configuration, role=None, exact=True),
+        Mount(path=PATH, app=AuthZen(platform), role=Role.VIEWER, speaks_for="admin"),
+        Mount(path=CONFIGURATION, app=configuration, role=None, exact=True, speaks_for="admin"),
     ]
 
 

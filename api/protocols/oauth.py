@@ -71,7 +71,8 @@ def mounts(app: Application) -> list[Mount]:
         "/oauth/revoke": (oauth.revoke, ("POST",)),
         "/oauth/userinfo": (oauth.userinfo, ("GET", "POST")),
     }
-    return [Mount(path=path, app=_served(*what), role=None, exact=True) for path, what in paths.items()]
+    how: dict[str, Any] = {"role": None, "exact": True, "speaks_for": "admin"}
+    return [Mount(path=path, app=_served(*what), **how) for path, what in paths.items()]
 
 
 def _served(answer: Answer, methods: tuple[str, ...]) -> ASGIApp:

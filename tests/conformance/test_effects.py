@@ -2,46 +2,91 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from api.kernel import ledger
 from api.kernel.endpoint import Shape
+from api.kernel.ledger import EVERY_OPERATION, Sort
+from api.kernel.standard import Method
+from api.main import SERVICES
+from core.errors import NotFound
 from tests.conformance.operations import ENDPOINTS
 
-TESTS = Path(__file__).parents[1]
-VERBS = {one.operation_id for one in ENDPOINTS if one.shape in (Shape.ACTION, Shape.COLLECTION_ACTION)}
-
-
-def marks(thing: Any) -> Iterator[str]:
-    """The operations whose effects a module, a class or a function says it proves."""
-    marked = getattr(thing, "pytestmark", [])
-    for mark in marked if isinstance(marked, list) else [marked]:
-        if mark.name == "effect":
-            yield from mark.args
-
-
-def proven() -> set[str]:
-    """What is marked anywhere among the tests."""
-    found: set[str] = set()
-    for path in TESTS.rglob("test_*.py"):
-        if "mark.effect" not in path.read_text():
-            continue
-        module = importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
-        found |= set(marks(module))
-        for _, thing in inspect.getmembers(module, lambda it: inspect.isclass(it) or inspect.isfunction(it)):
-            found |= set(marks(thing))
-            if inspect.isclass(thing):
-                found |= {one for _, method in inspect.getmembers(thing, inspect.isfunction) for one in marks(method)}
-    return found
+ROOT = Path(__file__).parents[2]
+PROOFS = ledger.proofs(ROOT)
 
 
 def test_every_verb_has_one() -> None:
-    missing = sorted(VERBS - proven())
+    actions = [endpoint for endpoint in ENDPOINTS if endpoint.shape in (Shape.ACTION, Shape.COLLECTION_ACTION)]
+    missing = [str(endpoint) for endpoint in actions if PROOFS.of(endpoint) == [EVERY_OPERATION]]
     assert not missing, f"Mark the test that proves them with @pytest.mark.effect(...): {missing}"
 
 
+def test_every_standard_method_is_proven() -> None:
+    assert set(PROOFS.methods) == {method.value for method in Method}
+    assert (ROOT / EVERY_OPERATION).is_file()
+
+
 def test_no_mark_names_what_there_is_not() -> None:
-    assert sorted(proven() - {endpoint.operation_id for endpoint in ENDPOINTS}) == []
+    assert sorted(set(PROOFS.effects) - {endpoint.operation_id for endpoint in ENDPOINTS}) == []
+
+
+def test_a_mark_that_nobody_could_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_some.py").write_text("pytestmark = pytest.mark.effect(*VERBS)\n")
+    with pytest.raises(ValueError, match=r"tests/test_some.py: name what is proven in so many words"):
+        ledger.proofs(tmp_path)
+
+
+def test_marks_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_some.py").write_text(
+        "pytestmark = [pytest.mark.slow, pytest.mark.effect('a_all')]\n"
+        "@pytest.mark.effect('a_class')\n"
+        "class TestIt:\n"
+        "    @pytest.mark.standard('get', 'list')\n"
+        "    async def test_one(self): ...\n"
+    )
+    found = ledger.proofs(tmp_path)
+    assert found.effects == {"a_all": ["tests/test_some.py"], "a_class": ["tests/test_some.py::TestIt"]}
+    assert found.methods == {key: ["tests/test_some.py::TestIt::test_one"] for key in ("get", "list")}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+def test_an_operation_is_found_by_its_name_and_by_its_path(endpoint: ledger.Endpoint) -> None:
+    assert ledger.find(SERVICES, endpoint.operation_id) is endpoint
+    assert ledger.find(SERVICES, f"{endpoint.method.lower()} {endpoint.path}") is endpoint
+
+
+@pytest.mark.parametrize(
+    ("asked", "similar"),
+    [
+        ("admin_creat_user", "admin_create_user"),
+        ("suspend_user", "admin_suspend_user"),
+        ("DELETE /api/v1/admin/audit-events", "GET /api/v1/admin/audit-events"),
+        ("GET /api/v1/admin/user", "GET /api/v1/admin/users"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_answered_with_similar_names(asked: str, similar: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        ledger.find(SERVICES, asked)
+    assert similar in refused.value.metadata["similar"]
+    assert similar in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("operation", "sort"),
+    [
+        ("admin_list_grants", Sort.STANDARD),
+        ("admin_restore_group", Sort.STANDARD),
+        ("admin_get_group_revision", Sort.STANDARD),
+        ("admin_export_groups", Sort.STANDARD),
+        ("admin_export_audit_events", Sort.CUSTOM),
+        ("admin_get_group_members", Sort.CUSTOM),
+        ("admin_login", Sort.CUSTOM),
+    ],
+)
+def test_what_the_kernel_wrote_is_standard(operation: str, sort: Sort) -> None:
+    assert ledger.sort_of(ledger.find(SERVICES, operation)) is sort

@@ -23,13 +23,7 @@ from tests.orchestration import FakeOrchestrator
 
 _NUMBERS = count()
 every_kind = pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.effect(
-        *(f"{kind.service}_restore_{kind.name}" for kind in STORED),
-        *(f"{kind.service}_batch_{kind.plural.replace('-', '_')}" for kind in STORED),
-    ),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(
@@ -91,6 +85,7 @@ async def things(api: Api, kind: ResourceKind[Any]) -> Things:
     return found
 
 
+@pytest.mark.standard("create", "get", "list", "update", "delete", "history", "restore")
 @every_kind
 async def test_from_creation_to_restoration(things: Things) -> None:
     admin = things.api.admin
@@ -131,6 +126,7 @@ async def test_from_creation_to_restoration(things: Things) -> None:
     assert types == ["created", "updated", "deleted", "restored"], "each once"
 
 
+@pytest.mark.standard("update", "delete")
 @every_kind
 async def test_only_what_was_seen_is_changed(things: Things) -> None:
     made = await things.create()
@@ -143,6 +139,7 @@ async def test_only_what_was_seen_is_changed(things: Things) -> None:
     assert (await things.api.admin("DELETE", one, headers={"if-match": changed["etag"]})).status == 204
 
 
+@pytest.mark.standard("create", "update", "delete")
 @every_kind
 async def test_validating_changes_nothing(things: Things) -> None:
     admin, check = things.api.admin, {"params": {"validate_only": "true"}}
@@ -159,6 +156,7 @@ async def test_validating_changes_nothing(things: Things) -> None:
     assert len(things.api.events()) == before
 
 
+@pytest.mark.standard("create")
 @every_kind
 async def test_the_same_request_twice_is_done_once(things: Things) -> None:
     draft, once = things.draft(), {"headers": {"idempotency-key": f"life-{next(_NUMBERS)}"}}
@@ -172,6 +170,7 @@ async def test_the_same_request_twice_is_done_once(things: Things) -> None:
     assert (await things.api.admin.post(things.path, draft)).status == 409, "without the key the name is taken"
 
 
+@pytest.mark.standard("batch")
 @every_kind
 async def test_a_batch_is_all_or_none_unless_it_says_otherwise(things: Things) -> None:
     admin, kept, gone = things.api.admin, await things.create(), await things.create()
@@ -202,6 +201,7 @@ async def test_a_batch_is_all_or_none_unless_it_says_otherwise(things: Things) -
     assert done == ["created", "updated", "deleted"], "each has an event of its own"
 
 
+@pytest.mark.standard("export")
 @every_kind
 async def test_an_export_is_the_list(things: Things) -> None:
     made = await things.create()
@@ -215,6 +215,7 @@ async def test_an_export_is_the_list(things: Things) -> None:
     assert {json.loads(line)["id"] for line in everything} == set(await things.listed(page_size=1000))
 
 
+@pytest.mark.standard("watch")
 @every_kind
 async def test_a_watch_goes_on_where_it_ended(things: Things) -> None:
     after = things.api.events()[-1]["sequence"]
@@ -229,6 +230,7 @@ async def test_a_watch_goes_on_where_it_ended(things: Things) -> None:
     assert later == updated, "nothing is told twice, nothing left out"
 
 
+@pytest.mark.standard("list")
 @every_kind
 async def test_pages_neither_repeat_nor_lose_what_was_there(things: Things) -> None:
     there = {(await things.create())["id"] for _ in range(5)}

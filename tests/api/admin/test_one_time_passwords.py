@@ -16,8 +16,11 @@ from core import clock
 from tests.api.admin.tenants import made
 from tests.api_process import PASSWORD, Api, Caller, Reply
 
-VERBS = tuple(f"admin_{verb}_one_time_password_user" for verb in ("enroll", "confirm", "disable"))
-pytestmark = pytest.mark.effect(*VERBS)
+pytestmark = pytest.mark.effect(
+    "admin_enroll_one_time_password_user",
+    "admin_confirm_one_time_password_user",
+    "admin_disable_one_time_password_user",
+)
 
 
 class Phone:
