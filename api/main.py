@@ -18,7 +18,7 @@ from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.kernel.service import Service
-from api.protocols import authzen, oauth, oidc_login
+from api.protocols import authzen, oauth, oidc_login, scim
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
@@ -61,6 +61,7 @@ def _assembled(platform: Platform) -> Application:
         dagster_ui.mount(),
         *oauth.mounts(app),
         *oidc_login.mounts(app),
+        *scim.mounts(app),
     ):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)

@@ -14,6 +14,7 @@ from api.kernel.principal import Principal
 from api.kernel.securable import ROOT, Securable
 from api.kernel.unit import Unit, denied
 from core import events
+from core.errors import HeadwaterError, PermissionDenied
 from core.ports import GraphView, Orchestrator
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_INPUT_FAULTS = (400, 404, 415, 422)
 
 
 class _DryRun(Exception):
@@ -156,6 +158,20 @@ class Context:
             organization_id=securable.organization_id,
             project_id=securable.project_id,
         )
+
+    async def record_failure(self, error: Exception) -> None:
+        """Leaves an audit row of a change that was refused or failed. Bad input of a request leaves none."""
+        bad_input = isinstance(error, HeadwaterError) and error.status in _INPUT_FAULTS
+        if not self.endpoint.changes or self.recorded or bad_input or not self.principal.id:
+            return
+        self.note(reason=error.reason if isinstance(error, HeadwaterError) else type(error).__name__)
+        outcome = "denied" if isinstance(error, PermissionDenied) else "failed"
+
+        def work() -> None:
+            with self.platform.database.write() as connection:
+                self.record(connection, outcome)
+
+        await self.platform.workers.write.run(work)
 
     def record(self, connection: Connection, outcome: str, more: list[events.Event] | None = None) -> None:
         """Appends the audit row, and further events. `outcome` is succeeded, denied or failed."""

@@ -25,10 +25,9 @@ from api.kernel.resource import Resource
 from api.kernel.rows import ARROW_STREAM, Rows
 from api.kernel.state import RequestState, state_of
 from api.kernel.streams import ServerEvent, encoded
-from core.errors import Conflict, HeadwaterError, InvalidArgument, NotAcceptable, PermissionDenied
+from core.errors import Conflict, InvalidArgument, NotAcceptable
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
-_INPUT_FAULTS = (400, 404, 415, 422)
 
 
 def handler(endpoint: Endpoint, platform: Platform, operations: Operations) -> Handler:
@@ -107,18 +106,11 @@ class _Call:
                 if self.endpoint.answer is Answer.OPERATION:
                     return to_resource(await self.operations.accept(ctx, result))
         except Exception as error:
-            faulty_input = isinstance(error, HeadwaterError) and error.status in _INPUT_FAULTS
-            if self.endpoint.changes and not ctx.recorded and not faulty_input and ctx.principal.id:
-                ctx.note(reason=error.reason if isinstance(error, HeadwaterError) else type(error).__name__)
-                await self.platform.workers.write.run(self._record_failure, ctx, error)
+            await ctx.record_failure(error)
             raise
         if self.endpoint.changes and not ctx.recorded:
             await ctx.transact(lambda connection: None)
         return result
-
-    def _record_failure(self, ctx: Context, error: Exception) -> None:
-        with self.platform.database.write() as connection:
-            ctx.record(connection, "denied" if isinstance(error, PermissionDenied) else "failed")
 
     async def _respond(self, request: HttpRequest, result: Any, ctx: Context) -> Response:
         endpoint = self.endpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -58,6 +59,13 @@ class Sealer:
             return AESGCM(self._keys[key_id]).decrypt(content[:12], content[12:], context.encode()).decode()
         except InvalidTag as error:
             raise Unavailable("A stored secret is damaged. Set it anew.") from error
+
+    def derived(self, purpose: str) -> bytes:
+        """A key for one purpose, the same in every process that has the file, until the next rotation."""
+        if not self._keys:
+            self._make()
+            self._keys = self._read()
+        return hmac.digest(next(iter(self._keys.values())), purpose.encode(), "sha256")
 
     def rotate(self) -> None:
         """Adds a new key for what is sealed from now on. Older texts stay readable until their key is removed."""

@@ -83,14 +83,14 @@ class Unit:
             raise
 
     @contextmanager
-    def part(self, kind: ResourceKind[Any], verb: str, *, if_match: str = "") -> Iterator[None]:
-        """One change of several: it gets an event of its own, and its own `If-Match`."""
+    def part(self, kind: ResourceKind[Any], verb: str, *, past: str = "", if_match: str = "") -> Iterator[None]:
+        """One change of several: it gets an event of its own, called by the verb or its `past`, and an `If-Match`."""
         ctx = self.ctx
         saved = ctx.subject, ctx.securable, ctx.if_match, ctx.facts
         ctx.if_match, ctx.facts = if_match, {}
         try:
             yield
-            past = f"{verb}d" if verb.endswith("e") else f"{verb}ed"
+            past = past or (f"{verb}d" if verb.endswith("e") else f"{verb}ed")
             data = {"action": kind.permission(verb), "outcome": "succeeded", **ctx.facts}
             self.emit(f"{kind.full_name}.{past}", ctx.subject, ctx.securable, **data)
         finally:

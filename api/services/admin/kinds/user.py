@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -57,6 +57,9 @@ class UserStatus(Status):
 
     state: UserState = UserState.ACTIVE
     """Whether he may log in."""
+
+    directory: dict[str, Any] = {}
+    """What a directory says of him by SCIM, as it wrote it: other names, addresses, employment."""
 
 
 class User(Resource[UserSpec, UserStatus]):

@@ -1,0 +1,206 @@
+"""A group of the platform as a SCIM `Group`, and back."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+import scim2_models
+import sqlalchemy as sa
+from pydantic import Field
+from scim2_models import (
+    CaseExact,
+    ComplexAttribute,
+    InvalidValueException,
+    Meta,
+    Mutability,
+    Reference,
+    ResourceType,
+    Returned,
+    User,
+)
+
+from api.kernel import standard
+from api.kernel.store import Stored
+from api.kernel.tables import MEMBER, RESOURCE
+from api.kernel.unit import Unit
+from api.protocols.scim.rendering import refusing_invalid, version
+from api.services.admin.kinds.group import (
+    GROUP,
+    Group,
+    GroupSource,
+    GroupSpec,
+    MemberChange,
+    Members,
+    add_members,
+    remove_members,
+)
+
+_TYPES = {"admin.user": "User", "admin.group": "Group"}
+"""Members that SCIM knows. Service accounts in a group are neither shown to a directory nor removed by it."""
+
+_AT_ONCE = 1000
+_Member = sa.Row[*tuple[str, str, str, str, str, datetime]]
+_ChangeMembers = Callable[[Unit, Group, MemberChange], Members]
+
+
+class GroupMember(ComplexAttribute):
+    """A member. How it is called is said by its own resource, and here if it is asked for."""
+
+    value: Annotated[str | None, Mutability.immutable, CaseExact.true] = None
+    ref: Annotated[Reference[User[Any] | scim2_models.Group] | None, Mutability.immutable] = Field(
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    type: Annotated[str | None, Mutability.immutable] = Field(None, examples=["User", "Group"])
+    display: Annotated[str | None, Mutability.read_only, Returned.request] = None
+
+
+class ScimGroup(scim2_models.Group):
+    """A group as it is published here."""
+
+    members: list[GroupMember] | None = None  # type: ignore[assignment]
+    Members: ClassVar[type[ComplexAttribute]] = GroupMember
+
+
+def group_name(display_name: str, taken: Callable[[str], bool]) -> str:
+    """A free name for a group that a directory calls so. It stays when the directory calls it otherwise."""
+    plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
+    stem = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-.")[:100]
+    stem = stem if stem[:1].isalpha() else f"group-{stem}".rstrip("-")
+    number, name = 1, stem
+    while taken(name):
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+class Groups:
+    """Groups of the caller's organization."""
+
+    kind = GROUP
+
+    def __init__(self, unit: Unit, type: ResourceType, model: type[ScimGroup]) -> None:
+        self._unit = unit
+        self._type = type
+        self._model = model
+
+    def rendered(self, rows: list[Stored]) -> list[ScimGroup]:
+        """These rows as SCIM resources, in the same order."""
+        members = self._members([row.id for row in rows])
+        return [self._rendered(GROUP.resource(row), members.get(row.id, [])) for row in rows]
+
+    def exact(self, attribute: str, value: str) -> sa.ColumnElement[bool]:
+        """What all rows meet whose attribute equals this; just true where SQL cannot narrow it down."""
+        if attribute == "externalid":
+            return sa.and_(RESOURCE.c.spec["external_id"].as_string() == value)
+        return sa.true()
+
+    def create(self, given: ScimGroup) -> str:
+        """Stores a new group with its members and returns its id."""
+        unit = self._unit
+        scope = unit.scope(GROUP, None, None)
+        unit.require(GROUP.permission("create"), scope)
+        spec = _spec(given, GroupSpec(title="-", source=GroupSource.SCIM))
+        group = unit.new(GROUP, scope, group_name(spec.title, self._taken), spec)
+        standard.insert(unit, GROUP, group)
+        self._set_members(group, given)
+        return group.id
+
+    def update(self, row: Stored, given: ScimGroup) -> None:
+        """Makes the group what the directory says, with just the members it names."""
+        group = GROUP.resource(row)
+        group.spec = _spec(given, group.spec)
+        self._unit.subject(row)
+        standard.write(self._unit, GROUP, row, group, "update")
+        self._set_members(group, given)
+
+    def _set_members(self, group: Group, given: ScimGroup) -> None:
+        wanted = list(dict.fromkeys(member.value for member in given.members or [] if member.value))
+        here = {member.id for member in self._members([group.id]).get(group.id, [])}
+        new = [id for id in wanted if id not in here]
+        self._check(new)
+        self._change(group, "add-members", "members_added", add_members, new)
+        self._change(group, "remove-members", "members_removed", remove_members, sorted(here.difference(wanted)))
+
+    def _change(self, group: Group, verb: str, past: str, change: _ChangeMembers, ids: list[str]) -> None:
+        unit = self._unit
+        if ids:
+            unit.require(GROUP.permission(verb), GROUP.stored(group, scope_id="").securable)
+        for some in _slices(ids):
+            with unit.part(GROUP, verb, past=past):
+                change(unit, group, MemberChange(members=some))
+
+    def _check(self, ids: list[str]) -> None:
+        """Members must be users or groups of the organization."""
+        for some in _slices(ids):
+            select = sa.select(RESOURCE.c.id).where(
+                RESOURCE.c.id.in_(some),
+                RESOURCE.c.kind.in_(tuple(_TYPES)),
+                RESOURCE.c.organization_id == self._unit.principal.organization_id,
+                RESOURCE.c.deleted_at.is_(None),
+            )
+            if unknown := sorted(set(some).difference(self._unit.connection.execute(select).scalars())):
+                raise InvalidValueException(detail=f"members: there is no user or group {unknown[0][:64]!r}.")
+
+    def _taken(self, name: str) -> bool:
+        select = sa.select(RESOURCE.c.id).where(
+            RESOURCE.c.kind == GROUP.full_name,
+            RESOURCE.c.scope_id == self._unit.principal.organization_id,
+            RESOURCE.c.name == name,
+            RESOURCE.c.deleted_at.is_(None),
+        )
+        return self._unit.connection.execute(select).first() is not None
+
+    def _members(self, ids: list[str]) -> dict[str, list[_Member]]:
+        """The direct members of each group, by id."""
+        found: dict[str, list[_Member]] = {}
+        title = RESOURCE.c.spec["title"].as_string().label("title")
+        select = (
+            sa.select(MEMBER.c.group_id, RESOURCE.c.id, RESOURCE.c.kind, RESOURCE.c.name, title, MEMBER.c.added_at)
+            .join(RESOURCE, RESOURCE.c.id == MEMBER.c.member_id)
+            .where(MEMBER.c.group_id.in_(ids), RESOURCE.c.kind.in_(tuple(_TYPES)), RESOURCE.c.deleted_at.is_(None))
+            .order_by(RESOURCE.c.id)
+        )
+        for row in self._unit.connection.execute(select):
+            found.setdefault(row.group_id, []).append(row)
+        return found
+
+    def _rendered(self, group: Group, members: Sequence[_Member]) -> ScimGroup:
+        resource = self._model.model_validate(
+            {
+                "id": group.id,
+                "displayName": group.spec.title,
+                "externalId": group.spec.external_id,
+                "members": [
+                    {
+                        "value": member.id,
+                        "$ref": f"{_TYPES[member.kind]}s/{member.id}",
+                        "type": _TYPES[member.kind],
+                        "display": member.title or member.name,
+                    }
+                    for member in members
+                ]
+                or None,
+            }
+        )
+        resource.meta = Meta(
+            resource_type=self._type.name,
+            created=group.created_at,
+            last_modified=max([group.updated_at, *(member.added_at for member in members)]),
+            version=version(group.version, *(f"{member.id}={member.title or member.name}" for member in members)),
+        )
+        return resource
+
+
+def _slices(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
+
+
+def _spec(given: ScimGroup, before: GroupSpec) -> GroupSpec:
+    values = before.model_dump() | {"title": given.display_name or "", "external_id": given.external_id}
+    with refusing_invalid({"title": "displayName", "external_id": "externalId"}):
+        return GroupSpec.model_validate(values)

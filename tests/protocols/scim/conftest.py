@@ -1,0 +1,39 @@
+"""A server with an organization whose directory a service account keeps, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.api_server import Server
+from tests.databases import new_database
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with ExitStack() as stack:
+        url = ""
+        if request.param == "postgresql":
+            url = stack.enter_context(new_database(request.getfixturevalue("postgresql")))
+        started = stack.enter_context(Server(tmp_path_factory.mktemp("home"), database_url=url))
+        started.add_tenant("acme")
+        yield started
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[httpx.Client]:
+    """The admin service, as the organization's own admin."""
+    headers = {"authorization": f"Bearer {server.tokens['acme']}"}
+    with httpx.Client(base_url=f"{server.url}/api/v1/admin/", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def directory(server: Server) -> Iterator[httpx.Client]:
+    """SCIM, as a directory speaks it."""
+    headers = {"authorization": f"Bearer {server.tokens['acme']}", "content-type": "application/scim+json"}
+    with httpx.Client(base_url=f"{server.url}/scim/v2/", headers=headers) as client:
+        yield client
