@@ -10,7 +10,6 @@ change the permission of the operation it is.
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from urllib.parse import parse_qsl
 
@@ -21,7 +20,6 @@ from scim2_models import (
     EnterpriseUser,
     ETag,
     Filter,
-    ForbiddenException,
     Pagination,
     Patch,
     ResourceType,
@@ -66,7 +64,8 @@ _CHANGES = {
     Operation.delete: "delete",
     Operation.bulk: "batch",
 }
-_log = logging.getLogger("headwater.scim")
+_REFUSALS = (409, 412)
+"""Of the library: a name that is taken, a version that is old. Other faults it finds are those of the request."""
 
 
 def provider() -> ScimProvider:
@@ -115,7 +114,7 @@ class _Service(ScimService):
         permission = f"admin.{str(resource_type.name).lower()}.get"
         with translated():
             if not principal.access.allows(permission, Securable(ORGANIZATION, organization, organization)):
-                raise ForbiddenException(detail=denied(permission).detail)
+                raise denied(permission)
 
 
 class Scim:
@@ -159,6 +158,7 @@ class Scim:
         method = changes or "list"
         name = f"admin_{method}_{noun}s" if method in ("batch", "list") else f"admin_{method}_{noun}"
         ctx = self._calls.context(scope, name, request.subject or ANONYMOUS)
+        ctx.subject = (target.resource_id or ctx.subject)[:256]
 
         def work(unit: Unit) -> ScimResponse:
             storage = DirectoryStorage(unit, service.provider, bulk=target.operation is Operation.bulk)
@@ -168,8 +168,8 @@ class Scim:
         try:
             return await (ctx.write(work) if changes else ctx.read(work))
         except SCIMException as error:
-            cause = error.__cause__
-            await ctx.record_failure(cause if isinstance(cause, HeadwaterError) else error)
+            if isinstance(error.__cause__, HeadwaterError) or error.status in _REFUSALS:
+                await ctx.record_failure(error.__cause__ if isinstance(error.__cause__, HeadwaterError) else error)
             raise
 
 

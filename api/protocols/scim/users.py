@@ -30,8 +30,10 @@ def login_name(user_name: str) -> str:
     """The login name of whom a directory calls so. Equal names, whatever their case, give equal login names.
 
     Raises:
-        InvalidValueException: it is too long for one.
+        InvalidValueException: it is empty, or too long.
     """
+    if not user_name.strip():
+        raise InvalidValueException(detail="userName: is empty.")
     plain = "".join(c if _PLAIN.fullmatch(c) else f"+{ord(c):x}." for c in user_name.strip().lower())
     name = plain if plain[:1].isascii() and plain[:1].isalpha() else f"u{plain}"
     if not USER.name_pattern.fullmatch(name):
