@@ -110,10 +110,11 @@ class _Service(ScimService):
     def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
         """Who may not read the whole directory is told so: an empty list would make a client create everybody anew."""
         principal = request.subject
-        organization = principal.organization_id
         permission = f"admin.{str(resource_type.name).lower()}.get"
         with translated():
-            if not principal.access.allows(permission, Securable(ORGANIZATION, organization, organization)):
+            if not principal.access.allows(
+                permission, Securable(ORGANIZATION, principal.organization_id, principal.organization_id)
+            ):
                 raise denied(permission)
 
 

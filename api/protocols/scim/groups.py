@@ -27,7 +27,7 @@ from api.kernel import standard
 from api.kernel.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
 from api.kernel.unit import Unit
-from api.protocols.scim.rendering import refusing_invalid, version
+from api.protocols.scim.rendering import organization, refusing_invalid, version
 from api.services.admin.kinds.group import (
     GROUP,
     Group,
@@ -101,7 +101,7 @@ class Groups:
     def create(self, given: ScimGroup) -> str:
         """Stores a new group with its members and returns its id."""
         unit = self._unit
-        scope = unit.scope(GROUP, None, None)
+        scope = organization(unit)
         unit.require(GROUP.permission("create"), scope)
         spec = _spec(given, GroupSpec(title="-", source=GroupSource.SCIM))
         group = unit.new(GROUP, scope, group_name(spec.title, self._taken), spec)

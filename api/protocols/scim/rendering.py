@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 from scim2_models import InvalidValueException
 
+from api.kernel.securable import Securable
+from api.kernel.unit import ORGANIZATION, Unit
+
+
+def organization(unit: Unit) -> Securable:
+    """The organization whose directory it is: that of the caller, who need not see the organization itself."""
+    id = unit.principal.organization_id
+    return Securable(ORGANIZATION, id, id)
+
 
 def version(number: int, *parts: str) -> str:
     """The weak entity tag of a resource: of its version, and of what belongs to it but is stored elsewhere."""

@@ -15,7 +15,7 @@ from api.kernel.models import Request
 from api.kernel.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
 from api.kernel.unit import Unit
-from api.protocols.scim.rendering import refusing_invalid, version
+from api.protocols.scim.rendering import organization, refusing_invalid, version
 from api.services.admin.kinds.user import USER, User, UserSpec, UserState, UserStatus, activate_user, suspend_user
 
 _NOT_KEPT = ("id", "meta", "schemas", "displayName", "externalId", "groups", "password")
@@ -68,7 +68,7 @@ class Users:
     def create(self, given: ScimUser[Any]) -> str:
         """Stores a new user and returns his id. Whom the directory calls inactive is suspended at once."""
         unit = self._unit
-        scope = unit.scope(USER, None, None)
+        scope = organization(unit)
         unit.require(USER.permission("create"), scope)
         spec = self._spec(given, UserSpec(identity_provider_id=self._only_provider()))
         status = UserStatus(directory=_directory(given))
