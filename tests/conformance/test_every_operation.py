@@ -153,4 +153,5 @@ async def test_only_these_are_public(api: Api) -> None:
         *("/health/live", "/health/ready", "/login", "/login/oidc", "/static"),
         *(f"/.well-known/{name}" for name in WELL_KNOWN),
         *("/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"),
+        "/scim/v2/ServiceProviderConfig",
     }
