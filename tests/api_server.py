@@ -21,9 +21,8 @@ from tests.orchestration import FakeOrchestrator, FakePublisher
 class Server:
     """Runs in a thread of its own, as long as it is entered."""
 
-    def __init__(self, home: Path, *, database_url: str = "") -> None:
-        database_setting = {"HEADWATER_DATABASE_URL": database_url} if database_url else {}
-        configuration = load_settings({"HEADWATER_HOME": str(home)} | database_setting)
+    def __init__(self, home: Path, **variables: str) -> None:
+        configuration = load_settings({"HEADWATER_HOME": str(home)} | variables)
         prepare(configuration)
         database = Database(configuration.effective_database_url)
         make_tables(configuration, database)

@@ -20,13 +20,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
 from api.gateways.graphql_policy import mutations, mutations_in_body, mutations_in_frame
+from api.kernel.authentication import Authenticator
 from api.kernel.platform import Platform
 from api.kernel.registry import Mount
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT
 from api.kernel.state import state_of
 from core import events
-from core.errors import HeadwaterError, PermissionDenied, Unavailable
+from core.errors import HeadwaterError, PermissionDenied, Unauthenticated, Unavailable
 from core.events import Event
 
 _HOP_BY_HOP = {
@@ -35,7 +36,10 @@ _HOP_BY_HOP = {
 }
 # Our credentials end here: Dagster must neither see nor log them.
 _CREDENTIALS = {"authorization", "cookie"}
-_UNSUPPORTED, _FORBIDDEN = 1003, 4403
+_UNSUPPORTED, _UNAUTHENTICATED, _FORBIDDEN = 1003, 4401, 4403
+_CHECK_SECONDS = 1.0
+"""How often an open connection is asked for its rights."""
+
 PATH = "/dagster"
 ENTER = "platform.dagster.enter"
 """The right to look at the Dagster UI, which shows all projects."""
@@ -141,11 +145,28 @@ class DagsterUi:
             directions = {
                 asyncio.create_task(self._to_dagster(browser, dagster)),
                 asyncio.create_task(_to_browser(browser, dagster)),
+                asyncio.create_task(self._until_revoked(browser)),
             }
             _, open_still = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             for direction in open_still:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
+
+    async def _until_revoked(self, browser: WebSocket) -> None:
+        """Closes the connection when the login or the right to look ends, and learns of other changes of rights."""
+        state = state_of(browser.scope)
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            try:
+                state.principal = await self._platform.part(Authenticator).principal(browser)
+            except Unauthenticated:
+                await browser.close(_UNAUTHENTICATED)
+                return
+            except Unavailable:
+                continue  # nobody's rights can be asked for now; what he does is refused meanwhile
+            if not state.principal.access.allows(ENTER, ROOT):
+                await browser.close(_FORBIDDEN)
+                return
 
     async def _to_dagster(self, browser: WebSocket, dagster: ClientConnection) -> None:
         with suppress(WebSocketDisconnect, websockets.ConnectionClosed):

@@ -15,10 +15,11 @@ from tests.databases import new_database
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with ExitStack() as stack:
-        url = ""
+        variables = {}
         if request.param == "postgresql":
             url = stack.enter_context(new_database(request.getfixturevalue("postgresql")))
-        started = stack.enter_context(Server(tmp_path_factory.mktemp("home"), database_url=url))
+            variables["HEADWATER_DATABASE_URL"] = url
+        started = stack.enter_context(Server(tmp_path_factory.mktemp("home"), **variables))
         started.add_tenant("acme")
         yield started
 
