@@ -124,11 +124,3 @@ def rules_of(row: Any) -> Iterable[Rule]:
         yield Rule(*place, denies, patterns=tuple(spec["permissions"]), **more)
         if spec["denied"] and not denies:
             yield Rule(*place, True, patterns=tuple(spec["denied"]), **more)
-
-
-def drop(connection: Connection, ids: Iterable[str]) -> int:
-    """Removes every grant to or on these principals, groups or securables, and memberships of them."""
-    wanted = list(ids)
-    connection.execute(MEMBER.delete().where(sa.or_(MEMBER.c.group_id.in_(wanted), MEMBER.c.member_id.in_(wanted))))
-    gone = GRANT.delete().where(sa.or_(GRANT.c.principal_id.in_(wanted), GRANT.c.securable_id.in_(wanted)))
-    return connection.execute(gone).rowcount

@@ -141,7 +141,12 @@ def replace_row(connection: Connection, before: Stored, after: Stored, *, action
         Conflict: the new name is taken.
         PreconditionFailed: somebody else changed it since it was read.
     """
-    if replace(after, updated_at=before.updated_at, updated_by=before.updated_by) == before:
+    same: dict[str, Any] = {"updated_at": before.updated_at, "updated_by": before.updated_by}
+    # The same document may be written in two ways: databases store JSON with spaces and orders of their own.
+    same |= {
+        name: getattr(before, name) for name in _JSON if _parsed(getattr(after, name)) == _parsed(getattr(before, name))
+    }
+    if replace(after, **same) == before:
         return before
     generation = before.generation + (_parsed(after.spec) != _parsed(before.spec))
     after = replace(after, version=before.version + 1, generation=generation)

@@ -72,6 +72,7 @@ class TestMove:
         operation = await move(api, one.project, other.organization)
         assert operation["state"] == "SUCCEEDED", operation
         assert operation["result"] == {"resources": 2, "revoked_grants": [lost]}
+        assert lost in [event["subject"] for event in api.events("admin.grant.revoked")]
         assert (await one.admin.get(f"admin/projects/{one.project}")).status == 404
         assert (await one.admin.get(f"admin/service-accounts/{bot}")).status == 404
         seen = (await other.admin.get(f"admin/projects/{one.project}")).json

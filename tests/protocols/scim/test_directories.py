@@ -135,6 +135,14 @@ class TestUsers:
         found = admin.get(f"users/{user['id']}").json()
         assert (found["name"], found["spec"]["title"]) == ("renamed@acme.example", None)
 
+    def test_what_is_said_again_is_no_new_version(self, directory: httpx.Client, admin: httpx.Client) -> None:
+        body = {"userName": f"same{next(_NUMBERS)}", "active": True, "name": {"givenName": "É", "familyName": "B"}}
+        user = created(directory, "Users", body)
+        for _ in range(2):
+            directory.put(f"Users/{user['id']}", json=body).raise_for_status()
+        assert directory.get(f"Users/{user['id']}").headers["etag"] == user["meta"]["version"]
+        assert admin.get(f"users/{user['id']}").json()["version"] == 1
+
     def test_entra_adds_a_value_that_is_not_there_and_a_manager_by_id(self, directory: httpx.Client) -> None:
         user, boss = a_user(directory), a_user(directory)
         found = patched(

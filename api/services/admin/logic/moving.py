@@ -137,7 +137,8 @@ def _hand_over(connection: Connection, step: StepContext[ProjectMove]) -> Output
     if crossing := crossing_references(connection, step.input.project_id, target.id):
         first = crossing[0]
         raise Conflict(f"{first.source} uses {first.target}, which does not move along. Change that first.")
-    stranded = [row.id for row in stranded_grants(connection, step.input.project_id, target.id)]
+    grants = stranded_grants(connection, step.input.project_id, target.id)
+    stranded = [row.id for row in grants]
     connection.execute(GRANT.delete().where(GRANT.c.id.in_(stranded)))
     moved = inside(connection, step.input.project_id)
     for row in moved:
@@ -156,7 +157,7 @@ def _hand_over(connection: Connection, step: StepContext[ProjectMove]) -> Output
         _event(step, "admin.project.left", before, **facts),
         _event(step, "admin.project.moved", target.id, **facts),
     ]
-    events.append_all(connection, told)
+    events.append_all(connection, [*told, *(_revocation(step, grant) for grant in grants)])
     return {"resources": len(moved), "revoked_grants": stranded}
 
 
@@ -196,6 +197,22 @@ def _write(connection: Connection, step: StepContext[ProjectMove], project: Stor
     after = replace(project, state=state, status=status, updated_at=clock.now(), updated_by=step.principal)
     store.replace_row(connection, project, after, action=ACTION, request_id=step.request_id)
     epochs.bump(connection)
+
+
+def _revocation(step: StepContext[ProjectMove], grant: Any) -> events.Event:
+    """As when somebody revokes it."""
+    names = ("principal_id", "role_id", "permission", "effect", "securable_id")
+    return events.Event(
+        "admin.grant.revoked",
+        grant.id,
+        step.principal,
+        {name: getattr(grant, name) for name in names},
+        step.request_id,
+        principal_id=step.principal_id,
+        kind="admin.grant",
+        organization_id=grant.organization_id,
+        project_id=grant.project_id,
+    )
 
 
 def _event(step: StepContext[ProjectMove], type: str, organization: str | None, **facts: Any) -> events.Event:
