@@ -50,6 +50,16 @@ def test_a_wrong_password_is_refused_with_a_reason(platform: Running, page: Page
     expect(page.locator("#problem")).to_be_visible()
 
 
+def test_the_login_page_leads_to_an_identity_provider_and_remembers_it(platform: Running, page: Page) -> None:
+    page.context.clear_cookies()
+    page.goto(f"{platform.url}/login?next=%2Fdagster%2F")
+    with page.expect_request("**/login/oidc/acme?next=%2Fdagster%2F"):
+        page.fill("#provider-name", "acme")
+        page.click("#provider button")
+    page.goto(f"{platform.url}/login")
+    expect(page.locator("#provider-name")).to_have_value("acme")
+
+
 def test_the_lineage_leads_to_an_asset_with_its_exact_inputs(page: Page, tmp_path: Path) -> None:
     page.click('g[data-id="flights.gold.carrier_punctuality"]')
     asset = page.locator("#asset")
