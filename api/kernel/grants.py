@@ -72,6 +72,12 @@ def insert(connection: Connection, grant: GrantRow) -> None:
     connection.execute(GRANT.insert().values(**{name: getattr(grant, name) for name in GrantRow.__slots__}))
 
 
+def facts(grant: Any) -> dict[str, Any]:
+    """What the event of a grant given or revoked tells: enough to know later what it allowed."""
+    told = {column.name: getattr(grant, column.name) for column in _SPOKEN if column.name != "id"}
+    return told | {"expires_at": grant.expires_at.isoformat() if grant.expires_at else None}
+
+
 def groups_of(connection: Connection, principal_id: str) -> dict[str, str]:
     """Every group the principal is in, directly or through other groups, with the member it is in by."""
     found: dict[str, str] = {}

@@ -243,8 +243,7 @@ def give(unit: Unit, request: NewGrant) -> Grant:
     row = planned(unit, request)
     grants.insert(unit.connection, row)
     unit.rights_changed()
-    facts = {name: value for name, value in request.model_dump(mode="json").items() if value}
-    unit.emit("admin.grant.given", row.id, granting.place_of_row(row), **facts)
+    unit.emit("admin.grant.given", row.id, granting.place_of_row(row), **grants.facts(row))
     return grant_of_row(row)
 
 
@@ -253,13 +252,7 @@ def revoke(unit: Unit, id: str) -> Any:
     row = found(unit, id, "delete")
     unit.connection.execute(TABLE.delete().where(TABLE.c.id == id))
     unit.rights_changed()
-    facts = {
-        "principal_id": row.principal_id,
-        "role_id": row.role_id,
-        "permission": row.permission,
-        "effect": row.effect,
-    }
-    unit.emit("admin.grant.revoked", id, granting.place_of_row(row), securable_id=row.securable_id, **facts)
+    unit.emit("admin.grant.revoked", id, granting.place_of_row(row), **grants.facts(row))
     return row
 
 

@@ -73,16 +73,19 @@ def add_user(
     id = new_id("usr")
     spec: dict[str, Any] = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
     _insert(connection, id, "admin.user", organization, name, spec, {"state": "ACTIVE"})
+    told: list[events.Event] = []
     changed = now if password_hash else None
     identity = (id, PrincipalKind.USER, name, organization, AccountState.ACTIVE, changed, False, None, now)
     accounts.insert(connection, Account(*identity), password_hash)
     if role is not None:
         role_id = next(id for id, built_in in BUILT_IN.items() if built_in is role)
         what = (new_id("gra"), id, role_id, None, Effect.ALLOW.value)
-        grants.insert(connection, GrantRow(*what, PLATFORM, PLATFORM, None, None, "", None, now, _BY))
+        grant = GrantRow(*what, PLATFORM, PLATFORM, None, None, "", None, now, _BY)
+        grants.insert(connection, grant)
+        told.append(events.Event("admin.grant.given", grant.id, _BY, grants.facts(grant), kind="admin.grant"))
     facts = {"action": "admin.user.create", "outcome": "succeeded", "bootstrap": True}
-    event = events.Event("admin.user.created", id, _BY, facts, kind="admin.user", organization_id=organization)
-    events.append_all(connection, [event])
+    created = events.Event("admin.user.created", id, _BY, facts, kind="admin.user", organization_id=organization)
+    events.append_all(connection, [created, *told])
     return id
 
 

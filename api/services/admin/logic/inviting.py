@@ -109,13 +109,13 @@ def accept(unit: Unit, digest: str, name: str, title: str | None, password_hash:
     for group in row.groups:
         values = {"group_id": group, "member_id": user.id, "added_at": unit.now, "added_by": row.created_by}
         connection.execute(MEMBER.insert().values(**values))
+        unit.emit("admin.group.members_added", group, place, added=[user.id], invitation=row.id)
     for wish in wishes:
         on = granting.place_of(unit, "", wish.securable_id)
         what = (new_id("gra"), user.id, wish.role_id, None, Effect.ALLOW.value, on.id, on.kind)
         given = GrantRow(*what, on.organization_id, on.project_id, "", None, unit.now, row.created_by)
         grants.insert(connection, given)
-        facts = {"principal_id": user.id, "role_id": wish.role_id, "securable_id": on.id, "invitation": row.id}
-        unit.emit("admin.grant.given", given.id, on, **facts)
+        unit.emit("admin.grant.given", given.id, on, invitation=row.id, **grants.facts(given))
     unit.emit("admin.user.created", user.id, place, name=user.name, invitation=row.id)
     connection.execute(INVITATION.update().where(INVITATION.c.id == row.id).values(user_id=user.id))
     unit.rights_changed()

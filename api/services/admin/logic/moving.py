@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import epochs, store
+from api.kernel import epochs, grants, store
 from api.kernel.models import Request
 from api.kernel.operations.store import FINAL
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
@@ -137,8 +137,8 @@ def _hand_over(connection: Connection, step: StepContext[ProjectMove]) -> Output
     if crossing := crossing_references(connection, step.input.project_id, target.id):
         first = crossing[0]
         raise Conflict(f"{first.source} uses {first.target}, which does not move along. Change that first.")
-    grants = stranded_grants(connection, step.input.project_id, target.id)
-    stranded = [row.id for row in grants]
+    lost = stranded_grants(connection, step.input.project_id, target.id)
+    stranded = [row.id for row in lost]
     connection.execute(GRANT.delete().where(GRANT.c.id.in_(stranded)))
     moved = inside(connection, step.input.project_id)
     for row in moved:
@@ -157,7 +157,7 @@ def _hand_over(connection: Connection, step: StepContext[ProjectMove]) -> Output
         _event(step, "admin.project.left", before, **facts),
         _event(step, "admin.project.moved", target.id, **facts),
     ]
-    events.append_all(connection, [*told, *(_revocation(step, grant) for grant in grants)])
+    events.append_all(connection, [*told, *(_revocation(step, grant) for grant in lost)])
     return {"resources": len(moved), "revoked_grants": stranded}
 
 
@@ -201,12 +201,11 @@ def _write(connection: Connection, step: StepContext[ProjectMove], project: Stor
 
 def _revocation(step: StepContext[ProjectMove], grant: Any) -> events.Event:
     """As when somebody revokes it."""
-    names = ("principal_id", "role_id", "permission", "effect", "securable_id")
     return events.Event(
         "admin.grant.revoked",
         grant.id,
         step.principal,
-        {name: getattr(grant, name) for name in names},
+        grants.facts(grant),
         step.request_id,
         principal_id=step.principal_id,
         kind="admin.grant",

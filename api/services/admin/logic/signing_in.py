@@ -122,9 +122,10 @@ def _follow_groups(unit: Unit, provider: IdentityProvider, identity: Identity, u
     if gone := now - wanted:
         unit.connection.execute(MEMBER.delete().where(ours, MEMBER.c.group_id.in_(gone)))
     place = Securable("admin.organization", str(provider.organization_id), provider.organization_id)
-    for verb, groups in (("members_added", wanted - now), ("members_removed", gone)):
+    for verb, groups in (("added", wanted - now), ("removed", gone)):
         for group in sorted(groups):
-            unit.emit(f"admin.group.{verb}", group, place, members=[user_id], identity_provider=provider.id)
+            told: dict[str, Any] = {verb: [user_id], "identity_provider": provider.id}
+            unit.emit(f"admin.group.members_{verb}", group, place, **told)
     return wanted != now
 
 
@@ -132,17 +133,17 @@ def _follow_roles(unit: Unit, provider: IdentityProvider, identity: Identity, us
     """Gives the user exactly those mapped roles that are claimed. Grants that people gave stay as they are."""
     by = f"identity-provider:{provider.id}"
     ours = sa.and_(GRANT.c.principal_id == user_id, GRANT.c.created_by == by)
-    now = {row.role_id: row.id for row in unit.connection.execute(sa.select(GRANT).where(ours))}
+    now = {row.role_id: row for row in unit.connection.execute(sa.select(GRANT).where(ours))}
     wanted = set(identity.roles)
     place = Securable("admin.organization", str(provider.organization_id), provider.organization_id)
     for role in sorted(wanted - now.keys()):
         what = (new_id("gra"), user_id, role, None, Effect.ALLOW.value, place.id, place.kind)
         row = GrantRow(*what, provider.organization_id, None, "", None, unit.now, by)
         grants.insert(unit.connection, row)
-        unit.emit("admin.grant.given", row.id, place, principal_id=user_id, role_id=role, securable_id=place.id)
+        unit.emit("admin.grant.given", row.id, place, **grants.facts(row))
     for role in sorted(str(role) for role in now.keys() - wanted):
-        unit.connection.execute(GRANT.delete().where(GRANT.c.id == now[role]))
-        unit.emit("admin.grant.revoked", now[role], place, principal_id=user_id, role_id=role, securable_id=place.id)
+        unit.connection.execute(GRANT.delete().where(GRANT.c.id == now[role].id))
+        unit.emit("admin.grant.revoked", now[role].id, place, **grants.facts(now[role]))
     return wanted != now.keys()
 
 
