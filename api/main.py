@@ -19,6 +19,7 @@ from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.kernel.service import Service
 from api.protocols import authzen, oauth, oidc_login, scim
+from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
@@ -68,6 +69,8 @@ def _assembled(platform: Platform) -> Application:
     dispatcher = Dispatcher(platform)
     platform.after_commit.append(dispatcher.wake)
     app.beside(dispatcher.start, dispatcher.stop)
+    mirror = AuditMirror(platform)
+    app.beside(mirror.start, mirror.stop)
     return app
 
 

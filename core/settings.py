@@ -53,6 +53,7 @@ class Settings:
     log_level: str = _setting("info", "Least severe level logged.", choices=("debug", "info", "warning", "error"))
     session_hours: int = _setting(12, "Lifetime of a login.")
     purge_after_days: int = _setting(30, "Days after which what was deleted may be purged for good.")
+    audit_mirror_seconds: int = _setting(60, "Seconds between copies of the audit trail to the lakehouse; 0: none.")
     services: str = _setting("", "Services this process answers, such as admin,rag; empty: all.")
     dagster_url: str = _setting("", "Address of the Dagster webserver; empty: the platform's own on loopback.")
     url: str = _setting("", "Address the command line talks to; empty: the platform of `home`.")
