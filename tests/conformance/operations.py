@@ -55,6 +55,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "admin.project": ({"title": "Churn"}, {"title": "Forecast"}),
     "admin.role": ({"title": "Reader", "permissions": ["admin.project.get"]}, {"permissions": ["admin.project.*"]}),
     "admin.service_account": ({"description": "Loads orders"}, {"description": "Loads returns", "key_days": 30}),
+    "admin.webhook_endpoint": ({"url": "https://hooks.example.org/a"}, {"url": "https://hooks.example.org/b"}),
     "admin.user": ({"title": "Ana"}, {"title": "Ana Lima"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""

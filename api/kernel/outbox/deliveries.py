@@ -175,6 +175,18 @@ def lag(connection: Connection) -> dict[str, Lag]:
     return found
 
 
+def dead(connection: Connection) -> dict[str, int]:
+    """Per consumer: events that were given up."""
+    select = sa.select(OUTBOX_CURSOR.c.consumer, sa.func.count(OUTBOX_DELIVERY.c.sequence)).outerjoin(
+        OUTBOX_DELIVERY,
+        sa.and_(
+            OUTBOX_DELIVERY.c.consumer == OUTBOX_CURSOR.c.consumer,
+            OUTBOX_DELIVERY.c.state == DeliveryState.DEAD.value,
+        ),
+    )
+    return {row.consumer: row[1] for row in connection.execute(select.group_by(OUTBOX_CURSOR.c.consumer))}
+
+
 def _delivery(row: sa.Row[*tuple[Any, ...]]) -> Delivery:
     values = dict(row._mapping)
     return Delivery(**values | {"state": DeliveryState(values["state"])})

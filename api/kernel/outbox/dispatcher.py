@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from api.kernel.metrics import Metrics
 from api.kernel.outbox import deliveries, webhooks
 from api.kernel.outbox.consumer import Consumer
 from api.kernel.outbox.subscriber import Subscriber
@@ -48,6 +49,17 @@ class Dispatcher:
         self._main: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._renewed = 0.0
+
+        metrics = platform.part(Metrics)
+        metrics.gauge_from(
+            "headwater_outbox_events_behind", "Events a consumer has not taken.", self._events_behind, label="consumer"
+        )
+        metrics.gauge_from(
+            "headwater_outbox_seconds_behind", "Age of the oldest of them.", self._seconds_behind, label="consumer"
+        )
+        metrics.gauge_from(
+            "headwater_outbox_dead_letters", "Events given up for a consumer.", self._dead, label="consumer"
+        )
 
     async def start(self) -> None:
         """Begins to deliver as soon as no other process does."""
@@ -136,6 +148,18 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _events_behind(self) -> dict[str, float]:
+        with self._platform.database.read() as connection:
+            return {name: lag.events_behind for name, lag in deliveries.lag(connection).items()}
+
+    def _seconds_behind(self) -> dict[str, float]:
+        with self._platform.database.read() as connection:
+            return {name: lag.seconds_behind for name, lag in deliveries.lag(connection).items()}
+
+    def _dead(self) -> dict[str, float]:
+        with self._platform.database.read() as connection:
+            return dict(deliveries.dead(connection))
 
     def _purge(self) -> None:
         with self._platform.database.write() as connection:

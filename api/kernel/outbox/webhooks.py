@@ -8,7 +8,7 @@ import functools
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from api.kernel import store
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
@@ -30,6 +31,7 @@ from core.ids import new_id
 if TYPE_CHECKING:
     import httpx
 
+KIND = "admin.webhook_endpoint"
 _TIMEOUT_SECONDS = 10.0
 _GONE = 410
 
@@ -58,7 +60,12 @@ class WebhookEndpoint:
     @property
     def consumer(self) -> str:
         """Its name in the outbox."""
-        return f"webhook:{self.id}"
+        return consumer_of(self.id)
+
+
+def consumer_of(id: str) -> str:
+    """The name of an endpoint in the outbox."""
+    return f"webhook:{id}"
 
 
 def create(
@@ -69,20 +76,40 @@ def create(
     url: str,
     types: Sequence[str],
     project_id: str | None = None,
+    id: str = "",
 ) -> tuple[WebhookEndpoint, str]:
     """Stores an endpoint that gets the events from now on. Returns it and its signing secret, which is shown once.
 
     Raises:
         InvalidPayload: the URL is no plain http or https address.
     """
-    _require_address(url)
-    id, secret = new_id("whk"), f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
+    require_address(url)
+    id, secret = id or new_id("whk"), _new_secret()
     values = {"id": id, "organization_id": organization_id, "project_id": project_id, "url": url}
     kept = {"types": list(types), "secret": sealer.seal(secret, id), "state": WebhookState.ACTIVE.value}
     connection.execute(WEBHOOK_ENDPOINT.insert().values(**values, **kept, created_at=clock.now()))
     made = get(connection, id)
     deliveries.begin(connection, made.consumer, events.head(connection)[0])
     return made, secret
+
+
+def change(connection: Connection, id: str, *, url: str, types: Sequence[str], project_id: str | None) -> None:
+    """Changes where an endpoint is and what it gets.
+
+    Raises:
+        InvalidPayload: the URL is no plain http or https address.
+    """
+    require_address(url)
+    values = {"url": url, "types": list(types), "project_id": project_id}
+    connection.execute(WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id).values(**values))
+
+
+def rotate_secret(connection: Connection, sealer: Sealer, id: str) -> str:
+    """Gives an endpoint another signing secret, which is shown once. The former one signs nothing any more."""
+    secret = _new_secret()
+    ours = WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id)
+    connection.execute(ours.values(secret=sealer.seal(secret, id)))
+    return secret
 
 
 def get(connection: Connection, id: str) -> WebhookEndpoint:
@@ -107,7 +134,7 @@ def disable(connection: Connection, id: str) -> None:
     """Stops deliveries to an endpoint and forgets those that wait."""
     values = {"state": WebhookState.DISABLED.value}
     connection.execute(WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id).values(**values))
-    deliveries.forget(connection, f"webhook:{id}")
+    deliveries.forget(connection, consumer_of(id))
 
 
 def enable(connection: Connection, id: str) -> None:
@@ -121,10 +148,15 @@ def enable(connection: Connection, id: str) -> None:
 def delete(connection: Connection, id: str) -> None:
     """Removes an endpoint with its deliveries."""
     connection.execute(WEBHOOK_ENDPOINT.delete().where(WEBHOOK_ENDPOINT.c.id == id))
-    deliveries.forget(connection, f"webhook:{id}")
+    deliveries.forget(connection, consumer_of(id))
 
 
-def _require_address(url: str) -> None:
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
+
+
+def require_address(url: str) -> None:
+    """Raises `InvalidPayload` unless this is a plain http or https address."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
         raise InvalidPayload(
@@ -153,7 +185,7 @@ class Sender:
             Subscriber(
                 endpoint.consumer,
                 endpoint.types,
-                functools.partial(self._send, endpoint),
+                functools.partial(self.send, endpoint),
                 organization_id=endpoint.organization_id,
                 project_id=endpoint.project_id,
                 begins=False,
@@ -168,13 +200,24 @@ class Sender:
             await self._client.aclose()
             self._client = None
 
+    def _current(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        """With the address and the secret that it has now: a batch may have been begun with others."""
+        with self._platform.database.read() as connection:
+            return get(connection, endpoint.id)
+
     def _active(self) -> list[WebhookEndpoint]:
         with self._platform.database.read() as connection:
             return active(connection)
 
-    async def _send(self, endpoint: WebhookEndpoint, item: Recorded) -> None:
+    async def send(self, endpoint: WebhookEndpoint, item: Recorded) -> None:
+        """Posts one event.
+
+        Raises:
+            Unavailable: it was not taken, and why.
+        """
         import httpx
 
+        endpoint = await self._platform.workers.read.run(self._current, endpoint)
         body = json.dumps(item.to_cloudevent(), separators=(",", ":"))
         headers = self._signed(endpoint, item.event.id, body)
         address = await self._address(endpoint.url)
@@ -240,3 +283,8 @@ class Sender:
             disable(connection, endpoint.id)
             happened = events.Event("admin.webhook_endpoint.disabled", endpoint.id, "headwater", facts, **scope)  # type: ignore[arg-type]
             events.append(connection, happened)
+            row = store.find(connection, KIND, endpoint.id, named=False, lock=True)
+            if row is not None:
+                status = json.dumps(json.loads(row.status) | {"state": WebhookState.DISABLED.value})
+                after = replace(row, state=WebhookState.DISABLED.value, status=status, updated_at=clock.now())
+                store.replace_row(connection, row, after, action=f"{KIND}.disable", request_id="")

@@ -18,6 +18,7 @@ from api.services.admin.kinds.service_account import SERVICE_ACCOUNT
 from api.services.admin.kinds.session import SESSION
 from api.services.admin.kinds.settings import SETTINGS
 from api.services.admin.kinds.user import USER
+from api.services.admin.kinds.webhook_endpoint import WEBHOOK_ENDPOINT
 from api.services.admin.logic import moving
 
 SERVICE = Service(
@@ -37,6 +38,7 @@ SERVICE = Service(
         AUDIT_EVENT,
         IDENTITY_PROVIDER,
         INVITATION,
+        WEBHOOK_ENDPOINT,
         SETTINGS,
     ],
     sagas=[moving.SAGA],

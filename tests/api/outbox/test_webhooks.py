@@ -14,7 +14,8 @@ from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.tables import OUTBOX_CURSOR, OUTBOX_DELIVERY
 from api.kernel.sealing import Sealer
 from core.errors import InvalidPayload
-from tests.api.outbox.conftest import Outbox, Receiver
+from tests.api.outbox.conftest import Outbox
+from tests.receiver import Receiver
 
 
 def endpoint(outbox: Outbox, url: str, **options: Any) -> tuple[webhooks.WebhookEndpoint, str]:

@@ -82,7 +82,8 @@ def add_user(
         what = (new_id("gra"), id, role_id, None, Effect.ALLOW.value)
         grant = GrantRow(*what, PLATFORM, PLATFORM, None, None, "", None, now, _BY)
         grants.insert(connection, grant)
-        told.append(events.Event("admin.grant.given", grant.id, _BY, grants.facts(grant), kind="admin.grant"))
+        given = {"outcome": "succeeded", "bootstrap": True, **grants.facts(grant)}
+        told.append(events.Event("admin.grant.given", grant.id, _BY, given, kind="admin.grant"))
     facts = {"action": "admin.user.create", "outcome": "succeeded", "bootstrap": True}
     created = events.Event("admin.user.created", id, _BY, facts, kind="admin.user", organization_id=organization)
     events.append_all(connection, [created, *told])

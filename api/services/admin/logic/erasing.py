@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel import store
+from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN
 
 
@@ -20,5 +21,6 @@ def erase_organization(connection: Connection, id: str) -> dict[str, int]:
     erased["grants"] = connection.execute(GRANT.delete().where(held)).rowcount
     connection.execute(MEMBER.delete().where(sa.or_(MEMBER.c.group_id.in_(ids), MEMBER.c.member_id.in_(ids))))
     connection.execute(PRINCIPAL.delete().where(PRINCIPAL.c.organization_id == id))
+    connection.execute(WEBHOOK_ENDPOINT.delete().where(WEBHOOK_ENDPOINT.c.organization_id == id))
     store.erase(connection, ids)
     return erased
