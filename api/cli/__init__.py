@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.cli import catalog, doctor, platform, tables
+from api.cli import catalog, doctor, explain, platform, tables
 from core.errors import HeadwaterError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ platform.register(app)
 doctor.register(app)
 catalog.register(app)
 tables.register(app)
+explain.register(app)
 
 
 def main() -> None:

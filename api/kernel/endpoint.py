@@ -144,10 +144,7 @@ class Endpoint:
     @cached_property
     def source(self) -> str:
         """File and line of the author's declaration."""
-        declared = self.declared or self.function
-        file = Path(inspect.getfile(declared)).resolve()
-        shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file.name
-        return f"{shown}:{inspect.getsourcelines(declared)[1]}"
+        return source_of(self.declared or self.function)
 
     @property
     def status(self) -> int:
@@ -175,3 +172,10 @@ class Endpoint:
 
     def __str__(self) -> str:
         return self.operation_id
+
+
+def source_of(declared: Callable[..., Any]) -> str:
+    """File and line where a function or class is written."""
+    file = Path(inspect.getfile(declared)).resolve()
+    shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file.name
+    return f"{shown}:{inspect.getsourcelines(declared)[1]}"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
-from api.kernel.endpoint import Endpoint, Shape
+from api.kernel import standard
+from api.kernel.context import Context
+from api.kernel.endpoint import Answer, Endpoint, Shape, source_of
+from api.kernel.footprint import Footprint
+from api.kernel.operations.engine import Operations
 from api.kernel.registry import Registry
 from api.kernel.resource_kind import ResourceKind
 from api.kernel.service import Service
@@ -86,6 +90,73 @@ def role_of(endpoint: Endpoint) -> str:
     return f"own or {endpoint.role.value}" if endpoint.own else endpoint.role.value
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A rule of a kind that an operation obeys."""
+
+    when: str
+    """`validate`, or `before` or `after` the change is written."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that the code tells of one operation."""
+
+    operation: str
+    method: str
+    path: str
+    permission: str
+    role: str
+    sort: Sort
+    summary: str
+    source: str
+    hooks: list[Hook]
+    tables: list[str]
+    """What it may write; nothing for one that only reads."""
+
+    events: list[str]
+    """What it may add to the audit trail when it succeeds."""
+
+    tests: list[str]
+
+
+def explain(endpoint: Endpoint, found: Proofs | None) -> Explanation:
+    """All there is to know of an operation; without its tests where there are none."""
+    trace = Footprint()
+    for function in (endpoint.function, endpoint.declared):
+        trace.follow(function)
+    batch = method_of(endpoint) is Method.BATCH
+    verbs = ("create", "update", "delete") if batch else (endpoint.verb,)
+    hooks: list[tuple[str, Callable[..., None]]] = []
+    if isinstance(endpoint.kind, ResourceKind) and endpoint.changes:
+        if trace.reaches(standard.write) or trace.reaches(standard.insert):
+            hooks += [("validate", hook) for hook in endpoint.kind.validators]
+        hooks += [hook for verb in verbs for hook in endpoint.kind.hooks(verb)]
+    for _, hook in hooks:
+        trace.follow(hook)
+    trace.follow(Context.write, Context)
+    if endpoint.answer is Answer.OPERATION:
+        trace.follow(Operations.accept, Operations)
+    parts = [f"{endpoint.kind.full_name}.{verb}d" for verb in verbs] if batch else []
+    return Explanation(
+        operation=endpoint.operation_id,
+        method=endpoint.method,
+        path=endpoint.path,
+        permission=endpoint.permission,
+        role=role_of(endpoint),
+        sort=sort_of(endpoint),
+        summary=endpoint.summary,
+        source=endpoint.source,
+        hooks=[Hook(when, hook.__name__, source_of(hook)) for when, hook in hooks],
+        tables=sorted(trace.tables) if endpoint.changes else [],
+        events=[endpoint.event, *parts, *sorted(trace.events)] if endpoint.changes else [],
+        tests=found.of(endpoint) if found else [],
+    )
+
+
 def find(services: Sequence[Service], asked: str) -> Endpoint:
     """The operation with this id, or at `METHOD /path`, whose ids may be there or in braces.
 
@@ -110,7 +181,7 @@ def find(services: Sequence[Service], asked: str) -> Endpoint:
 
 
 def proofs(root: Path) -> Proofs:
-    """What the tests of the repository at `root` say they prove; nothing where it has no tests.
+    """What the tests of the repository at `root` say they prove.
 
     Raises:
         ValueError: a mark does not name what it proves in so many words.

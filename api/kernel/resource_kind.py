@@ -165,6 +165,13 @@ class ResourceKind(Kind, Generic[R]):
         for hook in self._after.get(method, ()):
             hook(unit, resource)
 
+    def hooks(self, method: str) -> list[tuple[str, Callable[..., None]]]:
+        """What runs before and after a method is written, in order, each with which of the two it is."""
+        return [
+            *(("before", hook) for hook in self._before.get(method, ())),
+            *(("after", hook) for hook in self._after.get(method, ())),
+        ]
+
     def transition(
         self,
         verb: str,

@@ -1,0 +1,47 @@
+"""`headwater explain`: all that the code tells of one operation, without a running platform."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from api.cli.programs import project_root
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this page."""
+    app.command()(explain)
+
+
+def explain(
+    operation: Annotated[
+        list[str], typer.Argument(metavar="OPERATION", help="Its id, such as admin_create_user, or METHOD /path.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Tell who may call an operation, what it writes, what it obeys, and what proves it."""
+    from api.kernel import ledger
+    from api.main import SERVICES
+
+    root = project_root()
+    proofs = ledger.proofs(root) if (root / "tests").is_dir() else None
+    found = ledger.explain(ledger.find(SERVICES, " ".join(operation)), proofs)
+    if as_json:
+        print(json.dumps(asdict(found), indent=1))
+        return
+    print(f"{found.operation}  ({found.sort})\n{found.method} {found.path}\n{found.summary}\n")
+    _show("permission", [found.permission])
+    _show("role", [found.role])
+    _show("source", [found.source])
+    _show("hooks", [f"{hook.when:8}  {hook.name}  {hook.source}" for hook in found.hooks])
+    _show("writes", found.tables)
+    _show("events", found.events)
+    _show("tests", found.tests)
+
+
+def _show(name: str, lines: list[str]) -> None:
+    for heading, line in zip([name, *[""] * len(lines)], lines, strict=False):
+        print(f"{heading:10}  {line}")
