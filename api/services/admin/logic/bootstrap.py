@@ -72,7 +72,7 @@ def add_user(
     now = clock.now()
     id = new_id("usr")
     spec: dict[str, Any] = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
-    _insert(connection, id, "admin.user", organization, name, spec, {"state": "ACTIVE"})
+    _insert(connection, id, "admin.user", organization, name, spec, {"state": "ACTIVE", "directory": {}})
     told: list[events.Event] = []
     changed = now if password_hash else None
     identity = (id, PrincipalKind.USER, name, organization, AccountState.ACTIVE, changed, False, None, now)
