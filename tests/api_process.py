@@ -18,15 +18,20 @@ from sqlalchemy import create_engine
 
 from api.kernel import passwords, tokens
 from api.kernel.application import Application
+from api.kernel.operations.service import SERVICE as OPERATIONS
+from api.kernel.platform import Platform
 from api.kernel.roles import Role
+from api.kernel.service import Service
 from api.main import create_app
 from api.services.admin.logic import bootstrap
+from api.services.admin.service import SERVICE as ADMIN
 from core import clock
 from core.db import Database
 from core.events import EVENT
 from core.ports import Orchestrator, Publisher
 from core.settings import Settings, load_settings
 from migrations.tables import METADATA
+from tests.orchestration import FakeOrchestrator
 
 PASSWORD = "a long enough password"
 
@@ -204,4 +209,19 @@ async def running(
     finally:
         for caller in (api.anonymous, api.admin, api.editor, api.viewer):
             await caller.http.aclose()
+        await stack.aclose()
+
+
+@asynccontextmanager
+async def running_service(home: Path, service: Service) -> AsyncIterator[Api]:
+    """An API of one service that is not among those of `api.main`, or not as given, beside those that it needs."""
+    settings = load_settings({"HEADWATER_HOME": str(home)})
+    prepare(settings)
+    platform = Platform(settings, Database(settings.effective_database_url), FakeOrchestrator())
+    beside = [other for other in (ADMIN, OPERATIONS) if other.name != service.name]
+    app = Application(platform, [*beside, service])
+    stack = await app.startup()
+    try:
+        yield Api(app)
+    finally:
         await stack.aclose()

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.cli import catalog, doctor, explain, platform, tables
+from api.cli import catalog, doctor, explain, new_kind, platform, tables
 from core.errors import HeadwaterError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ doctor.register(app)
 catalog.register(app)
 tables.register(app)
 explain.register(app)
+new_kind.register(app)
 
 
 def main() -> None:

@@ -11,16 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from api.kernel.application import Application
-from api.kernel.operations.service import SERVICE as OPERATIONS
-from api.kernel.platform import Platform
 from api.kernel.service import Service
-from api.services.admin.service import SERVICE as ADMIN
-from core.db import Database
-from core.settings import load_settings
 from tests.api.admin.tenants import made, tenant
-from tests.api_process import Api, prepare
-from tests.orchestration import FakeOrchestrator
+from tests.api_process import Api, running_service
 
 ROOT = Path(__file__).parents[3]
 
@@ -52,13 +45,12 @@ def test_it_type_checks(written: Path) -> None:
 
 
 async def test_it_works(module: ModuleType, tmp_path: Path) -> None:
-    settings = load_settings({"HEADWATER_HOME": str(tmp_path)})
-    prepare(settings)
     money = Service("money", "Money", [module.BUDGET], description="Money.")
-    platform = Platform(settings, Database(settings.effective_database_url), FakeOrchestrator())
-    app = Application(platform, [ADMIN, OPERATIONS, money])
-    stack = await app.startup()
-    api = Api(app)
+    async with running_service(tmp_path, money) as api:
+        await spends(api)
+
+
+async def spends(api: Api) -> None:
     one = await tenant(api, "one")
     new = {"name": "quarter", "project_id": one.project, "spec": {"title": "Quarter", "limit_cents": 100}}
     budget = await made(one.admin.post("money/budgets", new))
@@ -75,4 +67,3 @@ async def test_it_works(module: ModuleType, tmp_path: Path) -> None:
     versions = [item["action"] for item in (await one.admin.get(f"{path}/revisions")).json["items"]]
     assert versions == ["money.budget.close", "money.budget.spend", "money.budget.create"]
     assert [event["type"] for event in api.events("money.")][-1] == "money.budget.closed"
-    await stack.aclose()
