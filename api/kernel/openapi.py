@@ -129,7 +129,10 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
         list(wanted), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
     )
     references = {key: _renamed(reference) for key, reference in made.items()}
-    schemas = {_readable(name): _renamed(schema) for name, schema in definitions.get("$defs", {}).items()}
+    schemas: dict[str, Any] = {}
+    for name, schema in definitions.get("$defs", {}).items():
+        if schemas.setdefault(_readable(name), renamed := _renamed(schema)) is not renamed:
+            raise ValueError(f"{service.name} has two models called {_readable(name)}: one would hide the other")
     for change, spec in patches.items():
         name = f"{spec.__name__}Patch"
         schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name)
@@ -152,9 +155,10 @@ def _patch(schema: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _readable(name: str) -> str:
-    """What a schema is called: after its class, which the kernel's own gives way with if a service has one of the name.
+    """What a schema is called: as its class.
 
-    What comes in and goes out in different forms is called so where it comes in.
+    A class of the kernel whose name a service uses too is `Platform...`; what is taken in another form than it is
+    given is `...Input`.
     """
     module, _, plain = name.removesuffix("-Output").replace("-Input", "Input").rpartition("__")
     return f"Platform{plain}" if module.startswith("api__kernel") else plain
