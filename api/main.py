@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
 from api.gateways.publishing import DefinitionPublisher
-from api.home import pages
+from api.home import pages, reference
 from api.kernel import access_log
 from api.kernel.application import Application
 from api.kernel.breakers import Dependencies
@@ -58,6 +58,7 @@ def _assembled(platform: Platform) -> Application:
     dagster_ui = DagsterUi(platform)
     for mount in (
         *pages.mounts(),
+        *reference.mounts(app.registry.services),
         *authzen.mounts(platform),
         dagster_ui.mount(),
         *oauth.mounts(app),
