@@ -7,11 +7,17 @@ from typing import Any
 from api.kernel.endpoint import Endpoint, Shape
 from api.kernel.service import Service
 
-_STANDARD = (Shape.LIST, Shape.GET, Shape.CREATE, Shape.UPDATE, Shape.DELETE)
+_GROUPS = {
+    "methods": (Shape.LIST, Shape.GET, Shape.CREATE, Shape.UPDATE, Shape.DELETE),
+    "reads": (Shape.COLLECTION_READ,),
+    "parts": (Shape.PART, Shape.PART_ITEM),
+    "actions": (Shape.ACTION, Shape.COLLECTION_ACTION),
+}
+"""Every shape is in one of them: what the whole collection tells are `reads`, what one item has are `parts`."""
 
 
 def catalogue(service: Service) -> dict[str, Any]:
-    """Every kind with its standard methods, parts and actions; schemas stand in the OpenAPI document."""
+    """Every kind with its standard methods, reads, parts and actions; schemas stand in the OpenAPI document."""
     kinds = []
     for kind in service.kinds:
         own = [endpoint for endpoint in service.endpoints if endpoint.kind is kind]
@@ -25,11 +31,10 @@ def catalogue(service: Service) -> dict[str, Any]:
                 "path": f"/api/v1/{own[0].base}" if own else None,
                 "filter_by": list(kind.filter_by),
                 "order_by": list(kind.order_by),
-                "methods": [_describe(endpoint) for endpoint in own if endpoint.shape in _STANDARD],
-                "parts": [_describe(endpoint) for endpoint in own if endpoint.shape is Shape.PART],
-                "actions": [
-                    _describe(endpoint) for endpoint in own if endpoint.shape in (Shape.ACTION, Shape.COLLECTION_ACTION)
-                ],
+                **{
+                    group: [_describe(endpoint) for endpoint in own if endpoint.shape in shapes]
+                    for group, shapes in _GROUPS.items()
+                },
             }
         )
     return {"service": service.slug, "title": service.title, "items": kinds}

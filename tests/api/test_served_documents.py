@@ -40,6 +40,19 @@ async def test_the_catalogue_says_what_a_console_needs(api: Api) -> None:
     assert (materialize["long"], materialize["role"], materialize["request"]) == (True, "EDITOR", "MaterializeAsset")
 
 
+async def test_the_catalogue_names_every_operation_once(api: Api) -> None:
+    for service in SERVICES:
+        kinds = (await api.viewer.get(f"/api/v1/{service.slug}/kinds")).json["items"]
+        groups = [kind[group] for kind in kinds for group in ("methods", "reads", "parts", "actions")]
+        named = [operation["operation_id"] for group in groups for operation in group]
+        assert sorted(named) == sorted(map(str, service.endpoints))
+    kinds = (await api.viewer.get("/api/v1/admin/kinds")).json["items"]
+    group = next(kind for kind in kinds if kind["name"] == "group")
+    assert [read["verb"] for read in group["reads"]] == ["export", "watch"]
+    revision = next(part for part in group["parts"] if part["operation_id"] == "admin_get_group_revision")
+    assert revision["path"] == "/api/v1/admin/groups/{group}/revisions/{revision}"
+
+
 async def test_live_is_public_and_ready_says_what_is_missing(api: Api, orchestrator: FakeOrchestrator) -> None:
     assert (await api.anonymous.get("/health/live")).json == {"status": "live"}
     assert (await api.anonymous.get("/health/ready")).status == 200
