@@ -366,10 +366,9 @@ class TestCrashes:
     async def test_a_crash_before_the_launch_ends_as_a_failure_that_says_so(
         self, api: Api, orchestrator: FakeOrchestrator, tmp_path: Path
     ) -> None:
-        orchestrator.after_launch = LaunchUnconfirmed("no answer")
+        orchestrator.refusal = LaunchUnconfirmed("no answer")
         headers = {"idempotency-key": "once"}
         id = (await api.editor.post(f"ai-catalog/assets/{ASSET}:materialize", {}, headers=headers)).json["id"]
-        orchestrator.run_states.clear()
         clock.freeze(lambda: datetime.now(UTC) + timedelta(minutes=5))
         try:
             ended = await self.restarted(api, orchestrator, id)
