@@ -131,8 +131,11 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
     references = {key: _renamed(reference) for key, reference in made.items()}
     schemas: dict[str, Any] = {}
     for name, schema in definitions.get("$defs", {}).items():
-        if schemas.setdefault(_readable(name), renamed := _renamed(schema)) is not renamed:
-            raise ValueError(f"{service.name} has two models called {_readable(name)}: one would hide the other")
+        called = _readable(name)
+        if called in schemas:
+            raise ValueError(f"{service.name} has two models called {called}: one would hide the other")
+        # Generators of clients call their classes after the title.
+        schemas[called] = {**_renamed(schema), "title": called}
     for change, spec in patches.items():
         name = f"{spec.__name__}Patch"
         schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name)
