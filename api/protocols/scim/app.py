@@ -101,8 +101,8 @@ def mounts(app: Application) -> list[Mount]:
     """The service for whoever is logged in, and its public description."""
     scim = Scim(app)
     return [
-        Mount(path=PATH, app=scim, role=Role.VIEWER),
-        Mount(path=f"{PATH}/ServiceProviderConfig", app=scim, role=None, exact=True),
+        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin"),
+        Mount(path=f"{PATH}/ServiceProviderConfig", app=scim, role=None, exact=True, speaks_for="admin"),
     ]
 
 
