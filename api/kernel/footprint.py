@@ -59,7 +59,11 @@ class Footprint:
     def _read(self, code: CodeType, module: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         here: Any = None
         made: Any = None  # what was last called into being: attributes of something unknown are taken for its
+        named: set[str] = set()
+        written = False  # some table, and which one is not said: `insert(TABLE)`, or each one of a list
         for step in dis.get_instructions(code):
+            if step.opname.startswith("LOAD_") and step.argval in _WRITES:
+                written = written or not isinstance(here, sa.Table)
             if step.opname == "LOAD_GLOBAL":
                 here = module.get(step.argval)
                 made = _result(here) or made
@@ -76,6 +80,10 @@ class Footprint:
                 elif isinstance(step.argval, str) and (here is Event or here is Unit.emit):
                     self.events.add(step.argval)
                 here = None if step.opname not in ("PRECALL", "PUSH_NULL") else here
+            if isinstance(here, sa.Table):
+                named.add(here.name)
+        if written:
+            self.tables |= named
 
     def _attribute(self, thing: Any, name: str) -> Any:
         if isinstance(thing, sa.Table):

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from api.kernel.platform import Platform
 from core.errors import Unavailable
 
 _FILE = "sealing.keys"
@@ -105,3 +106,8 @@ class Sealer:
 
 def _new_line() -> str:
     return f"{secrets.token_hex(4)} {base64.urlsafe_b64encode(os.urandom(32)).decode()}\n"
+
+
+def open_sealer(platform: Platform) -> Sealer:
+    """What seals the secrets of this process: `platform.part(open_sealer)`."""
+    return Sealer(platform.settings.keys_dir)

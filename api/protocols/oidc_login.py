@@ -15,13 +15,13 @@ from starlette.types import Receive, Scope, Send
 from api.kernel.application import Application
 from api.kernel.authentication import session_cookie
 from api.kernel.registry import Mount
+from api.kernel.sealing import open_sealer
 from api.kernel.tokens import TokenRow
 from api.kernel.unit import Unit
 from api.protocols.calls import Calls
 from api.services.admin.kinds.identity_provider import IdentityProvider
 from api.services.admin.kinds.session import session_life, set_cookie
 from api.services.admin.logic import password_policy, session_tokens, signing_in
-from api.services.admin.logic.one_time_passwords import open_sealer
 from api.services.admin.logic.openid import Challenge, OpenId, authorization_url
 from core import clock
 from core.errors import HeadwaterError, MethodNotAllowed, NotFound, Unauthenticated

@@ -22,7 +22,7 @@ from api.kernel.outbox import deliveries
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.platform import Platform
-from api.kernel.sealing import Sealer
+from api.kernel.sealing import Sealer, open_sealer
 from core import clock, egress, events
 from core.errors import InvalidPayload, NotFound, Unavailable
 from core.events import Recorded
@@ -176,7 +176,7 @@ class Sender:
     def __init__(self, platform: Platform, *, private: bool) -> None:
         self._platform = platform
         self._private = private
-        self._sealer = Sealer(platform.settings.keys_dir)
+        self._sealer = platform.part(open_sealer)
         self._client: httpx.AsyncClient | None = None
 
     async def subscribers(self) -> list[Subscriber]:

@@ -42,7 +42,7 @@ from api.kernel.application import Application
 from api.kernel.principal import ANONYMOUS
 from api.kernel.registry import Mount
 from api.kernel.roles import Role
-from api.kernel.sealing import Sealer
+from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
 from api.kernel.state import state_of
 from api.kernel.unit import ORGANIZATION, Unit, denied
@@ -128,7 +128,7 @@ class Scim:
     @cached_property
     def _service(self) -> ScimService:
         # Made at the first request: models and schemas take time that other processes need not spend.
-        return _Service(provider(), secret=Sealer(self._platform.settings.keys_dir).derived("scim cursors"))
+        return _Service(provider(), secret=self._platform.part(open_sealer).derived("scim cursors"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; errors are SCIM's own, but for those that say nothing of the request."""

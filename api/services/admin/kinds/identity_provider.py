@@ -14,12 +14,12 @@ from api.kernel.models import Model, Request
 from api.kernel.resource import Level, Resource, Spec, Status, Title
 from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
+from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
 from api.kernel.unit import Unit
 from api.services.admin.kinds.group import GroupSource
 from api.services.admin.logic import granting, identities
 from api.services.admin.logic.claims import Rules, identity_of
-from api.services.admin.logic.one_time_passwords import open_sealer
 from api.services.admin.logic.openid import OpenId
 from api.services.admin.login_tables import CLIENT_SECRET
 from core.errors import InvalidPayload, Unavailable

@@ -12,12 +12,12 @@ from api.kernel.access import pattern_matches
 from api.kernel.context import Context
 from api.kernel.models import Model, Request
 from api.kernel.roles import Role
+from api.kernel.sealing import open_sealer
 from api.kernel.store import Stored, find
 from api.kernel.tables import PRINCIPAL
 from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.user import USER
 from api.services.admin.logic import one_time_passwords, password_policy
-from api.services.admin.logic.one_time_passwords import open_sealer
 from core.errors import Conflict, InvalidPayload
 
 Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"}, examples=["123456"])]

@@ -17,9 +17,9 @@ from api.kernel.outbox.webhooks import WebhookState
 from api.kernel.resource import Level, Resource, Spec, Status, Text
 from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
+from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
 from api.kernel.unit import ORGANIZATION, PROJECT, Unit
-from api.services.admin.logic.one_time_passwords import open_sealer
 from core.errors import InvalidPayload, Unavailable
 from core.events import EVENT, Event, Recorded
 

@@ -11,10 +11,11 @@ from api.kernel import accounts, grants, passwords, throttle
 from api.kernel.accounts import Account, AccountState
 from api.kernel.context import Context
 from api.kernel.principal import Principal, PrincipalKind
+from api.kernel.sealing import open_sealer
 from api.kernel.securable import ROOT, Securable
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.logic import one_time_passwords, password_policy
-from api.services.admin.logic.one_time_passwords import NONE_NEEDED, Proof, open_sealer
+from api.services.admin.logic.one_time_passwords import NONE_NEEDED, Proof
 from api.services.admin.logic.password_policy import Policy
 from core import events
 from core.errors import PermissionDenied, Unauthenticated

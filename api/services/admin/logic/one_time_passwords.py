@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel import accounts
-from api.kernel.platform import Platform
 from api.kernel.sealing import Sealer
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import ONE_TIME_PASSWORD, RECOVERY_CODE
@@ -32,11 +31,6 @@ class Proof:
 
 
 NONE_NEEDED = Proof()
-
-
-def open_sealer(platform: Platform) -> Sealer:
-    """What seals the secrets of this process."""
-    return Sealer(platform.settings.keys_dir)
 
 
 def enroll(connection: Connection, sealer: Sealer, account_id: str, name: str) -> tuple[str, str]:
