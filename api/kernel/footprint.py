@@ -62,7 +62,7 @@ class Footprint:
         named: set[str] = set()
         written = False  # some table, and which one is not said: `insert(TABLE)`, or each one of a list
         for step in dis.get_instructions(code):
-            if step.opname.startswith("LOAD_") and step.argval in _WRITES:
+            if step.opname.startswith("LOAD_") and str(step.argval).lstrip("_") in _WRITES:
                 written = written or not isinstance(here, sa.Table)
             if step.opname == "LOAD_GLOBAL":
                 here = module.get(step.argval)

@@ -94,6 +94,12 @@ def test_a_saga_counts_for_the_operation_that_begins_it() -> None:
     assert {"operation", "saga_step", "grant"} <= set(explained("admin_move_project").tables)
 
 
+def test_tables_are_found_that_are_written_one_after_the_other_or_through_a_function() -> None:
+    outbox = {"outbox_cursor", "outbox_delivery", "outbox_seen"}
+    assert outbox <= set(explained("admin_delete_webhook_endpoint").tables), "a loop over tables"
+    assert "outbox_cursor" in explained("admin_create_webhook_endpoint").tables, "an insert of the dialect"
+
+
 def test_the_command_tells_it_in_words_and_as_json() -> None:
     words = CliRunner().invoke(app, ["explain", "admin_add_members_group"])
     assert words.exit_code == 0
