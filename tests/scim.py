@@ -1,0 +1,56 @@
+"""What a directory asks of SCIM, and what tests look at afterwards."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+
+from core.events import EVENT
+from tests.api_server import Server
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+NUMBERS = itertools.count()
+
+
+def created(directory: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = directory.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def a_user(directory: httpx.Client, **more: Any) -> dict[str, Any]:
+    name = f"Ada.{next(NUMBERS)}@Acme.example"
+    return created(directory, "Users", {"schemas": [USER], "userName": name, "active": True} | more)
+
+
+def a_group(directory: httpx.Client, *members: dict[str, Any], **more: Any) -> dict[str, Any]:
+    name = f"Data Science {next(NUMBERS)}"
+    return created(directory, "Groups", {"displayName": name, "members": [{"value": m["id"]} for m in members]} | more)
+
+
+def patched(directory: httpx.Client, path: str, *operations: dict[str, Any]) -> dict[str, Any]:
+    answer = directory.patch(path, json={"schemas": [PATCH], "Operations": list(operations)})
+    assert answer.status_code == 204, answer.text
+    return dict(directory.get(path).json())
+
+
+def members(directory: httpx.Client, group: dict[str, Any]) -> set[str]:
+    return {member["value"] for member in directory.get(f"Groups/{group['id']}").json().get("members", ())}
+
+
+def as_user(server: Server, user: dict[str, Any]) -> httpx.Client:
+    """The platform as this user, with a login of his own."""
+    token = server.api.caller(user["userName"].lower()).token
+    return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"})
+
+
+def events(server: Server, subject: str) -> list[tuple[str, str]]:
+    with server.api.database.read() as connection:
+        rows = connection.execute(sa.select(EVENT).where(EVENT.c.subject == subject).order_by(EVENT.c.sequence))
+        return [(row.type, row.data["outcome"]) for row in rows]
