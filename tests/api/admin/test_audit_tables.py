@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -220,3 +221,16 @@ async def test_an_upgrade_that_gives_a_role_more_is_told(api: Api) -> None:
     rows = asked(api, WHO_COULD, permission="new.thing.get", securable="platform", moment=clock.now().isoformat())
     assert "viewer" in {row["name"] for row in rows}
     assert AuditTables(platform.database, platform.part(open_tables), more).catch_up() == 0
+
+
+async def test_a_running_platform_copies_by_itself(tmp_path: Path) -> None:
+    async with running(tmp_path, FakeOrchestrator(), HEADWATER_AUDIT_MIRROR_SECONDS="1") as api:
+        tables = api.app.platform.part(open_tables)
+        async with asyncio.timeout(30):
+            while not tables.exists(RESOURCES):
+                await asyncio.sleep(0.1)
+        name = "later"
+        await user(api, name)
+        async with asyncio.timeout(30):
+            while not asked(api, f"SELECT id FROM {RESOURCES} WHERE name = '{name}'"):
+                await asyncio.sleep(0.1)
