@@ -113,17 +113,21 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     )
 
 
+def serve(app: Application, settings: Settings) -> None:
+    """Serves an application until the process is told to stop."""
+    # What was made so far lives as long as the process: to look at it again would stop all requests for 100 ms.
+    gc.collect()
+    gc.freeze()
+    server(app, settings).run()
+
+
 def main() -> None:
     """Serves the API on the public port until it is told to stop."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per probe of the graph would drown the rest
     access_log.write_to()
-    app = create_app(settings)
-    # What was made so far lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    server(app, settings).run()
+    serve(create_app(settings), settings)
 
 
 if __name__ == "__main__":

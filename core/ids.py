@@ -17,6 +17,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))}"
 
 
+def may_be_id(text: str) -> bool:
+    """Whether `text` can be an id made by `new_id` or built in: each has an underscore, few names have one."""
+    return "_" in text
+
+
 def asset_id(key: Sequence[str]) -> str:
     """Joins a Dagster asset key into an asset id: `["flights", "bronze", "flights"]` is `flights.bronze.flights`."""
     return ".".join(key)

@@ -90,12 +90,7 @@ class Context:
 
     async def read(self, function: Callable[[Unit], T]) -> T:
         """Runs a function over a consistent snapshot of the metadata database, in a worker thread."""
-
-        def work() -> T:
-            with self.platform.database.read() as connection:
-                return function(Unit(self, connection, writes=False))
-
-        return await self.platform.workers.read.run(work)
+        return await self.platform.reads.run(lambda connection: function(Unit(self, connection, writes=False)))
 
     async def write(self, function: Callable[[Unit], T]) -> T:
         """Runs a function in the one write transaction of this request, together with its audit row and events.

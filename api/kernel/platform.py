@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from api.kernel.reads import SharedReads
 from api.kernel.roles import Role
+from api.kernel.row_loader import RowLoader
 from api.kernel.workers import Workers
 from core.db import Database
 from core.ports import Orchestrator, Publisher
@@ -31,6 +33,8 @@ class Platform:
         self.orchestrator = orchestrator
         self.publisher = publisher
         self.workers = Workers(single_writer=database.url.startswith("sqlite"))
+        self.reads = SharedReads(database, self.workers.read)
+        self.rows = RowLoader(self.reads)
         self.permissions: dict[str, Role] = {}
         """Every permission there is, with the least built-in role that includes it; filled by the application."""
         self.kinds: dict[str, Kind] = {}

@@ -23,10 +23,12 @@ from api.kernel.models import ListQuery, Page, Request
 from api.kernel.resource import Change, Draft, Resource, ResourcePage, Revision
 from api.kernel.store import Stored
 from api.kernel.tables import RESOURCE, REVISION
-from api.kernel.unit import Unit
+from api.kernel.unit import Unit, shown
 from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
+from core.ids import may_be_id
 
 if TYPE_CHECKING:
+    from api.kernel.context import Context
     from api.kernel.resource_kind import ResourceKind
 
 R = TypeVar("R", bound=Resource[Any, Any])
@@ -303,9 +305,17 @@ def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
     fixed = f" Never changes: {', '.join(kind.immutable)}." if kind.immutable else ""
     hang = kind.hang_unit
 
-    def get(unit: Unit, id: str) -> Encoded:
-        row = unit.row(kind, id)
+    async def get(ctx: Context, id: str) -> Encoded:
+        row = await ctx.platform.rows.row(id) if may_be_id(id) else None
+        if row and row.kind == kind.full_name:
+            shown(kind, ctx.principal.access, id, row)
+        else:
+            row = await ctx.read(lambda unit: unit.row(kind, id))
         return Encoded(row.encode(), row.etag)
+
+    def hang_get() -> None:
+        text = f"Returns {one}{' by id or name' if kind.named else ''}."
+        kind.hang(Shape.GET, "get", result=kind.model, role=kind.readers, text=text, declared=kind.model)(get)
 
     def hang_history() -> None:
         text = f"Lists the changes of {one}, newest first, each with the fields that changed."
@@ -324,11 +334,7 @@ def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
             result=ResourcePage[model],
             **reads,
         ),
-        Method.GET: lambda: hang(
-            *(Shape.GET, "get", get, f"Returns {one}{' by id or name' if kind.named else ''}."),
-            result=kind.model,
-            **reads,
-        ),
+        Method.GET: hang_get,
         Method.CREATE: lambda: hang(
             *(Shape.CREATE, "create", lambda unit, draft: create(unit, kind, draft), f"Creates {one}."),
             request=Draft[spec],

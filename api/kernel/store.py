@@ -6,7 +6,7 @@ Reads hand out the stored JSON as it is. Only a change goes through the author's
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.securable import Securable
 from api.kernel.tables import REFERENCE, RESOURCE, REVISION
 from core.errors import Conflict, PreconditionFailed
+from core.ids import may_be_id
 
 _JSON = ("labels", "spec", "status")
 COLUMNS = tuple(
@@ -94,6 +95,7 @@ _FIND = (
     _OF_KIND.where(RESOURCE.c.id == sa.bindparam("wanted")),
     _OF_KIND.where(RESOURCE.c.name == sa.bindparam("wanted"), RESOURCE.c.deleted_at.is_(None)),
 )
+_OF_IDS = sa.select(*COLUMNS).where(RESOURCE.c.id.in_(sa.bindparam("wanted", expanding=True)))
 _FIND_TO_CHANGE = tuple(select.with_for_update() for select in _FIND)
 
 
@@ -109,10 +111,15 @@ def find(connection: Connection, kind: str, id: str, *, named: bool, lock: bool 
     """
     by_id, by_name = _FIND_TO_CHANGE if lock else _FIND
     wanted = {"wanted_kind": kind, "wanted": id}
-    row = connection.execute(by_id, wanted).first()
-    if row is None and named:
-        row = connection.execute(by_name, wanted).first()
+    looks = (by_id,) if not named else (by_id, by_name) if may_be_id(id) else (by_name, by_id)
+    row = next((row for look in looks if (row := connection.execute(look, wanted).first())), None)
     return stored(row) if row else None
+
+
+def find_all(connection: Connection, ids: Collection[str]) -> dict[str, Stored]:
+    """The resources of whatever kinds with these ids, by id."""
+    rows = connection.execute(_OF_IDS, {"wanted": list(ids)})
+    return {row.id: row for row in map(stored, rows)}
 
 
 def find_any(connection: Connection, id: str) -> Stored | None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel import epochs, store
+from api.kernel.access import Access
 from api.kernel.platform import Platform
 from api.kernel.principal import Principal
 from api.kernel.resource import Level, Resource
@@ -113,14 +114,7 @@ class Unit:
             PermissionDenied: the caller may see it, but not this.
         """
         row = store.find(self.connection, kind.full_name, id, named=kind.named, lock=self._writes)
-        if row is None or not self.allows(kind.permission("get"), row.securable, row):
-            raise kind.unknown(id)
-        if (row.deleted_at is not None) is not deleted:
-            hint = "is not deleted" if deleted else "was deleted; it can be restored"
-            raise NotFound(f"{kind.title} {id!r} {hint}.") if not deleted else Conflict(f"{kind.title} {id!r} {hint}.")
-        if permission:
-            self.require(permission, row.securable, row)
-        return row
+        return shown(kind, self.principal.access, id, row, permission=permission, deleted=deleted)
 
     def get(self, kind: ResourceKind[R], id: str, *, permission: str = "") -> R:
         """The resource, as `row`."""
@@ -277,6 +271,31 @@ class Unit:
             noun = kind.rpartition(".")[2].replace("_", " ")
             fault = {"pointer": pointer, "detail": f"is the id of no {noun} that you may see"}
             raise InvalidPayload(f"There is no {noun} {id!r}.", errors=[fault])
+
+
+def shown(
+    kind: ResourceKind[Any],
+    access: Access,
+    id: str,
+    row: Stored | None,
+    *,
+    permission: str = "",
+    deleted: bool = False,
+) -> Stored:
+    """The row that was found for an id, if who has these rights may see it and holds the permission on it.
+
+    Raises:
+        NotFound: there is none, or none that the caller may know of.
+        PermissionDenied: the caller may see it, but not this.
+    """
+    if row is None or not access.allows(kind.permission("get"), row.securable, row):
+        raise kind.unknown(id)
+    if (row.deleted_at is not None) is not deleted:
+        hint = "is not deleted" if deleted else "was deleted; it can be restored"
+        raise NotFound(f"{kind.title} {id!r} {hint}.") if not deleted else Conflict(f"{kind.title} {id!r} {hint}.")
+    if permission and not access.allows(permission, row.securable, row):
+        raise denied(permission)
+    return row
 
 
 def denied(permission: str) -> PermissionDenied:

@@ -19,6 +19,7 @@ class Pool:
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self.name = name
+        self.threads = threads
         self.limit = threads + waiting
         """How many calls may run and wait together."""
 
@@ -36,16 +37,32 @@ class Pool:
         Raises:
             Unavailable: too many callers wait already.
         """
+        self.enter()
+        future = self.submit(partial(function, *args, **kwargs))
+        future.add_done_callback(self._release)
+        return await asyncio.shield(future)
+
+    def enter(self) -> None:
+        """Counts one caller more, who has to `leave`.
+
+        Raises:
+            Unavailable: too many callers wait already.
+        """
         if self.held >= self.limit:
             self.refused += 1
             raise Unavailable(f"The platform is busy ({self.name}); try again in a moment.", retry_after_seconds=1)
         self.held += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
-        future.add_done_callback(self._release)
-        return await asyncio.shield(future)
+
+    def leave(self) -> None:
+        """Counts one caller less."""
+        self.held -= 1
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Starts the function in a thread, or as soon as one is free."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
 
     def _release(self, future: asyncio.Future[T]) -> None:
-        self.held -= 1
+        self.leave()
         if not future.cancelled():
             future.exception()  # a caller that gave up must not leave "exception was never retrieved" behind
 

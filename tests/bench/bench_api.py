@@ -35,7 +35,7 @@ ASSET = "flights.gold.route_delays"
 
 OURS = """
 import sys
-from api.main import create_app, server
+from api.main import create_app, serve
 from core.settings import load_settings
 from tests.orchestration import FakeOrchestrator
 class Constant(FakeOrchestrator):
@@ -43,7 +43,7 @@ class Constant(FakeOrchestrator):
         return VIEW
 VIEW = FakeOrchestrator().view()
 settings = load_settings()
-server(create_app(settings, orchestrator=Constant()), settings).run()
+serve(create_app(settings, orchestrator=Constant()), settings)
 """
 BARE = """
 import json, os
@@ -59,7 +59,7 @@ async def list_assets():
     return content["assets"]
 @app.get("/api/v1/admin/projects/{project}")
 async def get_project(project: str):
-    return content["one resource"]
+    return content[f"one resource by {'id' if '_' in project else 'name'}"]
 @app.get("/api/v1/admin/projects")
 async def list_projects():
     return content["resources"]
@@ -191,8 +191,12 @@ def _reads(home: Path, token: str, requests: int, rounds: int) -> list[dict[str,
     paths = {
         "one asset": f"/api/v1/ai-catalog/assets/{ASSET}",
         "assets": "/api/v1/ai-catalog/assets",
-        "one resource": "/api/v1/admin/projects/p7",
         "resources": "/api/v1/admin/projects",
+    }
+    newest = json.loads(_fetch(port, paths["resources"], token))["items"][0]
+    paths |= {
+        "one resource by id": f"/api/v1/admin/projects/{newest['id']}",
+        "one resource by name": f"/api/v1/admin/projects/{newest['name']}",
     }
     content = {name: json.loads(_fetch(port, path, token)) for name, path in paths.items()}
     port = _free_port()
