@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
@@ -89,11 +90,16 @@ def _translated() -> Iterator[None]:
 
 
 def _engine(url: str) -> sa.Engine:
-    if not url.startswith("sqlite"):
+    common: dict[str, Any] = {
         # Parameters stay out of errors, and so out of logs: one may be a secret.
-        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
-    connecting = {"timeout": 15, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=connecting, pool_size=10, hide_parameters=True)
+        "hide_parameters": True,
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "pool_size": 10,
+    }
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, max_overflow=10, pool_pre_ping=True, **common)
+    engine = sa.create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, **common)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

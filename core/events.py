@@ -64,6 +64,7 @@ EVENT = sa.Table(
 )
 
 _HEAD = 1
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +163,7 @@ def digest(row: Mapping[str, Any], previous: str) -> str:
     """SHA-256 over the hash before and the canonical JSON (sorted keys, compact) of the sequence and all fields."""
     values = {name: row[name] for name in ("sequence", *_FIELDS)}
     values["at"] = values["at"].astimezone(UTC).isoformat(timespec="microseconds")
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(f"{previous}{text}".encode()).hexdigest()
+    return hashlib.sha256(f"{previous}{_canonical(values)}".encode()).hexdigest()
 
 
 def _row(sequence: int, event: Event) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _row(sequence: int, event: Event) -> dict[str, Any]:
     row["sequence"] = sequence
     row["kind"] = event.kind or ".".join(event.type.split(".")[:2])
     # As it will be read back: keys that are no strings would sort in another order then.
-    row["data"] = json.loads(json.dumps(dict(event.data), allow_nan=False))
+    row["data"] = json.loads(_canonical(dict(event.data)))
     return row
 
 

@@ -8,17 +8,18 @@ import time
 from collections.abc import Sequence
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PART = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def new_id(prefix: str) -> str:
     """Returns `<prefix>_<26 characters>`: 48 bits of milliseconds, then 80 random bits (the ULID layout)."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    return f"{prefix}_{''.join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))}"
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
 
 
 def may_be_id(text: str) -> bool:
-    """Whether `text` can be an id made by `new_id` or built in: each has an underscore, few names have one."""
+    """Whether `text` can be an id, made by `new_id` or built in: each has an underscore."""
     return "_" in text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import new_database
+from tests.databases import alone, new_database
 
 # Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
@@ -36,6 +36,10 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Not in pytest's folder: every pytest that starts closes that to the user under whom root's server runs.
     with tempfile.TemporaryDirectory(prefix="headwater-postgresql-") as folder:
         server = pgserver.get_server(folder)
+        # Processes are killed here, but never the machine: the kernel keeps what they wrote without waiting for a disk.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         server.cleanup()
 
@@ -45,3 +49,16 @@ def postgresql_url(postgresql: str) -> Iterator[str]:
     """An empty PostgreSQL database of one test."""
     with new_database(postgresql) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _platform_database(postgresql: str) -> Iterator[str]:
+    with new_database(postgresql) as url:
+        yield url
+
+
+@pytest.fixture
+def platform_postgresql_url(_platform_database: str) -> str:
+    """A PostgreSQL database for `tests.api_process.prepare`, which empties it: one for all tests, in turns."""
+    alone(_platform_database)
+    return _platform_database

@@ -42,10 +42,6 @@ class Context:
         request_id: str,
         client: str = "",
         subject: str = "",
-        last_event_id: str = "",
-        if_match: str = "",
-        validate_only: bool = False,
-        claim: idempotency.Claim | None = None,
     ) -> None:
         self.platform = platform
         self.endpoint = endpoint
@@ -57,11 +53,11 @@ class Context:
         """What the audit row says this happened to: an id. A create sets it to the new one."""
         self.securable: Securable = ROOT
         """Where that stands in the tree of scopes: who may read there may read the audit row."""
-        self.last_event_id = last_event_id
-        self.if_match = if_match
-        self.validate_only = validate_only
+        self.last_event_id = ""
+        self.if_match = ""
+        self.validate_only = False
         """Whether to try the change and undo it."""
-        self.claim = claim
+        self.claim: idempotency.Claim | None = None
         self.operation_id: str | None = None
         self.headers: list[tuple[str, str]] = []
         """Headers to add to the answer."""

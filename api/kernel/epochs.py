@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.tables import AUTH_EPOCH
 
 _ROW = 1
+_NEXT = AUTH_EPOCH.update().where(AUTH_EPOCH.c.id == _ROW).values(value=AUTH_EPOCH.c.value + 1)
 
 
 def current(connection: Connection) -> int:
@@ -17,8 +18,5 @@ def current(connection: Connection) -> int:
 
 def bump(connection: Connection) -> None:
     """Begins a new epoch, in the transaction of the revocation."""
-    updated = connection.execute(
-        AUTH_EPOCH.update().where(AUTH_EPOCH.c.id == _ROW).values(value=AUTH_EPOCH.c.value + 1)
-    )
-    if updated.rowcount == 0:
+    if connection.execute(_NEXT).rowcount == 0:
         connection.execute(AUTH_EPOCH.insert().values(id=_ROW, value=1))

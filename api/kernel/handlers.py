@@ -77,25 +77,26 @@ class _Call:
         return response
 
     def _context(self, request: HttpRequest, state: RequestState, raw: bytes) -> Context:
-        principal = state.principal or ANONYMOUS
-        key = request.headers.get("idempotency-key")
-        claim = None
-        if key is not None and self.endpoint.changes and state.principal:
-            claim = idempotency.claim_of(key, principal.name, request.method, request.scope["path"], raw)
+        endpoint, found = self.endpoint, state.found
         ctx = Context(
             self.platform,
-            self.endpoint,
-            principal,
+            endpoint,
+            state.principal or ANONYMOUS,
             request_id=state.request_id,
             client=state.client,
-            subject=state.found.id if state.found else "",
-            last_event_id=request.headers.get("last-event-id", ""),
-            if_match=request.headers.get("if-match", ""),
-            validate_only=_validate_only(request) if self.endpoint.changes else False,
-            claim=claim,
+            subject=found.id if found else "",
         )
-        if self.endpoint.kind.locate and state.found and state.found.id:
-            ctx.securable = self.endpoint.kind.locate.place(self.platform, state.found.id)
+        if endpoint.answer is Answer.STREAM:
+            ctx.last_event_id = request.headers.get("last-event-id", "")
+        if endpoint.changes:
+            ctx.if_match = request.headers.get("if-match", "")
+            ctx.validate_only = _validate_only(request)
+            key = request.headers.get("idempotency-key")
+            if key is not None and state.principal:
+                what = (request.method, request.scope["path"], raw)
+                ctx.claim = idempotency.claim_of(key, state.principal.name, *what)
+        if endpoint.kind.locate and found and found.id:
+            ctx.securable = endpoint.kind.locate.place(self.platform, found.id)
         return ctx
 
     async def _call(self, ctx: Context, arguments: list[Any]) -> Any:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ParamSpec, Protocol
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.kernel import problems
@@ -21,6 +20,14 @@ from core.ids import new_id
 
 BODY_SECONDS = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+_DEFAULTS = (
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cache-control", b"no-store"),
+)
 _log = logging.getLogger("headwater.api")
 P = ParamSpec("P")
 
@@ -115,19 +122,17 @@ class Envelope:
         served.complete = True
 
     def _add_headers(self, message: Message, state: RequestState) -> None:
-        headers = MutableHeaders(raw=message.setdefault("headers", []))
-        headers["x-request-id"] = state.request_id
-        headers["x-content-type-options"] = "nosniff"
-        headers.setdefault("referrer-policy", "same-origin")
-        headers.setdefault("x-frame-options", "SAMEORIGIN")
-        headers.setdefault("cache-control", "no-store")
-        for name, value in state.headers:
-            headers[name] = value
+        """Sets ours, and those of the defaults that the app has not set."""
+        ours = [(b"x-request-id", state.request_id.encode()), _NOSNIFF]
+        ours += ((name.encode(), value.encode("latin-1")) for name, value in state.headers)
         if state.endpoint:
-            headers["x-operation"] = state.endpoint.operation_id
-            headers["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'"
+            ours += ((b"x-operation", state.endpoint.operation_id.encode()), _NO_CONTENT)
         if self._hsts:
-            headers["strict-transport-security"] = "max-age=31536000"
+            ours.append(_HSTS)
+        decided = {name for name, _ in ours}
+        kept = [header for header in message.get("headers", ()) if header[0] not in decided]
+        decided.update(name for name, _ in kept)
+        message["headers"] = [*kept, *ours, *(header for header in _DEFAULTS if header[0] not in decided)]
 
 
 class Limits:

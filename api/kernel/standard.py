@@ -25,7 +25,6 @@ from api.kernel.store import Stored
 from api.kernel.tables import RESOURCE, REVISION
 from api.kernel.unit import Unit, shown
 from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
-from core.ids import may_be_id
 
 if TYPE_CHECKING:
     from api.kernel.context import Context
@@ -306,11 +305,8 @@ def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
     hang = kind.hang_unit
 
     async def get(ctx: Context, id: str) -> Encoded:
-        row = await ctx.platform.rows.row(id) if may_be_id(id) else None
-        if row and row.kind == kind.full_name:
-            shown(kind, ctx.principal.access, id, row)
-        else:
-            row = await ctx.read(lambda unit: unit.row(kind, id))
+        found = await ctx.platform.rows.row(kind.full_name, id, named=kind.named)
+        row = shown(kind, ctx.principal.access, id, found)
         return Encoded(row.encode(), row.etag)
 
     def hang_get() -> None:

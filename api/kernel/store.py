@@ -5,11 +5,10 @@ Reads hand out the stored JSON as it is. Only a change goes through the author's
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -87,6 +86,14 @@ class Stored:
         return msgspec.json.encode(self.document())
 
 
+class Wanted(NamedTuple):
+    """What is looked for: a kind's resource with this id, or with this name if it is `named`."""
+
+    kind: str
+    id: str
+    named: bool
+
+
 # Made once: to build and compile a statement costs as much as to run it.
 _INSERT = RESOURCE.insert()
 _INSERT_REVISION = REVISION.insert()
@@ -95,7 +102,12 @@ _FIND = (
     _OF_KIND.where(RESOURCE.c.id == sa.bindparam("wanted")),
     _OF_KIND.where(RESOURCE.c.name == sa.bindparam("wanted"), RESOURCE.c.deleted_at.is_(None)),
 )
-_OF_IDS = sa.select(*COLUMNS).where(RESOURCE.c.id.in_(sa.bindparam("wanted", expanding=True)))
+_OF_IDS = sa.select(*COLUMNS).where(RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True)))
+_OF_NAMES = sa.select(*COLUMNS).where(
+    RESOURCE.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+    RESOURCE.c.name.in_(sa.bindparam("names", expanding=True)),
+    RESOURCE.c.deleted_at.is_(None),
+)
 _FIND_TO_CHANGE = tuple(select.with_for_update() for select in _FIND)
 
 
@@ -111,15 +123,23 @@ def find(connection: Connection, kind: str, id: str, *, named: bool, lock: bool 
     """
     by_id, by_name = _FIND_TO_CHANGE if lock else _FIND
     wanted = {"wanted_kind": kind, "wanted": id}
-    looks = (by_id,) if not named else (by_id, by_name) if may_be_id(id) else (by_name, by_id)
+    looks = ((by_id,) if may_be_id(id) else ()) + ((by_name,) if named else ())
     row = next((row for look in looks if (row := connection.execute(look, wanted).first())), None)
     return stored(row) if row else None
 
 
-def find_all(connection: Connection, ids: Collection[str]) -> dict[str, Stored]:
-    """The resources of whatever kinds with these ids, by id."""
-    rows = connection.execute(_OF_IDS, {"wanted": list(ids)})
-    return {row.id: row for row in map(stored, rows)}
+def find_all(connection: Connection, wanted: Iterable[Wanted]) -> dict[Wanted, Stored]:
+    """The resources that `find` finds for each of these; what is not there is left out."""
+    wanted = set(wanted)
+    ids = [one.id for one in wanted if may_be_id(one.id)]
+    by_id = {row.id: stored(row) for row in connection.execute(_OF_IDS, {"ids": ids})} if ids else {}
+    found = {one: by_id[one.id] for one in wanted if one.id in by_id and by_id[one.id].kind == one.kind}
+    missing = {(one.kind, one.id): one for one in wanted - found.keys() if one.named}
+    if missing:
+        kinds, names = (list({key[part] for key in missing}) for part in (0, 1))
+        rows = map(stored, connection.execute(_OF_NAMES, {"kinds": kinds, "names": names}))
+        found |= {missing[row.kind, row.name]: row for row in rows if (row.kind, row.name) in missing}
+    return found
 
 
 def find_any(connection: Connection, id: str) -> Stored | None:
@@ -245,4 +265,4 @@ def _values(row: Stored) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    return json.loads(text)
+    return msgspec.json.decode(text)

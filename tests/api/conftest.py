@@ -18,7 +18,7 @@ def orchestrator() -> FakeOrchestrator:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path, orchestrator: FakeOrchestrator) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
     publisher = FakePublisher()
     async with running(tmp_path, orchestrator, publisher=publisher, database_url=url) as started:
         publisher.database = started.database

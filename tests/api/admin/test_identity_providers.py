@@ -40,7 +40,7 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
     """Loopback is private, so this platform allows private addresses."""
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
     async with running(tmp_path, FakeOrchestrator(), database_url=url, HEADWATER_PRIVATE_SOURCES="true") as started:
         yield started
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from api.kernel import store
 from api.kernel.reads import SharedReads
 from api.kernel.row_loader import RowLoader
+from api.kernel.store import Stored
 from api.kernel.tables import RESOURCE
 from api.kernel.workers import Pool
+from core import clock
 from core.db import METADATA, Database
 from core.errors import Unavailable
 from tests.resources import plain_row
@@ -36,16 +39,36 @@ def loader(database: Database) -> Iterator[RowLoader]:
     pool.close()
 
 
+async def load(loader: RowLoader, id: str) -> Stored | None:
+    return await loader.row("bench.row", id, named=False)
+
+
+async def test_names_and_ids_are_told_apart_by_kind(database: Database, loader: RowLoader) -> None:
+    with database.write() as connection:
+        other = plain_row() | {"kind": "bench.other", "id": "oth_1", "name": "t1"}
+        gone = plain_row() | {"id": "thg_gone", "name": "gone", "deleted_at": clock.now()}
+        connection.execute(RESOURCE.insert(), [other, gone])
+    asked = [
+        *(("bench.row", "t1", True), ("bench.other", "t1", True), ("bench.row", "oth_1", True)),
+        *(("bench.row", "t1", False), ("bench.row", "gone", True), ("bench.row", "thg_gone", True)),
+        ("bench.row", "thg_1", True),
+    ]
+    rows = await asyncio.gather(*(loader.row(kind, id, named=named) for kind, id, named in asked))
+    assert [row and row.id for row in rows] == ["thg_1", "oth_1", None, None, None, "thg_gone", "thg_1"]
+    with database.read() as connection:
+        assert rows == [store.find(connection, kind, id, named=named) for kind, id, named in asked]
+
+
 async def test_those_who_ask_together_share_selects_and_get_their_own(database: Database, loader: RowLoader) -> None:
     statements: list[str] = []
     sa.event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    rows = await asyncio.gather(*(loader.row(f"thg_{n}") for n in range(300)))
+    rows = await asyncio.gather(*(load(loader, f"thg_{n}") for n in range(300)))
     assert [row.name if row else "" for row in rows] == [f"t{n}" for n in range(300)]
     assert len([text for text in statements if text.startswith("SELECT")]) <= 3
 
 
 async def test_what_is_not_there_is_none_and_twice_the_same_is_twice_answered(loader: RowLoader) -> None:
-    rows = await asyncio.gather(loader.row("thg_1"), loader.row("thg_none"), loader.row("thg_1"))
+    rows = await asyncio.gather(load(loader, "thg_1"), load(loader, "thg_none"), load(loader, "thg_1"))
     assert [row and row.id for row in rows] == ["thg_1", None, "thg_1"]
 
 
@@ -58,17 +81,17 @@ async def test_who_asks_after_a_commit_sees_it_though_others_were_asking_before(
 
     earlier: list[asyncio.Future[object]] = []
     for n in range(30):
-        earlier += [asyncio.ensure_future(loader.row("thg_7")) for _ in range(20)]
+        earlier += [asyncio.ensure_future(load(loader, "thg_7")) for _ in range(20)]
         await asyncio.sleep(0)
         await asyncio.to_thread(rename, n)
-        row = await loader.row("thg_7")
+        row = await load(loader, "thg_7")
         assert row is not None
         assert row.name == f"renamed{n}"
     await asyncio.gather(*earlier)
 
 
 async def test_one_who_gives_up_takes_nothing_from_the_others(loader: RowLoader) -> None:
-    gone, stays = (asyncio.ensure_future(loader.row("thg_3")) for _ in range(2))
+    gone, stays = (asyncio.ensure_future(load(loader, "thg_3")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     row = await stays
@@ -86,7 +109,7 @@ async def test_a_database_that_is_gone_is_told_to_all_and_its_return_is_noticed(
         raise sa.exc.OperationalError("connect", {}, Exception("gone"))
 
     monkeypatch.setattr(database.engine, "connect", gone)
-    found = await asyncio.gather(*(loader.row(f"thg_{n}") for n in range(5)), return_exceptions=True)
+    found = await asyncio.gather(*(load(loader, f"thg_{n}") for n in range(5)), return_exceptions=True)
     assert all(isinstance(each, Unavailable) for each in found)
     monkeypatch.setattr(database.engine, "connect", connect)
-    assert await loader.row("thg_1")
+    assert await load(loader, "thg_1")
