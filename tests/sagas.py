@@ -228,7 +228,9 @@ async def _main(url: str, home: str, operation: str, point: str = "", name: str 
     platform = open_platform(url, Path(home))
     platform.workers.write.close()
     platform.workers.write = StrikingPool(1 if url.startswith("sqlite") else 8)
-    runner = Runner(platform, first_delay=0.01)
+    # Among several, whoever ends a saga must give it back: they would wait longer than the test for a lease to run out.
+    lease_seconds = 600.0 if operation == "all" else runner_module.LEASE_SECONDS
+    runner = Runner(platform, lease_seconds=lease_seconds, first_delay=0.01)
     runner.register(ORDER)
     if operation == "all":
         strike = _wait_for_another
