@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
 from api.gateways.publishing import DefinitionPublisher
+from api.gateways.relays.relay import open_relay
 from api.home import pages, reference
 from api.kernel import access_log
 from api.kernel.application import Application
@@ -67,7 +68,12 @@ def _assembled(platform: Platform) -> Application:
     ):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
-    dispatcher = Dispatcher(platform)
+    subscribers = []
+    if relay := open_relay(platform.settings):
+        platform.part(Dependencies).add(relay.dependency)
+        app.beside(relay.start, relay.stop)
+        subscribers.append(relay.subscriber)
+    dispatcher = Dispatcher(platform, subscribers)
     platform.after_commit.append(dispatcher.wake)
     app.beside(dispatcher.start, dispatcher.stop)
     mirror = AuditMirror(platform)

@@ -67,6 +67,14 @@ class Settings:
         "Store of the rate limits for several API processes, such as async+redis://host; empty: each counts its own.",
         secret=True,
     )
+    events_url: str = _setting(
+        "",
+        "Broker that gets every event too: redis://, rediss://, kafka:// or kafkas:// with user:password@ if it asks "
+        "for them; empty: none.",
+        secret=True,
+    )
+    events_topic: str = _setting("headwater.events", "The stream of Redis, or the topic of Kafka, that gets them.")
+    events_kept: int = _setting(1_000_000, "About how many events a stream of Redis keeps; Kafka has its own rules.")
     otel_endpoint: str = _setting("", "OTLP/HTTP address that receives a trace per request; empty: none is sent.")
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -69,6 +70,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("java", _java),
         ("database", _database),
         ("tables", _tables),
+        ("events", _events),
     ]
     for subject, check in checks:
         try:
@@ -198,3 +200,20 @@ def _tables(settings: Settings) -> Iterator[Finding]:
             yield Finding("tables", Verdict.FAILED, fault)
     yield Finding("tables", Verdict.OK, f"{sound} with a sound log")
     database.close()
+
+
+def _events(settings: Settings) -> Iterator[Finding]:
+    from api.gateways.relays.relay import open_relay
+
+    relay = open_relay(settings)
+    if relay is None:
+        return
+
+    async def ask() -> None:
+        try:
+            await relay.broker.check()
+        finally:
+            await relay.stop()
+
+    asyncio.run(ask())
+    yield Finding("events", Verdict.OK, f"{relay.broker.name} answers; {settings.events_topic} gets them")

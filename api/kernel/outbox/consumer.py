@@ -16,7 +16,7 @@ from api.kernel.outbox.deliveries import Delivery, DeliveryState
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.platform import Platform
 from core import clock, events
-from core.errors import HeadwaterError
+from core.errors import HeadwaterError, Unavailable
 from core.events import EVENT, Recorded
 
 BATCH = 100
@@ -35,6 +35,14 @@ class _Page:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """The subscriber is away: the event that found it out, and why."""
+
+    sequence: int
+    error: Unavailable
+
+
 class Consumer:
     """Delivers to one subscriber. Only the process that holds the lease may run it."""
 
@@ -47,7 +55,11 @@ class Consumer:
         self._slots = asyncio.Semaphore(_CONCURRENT_SUBJECTS)
 
     async def run(self) -> bool:
-        """Delivers what is due, then what is new, up to a batch of each. Returns whether there is more right now."""
+        """Delivers what is due, then what is new, up to a batch of each. Returns whether there is more right now.
+
+        Raises:
+            Unavailable: a subscriber that waits is away; its events stay where they are.
+        """
         retried = await self._retry()
         page = await self._platform.workers.read.run(self._page)
         if page is None and not self.subscriber.begins:
@@ -57,8 +69,15 @@ class Consumer:
             return True
         if page.after == page.before:
             return retried
-        lost = await self._deliver(page)
-        await self._platform.workers.write.run(self._save, page, lost)
+        waiting, away = await self._deliver(page)
+        if away is not None:
+            # What was taken behind the first event that was not comes again, under the same id.
+            page = replace(page, after=away.sequence - 1)
+            waiting = [delivery for delivery in waiting if delivery.sequence < away.sequence]
+        if page.after != page.before:
+            await self._platform.workers.write.run(self._save, page, waiting)
+        if away is not None:
+            raise away.error
         return page.more or retried
 
     def _begin(self) -> None:
@@ -81,26 +100,32 @@ class Consumer:
             held = deliveries.held(connection, name, list({item.event.subject for item in found}))
         return _Page(before, after, found, held, more)
 
-    async def _deliver(self, page: _Page) -> list[Delivery]:
-        """Hands the events over, subjects side by side; returns those that have to wait."""
+    async def _deliver(self, page: _Page) -> tuple[list[Delivery], _Away | None]:
+        """Hands the events over, subjects side by side; returns those that have to wait, and the first not tried."""
         subjects: dict[str, list[Recorded]] = {}
         for item in page.events:
             subjects.setdefault(item.event.subject, []).append(item)
+        waiting: list[Delivery] = []
+        away: list[_Away] = []
 
-        async def chain(subject: str, items: Sequence[Recorded]) -> list[Delivery]:
-            waiting: list[Delivery] = []
+        async def chain(subject: str, items: Sequence[Recorded]) -> None:
             holding = subject in page.held
             for item in items:
                 if holding:
                     waiting.append(self._waiting(item))
-                elif (error := await self._hand_over(item)) is not None:
+                    continue
+                try:
+                    error = await self._hand_over(item)
+                except Unavailable as gone:
+                    away.append(_Away(item.sequence, gone))
+                    return
+                if error is not None:
                     failed = self._failed(self._waiting(item), error)
                     holding = failed.state is DeliveryState.PENDING
                     waiting.append(failed)
-            return waiting
 
-        chains = [chain(subject, items) for subject, items in subjects.items()]
-        return [waiting for found in await asyncio.gather(*chains) for waiting in found]
+        await asyncio.gather(*(chain(subject, items) for subject, items in subjects.items()))
+        return waiting, min(away, key=lambda gone: gone.sequence, default=None)
 
     def _save(self, page: _Page, waiting: Sequence[Delivery]) -> None:
         with self._platform.database.write() as connection:
@@ -111,14 +136,22 @@ class Consumer:
 
     async def _retry(self) -> bool:
         due = await self._platform.workers.read.run(self._due)
+        away: list[Unavailable] = []
 
         async def again(delivery: Delivery, item: Recorded) -> bool:
-            error = await self._hand_over(item)
+            try:
+                error = await self._hand_over(item)
+            except Unavailable as gone:
+                away.append(gone)
+                return False
             await self._platform.workers.write.run(self._settle, delivery, error)
             return error is None or delivery.attempts + 1 >= self.subscriber.max_attempts
 
         # What is settled may have let the next event of its subject go.
-        return any(await asyncio.gather(*(again(delivery, item) for delivery, item in due)))
+        settled = any(await asyncio.gather(*(again(delivery, item) for delivery, item in due)))
+        if away:
+            raise away[0]
+        return settled
 
     def _due(self) -> list[tuple[Delivery, Recorded]]:
         with self._platform.database.read() as connection:
@@ -135,13 +168,19 @@ class Consumer:
                 deliveries.put_back(connection, self._failed(delivery, error))
 
     async def _hand_over(self, item: Recorded) -> str | None:
-        """Nothing if the event was taken, else what went wrong."""
+        """Nothing if the event was taken, else what went wrong.
+
+        Raises:
+            Unavailable: it is not the event's fault, and the subscriber waits.
+        """
         try:
             async with self._slots, asyncio.timeout(self.subscriber.timeout_seconds):
                 await self.subscriber.handle(item)
         except TimeoutError:
             return f"No answer within {self.subscriber.timeout_seconds:g} seconds."
         except HeadwaterError as error:
+            if self.subscriber.waits and isinstance(error, Unavailable):
+                raise
             return error.detail[:500]
         except Exception as error:  # noqa: BLE001 - whatever a subscriber does, the others go on
             _log.warning("%s could not take event %s", self.subscriber.name, item.event.id, exc_info=True)

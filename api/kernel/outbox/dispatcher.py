@@ -48,6 +48,7 @@ class Dispatcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._away: set[str] = set()
         self._renewed = 0.0
 
         metrics = platform.part(Metrics)
@@ -133,14 +134,22 @@ class Dispatcher:
 
     async def _drain(self, consumer: Consumer) -> None:
         """Runs a consumer until nothing is left. A new task looks again at the next poll."""
+        name = consumer.subscriber.name
         try:
             more = True
             while more:
                 more = await consumer.run()
         except HeadwaterError as error:
-            _log.warning("%s waits: %s", consumer.subscriber.name, error.detail)
+            # Once: it is tried twice a second for as long as it lasts.
+            if name not in self._away:
+                _log.warning("%s waits: %s", name, error.detail)
+            self._away.add(name)
         except Exception:  # noqa: BLE001 - the next poll tries again
-            _log.exception("%s waits", consumer.subscriber.name)
+            _log.exception("%s waits", name)
+        else:
+            if name in self._away:
+                _log.info("%s goes on", name)
+            self._away.discard(name)
 
     async def _end_consumers(self) -> None:
         tasks = list(self._running.values())
@@ -149,17 +158,23 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _served(self, name: str) -> bool:
+        """Whether somebody still wants these events: the cursor of a broker that is no longer set would only age."""
+        return name.startswith(webhooks.PREFIX) or any(name == subscriber.name for subscriber in self._subscribers)
+
     def _events_behind(self) -> dict[str, float]:
         with self._platform.database.read() as connection:
-            return {name: lag.events_behind for name, lag in deliveries.lag(connection).items()}
+            found = deliveries.lag(connection).items()
+            return {name: lag.events_behind for name, lag in found if self._served(name)}
 
     def _seconds_behind(self) -> dict[str, float]:
         with self._platform.database.read() as connection:
-            return {name: lag.seconds_behind for name, lag in deliveries.lag(connection).items()}
+            found = deliveries.lag(connection).items()
+            return {name: lag.seconds_behind for name, lag in found if self._served(name)}
 
     def _dead(self) -> dict[str, float]:
         with self._platform.database.read() as connection:
-            return dict(deliveries.dead(connection))
+            return {name: count for name, count in deliveries.dead(connection).items() if self._served(name)}
 
     def _purge(self) -> None:
         with self._platform.database.write() as connection:

@@ -31,6 +31,8 @@ class Subscriber:
     max_attempts: int = 10
     """Tries after which an event becomes a dead letter."""
     timeout_seconds: float = 30.0
+    waits: bool = False
+    """Whether `Unavailable` holds back all its events until it is over. Else it is a failed try of the one event."""
 
     def wants(self) -> sa.ColumnElement[bool]:
         """The condition that its events meet."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import httpx
 
 KIND = "admin.webhook_endpoint"
+PREFIX = "webhook:"
+"""Of the names of endpoints in the outbox."""
+
 _TIMEOUT_SECONDS = 10.0
 _GONE = 410
 
@@ -65,7 +68,7 @@ class WebhookEndpoint:
 
 def consumer_of(id: str) -> str:
     """The name of an endpoint in the outbox."""
-    return f"webhook:{id}"
+    return f"{PREFIX}{id}"
 
 
 def create(
