@@ -1,9 +1,10 @@
 #!/bin/sh
-# Brings what the tests need beyond Python: a browser, and what the tutorials use. Java and PostgreSQL come as wheels.
+# Brings what the tests need beyond Python: a browser, what the tutorials use, and Redis. Java and PostgreSQL come as
+# wheels, Kafka from Maven Central.
 set -eu
 missing=""
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"
-for tool in curl jq; do
+for tool in curl jq redis-server; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0

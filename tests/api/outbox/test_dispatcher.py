@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import sqlalchemy as sa
 
+from api.kernel.metrics import Metrics
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_DELIVERY, OUTBOX_SEEN
+from core.errors import Unavailable
 from core.events import Recorded
 from tests.api.outbox.conftest import Outbox
 
@@ -114,6 +117,72 @@ async def test_what_fails_too_often_is_a_dead_letter_and_can_be_replayed(outbox:
     await outbox.until(lambda: ("bad", 1) in taker.taken)
     await outbox.until(lambda: waiting(outbox) == 0)
     await dispatcher.stop()
+
+
+async def test_a_subscriber_that_waits_takes_up_where_it_was_when_it_is_back(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[int] = []
+    away = True
+
+    async def handle(item: Recorded) -> None:
+        if away and item.sequence > 3:
+            raise Unavailable("The broker is away.")
+        taken.append(item.sequence)
+
+    subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
+    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    for number in range(8):
+        outbox.happen(f"usr_{number % 2}")
+    await dispatcher.start()
+    await outbox.until(lambda: "taker waits: The broker is away." in caplog.text)
+    for _ in range(5):
+        dispatcher.wake()
+        await asyncio.sleep(0.05)
+    with outbox.database.read() as connection:
+        assert deliveries.cursor(connection, "taker") == 3
+        assert deliveries.lag(connection)["taker"].events_behind == 5
+    assert (waiting(outbox), dead(outbox)) == (0, [])
+    assert caplog.text.count("taker waits") == 1
+    away = False
+    await outbox.until(lambda: len(taken) == 8)
+    await dispatcher.stop()
+    assert sorted(taken) == list(range(1, 9)), "what was taken before the first that was not is not given again"
+
+
+async def test_an_event_given_back_waits_too_while_its_subscriber_is_away(outbox: Outbox) -> None:
+    taken: list[int] = []
+    answers: list[Exception] = [ValueError("this event"), Unavailable("away"), Unavailable("away"), Unavailable("away")]
+
+    async def handle(item: Recorded) -> None:
+        if item.sequence == 1 and answers:
+            raise answers.pop(0)
+        taken.append(item.sequence)
+
+    subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
+    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    outbox.happen("usr_1")
+    outbox.happen("usr_1")
+    await dispatcher.start()
+    await outbox.until(lambda: taken == [1, 2])
+    await outbox.until(lambda: waiting(outbox) == 0)
+    await dispatcher.stop()
+    assert answers == []
+
+
+async def test_the_lag_of_a_consumer_that_is_no_more_is_not_shown(outbox: Outbox) -> None:
+    with outbox.database.write() as connection:
+        for consumer in ("taker", "webhook:whk_1", "redis:before"):
+            deliveries.begin(connection, consumer, 0)
+    outbox.happen("usr_1")
+    Dispatcher(outbox.platform, [Subscriber("taker", ("*",), Taker().handle)])
+    shown = {
+        sample.labels["consumer"]
+        for family in outbox.platform.part(Metrics).collect()
+        for sample in family.samples
+        if family.name.startswith("headwater_outbox_")
+    }
+    assert shown == {"taker", "webhook:whk_1"}
 
 
 async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(outbox: Outbox) -> None:

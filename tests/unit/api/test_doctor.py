@@ -93,3 +93,20 @@ def test_local_spark_without_java_is_found(home: Path, monkeypatch: pytest.Monke
 def test_a_misspelt_setting_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADWATER_PROT", "8400")
     assert "HEADWATER_PROT: no such setting" in doctor(succeeds=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://headwater:hunter2@127.0.0.1:1", "Redis does not answer (ConnectionError)."),
+        ("redis://headwater:hunter2@127.0.0.1:hunter2", "is no address of Redis"),
+        ("amqp://headwater:hunter2@127.0.0.1", "must begin with redis://"),
+    ],
+)
+def test_a_broker_that_gets_no_events_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, told: str
+) -> None:
+    monkeypatch.setenv("HEADWATER_EVENTS_URL", url)
+    output = doctor(succeeds=False)
+    assert f"failed events {told}" in output or told in output
+    assert "hunter2" not in output
