@@ -26,6 +26,7 @@ from api.kernel.registry import Mount
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT
 from api.kernel.state import state_of
+from api.kernel.tracing import hand_on
 from core import events
 from core.errors import HeadwaterError, PermissionDenied, Unauthenticated, Unavailable
 from core.events import Event
@@ -72,7 +73,9 @@ class DagsterUi:
     async def start(self) -> None:
         """Opens the pool of connections to Dagster."""
         timeout = httpx.Timeout(60, connect=2)
-        self._client = httpx.AsyncClient(base_url=self._upstream, timeout=timeout, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            base_url=self._upstream, timeout=timeout, follow_redirects=False, event_hooks={"request": [hand_on]}
+        )
 
     async def stop(self) -> None:
         """Closes the pooled connections."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.kernel import problems
 from api.kernel.state import KEY, RequestState, state_of
-from api.kernel.tracing import trace_of
+from api.kernel.tracing import CURRENT, trace_of
 from core.errors import PayloadTooLarge, RequestTimeout
 from core.ids import new_id
 
@@ -69,12 +69,14 @@ class Envelope:
         began_at = perf_counter()
         for observer in self._observers:
             _guarded(observer.began, scope, state)
+        token = CURRENT.set(state.trace)
         try:
             if scope["type"] == "websocket":
                 await self._websocket(scope, receive, send, served)
             else:
                 await self._http(scope, receive, send, served)
         finally:
+            CURRENT.reset(token)
             served.seconds = perf_counter() - began_at
             # The first to begin is the last to end, so that they nest.
             for observer in reversed(self._observers):

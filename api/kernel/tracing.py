@@ -10,17 +10,24 @@ import importlib
 import logging
 import re
 import secrets
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
 if TYPE_CHECKING:
+    import httpx
+
     from api.kernel.platform import Platform
     from api.kernel.stack import Served
     from api.kernel.state import RequestState
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_STATE = re.compile(rb"[ -~]{0,512}")
+_EXPORT_SECONDS = 3.0
+"""Also how long the end of the process waits for a receiver that is away."""
+
 _log = logging.getLogger("headwater.api")
 
 
@@ -32,11 +39,26 @@ class Trace:
     span_id: str = ""
     parent_id: str = ""
     sampled: bool = False
+    state: str = ""
+    """What the systems before us want handed on (`tracestate`)."""
 
     @property
     def traceparent(self) -> str:
         """The header that hands this trace to whoever is asked next."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+CURRENT: ContextVar[Trace | None] = ContextVar("headwater_trace", default=None)
+"""The trace of the request that this task serves; None outside of requests."""
+
+
+async def hand_on(request: httpx.Request) -> None:
+    """Makes a request that we send part of the trace of the one we serve: a request hook of httpx."""
+    if trace := CURRENT.get():
+        request.headers["traceparent"] = trace.traceparent
+        request.headers.pop("tracestate", None)
+        if trace.state:
+            request.headers["tracestate"] = trace.state
 
 
 def trace_of(scope: Scope) -> Trace:
@@ -48,7 +70,9 @@ def trace_of(scope: Scope) -> Trace:
         known = version != b"ff" and not (version == b"00" and more)
         if known and trace_id.strip(b"0") and parent_id.strip(b"0"):
             sampled = bool(int(flags, 16) & 1)
-            return Trace(trace_id.decode(), secrets.token_hex(8), parent_id.decode(), sampled)
+            state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+            kept = state.decode() if _STATE.fullmatch(state) else ""
+            return Trace(trace_id.decode(), secrets.token_hex(8), parent_id.decode(), sampled, kept)
     random = secrets.token_hex(24)
     return Trace(random[:32], random[32:])
 
@@ -79,11 +103,11 @@ class OpenTelemetry:
         token = self._context.attach(self._api.set_span_in_context(span, parent))
         state.span = (span, token)
         context = span.get_span_context()
-        state.trace = Trace(
-            f"{context.trace_id:032x}",
-            f"{context.span_id:016x}",
-            state.trace.parent_id,
-            bool(context.trace_flags & 1),
+        state.trace = replace(
+            state.trace,
+            trace_id=f"{context.trace_id:032x}",
+            span_id=f"{context.span_id:016x}",
+            sampled=bool(context.trace_flags & 1),
         )
 
     def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
@@ -129,5 +153,6 @@ def open_telemetry(platform: Platform) -> OpenTelemetry | None:
         return None
     provider = sdk.TracerProvider(resource=resources.Resource.create({"service.name": "headwater"}))
     url = f"{endpoint.rstrip('/')}/v1/traces"
-    provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter(endpoint=url)))
+    exporter = otlp.OTLPSpanExporter(endpoint=url, timeout=_EXPORT_SECONDS)
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
     return OpenTelemetry(provider)

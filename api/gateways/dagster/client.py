@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from api.kernel.breakers import Dependency
+from api.kernel.tracing import hand_on
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.settings import Settings
 
@@ -39,6 +40,7 @@ class DagsterClient:
             verify=False,  # noqa: S501 - plain HTTP on loopback
             trust_env=False,
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30),
+            event_hooks={"request": [hand_on]},
         )
 
     @classmethod

@@ -23,6 +23,7 @@ from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.platform import Platform
 from api.kernel.sealing import Sealer, open_sealer
+from api.kernel.tracing import hand_on
 from core import clock, egress, events
 from core.errors import InvalidPayload, NotFound, Unavailable
 from core.events import Recorded
@@ -233,6 +234,7 @@ class Sender:
                 follow_redirects=False,
                 # Kept by address, a connection verified for one name would serve another name with that address.
                 limits=httpx.Limits(max_keepalive_connections=0),
+                event_hooks={"request": [hand_on]},
             )
         try:
             request = self._client.build_request(

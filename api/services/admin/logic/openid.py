@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from api.kernel.platform import Platform
+from api.kernel.tracing import hand_on
 from core import clock, egress
 from core.errors import Unauthenticated, Unavailable
 
@@ -186,7 +187,12 @@ class OpenId:
         sent = {"accept": "application/json", "host": target.netloc.decode(), **(headers or {})}
         try:
             async with (
-                httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as client,
+                httpx.AsyncClient(
+                    timeout=_TIMEOUT_SECONDS,
+                    trust_env=False,
+                    follow_redirects=False,
+                    event_hooks={"request": [hand_on]},
+                ) as client,
                 asyncio.timeout(_TIMEOUT_SECONDS),
                 client.stream(
                     method,
