@@ -75,7 +75,9 @@ class Settings:
     )
     events_topic: str = _setting("headwater.events", "The stream of Redis, or the topic of Kafka, that gets them.")
     events_kept: int = _setting(1_000_000, "About how many events a stream of Redis keeps; Kafka has its own rules.")
-    otel_endpoint: str = _setting("", "OTLP/HTTP address that receives a trace per request; empty: none is sent.")
+    otel_endpoint: str = _setting(
+        "", "OTLP/HTTP address that receives a trace per request (extra `otel`); empty: none is sent."
+    )
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value came from: `default`, `file` or the variable's name."""

@@ -33,6 +33,7 @@ class Broker(ABC):
 
     scheme: str
     options = ""
+    password = PASSWORD
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -25,9 +24,7 @@ from core import events
 from core.events import EVENT
 from core.settings import Settings
 from tests.api.outbox.conftest import Outbox
-from tests.api_process import running
 from tests.brokers import PASSWORD, Broker, Kafka, Redis
-from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.slow
 # What depends on the database is tested with the outbox itself.
@@ -195,24 +192,6 @@ async def test_what_a_broker_never_takes_does_not_hold_up_the_rest(outbox: Outbo
     await relay.stop()
     assert relay.dependency.state is BreakerState.CLOSED
     assert by_subject(kafka.read(topic)) == {"usr_1": [stored(outbox)[1].event.id], "usr_2": [fine.id]}
-
-
-async def test_a_change_over_rest_arrives_and_the_broker_is_among_the_dependencies(
-    redis: Redis, topic: str, tmp_path: Path
-) -> None:
-    variables = {"HEADWATER_EVENTS_URL": redis.url, "HEADWATER_EVENTS_TOPIC": topic}
-    async with running(tmp_path, FakeOrchestrator(), **variables) as api:
-        made = await api.admin.post("/api/v1/admin/projects", {"name": "fleet", "spec": {"title": "Fleet"}})
-        assert made.status == 201
-        lag = f'headwater_outbox_events_behind{{consumer="redis:{topic}"}} 0.0'
-        async with asyncio.timeout(15):
-            while lag not in (metrics := await api.admin.get("/metrics")).response.text:
-                await asyncio.sleep(0.05)
-        assert 'headwater_breaker_state{dependency="Redis",state="CLOSED"} 1.0' in metrics.response.text
-        assert PASSWORD not in metrics.response.text
-    assert made.json["id"] in [
-        event.get_subject() for event in redis.read(topic) if event.get_type() == "admin.project.created"
-    ]
 
 
 @on_sqlite

@@ -7,6 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -82,12 +86,8 @@ def test_a_missing_library_is_told_and_stops_nothing(
 
 
 async def test_each_request_becomes_a_span_of_the_callers_trace() -> None:
-    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="OpenTelemetry is optional")
-    export = pytest.importorskip("opentelemetry.sdk.trace.export")
-    memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
-    api = pytest.importorskip("opentelemetry.trace")
-    exporter, provider, seen = memory.InMemorySpanExporter(), sdk.TracerProvider(), []
-    provider.add_span_processor(export.SimpleSpanProcessor(exporter))
+    exporter, provider, seen = InMemorySpanExporter(), TracerProvider(), []
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(state_of(scope).trace)
@@ -107,8 +107,8 @@ async def test_each_request_becomes_a_span_of_the_callers_trace() -> None:
     assert work.parent.span_id == request.context.span_id
     assert f"{request.context.span_id:016x}" == seen[0].span_id
     assert request.attributes["http.response.status_code"] == 200
-    assert broken.status.status_code is api.StatusCode.ERROR
+    assert broken.status.status_code is trace.StatusCode.ERROR
     assert broken.parent is None
     assert "hunter2" not in repr([(span.name, dict(span.attributes)) for span in (work, request, broken)])
-    assert not api.get_current_span().get_span_context().is_valid, "nothing stays attached"
+    assert not trace.get_current_span().get_span_context().is_valid, "nothing stays attached"
     tracer.close()
