@@ -127,6 +127,7 @@ class Kafka(Broker):
             "listener.name.clients.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
             "log.dirs": str(folder / "data"),
             "num.partitions": "3",
+            "group.initial.rebalance.delay.ms": "0",
             "offsets.topic.replication.factor": "1",
         }
         self._properties = folder / "server.properties"
