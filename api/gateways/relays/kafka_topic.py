@@ -98,7 +98,7 @@ class KafkaTopic:
     def _refused(self, error: KafkaError) -> Unavailable | PayloadTooLarge:
         if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE):
             return PayloadTooLarge("Kafka takes no event as large as this.")
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             self._producer = None  # it would refuse everything from now on
         late = error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
         cause = (self._cause if late else "") or error.str()
