@@ -9,7 +9,9 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 
 import confluent_kafka
@@ -20,6 +22,10 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from cloudevents.core.formats.json import JSONFormat
 from confluent_kafka.admin import AdminClient
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from core.java import find_java, truststore
 from core.supervisor import die_with_parent
@@ -32,12 +38,16 @@ class Broker(ABC):
     """A server with one user, whose data outlives it."""
 
     scheme: str
-    options = ""
+    options: tuple[str, ...] = ()
     password = PASSWORD
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.tls_port = free_port()
+        self.authority = folder / "authority.pem"
+        """Signed the certificate of the server."""
+        _certify(self.authority, folder / "server.pem")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,7 +55,10 @@ class Broker(ABC):
         return self.url_with(PASSWORD)
 
     def url_with(self, password: str) -> str:
-        return f"{self.scheme}://{USER}:{password}@127.0.0.1:{self.port}{self.options}"
+        return f"{self.scheme}://{USER}:{password}@127.0.0.1:{self.port}?{'&'.join(self.options)}"
+
+    def tls_url(self, *options: str) -> str:
+        return f"{self.scheme}s://{USER}:{PASSWORD}@127.0.0.1:{self.tls_port}?{'&'.join((*self.options, *options))}"
 
     def start(self) -> None:
         log = (self.folder / "log").open("ab")
@@ -83,6 +96,8 @@ class Redis(Broker):
         assert server, "There is no redis-server: run tests/provide.sh."
         conf = (
             f"bind 127.0.0.1\nport {self.port}\nappendonly yes\nappendfsync always\nsave ''\n"
+            f"tls-port {self.tls_port}\ntls-cert-file server.pem\ntls-key-file server.pem\n"
+            f"tls-ca-cert-file {self.authority}\ntls-auth-clients no\n"
             f"user default off\nuser {USER} on >{PASSWORD} ~* +@all\n"
         )
         return [server, "-"], conf.encode()
@@ -105,19 +120,22 @@ class Redis(Broker):
 
 class Kafka(Broker):
     scheme = "kafka"
-    options = "?mechanism=SCRAM-SHA-512"
+    options = ("mechanism=SCRAM-SHA-512",)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         controller = free_port()
+        listeners = f"CLIENTS://127.0.0.1:{self.port},SECURE://127.0.0.1:{self.tls_port}"
         login = "org.apache.kafka.common.security"
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"CLIENTS://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"CLIENTS://127.0.0.1:{self.port}",
-            "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": listeners,
+            "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(folder / "server.pem"),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "CLIENTS",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
@@ -125,6 +143,8 @@ class Kafka(Broker):
             "listener.name.clients.plain.sasl.jaas.config": f"{login}.plain.PlainLoginModule required "
             'username="broker" password="among-brokers" user_broker="among-brokers";',
             "listener.name.clients.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
+            "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.secure.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
             "log.dirs": str(folder / "data"),
             "num.partitions": "3",
             "group.initial.rebalance.delay.ms": "0",
@@ -211,6 +231,25 @@ def _java() -> tuple[str, ...]:
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
     )
+
+
+def _certify(authority: Path, server: Path) -> None:
+    """Writes the certificate of a server at 127.0.0.1, behind its key, and that of who signed it."""
+    now = datetime.now(UTC)
+
+    def certificate(name: str, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        named = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        made = x509.CertificateBuilder().subject_name(named).issuer_name(root).public_key(key.public_key())
+        return made.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + timedelta(1))
+
+    root = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    key, root_key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
+    itself = certificate("authority", root_key).add_extension(x509.BasicConstraints(True, None), critical=True)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = certificate("server", key).add_extension(here, critical=False).sign(root_key, SHA256())
+    authority.write_bytes(itself.sign(root_key, SHA256()).public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    server.write_bytes(private + signed.public_bytes(Encoding.PEM))
 
 
 def free_port() -> int:

@@ -27,7 +27,9 @@ class KafkaTopic:
     name = "Kafka"
 
     def __init__(self, url: SplitResult, topic: str) -> None:
-        """`url`: `kafka[s]://[user:password@]host:port[,host:port...][?mechanism=SCRAM-SHA-512]`, `kafkas` by TLS.
+        """`url`: `kafka://[user:password@]host:port[,host:port...]`, or `kafkas://` by TLS.
+
+        Options are `mechanism`, how to log in, and `ssl_ca_certs`, a file of the authorities to trust.
 
         Raises:
             InvalidArgument: the URL says something else.
@@ -122,8 +124,8 @@ def binary(item: Recorded) -> tuple[list[tuple[str, str | bytes | None]], bytes]
 def _settings(url: SplitResult) -> dict[str, Any]:
     """Settings of librdkafka."""
     options = parse_qs(url.query)
-    if options.keys() - {"mechanism"} or url.path.strip("/"):
-        raise InvalidArgument("HEADWATER_EVENTS_URL of Kafka may end in ?mechanism=, and in nothing else.")
+    if options.keys() - {"mechanism", "ssl_ca_certs"} or url.path.strip("/"):
+        raise InvalidArgument("HEADWATER_EVENTS_URL of Kafka takes the options mechanism and ssl_ca_certs only.")
     _, _, servers = url.netloc.rpartition("@")
     secure = url.scheme == "kafkas"
     settings: dict[str, Any] = {
@@ -140,6 +142,8 @@ def _settings(url: SplitResult) -> dict[str, Any]:
         # One line per try to connect would drown the rest; what matters is in the errors.
         "log_level": 2,
     }
+    if authorities := options.get("ssl_ca_certs"):
+        settings["ssl.ca.location"] = authorities[0]
     if not url.username:
         return settings
     mechanism = options.get("mechanism", ["PLAIN"])[0]

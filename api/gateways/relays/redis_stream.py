@@ -71,4 +71,5 @@ def _away(error: Exception) -> Unavailable:
         # Its code only (WRONGTYPE, READONLY...): the rest may repeat what was sent, the password too.
         code = str(error).partition(" ")[0]
         return Unavailable(f"Redis did not take the event ({code if code.isupper() else type(error).__name__}).")
-    return Unavailable(f"Redis does not answer ({type(error).__name__}).")
+    why = error.__cause__ or error.__context__ or error  # "ConnectionError" alone says little
+    return Unavailable(f"Redis does not answer ({type(why).__name__}).")

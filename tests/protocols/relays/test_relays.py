@@ -21,6 +21,7 @@ from api.kernel.outbox import deliveries
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.tables import OUTBOX_DELIVERY
 from core import events
+from core.errors import Unavailable
 from core.events import EVENT
 from core.settings import Settings
 from tests.api.outbox.conftest import Outbox
@@ -169,6 +170,23 @@ async def test_a_refused_password_is_told_and_not_shown(
     assert behind(outbox, relay) == 1
     shown = [caplog.text, repr(relay.__dict__), repr(relay.dependency.snapshot()), repr(relay.subscriber)]
     assert "hunter2" not in " ".join(shown)
+
+
+@on_sqlite
+async def test_events_go_by_tls_to_a_broker_whose_certificate_is_trusted_and_to_no_other(
+    outbox: Outbox, broker: Broker, topic: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_topic, "_DELIVERY_SECONDS", 2.0)
+    outbox.happen("usr_1")
+    stranger = relay_to(broker, topic, events_url=broker.tls_url())
+    with pytest.raises(Unavailable, match=r"certificate verify failed|SSLCertVerificationError"):
+        await stranger.subscriber.handle(stored(outbox)[0])
+    await stranger.stop()
+    monkeypatch.undo()
+    relay = relay_to(broker, topic, events_url=broker.tls_url(f"ssl_ca_certs={broker.authority}"))
+    await relay.subscriber.handle(stored(outbox)[0])
+    await relay.stop()
+    assert by_subject(broker.read(topic)) == expected(outbox)
 
 
 @on_sqlite

@@ -98,7 +98,7 @@ def test_a_misspelt_setting_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("redis://headwater:hunter2@127.0.0.1:1", "Redis does not answer (ConnectionError)."),
+        ("redis://headwater:hunter2@127.0.0.1:1", "Redis does not answer (ConnectionRefusedError)."),
         ("redis://headwater:hunter2@127.0.0.1:hunter2", "is no address of Redis"),
         ("amqp://headwater:hunter2@127.0.0.1", "must begin with redis://"),
     ],
@@ -108,5 +108,6 @@ def test_a_broker_that_gets_no_events_is_told_without_its_password(
 ) -> None:
     monkeypatch.setenv("HEADWATER_EVENTS_URL", url)
     output = doctor(succeeds=False)
-    assert f"failed events {told}" in output or told in output
+    assert "failed events" in output
+    assert told in output
     assert "hunter2" not in output

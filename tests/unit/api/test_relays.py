@@ -57,6 +57,7 @@ def test_a_missing_client_is_named(monkeypatch: pytest.MonkeyPatch, scheme: str,
     [
         ("kafka://one:9092,two:9092", {"bootstrap.servers": "one:9092,two:9092", "security.protocol": "PLAINTEXT"}),
         ("kafkas://host:9093", {"security.protocol": "SSL"}),
+        ("kafkas://host:9093?ssl_ca_certs=/etc/ca.pem", {"ssl.ca.location": "/etc/ca.pem"}),
         (
             "kafkas://key:s%40cret%2F@host:9093",
             {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.password": "s@cret/"},
