@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from api.kernel.tracing import trace_of
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
@@ -154,6 +155,8 @@ async def test_a_trial_says_what_is_wrong(acme: Tenant, receiver: Receiver) -> N
     id = await endpoint(acme, receiver.url)
     assert (await made(acme.admin.post(f"{PATH}/{id}:test")))["problem"] is None
     assert [body["type"] for body in bodies(receiver)] == ["admin.webhook_endpoint.test"]
+    [(headers, _)] = receiver.requests
+    assert trace_of({"headers": [(b"traceparent", headers["traceparent"].encode())]}).parent_id
     receiver.answers = [404]
     problem = (await made(acme.admin.post(f"{PATH}/{id}:test")))["problem"]
     assert problem == "The webhook endpoint answered 404; it must answer 2xx."
