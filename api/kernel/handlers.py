@@ -16,7 +16,7 @@ from api.kernel.authentication import Authenticator
 from api.kernel.context import Context
 from api.kernel.encoded import Encoded
 from api.kernel.endpoint import Answer, Endpoint, Shape
-from api.kernel.inputs import body_of, query_of
+from api.kernel.inputs import body_of, query_of, refuse_unknown
 from api.kernel.operations.engine import Operations
 from api.kernel.operations.resource import to_resource
 from api.kernel.platform import Platform
@@ -57,12 +57,14 @@ class _Call:
         arguments: list[Any] = [state.found.id] if endpoint.shape.on_item and state.found else []
         if endpoint.shape is Shape.PART_ITEM and state.found:
             arguments.append(state.found.part)
+        if endpoint.query is not None:
+            arguments.append(query_of(request.query_params, endpoint.query))
+        elif request.scope["query_string"]:
+            refuse_unknown(request.query_params, {"validate_only"} if endpoint.changes else set())
         raw = b""
         if endpoint.request is not None:
             model, raw = await body_of(request, endpoint.request)
             arguments.append(model)
-        elif endpoint.query is not None:
-            arguments.append(query_of(request.query_params, endpoint.query))
         ctx = self._context(request, state, raw)
         if ctx.claim and (earlier := await ctx.query(idempotency.earlier, ctx.claim)):
             return await self._replay(earlier, ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -40,6 +41,17 @@ def query_of(params: QueryParams, model: type[Q]) -> Q:
         return model.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
         raise problems.invalid_query(error) from None
+
+
+def refuse_unknown(params: QueryParams, known: Set[str]) -> None:
+    """Refuses parameters of an operation that has no others than these: a typing error must not be ignored.
+
+    Raises:
+        InvalidArgument: there is another one.
+    """
+    if unknown := sorted(params.keys() - known):
+        errors = [{"parameter": name[:64], "detail": "is no parameter of this operation"} for name in unknown]
+        raise InvalidArgument(f"{errors[0]['parameter']} {errors[0]['detail']}.", errors=errors)
 
 
 async def body_of(request: HttpRequest, model: type[B]) -> tuple[B, bytes]:
