@@ -171,7 +171,7 @@ def _row(sequence: int, event: Event) -> dict[str, Any]:
     row["sequence"] = sequence
     row["kind"] = event.kind or ".".join(event.type.split(".")[:2])
     # As it will be read back: keys that are no strings would sort in another order then.
-    row["data"] = json.loads(_canonical(dict(event.data)))
+    row["data"] = json.loads(json.dumps(dict(event.data), allow_nan=False))
     return row
 
 
