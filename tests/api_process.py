@@ -238,6 +238,13 @@ async def running_service(home: Path, service: Service) -> AsyncIterator[Api]:
     """An API of one service that is not among those of `api.main`, or not as given, beside those that it needs."""
     settings = load_settings({"HEADWATER_HOME": str(home)})
     prepare(settings)
+    async with serving(settings, service) as api:
+        yield api
+
+
+@asynccontextmanager
+async def serving(settings: Settings, service: Service) -> AsyncIterator[Api]:
+    """A process of one service over a database that was prepared; there may be several."""
     platform = Platform(settings, Database(settings.effective_database_url), FakeOrchestrator())
     beside = [other for other in (ADMIN, OPERATIONS) if other.name != service.name]
     app = Application(platform, [*beside, service])

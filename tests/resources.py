@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import sqlalchemy as sa
 
 from api.kernel.tables import RESOURCE
+from api.services.admin.kinds.project import PROJECT, ProjectSpec
 from core import clock
 from core.db import Database
 
@@ -29,8 +31,9 @@ def plain_row() -> dict[str, Any]:
 
 def fill_projects(database: Database, size: int) -> None:
     """Makes projects `p0`, `p1`, ... until there are so many."""
-    spec = {"title": "A project", "description": ""}
-    row = plain_row() | {"kind": "admin.project", "spec": spec, "status": {"state": "ACTIVE"}}
+    spec = json.loads(ProjectSpec(title="A project").model_dump_json(by_alias=True))
+    documents = {"spec": spec, "status": {"state": "ACTIVE"}, "shape": PROJECT.shape}
+    row = plain_row() | {"kind": "admin.project", **documents}
     with database.write() as connection:
         have = connection.execute(sa.select(sa.func.count()).where(RESOURCE.c.kind == "admin.project")).scalar_one()
         for start in range(have, size, 20_000):

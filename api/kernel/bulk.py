@@ -222,7 +222,7 @@ async def export(ctx: Context, kind: ResourceKind[Any], query: ExportQuery) -> A
     def page(unit: Unit) -> tuple[list[Stored], str | None]:
         select = standard.visible(unit, kind, deleted=query.show_deleted)
         rows, token = kind.listing.rows(unit.connection, select, list_query)
-        return [store.stored(row) for row in rows], token
+        return [kind.current(store.stored(row)) for row in rows], token
 
     first = True
     while first or list_query.page_token:
@@ -244,7 +244,7 @@ def _lines(rows: list[Stored], format: ExportFormat, *, header: bool) -> bytes:
     return text.getvalue().encode()
 
 
-_CSV_COLUMNS = tuple(name for name in Stored.__slots__ if name != "scope_id")
+_CSV_COLUMNS = tuple(name for name in Stored.__slots__ if name not in ("scope_id", "shape"))
 
 
 def _cell(value: Any) -> str:
@@ -268,7 +268,8 @@ async def watch(ctx: Context, kind: ResourceKind[Any], query: WatchQuery) -> Asy
         events = unit.connection.execute(happened.order_by(EVENT.c.sequence).limit(_PAGE)).all()
         subjects = {event.subject for event in events}
         select = standard.visible(unit, kind, deleted=True).where(RESOURCE.c.id.in_(subjects))
-        seen = {row.id: row for row in map(store.stored, unit.connection.execute(select))} if subjects else {}
+        rows = map(store.stored, unit.connection.execute(select)) if subjects else ()
+        seen = {row.id: kind.current(row) for row in rows}
         return [(event.sequence, _event(event, seen.get(event.subject))) for event in events]
 
     yield ServerEvent(WatchStarted(after=after), "started", str(after))

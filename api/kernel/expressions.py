@@ -38,6 +38,16 @@ class Holds(FunctionElement[bool]):
     inherit_cache = True
 
 
+class Lacks(FunctionElement[bool]):
+    """Whether a JSON object has no such key; one that is null it has."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, document: sa.ColumnElement[Any], key: str) -> None:
+        super().__init__(document, sa.literal(key, sa.Text()))
+
+
 @compiles(Bytewise)
 def _bytewise(element: Bytewise, compiler: Any, **how: Any) -> str:
     (text,) = element.clauses
@@ -72,3 +82,11 @@ def _holds(element: Holds, compiler: Any, **how: Any) -> str:
     # An array's keys are its indexes; those of an object or a single value are not.
     test = f"entry.value = {compiler.process(string, **how)} AND entry.type = 'text' AND typeof(entry.key) = 'integer'"
     return f"EXISTS (SELECT 1 FROM {source} WHERE {test})"  # noqa: S608 - parts are compiled, values bound
+
+
+@compiles(Lacks)
+def _lacks(element: Lacks, compiler: Any, **how: Any) -> str:
+    document, key = (compiler.process(clause, **how) for clause in element.clauses)
+    if compiler.dialect.name == "postgresql":
+        return f"({document} -> {key}) IS NULL"
+    return f"json_type({document}, '$.' || json_quote({key})) IS NULL"

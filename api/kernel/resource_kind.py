@@ -19,23 +19,27 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
+from functools import cached_property
 from types import NoneType
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import sqlalchemy as sa
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from api.kernel import bulk, standard
 from api.kernel.conditions import FIELDS
 from api.kernel.context import Context
 from api.kernel.endpoint import Shape
+from api.kernel.expressions import Lacks
 from api.kernel.filters import Field, FieldType
 from api.kernel.kind import Kind
 from api.kernel.models import Model, Query, Request
 from api.kernel.resource import Level, Resource, Status
 from api.kernel.roles import Role
+from api.kernel.shape import read, shape_of, written
 from api.kernel.standard import Method
 from api.kernel.store import Stored
 from api.kernel.tables import RESOURCE
@@ -275,7 +279,26 @@ class ResourceKind(Kind, Generic[R]):
 
     def resource(self, row: Stored) -> R:
         """A row as the author's class."""
-        return self.model.model_validate_json(row.encode())
+        return read(self.model, row.encode())
+
+    @cached_property
+    def shape(self) -> str:
+        """The digest of the fields of its spec and status, which rows carry that were written with them."""
+        return shape_of(self.model.spec_type(), self.model.status_type())
+
+    def current(self, row: Stored) -> Stored:
+        """The row with all fields that spec and status have by now: to be asked of each that is handed out.
+
+        One that was written without some of them gets their defaults; its version and etag stay. What the classes
+        refuse, since a migration was forgotten, stays as it was stored.
+        """
+        if row.shape == self.shape:
+            return row
+        try:
+            spec, status = read(self.model.spec_type(), row.spec), read(self.model.status_type(), row.status)
+        except ValidationError:
+            return row
+        return replace(row, spec=written(spec), status=written(status), shape=self.shape)
 
     def stored(self, resource: R, *, scope_id: str) -> Stored:
         """The author's class as a row."""
@@ -297,8 +320,9 @@ class ResourceKind(Kind, Generic[R]):
             updated_by=resource.updated_by,
             deleted_at=resource.deleted_at,
             labels=json.dumps(resource.labels, sort_keys=True),
-            spec=resource.spec.model_dump_json(by_alias=True),
-            status=resource.status.model_dump_json(by_alias=True),
+            spec=written(resource.spec),
+            status=written(resource.status),
+            shape=self.shape,
         )
 
     def _hook(
@@ -337,22 +361,22 @@ class ResourceKind(Kind, Generic[R]):
 
 
 def _declared(resource: type[Resource[Any, Any]], path: str) -> Field:
-    """The filter field of `spec.<name>` or `status.<name>`."""
+    """The filter field of `spec.<name>` or `status.<name>`. Rows without it are found by its default."""
     document, _, name = path.partition(".")
     model: type[BaseModel] = resource.spec_type() if document == "spec" else resource.status_type()
-    annotation = model.model_fields[name].annotation
-    types = [part for part in (get_args(annotation) or (annotation,)) if part is not NoneType]
+    field = model.model_fields[name]
+    types = [part for part in (get_args(field.annotation) or (field.annotation,)) if part is not NoneType]
     element = RESOURCE.c[document][name]
-
-    def read(item: Any) -> Any:
-        return getattr(getattr(item, document), name)
-
-    if get_origin(annotation) is list:
-        return Field(FieldType.STRINGS, element, read)
-    if types == [bool]:
-        return Field(FieldType.BOOLEAN, element.as_boolean(), read)
-    if types == [int]:
-        return Field(FieldType.INTEGER, sa.cast(element.as_string(), sa.BigInteger), read)
-    if types == [float]:
-        return Field(FieldType.NUMBER, element.as_float(), read)
-    return Field(FieldType.STRING, element.as_string(), read)
+    type, column = FieldType.STRING, element.as_string()
+    if get_origin(field.annotation) is list:
+        type, column = FieldType.STRINGS, element
+    elif types == [bool]:
+        type, column = FieldType.BOOLEAN, element.as_boolean()
+    elif types == [int]:
+        type, column = FieldType.INTEGER, sa.cast(element.as_string(), sa.BigInteger)
+    elif types == [float]:
+        type, column = FieldType.NUMBER, element.as_float()
+    default = None if field.is_required() else to_jsonable_python(field.get_default(call_default_factory=True))
+    if default is not None:
+        column = sa.case((Lacks(RESOURCE.c[document], name), sa.literal(default, column.type)), else_=column)
+    return Field(type, column, lambda item: getattr(getattr(item, document), name))

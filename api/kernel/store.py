@@ -1,6 +1,7 @@
 """Rows of resources: written whole, with their revision and their references, in the caller's transaction.
 
-Reads hand out the stored JSON as it is. Only a change goes through the author's classes.
+Reads hand out the stored JSON as it is. Only a change goes through the author's classes, and what classes with other
+fields have written.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Stored:
     labels: str
     spec: str
     status: str
+    shape: str = ""
+    """Which fields the classes had that wrote it: see `ResourceKind.current`."""
 
     @property
     def etag(self) -> str:

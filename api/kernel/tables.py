@@ -132,6 +132,7 @@ RESOURCE = sa.Table(
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("spec", sa.JSON, nullable=False),
     sa.Column("status", sa.JSON, nullable=False),
+    sa.Column("shape", sa.String(16), nullable=False, default=""),
     sa.Index("ix_resource_kind_id", "kind", "id"),
     sa.Index("ix_resource_kind_name", "kind", "name", "id"),
     sa.Index("ix_resource_kind_created_at", "kind", "created_at", "id"),

@@ -295,7 +295,7 @@ def shown(
         raise NotFound(f"{kind.title} {id!r} {hint}.") if not deleted else Conflict(f"{kind.title} {id!r} {hint}.")
     if permission and not access.allows(permission, row.securable, row):
         raise denied(permission)
-    return row
+    return kind.current(row)
 
 
 def denied(permission: str) -> PermissionDenied:

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from api.kernel import store
 from api.kernel.context import Context
+from api.kernel.resource_kind import ResourceKind
+from api.kernel.store import Stored
 from api.kernel.tables import GRANT, MEMBER, RESOURCE
 from api.kernel.unit import Unit
 
@@ -49,8 +51,13 @@ def _resources(unit: Unit, organization_id: str, after: str) -> tuple[list[bytes
         .order_by(RESOURCE.c.id)
         .limit(_PAGE)
     )
-    rows = [store.stored(row) for row in unit.connection.execute(select)]
+    rows = [_current(unit, store.stored(row)) for row in unit.connection.execute(select)]
     return [_line("resource", row.document()) for row in rows], rows[-1].id if rows else after
+
+
+def _current(unit: Unit, row: Stored) -> Stored:
+    kind = unit.platform.kinds[row.kind]
+    return kind.current(row) if isinstance(kind, ResourceKind) else row
 
 
 def _grants(unit: Unit, organization_id: str, after: str) -> tuple[list[bytes], str]:
