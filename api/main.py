@@ -74,7 +74,6 @@ def _assembled(platform: Platform) -> Application:
         app.beside(relay.start, relay.stop)
         subscribers.append(relay.subscriber)
     dispatcher = Dispatcher(platform, subscribers)
-    platform.after_commit.append(dispatcher.wake)
     app.beside(dispatcher.start, dispatcher.stop)
     mirror = AuditMirror(platform)
     app.beside(mirror.start, mirror.stop)

@@ -6,7 +6,7 @@ One unit of work is one transaction: `with database.write() as connection: ...`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,8 @@ METADATA = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_TELLS = "headwater_tells"
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -55,6 +57,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        self.after_commit: list[Callable[[], None]] = []
+        """Called, in its thread, after each transaction that was committed and has something to tell."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -66,12 +70,22 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Yields a connection in one write transaction: committed on success, rolled back on any error."""
         connect = self.engine.connect().execution_options(headwater_write=True)
-        with _translated(), connect as connection, connection.begin():
-            yield connection
+        with _translated(), connect as connection:
+            connection.info.pop(_TELLS, None)  # of one that was rolled back
+            with connection.begin():
+                yield connection
+            tells = connection.info.pop(_TELLS, False)
+        for then in self.after_commit if tells else ():
+            then()
 
     def close(self) -> None:
         """Closes pooled connections."""
         self.engine.dispose()
+
+
+def tell(connection: Connection) -> None:
+    """Says that others wait for what this transaction does: they are called once it is committed."""
+    connection.info[_TELLS] = True
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from core import clock
-from core.db import METADATA, UtcDateTime
+from core.db import METADATA, UtcDateTime, tell
 from core.ids import new_id
 
 GENESIS = "0" * 64
@@ -150,6 +150,7 @@ def append_all(connection: Connection, events: Sequence[Event]) -> int:
         rows.append(row)
     connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
     connection.execute(_SET_HASH, {"new_hash": previous})
+    tell(connection)
     return last
 
 

@@ -118,7 +118,7 @@ class Context:
             self.claim = None
             return tried.result  # type: ignore[no-any-return]
         self.recorded = True
-        for then in (*unit.committed, *self.platform.after_commit):
+        for then in unit.committed:
             then()
         return result
 

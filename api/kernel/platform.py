@@ -39,8 +39,6 @@ class Platform:
         """Every permission there is, with the least built-in role that includes it; filled by the application."""
         self.kinds: dict[str, Kind] = {}
         """Every kind by its full name; filled by the application."""
-        self.after_commit: list[Callable[[], None]] = []
-        """Called after every change that was committed, in its worker thread."""
         self._parts: dict[Callable[[Platform], Any], Any] = {}
         self._opening = threading.RLock()
 

@@ -49,6 +49,8 @@ class Dispatcher:
         self._main: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._away: set[str] = set()
+        self._news: set[str] = set()
+        """Consumers that were under way when something was committed: what they read may be older."""
         self._renewed = 0.0
 
         metrics = platform.part(Metrics)
@@ -65,12 +67,14 @@ class Dispatcher:
     async def start(self) -> None:
         """Begins to deliver as soon as no other process does."""
         self._loop = asyncio.get_running_loop()
+        self._platform.database.after_commit.append(self.wake)
         self._main = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Ends. What was under way and not settled comes again."""
         if self._main is None:
             return
+        self._platform.database.after_commit.remove(self.wake)
         self._main.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._main
@@ -83,8 +87,9 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Says that events were committed. May be called from any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._woken.set)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it who would deliver
+                self._loop.call_soon_threadsafe(self._woken.set)
 
     async def _run(self) -> None:
         purged = time.monotonic()
@@ -131,9 +136,11 @@ class Dispatcher:
             if task is None or task.done():
                 consumer = Consumer(self._platform, subscriber, first_retry_seconds=self._first_retry_seconds)
                 self._running[subscriber.name] = asyncio.create_task(self._drain(consumer))
+            else:
+                self._news.add(subscriber.name)
 
     async def _drain(self, consumer: Consumer) -> None:
-        """Runs a consumer until nothing is left. A new task looks again at the next poll."""
+        """Runs a consumer until nothing is left. A new task, for what it wants by then, looks again."""
         name = consumer.subscriber.name
         try:
             more = True
@@ -150,6 +157,9 @@ class Dispatcher:
             if name in self._away:
                 _log.info("%s goes on", name)
             self._away.discard(name)
+            if name in self._news:
+                self._woken.set()
+        self._news.discard(name)
 
     async def _end_consumers(self) -> None:
         tasks = list(self._running.values())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from api.kernel.metrics import Metrics
-from api.kernel.outbox import deliveries
+from api.kernel.outbox import deliveries, dispatcher
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_DELIVERY, OUTBOX_SEEN
+from api.kernel.sagas.runner import Runner
 from core.errors import Unavailable
 from core.events import Recorded
+from tests import sagas
 from tests.api.outbox.conftest import Outbox
 
 
@@ -74,15 +77,13 @@ async def test_events_committed_before_a_dispatcher_lived_are_delivered_once_to_
 async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> None:
     taker = Taker()
     taker.refuses = {"bad"}
-    dispatcher = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle)], first_retry_seconds=0.05)
-    await dispatcher.start()
+    running = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle)], first_retry_seconds=0.05)
+    await running.start()
     for subject in ("good", "bad", "good", "bad"):
         outbox.happen(subject)
-    dispatcher.wake()
     await outbox.until(lambda: len(taker.taken) == 2 and waiting(outbox) == 2)
     outbox.happen("bad")
     outbox.happen("good")
-    dispatcher.wake()
     await outbox.until(lambda: len(taker.taken) == 3 and waiting(outbox) == 3)
     assert [subject for subject, _ in taker.taken] == ["good"] * 3
     with outbox.database.read() as connection:
@@ -92,18 +93,49 @@ async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> No
     taker.refuses = set()
     await outbox.until(lambda: len(taker.taken) == 6)
     await outbox.until(lambda: waiting(outbox) == 0)
-    await dispatcher.stop()
+    await running.stop()
     assert [sequence for subject, sequence in taker.taken if subject == "bad"] == [2, 4, 5]
     with outbox.database.read() as connection:
         assert deliveries.lag(connection)["taker"] == deliveries.Lag(0, 0.0)
+
+
+async def test_each_commit_of_events_is_delivered_without_a_poll(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever commits them, in whatever thread, and though a consumer is under way."""
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 3600.0)
+    taker = Taker()
+    running = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle)])
+    await running.start()
+    for number in range(200):
+        await asyncio.to_thread(outbox.happen, f"usr_{number}")
+    await outbox.until(lambda: len(taker.taken) == 200)
+    await running.stop()
+    assert outbox.database.after_commit == []
+
+
+async def test_the_end_of_a_saga_is_delivered_without_a_poll(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 3600.0)
+    sagas.EFFECTS.create_all(outbox.database.engine)
+    taker = Taker()
+    running = Dispatcher(outbox.platform, [Subscriber("taker", ("operations.*",), taker.handle)])
+    await running.start()
+    runner = Runner(outbox.platform)
+    runner.register(sagas.ORDER)
+    id = sagas.begun(outbox.database, sagas.Order(folder=str(tmp_path)))
+    await runner.run(id)
+    await outbox.until(lambda: taker.taken == [(id, 1)])
+    await running.stop()
 
 
 async def test_what_fails_too_often_is_a_dead_letter_and_can_be_replayed(outbox: Outbox) -> None:
     taker = Taker()
     taker.refuses = {"bad"}
     subscriber = Subscriber("taker", ("*",), taker.handle, max_attempts=3)
-    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
-    await dispatcher.start()
+    running = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    await running.start()
     for subject in ("bad", "good"):
         outbox.happen(subject)
     await outbox.until(lambda: dead(outbox) == [1])
@@ -116,7 +148,7 @@ async def test_what_fails_too_often_is_a_dead_letter_and_can_be_replayed(outbox:
         assert deliveries.replay(connection, "taker", [1]) == 1
     await outbox.until(lambda: ("bad", 1) in taker.taken)
     await outbox.until(lambda: waiting(outbox) == 0)
-    await dispatcher.stop()
+    await running.stop()
 
 
 async def test_a_subscriber_that_waits_takes_up_where_it_was_when_it_is_back(
@@ -131,13 +163,13 @@ async def test_a_subscriber_that_waits_takes_up_where_it_was_when_it_is_back(
         taken.append(item.sequence)
 
     subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
-    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    running = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
     for number in range(8):
         outbox.happen(f"usr_{number % 2}")
-    await dispatcher.start()
+    await running.start()
     await outbox.until(lambda: "taker waits: The broker is away." in caplog.text)
     for _ in range(5):
-        dispatcher.wake()
+        running.wake()
         await asyncio.sleep(0.05)
     with outbox.database.read() as connection:
         assert deliveries.cursor(connection, "taker") == 3
@@ -146,7 +178,7 @@ async def test_a_subscriber_that_waits_takes_up_where_it_was_when_it_is_back(
     assert caplog.text.count("taker waits") == 1
     away = False
     await outbox.until(lambda: len(taken) == 8)
-    await dispatcher.stop()
+    await running.stop()
     assert sorted(taken) == list(range(1, 9)), "what was taken before the first that was not is not given again"
 
 
@@ -160,13 +192,13 @@ async def test_an_event_given_back_waits_too_while_its_subscriber_is_away(outbox
         taken.append(item.sequence)
 
     subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
-    dispatcher = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
+    running = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
     outbox.happen("usr_1")
     outbox.happen("usr_1")
-    await dispatcher.start()
+    await running.start()
     await outbox.until(lambda: taken == [1, 2])
     await outbox.until(lambda: waiting(outbox) == 0)
-    await dispatcher.stop()
+    await running.stop()
     assert answers == []
 
 
@@ -193,8 +225,6 @@ async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(ou
     await second.start()
     for number in range(60):
         outbox.happen(f"usr_{number % 3}")
-        first.wake()
-        second.wake()
         await asyncio.sleep(0.005)
     await outbox.until(lambda: len(taker.taken) >= 60)
     await first.stop()
@@ -207,15 +237,15 @@ async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(ou
 async def test_only_new_events_if_so_declared(outbox: Outbox) -> None:
     taker = Taker()
     outbox.happen("old")
-    dispatcher = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle, from_beginning=False)])
+    running = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle, from_beginning=False)])
 
     def begun() -> bool:
         with outbox.database.read() as connection:
             return deliveries.cursor(connection, "taker") == 1
 
-    await dispatcher.start()
+    await running.start()
     await outbox.until(begun)
     outbox.happen("new")
     await outbox.until(lambda: bool(taker.taken))
-    await dispatcher.stop()
+    await running.stop()
     assert taker.taken == [("new", 2)]

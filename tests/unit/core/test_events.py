@@ -162,3 +162,23 @@ def test_a_tail_and_its_head_rewritten_still_differ_from_a_hash_kept_elsewhere(d
         assert events.verify(connection) is None
         assert events.head(connection)[0] == kept[0]
         assert events.head(connection) != kept
+
+
+def test_only_a_commit_of_events_is_told_and_not_before_it(database: Database) -> None:
+    told: list[int] = []
+
+    def look() -> None:
+        with database.read() as connection:
+            told.append(events.head(connection)[0])
+
+    database.after_commit.append(look)
+    with database.engine.connect() as connection:
+        events.append(connection, Event("admin.user.created", "usr_0", "ada"))
+    with database.write() as connection:
+        connection.execute(sa.select(sa.func.count()).select_from(EVENT))
+    assert told == []
+    with database.write() as connection:
+        events.append(connection, Event("admin.user.created", "usr_0", "ada"))
+        events.append(connection, Event("admin.user.created", "usr_1", "ada"))
+        assert told == []
+    assert told == [2]
