@@ -46,6 +46,8 @@ WEBHOOK_ENDPOINT = sa.Table(
     sa.Column("url", sa.String(2000), nullable=False),
     sa.Column("types", sa.JSON, nullable=False),
     sa.Column("secret", sa.String(400), nullable=False),
+    sa.Column("former_secret", sa.String(400)),
+    sa.Column("former_until", UtcDateTime),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
 )

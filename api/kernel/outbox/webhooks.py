@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -58,6 +58,9 @@ class WebhookEndpoint:
     types: tuple[str, ...]
     secret: str
     """Sealed."""
+    former_secret: str | None
+    """Sealed; signs, too, while it is not `former_until`."""
+    former_until: datetime | None
     state: WebhookState
     created_at: datetime
 
@@ -108,11 +111,16 @@ def change(connection: Connection, id: str, *, url: str, types: Sequence[str], p
     connection.execute(WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id).values(**values))
 
 
-def rotate_secret(connection: Connection, sealer: Sealer, id: str) -> str:
-    """Gives an endpoint another signing secret, which is shown once. The former one signs nothing any more."""
+def rotate_secret(connection: Connection, sealer: Sealer, id: str, overlap: timedelta = timedelta()) -> str:
+    """Gives an endpoint another signing secret, which is shown once.
+
+    The former one signs, too, for the overlap; one that was replaced earlier signs nothing any more.
+    """
     secret = _new_secret()
-    ours = WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id)
-    connection.execute(ours.values(secret=sealer.seal(secret, id)))
+    values: dict[str, Any] = {"secret": sealer.seal(secret, id), "former_secret": None, "former_until": None}
+    if overlap:
+        values |= {"former_secret": WEBHOOK_ENDPOINT.c.secret, "former_until": clock.now() + overlap}
+    connection.execute(WEBHOOK_ENDPOINT.update().where(WEBHOOK_ENDPOINT.c.id == id).values(**values))
     return secret
 
 
@@ -257,12 +265,15 @@ class Sender:
         from standardwebhooks import Webhook
 
         now = clock.now()
-        signature = Webhook(self._sealer.unseal(endpoint.secret, endpoint.id)).sign(id, now, body)
+        sealed = [endpoint.secret]
+        if endpoint.former_secret and endpoint.former_until and now < endpoint.former_until:
+            sealed.append(endpoint.former_secret)
+        signatures = [Webhook(self._sealer.unseal(secret, endpoint.id)).sign(id, now, body) for secret in sealed]
         return {
             "content-type": "application/cloudevents+json",
             "webhook-id": id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": signature,
+            "webhook-signature": " ".join(signatures),
         }
 
     async def _address(self, url: str) -> str:

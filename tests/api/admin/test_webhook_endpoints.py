@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.kernel.tracing import trace_of
+from core import clock
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
@@ -75,7 +78,9 @@ async def test_events_of_the_organization_arrive_signed_with_the_secret_shown(
     assert bodies(receiver)[0]["subject"] == mine
     headers, body = receiver.requests[0]
     assert Webhook(secret).verify(body, headers)
-    other = (await made(acme.admin.post(f"{PATH}/{id}:rotate-secret")))["secret"]
+    rotated = await made(acme.admin.post(f"{PATH}/{id}:rotate-secret", {"overlap_seconds": 0}))
+    other = rotated["secret"]
+    assert rotated["former_until"] is None
     await group(acme, "after")
     await eventually(lambda: len(receiver.requests) == 3)
     headers, body = receiver.requests[2]
@@ -86,6 +91,26 @@ async def test_events_of_the_organization_arrive_signed_with_the_secret_shown(
         assert secret not in answer.response.text
         assert other not in answer.response.text
     assert secret not in str(api.events())
+
+
+@pytest.mark.parametrize(("ago", "signs"), [(timedelta(hours=23), True), (timedelta(hours=24, seconds=1), False)])
+async def test_the_former_secret_signs_too_for_a_day_after_a_rotation(
+    acme: Tenant, receiver: Receiver, ago: timedelta, signs: bool
+) -> None:
+    id = await endpoint(acme, receiver.url)
+    first = (await made(acme.admin.post(f"{PATH}/{id}:rotate-secret")))["secret"]
+    clock.freeze(lambda: datetime.now(UTC) - ago)
+    try:
+        rotated = await made(acme.admin.post(f"{PATH}/{id}:rotate-secret"))
+    finally:
+        clock.freeze(None)
+    assert (datetime.fromisoformat(rotated["former_until"]) > datetime.now(UTC)) is signs
+    await group(acme, "after")
+    [(headers, body)] = await eventually(lambda: receiver.requests)
+    assert Webhook(rotated["secret"]).verify(body, headers)
+    assert len(headers["webhook-signature"].split(" ")) == 1 + signs
+    with contextlib.nullcontext() if signs else pytest.raises(WebhookVerificationError):
+        assert Webhook(first).verify(body, headers)
 
 
 @pytest.mark.effect("admin_disable_webhook_endpoint", "admin_enable_webhook_endpoint")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -57,11 +57,21 @@ class WebhookEndpoint(Resource[WebhookEndpointSpec, WebhookEndpointStatus]):
     """An address that gets the events of an organization or project, signed as Standard Webhooks."""
 
 
+class SecretRotation(Request):
+    """How to change over to another secret."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 86_400
+    """How long the former secret signs, too, so that receivers can change over; 0 if it may be known to others."""
+
+
 class SigningSecret(Model):
     """What the receiver verifies signatures with."""
 
     secret: str
     """The secret, `whsec_...`; shown only in this answer."""
+
+    former_until: datetime | None
+    """Until when events carry a signature of the former secret as well; null if they do not."""
 
 
 class WebhookDelivery(Model):
@@ -188,10 +198,17 @@ def enable_webhook_endpoint(unit: Unit, endpoint: WebhookEndpoint, request: Requ
     webhooks.enable(unit.connection, endpoint.id)
 
 
-@WEBHOOK_ENDPOINT.command("rotate-secret", request=Request, result=SigningSecret, past="secret_rotated", secret=True)
-def rotate_secret(unit: Unit, endpoint: WebhookEndpoint, request: Request) -> SigningSecret:
-    """Makes another signing secret and shows it, this once. The former one signs nothing any more."""
-    return SigningSecret(secret=webhooks.rotate_secret(unit.connection, unit.platform.part(open_sealer), endpoint.id))
+@WEBHOOK_ENDPOINT.command(
+    "rotate-secret", request=SecretRotation, result=SigningSecret, past="secret_rotated", secret=True
+)
+def rotate_secret(unit: Unit, endpoint: WebhookEndpoint, request: SecretRotation) -> SigningSecret:
+    """Makes another signing secret and shows it, this once. For the overlap the former one signs, too.
+
+    One that was replaced before that signs nothing any more.
+    """
+    overlap = timedelta(seconds=request.overlap_seconds)
+    secret = webhooks.rotate_secret(unit.connection, unit.platform.part(open_sealer), endpoint.id, overlap)
+    return SigningSecret(secret=secret, former_until=webhooks.get(unit.connection, endpoint.id).former_until)
 
 
 @WEBHOOK_ENDPOINT.view("deliveries", query=Query, result=WebhookDeliveries)
