@@ -126,8 +126,34 @@ class Caller:
                 full.set()
 
         received: list[bool] = []
+        await asyncio.wait_for(self.app(self._scope(path, query), receive, send), 20)
+        return found
+
+    async def leave(self, path: str, *, pieces: int) -> None:
+        """Asks for a stream and leaves after so many pieces; none: before the answer begins."""
+        gone = asyncio.Event()
+        if not pieces:
+            gone.set()
+        received: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            if not received:
+                received.append(b"")
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            received.append(message)
+            if len([one for one in received if one and one["type"] == "http.response.body"]) >= pieces:
+                gone.set()
+                await asyncio.Event().wait()  # nobody takes the rest
+
+        await asyncio.wait_for(self.app(self._scope(path, {}), receive, send), 20)
+
+    def _scope(self, path: str, query: dict[str, str]) -> Any:
         url = httpx.URL(f"/api/v1/{path}", params=query)
-        scope = {
+        return {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -142,8 +168,6 @@ class Caller:
             "server": ("headwater.test", 80),
             "state": {},
         }
-        await asyncio.wait_for(self.app(scope, receive, send), 20)  # type: ignore[arg-type]
-        return found
 
 
 class Api:

@@ -7,14 +7,14 @@ API's own authentication. Who may not change the graph gets queries and subscrip
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import websockets
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
@@ -26,6 +26,7 @@ from api.kernel.registry import Mount
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT
 from api.kernel.state import state_of
+from api.kernel.streams import Streamed
 from api.kernel.tracing import hand_on
 from core import events
 from core.errors import HeadwaterError, PermissionDenied, Unauthenticated, Unavailable
@@ -97,7 +98,7 @@ class DagsterUi:
             answer = await self._client.send(outgoing, stream=True)
         except httpx.TransportError as error:
             raise Unavailable("The Dagster UI does not answer; it may be starting.", retry_after_seconds=2) from error
-        response = StreamingResponse(_stream(answer), status_code=answer.status_code)
+        response = Streamed(_stream(answer), answer, status_code=answer.status_code)
         response.raw_headers = _forwarded(answer.headers.raw, drop=_HOP_BY_HOP | {"set-cookie"})
         if "content-length" in answer.headers and request.method != "HEAD":
             response.raw_headers.append((b"content-length", answer.headers["content-length"].encode()))
@@ -196,12 +197,9 @@ async def _to_browser(browser: WebSocket, dagster: ClientConnection) -> None:
         await browser.close()
 
 
-async def _stream(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for piece in answer.aiter_raw():
-            yield piece
-    finally:
-        await answer.aclose()  # also when the browser went away in the middle
+async def _stream(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async for piece in answer.aiter_raw():
+        yield piece
 
 
 def _path_and_query(scope: Scope) -> str:

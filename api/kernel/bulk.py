@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -158,7 +158,7 @@ def declare(kind: ResourceKind[Any]) -> None:
         kind.hang_unit(Shape.COLLECTION_ACTION, "batch", lambda unit, body: batch(unit, kind, body), text, **how)
     if Method.EXPORT in kind.methods:
 
-        async def run_export(ctx: Context, query: ExportQuery) -> AsyncIterator[bytes]:
+        async def run_export(ctx: Context, query: ExportQuery) -> AsyncGenerator[bytes, None]:
             return export(ctx, kind, query)
 
         text = f"Streams all {many} that the caller may see, as NDJSON or CSV."
@@ -215,7 +215,7 @@ def _body(model: type[Any], item: BatchItem, n: int) -> Any:
         raise problems.invalid_body(error, below=f"/items/{n}/body") from None
 
 
-async def export(ctx: Context, kind: ResourceKind[Any], query: ExportQuery) -> AsyncIterator[bytes]:
+async def export(ctx: Context, kind: ResourceKind[Any], query: ExportQuery) -> AsyncGenerator[bytes, None]:
     """The resources page by page, so that a large export needs no large memory."""
     list_query = standard.ResourceQuery(filter=query.filter, show_deleted=query.show_deleted, page_size=_PAGE)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.kernel import idempotency, problems
 from api.kernel.authentication import Authenticator
@@ -24,7 +24,7 @@ from api.kernel.principal import ANONYMOUS
 from api.kernel.resource import Resource
 from api.kernel.rows import ARROW_STREAM, Rows
 from api.kernel.state import RequestState, state_of
-from api.kernel.streams import ServerEvent, encoded
+from api.kernel.streams import ServerEvent, Streamed, encoded
 from core.errors import Conflict, InvalidArgument, NotAcceptable
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
@@ -151,7 +151,8 @@ class _Call:
             ctx.principal = await self.platform.part(Authenticator).principal(request)
 
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(encoded(first, events, failed, check), media_type="text/event-stream", headers=headers)
+        content = encoded(first, events, failed, check)
+        return Streamed(content, events, media_type="text/event-stream", headers=headers)
 
     async def _replay(self, earlier: idempotency.Earlier, ctx: Context) -> Response:
         headers = {"idempotency-replayed": "true"}
@@ -179,17 +180,17 @@ def _validate_only(request: HttpRequest) -> bool:
     return value == "true"
 
 
-async def _file(request: HttpRequest, lines: AsyncIterator[bytes]) -> Response:
+async def _file(request: HttpRequest, lines: AsyncGenerator[bytes, None]) -> Response:
     media = "text/csv" if request.query_params.get("format") == "csv" else "application/x-ndjson"
     # The first lines decide the status: what cannot be written at all is an ordinary problem.
     first = await anext(lines, b"")
 
-    async def all_lines() -> AsyncIterator[bytes]:
+    async def all_lines() -> AsyncGenerator[bytes, None]:
         yield first
         async for more in lines:
             yield more
 
-    return StreamingResponse(all_lines(), media_type=media, headers={"content-disposition": "attachment"})
+    return Streamed(all_lines(), lines, media_type=media, headers={"content-disposition": "attachment"})
 
 
 def _json(request: HttpRequest, content: bytes, status: int, etag: str = "") -> Response:

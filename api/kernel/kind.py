@@ -11,7 +11,7 @@ from the declaration. The function itself is returned unchanged.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Literal, TypeVar, overload
 
 from api.kernel.context import Context
@@ -37,6 +37,7 @@ W = TypeVar("W", bound="Launch | SagaCall[Any]")
 
 OnCollection = Callable[[Context, I], Awaitable[O]]
 OnItem = Callable[[Context, str, I], Awaitable[O]]
+Lines = AsyncGenerator[bytes, None]
 StreamOf = Callable[[Context, str, I], AsyncGenerator[ServerEvent, None]]
 
 
@@ -146,13 +147,13 @@ class Kind:
 
     def file(
         self, verb: str, *, query: type[Q], role: Role = Role.VIEWER
-    ) -> Callable[[OnCollection[Q, AsyncIterator[bytes]]], OnCollection[Q, AsyncIterator[bytes]]]:
+    ) -> Callable[[OnCollection[Q, Lines]], OnCollection[Q, Lines]]:
         """`GET /plural:<verb>`: lines to keep, streamed; CSV if the query says `format=csv`."""
         return self.hang(Shape.COLLECTION_READ, verb, query=query, answer=Answer.FILE, role=role)
 
     def lines(
         self, name: str, *, query: type[Q], role: Role = Role.VIEWER
-    ) -> Callable[[OnItem[Q, AsyncIterator[bytes]]], OnItem[Q, AsyncIterator[bytes]]]:
+    ) -> Callable[[OnItem[Q, Lines]], OnItem[Q, Lines]]:
         """A part to keep as a file: it is sent as it is made, a line after the other."""
         return self.hang(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
 

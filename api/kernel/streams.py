@@ -1,15 +1,44 @@
-"""Server-sent events: numbered for resuming, with heartbeats so that proxies keep the connection."""
+"""Answers that go on: closed when their client has left; server-sent events are numbered and have heartbeats."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.kernel.models import Model
 
 CHECK_SECONDS = 3.0
 _CHECKS_A_HEARTBEAT = 5
+
+
+class Source(Protocol):
+    """What a stream is made from, and holds something until it is closed."""
+
+    async def aclose(self) -> object:
+        """Gives back what it holds."""
+
+
+class Streamed(StreamingResponse):
+    """A stream that is closed with its source once it ends or its client has left, even before the first byte.
+
+    A generator that was never begun, or waits between two pieces, would otherwise be left to the garbage collector.
+    """
+
+    def __init__(self, content: AsyncGenerator[bytes, None], source: Source, **how: Any) -> None:
+        super().__init__(content, **how)
+        self._content = content
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends what there is."""
+        async with aclosing(self._source), aclosing(self._content):
+            await super().__call__(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +60,7 @@ async def encoded(
     events: AsyncGenerator[ServerEvent, None],
     failed: Callable[[BaseException], bytes],
     check: Callable[[], Awaitable[None]],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The byte stream of these events after a first one, with a comment line whenever nothing came for a while.
 
     `check` raises once the caller may no longer read: it is asked every few seconds, and before every event.

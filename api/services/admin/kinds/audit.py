@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -226,12 +226,12 @@ async def get_audit_event(ctx: Context, audit_event: str) -> AuditEvent:
 
 
 @AUDIT_EVENT.file("export", query=EventExportQuery, role=Role.ADMIN)
-async def export_audit_events(ctx: Context, query: EventExportQuery) -> AsyncIterator[bytes]:
+async def export_audit_events(ctx: Context, query: EventExportQuery) -> AsyncGenerator[bytes, None]:
     """Streams what happened where the caller may read it, oldest first: NDJSON, CSV, or OCSF API Activity."""
     # Read first, so that a filter that does not parse is an answer of its own and not a torn stream.
     first = await ctx.read(partial(_batch, query, 0))
 
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes, None]:
         rows = first
         yield audit_export.head(query.format)
         while rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -148,7 +148,7 @@ def purge_organization(unit: Unit, organization: Organization, request: PurgeOrg
 
 
 @ORGANIZATION.lines("contents", query=Query, role=Role.ADMIN)
-async def get_organization_contents(ctx: Context, organization: str, query: Query) -> AsyncIterator[bytes]:
+async def get_organization_contents(ctx: Context, organization: str, query: Query) -> AsyncGenerator[bytes, None]:
     """Streams everything in an organization that the caller may see, as NDJSON: things, grants and memberships.
 
     Each line is `{"resource": ...}`, `{"grant": ...}` or `{"member": ...}`. No secret is in it.

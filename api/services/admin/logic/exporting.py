@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from api.kernel.unit import Unit
 _PAGE = 500
 
 
-async def contents(ctx: Context, organization_id: str) -> AsyncIterator[bytes]:
+async def contents(ctx: Context, organization_id: str) -> AsyncGenerator[bytes, None]:
     """The lines: things by id, then grants, then memberships; of each, what the caller may see."""
     for read in (_resources, _grants, _members):
         after = ""
