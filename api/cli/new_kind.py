@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.entering import enter, entries
 from api.cli.programs import project_root
 from core.errors import Conflict, InvalidArgument, NotFound
 
@@ -49,8 +50,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from api.kernel.service import Service
-from api.services.$service.kinds.$kind import $CONSTANT
 from api.services.$service.service import SERVICE
 from tests.api.admin.tenants import made, tenant
 from tests.api_process import running_service
@@ -60,8 +59,7 @@ COLLECTION = "$service_slug/$slug"
 
 
 async def test_one_lives_as_long_as_it_should(tmp_path: Path) -> None:
-    served = Service(SERVICE.name, SERVICE.title, list(dict.fromkeys((*SERVICE.kinds, $CONSTANT))))
-    async with running_service(tmp_path, served) as api:
+    async with running_service(tmp_path, SERVICE) as api:
         one = await tenant(api, "one")
         created = await made(one.admin.post(COLLECTION, EXAMPLE | {"project_id": one.project}))
         assert created["spec"].items() >= EXAMPLE["spec"].items()
@@ -96,7 +94,7 @@ def new_kind(
     name: Annotated[str, typer.Argument(metavar="SERVICE/KIND", help="Such as rag/corpus.")],
     plural: Annotated[str, typer.Option(help="Plural in URLs, if not the usual one.")] = "",
 ) -> None:
-    """Write a kind to begin with: its declaration, its test and an example."""
+    """Write a kind to begin with: its declaration, its test and an example, and enter it in its service."""
     from api.kernel.resource_kind import ResourceKind
     from api.main import SERVICES
 
@@ -105,8 +103,9 @@ def new_kind(
     root = project_root()
     for path in scaffold(root, service, kind, plural=plural, taken=prefixes):
         print(path.relative_to(root))
-    print(f"\nAdd {kind.upper()} to the list in api/services/{service}/service.py, and a draft of it to DRAFTS in")
-    print("tests/conformance/operations.py. See docs/how-to/write-a-kind.md.")
+    for entry in entries(service, kind):
+        print(entry.path if enter(root, entry) else f"\nTo be added by you to {entry.path}:\n    {entry.what}")
+    print("\nThen `make docs` writes it into the documents. See docs/how-to/write-a-kind.md.")
 
 
 def scaffold(root: Path, service: str, kind: str, *, plural: str = "", taken: Collection[str] = ()) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from api.kernel.endpoint import Answer, Endpoint, Shape
 from api.kernel.models import Model, Query
 from api.kernel.resource import Change, Spec
+from api.kernel.resource_kind import ResourceKind
 from api.kernel.rows import ARROW_STREAM
 from api.kernel.service import Service
 
@@ -115,13 +117,15 @@ def document(service: Service) -> dict[str, Any]:
 def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
     """The references by model, and the schemas they lead to."""
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
-    patches: dict[type[BaseModel], type[Spec]] = {}
+    patches: dict[type[BaseModel], tuple[type[Spec], tuple[str, ...]]] = {}
     for endpoint in service.endpoints:
         for model in (endpoint.query, endpoint.request):
             if model is not None:
                 wanted[model, "validation"] = None
         if endpoint.request is not None and issubclass(endpoint.request, Change):
-            patches[endpoint.request] = spec = endpoint.request.spec_type()
+            spec = endpoint.request.spec_type()
+            fixed = endpoint.kind.immutable if isinstance(endpoint.kind, ResourceKind) else ()
+            patches[endpoint.request] = spec, fixed
             wanted[spec, "validation"] = None
         if endpoint.result is not None:
             wanted[endpoint.result, "serialization"] = None
@@ -136,9 +140,9 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
             raise ValueError(f"{service.name} has two models called {called}: one would hide the other")
         # Generators of clients call their classes after the title.
         schemas[called] = {**_renamed(schema), "title": called}
-    for change, spec in patches.items():
+    for change, (spec, fixed) in patches.items():
         name = f"{spec.__name__}Patch"
-        schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name)
+        schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name, fixed)
         field = schemas[_name(references[change, "validation"])]["properties"]["spec"]
         schemas[_name(references[change, "validation"])]["properties"]["spec"] = {
             "$ref": _REFERENCE.format(model=name),
@@ -147,11 +151,12 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
     return references, schemas
 
 
-def _patch(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    """The merge-patch of a document: nothing is required, and null sets a field back to its default."""
+def _patch(schema: dict[str, Any], name: str, fixed: Sequence[str]) -> dict[str, Any]:
+    """The merge-patch of a document without what is fixed: nothing is required, and null resets a field."""
     fields = {
         field: {key: value for key, value in declared.items() if key != "default"}
         for field, declared in schema["properties"].items()
+        if field not in fixed
     }
     optional = {field: {"anyOf": [declared, {"type": "null"}]} for field, declared in fields.items()}
     return {**schema, "title": name, "properties": optional, "required": []}

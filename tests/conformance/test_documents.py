@@ -15,6 +15,7 @@ from schemathesis import GenerationMode, checks
 from api.kernel.openapi import document
 from api.main import SERVICES
 from tests.api_server import Server
+from tests.conformance.operations import STORED
 
 every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 EXAMPLES = 6
@@ -51,6 +52,14 @@ def test_every_output_field_is_required(service: Any) -> None:
         if reference and endpoint.operation_id not in SPARSE:
             schema = made["components"]["schemas"][reference.rpartition("/")[2]]
             assert set(schema.get("required", ())) == set(schema["properties"]), endpoint.result
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STORED if kind.immutable], ids=lambda kind: kind.full_name)
+def test_a_patch_offers_no_field_that_never_changes(kind: Any) -> None:
+    [service] = [service for service in SERVICES if kind in service.kinds]
+    schemas = document(service)["components"]["schemas"]
+    offered = set(schemas[f"{kind.model.spec_type().__name__}Patch"]["properties"])
+    assert offered == set(kind.model.spec_type().model_fields) - set(kind.immutable)
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.cli.entering import enter, entries
 from api.cli.new_kind import scaffold
+from api.kernel.operations.service import SERVICE as OPERATIONS
+from api.main import SERVICES
 from core.errors import Conflict, HeadwaterError, InvalidArgument, NotFound
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +49,9 @@ def run(repository: Path, *command: str) -> None:
 def test_it_passes_the_linter_the_type_checker_and_its_own_test(repository: Path, name: str) -> None:
     service, _, kind = name.partition("/")
     declaration, test, example = scaffold(repository, service, kind)
-    written = [str(declaration), str(test)]
+    entered = entries(service, kind)
+    assert all(enter(repository, entry) for entry in entered)
+    written = [str(declaration), str(test), *(str(repository / entry.path) for entry in entered)]
     assert example.is_file()
     run(repository, "ruff", "format", "--check", *written)
     run(repository, "ruff", "check", *written)
@@ -52,6 +59,30 @@ def test_it_passes_the_linter_the_type_checker_and_its_own_test(repository: Path
     cache = ROOT / ".mypy_cache" / "new_kind"
     run(repository, "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(cache), *written)
     run(repository, "pytest", "-q", "-p", "no:cacheprovider", str(test))
+    life = "tests/conformance/test_life.py"
+    run(repository, "pytest", "-q", "-p", "no:cacheprovider", life, "-k", f"{service}.{kind} and sqlite")
+
+
+@pytest.mark.parametrize("service", [service.name for service in SERVICES if service is not OPERATIONS])
+def test_a_kind_is_entered_in_any_service_once_and_nothing_else_changes(tmp_path: Path, service: str) -> None:
+    for entry in entries(service, "new_thing"):
+        before = (ROOT / entry.path).read_text()
+        (tmp_path / entry.path).parent.mkdir(parents=True)
+        (tmp_path / entry.path).write_text(before)
+        assert enter(tmp_path, entry)
+        after = (tmp_path / entry.path).read_text()
+        words = Counter(re.findall(r"\w+", after)) - Counter(re.findall(r"\w+", before))
+        assert set(words) <= {*re.findall(r"\w+", entry.what), "NEW_THING"}
+        assert not Counter(re.findall(r"\w+", before)) - Counter(re.findall(r"\w+", after))
+
+
+@pytest.mark.parametrize("text", ["", "SERVICE = Service('rag', 'Retrieval', KINDS)\n", "SERVICE = Service((\n"])
+def test_a_file_that_is_written_otherwise_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    [entry, _] = entries("rag", "new_thing")
+    (tmp_path / entry.path).parent.mkdir(parents=True)
+    (tmp_path / entry.path).write_text(text)
+    assert not enter(tmp_path, entry)
+    assert (tmp_path / entry.path).read_text() == text
 
 
 def test_the_command_names_what_it_wrote_and_what_is_left_to_do(
@@ -69,7 +100,9 @@ def test_the_command_names_what_it_wrote_and_what_is_left_to_do(
     ):
         assert path in done.output
         assert (tmp_path / path).is_file()
-    assert "Add QUERY_BOX to the list in api/services/rag/service.py" in done.output
+    assert "To be added by you to api/services/rag/service.py:" in done.output
+    assert "from api.services.rag.kinds.query_box import QUERY_BOX\n" in done.output
+    assert 'in DRAFTS: "rag.query_box": ({"title": "Example"}, {"title": "Another"}),' in done.output
 
 
 def test_it_overwrites_nothing(tmp_path: Path) -> None:
