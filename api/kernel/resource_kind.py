@@ -114,7 +114,13 @@ class ResourceKind(Kind, Generic[R]):
             references: fields of the spec that hold ids of other resources.
             writers: least built-in role that may create, change and delete.
             readers: least built-in role that may read.
+
+        Raises:
+            TypeError: a name is that of no field of the spec.
         """
+        named_fields = {*immutable, *(reference.field for reference in references)}
+        if unknown := named_fields - set(model.spec_type().model_fields):
+            raise TypeError(f"the spec of {model.__name__} has no field {', '.join(sorted(unknown))}")
         title = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__).capitalize()
         super().__init__(
             title.lower().replace(" ", "_"),
