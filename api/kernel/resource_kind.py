@@ -19,30 +19,27 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
+from dataclasses import replace
+from enum import StrEnum
 from functools import cached_property
-from types import NoneType
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar
 
-import sqlalchemy as sa
-from pydantic import BaseModel, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import ValidationError
 
-from api.kernel import bulk, standard
+from api.kernel import bulk, history, standard
 from api.kernel.conditions import FIELDS
 from api.kernel.context import Context
 from api.kernel.endpoint import Shape
-from api.kernel.expressions import Lacks
-from api.kernel.filters import Field, FieldType
 from api.kernel.kind import Kind
 from api.kernel.models import Model, Query, Request
+from api.kernel.reference import Reference
 from api.kernel.resource import Level, Resource, Status
 from api.kernel.roles import Role
+from api.kernel.rules import Rules
 from api.kernel.shape import read, shape_of, written
+from api.kernel.spec_field import filter_field
 from api.kernel.standard import Method
 from api.kernel.store import Stored
-from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit
 
 R = TypeVar("R", bound=Resource[Any, Any])
@@ -54,29 +51,7 @@ SLUG = r"[a-z][a-z0-9-]{0,62}"
 """Names for people and URLs, in ASCII: no two of them look alike."""
 
 
-class OnDelete(Enum):
-    """What deleting the target of a reference does."""
-
-    RESTRICT = "RESTRICT"
-    CLEAR = "CLEAR"
-    CASCADE = "CASCADE"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A field of the spec that holds the id, or a list of ids, of another kind, named `<service>.<kind>`."""
-
-    field: str
-    to: str
-    on_delete: OnDelete = OnDelete.RESTRICT
-
-    def ids(self, resource: Resource[Any, Any]) -> list[str]:
-        """The ids in the field."""
-        value = getattr(resource.spec, self.field)
-        return [] if value is None else [value] if isinstance(value, str) else list(value)
-
-
-class ResourceKind(Kind, Generic[R]):
+class ResourceKind(Kind, Rules[R], Generic[R]):
     """One stored noun of a service."""
 
     def __init__(
@@ -132,6 +107,7 @@ class ResourceKind(Kind, Generic[R]):
             order_by=standard.ORDER,
             scoped=True,
         )
+        Rules.__init__(self)
         self.model = model
         self.prefix = prefix
         self.level = level
@@ -144,43 +120,11 @@ class ResourceKind(Kind, Generic[R]):
         self.writers = writers
         self.readers = readers
         self.methods = methods
-        self.fields = FIELDS | {field: _declared(model, field) for field in filter_by}
-        self.validators: list[Callable[[Unit, R, R | None], None]] = []
-        self._before: dict[str, list[Callable[[Unit, R], None]]] = {}
-        self._after: dict[str, list[Callable[[Unit, R], None]]] = {}
+        self.fields = FIELDS | {field: filter_field(model, field) for field in filter_by}
         self.listing = standard.listing(self)
         standard.declare(self)
+        history.declare(self)
         bulk.declare(self)
-
-    def validate(self, function: Callable[[Unit, R, R | None], None]) -> Callable[[Unit, R, R | None], None]:
-        """Checks every new and changed resource; the third argument is what it was, None for a new one."""
-        self.validators.append(function)
-        return function
-
-    def before(self, *methods: str) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
-        """Runs before the change is written. May change the resource, or refuse by raising."""
-        return self._hook(self._before, methods)
-
-    def after(self, *methods: str) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
-        """Runs after the change was written, in the same transaction."""
-        return self._hook(self._after, methods)
-
-    def run_before(self, method: str, unit: Unit, resource: R) -> None:
-        """Runs the hooks of a method."""
-        for hook in self._before.get(method, ()):
-            hook(unit, resource)
-
-    def run_after(self, method: str, unit: Unit, resource: R) -> None:
-        """Runs the hooks of a method."""
-        for hook in self._after.get(method, ()):
-            hook(unit, resource)
-
-    def hooks(self, method: str) -> list[tuple[str, Callable[..., None]]]:
-        """What runs before and after a method is written, in order, each with which of the two it is."""
-        return [
-            *(("before", hook) for hook in self._before.get(method, ())),
-            *(("after", hook) for hook in self._after.get(method, ())),
-        ]
 
     def transition(
         self,
@@ -331,16 +275,6 @@ class ResourceKind(Kind, Generic[R]):
             shape=self.shape,
         )
 
-    def _hook(
-        self, hooks: dict[str, list[Callable[[Unit, R], None]]], methods: tuple[str, ...]
-    ) -> Callable[[Callable[[Unit, R], None]], Callable[[Unit, R], None]]:
-        def hang(function: Callable[[Unit, R], None]) -> Callable[[Unit, R], None]:
-            for method in methods:
-                hooks.setdefault(method, []).append(function)
-            return function
-
-        return hang
-
     def hang_unit(
         self,
         shape: Shape,
@@ -364,25 +298,3 @@ class ResourceKind(Kind, Generic[R]):
         else:
             how |= {"declared": declared}
         self.hang(shape, verb, changes=not reads, **how)(run)
-
-
-def _declared(resource: type[Resource[Any, Any]], path: str) -> Field:
-    """The filter field of `spec.<name>` or `status.<name>`. Rows without it are found by its default."""
-    document, _, name = path.partition(".")
-    model: type[BaseModel] = resource.spec_type() if document == "spec" else resource.status_type()
-    field = model.model_fields[name]
-    types = [part for part in (get_args(field.annotation) or (field.annotation,)) if part is not NoneType]
-    element = RESOURCE.c[document][name]
-    type, column = FieldType.STRING, element.as_string()
-    if get_origin(field.annotation) is list:
-        type, column = FieldType.STRINGS, element
-    elif types == [bool]:
-        type, column = FieldType.BOOLEAN, element.as_boolean()
-    elif types == [int]:
-        type, column = FieldType.INTEGER, sa.cast(element.as_string(), sa.BigInteger)
-    elif types == [float]:
-        type, column = FieldType.NUMBER, element.as_float()
-    default = None if field.is_required() else to_jsonable_python(field.get_default(call_default_factory=True))
-    if default is not None:
-        column = sa.case((Lacks(RESOURCE.c[document], name), sa.literal(default, column.type)), else_=column)
-    return Field(type, column, lambda item: getattr(getattr(item, document), name))

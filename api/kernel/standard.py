@@ -5,27 +5,25 @@ Every one is a plain function over a unit of work; `declare` hangs those that a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import sqlalchemy as sa
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from api.kernel import problems, store
+from api.kernel import store
 from api.kernel.encoded import Encoded, project
 from api.kernel.endpoint import Answer, Shape
 from api.kernel.filters import parse
 from api.kernel.listing import SqlListing
-from api.kernel.models import ListQuery, Page, Request
-from api.kernel.resource import Change, Draft, Resource, ResourcePage, Revision
-from api.kernel.shape import read, written
+from api.kernel.merge_patch import patched
+from api.kernel.models import ListQuery, Request
+from api.kernel.resource import Change, Draft, Resource, ResourcePage
 from api.kernel.store import Stored
-from api.kernel.tables import RESOURCE, REVISION
+from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit, shown
-from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
+from core.errors import Conflict, InvalidPayload
 
 if TYPE_CHECKING:
     from api.kernel.context import Context
@@ -66,10 +64,6 @@ class ResourceQuery(ListQuery):
 
     total: bool = False
     """Also count everything that meets the filter."""
-
-
-class RevisionsQuery(ListQuery):
-    """Which revisions to list."""
 
 
 def declare(kind: ResourceKind[Any]) -> None:
@@ -117,7 +111,7 @@ def update(unit: Unit, kind: ResourceKind[R], id: str, change: Change[Any]) -> R
         else:
             resource.labels[key] = value
     if change.spec:
-        resource.spec = _patched(kind, resource, change.spec)
+        resource.spec = patched(kind, resource, change.spec)
     return write(unit, kind, before, resource, "update")
 
 
@@ -208,93 +202,11 @@ def page(unit: Unit, kind: ResourceKind[Any], query: ResourceQuery) -> Encoded:
     return Encoded.of({"items": documents, "next_page_token": token, "total_size": total})
 
 
-def revisions(unit: Unit, kind: ResourceKind[Any], id: str, query: RevisionsQuery) -> Page[Revision]:
-    """The history of a resource, newest first. What was deleted still has one."""
-    row = _even_deleted(unit, kind, id)
-    select = sa.select(REVISION, sa.cast(REVISION.c.version, sa.String).label("id"))
-    rows, token = _REVISIONS.rows(unit.connection, select.where(REVISION.c.resource_id == row.id), query)
-    return Page[Revision](items=[_revision(found) for found in rows], next_page_token=token)
-
-
-def revision(unit: Unit, kind: ResourceKind[Any], id: str, part: str) -> Encoded:
-    """A resource as it was after one of its changes."""
-    row = _even_deleted(unit, kind, id)
-    found = None
-    if part.isascii() and part.isdigit() and len(part) < 10:
-        ours = sa.and_(REVISION.c.resource_id == row.id, REVISION.c.version == int(part))
-        found = unit.connection.execute(sa.select(REVISION).where(ours)).first()
-    if found is None:
-        raise NotFound(f"{kind.title} {id!r} has no revision {part!r}; its last one is {row.version}.")
-    content: dict[str, Any] = dict(found.content)
-    content |= {name: json.dumps(content[name]) for name in ("labels", "spec", "status")}
-    content["deleted_at"] = None if content["deleted_at"] is None else found.at
-    # A revision does not say in which shape it was written.
-    content["shape"] = ""
-    then = kind.current(replace(row, version=found.version, updated_at=found.at, updated_by=found.by, **content))
-    return Encoded(then.encode(), then.etag)
-
-
-def _even_deleted(unit: Unit, kind: ResourceKind[Any], id: str) -> Stored:
-    row = store.find(unit.connection, kind.full_name, id, named=kind.named)
-    if row is None or not unit.allows(kind.permission("get"), row.securable, row):
-        raise kind.unknown(id)
-    unit.require(kind.permission("history"), row.securable, row)
-    return row
-
-
-def _revision(row: Any) -> Revision:
-    return Revision(
-        version=row.version, at=row.at, by=row.by, action=row.action, changes=row.changes, request_id=row.request_id
-    )
-
-
-_REVISIONS = SqlListing(
-    id=REVISION.c.version,
-    fields={"action": REVISION.c.action, "by": REVISION.c.by},
-    newest_first=True,
-)
-
-
 def _name(kind: ResourceKind[Any], name: str) -> str:
     if not kind.name_pattern.fullmatch(name):
         detail = f"does not match {kind.name_pattern.pattern}"
         raise InvalidPayload(f"name: {detail}.", errors=[{"pointer": "/name", "detail": detail}])
     return name
-
-
-def _patched(kind: ResourceKind[Any], resource: Resource[Any, Any], patch: dict[str, Any]) -> Any:
-    """The spec after a merge-patch, RFC 7396."""
-    before = json.loads(resource.spec.model_dump_json(by_alias=True))
-    faults = [
-        {"pointer": f"/spec/{field}", "detail": "cannot be changed once it is set"}
-        for field in kind.immutable
-        if field in patch and patch[field] != before.get(field)
-    ]
-    if faults:
-        raise InvalidPayload(f"{faults[0]['pointer'][1:]} {faults[0]['detail']}.", errors=faults)
-    model, known = kind.model.spec_type(), {"by_alias": True, "by_name": False}
-    try:
-        spec = model.model_validate_json(json.dumps(merged(before, patch)), **known)
-        # What a newer release stored is unknown here: nobody may send it, but it is not lost either.
-        stored = json.loads(written(resource.spec))
-        return spec if stored == before else read(model, json.dumps(merged(stored, patch)))
-    except ValidationError as error:
-        raise problems.invalid_body(error, below="/spec") from None
-    except RecursionError:
-        raise InvalidArgument("The body is nested too deeply.") from None
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """A JSON document after a merge-patch."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
@@ -317,14 +229,6 @@ def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
     def hang_get() -> None:
         text = f"Returns {one}{' by id or name' if kind.named else ''}."
         kind.hang(Shape.GET, "get", result=kind.model, role=kind.readers, text=text, declared=kind.model)(get)
-
-    def hang_history() -> None:
-        text = f"Lists the changes of {one}, newest first, each with the fields that changed."
-        how: dict[str, Any] = {"query": RevisionsQuery, "result": Page[Revision], "right": "history"}
-        hang(Shape.PART, "revisions", lambda unit, id, query: revisions(unit, kind, id, query), text, **how, **reads)
-        text = f"Returns {one} as it was after one of its changes."
-        how = {"result": kind.model, "right": "history"}
-        hang(Shape.PART_ITEM, "revisions", lambda unit, id, part: revision(unit, kind, id, part), text, **how, **reads)
 
     return {
         Method.LIST: lambda: hang(
@@ -359,5 +263,4 @@ def _hang(kind: ResourceKind[Any]) -> dict[Method, Callable[[], None]]:
             request=Request,
             **writes,
         ),
-        Method.HISTORY: hang_history,
     }

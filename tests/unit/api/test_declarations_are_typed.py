@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from api.kernel.reference import Reference
 from api.kernel.resource import Level, NoStatus, Resource, Spec
-from api.kernel.resource_kind import Reference, ResourceKind
+from api.kernel.resource_kind import ResourceKind
 
 ROOT = Path(__file__).parents[3]
 
