@@ -18,22 +18,8 @@ import sqlalchemy as sa
 
 from api.kernel import cel
 from api.kernel.cel import Fault, core, offset
-from api.kernel.predicates import (
-    Comparison,
-    Every,
-    Field,
-    FieldType,
-    Label,
-    Literal,
-    Member,
-    Not,
-    OneOf,
-    Part,
-    Predicate,
-    Present,
-    Some,
-    Term,
-)
+from api.kernel.predicates import Comparison, Every, Member, Not, OneOf, Part, Predicate, Present, Some
+from api.kernel.terms import Field, FieldType, Label, Literal, Term
 from core import clock
 from core.db import UtcDateTime
 from core.errors import InvalidArgument

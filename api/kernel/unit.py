@@ -259,9 +259,6 @@ class Unit:
             raise InvalidPayload(f"There is no user, service account or group {id!r}.", errors=[fault])
         return row
 
-    def _may_name(self, row: Stored) -> bool:
-        return row.id == self.principal.id or self.allows(f"{row.kind}.get", row.securable, row)
-
     def _check_target(self, kind: str, id: str, pointer: str) -> None:
         row = self.connection.execute(
             sa.select(*store.COLUMNS).where(RESOURCE.c.id == id, RESOURCE.c.kind == kind)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from api.kernel.service import Service
-from api.services.admin.kinds import effective, one_time_password, session_token, simulation  # noqa: F401 - hang on others
+from api.services.admin.kinds import (  # noqa: F401 - hang on others
+    audit_chain,
+    effective,
+    one_time_password,
+    session_token,
+    simulation,
+)
 from api.services.admin.kinds.access import DECISION
 from api.services.admin.kinds.api_key import API_KEY
 from api.services.admin.kinds.audit import AUDIT_EVENT

@@ -16,11 +16,10 @@ from api.kernel.context import Context
 from api.kernel.filters import FieldType
 from api.kernel.kind import Kind
 from api.kernel.listing import Order, decode_token, encode_token
-from api.kernel.models import ListQuery, Model, Page, Query, Request, Timestamp
+from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
 from api.kernel.roles import Role
 from api.kernel.unit import Unit
 from api.services.admin.logic import audit_export
-from core import events
 from core.errors import InvalidArgument
 from core.events import EVENT
 
@@ -166,32 +165,6 @@ class Facets(Model):
     """By day, in UTC: the newest 100 days."""
 
 
-class VerifyEvents(Request):
-    """Which part of the chain to verify."""
-
-    after: Annotated[int, Field(ge=0)] = 0
-    """Begin behind the event with this sequence, whose hash is trusted; 0 for the whole chain."""
-
-    until: Annotated[int, Field(ge=1)] | None = None
-    """Sequence of the last event to look at; the newest by default."""
-
-
-class ChainState(Model):
-    """Whether the chain of hashes holds."""
-
-    holds: bool
-    """Whether every event is as it was written."""
-
-    sequence: int
-    """Sequence of the newest event, or of the first one where the chain does not hold."""
-
-    hash: str | None
-    """Hash of the newest event: kept elsewhere, it proves later that nothing was rewritten. Null if it is broken."""
-
-    detail: str
-    """What was found, for people."""
-
-
 @AUDIT_EVENT.list(query=EventListQuery, item=AuditEvent, role=Role.ADMIN)
 async def list_audit_events(ctx: Context, query: EventListQuery) -> Page[AuditEvent]:
     """Lists what happened where the caller may read it, newest first."""
@@ -262,28 +235,6 @@ async def audit_event_facets(ctx: Context, query: EventQuery) -> Facets:
             outcome=counts(OUTCOME),
             day=counts(day, sa.text("value DESC")),  # type: ignore[arg-type]
         )
-
-    return await ctx.read(work)
-
-
-@AUDIT_EVENT.collection_action("verify", request=VerifyEvents, result=ChainState, reads=True, role=Role.ADMIN)
-async def verify_audit_events(ctx: Context, request: VerifyEvents) -> ChainState:
-    """Recomputes the chain of hashes and tells the first event that was altered, inserted, moved or removed.
-
-    Needs the permission on the platform: the chain runs through all organizations.
-    """
-
-    def work(unit: Unit) -> ChainState:
-        unit.require(AUDIT_EVENT.permission("verify"))
-        found = events.verify(unit.connection, after=request.after, until=request.until)
-        if found is not None:
-            return ChainState(holds=False, sequence=found.sequence, hash=None, detail=found.detail)
-        sequence, hash = events.head(unit.connection)
-        if request.until is not None and request.until < sequence:
-            end = EVENT.c.sequence == request.until
-            sequence, hash = request.until, unit.connection.execute(sa.select(EVENT.c.hash).where(end)).scalar_one()
-        detail = f"Every event from {request.after + 1} to {sequence} is as it was written."
-        return ChainState(holds=True, sequence=sequence, hash=hash, detail=detail)
 
     return await ctx.read(work)
 
