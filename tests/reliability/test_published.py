@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,124 +11,19 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.gateways.dagster import DagsterOrchestrator
 from api.gateways.publishing import DefinitionPublisher
 from core import clock, leases, publications
-from core.db import METADATA, Database
 from core.definitions import ASSET_CLAIM, DEFINITION, state_key
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import Candidate
 from tests.dagster_processes import ROOT, DagsterProcesses, listens, until
+from tests.publishing_desk import SQL, Desk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SAMPLE = yaml.safe_load((ROOT / "dagster_project" / "samples" / "daily_cancellations.yaml").read_text())
-SQL = "SELECT origin, count(*) AS flights FROM flights.silver.flights GROUP BY origin"
 MODULES = {"flights": "dagster_project.definitions", "published": "dagster_project.published"}
-
-
-class Desk:
-    """What the tests work with: the processes, the rows, and the publisher."""
-
-    def __init__(self, platform: DagsterProcesses) -> None:
-        self.platform = platform
-        self.database = Database(platform.settings.effective_database_url)
-        METADATA.create_all(self.database.engine)
-
-    def write(self, asset: str, **attributes: Any) -> str:
-        """Creates or edits a definition row."""
-        content = {"asset": asset, "description": "A test table.", "sql": SQL, **attributes}
-        now = clock.now()
-        with self.database.write() as connection:
-            connection.execute(
-                DEFINITION.delete().where(DEFINITION.c.asset_id == asset, DEFINITION.c.published_at.is_(None))
-            )
-            if connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset)).first():
-                connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == asset).values(attributes=content))
-            else:
-                connection.execute(
-                    DEFINITION.insert().values(
-                        asset_id=asset,
-                        project=asset.partition(".")[0],
-                        component="SqlTransformComponent",
-                        attributes=content,
-                        revision=1,
-                        created_at=now,
-                        created_by="ann",
-                        updated_at=now,
-                    )
-                )
-        return asset
-
-    def with_publisher(self, act: Any) -> Any:
-        """Runs `await act(publisher, orchestrator)` as the API does: one event loop, one client."""
-
-        async def run() -> Any:
-            client = DagsterClient.from_settings(self.platform.settings)
-            orchestrator = DagsterOrchestrator(client)
-            await orchestrator.start()
-            try:
-                await orchestrator.refresh()
-                environment = self.platform.environment
-                return await act(DefinitionPublisher(client, orchestrator, self.database, environment), orchestrator)
-            finally:
-                await orchestrator.stop()
-
-        return asyncio.run(run())
-
-    def publish(self, asset: str) -> float:
-        """Publishes and returns how long that took, in seconds."""
-
-        async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> float:
-            started = time.monotonic()
-            await publisher.publish(asset, principal="ann", request_id="req_1")
-            assert orchestrator.view().nodes[asset].location == "published"
-            return time.monotonic() - started
-
-        seconds: float = self.with_publisher(act)
-        return seconds
-
-    def refused(self, asset: str, error: type[Exception]) -> Any:
-        """The error of a publication, after which the row must be as it was."""
-        before = self.row(asset)
-        with pytest.raises(error) as caught:
-            self.publish(asset)
-        after = self.row(asset)
-        assert (after.published_attributes, after.published_at) == (before.published_attributes, before.published_at)
-        return caught.value
-
-    def row(self, asset: str) -> Any:
-        with self.database.read() as connection:
-            return connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset)).one()
-
-    def shown(self) -> dict[str, dict[str, str]]:
-        """Assets that Dagster's UI shows in the published location, with their tags."""
-        query = """{repositoriesOrError{... on RepositoryConnection{nodes{location{name}
-            assetNodes{assetKey{path} isExecutable tags{key value}}}}}}"""
-        nodes = self.platform.graphql(query)["repositoriesOrError"]["nodes"]
-        found = [node for entry in nodes if entry["location"]["name"] == "published" for node in entry["assetNodes"]]
-        return {
-            ".".join(node["assetKey"]["path"]): {tag["key"]: tag["value"] for tag in node["tags"]}
-            for node in found
-            if node["isExecutable"] or any(tag["key"] == "headwater/error" for tag in node["tags"])
-        }
-
-    def state(self, **request: Any) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-m", "dagster_project.state"],
-            input=json.dumps(request),
-            env=self.platform.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-    def reload(self) -> None:
-        query = """mutation($n:String!){reloadRepositoryLocation(repositoryLocationName:$n){
-            ... on WorkspaceLocationEntry{locationOrLoadError{__typename ... on PythonError{message}}}}}"""
-        self.platform.graphql(query, n="published")
 
 
 @pytest.fixture(scope="module")
