@@ -64,8 +64,8 @@ def _put_back(value: Any, document: Any) -> None:
         for name, field in type(value).model_fields.items():
             _put_back(getattr(value, name), document.get(field.serialization_alias or name))
     elif isinstance(value, Mapping):
-        for part, written in zip(value.values(), document.values(), strict=True):
-            _put_back(part, written)
+        for part, place in zip(value.values(), document.values(), strict=True):
+            _put_back(part, place)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for part, written in zip(value, document, strict=True):
-            _put_back(part, written)
+        for part, place in zip(value, document, strict=True):
+            _put_back(part, place)
