@@ -28,13 +28,15 @@ class TokenKind(StrEnum):
     """A session is a login, held by a browser's cookie; a token was issued on purpose: an API key.
 
     An access token is short-lived and comes from a login, a key or an identity provider. A refresh token only buys
-    another access token. `family` of both is the session or key they come from, and they end with it.
+    another access token. A signed token is a JWT for another system and opens nothing here. `family` of all three is
+    the session or key they come from, and they end with it.
     """
 
     SESSION = "SESSION"
     TOKEN = "TOKEN"  # noqa: S105 - a kind, not a secret
     ACCESS = "ACCESS"
     REFRESH = "REFRESH"
+    SIGNED = "SIGNED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Valid:
     expires_at: datetime
 
 
+_DERIVED = (TokenKind.ACCESS, TokenKind.REFRESH, TokenKind.SIGNED)
 COLUMNS = (
     *(TOKEN.c.id, TOKEN.c.kind, TOKEN.c.label, PRINCIPAL.c.name.label("principal"), TOKEN.c.principal_id),
     *(PRINCIPAL.c.organization_id, TOKEN.c.prefix, TOKEN.c.scopes, TOKEN.c.family),
@@ -108,11 +111,28 @@ def issue(
         fault = {"pointer": "/expires_at", "detail": "lies in the past"}
         raise InvalidPayload("The token would have expired already.", errors=[fault])
     secret = PREFIX + secrets.token_urlsafe(32)
+    how: dict[str, Any] = {"kind": kind, "label": label, "created_at": now, "expires_at": expires_at}
+    return secret, keep(connection, secret, principal_id, id=id or new_id("tok"), **how, scopes=scopes, family=family)
+
+
+def keep(
+    connection: Connection,
+    secret: str,
+    principal_id: str,
+    *,
+    id: str,
+    kind: TokenKind,
+    label: str,
+    created_at: datetime,
+    expires_at: datetime,
+    scopes: Sequence[str],
+    family: str,
+) -> TokenRow:
+    """Stores the row of a token that was made already; nothing of the token but its hash and its first letters."""
     values = {"principal_id": principal_id, "kind": kind.value, "label": label, "digest": digest_of(secret)}
-    id = id or new_id("tok")
     more = {"prefix": secret[:8], "scopes": list(scopes), "family": family or id}
-    connection.execute(TOKEN.insert().values(id=id, created_at=now, expires_at=expires_at, **values, **more))
-    return secret, get(connection, id)
+    connection.execute(TOKEN.insert().values(id=id, created_at=created_at, expires_at=expires_at, **values, **more))
+    return get(connection, id)
 
 
 def get(connection: Connection, id: str) -> TokenRow:
@@ -129,7 +149,7 @@ def get(connection: Connection, id: str) -> TokenRow:
 
 def revoke(connection: Connection, id: str) -> None:
     """Ends a token and what comes from it at once, in every process. Ending it twice is no error."""
-    derived = sa.and_(TOKEN.c.family == id, TOKEN.c.kind.in_((TokenKind.ACCESS.value, TokenKind.REFRESH.value)))
+    derived = sa.and_(TOKEN.c.family == id, TOKEN.c.kind.in_([kind.value for kind in _DERIVED]))
     connection.execute(
         TOKEN.update()
         .where(sa.or_(TOKEN.c.id == id, derived), TOKEN.c.revoked_at.is_(None))
@@ -146,9 +166,12 @@ def end_logins(connection: Connection, principal_id: str) -> None:
 
 
 def valid(connection: Connection, secret: str) -> Valid | None:
-    """Whom a secret that authenticates belongs to, if it holds now and its account works. A refresh token does not."""
+    """Whom a secret that authenticates here belongs to, if it holds now and its account works.
+
+    A refresh token does not authenticate, and a signed token is for others.
+    """
     found = holding(connection, secret)
-    return None if found is None or found.kind is TokenKind.REFRESH else found
+    return None if found is None or found.kind in (TokenKind.REFRESH, TokenKind.SIGNED) else found
 
 
 def holding(connection: Connection, secret: str) -> Valid | None:

@@ -1,7 +1,8 @@
-"""OAuth 2.0 as others speak it: discovery (RFC 8414), tokens (RFC 6749, 8693), introspection and revocation.
+"""OAuth 2.0 as others speak it: tokens (RFC 6749, 8693), introspection, revocation and who asks.
 
-Tokens are opaque: whether one holds is looked up, so a revoked one is refused everywhere within a second. No JWT is
-issued, so no key set is published and none is advertised.
+The platform's own tokens are opaque: whether one holds is looked up, so a revoked one is refused everywhere within a
+second. For other systems such a token is exchanged for a JWT (RFC 9068), which they verify by the keys that
+`oauth_discovery` publishes. It is bound to one audience and here it opens nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from api.kernel.securable import Securable
 from api.kernel.tokens import TokenKind, TokenRow, Valid
 from api.kernel.unit import Unit
 from api.protocols.calls import Calls, form_of
+from api.protocols.oauth_discovery import EXCHANGE, OAuthDiscovery
 from api.services.admin.kinds.identity_provider import IdentityProvider
 from api.services.admin.kinds.session_token import (
     Refresh,
@@ -36,17 +38,16 @@ from api.services.admin.kinds.session_token import (
     revoke_token,
     user_info,
 )
-from api.services.admin.logic import granting, session_tokens, signing_in
+from api.services.admin.logic import granting, session_tokens, signed_tokens, signing_in
 from api.services.admin.logic.openid import OpenId, issuer_of
 from core import clock
-from core.errors import InvalidArgument, MethodNotAllowed, Unauthenticated
+from core.errors import InvalidArgument, InvalidPayload, MethodNotAllowed, Unauthenticated
 from core.ids import new_id
 
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name, not a secret
-_ID_TOKENS = ("urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt")
+_SIGNED_TOKEN = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105 - a name, not a secret
+_ID_TOKENS = ("urn:ietf:params:oauth:token-type:id_token", _SIGNED_TOKEN)
 _PATTERN = re.compile(r"(\*|[a-z_]+)(\.(\*|[a-z_]+)){0,2}")
-_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 
 Answer = Callable[[Scope, Receive, Send], Awaitable[Response]]
 
@@ -62,10 +63,12 @@ class OAuthError(Exception):
 
 def mounts(app: Application) -> list[Mount]:
     """Every path, each with its own way to say who asks."""
-    oauth = _OAuth(app)
+    discovery = OAuthDiscovery(app)
+    oauth = _OAuth(app, discovery)
     paths: dict[str, tuple[Answer, tuple[str, ...]]] = {
-        "/.well-known/oauth-authorization-server": (oauth.metadata, ("GET", "HEAD")),
-        "/.well-known/openid-configuration": (oauth.metadata, ("GET", "HEAD")),
+        "/.well-known/oauth-authorization-server": (discovery.authorization_server, ("GET", "HEAD")),
+        "/.well-known/openid-configuration": (discovery.openid, ("GET", "HEAD")),
+        "/oauth/jwks": (discovery.keys, ("GET", "HEAD")),
         "/oauth/token": (oauth.token, ("POST",)),
         "/oauth/introspect": (oauth.introspect, ("POST",)),
         "/oauth/revoke": (oauth.revoke, ("POST",)),
@@ -91,29 +94,10 @@ def _served(answer: Answer, methods: tuple[str, ...]) -> ASGIApp:
 
 
 class _OAuth:
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, discovery: OAuthDiscovery) -> None:
         self._platform = app.platform
+        self._discovery = discovery
         self._calls = Calls(app)
-
-    async def metadata(self, scope: Scope, receive: Receive, send: Send) -> Response:
-        """What is spoken here. The platform is no OpenID provider; this is RFC 8414 at both well-known paths."""
-        url = HTTPConnection(scope).url
-        base = self._platform.settings.url.rstrip("/") or f"{url.scheme}://{url.netloc}"
-        return JSONResponse(
-            {
-                "issuer": base,
-                "token_endpoint": f"{base}/oauth/token",
-                "introspection_endpoint": f"{base}/oauth/introspect",
-                "revocation_endpoint": f"{base}/oauth/revoke",
-                "userinfo_endpoint": f"{base}/oauth/userinfo",
-                "grant_types_supported": ["refresh_token", "client_credentials", EXCHANGE],
-                "response_types_supported": [],
-                "token_endpoint_auth_methods_supported": [*_AUTH_METHODS, "none"],
-                "introspection_endpoint_auth_methods_supported": _AUTH_METHODS,
-                "revocation_endpoint_auth_methods_supported": ["none"],
-                "service_documentation": f"{base}/api/openapi",
-            }
-        )
 
     async def token(self, scope: Scope, receive: Receive, send: Send) -> Response:
         """Issues an access token."""
@@ -179,7 +163,7 @@ class _OAuth:
             valid, principal = self._client(unit, id, secret)
             wanted = self._narrowed(valid.scopes, form.get("scope", ""))
             ctx.principal, ctx.subject = principal, valid.id
-            ctx.securable = Securable("admin.organization", principal.organization_id, principal.organization_id)
+            ctx.securable = _organization(principal)
             ctx.note(grant_type="client_credentials", scopes=list(wanted))
             how: dict[str, Any] = {"label": "client credentials", "until": valid.expires_at, "scopes": wanted}
             return session_tokens.issue_access(unit.connection, principal.id, **how, family=valid.id)
@@ -187,9 +171,46 @@ class _OAuth:
         return _issued(*await ctx.write(work))
 
     async def _exchange(self, scope: Scope, form: Mapping[str, str]) -> dict[str, Any]:
+        """Takes an id token for an access token, or an access token for a signed token."""
+        if "actor_token" in form:
+            raise OAuthError("invalid_request", "Nobody can act for somebody else here.")
+        if form.get("subject_token_type") == _ACCESS_TOKEN:
+            return await self._signed(scope, form)
+        return await self._by_id_token(scope, form)
+
+    async def _signed(self, scope: Scope, form: Mapping[str, str]) -> dict[str, Any]:
+        token, audience = _required(form, "subject_token"), _required(form, "audience")
+        if form.get("requested_token_type") != _SIGNED_TOKEN:
+            raise OAuthError("invalid_request", f"An access token is exchanged for {_SIGNED_TOKEN} only: request it.")
+        if "resource" in form:
+            raise OAuthError("invalid_target", "Name the system as audience.")
+        issuer = self._discovery.issuer(scope)
+        ctx = self._calls.context(scope, "admin_login")
+
+        def work(unit: Unit) -> tuple[str, TokenRow]:
+            held = tokens.valid(unit.connection, token)
+            if held is None:
+                raise OAuthError("invalid_grant", "The token is unknown, expired or revoked.")
+            scopes = self._narrowed(held.scopes, form.get("scope", ""))
+            ctx.principal, ctx.subject = self._principal(unit, held), held.id
+            ctx.securable = _organization(ctx.principal)
+            ctx.note(grant_type="token-exchange", audience=audience, scopes=list(scopes))
+            signed, row = signed_tokens.issue(unit, held, issuer=issuer, audience=audience, scopes=scopes)
+            ctx.note(token_id=row.id)
+            return signed, row
+
+        try:
+            issued = _issued(*await ctx.write(work))
+        except InvalidPayload as error:
+            raise OAuthError("invalid_target", error.detail) from None
+        return issued | {"issued_token_type": _SIGNED_TOKEN}
+
+    async def _by_id_token(self, scope: Scope, form: Mapping[str, str]) -> dict[str, Any]:
         token = _required(form, "subject_token")
         if _required(form, "subject_token_type") not in _ID_TOKENS:
-            raise OAuthError("invalid_request", "subject_token is an id token of a configured identity provider.")
+            raise OAuthError(
+                "invalid_request", "subject_token is an access token, or an id token of a configured identity provider."
+            )
         if form.get("requested_token_type", _ACCESS_TOKEN) != _ACCESS_TOKEN:
             raise OAuthError("invalid_request", "Only access tokens are issued.")
         wanted = self._narrowed((), form.get("scope", ""))
@@ -252,8 +273,12 @@ class _OAuth:
         account = valid.principal if valid and valid.kind is TokenKind.TOKEN else None
         if valid is None or account is None or account.id != id or account.kind is not PrincipalKind.SERVICE_ACCOUNT:
             raise OAuthError("invalid_client", "The client is unknown, or its key does not hold.", 401)
+        return valid, self._principal(unit, valid)
+
+    def _principal(self, unit: Unit, valid: Valid) -> Principal:
+        account = valid.principal
         access = grants.access_of(unit.connection, account.id, self._platform.permissions, valid.scopes)
-        return valid, Principal(account.id, account.name, account.kind, account.organization_id, valid.id, access)
+        return Principal(account.id, account.name, account.kind, account.organization_id, valid.id, access)
 
     def _narrowed(self, held: tuple[str, ...], wanted: str) -> tuple[str, ...]:
         """The scopes to issue: what is wanted, if all of it is held."""
@@ -267,6 +292,10 @@ class _OAuth:
             if held and covers(permission) and not within(permission):
                 raise OAuthError("invalid_scope", f"The key is limited and does not include {permission}.")
         return tuple(patterns)
+
+
+def _organization(principal: Principal) -> Securable:
+    return Securable("admin.organization", principal.organization_id, principal.organization_id)
 
 
 def _issued(secret: str, row: TokenRow) -> dict[str, Any]:

@@ -152,6 +152,6 @@ async def test_only_these_are_public(api: Api) -> None:
     assert open_mounts == {
         *("/health/live", "/health/ready", "/login", "/login/oidc", "/static"),
         *(f"/.well-known/{name}" for name in WELL_KNOWN),
-        *("/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"),
+        *("/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo", "/oauth/jwks"),
         "/scim/v2/ServiceProviderConfig",
     }

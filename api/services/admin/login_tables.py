@@ -81,3 +81,21 @@ INVITATION = sa.Table(
     sa.Column("user_id", sa.String(64)),
 )
 """Invitations; the token of each is kept as SHA-256."""
+
+SIGNING_KEY = sa.Table(
+    "signing_key",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("public", sa.JSON, nullable=False),
+    # The private key, only while it may sign.
+    sa.Column("sealed", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("signs_from", UtcDateTime),
+    sa.Column("retired_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+)
+"""Keys that sign tokens for other systems. One at a time signs, and one is the next."""
+
+_ONE = SIGNING_KEY.c.state.in_(("CURRENT", "NEXT"))
+sa.Index("uq_signing_key_state", SIGNING_KEY.c.state, unique=True, sqlite_where=_ONE, postgresql_where=_ONE)

@@ -23,6 +23,7 @@ from api.services.admin.kinds.role import ROLE
 from api.services.admin.kinds.service_account import SERVICE_ACCOUNT
 from api.services.admin.kinds.session import SESSION
 from api.services.admin.kinds.settings import SETTINGS
+from api.services.admin.kinds.signing_key import SIGNING_KEY
 from api.services.admin.kinds.user import USER
 from api.services.admin.kinds.webhook_endpoint import WEBHOOK_ENDPOINT
 from api.services.admin.logic import moving
@@ -45,6 +46,7 @@ SERVICE = Service(
         IDENTITY_PROVIDER,
         INVITATION,
         WEBHOOK_ENDPOINT,
+        SIGNING_KEY,
         SETTINGS,
     ],
     sagas=[moving.SAGA],

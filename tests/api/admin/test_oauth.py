@@ -91,7 +91,7 @@ class TestDiscovery:
         for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
             found = (await api.anonymous.get(path)).json
             assert found["issuer"] == BASE
-            assert "jwks_uri" not in found, "no JWT is issued, so no keys are promised"
+            assert (await api.anonymous.http.get(found["jwks_uri"])).json()["keys"]
             assert "authorization_endpoint" not in found
             for name, url in found.items():
                 if name.endswith("_endpoint"):

@@ -19,7 +19,7 @@ from api.kernel.tables import RESOURCE, TOKEN
 from api.kernel.tokens import TokenKind
 from api.kernel.unit import Unit
 from api.services.admin.kinds.session import SESSION, Secret
-from api.services.admin.logic import session_tokens
+from api.services.admin.logic import session_tokens, signed_tokens
 
 HINT = Annotated[str, Field(max_length=64, examples=["access_token"])]
 
@@ -53,7 +53,7 @@ class Refreshed(Model):
 class TokenQuery(Request):
     """A token to look at or to end."""
 
-    token: Secret
+    token: Annotated[str, Field(max_length=20_000, json_schema_extra={"format": "password"})]
     """The token."""
 
     token_type_hint: HINT = ""
@@ -70,7 +70,7 @@ class Introspection(Model):
     """Patterns of permissions it is limited to, separated by spaces; null if it can do all its principal can."""
 
     client_id: str | None = None
-    """The service account it stands for; null for a user."""
+    """The service account it stands for; null for a user, if the token is not signed."""
 
     username: str | None = None
     """Login name of its principal."""
@@ -89,6 +89,9 @@ class Introspection(Model):
 
     jti: str | None = None
     """Id of the token."""
+
+    aud: str | None = None
+    """The only system that a signed token is for; null for tokens of this platform."""
 
 
 class TokenRevoked(Model):
@@ -205,17 +208,19 @@ def introspected(unit: Unit, secret: str) -> Introspection:
     account = valid.principal
     if account.id != unit.principal.id and not unit.allows("admin.session.introspect", _place(account.organization_id)):
         return Introspection(active=False)
+    signed = signed_tokens.claims_of(secret) if valid.kind is TokenKind.SIGNED else {}
     created_at = unit.connection.execute(sa.select(TOKEN.c.created_at).where(TOKEN.c.id == valid.id)).scalar_one()
     return Introspection(
         active=True,
         scope=" ".join(valid.scopes) or None,
-        client_id=account.id if account.kind is PrincipalKind.SERVICE_ACCOUNT else None,
+        client_id=account.id if account.kind is PrincipalKind.SERVICE_ACCOUNT else signed.get("client_id"),
         username=account.name,
         token_type=None if valid.kind is TokenKind.REFRESH else "Bearer",
         exp=int(valid.expires_at.timestamp()),
         iat=int(created_at.timestamp()),
         sub=account.id,
         jti=valid.id,
+        aud=signed.get("aud"),
     )
 
 

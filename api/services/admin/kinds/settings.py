@@ -1,4 +1,4 @@
-"""Settings: what admins ask of passwords, logins and keys while the platform runs."""
+"""Settings: what admins ask of passwords, logins, keys and tokens while the platform runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from api.services.admin.logic.password_policy import LONGEST_HISTORY, PLATFORM, 
 from core.errors import InvalidPayload, NotFound
 
 _NULLABLE = ("session_hours",)
+Audience = Annotated[str, Field(pattern=r"^[!-~]{1,256}$", examples=["https://minio.example.org"])]
 
 SETTINGS = Kind(
     "settings",
     plural="settings",
     title="Settings",
-    description="What holds for passwords, logins and keys on the whole platform. The only id is `platform`.",
+    description="What holds for passwords, logins, keys and tokens on the whole platform. The only id is `platform`.",
     example=PLATFORM,
 )
 
@@ -49,6 +50,9 @@ class Settings(Model):
     mfa_required: bool
     """Whether logins with a password need a one-time password, too."""
 
+    token_audiences: list[str]
+    """Other systems that signed tokens may be issued for; for none if it is empty."""
+
 
 class SettingsChange(Request):
     """What to change."""
@@ -70,6 +74,9 @@ class SettingsChange(Request):
 
     mfa_required: bool | None = None
     """Whether logins with a password shall need a one-time password. Who has none can open nothing but its set-up."""
+
+    token_audiences: Annotated[list[Audience], Field(max_length=100)] | None = None
+    """Other systems that signed tokens may be issued for. Whoever is logged in may then have one about himself."""
 
 
 @SETTINGS.get(result=Settings, role=Role.ADMIN)

@@ -1,4 +1,4 @@
-"""What admins ask of passwords, logins and keys, and the checks that follow from it."""
+"""What admins ask of passwords, logins, keys and tokens, and the checks that follow from it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Policy:
     session_hours: int | None = None
     key_max_days: int = 366
     mfa_required: bool = False
+    token_audiences: list[str] = dataclasses.field(default_factory=list)
 
     def expired(self, account: Account) -> bool:
         """Whether the account's password is too old to log in with."""

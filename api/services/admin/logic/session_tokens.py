@@ -67,7 +67,7 @@ def issue_access(
     connection: Connection, principal_id: str, *, label: str, until: datetime, scopes: tuple[str, ...], family: str = ""
 ) -> tuple[str, TokenRow]:
     """An access token without a refresh token: for keys and identities that can prove themselves again."""
-    _forget_ended(connection, principal_id)
+    forget_ended(connection, principal_id)
     expires_at = min(clock.now() + ACCESS_LIFE, until)
     how: dict[str, Any] = {"kind": TokenKind.ACCESS, "label": label, "scopes": scopes, "family": family}
     return tokens.issue(connection, principal_id, **how, expires_at=expires_at)
@@ -122,7 +122,7 @@ def _rotate(unit: Unit, secret: str) -> Pair:
 
 def _pair(connection: Connection, session: TokenRow) -> tuple[Pair, str]:
     """A new pair of a login, and the id of its refresh token. Neither outlives the login."""
-    _forget_ended(connection, session.principal_id)
+    forget_ended(connection, session.principal_id)
     how: dict[str, Any] = {"label": session.label, "scopes": session.scopes, "family": session.id}
     ends = min(clock.now() + ACCESS_LIFE, session.expires_at)
     access, row = tokens.issue(connection, session.principal_id, kind=TokenKind.ACCESS, expires_at=ends, **how)
@@ -131,13 +131,14 @@ def _pair(connection: Connection, session: TokenRow) -> tuple[Pair, str]:
     return Pair(access, row.expires_at, secret, session), refresh.id
 
 
-def _forget_ended(connection: Connection, principal_id: str) -> None:
-    """Removes the account's access tokens that ended, and logins that ended long ago.
+def forget_ended(connection: Connection, principal_id: str) -> None:
+    """Removes the account's access and signed tokens that ended, and logins that ended long ago.
 
     Refresh tokens stay as long as their login: used ones must be known to be used.
     """
     now = clock.now()
-    access = sa.and_(TOKEN.c.kind == TokenKind.ACCESS.value, TOKEN.c.expires_at < now)
+    short = TOKEN.c.kind.in_((TokenKind.ACCESS.value, TokenKind.SIGNED.value))
+    access = sa.and_(short, TOKEN.c.expires_at < now)
     logins = sa.and_(TOKEN.c.kind != TokenKind.TOKEN.value, TOKEN.c.expires_at < now - _KEPT)
     connection.execute(TOKEN.delete().where(TOKEN.c.principal_id == principal_id, sa.or_(access, logins)))
 
