@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from api.gateways.dagster import DagsterClient, DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
+from api.gateways.mail import SmtpMailer
 from api.gateways.publishing import DefinitionPublisher
 from api.gateways.relays.relay import open_relay
 from api.home import pages, reference
@@ -20,6 +21,7 @@ from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.kernel.service import Service
 from api.protocols import authzen, oauth, oidc_login, scim
+from api.services.admin.logic import invitation_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
@@ -41,16 +43,17 @@ def create_app(
     settings: Settings, *, orchestrator: Orchestrator | None = None, publisher: Publisher | None = None
 ) -> Application:
     """The ASGI app of one process. Without an `orchestrator`, the Dagster of these settings."""
+    mailer = SmtpMailer.from_settings(settings)
     database = Database(settings.effective_database_url)
     if orchestrator is None:
         dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
         live = DefinitionPublisher(dagster.client, dagster, database, settings.environment())
-        app = _assembled(Platform(settings, database, dagster, publisher or live))
+        app = _assembled(Platform(settings, database, dagster, publisher or live, mailer))
         app.platform.part(Dependencies).add(dagster.client.dependency)
         app.beside(dagster.start, dagster.stop)
         app.beside(live.start, live.stop)
         return app
-    return _assembled(Platform(settings, database, orchestrator, publisher))
+    return _assembled(Platform(settings, database, orchestrator, publisher, mailer))
 
 
 def _assembled(platform: Platform) -> Application:
@@ -68,7 +71,7 @@ def _assembled(platform: Platform) -> Application:
     ):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
-    subscribers = []
+    subscribers = [*invitation_mail.subscribers(platform)]
     if relay := open_relay(platform.settings):
         platform.part(Dependencies).add(relay.dependency)
         app.beside(relay.start, relay.stop)

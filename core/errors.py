@@ -222,3 +222,10 @@ class IndexInconsistent(HeadwaterError):
 
     status = 500
     title = "Inconsistent index"
+
+
+class MailRefused(HeadwaterError):
+    """The mail cannot be delivered, and will not be if it is sent again."""
+
+    status = 422
+    title = "Mail refused"

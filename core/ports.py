@@ -1,7 +1,7 @@
 """What the platform asks of the outside, as Protocols and plain values.
 
 `Orchestrator` is implemented by `api.gateways.dagster` over GraphQL and by a fake in tests; nothing else on the HTTP
-side talks to Dagster. `Publisher` turns definition rows into live assets.
+side talks to Dagster. `Publisher` turns definition rows into live assets. `Mailer` sends mail.
 """
 
 from __future__ import annotations
@@ -329,4 +329,26 @@ class Publisher(Protocol):
         """Publishes the definition row and returns once the orchestrator shows it.
 
         Raises `InvalidPayload` with the faults, having left everything as it was.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail of plain text to one person. Its text may hold a secret, so it is never shown."""
+
+    id: str
+    """Stays the same if it is sent again, so that mail programs show it once."""
+
+    to: str
+    subject: str
+    text: str = field(repr=False)
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    async def send(self, mail: Mail) -> None:
+        """Hands a mail over to be delivered.
+
+        Raises `MailRefused` if it is no use to try again, `Unavailable` if it is.
         """

@@ -56,7 +56,10 @@ class Settings:
     audit_mirror_seconds: int = _setting(60, "Seconds between copies of the audit trail to the lakehouse; 0: none.")
     services: str = _setting("", "Services this process answers, such as admin,rag; empty: all.")
     dagster_url: str = _setting("", "Address of the Dagster webserver; empty: the platform's own on loopback.")
-    url: str = _setting("", "Address the command line talks to; empty: the platform of `home`.")
+    url: str = _setting(
+        "",
+        "Address of the platform, for the command line, links and tokens; empty: that of `home`, or as requests say.",
+    )
     token: str = _setting("", "Bearer token of the command line; empty: one is issued from `home`.", secret=True)
     max_body_bytes: int = _setting(10_000_000, "Largest request body accepted.")
     access_log: bool = _setting(True, "Write one JSON line per request to the log.")
@@ -67,6 +70,12 @@ class Settings:
         "Store of the rate limits for several API processes, such as async+redis://host; empty: each counts its own.",
         secret=True,
     )
+    smtp_url: str = _setting(
+        "",
+        "Mail server: smtps://user:password@host, smtp:// (STARTTLS), smtp+plain:// (no TLS); empty: no mail is sent.",
+        secret=True,
+    )
+    mail_from: str = _setting("", "Sender of mails, such as Headwater <headwater@example.org>.")
     events_url: str = _setting(
         "",
         "Broker that gets every event too: redis://, rediss://, kafka:// or kafkas:// with user:password@ if it asks "

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
+from api.gateways.mail import SmtpMailer
 from core import supervisor
 from core.errors import HeadwaterError
 from core.java import find_java
@@ -64,6 +65,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Yields every finding; a check that breaks is a finding too."""
     checks: list[tuple[str, Callable[[Settings], Iterator[Finding]]]] = [
         ("settings", _settings),
+        ("mail", _mail),
         ("versions", _versions),
         ("ports", _ports),
         ("disk", _disk),
@@ -108,6 +110,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("settings", Verdict.OK, f"home {settings.home}")
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    if SmtpMailer.from_settings(settings):
+        yield Finding("mail", Verdict.OK, "invitations are mailed")
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:

@@ -12,15 +12,17 @@ from api.kernel.registry import Mount
 from api.kernel.roles import Role
 
 LOGIN_PAGE = "/login"
+INVITATION_PAGE = "/invitation"
 _STATIC = Path(__file__).parent / "static"
 _SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def mounts() -> list[Mount]:
-    """The home page needs a login and leads to it; the login page and the files hold nothing of the platform."""
+    """The home page needs a login and leads to it; the other pages and the files hold nothing of the platform."""
     return [
         Mount(path="/", app=_page("index.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
         Mount(path=LOGIN_PAGE, app=_page("login.html"), role=None, exact=True),
+        Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),
         Mount(path="/static", app=_Files(), role=None),
     ]
 

@@ -11,7 +11,7 @@ from api.kernel.roles import Role
 from api.kernel.row_loader import RowLoader
 from api.kernel.workers import Workers
 from core.db import Database
-from core.ports import Orchestrator, Publisher
+from core.ports import Mailer, Orchestrator, Publisher
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,12 +26,18 @@ class Platform:
     """Made once by `api.main`, closed at shutdown."""
 
     def __init__(
-        self, settings: Settings, database: Database, orchestrator: Orchestrator, publisher: Publisher | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        orchestrator: Orchestrator,
+        publisher: Publisher | None = None,
+        mailer: Mailer | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.orchestrator = orchestrator
         self.publisher = publisher
+        self.mailer = mailer
         self.workers = Workers(single_writer=database.url.startswith("sqlite"))
         self.reads = SharedReads(database, self.workers.read)
         self.rows = RowLoader(self.reads)

@@ -150,7 +150,7 @@ async def test_only_these_are_public(api: Api) -> None:
     }
     open_mounts = {mount.path for mount in api.app.registry.mounts if mount.role is None}
     assert open_mounts == {
-        *("/health/live", "/health/ready", "/login", "/login/oidc", "/static"),
+        *("/health/live", "/health/ready", "/login", "/login/oidc", "/invitation", "/static"),
         *(f"/.well-known/{name}" for name in WELL_KNOWN),
         *("/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo", "/oauth/jwks"),
         "/scim/v2/ServiceProviderConfig",

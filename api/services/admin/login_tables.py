@@ -79,8 +79,12 @@ INVITATION = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("accepted_at", UtcDateTime),
     sa.Column("user_id", sa.String(64)),
+    # The token, until the mail that holds it was sent.
+    sa.Column("sealed", sa.Text),
+    sa.Column("mailed_at", UtcDateTime),
+    sa.Column("mail_problem", sa.String(500)),
 )
-"""Invitations; the token of each is kept as SHA-256."""
+"""Invitations; the token of each is kept as SHA-256, and sealed while it waits to be mailed."""
 
 SIGNING_KEY = sa.Table(
     "signing_key",

@@ -111,3 +111,13 @@ def test_a_broker_that_gets_no_events_is_told_without_its_password(
     assert "failed events" in output
     assert told in output
     assert "hunter2" not in output
+
+
+def test_mail_settings_that_cannot_work_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_SMTP_URL", "smtps://user:the-secret@mail.example.org")
+    found = doctor(succeeds=False)
+    assert "needs HEADWATER_URL" in found
+    assert "the-secret" not in found
+    monkeypatch.setenv("HEADWATER_URL", "https://headwater.example.org")
+    monkeypatch.setenv("HEADWATER_MAIL_FROM", "headwater@example.org")
+    assert "invitations are mailed" in doctor(succeeds=True)

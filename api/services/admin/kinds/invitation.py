@@ -17,7 +17,7 @@ from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.user import Email, Password
-from api.services.admin.logic import inviting, password_policy
+from api.services.admin.logic import invitation_mail, inviting, password_policy
 from api.services.admin.logic.inviting import GrantWish
 from api.services.admin.login_tables import INVITATION as TABLE
 from core.errors import Conflict, NotFound
@@ -34,7 +34,7 @@ INVITATION = Kind(
     "invitation",
     plural="invitations",
     title="Invitation",
-    description="A way into an organization for somebody who has no account yet. Its token is shown once.",
+    description="A way into an organization for somebody who has no account yet. Its token is mailed, and shown once.",
     example="inv_06e1xq0000example000000000",
     scoped=True,
     filter_by=tuple(_LISTING.fields),
@@ -106,12 +106,18 @@ class Invitation(Model):
     user_id: str | None
     """The user it became; null while it was not accepted."""
 
+    mailed_at: datetime | None
+    """When the mail with its link was handed to the mail server; null while it was not."""
+
+    mail_problem: str | None
+    """Why it was not mailed yet; null if it was, or is about to be."""
+
 
 class IssuedInvitation(Invitation):
     """An invitation with its token."""
 
     token: str
-    """To be handed to who is invited. It is shown only here."""
+    """To be handed to who is invited, unless it is mailed. It is shown only here."""
 
 
 class NewInvitation(Request):
@@ -189,7 +195,10 @@ async def get_invitation(ctx: Context, invitation: str) -> Invitation:
 
 @INVITATION.create(request=NewInvitation, result=IssuedInvitation, role=Role.ADMIN, secret=True)
 async def create_invitation(ctx: Context, request: NewInvitation) -> IssuedInvitation:
-    """Invites somebody. Nobody can promise a role or a group that he could not give himself."""
+    """Invites somebody, by mail if the platform has a mailer.
+
+    Nobody can promise a role or a group that he could not give himself.
+    """
 
     def work(unit: Unit) -> IssuedInvitation:
         place = inviting.organization(unit, request.organization_id)
@@ -203,6 +212,7 @@ async def create_invitation(ctx: Context, request: NewInvitation) -> IssuedInvit
         values |= {"grants": [wish.document() for wish in wishes], "state": InvitationState.PENDING.value}
         values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id, "created_at": unit.now}
         values |= {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
+        values |= invitation_mail.waiting(unit.platform, ctx.subject, secret)
         unit.connection.execute(TABLE.insert().values(id=ctx.subject, **values))
         return _issued(unit, ctx.subject, secret)
 
@@ -211,7 +221,7 @@ async def create_invitation(ctx: Context, request: NewInvitation) -> IssuedInvit
 
 @INVITATION.action("resend", request=Resending, result=IssuedInvitation, role=Role.ADMIN, past="resent", secret=True)
 async def resend_invitation(ctx: Context, invitation: str, request: Resending) -> IssuedInvitation:
-    """Gives an invitation a new token and a new end. The old token ends at once."""
+    """Gives an invitation a new token and a new end, and mails it again. The old token ends at once."""
 
     def work(unit: Unit) -> IssuedInvitation:
         row = _open(unit, invitation, "resend")
@@ -219,7 +229,8 @@ async def resend_invitation(ctx: Context, invitation: str, request: Resending) -
         # From now on it is the caller who invites, so he must be able to give what it promises.
         inviting.require_givable(unit, _place(row), row.groups, wishes)
         secret, digest = inviting.new_token()
-        values = {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
+        values: dict[str, Any] = {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
+        values |= invitation_mail.waiting(unit.platform, row.id, secret)
         values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id}
         unit.connection.execute(TABLE.update().where(TABLE.c.id == row.id).values(**values))
         return _issued(unit, row.id, secret)
@@ -233,7 +244,7 @@ async def revoke_invitation(ctx: Context, invitation: str, request: Request) -> 
 
     def work(unit: Unit) -> Invitation:
         row = _open(unit, invitation, "revoke")
-        revoked = TABLE.update().where(TABLE.c.id == row.id).values(state=InvitationState.REVOKED.value)
+        revoked = TABLE.update().where(TABLE.c.id == row.id).values(state=InvitationState.REVOKED.value, sealed=None)
         unit.connection.execute(revoked)
         return _invitation(unit, _row(unit, row.id))
 
@@ -297,4 +308,6 @@ def _issued(unit: Unit, id: str, secret: str) -> IssuedInvitation:
 def _invitation(unit: Unit, row: Any) -> Invitation:
     ended = row.state == InvitationState.PENDING.value and row.expires_at <= unit.now
     values = {name: getattr(row, name) for name in Invitation.model_fields if name != "state"}
+    if unit.platform.mailer is None and row.mailed_at is None:
+        values["mail_problem"] = "The platform has no mailer. Hand the token over yourself."
     return Invitation(**values, state=InvitationState.EXPIRED if ended else InvitationState(row.state))

@@ -88,7 +88,7 @@ def accept(unit: Unit, digest: str, name: str, title: str | None, password_hash:
     """
     connection = unit.connection
     taken = INVITATION.update().where(*_pending(digest))
-    if connection.execute(taken.values(state="ACCEPTED", accepted_at=unit.now)).rowcount == 0:
+    if connection.execute(taken.values(state="ACCEPTED", accepted_at=unit.now, sealed=None)).rowcount == 0:
         raise _unknown()
     row = connection.execute(sa.select(INVITATION).where(INVITATION.c.digest == digest)).one()
     place = Securable("admin.organization", row.organization_id, row.organization_id)

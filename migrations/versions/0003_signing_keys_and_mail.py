@@ -1,4 +1,4 @@
-"""Keys that sign tokens for other systems"""
+"""Keys that sign tokens for other systems, and invitations by mail"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,8 +30,15 @@ def upgrade() -> None:
         batch_op.create_index(
             "uq_signing_key_state", ["state"], unique=True, sqlite_where=one, postgresql_where=one
         )
+    with op.batch_alter_table("invitation", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("sealed", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("mailed_at", core.db.UtcDateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("mail_problem", sa.String(length=500), nullable=True))
 
 
 def downgrade() -> None:
     """Takes the change back."""
+    with op.batch_alter_table("invitation", schema=None) as batch_op:
+        for name in ("mail_problem", "mailed_at", "sealed"):
+            batch_op.drop_column(name)
     op.drop_table("signing_key")
