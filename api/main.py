@@ -52,8 +52,11 @@ def create_app(
         app.platform.part(Dependencies).add(dagster.client.dependency)
         app.beside(dagster.start, dagster.stop)
         app.beside(live.start, live.stop)
-        return app
-    return _assembled(Platform(settings, database, orchestrator, publisher, mailer))
+    else:
+        app = _assembled(Platform(settings, database, orchestrator, publisher, mailer))
+    if mailer is not None:
+        app.platform.part(Dependencies).add(mailer.dependency)
+    return app
 
 
 def _assembled(platform: Platform) -> Application:

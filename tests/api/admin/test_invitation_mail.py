@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.gateways.mail import SmtpMailer
+from api.kernel.breakers import Dependencies
 from api.kernel.outbox import deliveries
 from api.services.admin.login_tables import INVITATION
 from core.settings import load_settings
@@ -120,6 +121,8 @@ async def test_a_server_that_comes_back_gets_the_mail_once(
         assert "ConnectionRefusedError" in failed["mail_problem"]
         assert failed["mailed_at"] is None
         assert stored(api)[0].sealed
+        (known,) = [one for one in api.app.platform.part(Dependencies).states() if one.name == "mail server"]
+        assert known.failures > 0
         with api.database.read() as connection:
             waiting = connection.exec_driver_sql("SELECT * FROM outbox_delivery").mappings().all()
         everything = [json.dumps(api.events(), default=str), str(waiting), str(stored(api)), caplog.text]

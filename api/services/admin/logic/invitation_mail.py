@@ -27,7 +27,7 @@ from core.ports import Mail, Mailer
 PAGE = "/invitation"
 """Where an invited person accepts. The token follows behind a #, which browsers send to no server."""
 
-_MAX_ATTEMPTS = 30  # 19 hours: a mail server may be away over night
+_MAX_ATTEMPTS = 30  # 9 to 18 hours: a mail server may be away over night
 _TIMEOUT_SECONDS = 60.0
 
 
@@ -74,7 +74,7 @@ class _Sender:
         except MailRefused as refused:
             await self._note(id, found, sealed=None, mail_problem=refused.detail[:500])
         except HeadwaterError as error:
-            await self._note(id, found, mail_problem=f"{error.detail} It is tried again."[:500])
+            await self._note(id, found, mail_problem=f"{error.detail} It is tried again for some hours."[:500])
             raise
         else:
             await self._note(id, found, sealed=None, mailed_at=clock.now(), mail_problem=None)

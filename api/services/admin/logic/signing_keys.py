@@ -82,13 +82,13 @@ class SigningKeys:
 
     def advance(self, connection: Connection) -> list[Event]:
         """Makes the first keys, lets the next key sign once the current one is too old, and makes another next one."""
-        current = _in(connection, KeyState.CURRENT)
-        if current is None and connection.execute(sa.select(SIGNING_KEY.c.id).limit(1)).first() is None:
+        signing = current(connection)
+        if signing is None and connection.execute(sa.select(SIGNING_KEY.c.id).limit(1)).first() is None:
             # Nobody was shown a set without it, so it may sign at once.
             return [*self._make(connection, KeyState.CURRENT), *self._make(connection, KeyState.NEXT)]
-        due = current is None or current.signs_from + KEY_LIFE <= clock.now()
+        due = signing is None or signing.signs_from + KEY_LIFE <= clock.now()
         following = _in(connection, KeyState.NEXT)
-        happened = _promote(connection, current, following) if due and following and not _wait(following) else []
+        happened = _promote(connection, signing, following) if due and not _wait(following) else []
         if happened or following is None:
             happened += self._make(connection, KeyState.NEXT)
         return happened
@@ -101,14 +101,14 @@ class SigningKeys:
         """
         if happened := self.advance(connection):
             return happened
-        current, following = _in(connection, KeyState.CURRENT), _in(connection, KeyState.NEXT)
-        if following is None or (seconds := _wait(following)):
+        following = _in(connection, KeyState.NEXT)
+        if seconds := _wait(following):
             raise Conflict(
-                f"Others may not know the next key yet. Try again in {seconds if following else 1} s, or revoke the "
-                "current key if it must not be trusted any more.",
-                metadata={"retry_after_seconds": seconds if following else 1},
+                f"Others may not know the next key yet. Try again in {seconds} s, or revoke the current key if it must "
+                "not be trusted any more.",
+                retry_after_seconds=seconds,
             )
-        return _promote(connection, current, following) + self._make(connection, KeyState.NEXT)
+        return _promote(connection, current(connection), following) + self._make(connection, KeyState.NEXT)
 
     def revoke(self, connection: Connection, id: str) -> list[Event]:
         """Takes a key out of the published set at once, and ends all signed tokens if it may have signed some.
@@ -117,12 +117,12 @@ class SigningKeys:
             NotFound: there is no such key.
             Conflict: it is revoked already.
         """
-        row = find(connection, id)
+        find(connection, id)
         values = {"state": KeyState.REVOKED.value, "revoked_at": clock.now(), "sealed": None}
         working = SIGNING_KEY.c.id == id, SIGNING_KEY.c.state != KeyState.REVOKED.value
         if connection.execute(SIGNING_KEY.update().where(*working).values(**values)).rowcount == 0:
             raise Conflict("The key is revoked already.")
-        if row.state != KeyState.NEXT.value:
+        if find(connection, id).signs_from is not None:
             signed = TOKEN.c.kind == TokenKind.SIGNED.value, TOKEN.c.revoked_at.is_(None)
             connection.execute(TOKEN.update().where(*signed).values(revoked_at=clock.now()))
         return self.advance(connection)
@@ -138,9 +138,8 @@ class SigningKeys:
         # Held until the transaction ends: who revokes the key waits, and then ends this token, too.
         row = _in(connection, KeyState.CURRENT, held=True)
         if row is None:
-            following = _in(connection, KeyState.NEXT)
-            wait = _wait(following) if following else 1
-            raise Unavailable("No key may sign now. Try again later.", retry_after_seconds=max(1, wait))
+            seconds = max(1, _wait(_in(connection, KeyState.NEXT)))
+            raise Unavailable("No key may sign now. Try again later.", retry_after_seconds=seconds)
         header = {"alg": ALGORITHM, "kid": row.id, "typ": "at+jwt"}
         return jwt.encode(header, dict(claims), self._private(row), algorithms=[ALGORITHM])
 
@@ -196,13 +195,13 @@ def _in(connection: Connection, state: KeyState, *, held: bool = False) -> Any:
     return connection.execute(select.with_for_update(read=True) if held else select).first()
 
 
-def _promote(connection: Connection, current: Any, following: Any) -> list[Event]:
+def _promote(connection: Connection, former: Any, following: Any) -> list[Event]:
     now = clock.now()
     table = SIGNING_KEY
-    if current is not None:
+    if former is not None:
         # What is not needed any more cannot leak.
         values = {"state": KeyState.FORMER.value, "retired_at": now, "sealed": None}
-        signing = table.c.id == current.id, table.c.state == KeyState.CURRENT.value
+        signing = table.c.id == former.id, table.c.state == KeyState.CURRENT.value
         if connection.execute(table.update().where(*signing).values(**values)).rowcount == 0:
             return []  # another process was first
     waiting = table.c.id == following.id, table.c.state == KeyState.NEXT.value
@@ -212,7 +211,9 @@ def _promote(connection: Connection, current: Any, following: Any) -> list[Event
 
 
 def _wait(row: Any) -> int:
-    """Seconds until everybody may be expected to know a published key; 0 if that is so."""
+    """Seconds until everybody may be expected to know a published key; 0 if that is so. A second if there is none."""
+    if row is None:
+        return 1
     ready: datetime = row.created_at + _READY
     return max(0, math.ceil((ready - clock.now()).total_seconds()))
 
