@@ -123,11 +123,16 @@ async def test_a_server_that_comes_back_gets_the_mail_once(
         assert stored(api)[0].sealed
         (known,) = [one for one in api.app.platform.part(Dependencies).states() if one.name == "mail server"]
         assert known.failures > 0
-        with api.database.read() as connection:
-            waiting = connection.exec_driver_sql("SELECT * FROM outbox_delivery").mappings().all()
+        waiting: list[Any] = []
+
+        async def put_back() -> bool:
+            with api.database.read() as connection:
+                waiting[:] = connection.exec_driver_sql("SELECT * FROM outbox_delivery").mappings().all()
+            return bool(waiting)
+
+        await until(put_back, "the delivery that is tried again")
         everything = [json.dumps(api.events(), default=str), str(waiting), str(stored(api)), caplog.text]
         everything += [path.read_bytes().decode("latin1") for path in tmp_path.glob("metadata.db*")]
-        assert waiting
         assert not [text for text in everything if issued["token"] in text], "the token is sealed until it is sent"
         with mail_server(port) as inbox:
             await arrived(inbox)
