@@ -27,7 +27,6 @@ from scim2_models import (
     ScimProvider,
     ServiceProviderConfig,
     Sort,
-    User,
 )
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -51,6 +50,7 @@ from api.protocols.scim.deviations import POLICY, put_right
 from api.protocols.scim.errors import translated
 from api.protocols.scim.groups import ScimGroup
 from api.protocols.scim.storage import DirectoryStorage
+from api.protocols.scim.users import ScimUser
 from core.errors import HeadwaterError
 
 PATH = "/scim/v2"
@@ -93,8 +93,8 @@ def provider() -> ScimProvider:
             )
         ],
     )
-    types = [ResourceType.from_resource(User[EnterpriseUser]), ResourceType.from_resource(ScimGroup)]
-    return ScimProvider([User, EnterpriseUser, ScimGroup], resource_types=types, config=config, policy=POLICY)
+    types = [ResourceType.from_resource(ScimUser[EnterpriseUser]), ResourceType.from_resource(ScimGroup)]
+    return ScimProvider([ScimUser, EnterpriseUser, ScimGroup], resource_types=types, config=config, policy=POLICY)
 
 
 def mounts(app: Application) -> list[Mount]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -22,11 +22,13 @@ from scim2_models import (
     Returned,
     User,
 )
+from scim2_models.path import AttributeBinding
 
 from api.kernel import standard
 from api.kernel.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
 from api.kernel.unit import Unit
+from api.protocols.scim.filtering import Attribute, Instant, Related, Text, name_of
 from api.protocols.scim.rendering import organization, refusing_invalid, version
 from api.services.admin.kinds.group import (
     GROUP,
@@ -65,6 +67,28 @@ class ScimGroup(scim2_models.Group):
     Members: ClassVar[type[ComplexAttribute]] = GroupMember
 
 
+_MEMBER = RESOURCE.alias("member_of_group")
+_HERE = (
+    sa.select(_MEMBER.c.id)
+    .join(MEMBER, MEMBER.c.member_id == _MEMBER.c.id)
+    .where(MEMBER.c.group_id == RESOURCE.c.id, _MEMBER.c.kind.in_(tuple(_TYPES)), _MEMBER.c.deleted_at.is_(None))
+    .correlate(RESOURCE)
+)
+_LAST_ADDED = _HERE.with_only_columns(sa.func.max(MEMBER.c.added_at)).scalar_subquery()
+_MEMBERS = Related(_MEMBER.c.id, _HERE)
+_ATTRIBUTES: Mapping[str, Attribute] = {
+    "id": Text(RESOURCE.c.id),
+    "externalId": Text(RESOURCE.c.spec["external_id"].as_string()),
+    "displayName": Text(RESOURCE.c.spec["title"].as_string()),
+    "members": _MEMBERS,
+    "members.value": _MEMBERS,
+    "meta.created": Instant(RESOURCE.c.created_at),
+    "meta.lastModified": Instant(
+        sa.case((RESOURCE.c.updated_at < _LAST_ADDED, _LAST_ADDED), else_=RESOURCE.c.updated_at)
+    ),
+}
+
+
 def group_name(display_name: str, taken: Callable[[str], bool]) -> str:
     """A free name for a group that a directory calls so. It stays when the directory calls it otherwise."""
     plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
@@ -85,18 +109,16 @@ class Groups:
     def __init__(self, unit: Unit, type: ResourceType, model: type[ScimGroup]) -> None:
         self._unit = unit
         self._type = type
-        self._model = model
+        self.model = model
 
     def rendered(self, rows: list[Stored]) -> list[ScimGroup]:
         """These rows as SCIM resources, in the same order."""
         members = self._members([row.id for row in rows])
         return [self._rendered(GROUP.resource(row), members.get(row.id, [])) for row in rows]
 
-    def exact(self, attribute: str, value: str) -> sa.ColumnElement[bool]:
-        """What all rows meet whose attribute equals this; just true where SQL cannot narrow it down."""
-        if attribute == "externalid":
-            return sa.and_(RESOURCE.c.spec["external_id"].as_string() == value)
-        return sa.true()
+    def attribute(self, binding: AttributeBinding) -> Attribute | None:
+        """An attribute of a group in SQL; None if it is left to the library."""
+        return _ATTRIBUTES.get(name_of(binding)[1])
 
     def create(self, given: ScimGroup) -> str:
         """Stores a new group with its members and returns its id."""
@@ -169,7 +191,7 @@ class Groups:
         return found
 
     def _rendered(self, group: Group, members: Sequence[_Member]) -> ScimGroup:
-        resource = self._model.model_validate(
+        resource = self.model.model_validate(
             {
                 "id": group.id,
                 "displayName": group.spec.title,

@@ -1,14 +1,16 @@
 """The platform's users and groups as the storage of a SCIM server, inside the transaction of one request.
 
-The directory is the caller's own organization. Filters, sorting and cursors are the library's own, by its in-memory
-storage, over the rows that SQL leaves: one by `id`, `userName` or `externalId`, which is what directories ask for, and
-all of the organization otherwise. Lists without filter and order are paged in SQL.
+The directory is the caller's own organization. Where SQL can tell exactly what meets a filter and in which order, it
+pages. Else the library's in-memory storage does, over the rows that SQL leaves of the organization (`filtering.py`).
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -19,12 +21,11 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
-    ScimFilter,
     ScimProvider,
     SearchRequest,
     UniquenessException,
 )
-from scim2_models.path import CompareOperator, Comparison
+from scim2_models.path import AttributeBinding
 from scim2_server.memory import InMemoryStorage
 from scim2_server.storage import ScimStorage, SearchPage
 
@@ -34,8 +35,10 @@ from api.kernel.store import Stored
 from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit
 from api.protocols.scim.errors import translated
+from api.protocols.scim.filtering import Attribute, Instant, Narrowed, name_of, narrowed
 from api.protocols.scim.groups import Groups
 from api.protocols.scim.users import Users, login_name
+from core.db import UtcDateTime
 from core.errors import NotFound
 
 _NOTHING = sa.false()
@@ -46,11 +49,15 @@ class Face(Protocol):
 
     kind: ResourceKind[Any]
 
+    @property
+    def model(self) -> type[Resource[Any]]:
+        """What a resource is an instance of."""
+
     def rendered(self, rows: list[Stored]) -> Sequence[Resource[Any]]:
         """These rows as SCIM resources, in the same order."""
 
-    def exact(self, attribute: str, value: str) -> sa.ColumnElement[bool]:
-        """What all rows meet whose attribute equals this."""
+    def attribute(self, binding: AttributeBinding) -> Attribute | None:
+        """An attribute in SQL; None if it is left to the library."""
 
     def create(self, given: Any) -> str:
         """Stores a new resource and returns its id."""
@@ -95,13 +102,15 @@ class DirectoryStorage(ScimStorage):
     ) -> SearchPage:
         """One page of what meets the filter."""
         faces = [self._face(type) for type in resource_types]
-        if search_request.filter is None and search_request.sort_by is None:
-            return self._plain_page(faces, search_request, position)
+        met = [narrowed(search_request.filter, face.model, face.attribute) for face in faces]
+        order = _order(faces, search_request)
+        if order is not None and all(one.exact for one in met):
+            return self._page(faces, met, order, search_request, position)
         found = InMemoryStorage()
         found.resources = [
             resource
-            for face in faces
-            for resource in face.rendered(self._rows(face, _exact(face, search_request.filter)))
+            for face, one in zip(faces, met, strict=True)
+            for resource in face.rendered(self._rows(face, one.sql))
         ]
         return found.search(resource_types, search_request, position=position)
 
@@ -179,54 +188,104 @@ class DirectoryStorage(ScimStorage):
         select = sa.select(*store.COLUMNS).where(self._visible(face), *conditions)
         return [store.stored(row) for row in self._unit.connection.execute(select.order_by(RESOURCE.c.id))]
 
-    def _plain_page(self, faces: list[Face], request: SearchRequest[Any], position: Any) -> SearchPage:
-        """A page by id. A cursor's position is the id that the page starts after, or ends before."""
-        wanted = sa.or_(_NOTHING, *(self._visible(face) for face in faces))
+    def _page(
+        self, faces: list[Face], met: list[Narrowed], order: _Order, request: SearchRequest[Any], position: Any
+    ) -> SearchPage:
+        """A page by SQL. A cursor's position is the key that the page starts after, or ends before."""
+        pairs = zip(faces, met, strict=True)
+        wanted = sa.or_(_NOTHING, *(sa.and_(self._visible(face), one.sql) for face, one in pairs))
         total = self._unit.connection.execute(sa.select(sa.func.count()).where(wanted)).scalar_one()
         if request.count == 0:
             return SearchPage(total, [])
-        select = sa.select(RESOURCE.c.id).where(wanted)
+        select = order.select.where(wanted)
         back = False
         if request.cursor is None:
             select = select.offset(request.start_index_0 or 0)
         elif position is not None:
-            back, anchor = _direction(position)
-            select = select.where(RESOURCE.c.id < anchor if back else RESOURCE.c.id > anchor)
-        order = RESOURCE.c.id.desc() if back else RESOURCE.c.id
-        ids = list(self._unit.connection.execute(select.order_by(order).limit(request.count)).scalars())
-        ids.sort()
-        found = [
-            resource
+            back, anchor = order.read(position)
+            select = select.where(order.beyond(anchor, back=back))
+        keys = [
+            tuple(row) for row in self._unit.connection.execute(order.sorted(select, back=back).limit(request.count))
+        ]
+        keys = keys[::-1] if back else keys
+        ids = [key[-1] for key in keys]
+        found = {
+            resource.id: resource
             for face in faces
             for resource in face.rendered(self._rows(face, RESOURCE.c.id.in_(ids) if ids else _NOTHING))
-        ]
-        page = SearchPage(total, sorted(found, key=lambda resource: str(resource.id)))
-        if request.cursor is not None and ids:
-            page.next = {"after": ids[-1]} if self._any(wanted, RESOURCE.c.id > ids[-1]) else None
-            page.previous = {"before": ids[0]} if self._any(wanted, RESOURCE.c.id < ids[0]) else None
+        }
+        page = SearchPage(total, [found[id] for id in ids])
+        if request.cursor is not None and keys:
+            page.next = order.after(keys[-1]) if self._any(wanted, order.beyond(keys[-1])) else None
+            page.previous = order.before(keys[0]) if self._any(wanted, order.beyond(keys[0], back=True)) else None
         return page
 
     def _any(self, *conditions: sa.ColumnElement[bool]) -> bool:
         return self._unit.connection.execute(sa.select(RESOURCE.c.id).where(*conditions).limit(1)).first() is not None
 
 
-def _direction(position: Any) -> tuple[bool, str]:
-    match position:
-        case {"after": str(anchor)}:
-            return False, anchor
-        case {"before": str(anchor)}:
-            return True, anchor
-    raise InvalidCursorException
+@dataclass(frozen=True)
+class _Order:
+    """By time and id, or just by id. A key is what a row is ordered by."""
+
+    time: sa.ColumnElement[datetime] | None
+    descending: bool
+
+    @property
+    def select(self) -> sa.Select[Any]:
+        """The keys of rows."""
+        return sa.select(*self._columns)
+
+    def sorted(self, select: sa.Select[Any], *, back: bool) -> sa.Select[Any]:
+        """The select in this order, or backwards."""
+        down = self.descending is not back
+        return select.order_by(*(column.desc() if down else column.asc() for column in self._columns))
+
+    def beyond(self, key: tuple[Any, ...], *, back: bool = False) -> sa.ColumnElement[bool]:
+        """What comes after the key, or before it."""
+        down = self.descending is not back
+        comes = operator.lt if down else operator.gt
+        id: sa.ColumnElement[bool] = comes(RESOURCE.c.id, key[-1])
+        if self.time is None:
+            return id
+        anchor = sa.literal(key[0], UtcDateTime)
+        return sa.or_(comes(self.time, anchor), sa.and_(self.time == anchor, id))
+
+    def after(self, key: tuple[Any, ...]) -> dict[str, Any]:
+        """The position of the page that starts after the key."""
+        return {"after": [str(part) for part in key]}
+
+    def before(self, key: tuple[Any, ...]) -> dict[str, Any]:
+        """The position of the page that ends before the key."""
+        return {"before": [str(part) for part in key]}
+
+    def read(self, position: Any) -> tuple[bool, tuple[Any, ...]]:
+        """Whether a page lies before its key, and the key.
+
+        Raises:
+            InvalidCursorException: it is the position of another order.
+        """
+        match position, self.time is None:
+            case (({"after": [str(id)]} | {"before": [str(id)]}), True):
+                return "before" in position, (id,)
+            case (({"after": [str(time), str(id)]} | {"before": [str(time), str(id)]}), False):
+                return "before" in position, (datetime.fromisoformat(time), id)
+        raise InvalidCursorException
+
+    @property
+    def _columns(self) -> tuple[sa.ColumnElement[Any], ...]:
+        return (RESOURCE.c.id,) if self.time is None else (self.time, RESOURCE.c.id)
 
 
-def _exact(face: Face, filter: ScimFilter[Any] | None) -> sa.ColumnElement[bool]:
-    """What rows must meet at least to meet the filter."""
-    node = filter.ast if filter is not None else None
-    if not isinstance(node, Comparison) or node.op != CompareOperator.eq or not isinstance(node.value, str):
-        return sa.true()
-    if not node.value.isprintable():
-        return sa.true()
-    attribute = str(node.attr_path).rpartition(":")[2].lower()
-    if attribute == "id":
-        return RESOURCE.c.id == node.value
-    return face.exact(attribute, node.value)
+def _order(faces: list[Face], request: SearchRequest[Any]) -> _Order | None:
+    """The order of a request, if SQL knows it."""
+    descending = request.sort_by is not None and request.sort_order == SearchRequest.SortOrder.descending
+    if request.sort_by is None:
+        return _Order(None, descending)
+    binding = request.sort_binding(faces[0].model) if len(faces) == 1 else None
+    if binding is None:
+        return None
+    if name_of(binding)[1] == "id":
+        return _Order(None, descending)
+    attribute = faces[0].attribute(binding)
+    return _Order(attribute.element, descending) if isinstance(attribute, Instant) else None

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import scim2_models
 import sqlalchemy as sa
-from scim2_models import InvalidValueException, Meta, ResourceType
-from scim2_models import User as ScimUser
+from scim2_models import AnyExtension, InvalidValueException, Meta, ResourceType
+from scim2_models.path import AttributeBinding, CompareOperator
 
 from api.kernel import standard
 from api.kernel.models import Request
 from api.kernel.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
 from api.kernel.unit import Unit
+from api.protocols.scim.filtering import (
+    ALL,
+    NONE,
+    UNKNOWN,
+    Attribute,
+    Flag,
+    Instant,
+    Narrowed,
+    Related,
+    Strings,
+    Text,
+    name_of,
+)
 from api.protocols.scim.rendering import organization, refusing_invalid, version
 from api.services.admin.kinds.user import USER, User, UserSpec, UserState, UserStatus, activate_user, suspend_user
 
@@ -26,6 +43,72 @@ _LONGEST_DIRECTORY = 32_768
 """Of what a directory says of one user, in bytes."""
 
 
+_GROUP = RESOURCE.alias("group_of_user")
+
+
+class UserEmail(scim2_models.Email):
+    """An address as it is kept here. The library's own class would refuse `ada@localhost`, which an admin may set."""
+
+    value: str | None = None
+
+
+class ScimUser(scim2_models.User[AnyExtension]):
+    """A user as he is published here."""
+
+    emails: list[UserEmail] | None = None  # type: ignore[assignment]
+    Emails: ClassVar[type[scim2_models.ComplexAttribute]] = UserEmail
+
+
+@dataclass(frozen=True)
+class _UserName:
+    """The `userName`, which is looked up by the login name it gives."""
+
+    def present(self) -> Narrowed:
+        return ALL
+
+    def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
+        if op is not CompareOperator.eq or not isinstance(value, str):
+            return UNKNOWN
+        try:
+            return Narrowed(RESOURCE.c.name == login_name(value), exact=False)
+        except InvalidValueException:
+            return NONE
+
+
+def _said(binding: AttributeBinding, *path: str) -> Attribute | None:
+    """A single string that is kept as the directory wrote it."""
+    if binding.is_multivalued or binding.target_type is not str or path[0] in _NOT_KEPT:
+        return None
+    return Text(RESOURCE.c.status[("directory", *path)].as_string())
+
+
+_SHOWN = sa.or_(
+    RESOURCE.c.status[("directory", "active")].as_string().is_not(None),
+    sa.func.coalesce(sa.cast(RESOURCE.c.status["directory"], sa.Text), "{}") == "{}",
+)
+_GROUPS = Related(
+    _GROUP.c.id,
+    sa.select(_GROUP.c.id)
+    .join(MEMBER, MEMBER.c.group_id == _GROUP.c.id)
+    .where(MEMBER.c.member_id == RESOURCE.c.id, _GROUP.c.deleted_at.is_(None))
+    .correlate(RESOURCE),
+)
+_EMAILS = Strings(RESOURCE.c.spec["emails"])
+_ATTRIBUTES: Mapping[str, Attribute] = {
+    "id": Text(RESOURCE.c.id),
+    "userName": _UserName(),
+    "externalId": Text(RESOURCE.c.spec["external_id"].as_string()),
+    "displayName": Text(RESOURCE.c.spec["title"].as_string()),
+    "active": Flag(sa.case((_SHOWN, RESOURCE.c.state == UserState.ACTIVE.value))),
+    "emails": _EMAILS,
+    "emails.value": _EMAILS,
+    "groups": _GROUPS,
+    "groups.value": _GROUPS,
+    "meta.created": Instant(RESOURCE.c.created_at),
+    "meta.lastModified": Instant(RESOURCE.c.updated_at),
+}
+
+
 def login_name(user_name: str) -> str:
     """The login name of whom a directory calls so. Equal names, whatever their case, give equal login names.
 
@@ -34,7 +117,8 @@ def login_name(user_name: str) -> str:
     """
     if not user_name.strip():
         raise InvalidValueException(detail="userName: is empty.")
-    plain = "".join(c if _PLAIN.fullmatch(c) else f"+{ord(c):x}." for c in user_name.strip().lower())
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", user_name).lower()).strip()
+    plain = "".join(c if _PLAIN.fullmatch(c) else f"+{ord(c):x}." for c in folded)
     name = plain if plain[:1].isascii() and plain[:1].isalpha() else f"u{plain}"
     if not USER.name_pattern.fullmatch(name):
         raise InvalidValueException(detail=f"userName: {user_name[:40]!r} is too long; 127 plain characters fit.")
@@ -49,27 +133,26 @@ class Users:
     def __init__(self, unit: Unit, type: ResourceType, model: type[ScimUser[Any]]) -> None:
         self._unit = unit
         self._type = type
-        self._model = model
+        self.model = model
 
     def rendered(self, rows: list[Stored]) -> list[ScimUser[Any]]:
         """These rows as SCIM resources, in the same order."""
         groups = self._groups([row.id for row in rows])
         return [self._rendered(USER.resource(row), row, groups.get(row.id, [])) for row in rows]
 
-    def exact(self, attribute: str, value: str) -> sa.ColumnElement[bool]:
-        """What all rows meet whose attribute equals this; just true where SQL cannot narrow it down."""
-        match attribute:
-            case "username":
-                return RESOURCE.c.name == login_name(value)
-            case "externalid":
-                return sa.and_(RESOURCE.c.spec["external_id"].as_string() == value)
-        return sa.true()
+    def attribute(self, binding: AttributeBinding) -> Attribute | None:
+        """An attribute of a user in SQL; None if it is left to the library."""
+        schema, name = name_of(binding)
+        if schema != str(ScimUser.__schema__):
+            return _said(binding, schema, *name.split("."))
+        return _ATTRIBUTES.get(name) or _said(binding, *name.split("."))
 
     def create(self, given: ScimUser[Any]) -> str:
         """Stores a new user and returns his id. Whom the directory calls inactive is suspended at once."""
         unit = self._unit
         scope = organization(unit)
         unit.require(USER.permission("create"), scope)
+        given.active = True if given.active is None else given.active
         spec = self._spec(given, UserSpec(identity_provider_id=self._only_provider()))
         status = UserStatus(directory=_directory(given))
         user = unit.new(USER, scope, login_name(given.user_name or ""), spec, status=status)
@@ -142,11 +225,11 @@ class Users:
             "externalId": user.spec.external_id,
             "groups": groups or None,
         }
-        if "active" in directory or not directory:  # a directory that leaves it open reads it so
+        if "active" in directory or not directory:  # what a directory has removed stays so until it says otherwise
             values["active"] = user.status.state is UserState.ACTIVE
         if set(said) != set(user.spec.emails):  # an admin changed them here since
             values["emails"] = [{"value": email, "primary": not n} for n, email in enumerate(user.spec.emails)] or None
-        resource = self._model.model_validate(values)
+        resource = self.model.model_validate(values)
         resource.meta = Meta(
             resource_type=self._type.name,
             created=user.created_at,
