@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import httpx
 import sqlalchemy as sa
+from scim2_models import ScimProvider
 
+from api.kernel.application import Application
+from api.kernel.context import Context
+from api.kernel.grants import access_of
+from api.kernel.principal import Principal, PrincipalKind
+from api.kernel.tables import PRINCIPAL, RESOURCE
+from api.kernel.unit import Unit
+from api.protocols.scim.app import provider
+from api.protocols.scim.storage import DirectoryStorage
 from core.events import EVENT
 from tests.api_server import Server
 
@@ -54,3 +66,31 @@ def events(server: Server, subject: str) -> list[tuple[str, str]]:
     with server.api.database.read() as connection:
         rows = connection.execute(sa.select(EVENT).where(EVENT.c.subject == subject).order_by(EVENT.c.sequence))
         return [(row.type, row.data["outcome"]) for row in rows]
+
+
+@cache
+def described() -> ScimProvider:
+    return provider()
+
+
+class _Undo(Exception):
+    pass
+
+
+@contextmanager
+def empty_directory(app: Application) -> Iterator[DirectoryStorage]:
+    """The storage of an organization with nobody in it. What is done in it is undone."""
+    platform = app.platform
+    endpoint = next(one for one in app.registry.endpoints if one.operation_id == "admin_create_user")
+    with suppress(_Undo), platform.database.write() as connection:
+        admin = connection.execute(sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.name == "admin")).scalar_one()
+        empty = connection.execute(
+            sa.select(RESOURCE).where(RESOURCE.c.kind == "admin.organization", RESOURCE.c.id == "org_default")
+        ).one()
+        more = {"id": "org_empty", "organization_id": "org_empty", "name": "empty"}
+        connection.execute(RESOURCE.insert().values(**empty._asdict() | more))
+        access = access_of(connection, admin, platform.permissions)
+        principal = Principal(admin, "admin", PrincipalKind.USER, "org_empty", "tok", access)
+        ctx = Context(platform, endpoint, principal, request_id="req")
+        yield DirectoryStorage(Unit(ctx, connection, writes=True), described())
+        raise _Undo
