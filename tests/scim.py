@@ -62,6 +62,25 @@ def as_user(server: Server, user: dict[str, Any]) -> httpx.Client:
     return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"})
 
 
+@contextmanager
+def service_account(server: Server, admin: httpx.Client, *permissions: str) -> Iterator[httpx.Client]:
+    """SCIM, as the key of a service account that holds just these permissions in the organization speaks it."""
+    [organization] = admin.get("organizations").json()["items"]
+    name = f"robot{next(NUMBERS)}"
+
+    def create(path: str, **body: Any) -> Any:
+        return admin.post(path, json=body).raise_for_status().json()
+
+    spec = {"title": "Identity"}
+    project = create("projects", name=name, organization_id=organization["id"], spec=spec)["id"]
+    account = create("service-accounts", name=name, project_id=project, spec={})["id"]
+    for permission in permissions:
+        create("grants", principal_id=account, permission=permission, securable_id=organization["id"])
+    secret = create("api-keys", label="SCIM", principal_id=account, scopes=list(permissions))["secret"]
+    with httpx.Client(base_url=f"{server.url}/scim/v2/", headers={"authorization": f"Bearer {secret}"}) as client:
+        yield client
+
+
 def events(server: Server, subject: str) -> list[tuple[str, str]]:
     with server.api.database.read() as connection:
         rows = connection.execute(sa.select(EVENT).where(EVENT.c.subject == subject).order_by(EVENT.c.sequence))

@@ -2,6 +2,7 @@
 
     GET POST           /Users  /Groups            GET PUT PATCH DELETE  /Users/{id}  /Groups/{id}
     POST               /.search  /Users/.search  /Groups/.search  /Bulk
+    GET PUT PATCH DELETE  /Me
     GET                /ServiceProviderConfig  /Schemas  /ResourceTypes
 
 Rights are those of the admin service: reading needs `admin.user.get` and `admin.group.get` on the organization, each
@@ -11,6 +12,7 @@ change the permission of the operation it is.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 from urllib.parse import parse_qsl
 
 from scim2_models import (
@@ -20,14 +22,17 @@ from scim2_models import (
     EnterpriseUser,
     ETag,
     Filter,
+    NotFoundException,
     Pagination,
     Patch,
+    Resource,
     ResourceType,
     SCIMException,
     ScimProvider,
     ServiceProviderConfig,
     Sort,
 )
+from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
@@ -38,7 +43,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
-from api.kernel.principal import ANONYMOUS
+from api.kernel.principal import ANONYMOUS, PrincipalKind
 from api.kernel.registry import Mount
 from api.kernel.roles import Role
 from api.kernel.sealing import open_sealer
@@ -49,8 +54,10 @@ from api.protocols.calls import Calls
 from api.protocols.scim.deviations import POLICY, put_right
 from api.protocols.scim.errors import translated
 from api.protocols.scim.groups import ScimGroup
+from api.protocols.scim.passwords import hashed
 from api.protocols.scim.storage import DirectoryStorage
 from api.protocols.scim.users import ScimUser
+from api.services.admin.kinds.user import USER
 from core.errors import HeadwaterError
 
 PATH = "/scim/v2"
@@ -74,7 +81,7 @@ def provider() -> ScimProvider:
         patch=Patch(supported=True),
         bulk=Bulk(supported=True, max_operations=1000, max_payload_size=_LONGEST_BODY),
         filter=Filter(supported=True, max_results=_LARGEST_PAGE),
-        change_password=ChangePassword(supported=False),
+        change_password=ChangePassword(supported=True),
         sort=Sort(supported=True),
         etag=ETag(supported=True),
         pagination=Pagination(
@@ -111,11 +118,26 @@ class _Service(ScimService):
         """Who may not read the whole directory is told so: an empty list would make a client create everybody anew."""
         principal = request.subject
         permission = f"admin.{str(resource_type.name).lower()}.get"
+        place = Securable(ORGANIZATION, principal.organization_id, principal.organization_id)
+        if target.me:
+            place = Securable(USER.full_name, principal.id, principal.organization_id)
         with translated():
-            if not principal.access.allows(
-                permission, Securable(ORGANIZATION, principal.organization_id, principal.organization_id)
-            ):
+            if not principal.access.allows(permission, place):
                 raise denied(permission)
+
+    def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
+        """The user who asks. A service account is none."""
+        if request.subject.kind is not PrincipalKind.USER:
+            raise NotFoundException(detail="Only a user has a resource at /Me; this is the key of a service account.")
+        return self.get_resource_type("User"), request.subject.id
+
+    def apply_replacement(
+        self, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
+    ) -> Resource[Any] | None:
+        """As the library, but that a user whose `active` is left out stays as he is."""
+        if isinstance(current, ScimUser) and isinstance(replacement, ScimUser) and replacement.active is None:
+            replacement.active = current.active
+        return super().apply_replacement(current, replacement, conditions)
 
 
 class Scim:
@@ -159,10 +181,11 @@ class Scim:
         method = changes or "list"
         name = f"admin_{method}_{noun}s" if method in ("batch", "list") else f"admin_{method}_{noun}"
         ctx = self._calls.context(scope, name, request.subject or ANONYMOUS)
-        ctx.subject = (target.resource_id or ctx.subject)[:256]
+        ctx.subject = (ctx.principal.id if target.me else target.resource_id or ctx.subject)[:256]
+        passwords = await hashed(ctx, request.body, ctx.subject) if changes else {}
 
         def work(unit: Unit) -> ScimResponse:
-            storage = DirectoryStorage(unit, service.provider, bulk=target.operation is Operation.bulk)
+            storage = DirectoryStorage(unit, service.provider, passwords, bulk=target.operation is Operation.bulk)
             with translated():
                 return ScimHandler(service, storage).handle(request)
 

@@ -37,6 +37,7 @@ from api.kernel.unit import Unit
 from api.protocols.scim.errors import translated
 from api.protocols.scim.filtering import Attribute, Instant, Narrowed, name_of, narrowed
 from api.protocols.scim.groups import Groups
+from api.protocols.scim.passwords import Passwords
 from api.protocols.scim.users import Users, login_name
 from core.db import UtcDateTime
 from core.errors import NotFound
@@ -71,14 +72,18 @@ class DirectoryStorage(ScimStorage):
 
     supports_cursors = True
 
-    def __init__(self, unit: Unit, provider: ScimProvider, *, bulk: bool = False) -> None:
+    def __init__(
+        self, unit: Unit, provider: ScimProvider, passwords: Passwords | None = None, *, bulk: bool = False
+    ) -> None:
         self._unit = unit
         self._bulk = bulk
         self._faces: dict[str, Face] = {}
         for type in provider.resource_types:
             model: Any = provider.model_for(type)
-            face = Users if type.name == "User" else Groups
-            self._faces[str(type.name)] = face(unit, type, model)
+            users = type.name == "User"
+            self._faces[str(type.name)] = (
+                Users(unit, type, model, passwords or {}) if users else Groups(unit, type, model)
+            )
 
     @contextmanager
     def operation(self) -> Iterator[None]:

@@ -32,8 +32,19 @@ from api.protocols.scim.filtering import (
     Text,
     name_of,
 )
+from api.protocols.scim.passwords import NEW, Passwords
 from api.protocols.scim.rendering import organization, refusing_invalid, version
-from api.services.admin.kinds.user import USER, User, UserSpec, UserState, UserStatus, activate_user, suspend_user
+from api.services.admin.kinds.user import (
+    USER,
+    User,
+    UserSpec,
+    UserState,
+    UserStatus,
+    activate_user,
+    store_password,
+    suspend_user,
+)
+from core.errors import HeadwaterError
 
 _NOT_KEPT = ("id", "meta", "schemas", "displayName", "externalId", "groups", "password")
 """Attributes that are fields of a user, are worked out, or must not be stored."""
@@ -130,8 +141,9 @@ class Users:
 
     kind = USER
 
-    def __init__(self, unit: Unit, type: ResourceType, model: type[ScimUser[Any]]) -> None:
+    def __init__(self, unit: Unit, type: ResourceType, model: type[ScimUser[Any]], passwords: Passwords) -> None:
         self._unit = unit
+        self._passwords = passwords
         self._type = type
         self.model = model
 
@@ -157,6 +169,7 @@ class Users:
         status = UserStatus(directory=_directory(given))
         user = unit.new(USER, scope, login_name(given.user_name or ""), spec, status=status)
         standard.insert(unit, USER, user)
+        self._set_password(NEW, user.id, given.password)
         self._switch(user.id, UserState.ACTIVE, given.active)
         return user.id
 
@@ -170,7 +183,21 @@ class Users:
         user.status.directory = _directory(given)
         self._unit.subject(row)
         standard.write(self._unit, USER, row, user, "update")
+        self._set_password(row.id, row.id, given.password)
         self._switch(row.id, state, given.active)
+
+    def _set_password(self, known_as: str, id: str, password: str | None) -> None:
+        if password is None:
+            return
+        row = self._unit.row(USER, id, permission=USER.permission("set-password"))
+        digest = self._passwords.get((known_as, password))
+        if digest is None:
+            raise InvalidValueException(detail="password: send it as `password`, or as the value of that path.")
+        if isinstance(digest, HeadwaterError):
+            raise digest
+        with self._unit.part(USER, "set-password", past="password_set"):
+            self._unit.subject(row)
+            store_password(self._unit, USER.resource(row), digest)
 
     def _spec(self, given: ScimUser[Any], before: UserSpec) -> UserSpec:
         found = sorted(given.emails or [], key=lambda email: not email.primary)

@@ -6,9 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
-from core.events import EVENT
 from tests.api_server import Server
 from tests.scim import (
     ENTERPRISE,
@@ -149,13 +147,34 @@ class TestUsers:
             assert answer.status_code == 409, answer.text
             assert default.get(f"Users/{me['id']}").json()["active"] is True
 
-    def test_a_password_is_never_kept(self, server: Server, directory: httpx.Client, admin: httpx.Client) -> None:
-        user = a_user(directory, password="canary-of-scim-7")
-        assert "canary" not in directory.get(f"Users/{user['id']}").text
-        assert admin.get(f"users/{user['id']}/account").json()["has_password"] is False
-        with server.api.database.read() as connection:
-            said = str(connection.execute(sa.select(EVENT.c.data).where(EVENT.c.subject == user["id"])).all())
-        assert "canary" not in said
+    def test_active_is_shown_unless_the_directory_removes_it(
+        self, directory: httpx.Client, admin: httpx.Client
+    ) -> None:
+        body = {"userName": f"quiet{next(NUMBERS)}", "schemas": [USER]}
+        user = created(directory, "Users", body)
+        assert user["active"] is True
+        path = f"Users/{user['id']}"
+        assert patched(directory, path, {"op": "replace", "path": "active", "value": False})["active"] is False
+        replaced = directory.put(path, json=body | {"displayName": "Quiet"})
+        assert replaced.json()["active"] is False, "left out of a replacement, it says nothing"
+        assert admin.get(f"users/{user['id']}").json()["status"]["state"] == "SUSPENDED"
+        assert "active" not in patched(directory, path, {"op": "remove", "path": "active"})
+        assert (
+            directory.get("Users", params={"filter": f'id eq "{user["id"]}" and active pr'}).json()["totalResults"] == 0
+        )
+        assert admin.get(f"users/{user['id']}").json()["status"]["state"] == "SUSPENDED"
+        assert patched(directory, path, {"op": "add", "path": "active", "value": True})["active"] is True
+        assert admin.get(f"users/{user['id']}").json()["status"]["state"] == "ACTIVE"
+
+    def test_whom_an_admin_makes_is_shown_with_an_address_that_is_none_of_the_internet(
+        self, directory: httpx.Client, admin: httpx.Client
+    ) -> None:
+        name = f"local{next(NUMBERS)}"
+        [organization] = admin.get("organizations").json()["items"]
+        body = {"name": name, "organization_id": organization["id"], "spec": {"emails": ["ada@localhost"]}}
+        admin.post("users", json=body).raise_for_status()
+        [found] = directory.get("Users", params={"filter": 'emails eq "ADA@localhost"'}).json()["Resources"]
+        assert (found["userName"], found["active"]) == (name, True)
 
 
 class TestGroups:

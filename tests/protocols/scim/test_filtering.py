@@ -33,8 +33,6 @@ START = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
 # The last ones are equal to others only for who normalizes and folds as the library does.
 WORDS = ["Ada", "ADA", "ad", "a.d", "50%_", "q\"u\\o'te", "[x]^$|", "k;`", "straße", "İx", "日本", "x" * 300]
 WORDS += ["\u212aelvin", "kelvin", "\u00e9", "e\u0301", "\u037e", ";", "\u1fef"]
-NAMES = [*WORDS[:-7], "\u212aelvin", "\u00e9", "e\u0301x", "1 x", "u1+20.x"]
-NAMES.remove("x" * 300)
 ADDRESSES = [
     "ada@x.example",
     "ADA@x.example",
@@ -51,20 +49,23 @@ OF_USERS = ["userName", "title", "nickName", "name.familyName", f"{ENTERPRISE}:d
 OF_USERS += ["emails.type", "groups", "groups.value", *COMMON]
 OF_GROUPS = ["members", "members.value", *COMMON]
 
+# Few, so that they meet; all of them meet all others in the test before.
+SOME = ["Ada", "ADA", "ad", 'q"u\\o', "\u212a;", "k;", "\u00e9", "e\u0301"]
+
 USERS = st.fixed_dictionaries(
-    {"userName": st.sampled_from(NAMES)},
+    {"userName": st.sampled_from([*SOME, "1 x", "u1+20.x"])},
     optional={
-        "displayName": st.sampled_from([word for word in WORDS if len(word) < 200]),
-        "externalId": st.sampled_from([word for word in WORDS if len(word) < 200]),
-        "title": st.sampled_from(TITLES),
-        "name": st.fixed_dictionaries({"familyName": st.sampled_from(TITLES)}),
+        "displayName": st.sampled_from(SOME),
+        "externalId": st.sampled_from(SOME),
+        "title": st.sampled_from(["", *SOME]),
+        "name": st.fixed_dictionaries({"familyName": st.sampled_from(SOME)}),
         "active": st.booleans(),
         "emails": st.lists(st.fixed_dictionaries({"value": st.sampled_from(ADDRESSES)}), max_size=2),
-        ENTERPRISE: st.fixed_dictionaries({"department": st.sampled_from(WORDS)}),
+        ENTERPRISE: st.fixed_dictionaries({"department": st.sampled_from(SOME)}),
     },
 )
 GROUPS = st.tuples(st.sampled_from(["Ada", "\u212aelvin", "team"]), st.lists(st.integers(0, 5), max_size=3))
-LATER = st.tuples(st.sampled_from(["suspend", "forget", "emails", "rename"]), st.integers(0, 4))
+LATER = st.tuples(st.sampled_from(["suspend", "forget", "forget", "emails", "rename"]), st.integers(0, 4))
 DIRECTORIES = st.fixed_dictionaries(
     {
         "users": st.lists(USERS, max_size=5, unique_by=lambda user: login_name(user["userName"])),
@@ -83,7 +84,7 @@ def _compared(names: list[str], ops: list[str], values: st.SearchStrategy[str]) 
 
 
 ANY = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"]
-VALUES = st.one_of(st.sampled_from([*TITLES, *ADDRESSES, *NAMES, "a", "e", "i"]).map(quoted), st.just("ID"))
+VALUES = st.one_of(st.sampled_from([*SOME, *ADDRESSES, "a", "e", ""]).map(quoted), st.just("ID"))
 MOMENTS = st.integers(0, 14).map(lambda second: f'"{(START + timedelta(seconds=second)).isoformat()}"')
 OF_ALL = [
     _compared(["displayName", "externalId"], ["eq", "ne", "gt"], st.just("null")),
@@ -105,8 +106,8 @@ def _filters(strings: list[str], *more: st.SearchStrategy[str]) -> st.SearchStra
 
 
 USER_FILTERS = (
-    _compared(["active"], ["eq", "ne"], st.sampled_from(["true", "false"])),
-    st.sampled_from(["active pr", 'emails[type eq "work"]', "title eq null", "title ne null", "name pr"]),
+    st.sampled_from(["active eq true", "active eq false", "active ne true", "active pr"]),
+    st.sampled_from(['emails[type eq "work"]', "title eq null", "title ne null", "name pr"]),
 )
 GROUP_FILTERS = (_compared(["value"], ANY, VALUES).map("members[{}]".format),)
 ORDERS = st.sampled_from(["ascending", "descending"])
@@ -132,6 +133,10 @@ QUESTIONS = st.one_of(
 )
 
 
+PAGING = st.sampled_from([{}, {}, {"start_index": 2, "count": 2}, {"count": 0}, None])
+"""By index, or by cursor."""
+
+
 def test_nothing_else_beyond_ascii_is_equal_to_ascii() -> None:
     binding = _binding("displayName")
     beyond = {chr(code) for code in range(128, sys.maxunicode + 1) if binding.comparable(chr(code)).isascii()}
@@ -144,25 +149,28 @@ def test_nothing_else_beyond_ascii_is_equal_to_ascii() -> None:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(directory=DIRECTORIES, questions=st.lists(QUESTIONS, min_size=10, max_size=20))
+@given(directory=DIRECTORIES, questions=st.lists(st.tuples(QUESTIONS, PAGING), min_size=30, max_size=40))
 def test_the_answer_is_that_of_the_librarys_own_storage(
-    app: Application, directory: dict[str, Any], questions: list[tuple[list[str], str, str | None, str]]
+    app: Application,
+    directory: dict[str, Any],
+    questions: list[tuple[tuple[list[str], str, str | None, str], dict[str, int] | None]],
 ) -> None:
     with empty_directory(app) as storage:
         ids = [*_fill(storage, directory), "usr_nobody"]
         memory = InMemoryStorage()
         memory.resources = [resource for type in TYPES.values() for resource in _all(storage, type)]
-        for number, (names, filter, sort, order) in enumerate(questions):
+        for number, ((names, filter, sort, order), paging) in enumerate(questions):
             asked = {
                 "filter": filter.replace("ID", f'"{ids[number % len(ids)]}"'),
                 "sort_by": sort,
                 "sort_order": order,
             }
             types = [TYPES[name] for name in names]
-            for paging in ({}, {"start_index": 2, "count": 2}, {"count": 0}):
+            if paging is None:
+                assert list(_pages(storage, names, asked)) == list(_pages(memory, names, asked)), asked
+            else:
                 request = _request(names, **asked, **paging)
                 assert _found(storage, types, request) == _found(memory, types, request), asked
-            assert list(_pages(storage, names, asked)) == list(_pages(memory, names, asked)), asked
 
 
 def _fill(storage: DirectoryStorage, directory: dict[str, Any]) -> list[str]:

@@ -14,9 +14,11 @@ from tests.scim import (
     PATCH,
     a_group,
     a_user,
+    as_user,
     created,
     events,
     members,
+    service_account,
 )
 
 
@@ -135,6 +137,40 @@ class TestRights:
             answer = directory.request(method, f"Users/{foreign['id']}", json=body if method[0] == "P" else None)
             assert answer.status_code == 404, method
         assert directory.get("Users", params={"filter": f'id eq "{foreign["id"]}"'}).json()["totalResults"] == 0
+
+
+class TestMe:
+    def test_a_user_reads_and_changes_himself_if_he_may(self, server: Server, directory: httpx.Client) -> None:
+        user = a_user(directory)
+        with as_user(server, user) as his:
+            refused = his.get("/scim/v2/Me")
+            assert (refused.status_code, refused.json()["schemas"][0][-5:]) == (403, "Error")
+            _grant(server, user["id"], "admin.user.get", user["id"])
+            found = his.get("/scim/v2/Me")
+            assert found.json() == directory.get(f"Users/{user['id']}").json()
+            assert found.headers["location"] == f"{server.url}/scim/v2/Users/{user['id']}"
+            assert his.get(f"/scim/v2/Users/{user['id']}").status_code == 403, "the directory is not his to read"
+            change = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "nickName", "value": "Countess"}]}
+            assert his.patch("/scim/v2/Me", json=change).status_code == 403
+            assert ("admin.user.update_denied", "denied") in events(server, user["id"])
+            _grant(server, user["id"], "admin.user.update", user["id"])
+            assert his.patch("/scim/v2/Me", json=change).status_code == 204
+        assert directory.get(f"Users/{user['id']}").json()["nickName"] == "Countess"
+
+    def test_others_are_nobody_and_nobody_makes_himself(
+        self, server: Server, directory: httpx.Client, admin: httpx.Client
+    ) -> None:
+        assert directory.get("Me").json()["userName"] == "acme-admin"
+        assert directory.post("Me", json={"userName": "new"}).status_code == 501
+        with service_account(server, admin, "admin.user.*") as account:
+            answer = account.get("Me")
+            assert (answer.status_code, "service account" in answer.json()["detail"]) == (404, True)
+
+
+def _grant(server: Server, principal: str, permission: str, on: str) -> None:
+    headers = {"authorization": f"Bearer {server.tokens['acme']}"}
+    body = {"principal_id": principal, "permission": permission, "securable_id": on}
+    httpx.post(f"{server.url}/api/v1/admin/grants", json=body, headers=headers).raise_for_status()
 
 
 class TestBadInput:

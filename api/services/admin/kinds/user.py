@@ -181,11 +181,16 @@ async def set_password(ctx: Context, user: str, request: SetPassword) -> UserAcc
         row = unit.row(USER, user, permission=permission)
         unit.subject(row)
         found = USER.resource(row)
-        password_policy.set_password(unit.connection, found.id, digest)
-        _end_tokens(unit, found)
+        store_password(unit, found, digest)
         return _account(unit, found)
 
     return await ctx.write(work)
+
+
+def store_password(unit: Unit, user: User, digest: str) -> None:
+    """Makes this the hash of a user's password, and ends his logins."""
+    password_policy.set_password(unit.connection, user.id, digest)
+    _end_tokens(unit, user)
 
 
 def _end_tokens(unit: Unit, user: User, *, keys: bool = False) -> None:

@@ -1,0 +1,71 @@
+"""Passwords that a directory sets: hashed by the rules of the admin service before the transaction begins.
+
+A hash takes tens of milliseconds, for which no other writer should wait. What is wrong with a password is told only
+when its turn comes, after everything else was checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api.kernel.context import Context
+from api.kernel.securable import Securable
+from api.kernel.unit import ORGANIZATION, denied
+from api.services.admin.kinds.user import USER
+from api.services.admin.logic import password_policy
+from core.errors import HeadwaterError
+
+NEW = ""
+"""The account of a password that comes with a new user."""
+
+Passwords = Mapping[tuple[str, str], str | HeadwaterError]
+"""The hash of each account's new password, or why it cannot be set."""
+
+
+async def hashed(ctx: Context, body: bytes, id: str) -> Passwords:
+    """Hashes every password in a request about the user with this id. Without the right to set it, none is hashed."""
+    found: dict[tuple[str, str], str | HeadwaterError] = {}
+    try:
+        document = json.loads(body) if b"password" in body.lower() else None
+    except (ValueError, RecursionError):
+        return found
+    for account, password in set(_passwords(document, id if ctx.endpoint.verb == "update" else NEW)):
+        try:
+            found[account, password] = await _hash(ctx, account, password)
+        except HeadwaterError as error:
+            if error.status >= 500:
+                raise
+            found[account, password] = error
+    return found
+
+
+async def _hash(ctx: Context, account: str, password: str) -> str:
+    permission, organization = USER.permission("set-password"), ctx.principal.organization_id
+    place = Securable(USER.full_name, account, organization)
+    if account == NEW:
+        place = Securable(ORGANIZATION, organization, organization)
+    if not ctx.principal.access.allows(permission, place):
+        raise denied(permission)
+    return await password_policy.new_hash(ctx, password, account_id=account)
+
+
+def _passwords(document: Any, account: str) -> Iterator[tuple[str, str]]:
+    """The account and the password of each change in a resource, a patch or a bulk request."""
+    if isinstance(document, list):
+        for entry in document:
+            yield from _passwords(entry, account)
+    if not isinstance(document, dict):
+        return
+    fields = {name.lower(): value for name, value in document.items()}
+    path = fields.get("path")
+    if isinstance(path, str) and "data" in fields:  # of a bulk request
+        yield from _passwords(fields["data"], path.strip("/").partition("/")[2])
+        return
+    for name, value in fields.items():
+        named = path if name == "value" and isinstance(path, str) else name
+        if isinstance(value, str) and named.rpartition(":")[2].lower() == "password":
+            yield account, value
+    yield from _passwords(fields.get("operations"), account)
+    yield from _passwords(fields.get("value"), account)
