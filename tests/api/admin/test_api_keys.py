@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from api.kernel.last_use import LastUse
+from core import clock
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api_process import Api, Caller
 
@@ -72,6 +74,23 @@ async def test_only_an_admin_issues_them_for_others_or_sees_theirs(api: Api) -> 
     assert (await api.editor.get(f"{KEYS}/{key['id']}")).status == 404
     assert (await api.editor.post(f"{KEYS}/{key['id']}:revoke")).status == 404
     assert key["id"] in [item["id"] for item in (await api.admin.get(KEYS)).json["items"]]
+
+
+@pytest.mark.effect("admin_get_api_key_usage")
+async def test_its_owner_and_an_admin_see_when_and_from_where_it_was_used(api: Api) -> None:
+    key = await made(api.viewer.post(KEYS, {"label": "script"}))
+    path = f"{KEYS}/{key['id']}/usage"
+    assert await made(api.viewer.get(path)) == {"last_used_at": None, "last_used_from": None}
+    before = clock.now()
+    async with Caller(api.app, key["secret"], client="10.1.2.3").http as caller:
+        assert (await caller.get("/api/v1/ai-catalog/assets")).status_code == 200
+    await api.app.platform.part(LastUse).flush()
+    for who in (api.viewer, api.admin):
+        usage = await made(who.get(path))
+        assert usage["last_used_from"] == "10.1.2.3"
+        assert before <= datetime.fromisoformat(usage["last_used_at"]) <= clock.now()
+    assert (await api.editor.get(path)).status == 404
+    assert (await api.viewer.get(f"{KEYS}/key_nothing/usage")).status == 404
 
 
 async def test_it_lives_within_limits(api: Api) -> None:

@@ -74,6 +74,7 @@ async def test_a_time_range_begins_inside_and_ends_outside(api: Api) -> None:
         assert bool(found) is there, window
 
 
+@pytest.mark.effect("admin_export_audit_events", "admin_facets_audit_events")
 async def test_a_tenant_reads_his_own_events_only(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
     for who in (one, other):
@@ -97,6 +98,7 @@ async def test_a_tenant_reads_his_own_events_only(api: Api) -> None:
     assert {event["project_id"] for event in await listed(api.caller("ada"))} == {project}
 
 
+@pytest.mark.effect("admin_export_audit_events")
 async def test_exports_hold_everything_and_no_secret(api: Api) -> None:
     ada = await user(api, "ada", password=True)
     await grant(api, ada, "rol_admin", "org_default")
@@ -122,6 +124,7 @@ async def test_exports_hold_everything_and_no_secret(api: Api) -> None:
         assert not [secret for secret in secrets if secret in text]
 
 
+@pytest.mark.effect("admin_facets_audit_events")
 async def test_facets_count_what_the_list_lists(api: Api) -> None:
     for name in ("ada", "ben"):
         await user(api, name)
@@ -141,6 +144,15 @@ async def test_facets_count_what_the_list_lists(api: Api) -> None:
     later = (clock.now() + timedelta(days=1)).isoformat()
     none = await made(api.admin.get("admin/audit-events:facets", params={"since": later}))
     assert none == {"total": 0, "type": [], "principal": [], "outcome": [], "day": []}
+
+
+@pytest.mark.effect("admin_export_audit_events", "admin_facets_audit_events")
+async def test_what_is_asked_wrongly_is_named_before_anything_is_told(api: Api) -> None:
+    for verb in ("export", "facets"):
+        for wrong in ({"filter": "nothing == 1"}, {"filter": "type =="}, {"since": "yesterday"}):
+            refused = await api.admin.get(f"admin/audit-events:{verb}", params=wrong)
+            assert (refused.status, refused.headers["content-type"]) == (400, "application/problem+json"), wrong
+    assert (await api.admin.get("admin/audit-events:export", params={"format": "xml"})).status == 400
 
 
 @pytest.mark.effect("admin_verify_audit_events")

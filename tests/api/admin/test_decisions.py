@@ -208,7 +208,7 @@ async def test_a_simulation_tells_what_then_happens_and_changes_nothing(api: Api
     assert (await api.admin.post("admin/decisions:simulate", worse)).status == 404
 
 
-@pytest.mark.effect("admin_effective_grants")
+@pytest.mark.effect("admin_effective_grants", "admin_get_user_effective_access")
 async def test_effective_access_says_where_it_comes_from(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales")
     team = await group(api, "team", ada)
@@ -223,8 +223,14 @@ async def test_effective_access_says_where_it_comes_from(api: Api) -> None:
     assert (await api.viewer.post("admin/grants:effective", {"securable_id": sales})).status == 403
 
 
+@pytest.mark.effect("admin_get_user_effective_access")
 async def test_a_tenant_admin_learns_nothing_of_another_tenant(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
+    await grant(api, one.admin_id, GET, other.project)
+    assert (await one.admin.get(f"admin/users/{other.admin_id}/effective-access")).status == 404
+    assert (await one.admin.get("admin/users/usr_nobody/effective-access")).status == 404
+    held = await made(one.admin.get(f"admin/users/{one.admin_id}/effective-access"))
+    assert [item["grant"]["securable_id"] for item in held["items"]] == [one.organization], "where he may see grants"
     assert (await check(one.admin, other.admin_id, GET, other.project))["reason"] == "UNKNOWN"
     assert (await check(one.admin, other.admin_id, GET, one.project))["reason"] == "UNKNOWN"
     question = {"principal_id": other.admin_id, "permission": GET, "securable_id": one.project}
@@ -245,6 +251,7 @@ async def test_a_tenant_admin_learns_nothing_of_another_tenant(api: Api) -> None
     assert (await made(one.admin.post("admin/grants:effective", {"securable_id": one.project})))["hidden"] is True
 
 
+@pytest.mark.effect("admin_permissions_decisions")
 async def test_the_catalogue_of_permissions(api: Api) -> None:
     await user(api, "ada")
     items = (await made(api.caller("ada").get("admin/decisions:permissions")))["items"]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.tables import Tables
+from tests.api.admin.tenants import grant, user
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
@@ -24,6 +25,7 @@ def version(tables: Tables) -> str:
     return tables.snapshot(BRONZE).data_version
 
 
+@pytest.mark.effect("ai_catalog_get_asset_schema")
 class TestSchema:
     async def test_names_columns_types_and_the_exact_version(self, api: Api, version: str) -> None:
         schema = (await api.viewer.get(f"ai-catalog/assets/{BRONZE}/schema")).json
@@ -52,6 +54,7 @@ class TestSchema:
         assert (reply.status, reply.reason) == (404, "UNKNOWN_TABLE")
 
 
+@pytest.mark.effect("ai_catalog_get_asset_preview")
 class TestPreview:
     async def test_shows_rows_as_json_that_every_parser_reads(self, api: Api, version: str) -> None:
         preview = (await api.viewer.get(f"ai-catalog/assets/{BRONZE}/preview")).json
@@ -122,6 +125,7 @@ class TestPreview:
         assert reply.status in (400, 404)
 
 
+@pytest.mark.effect("ai_catalog_get_asset_history")
 class TestHistory:
     async def test_lists_versions_newest_first_page_by_page(self, api: Api, version: str) -> None:
         first = (await api.viewer.get(f"ai-catalog/assets/{BRONZE}/history", params={"page_size": 1})).json
@@ -132,6 +136,7 @@ class TestHistory:
         assert rest["next_page_token"] is None
 
 
+@pytest.mark.effect("ai_catalog_get_asset_diff")
 class TestDiff:
     async def test_by_key_tells_changed_rows_from_added_and_removed(self, api: Api, version: str) -> None:
         diff = (await api.viewer.get(f"ai-catalog/assets/{SILVER}/diff", params={"from": 0, "to": 1, "key": "id"})).json
@@ -147,6 +152,7 @@ class TestDiff:
         assert (await api.viewer.get(f"ai-catalog/assets/{SILVER}/diff", params={"to": 0})).status == 400
 
 
+@pytest.mark.effect("ai_catalog_get_asset_lineage")
 class TestLineage:
     async def test_upstream_names_the_exact_version_that_was_read(self, api: Api, version: str) -> None:
         graph = (await api.viewer.get(f"ai-catalog/assets/{SILVER}/lineage")).json
@@ -185,6 +191,7 @@ class TestLineage:
         assert (await api.viewer.get(path, params={"depth": 0})).status == 400
 
 
+@pytest.mark.effect("ai_catalog_get_asset_provenance")
 class TestProvenance:
     async def test_names_data_code_run_and_principal(self, api: Api, version: str) -> None:
         provenance = (await api.viewer.get(f"ai-catalog/assets/{SILVER}/provenance")).json
@@ -200,3 +207,41 @@ class TestProvenance:
         assert (reply.status, reply.reason) == (404, "UNKNOWN_VERSION")
         never = await api.viewer.get("ai-catalog/assets/flights.gold.daily/provenance")
         assert (never.status, never.reason) == (404, "UNKNOWN_VERSION")
+
+
+@pytest.mark.effect(
+    "ai_catalog_get_asset_schema",
+    "ai_catalog_get_asset_preview",
+    "ai_catalog_get_asset_history",
+    "ai_catalog_get_asset_diff",
+    "ai_catalog_get_asset_lineage",
+    "ai_catalog_get_asset_provenance",
+)
+class TestWhoSees:
+    @pytest.mark.parametrize("part", ["schema", "preview", "history", "diff", "lineage", "provenance"])
+    async def test_who_may_not_see_the_asset_gets_no_part_of_it(self, api: Api, version: str, part: str) -> None:
+        ada = await user(api, "ada")
+        caller = api.caller("ada")
+        assert (await caller.get(f"ai-catalog/assets/{SILVER}/{part}")).status in (403, 404)
+        await grant(api, ada, "ai_catalog.asset.*", SILVER, securable_kind="ai_catalog.asset")
+        found = await caller.get(f"ai-catalog/assets/{SILVER}/{part}")
+        assert found.status == 200, found.response.text
+        assert (await caller.get(f"ai-catalog/assets/{BRONZE}/{part}")).status == 404
+        assert BRONZE not in found.response.text, "what it was made from is not told either"
+
+    @pytest.mark.parametrize(
+        ("part", "wrong"),
+        [
+            ("history", {"page_token": "not-ours"}),
+            ("diff", {"from": "99"}),
+            ("diff", {"key": "nothing"}),
+            ("lineage", {"version": "99"}),
+            ("lineage", {"direction": "sideways"}),
+        ],
+    )
+    async def test_what_is_asked_wrongly_is_refused(
+        self, api: Api, version: str, part: str, wrong: dict[str, str]
+    ) -> None:
+        reply = await api.viewer.get(f"ai-catalog/assets/{SILVER}/{part}", params=wrong)
+        assert reply.status in (400, 404), reply.response.text
+        assert reply.json["detail"]

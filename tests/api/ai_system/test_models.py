@@ -11,6 +11,7 @@ from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
 from serving.registry import Candidate
+from tests.api.admin.tenants import grant, user
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 from tests.unit.serving.clinic import FEATURES, MODEL, artifact, estimator, matrix, signature, visits
@@ -64,6 +65,7 @@ class TestModels:
         assert model["serving"]["metrics"] == {"auc": 0.9, "broken": None}, "NaN is no JSON"
         assert [item["id"] for item in (await api.viewer.get("ai-system/models")).json["items"]] == [MODEL]
 
+    @pytest.mark.effect("ai_system_get_model_versions")
     async def test_versions_hold_every_training_newest_first(self, api: Api) -> None:
         first = (await api.viewer.get(f"{PATH}/versions", params={"page_size": 2})).json
         params = {"page_token": first["next_page_token"]}
@@ -104,12 +106,28 @@ class TestModels:
             reply = await api.viewer.post(f"{PATH}:predict", body)
             assert reply.status == 404, reply.json
 
+    @pytest.mark.effect("ai_system_get_model_provenance")
     async def test_the_answer_leads_to_the_data_behind_it(self, api: Api) -> None:
         answer = (await api.viewer.post(f"{PATH}:predict", {"instances": [{"visit": "v1"}]})).json
         params = {"version": answer["model_data_version"]}
         (making,) = (await api.viewer.get(f"{PATH}/provenance", params=params)).json["makings"]
         assert (making["run"], making["principal"]) == ("run-1", "editor")
         assert FEATURES in [given["asset"] for given in making["inputs"]]
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.effect("ai_system_get_model_versions", "ai_system_get_model_provenance")
+async def test_who_may_not_see_the_model_learns_nothing_of_its_trainings(api: Api) -> None:
+    ada = await user(api, "ada")
+    caller = api.caller("ada")
+    for part in ("versions", "provenance"):
+        assert (await caller.get(f"{PATH}/{part}")).status in (403, 404)
+        assert (await api.viewer.get(f"ai-system/models/flights.bronze.flights/{part}")).status == 404
+    await grant(api, ada, "ai_system.model.*", "org_default")
+    seen = await caller.get(f"{PATH}/provenance")
+    assert FEATURES not in seen.response.text, "the features are an asset that he may not see"
+    assert (await api.viewer.get(f"{PATH}/provenance", params={"version": "other@7"})).status == 404
+    assert (await api.viewer.get(f"{PATH}/versions", params={"page_token": "not-ours"})).status == 400
 
 
 async def test_a_model_before_its_first_training(api: Api, orchestrator: FakeOrchestrator) -> None:

@@ -17,6 +17,7 @@ from api.main import create_app
 from core import clock
 from core.errors import InvalidPayload, LaunchUnconfirmed, Unavailable
 from core.ports import RunStatus
+from tests.api.admin.tenants import user
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
 
@@ -252,6 +253,7 @@ class TestCancelOperation:
         assert orchestrator.terminated == ["run-1"]
 
 
+@pytest.mark.effect("operations_get_operation_logs")
 class TestLogs:
     async def test_streams_every_line_and_ends_with_the_state(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]
@@ -278,6 +280,15 @@ class TestLogs:
 
     async def test_of_an_unknown_operation_are_a_plain_404(self, api: Api) -> None:
         assert (await api.viewer.get("operations/op_none/logs")).status == 404
+
+    async def test_who_may_not_see_the_operation_reads_no_line(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        id = (await materialize(api.editor))["id"]
+        orchestrator.log("run-1", "a line")
+        orchestrator.end("run-1", RunStatus.SUCCEEDED)
+        await user(api, "ada")
+        refused = await api.caller("ada").get(f"operations/{id}/logs")
+        assert refused.status in (403, 404)
+        assert "a line" not in refused.response.text
 
     async def test_an_event_id_that_is_not_ours_is_refused(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]

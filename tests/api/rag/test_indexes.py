@@ -14,6 +14,7 @@ from rag.corpus import build, write
 from rag.embedding import WordLlamaEmbedder
 from rag.index import Index
 from rag.layout import Store
+from tests.api.admin.tenants import user
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 from tests.unit.rag.conftest import INDEX, PAGES
@@ -74,10 +75,19 @@ class TestSearch:
     async def test_refuses_what_it_does_not_know(self, api: Api, body: dict[str, Any], status: int) -> None:
         assert (await api.viewer.post(f"{PATH}:search", body)).status == status
 
+    @pytest.mark.effect("rag_get_index_provenance")
     async def test_a_hit_leads_to_what_stands_behind_it(self, api: Api) -> None:
         found = (await api.viewer.post(f"{PATH}:search", {"query": "tail number"})).json
         provenance = (await api.viewer.get(f"{PATH}/provenance", params={"version": found["version"]})).json
         assert [making["run"] for making in provenance["makings"]] == ["run-1"]
+
+    @pytest.mark.effect("rag_get_index_provenance")
+    async def test_where_an_index_comes_from_is_told_to_who_may_see_it(self, api: Api) -> None:
+        await user(api, "ada")
+        assert (await api.caller("ada").get(f"{PATH}/provenance")).status in (403, 404)
+        unknown = await api.viewer.get(f"{PATH}/provenance", params={"version": "other@7"})
+        assert (unknown.status, unknown.reason) == (404, "UNKNOWN_VERSION")
+        assert (await api.viewer.get("rag/indexes/flights.bronze.flights/provenance")).status == 404
 
     async def test_indexes_are_listed(self, api: Api) -> None:
         assert [item["id"] for item in (await api.viewer.get("rag/indexes")).json["items"]] == [INDEX]
