@@ -88,14 +88,14 @@ class Text:
             return Narrowed(self.element.is_(None)) if op is CompareOperator.eq else NONE
         if not isinstance(value, str) or len(value) > _LONGEST:
             return UNKNOWN
+        if op in ORDERING_OPERATORS:  # databases order strings otherwise than the library
+            return Narrowed(self.element.is_not(None), exact=False)
         if not _PLAIN.fullmatch(value := binding.comparable(value)):
             return self._matching(_NOT_PLAIN, exact=False)
         if op is CompareOperator.eq:
             if binding.case_exact and not _LOOKALIKES.keys() & set(value):
                 return Narrowed(sa.func.coalesce(self.element == value, sa.false()))
             return self._matching(_part(op, value, binding))
-        if op not in STRING_OPERATORS:  # the order of strings differs between databases
-            return Narrowed(self.element.is_not(None), exact=False)
         return self._matching(f"{_part(op, value, binding)}|{_NOT_PLAIN}", exact=False)
 
     def _matching(self, expression: str, *, exact: bool = True) -> Narrowed:

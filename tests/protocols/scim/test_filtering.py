@@ -143,6 +143,27 @@ def test_nothing_else_beyond_ascii_is_equal_to_ascii() -> None:
     assert beyond == set(filtering._LOOKALIKES.values())
 
 
+@pytest.mark.parametrize("name", ["title", "externalId", f"{ENTERPRISE}:department", "emails"])
+def test_every_word_is_compared_with_every_other(app: Application, name: str) -> None:
+    short = [word for word in TITLES if word and len(word) < 256]
+    emails = [f"{word}@x.example" for word in short if not set(word) & set("\t\n ")]
+    users: list[dict[str, Any]] = [{"userName": "none"}]
+    users += [{"userName": f"title{n}", "title": word} for n, word in enumerate(TITLES)]
+    users += [
+        {"userName": f"word{n}", "externalId": word, ENTERPRISE: {"department": word}} for n, word in enumerate(short)
+    ]
+    users += [{"userName": f"email{n}", "emails": [{"value": email}]} for n, email in enumerate(emails)]
+    with empty_directory(app) as storage:
+        _fill(storage, {"users": users, "groups": [], "later": []})
+        memory = InMemoryStorage()
+        memory.resources = _all(storage, TYPES["User"])
+        for op in ANY:
+            for word in emails + TITLES if name == "emails" else TITLES:
+                request = _request(["User"], filter=f"{name} {op} {quoted(word)}")
+                asked = [TYPES["User"]], request
+                assert _found(storage, *asked) == _found(memory, *asked), request.filter
+
+
 @settings(
     deadline=None,
     max_examples=40,
