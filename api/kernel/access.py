@@ -51,9 +51,16 @@ class Rule:
             return self.built_in.includes(least)
         return any(pattern_matches(pattern, permission) for pattern in self.patterns)
 
-    def holds(self, item: Any) -> bool:
-        """Whether it holds for this item now. What depends on an unknown item allows nothing and denies all."""
-        if self.expires_at is not None and self.expires_at <= clock.now():
+    def expired(self, moment: datetime | None = None) -> bool:
+        """Whether it has ended at a moment; None is now."""
+        return self.expires_at is not None and self.expires_at <= (moment or clock.now())
+
+    def holds(self, item: Any, moment: datetime | None = None) -> bool:
+        """Whether it holds for this item at a moment; None is now.
+
+        What depends on an unknown item allows nothing and denies all.
+        """
+        if self.expired(moment):
             return False
         if not self.condition:
             return True
@@ -69,10 +76,20 @@ class Decision:
 
 
 class Access:
-    """The compiled rules of a principal. `limits` are patterns a token is narrowed to; empty means no limit."""
+    """The compiled rules of a principal. `limits` are patterns a token is narrowed to; empty means no limit.
 
-    def __init__(self, rules: Sequence[Rule], permissions: Permissions, limits: tuple[str, ...] = ()) -> None:
+    At a `moment` of the past it only decides: what lists and streams need is made for now.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        permissions: Permissions,
+        limits: tuple[str, ...] = (),
+        moment: datetime | None = None,
+    ) -> None:
         self.rules = tuple(rules)
+        self._moment = moment
         self._permissions = permissions
         self.limits = limits
         self._by_permission: dict[str, _Placed] = {}
@@ -86,11 +103,11 @@ class Access:
         chain = securable.chain
         for id in chain:
             for rule in deny.get(id, ()):
-                if rule.holds(item):
+                if rule.holds(item, self._moment):
                     return Decision(False, rule)
         for id in chain:
             for rule in allow.get(id, ()):
-                if rule.holds(item):
+                if rule.holds(item, self._moment):
                     return Decision(True, rule)
         return Decision(False, None)
 

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, store
 from api.kernel.access import Access, Permissions, Rule, pattern_matches
 from api.kernel.conditions import condition
-from api.kernel.grants import FOR_EVERYBODY, groups_of, rules
 from api.kernel.platform import Platform
 from api.kernel.principal import Principal
+from api.kernel.rights import Rights
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM, ROOT, Securable
 from api.kernel.store import Stored
-from api.kernel.tables import GRANT, PRINCIPAL
 from api.kernel.unit import HOLDERS, denied
-from core import clock
 
 ASK = "admin.decision"
 """Asking about others needs the permission `admin.decision.<verb>`."""
@@ -86,39 +83,6 @@ class Considered:
     holds: bool
 
 
-class Rights:
-    """All grants and memberships as they are, but for the changes that are tried: nothing of them is stored."""
-
-    def __init__(self, connection: Connection, *, without: Iterable[str] = (), added: Iterable[Rule] = ()) -> None:
-        self.connection = connection
-        self._without = frozenset(without)
-        self._added = tuple(added)
-
-    @property
-    def changed(self) -> bool:
-        """Whether changes are tried."""
-        return bool(self._without or self._added)
-
-    def groups(self, principal_id: str) -> dict[str, str]:
-        """Every group a principal is in, with the member it is in by."""
-        return groups_of(self.connection, principal_id)
-
-    def of(self, subjects: Iterable[str]) -> list[Rule]:
-        """The rules for these principals and groups."""
-        wanted = set(subjects)
-        found = self._kept(GRANT.c.principal_id.in_(wanted))
-        return [*found, *(rule for rule in self._added if rule.subject_id in wanted), *FOR_EVERYBODY]
-
-    def on(self, securables: Iterable[str]) -> list[Rule]:
-        """The rules on these securables, whoever they are for."""
-        wanted = set(securables)
-        more = (*self._added, *FOR_EVERYBODY)
-        return [*self._kept(GRANT.c.securable_id.in_(wanted)), *(rule for rule in more if rule.securable_id in wanted)]
-
-    def _kept(self, where: sa.ColumnElement[bool]) -> list[Rule]:
-        return [rule for rule in rules(self.connection, where) if rule.grant_id not in self._without]
-
-
 class Decider:
     """Decides for one asker, over one snapshot of the database."""
 
@@ -154,7 +118,7 @@ class Decider:
         chain = place.securable.chain
         least = self.platform.permissions.get(question.permission, Role.ADMIN)
         found = [
-            _considered(rule, question, place, groups)
+            _considered(rule, question, place, groups, self.rights.moment)
             for rule in self.access(question.principal_id).rules
             if rule.securable_id in chain and rule.covers(question.permission, least)
         ]
@@ -173,7 +137,7 @@ class Decider:
         found = self._place(question.kind, question.securable_id)
         if found is None:
             return None
-        asker, where = self.asker.access, (found.securable, found.item)
+        asker, where = self.asker.access, (self.rights.asked_at(found.securable), found.item)
         if not own and asker.allows(asking, *where):
             return found
         known = asker.allows(f"{found.securable.kind}.get", *where) or found.securable.id == PLATFORM
@@ -191,50 +155,44 @@ class Decider:
         if found is None:
             subjects = (principal_id, *self.rights.groups(principal_id))
             limits = self.asker.access.limits if principal_id == self.asker.id else ()
-            found = Access(self.rights.of(subjects), self.platform.permissions, limits)
+            found = Access(self.rights.of(subjects), self.platform.permissions, limits, self.rights.moment)
             self._access[principal_id] = found
         return found
 
     def subject(self, id: str) -> Stored | None:
         """The user, service account or group with this id; None if the asker may not know that it exists."""
         if id not in self._subjects:
-            row = store.find_any(self.connection, id)
+            row = self.rights.find(id)
             if row is not None and (row.kind not in HOLDERS or row.deleted_at is not None):
                 row = None
-            known = row and (id == self.asker.id or self.asker.access.allows(f"{row.kind}.get", row.securable, row))
+            known = row and (id == self.asker.id or self._shows(row))
             self._subjects[id] = row if known else None
         return self._subjects[id]
 
     def active(self, id: str) -> bool:
         """Whether a principal can do anything at all; a group can."""
         row = self.subject(id)
-        return row is not None and (row.kind == "admin.group" or bool(working(self.connection, [id])))
+        return row is not None and (row.kind == "admin.group" or bool(self.rights.working([id])))
+
+    def _shows(self, row: Stored) -> bool:
+        return self.asker.access.allows(f"{row.kind}.get", self.rights.asked_at(row.securable), row)
 
     def _place(self, kind: str, id: str) -> Place | None:
         key = (kind, id)
         if key not in self._places:
-            self._places[key] = locate(self.platform, self.connection, kind, id)
+            self._places[key] = locate(self.platform, self.rights, kind, id)
         return self._places[key]
 
 
-def locate(platform: Platform, connection: Connection, kind: str, id: str) -> Place | None:
+def locate(platform: Platform, rights: Rights, kind: str, id: str) -> Place | None:
     """The place with this id: the platform, a live resource, or something that is found by name."""
     if id == PLATFORM:
         return Place(ROOT)
-    row = store.find_any(connection, id)
+    row = rights.find(id)
     if row is not None:
         return Place(row.securable, row) if row.deleted_at is None and kind in ("", row.kind) else None
     found = platform.kinds.get(kind)
-    return Place(found.locate.place(platform, id)) if found and found.locate else None
-
-
-def working(connection: Connection, ids: Iterable[str]) -> set[str]:
-    """Those of these principals whose credentials work."""
-    wanted, found = sorted(set(ids)), set()
-    for start in range(0, len(wanted), 5000):
-        some = PRINCIPAL.c.id.in_(wanted[start : start + 5000])
-        found |= set(connection.execute(sa.select(PRINCIPAL.c.id).where(some, accounts.WORKING)).scalars())
-    return found
+    return Place(rights.placed(found.locate.place(platform, id))) if found and found.locate else None
 
 
 def speaking(found: Iterable[Rule], permission: str, permissions: Permissions) -> list[Rule]:
@@ -243,7 +201,9 @@ def speaking(found: Iterable[Rule], permission: str, permissions: Permissions) -
     return [rule for rule in found if rule.covers(permission, least)]
 
 
-def _considered(rule: Rule, question: Question, place: Place, groups: dict[str, str]) -> Considered:
+def _considered(
+    rule: Rule, question: Question, place: Place, groups: dict[str, str], moment: datetime | None
+) -> Considered:
     pattern = (
         rule.built_in.value
         if rule.built_in
@@ -252,9 +212,8 @@ def _considered(rule: Rule, question: Question, place: Place, groups: dict[str, 
     met = None
     if rule.condition:
         met = place.item is not None and bool(condition(rule.condition).matches(place.item))
-    expired = rule.expires_at is not None and rule.expires_at <= clock.now()
     path = _path(rule.subject_id, question.principal_id, groups)
-    return Considered(rule, pattern, path, expired, met, rule.holds(place.item))
+    return Considered(rule, pattern, path, rule.expired(moment), met, rule.holds(place.item, moment))
 
 
 def _path(subject: str, principal_id: str, groups: dict[str, str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -80,16 +80,28 @@ def facts(grant: Any) -> dict[str, Any]:
 
 def groups_of(connection: Connection, principal_id: str) -> dict[str, str]:
     """Every group the principal is in, directly or through other groups, with the member it is in by."""
-    found: dict[str, str] = {}
-    wave = [principal_id]
-    while wave:
+
+    def above(members: Sequence[str]) -> list[tuple[str, str]]:
         rows = connection.execute(
             sa.select(MEMBER.c.group_id, MEMBER.c.member_id)
             .join(RESOURCE, RESOURCE.c.id == MEMBER.c.group_id)
-            .where(MEMBER.c.member_id.in_(wave), RESOURCE.c.deleted_at.is_(None))
-        ).all()
-        wave = []
-        for group, member in rows:
+            .where(MEMBER.c.member_id.in_(members), RESOURCE.c.deleted_at.is_(None))
+        )
+        return [(group, member) for group, member in rows]
+
+    return climbed(principal_id, above)
+
+
+def climbed(principal_id: str, above: Callable[[Sequence[str]], Iterable[tuple[str, str]]]) -> dict[str, str]:
+    """Every group the principal is in, with the member it is in by; the same one each time if there are several.
+
+    `above` tells the groups that some members are directly in, as pairs of group and member.
+    """
+    found: dict[str, str] = {}
+    wave = [principal_id]
+    while wave:
+        pairs, wave = sorted(above(wave)), []
+        for group, member in pairs:
             if group not in found:
                 found[group] = member
                 wave.append(group)

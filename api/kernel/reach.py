@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from api.kernel.access import Access
-from api.kernel.decisions import ASK, Decider, Place, Rights, speaking, working
-from api.kernel.grants import EVERYBODY
+from api.kernel.decisions import ASK, Decider, Place, speaking
 from api.kernel.graph import AssetLocator
 from api.kernel.platform import Platform
-from api.kernel.tables import MEMBER, PRINCIPAL, RESOURCE
+from api.kernel.rights import Rights
+from api.kernel.tables import RESOURCE
 from core.errors import InvalidPayload
 
 
@@ -27,29 +26,15 @@ class Found:
 
 
 def subjects(platform: Platform, rights: Rights, permission: str, place: Place) -> list[str]:
-    """Ids of all users and service accounts that may do this there now, in order; denials win, as always."""
+    """Ids of all users and service accounts that may do this there, in order; denials win, as always."""
     found = [
         rule
         for rule in speaking(rights.on(place.securable.chain), permission, platform.permissions)
-        if rule.holds(place.item)
+        if rule.holds(place.item, rights.moment)
     ]
-    allowed = expanded(rights.connection, {rule.subject_id for rule in found if not rule.denies})
-    refused = expanded(rights.connection, {rule.subject_id for rule in found if rule.denies})
-    return sorted(working(rights.connection, allowed - refused))
-
-
-def expanded(connection: Connection, ids: Iterable[str]) -> set[str]:
-    """These principals and groups with everybody who is in them, directly or through other groups."""
-    found = set(ids)
-    if EVERYBODY in found:
-        found |= set(connection.execute(sa.select(PRINCIPAL.c.id)).scalars())
-    live = sa.and_(RESOURCE.c.kind == "admin.group", RESOURCE.c.deleted_at.is_(None))
-    wave = found - {EVERYBODY}
-    while wave:
-        members = sa.select(MEMBER.c.member_id).join(RESOURCE, RESOURCE.c.id == MEMBER.c.group_id)
-        wave = set(connection.execute(members.where(MEMBER.c.group_id.in_(wave), live)).scalars()) - found
-        found |= wave
-    return found
+    allowed = rights.expanded({rule.subject_id for rule in found if not rule.denies})
+    refused = rights.expanded({rule.subject_id for rule in found if rule.denies})
+    return sorted(rights.working(allowed - refused))
 
 
 def objects(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from api.kernel import reach
 from api.kernel.access import Rule
 from api.kernel.context import Context
 from api.kernel.decisions import Considered, Decider, Place, Question, Reason, Verdict
 from api.kernel.kind import Kind
 from api.kernel.models import Query
+from api.kernel.past import Past
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
 from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.questions import (
     ChainPlace,
     Check,
+    CheckAt,
     Checks,
     ConsideredGrant,
     Decision,
@@ -41,12 +45,12 @@ DECISION = Kind(
 
 
 @DECISION.collection_action(
-    "check", request=Check, result=Decision, reads=True, role=Role.ADMIN, own=True, name="check_access"
+    "check", request=CheckAt, result=Decision, reads=True, role=Role.ADMIN, own=True, name="check_access"
 )
-async def check(ctx: Context, request: Check) -> Decision:
-    """Answers whether somebody may do something, by the rules that every request is checked by."""
+async def check(ctx: Context, request: CheckAt) -> Decision:
+    """Answers whether somebody may do something, or could, by the rules that every request is checked by."""
     question = asked(ctx, request, "")
-    return await ctx.read(lambda unit: decision(decider(unit).decide(question)))
+    return await ctx.read(lambda unit: decision(decider(unit, request.as_of).decide(question)))
 
 
 @DECISION.collection_action(
@@ -64,14 +68,17 @@ async def check_batch(ctx: Context, request: Checks) -> Decisions:
 
 
 @DECISION.collection_action(
-    "explain", request=Check, result=Explanation, reads=True, role=Role.ADMIN, own=True, name="explain_access"
+    "explain", request=CheckAt, result=Explanation, reads=True, role=Role.ADMIN, own=True, name="explain_access"
 )
-async def explain(ctx: Context, request: Check) -> Explanation:
-    """Answers whether somebody may do something with every grant that speaks of it: by whom, where, and if it holds."""
+async def explain(ctx: Context, request: CheckAt) -> Explanation:
+    """Answers whether somebody may do something with every grant that speaks of it: by whom, where, and if it holds.
+
+    With `as_of` it tells what was decided at that moment, by the grants, groups, roles and labels as they were.
+    """
     question = asked(ctx, request, "")
 
     def work(unit: Unit) -> Explanation:
-        deciding = decider(unit)
+        deciding = decider(unit, request.as_of)
         place = place_of(deciding, question, "explain")
         subject = deciding.subject(question.principal_id)
         if subject is None:
@@ -79,7 +86,7 @@ async def explain(ctx: Context, request: Check) -> Explanation:
         verdict = deciding.decide(question, "explain")
         grants = [_considered(one, verdict) for one in deciding.considered(question, place)]
         chain = chain_of(place)
-        detail = _sentence(subject.name, question, verdict, grants)
+        detail = _sentence(subject.name, question, verdict, grants, past=request.as_of is not None)
         return Explanation(decision=decision(verdict), detail=detail, chain=chain, grants=grants)
 
     return await ctx.read(work)
@@ -110,12 +117,15 @@ async def list_objects(ctx: Context, request: ListObjects) -> FoundObjects:
 
 @DECISION.collection_action("list-subjects", request=ListSubjects, result=FoundSubjects, reads=True, role=Role.ADMIN)
 async def list_subjects(ctx: Context, request: ListSubjects) -> FoundSubjects:
-    """Lists the users and service accounts that may do something there, also through groups; denials win."""
+    """Lists the users and service accounts that may do something there, also through groups; denials win.
+
+    With `as_of` it lists those that could at that moment.
+    """
     known(ctx, request.permission, "")
     question = Question("", request.permission, request.securable_id, request.securable_kind)
 
     def work(unit: Unit) -> FoundSubjects:
-        deciding = decider(unit)
+        deciding = decider(unit, request.as_of)
         place = place_of(deciding, question, "list_subjects")
         found = reach.subjects(unit.platform, deciding.rights, request.permission, place)
         left = [id for id in found if id > request.page_token]
@@ -146,9 +156,14 @@ async def list_permissions(ctx: Context, query: Query) -> PermissionCatalogue:
     )
 
 
-def decider(unit: Unit) -> Decider:
-    """Who decides in this transaction."""
-    return Decider(unit.platform, unit.connection, unit.principal)
+def decider(unit: Unit, as_of: datetime | None = None) -> Decider:
+    """Who decides in this transaction, by what is or by what was at a moment.
+
+    Raises:
+        InvalidPayload: the moment lies in the future, or before anything happened.
+    """
+    rights = Past(unit.connection, as_of) if as_of else None
+    return Decider(unit.platform, unit.connection, unit.principal, rights)
 
 
 def known(ctx: Context, permission: str, pointer: str) -> None:
@@ -220,17 +235,19 @@ def _kind(place: Place, id: str) -> str:
     return kinds.get(id, PLATFORM)
 
 
-def _sentence(name: str, question: Question, verdict: Verdict, grants: list[ConsideredGrant]) -> str:
+def _sentence(name: str, question: Question, verdict: Verdict, grants: list[ConsideredGrant], *, past: bool) -> str:
     what = f"{question.permission} on {question.securable_id}"
+    may = "could then" if past else "may"
     if verdict.reason is Reason.INACTIVE_PRINCIPAL:
-        return f"{name} may not {what}: the account, or its organization, is suspended."
+        was = "was" if past else "is"
+        return f"{name} {may} not {what}: the account, or its organization, {was} suspended."
     if verdict.rule is None:
         idle = f"; {len(grants)} speak of it, but none holds" if grants else ": no grant speaks of it"
-        return f"{name} may not {what}{idle}."
+        return f"{name} {may} not {what}{idle}."
     rule = verdict.rule
     by = f"role {rule.role}" if rule.role else "the permission"
     via = "" if rule.subject_id == question.principal_id else f" through {rule.subject_id}"
-    may = "may" if verdict.allowed else "may not"
+    may = may if verdict.allowed else f"{may} not"
     return f"{name} {may} {what}: grant {rule.grant_id} of {by} on {rule.securable_id}{via}."
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.kernel.decisions import Reason
-from api.kernel.models import Model, Request
+from api.kernel.models import Model, Request, Timestamp
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
 
@@ -31,6 +31,13 @@ class Check(Request):
 
     securable_kind: Annotated[str, Field(max_length=64, examples=["ai_catalog.asset"])] = ""
     """Kind of that; needed only for what is found by name, such as assets."""
+
+
+class CheckAt(Check):
+    """May somebody do this there, or could he at a moment of the past?"""
+
+    as_of: Timestamp | None = None
+    """Decide by what was at this moment; now by default."""
 
 
 class Checks(Request):
@@ -191,6 +198,9 @@ class ListSubjects(Request):
 
     securable_kind: Annotated[str, Field(max_length=64)] = ""
     """Kind of that; needed only for what is found by name, such as assets."""
+
+    as_of: Timestamp | None = None
+    """List who could at this moment; now by default."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
     """Most items on one page."""

@@ -11,9 +11,10 @@ from pydantic import Field
 from api.kernel import reach
 from api.kernel.access import Rule
 from api.kernel.context import Context
-from api.kernel.decisions import Decider, Question, Rights, speaking
+from api.kernel.decisions import Decider, Question, speaking
 from api.kernel.grants import GrantRow, rules, rules_of
 from api.kernel.models import Model, Request
+from api.kernel.rights import Rights
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
 from api.kernel.tables import RESOURCE
