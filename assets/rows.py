@@ -11,6 +11,7 @@ from typing import Any, Self
 import dagster as dg
 
 from assets.components import component
+from core import audit
 from core.definitions import PublishedDefinition
 from core.errors import HeadwaterError, InvalidPayload
 from core.ids import asset_id, asset_key
@@ -86,6 +87,8 @@ def build(row: Row) -> dg.Definitions:
     built = dg.build_defs_for_component(component(row.component, row.attributes, asset=row.asset_id))
     if any((built.schedules, built.sensors, built.jobs, built.resources)):
         raise InvalidPayload(f"{row.component} makes more than assets and checks, which no published definition may.")
+    if hidden := sorted(name for name in reads_of(built) if audit.is_audit(name)):
+        raise InvalidPayload(f"{hidden[0]} tells of all organizations, so no published definition may read it.")
     published = {"headwater/published_by": row.published_by, "headwater/published_at": row.published_at}
     return built.map_asset_specs(func=lambda spec: spec.merge_attributes(metadata=published))
 
@@ -123,6 +126,14 @@ def assets_of(built: dg.Definitions) -> list[str]:
 def inputs_of(built: dg.Definitions) -> set[str]:
     """Ids of the assets that they are made from."""
     return {asset_id(dep.asset_key.path) for spec in _specs(built) for dep in spec.deps}
+
+
+def reads_of(built: dg.Definitions) -> set[str]:
+    """Ids of the assets that they or their checks read, beside those they make."""
+    checks = [
+        spec for made in built.asset_checks or () if isinstance(made, dg.AssetsDefinition) for spec in made.check_specs
+    ]
+    return inputs_of(built) | {asset_id(dep.asset_key.path) for spec in checks for dep in spec.additional_deps}
 
 
 def _specs(built: dg.Definitions) -> Iterable[dg.AssetSpec]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.audit.assets import audit_assets
 from assets.datasets import assets as datasets
 from dagster_project.surroundings import resources, with_policies
 from jobs import maintenance, schedules
+from jobs.audit_versions import audit_versions
 from jobs.sensors import landing_sensors
 
 
@@ -23,9 +25,10 @@ def defs() -> dg.Definitions:
     return dg.Definitions.merge(
         assets,
         dg.Definitions(
+            assets=audit_assets(),
             jobs=[schedules.refresh_tables, maintenance.maintain_tables],
             schedules=[schedules.daily_refresh, maintenance.hourly_maintenance],
-            sensors=[schedules.automation, *landing_sensors(_specs(assets))],
+            sensors=[schedules.automation, audit_versions, *landing_sensors(_specs(assets))],
             resources=resources(),
             executor=dg.in_process_executor,
         ),

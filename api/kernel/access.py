@@ -18,12 +18,15 @@ import sqlalchemy as sa
 
 from api.kernel.conditions import condition
 from api.kernel.roles import Role
-from api.kernel.securable import PLATFORM, Securable
+from api.kernel.securable import PLATFORM, ROOT, Securable
 from api.kernel.tables import RESOURCE
 from core import clock
 
 Permissions = Mapping[str, Role]
 """Every permission there is, with the least built-in role that includes it."""
+
+OVERSEE = "admin.audit_event.list"
+"""On the platform: the right to know what happens in every organization."""
 
 _ByPlace = dict[str, list["Rule"]]
 _Placed = tuple[_ByPlace, _ByPlace]
@@ -96,7 +99,12 @@ class Access:
         self._alike = _grouped(self.rules)
 
     def decide(self, permission: str, securable: Securable, item: Any = None) -> Decision:
-        """Whether the permission is allowed on this securable. `item` is what conditions look at."""
+        """Whether the permission is allowed on this securable. `item` is what conditions look at.
+
+        What tells of all organizations also needs the right to read their audit trail.
+        """
+        if securable.of_all and not self.allows(OVERSEE, ROOT):
+            return Decision(False, None)
         allow, deny = self._rules(permission)
         if not allow:
             return Decision(False, None)
@@ -115,10 +123,14 @@ class Access:
         """Whether the permission is allowed on this securable."""
         return self.decide(permission, securable, item).allowed
 
-    def unrestricted(self, permission: str) -> bool:
-        """Whether the permission is allowed on everything, so that nothing need be looked at one by one."""
+    def everywhere(self, permission: str) -> bool:
+        """Whether the permission is allowed on everything but what tells of all organizations."""
         allow, deny = self._rules(permission)
         return not deny and any(not rule.condition and rule.holds(None) for rule in allow.get(PLATFORM, ()))
+
+    def unrestricted(self, permission: str) -> bool:
+        """Whether the permission is allowed on everything, so that nothing need be looked at one by one."""
+        return self.everywhere(permission) and self.allows(OVERSEE, ROOT)
 
     def anywhere(self, permission: str) -> bool:
         """Whether the permission is granted on anything at all."""

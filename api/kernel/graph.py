@@ -14,6 +14,7 @@ from api.kernel.access import Access
 from api.kernel.platform import Platform
 from api.kernel.projects import Projects
 from api.kernel.securable import ROOT, Securable
+from core import audit
 from core.errors import HeadwaterError, NotFound
 from core.ids import is_asset_id
 from core.ports import AssetNode, Automation, GraphView
@@ -46,6 +47,8 @@ def visible(platform: Platform, access: Access, view: GraphView) -> GraphView:
     """The part of the graph that the caller may see."""
     if access.unrestricted(SEE):
         return view
+    if access.everywhere(SEE):
+        return platform.part(WithoutAudit).of(view)
     kept = {id for id in view.nodes if access.allows(SEE, asset_place(platform, id))}
     return GraphView(
         nodes={id: _pruned(node, kept) for id, node in view.nodes.items() if id in kept},
@@ -58,6 +61,41 @@ def visible(platform: Platform, access: Access, view: GraphView) -> GraphView:
         locations=view.locations,
         observed_at=view.observed_at,
         stale_since=view.stale_since,
+    )
+
+
+class WithoutAudit:
+    """The graph as those see it who see everything but the audit trail: made once for each view."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._last: tuple[GraphView, GraphView] | None = None
+
+    def of(self, view: GraphView) -> GraphView:
+        """The view without the tables of the audit trail, which nothing launches."""
+        last = self._last
+        if last is None or last[0] is not view:
+            last = self._last = (view, _without_audit(view))
+        return last[1]
+
+
+def _without_audit(view: GraphView) -> GraphView:
+    kept = {id for id in view.nodes if not audit.is_audit(id)}
+    hidden = view.nodes.keys() - kept
+
+    def rest(automations: Mapping[str, Automation]) -> dict[str, Automation]:
+        return {
+            name: dataclasses.replace(one, assets=tuple(id for id in one.assets if id in kept))
+            for name, one in automations.items()
+        }
+
+    below = {far for id in hidden for far in view.downstream.get(id, ())}
+    return dataclasses.replace(
+        view,
+        nodes={id: _pruned(view.nodes[id], kept) if id in below else view.nodes[id] for id in view.nodes if id in kept},
+        states={id: state for id, state in view.states.items() if id in kept},
+        downstream={id: fars for id, fars in view.downstream.items() if id in kept},
+        schedules=rest(view.schedules),
+        sensors=rest(view.sensors),
     )
 
 

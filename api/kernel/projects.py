@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.platform import Platform
-from api.kernel.securable import Securable
+from api.kernel.securable import PLATFORM, Securable
 from api.kernel.tables import RESOURCE
 
 PROJECT = "admin.project"
@@ -28,7 +28,9 @@ class Projects:
         return known or Securable(PROJECT, f"unregistered:{name}", DEFAULT_ORGANIZATION)
 
     def inside(self, name: str, kind: str, id: str) -> Securable:
-        """Something that belongs to the project with this name."""
+        """Something that belongs to the project with this name; to the platform itself, if it has that name."""
+        if name == PLATFORM:
+            return Securable(kind, id)
         place = self.of(name)
         return Securable(kind, id, place.organization_id, place.project_id)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from api.kernel.access import Access
+from api.kernel.access import OVERSEE, Access
 from api.kernel.decisions import ASK, Decider, Place, speaking
 from api.kernel.graph import AssetLocator
 from api.kernel.platform import Platform
 from api.kernel.rights import Rights
+from api.kernel.securable import ROOT
 from api.kernel.tables import RESOURCE
 from core.errors import InvalidPayload
 
@@ -27,6 +28,13 @@ class Found:
 
 def subjects(platform: Platform, rights: Rights, permission: str, place: Place) -> list[str]:
     """Ids of all users and service accounts that may do this there, in order; denials win, as always."""
+    found = _allowed(platform, rights, permission, place)
+    if place.securable.of_all:
+        found &= _allowed(platform, rights, OVERSEE, Place(ROOT))
+    return sorted(rights.working(found))
+
+
+def _allowed(platform: Platform, rights: Rights, permission: str, place: Place) -> set[str]:
     found = [
         rule
         for rule in speaking(rights.on(place.securable.chain), permission, platform.permissions)
@@ -34,7 +42,7 @@ def subjects(platform: Platform, rights: Rights, permission: str, place: Place) 
     ]
     allowed = rights.expanded({rule.subject_id for rule in found if not rule.denies})
     refused = rights.expanded({rule.subject_id for rule in found if rule.denies})
-    return sorted(rights.working(allowed - refused))
+    return allowed - refused
 
 
 def objects(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core import audit
+
 PLATFORM = "platform"
 """Id of the root of all securables."""
 
@@ -23,6 +25,11 @@ class Securable:
         """Ids from this place up to the platform, each once."""
         ids = (self.id, self.project_id, self.organization_id, PLATFORM)
         return tuple(dict.fromkeys(id for id in ids if id))
+
+    @property
+    def of_all(self) -> bool:
+        """Whether it tells of all organizations, as the audit trail in the lakehouse does."""
+        return audit.is_audit(self.id)
 
     @property
     def urn(self) -> str:

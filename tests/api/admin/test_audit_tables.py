@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from api.kernel.platform import open_tables
 from api.services.admin.logic import audit_tables
-from api.services.admin.logic.audit_tables import EVENTS, GRANTS, MEMBERS, RESOURCES, AuditTables
+from api.services.admin.logic.audit_tables import AuditTables
 from core import clock
+from core.audit import EVENTS, GRANTS, MEMBERS, RESOURCES
 from core.errors import WriteConflict
 from core.events import EVENT
 from lakehouse.query import Query

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from api.kernel import reach
-from api.kernel.access import Rule
+from api.kernel.access import OVERSEE, Rule
 from api.kernel.context import Context
 from api.kernel.decisions import Considered, Decider, Place, Question, Reason, Verdict
 from api.kernel.kind import Kind
@@ -86,7 +86,9 @@ async def explain(ctx: Context, request: CheckAt) -> Explanation:
         verdict = deciding.decide(question, "explain")
         grants = [_considered(one, verdict) for one in deciding.considered(question, place)]
         chain = chain_of(place)
-        detail = _sentence(subject.name, question, verdict, grants, past=request.as_of is not None)
+        detail = _sentence(
+            subject.name, question, verdict, grants, past=request.as_of is not None, on_audit=place.securable.of_all
+        )
         return Explanation(decision=decision(verdict), detail=detail, chain=chain, grants=grants)
 
     return await ctx.read(work)
@@ -235,13 +237,17 @@ def _kind(place: Place, id: str) -> str:
     return kinds.get(id, PLATFORM)
 
 
-def _sentence(name: str, question: Question, verdict: Verdict, grants: list[ConsideredGrant], *, past: bool) -> str:
+def _sentence(
+    name: str, question: Question, verdict: Verdict, grants: list[ConsideredGrant], *, past: bool, on_audit: bool
+) -> str:
     what = f"{question.permission} on {question.securable_id}"
     may = "could then" if past else "may"
     if verdict.reason is Reason.INACTIVE_PRINCIPAL:
         was = "was" if past else "is"
         return f"{name} {may} not {what}: the account, or its organization, {was} suspended."
     if verdict.rule is None:
+        if on_audit:
+            return f"{name} {may} not {what}: it tells of all organizations, and needs {OVERSEE} on the platform, too."
         idle = f"; {len(grants)} speak of it, but none holds" if grants else ": no grant speaks of it"
         return f"{name} {may} not {what}{idle}."
     rule = verdict.rule

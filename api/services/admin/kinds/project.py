@@ -15,11 +15,11 @@ from api.kernel.resource import Level, Resource, Spec, Status, Text, Title
 from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
 from api.kernel.sagas.saga import SagaCall
-from api.kernel.securable import Securable
+from api.kernel.securable import PLATFORM, Securable
 from api.kernel.tables import RESOURCE
 from api.kernel.unit import Unit
 from api.services.admin.logic import moving
-from core.errors import Conflict
+from core.errors import Conflict, InvalidPayload
 
 
 class ProjectState(StrEnum):
@@ -103,6 +103,14 @@ PROJECT = ResourceKind(
     name=r"[a-z][a-z0-9_]{0,62}",
     writers=Role.ADMIN,
 )
+
+
+@PROJECT.validate
+def keep_the_name_of_the_platform(unit: Unit, project: Project, before: Project | None) -> None:
+    """Assets stand in the project that is the first part of their names, and the platform has assets of its own."""
+    if project.name == PLATFORM:
+        fault = {"pointer": "/name", "detail": "is the name of the platform itself"}
+        raise InvalidPayload("No project can be named platform. Choose another name.", errors=[fault])
 
 
 @PROJECT.transition("archive", request=Request, sources=(ProjectState.ACTIVE,), to=ProjectState.ARCHIVED)

@@ -24,6 +24,7 @@ from api.kernel.access import Permissions
 from api.kernel.grants import BUILT_IN
 from api.kernel.tables import GRANT, MEMBER, RESOURCE, REVISION
 from core import clock, events
+from core.audit import EVENTS, GRANTS, MEMBERS, RESOURCES, TABLES
 from core.db import Database
 from core.events import EVENT
 
@@ -32,43 +33,11 @@ if TYPE_CHECKING:
 
     from lakehouse.tables import Tables
 
-EVENTS = "platform.audit.events"
-GRANTS = "platform.audit.grants"
-MEMBERS = "platform.audit.members"
-RESOURCES = "platform.audit.resources"
-
 BATCH = 10_000
 _COMPACT_EVERY = 200
 """Commits after which the small files of a table are put together."""
 
 _KINDS = tuple(f"admin.{name}" for name in ("user", "service_account", "group", "role", "project", "organization"))
-_TIMES = ("happened_at", "expires_at")
-_COLUMNS = {
-    EVENTS: (
-        *("sequence", "happened_at", "id", "type", "kind", "subject", "organization_id", "project_id", "principal"),
-        *("principal_id", "on_behalf_of", "request_id", "data", "hash"),
-    ),
-    GRANTS: (
-        *("sequence", "happened_at", "change", "grant_id", "principal_id", "role_id", "permission", "effect"),
-        *("securable_id", "securable_kind", "condition", "expires_at"),
-    ),
-    MEMBERS: ("sequence", "happened_at", "change", "group_id", "member_id"),
-    RESOURCES: (
-        *(
-            "sequence",
-            "happened_at",
-            "id",
-            "kind",
-            "version",
-            "name",
-            "state",
-            "deleted",
-            "organization_id",
-            "project_id",
-        ),
-        *("permissions", "denied"),
-    ),
-}
 _Row = Mapping[str, Any]
 _Source = Callable[[Connection, int], Iterable[_Row]]
 
@@ -233,14 +202,14 @@ def _joined(connection: Connection, head: int) -> Iterator[_Row]:
 def _schema(table: str) -> pa.Schema:
     import pyarrow as pa
 
-    special = {
-        "sequence": pa.int64(),
-        "version": pa.int64(),
-        "deleted": pa.bool_(),
-        **dict.fromkeys(_TIMES, pa.timestamp("us", "UTC")),
-        **dict.fromkeys(("permissions", "denied"), pa.list_(pa.string())),
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "bool": pa.bool_(),
+        "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
+        "list<item: string>": pa.list_(pa.string()),
     }
-    return pa.schema([(name, special.get(name, pa.string())) for name in _COLUMNS[table]])
+    return pa.schema([(name, types[column.type]) for name, column in TABLES[table].columns.items()])
 
 
 def _arrow(table: str, rows: Iterable[_Row]) -> pa.Table:

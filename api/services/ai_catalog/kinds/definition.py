@@ -111,7 +111,7 @@ async def list_definitions(ctx: Context, query: ListQuery) -> Page[Definition]:
 
     def work(unit: Unit) -> tuple[Sequence[sa.Row[Any]], str | None]:
         select = sa.select(TABLE, TABLE.c.asset_id.label("id"))
-        if not unit.principal.access.unrestricted("ai_catalog.definition.get"):
+        if not unit.principal.access.everywhere("ai_catalog.definition.get"):
             ids = unit.connection.execute(sa.select(TABLE.c.asset_id)).scalars()
             seen = [id for id in ids if unit.allows("ai_catalog.definition.get", _DEFINITIONS.place(unit.platform, id))]
             select = select.where(TABLE.c.asset_id.in_(seen))

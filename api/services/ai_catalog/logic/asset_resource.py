@@ -172,7 +172,8 @@ def to_resource(node: AssetNode, view: GraphView) -> Asset:
         table_version=_integer(metadata.get("delta/version")),
         row_count=_integer(metadata.get("dagster/row_count")),
         materialized_at=made.at if made else None,
-        run_id=made.run_id if made else None,
+        # What was reported from outside has no run.
+        run_id=made.run_id or None if made else None,
         health=health,
         health_reasons=reasons,
         checks=[_check(check) for check in state.checks] if state else [],

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core import clock, ids
+from core import audit, clock, ids
 from core.definitions import DEFINITION, DefinitionState
 from core.errors import Conflict, InvalidPayload, NotFound
 
@@ -60,6 +60,9 @@ def asset_of(attributes: Mapping[str, Any]) -> str:
     if not isinstance(asset, str) or not ids.is_asset_id(asset):
         detail = "must be an asset id: three lower-case names joined by dots, such as flights.gold.busiest_routes"
         raise InvalidPayload(f"attributes.asset {detail}.", errors=[{"pointer": "/attributes/asset", "detail": detail}])
+    if audit.is_audit(asset):
+        detail = "is among the platform's own tables"
+        raise InvalidPayload(f"{asset} {detail}.", errors=[{"pointer": "/attributes/asset", "detail": detail}])
     return asset
 
 
