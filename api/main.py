@@ -13,13 +13,13 @@ from api.gateways.mail import SmtpMailer
 from api.gateways.publishing import DefinitionPublisher
 from api.gateways.relays.relay import open_relay
 from api.home import pages, reference
-from api.kernel import access_log
 from api.kernel.application import Application
 from api.kernel.breakers import Dependencies
+from api.kernel.http import access_log
+from api.kernel.kinds.service import Service
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
-from api.kernel.service import Service
 from api.protocols import authzen, oauth, oidc_login, scim
 from api.services.admin.logic import invitation_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
@@ -101,7 +101,7 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The HTTP server of the public port."""
     import uvicorn
 
-    from api.kernel.protocol import HttpProtocol
+    from api.kernel.http.protocol import HttpProtocol
 
     return uvicorn.Server(
         uvicorn.Config(

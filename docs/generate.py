@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from api.kernel.openapi import document
-from api.kernel.service import Service
+from api.kernel.documents.openapi import document
+from api.kernel.kinds.service import Service
 from api.main import SERVICES
 from core import errors
 from core.settings import Declared, declared

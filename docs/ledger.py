@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from api.kernel.endpoint import Endpoint
-from api.kernel.ledger import EVERY_OPERATION, Proofs, Sort, proofs, role_of, sort_of
-from api.kernel.registry import Mount
-from api.kernel.service import Service
+from api.kernel.documents.ledger import EVERY_OPERATION, Proofs, Sort, proofs, role_of, sort_of
+from api.kernel.kinds.endpoint import Endpoint
+from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.service import Service
 from api.main import SERVICES, create_app
 from core.settings import load_settings
 

@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from api.kernel import passwords, tokens
 from api.kernel.application import Application
+from api.kernel.credentials import passwords, tokens
+from api.kernel.kinds.service import Service
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.platform import Platform
 from api.kernel.roles import Role
-from api.kernel.service import Service
 from api.main import create_app
 from api.services.admin.logic import bootstrap
 from api.services.admin.service import SERVICE as ADMIN

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.kernel.filters import NOW, Field, FieldType
+from api.kernel.filtering.filters import NOW, Field, FieldType
 from core.db import UtcDateTime
 
 TABLE = sa.Table(

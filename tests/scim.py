@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from scim2_models import ScimProvider
 
 from api.kernel.application import Application
-from api.kernel.context import Context
-from api.kernel.grants import access_of
-from api.kernel.principal import Principal, PrincipalKind
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions.grants import access_of
+from api.kernel.permissions.principal import Principal, PrincipalKind
 from api.kernel.tables import PRINCIPAL, RESOURCE
-from api.kernel.unit import Unit
 from api.protocols.scim.app import provider
 from api.protocols.scim.storage import DirectoryStorage
 from core.events import EVENT

@@ -74,7 +74,7 @@ def issue_token(settings: Settings, label: str = "command line", hours: float = 
     Raises:
         Unavailable: the platform of this home was never started.
     """
-    from api.kernel.tokens import issue_token as issue
+    from api.kernel.credentials.tokens import issue_token as issue
 
     if not settings.database_url and not (settings.home / "metadata.db").exists():
         raise errors.Unavailable(f"No platform was ever started in {settings.home}. Run `make up` first.")

@@ -23,7 +23,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Tell who may call an operation, what it writes, what it obeys, and what proves it."""
-    from api.kernel import ledger
+    from api.kernel.documents import ledger
     from api.main import SERVICES
 
     root = project_root()

@@ -22,8 +22,8 @@ _DECLARATION = Template('''"""$Plural: what they are for."""
 
 from __future__ import annotations
 
-from api.kernel.resource import Level, NoStatus, Resource, Spec, Text, Title
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.kinds.resource import Level, NoStatus, Resource, Spec, Text, Title
+from api.kernel.kinds.resource_kind import ResourceKind
 
 
 class ${Model}Spec(Spec):
@@ -95,7 +95,7 @@ def new_kind(
     plural: Annotated[str, typer.Option(help="Plural in URLs, if not the usual one.")] = "",
 ) -> None:
     """Write a kind to begin with: its declaration, its test and an example, and enter it in its service."""
-    from api.kernel.resource_kind import ResourceKind
+    from api.kernel.kinds.resource_kind import ResourceKind
     from api.main import SERVICES
 
     prefixes = {kind.prefix for service in SERVICES for kind in service.kinds if isinstance(kind, ResourceKind)}

@@ -20,14 +20,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
 from api.gateways.graphql_policy import mutations, mutations_in_body, mutations_in_frame
-from api.kernel.authentication import Authenticator
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.http.state import state_of
+from api.kernel.http.tracing import hand_on
+from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.streams import Streamed
 from api.kernel.platform import Platform
-from api.kernel.registry import Mount
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT
-from api.kernel.state import state_of
-from api.kernel.streams import Streamed
-from api.kernel.tracing import hand_on
 from core import events
 from core.errors import HeadwaterError, PermissionDenied, Unauthenticated, Unavailable
 from core.events import Event

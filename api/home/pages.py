@@ -8,7 +8,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.kernel.registry import Mount
+from api.kernel.kinds.registry import Mount
 from api.kernel.roles import Role
 
 LOGIN_PAGE = "/login"

@@ -16,9 +16,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.home.pages import LOGIN_PAGE
-from api.kernel.registry import PREFIX, Mount
+from api.kernel.kinds.registry import PREFIX, Mount
+from api.kernel.kinds.service import Service
 from api.kernel.roles import Role
-from api.kernel.service import Service
 from core.errors import MethodNotAllowed
 
 PATH = "/api/docs"

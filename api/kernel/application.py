@@ -11,20 +11,20 @@ import sqlalchemy as sa
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.kernel.access_log import AccessLog
-from api.kernel.authentication import Authenticator
-from api.kernel.documents import document_mounts
-from api.kernel.guard import Guard
-from api.kernel.last_use import LastUse
-from api.kernel.metrics import Metrics
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.credentials.last_use import LastUse
+from api.kernel.documents.serving import document_mounts
+from api.kernel.http.access_log import AccessLog
+from api.kernel.http.guard import Guard
+from api.kernel.http.metrics import Metrics
+from api.kernel.http.routing import Switch, service_app
+from api.kernel.http.stack import Envelope, Limits, Observer
+from api.kernel.http.tracing import open_telemetry
+from api.kernel.kinds.registry import Mount, Registry
+from api.kernel.kinds.service import Service
 from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
-from api.kernel.registry import Mount, Registry
-from api.kernel.routing import Switch, service_app
-from api.kernel.service import Service
-from api.kernel.stack import Envelope, Limits, Observer
 from api.kernel.tables import PRINCIPAL
-from api.kernel.tracing import open_telemetry
 from core.errors import HeadwaterError, Unavailable
 
 _log = logging.getLogger("headwater.api")

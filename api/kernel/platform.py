@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from api.kernel.reads import SharedReads
 from api.kernel.roles import Role
-from api.kernel.row_loader import RowLoader
+from api.kernel.storage.reads import SharedReads
+from api.kernel.storage.row_loader import RowLoader
 from api.kernel.workers import Workers
 from core.db import Database
 from core.ports import Mailer, Orchestrator, Publisher
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from api.kernel.kind import Kind
+    from api.kernel.kinds.kind import Kind
     from lakehouse.lineage import Lineage
     from lakehouse.tables import Tables
 

@@ -24,15 +24,16 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from api.kernel import reach, store
-from api.kernel.decisions import UNKNOWN, Decider, Question, Verdict
-from api.kernel.inputs import body_of
+from api.kernel.decisions import reach
+from api.kernel.decisions.decider import UNKNOWN, Decider, Question, Verdict
+from api.kernel.http.inputs import body_of
+from api.kernel.http.state import state_of
+from api.kernel.kinds.registry import Mount
 from api.kernel.models import Request
+from api.kernel.permissions.principal import Principal
 from api.kernel.platform import Platform
-from api.kernel.principal import Principal
-from api.kernel.registry import Mount
 from api.kernel.roles import Role
-from api.kernel.state import state_of
+from api.kernel.storage import store
 from api.kernel.tables import PRINCIPAL
 from core.errors import InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound, PermissionDenied
 

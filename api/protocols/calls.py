@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
-from api.kernel.context import Context
-from api.kernel.principal import ANONYMOUS, Principal
-from api.kernel.state import state_of
+from api.kernel.http.state import state_of
+from api.kernel.kinds.context import Context
+from api.kernel.permissions.principal import ANONYMOUS, Principal
 from core.errors import InvalidArgument, UnsupportedMediaType
 
 FORM = "application/x-www-form-urlencoded"

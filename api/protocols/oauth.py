@@ -19,14 +19,15 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.kernel import grants, tokens
 from api.kernel.application import Application
-from api.kernel.authentication import Authenticator
-from api.kernel.principal import Principal, PrincipalKind
-from api.kernel.registry import Mount
+from api.kernel.credentials import tokens
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.credentials.tokens import TokenKind, TokenRow, Valid
+from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions import grants
+from api.kernel.permissions.principal import Principal, PrincipalKind
 from api.kernel.securable import Securable
-from api.kernel.tokens import TokenKind, TokenRow, Valid
-from api.kernel.unit import Unit
 from api.protocols.calls import Calls, form_of
 from api.protocols.oauth_discovery import EXCHANGE, OAuthDiscovery
 from api.services.admin.kinds.identity_provider import IdentityProvider

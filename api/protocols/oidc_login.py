@@ -13,11 +13,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
-from api.kernel.authentication import session_cookie
-from api.kernel.registry import Mount
-from api.kernel.sealing import open_sealer
-from api.kernel.tokens import TokenRow
-from api.kernel.unit import Unit
+from api.kernel.credentials.authentication import session_cookie
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.credentials.tokens import TokenRow
+from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.unit import Unit
 from api.protocols.calls import Calls
 from api.services.admin.kinds.identity_provider import IdentityProvider
 from api.services.admin.kinds.session import session_life, set_cookie

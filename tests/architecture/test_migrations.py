@@ -9,8 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from api.kernel import grants, tokens
-from api.kernel.registry import Registry
+from api.kernel.credentials import tokens
+from api.kernel.kinds.registry import Registry
+from api.kernel.permissions import grants
 from api.kernel.securable import ROOT as ROOT_SECURABLE
 from api.main import SERVICES
 from api.services.admin.logic.bootstrap import bootstrap

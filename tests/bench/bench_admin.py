@@ -46,7 +46,7 @@ def run(postgresql_url: str = "") -> list[dict[str, Any]]:
 
 
 def _checks() -> list[dict[str, Any]]:
-    from api.kernel.access import Access
+    from api.kernel.permissions.access import Access
     from api.kernel.roles import Role
     from api.kernel.securable import Securable
 
@@ -84,9 +84,9 @@ def _checks() -> list[dict[str, Any]]:
 def _lists(database: Any, name: str) -> list[dict[str, Any]]:
     import sqlalchemy as sa
 
-    from api.kernel import store
-    from api.kernel.access import Access
+    from api.kernel.permissions.access import Access
     from api.kernel.roles import Role
+    from api.kernel.storage import store
     from api.kernel.tables import RESOURCE
 
     cases = {
@@ -118,8 +118,8 @@ def _lists(database: Any, name: str) -> list[dict[str, Any]]:
 
 def _compiling(database: Any, name: str) -> dict[str, Any]:
     """What the first request of a credential costs: its grants are read and compiled."""
-    from api.kernel import grants
-    from api.kernel.grants import GrantRow
+    from api.kernel.permissions import grants
+    from api.kernel.permissions.grants import GrantRow
     from api.kernel.roles import Role
     from core import clock
 
@@ -137,7 +137,7 @@ def _compiling(database: Any, name: str) -> dict[str, Any]:
 
 
 def _rule(n: int, kind: str, id: str) -> Any:
-    from api.kernel.access import Rule
+    from api.kernel.permissions.access import Rule
 
     return Rule(f"gra_{n}", "usr_bench", "", id, kind, denies=False, patterns=("bench.*.get",))
 

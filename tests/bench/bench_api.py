@@ -253,7 +253,7 @@ def _prepare(home: Path) -> str:
 
     settings = load_settings({"HEADWATER_HOME": str(home)})
     prepare(settings)
-    from api.kernel.tokens import issue_token
+    from api.kernel.credentials.tokens import issue_token
     from tests.resources import fill_projects
 
     database = Database(settings.effective_database_url)

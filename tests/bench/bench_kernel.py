@@ -60,11 +60,11 @@ HEAD = """
 from __future__ import annotations
 from enum import StrEnum
 from api.kernel.models import Request
-from api.kernel.resource import Level, Resource, Spec, Status, Text, Title
-from api.kernel.resource_kind import ResourceKind
-from api.kernel.service import Service
-from api.kernel.standard import Method
-from api.kernel.unit import Unit
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.service import Service
+from api.kernel.kinds.standard import Method
+from api.kernel.kinds.unit import Unit
 METHODS = frozenset({Method.LIST, Method.GET, Method.CREATE, Method.UPDATE, Method.DELETE, Method.RESTORE})
 """
 FIELDS = "\n    ".join(f'field_{i}: int = 0\n    """Number {i}."""' for i in range(1, 13))
@@ -254,7 +254,7 @@ def _running(home: Path) -> Any:
 def _token(home: Path) -> str:
     from datetime import timedelta
 
-    from api.kernel.tokens import issue_token
+    from api.kernel.credentials.tokens import issue_token
     from core import clock
     from core.db import Database
     from core.settings import load_settings
@@ -270,9 +270,9 @@ def _token(home: Path) -> str:
 
 
 def _context(api: Any) -> Any:
-    from api.kernel.context import Context
-    from api.kernel.grants import access_of
-    from api.kernel.principal import Principal, PrincipalKind
+    from api.kernel.kinds.context import Context
+    from api.kernel.permissions.grants import access_of
+    from api.kernel.permissions.principal import Principal, PrincipalKind
 
     platform = api.app.platform
     endpoint = next(one for one in api.app.registry.endpoints if one.operation_id == "admin_create_project")
@@ -288,9 +288,9 @@ def _context(api: Any) -> Any:
 
 
 def _create(api: Any, context: Any, name: str) -> None:
-    from api.kernel import standard
-    from api.kernel.resource import Draft
-    from api.kernel.unit import Unit
+    from api.kernel.kinds import standard
+    from api.kernel.kinds.resource import Draft
+    from api.kernel.kinds.unit import Unit
     from api.services.admin.kinds.project import PROJECT, ProjectSpec
 
     ctx = context()

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from api.kernel import tokens
+from api.kernel.credentials import tokens
 from core import clock
 from core.db import Database
 from tests.api_process import prepare

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.kernel.endpoint import Endpoint
-from api.kernel.registry import Registry
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.kinds.endpoint import Endpoint
+from api.kernel.kinds.registry import Registry
+from api.kernel.kinds.resource_kind import ResourceKind
 from api.main import SERVICES
 
 REGISTRY = Registry(SERVICES)

@@ -9,12 +9,12 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Match, Router
 
-from api.kernel.endpoint import Answer, Endpoint, Shape
+from api.kernel.http.routing import service_app
+from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
+from api.kernel.kinds.standard import Method
 from api.kernel.operations.engine import Operations
 from api.kernel.platform import Platform
 from api.kernel.roles import Role
-from api.kernel.routing import service_app
-from api.kernel.standard import Method
 from api.main import SERVICES
 from core.db import Database
 from core.settings import load_settings

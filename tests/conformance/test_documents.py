@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode, checks
 
-from api.kernel.openapi import document
+from api.kernel.documents.openapi import document
 from api.main import SERVICES
 from tests.api_server import Server
 from tests.conformance.operations import STORED

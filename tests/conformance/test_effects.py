@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from api.kernel import ledger
-from api.kernel.endpoint import Shape
-from api.kernel.ledger import EVERY_OPERATION, Sort
-from api.kernel.standard import Method
+from api.kernel.documents import ledger
+from api.kernel.documents.ledger import EVERY_OPERATION, Sort
+from api.kernel.kinds.endpoint import Shape
+from api.kernel.kinds.standard import Method
 from api.main import SERVICES
 from core.errors import NotFound
 from tests.conformance.operations import ENDPOINTS

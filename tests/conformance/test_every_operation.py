@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.kernel.endpoint import Answer, Endpoint
+from api.kernel.kinds.endpoint import Answer, Endpoint
 from api.kernel.roles import Role
 from tests.api_process import Api, Caller
 from tests.conformance.operations import ENDPOINTS, GUARDED, minimal, url

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.kernel.resource import Level
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.kinds.resource import Level
+from api.kernel.kinds.resource_kind import ResourceKind
 from api.services.admin.kinds.project import PROJECT
 from tests.api_process import Api, Reply, running
 from tests.conformance.operations import DRAFTS, STORED

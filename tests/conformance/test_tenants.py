@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.kernel.endpoint import Answer, Endpoint, Shape
-from api.kernel.resource import Level
+from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
+from api.kernel.kinds.resource import Level
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller, running
 from tests.conformance.operations import DRAFTS, GUARDED, STORED, minimal, url

@@ -12,7 +12,7 @@ import pytest
 import websockets
 from websockets.sync.client import connect
 
-from api.kernel import protocol
+from api.kernel.http import protocol
 from core.ports import RunStatus
 from tests.api_server import Server
 

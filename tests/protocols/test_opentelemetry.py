@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from api.gateways.dagster.client import DagsterClient
-from api.kernel import access_log
-from api.kernel.stack import Envelope
+from api.kernel.http import access_log
+from api.kernel.http.stack import Envelope
 from core.errors import Unavailable
 from tests.api_process import running
 from tests.orchestration import FakeOrchestrator

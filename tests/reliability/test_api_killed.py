@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.kernel.tokens import issue_token
+from api.kernel.credentials.tokens import issue_token
 from core import clock
 from core.db import Database
 from tests.api_process import prepare

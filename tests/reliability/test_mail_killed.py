@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.kernel.tokens import issue_token
+from api.kernel.credentials.tokens import issue_token
 from core import clock
 from core.db import Database
 from core.settings import load_settings

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from api.kernel.breakers import Dependency
-from api.kernel.tracing import hand_on
+from api.kernel.http.tracing import hand_on
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.settings import Settings
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from api.kernel.context import Context
-from api.kernel.graph import sees
+from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
+from api.kernel.permissions.graph import sees
 from api.kernel.platform import open_lineage, open_tables
 from core.errors import UnknownVersion
 

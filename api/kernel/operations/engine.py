@@ -16,13 +16,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from api.kernel import idempotency
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
 from api.kernel.operations import observation, store
 from api.kernel.operations.store import Executor, OperationRow, OperationState, Origin
 from api.kernel.platform import Platform
 from api.kernel.sagas.runner import LEASE_SECONDS, Runner
 from api.kernel.sagas.saga import I, Saga, SagaCall
+from api.kernel.storage import idempotency
 from core import clock
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
 from core.ids import new_id

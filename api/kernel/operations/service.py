@@ -10,9 +10,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from api.kernel.context import Context
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.service import Service
+from api.kernel.kinds.streams import ServerEvent
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Query, Request
 from api.kernel.operations import store
 from api.kernel.operations.engine import Operations
@@ -21,10 +23,8 @@ from api.kernel.operations.store import OperationRow, OperationState
 from api.kernel.sagas import steps
 from api.kernel.sagas.steps import StepLine
 from api.kernel.securable import Securable
-from api.kernel.service import Service
-from api.kernel.streams import ServerEvent
+from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import OPERATION
-from api.kernel.unit import Unit
 from core.errors import InvalidArgument
 from core.ports import LogLine
 

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import idempotency
 from api.kernel.sagas import steps
 from api.kernel.sagas.steps import StepRow
+from api.kernel.storage import idempotency
 from api.kernel.tables import OPERATION
 from core import clock, events
 from core.errors import NotFound

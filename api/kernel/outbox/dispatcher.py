@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from api.kernel.metrics import Metrics
+from api.kernel.http.metrics import Metrics
 from api.kernel.outbox import deliveries, webhooks
 from api.kernel.outbox.consumer import Consumer
 from api.kernel.outbox.subscriber import Subscriber

@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import store
+from api.kernel.credentials.sealing import Sealer, open_sealer
+from api.kernel.http.tracing import hand_on
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.platform import Platform
-from api.kernel.sealing import Sealer, open_sealer
-from api.kernel.tracing import hand_on
+from api.kernel.storage import store
 from core import clock, egress, events
 from core.errors import InvalidPayload, NotFound, Unavailable
 from core.events import Recorded

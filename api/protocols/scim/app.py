@@ -43,13 +43,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
-from api.kernel.principal import ANONYMOUS, PrincipalKind
-from api.kernel.registry import Mount
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.http.state import state_of
+from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.unit import ORGANIZATION, Unit, denied
+from api.kernel.permissions.principal import ANONYMOUS, PrincipalKind
 from api.kernel.roles import Role
-from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
-from api.kernel.state import state_of
-from api.kernel.unit import ORGANIZATION, Unit, denied
 from api.protocols.calls import Calls
 from api.protocols.scim.deviations import POLICY, put_right
 from api.protocols.scim.errors import translated

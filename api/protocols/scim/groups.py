@@ -24,10 +24,10 @@ from scim2_models import (
 )
 from scim2_models.path import AttributeBinding
 
-from api.kernel import standard
-from api.kernel.store import Stored
+from api.kernel.kinds import standard
+from api.kernel.kinds.unit import Unit
+from api.kernel.storage.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
-from api.kernel.unit import Unit
 from api.protocols.scim.filtering import Attribute, Instant, Related, Text, name_of
 from api.protocols.scim.rendering import organization, refusing_invalid, version
 from api.services.admin.kinds.group import (

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import ORGANIZATION, Unit
 from api.kernel.securable import Securable
-from api.kernel.unit import ORGANIZATION, Unit
 from api.services.admin.kinds.user import USER
 from api.services.admin.logic import password_policy
 from core.errors import HeadwaterError

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 from scim2_models import InvalidValueException
 
+from api.kernel.kinds.unit import ORGANIZATION, Unit
 from api.kernel.securable import Securable
-from api.kernel.unit import ORGANIZATION, Unit
 
 
 def organization(unit: Unit) -> Securable:

@@ -29,11 +29,12 @@ from scim2_models.path import AttributeBinding
 from scim2_server.memory import InMemoryStorage
 from scim2_server.storage import ScimStorage, SearchPage
 
-from api.kernel import standard, store
-from api.kernel.resource_kind import ResourceKind
-from api.kernel.store import Stored
+from api.kernel.kinds import standard
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
+from api.kernel.storage import store
+from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
-from api.kernel.unit import Unit
 from api.protocols.scim.errors import translated
 from api.protocols.scim.filtering import Attribute, Instant, Narrowed, name_of, narrowed
 from api.protocols.scim.groups import Groups

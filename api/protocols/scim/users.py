@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from scim2_models import AnyExtension, InvalidValueException, Meta, ResourceType
 from scim2_models.path import AttributeBinding, CompareOperator
 
-from api.kernel import standard
+from api.kernel.kinds import standard
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Request
-from api.kernel.store import Stored
+from api.kernel.storage.store import Stored
 from api.kernel.tables import MEMBER, RESOURCE
-from api.kernel.unit import Unit
 from api.protocols.scim.filtering import (
     ALL,
     NONE,

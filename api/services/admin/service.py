@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.kernel.service import Service
+from api.kernel.kinds.service import Service
 from api.services.admin.kinds import (  # noqa: F401 - hang on others
     audit_chain,
     effective,

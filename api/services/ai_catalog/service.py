@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.kernel.service import Service
+from api.kernel.kinds.service import Service
 from api.services.ai_catalog.kinds import asset_history, asset_lineage, asset_rows
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.definition import DEFINITION

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.kernel.service import Service
+from api.kernel.kinds.service import Service
 from api.services.rag.kinds.index import INDEX
 
 SERVICE = Service("rag", "Retrieval", [INDEX], description="Hybrid search over indexes, every hit with its citation.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.kernel.last_use import LastUse
+from api.kernel.credentials.last_use import LastUse
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api_process import Api, Caller

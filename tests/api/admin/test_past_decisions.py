@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from api.kernel.authentication import EPOCH_SECONDS
+from api.kernel.credentials.authentication import EPOCH_SECONDS
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api_process import Api, Caller, Reply, running

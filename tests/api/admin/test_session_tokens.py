@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.kernel.last_use import LastUse
+from api.kernel.credentials.last_use import LastUse
 from api.kernel.tables import TOKEN
 from core import clock
 from tests.api.admin.tenants import grant, made, user

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.kernel import passwords
+from api.kernel.credentials import passwords
 from core import clock
 from tests.api_process import PASSWORD, Api, Caller, Reply
 

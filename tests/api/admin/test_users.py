@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from api.kernel import tokens
-from api.kernel.authentication import EPOCH_SECONDS
+from api.kernel.credentials import tokens
+from api.kernel.credentials.authentication import EPOCH_SECONDS
 from api.main import create_app
 from tests.api.admin.tenants import grant, made, user
 from tests.api_process import PASSWORD, Api, Caller

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from api.kernel.tracing import trace_of
+from api.kernel.http.tracing import trace_of
 from core import clock
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import Api, running

@@ -12,14 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 import api.main
-from api.kernel.context import Context
-from api.kernel.kind import Kind
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.service import Service
 from api.kernel.models import Request
 from api.kernel.operations.engine import Operations
 from api.kernel.operations.resource import Operation, to_resource
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, SagaCall, StepContext, TransactionStep
 from api.kernel.sagas.steps import SAGA_STEP
-from api.kernel.service import Service
 from api.kernel.tables import OPERATION
 from core.errors import Conflict
 from core.ids import new_id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from api.kernel.metrics import Metrics
+from api.kernel.http.metrics import Metrics
 from api.kernel.outbox import deliveries, dispatcher
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.subscriber import Subscriber

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from api.kernel.credentials.sealing import Sealer
 from api.kernel.outbox import deliveries, webhooks
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.tables import OUTBOX_CURSOR, OUTBOX_DELIVERY
-from api.kernel.sealing import Sealer
 from core.errors import InvalidPayload
 from tests.api.outbox.conftest import Outbox
 from tests.receiver import Receiver

@@ -12,9 +12,9 @@ from sqlalchemy.sql.dml import UpdateBase
 from typer.testing import CliRunner
 
 from api.cli import app
-from api.kernel import ledger
-from api.kernel.context import Context
-from api.kernel.unit import Unit
+from api.kernel.documents import ledger
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.main import SERVICES
 from tests.api_process import Api
 

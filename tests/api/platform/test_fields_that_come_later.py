@@ -13,12 +13,12 @@ from typing import Annotated, NamedTuple
 import pytest
 from pydantic import Field
 
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.service import Service
+from api.kernel.kinds.shape import shape_of
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.resource import Level, Resource, Spec, Status, Title
-from api.kernel.resource_kind import ResourceKind
-from api.kernel.service import Service
-from api.kernel.shape import shape_of
-from api.kernel.unit import Unit
 from core.settings import load_settings
 from tests.api_process import Api, prepare, serving
 

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from api.kernel.access_log import LOGGER
-from api.kernel.metrics import Metrics
+from api.kernel.http.access_log import LOGGER
+from api.kernel.http.metrics import Metrics
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator, FakePublisher
 
@@ -82,7 +82,7 @@ class TestMetrics:
         import threading
 
         release = threading.Event()
-        monkeypatch.setattr("api.kernel.metrics.SCRAPE_SECONDS", 0.1)
+        monkeypatch.setattr("api.kernel.http.metrics.SCRAPE_SECONDS", 0.1)
         api.app.platform.part(Metrics).gauge_from("slow", "Slow.", lambda: float(release.wait(30)))
         scrape = asyncio.create_task(api.admin.get("/metrics"))
         assert (await api.admin.get("admin/users")).status == 200

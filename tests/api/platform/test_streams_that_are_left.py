@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.kernel import bulk
+from api.kernel.kinds import bulk
 from tests.api_process import Api
 from tests.resources import fill_projects
 

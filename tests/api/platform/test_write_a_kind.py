@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from api.kernel.service import Service
+from api.kernel.kinds.service import Service
 from tests.api.admin.tenants import made, tenant
 from tests.api_process import Api, running_service
 

@@ -16,7 +16,7 @@ from cloudevents.core.base import BaseCloudEvent
 from api.gateways.relays import kafka_topic
 from api.gateways.relays.relay import Relay, open_relay
 from api.kernel.breakers import BreakerState
-from api.kernel.metrics import Metrics
+from api.kernel.http.metrics import Metrics
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.tables import OUTBOX_DELIVERY

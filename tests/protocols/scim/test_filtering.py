@@ -17,8 +17,8 @@ from scim2_server.memory import InMemoryStorage
 from scim2_server.storage import ScimStorage
 from scim2_server.utils import parametrize
 
-from api.kernel import standard
 from api.kernel.application import Application
+from api.kernel.kinds import standard
 from api.kernel.tables import RESOURCE
 from api.protocols.scim import filtering
 from api.protocols.scim.storage import DirectoryStorage

@@ -13,9 +13,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.kernel.access_log import LOGGER, AccessLog, harmless, write_to
-from api.kernel.stack import Envelope, Observer
-from api.kernel.state import RequestState
+from api.kernel.http.access_log import LOGGER, AccessLog, harmless, write_to
+from api.kernel.http.stack import Envelope, Observer
+from api.kernel.http.state import RequestState
 
 
 class Lines:

@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from api.kernel.reference import Reference
-from api.kernel.resource import Level, NoStatus, Resource, Spec
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.kinds.reference import Reference
+from api.kernel.kinds.resource import Level, NoStatus, Resource, Spec
+from api.kernel.kinds.resource_kind import ResourceKind
 
 ROOT = Path(__file__).parents[3]
 
 MISTAKES = '''
 from collections.abc import AsyncGenerator
 
-from api.kernel.context import Context
-from api.kernel.kind import Kind
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
 from api.kernel.models import ListQuery, Model, Page, Query, Request
-from api.kernel.streams import ServerEvent
+from api.kernel.kinds.streams import ServerEvent
 from core.ports import Launch
 
 KIND = Kind("thing", plural="things", title="Thing", description="A thing.", example="one")
@@ -89,9 +89,9 @@ MISTAKES_WITH_STORED_ONES = '''
 from enum import StrEnum
 
 from api.kernel.models import Model, Query, Request
-from api.kernel.resource import Level, Resource, Spec, Status
-from api.kernel.resource_kind import ResourceKind
-from api.kernel.unit import Unit
+from api.kernel.kinds.resource import Level, Resource, Spec, Status
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 
 class BoxState(StrEnum):
     OPEN = "OPEN"

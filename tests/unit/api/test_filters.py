@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.kernel.filters import Field, FieldType, Filter, parse
+from api.kernel.filtering.filters import Field, FieldType, Filter, parse
 from core import clock
 from core.errors import InvalidArgument
 from tests.filter_cases import CASES, DAY, FIELDS, REFUSED, ROWS, TABLE
@@ -136,7 +136,7 @@ def test_threads_parse_at_once() -> None:
 
 def test_the_parser_is_loaded_late_and_without_its_evaluator() -> None:
     code = (
-        "import sys, api.kernel.filters as f\n"
+        "import sys, api.kernel.filtering.filters as f\n"
         "assert not {'lark', 'celpy'} & set(sys.modules)\n"
         "f.parse('a', {'a': f.Field(f.FieldType.BOOLEAN)})\n"
         "assert 'lark' in sys.modules and not {'celpy', 'pendulum'} & set(sys.modules)\n"

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.kernel.filters import Field, FieldType
-from api.kernel.listing import Listing, Order, SqlListing, decode_token, encode_token
+from api.kernel.filtering.filters import Field, FieldType
 from api.kernel.models import ListQuery
+from api.kernel.storage.listing import Listing, Order, SqlListing, decode_token, encode_token
 from core.errors import InvalidArgument
 
 

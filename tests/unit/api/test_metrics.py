@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.kernel.breakers import Dependencies, Dependency
-from api.kernel.metrics import BOUNDS, Metrics
+from api.kernel.http.metrics import BOUNDS, Metrics
+from api.kernel.http.stack import Served
+from api.kernel.http.state import RequestState
+from api.kernel.kinds.registry import Found, Mount
 from api.kernel.platform import Platform
-from api.kernel.registry import Found, Mount
 from api.kernel.roles import Role
-from api.kernel.stack import Served
-from api.kernel.state import RequestState
 from core.db import Database
 from core.settings import Settings
 from migrations.tables import METADATA

@@ -10,9 +10,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from api.kernel.rate_limits import RateLimiter, SharedWindows, Windows, _limit, network_of
-from api.kernel.stack import Envelope
-from api.kernel.state import state_of
+from api.kernel.http.rate_limits import RateLimiter, SharedWindows, Windows, _limit, network_of
+from api.kernel.http.stack import Envelope
+from api.kernel.http.state import state_of
 from core.errors import InvalidArgument, TooManyRequests
 from core.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel.reads import SharedReads
+from api.kernel.storage.reads import SharedReads
 from api.kernel.workers import Pool
 from core.db import Database
 from core.errors import NotFound, Unavailable

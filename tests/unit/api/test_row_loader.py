@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from api.kernel import store
-from api.kernel.reads import SharedReads
-from api.kernel.row_loader import RowLoader
-from api.kernel.store import Stored
+from api.kernel.storage import store
+from api.kernel.storage.reads import SharedReads
+from api.kernel.storage.row_loader import RowLoader
+from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.kernel.workers import Pool
 from core import clock

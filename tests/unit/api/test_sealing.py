@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.kernel.sealing import Sealer
+from api.kernel.credentials.sealing import Sealer
 from core.errors import Unavailable
 
 

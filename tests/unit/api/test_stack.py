@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.kernel.stack import Envelope, Limits
+from api.kernel.http.stack import Envelope, Limits
 from core.errors import TooManyRequests
 
 

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from api.kernel.stack import Envelope
-from api.kernel.state import state_of
-from api.kernel.tracing import OpenTelemetry, open_telemetry, trace_of
+from api.kernel.http.stack import Envelope
+from api.kernel.http.state import state_of
+from api.kernel.http.tracing import OpenTelemetry, open_telemetry, trace_of
 from core.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

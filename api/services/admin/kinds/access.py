@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from api.kernel import reach
-from api.kernel.access import OVERSEE, Rule
-from api.kernel.context import Context
-from api.kernel.decisions import Considered, Decider, Place, Question, Reason, Verdict
-from api.kernel.kind import Kind
+from api.kernel.decisions import reach
+from api.kernel.decisions.decider import Considered, Decider, Place, Question, Reason, Verdict
+from api.kernel.decisions.past import Past
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import Query
-from api.kernel.past import Past
+from api.kernel.permissions.access import OVERSEE, Rule
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
-from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.questions import (
     ChainPlace,
     Check,

@@ -9,18 +9,18 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import accounts, tokens
-from api.kernel.accounts import Account, AccountState
-from api.kernel.context import Context
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.credentials import accounts, tokens
+from api.kernel.credentials.accounts import Account, AccountState
+from api.kernel.credentials.tokens import TokenKind, TokenRow
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.resource import Title
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import ListQuery, Model, Page, Query, Request, Timestamp
-from api.kernel.resource import Title
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
+from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import PRINCIPAL, TOKEN
-from api.kernel.tokens import TokenKind, TokenRow
-from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.role import Pattern
 from api.services.admin.logic import granting, password_policy
 from core.errors import Conflict, InvalidPayload, NotFound, PermissionDenied

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import filters
-from api.kernel.context import Context
-from api.kernel.filters import FieldType
-from api.kernel.kind import Kind
-from api.kernel.listing import Order, decode_token, encode_token
+from api.kernel.filtering import filters
+from api.kernel.filtering.filters import FieldType
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
 from api.kernel.roles import Role
-from api.kernel.unit import Unit
+from api.kernel.storage.listing import Order, decode_token, encode_token
 from api.services.admin.logic import audit_export
 from core.errors import InvalidArgument
 from core.events import EVENT

@@ -7,10 +7,10 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from api.kernel.roles import Role
-from api.kernel.unit import Unit
 from api.services.admin.kinds.audit import AUDIT_EVENT
 from core import events
 from core.events import EVENT

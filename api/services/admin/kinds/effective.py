@@ -7,14 +7,14 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.context import Context
-from api.kernel.decisions import Decider, Question
-from api.kernel.grants import groups_of
+from api.kernel.decisions.decider import Decider, Question
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import Model, Query, Request
+from api.kernel.permissions.grants import groups_of
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
 from api.kernel.tables import RESOURCE
-from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.access import chain_of
 from api.services.admin.kinds.grant import GRANT, Grant, grant_of_row
 from api.services.admin.kinds.questions import ChainPlace, SecurableId

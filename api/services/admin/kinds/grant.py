@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import grants
-from api.kernel.access import pattern_matches
-from api.kernel.conditions import condition
-from api.kernel.context import Context
-from api.kernel.grants import Effect, GrantRow
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import ListQuery, Model, Page, Request, Timestamp
+from api.kernel.permissions import grants
+from api.kernel.permissions.access import pattern_matches
+from api.kernel.permissions.conditions import condition
+from api.kernel.permissions.grants import Effect, GrantRow
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
+from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import GRANT as TABLE
-from api.kernel.unit import Unit, denied
 from api.services.admin.logic import granting
 from api.services.admin.logic.lockout import refuse_lockout
 from core.errors import InvalidPayload, NotFound

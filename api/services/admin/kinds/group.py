@@ -9,13 +9,13 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import grants
+from api.kernel.kinds.resource import Level, NoStatus, Resource, Spec, Text, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
-from api.kernel.resource import Level, NoStatus, Resource, Spec, Text, Title
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.permissions import grants
 from api.kernel.roles import Role
 from api.kernel.tables import MEMBER, RESOURCE
-from api.kernel.unit import Unit
 from api.services.admin.logic.lockout import refuse_lockout
 from core.errors import Conflict
 

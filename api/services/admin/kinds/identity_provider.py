@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from api.kernel import store
-from api.kernel.context import Context
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.resource import Level, Resource, Spec, Status, Title
-from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
-from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
-from api.kernel.unit import Unit
+from api.kernel.storage import store
 from api.services.admin.kinds.group import GroupSource
 from api.services.admin.logic import granting, identities
 from api.services.admin.logic.claims import Rules, identity_of

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.context import Context
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
-from api.kernel.unit import Unit, denied
+from api.kernel.storage.listing import SqlListing
 from api.services.admin.kinds.user import Email, Password
 from api.services.admin.logic import invitation_mail, inviting, password_policy
 from api.services.admin.logic.inviting import GrantWish

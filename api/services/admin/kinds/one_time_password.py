@@ -7,15 +7,15 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import throttle
-from api.kernel.access import pattern_matches
-from api.kernel.context import Context
+from api.kernel.credentials import throttle
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import Model, Request
+from api.kernel.permissions.access import pattern_matches
 from api.kernel.roles import Role
-from api.kernel.sealing import open_sealer
-from api.kernel.store import Stored, find
+from api.kernel.storage.store import Stored, find
 from api.kernel.tables import PRINCIPAL
-from api.kernel.unit import Unit, denied
 from api.services.admin.kinds.user import USER
 from api.services.admin.logic import one_time_passwords, password_policy
 from core.errors import Conflict, InvalidPayload

@@ -10,13 +10,13 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
-from api.kernel.resource import Level, Resource, Spec, Status, Text, Title
-from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
 from api.kernel.tables import RESOURCE
-from api.kernel.unit import Unit
 from api.services.admin.logic import erasing, exporting
 from api.services.admin.logic.lockout import refuse_lockout
 from core.errors import Conflict, InvalidPayload

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.kernel.decisions import Reason
+from api.kernel.decisions.decider import Reason
 from api.kernel.models import Model, Request, Timestamp
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM

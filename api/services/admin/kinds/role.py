@@ -7,15 +7,15 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.access import pattern_matches
-from api.kernel.grants import BUILT_IN
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
-from api.kernel.resource import Level, Resource, Spec, Status, Text, Title
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.permissions.access import pattern_matches
+from api.kernel.permissions.grants import BUILT_IN
 from api.kernel.roles import Role as BuiltIn
 from api.kernel.securable import ROOT, Securable
 from api.kernel.tables import GRANT
-from api.kernel.unit import Unit
 from api.services.admin.logic import granting
 from core.errors import Conflict, InvalidPayload
 
@@ -127,8 +127,8 @@ def tell_everybody(unit: Unit, role: Role) -> None:
 @ROLE.command("clone", request=Clone, result=Role, past="cloned")
 def clone_role(unit: Unit, role: Role, request: Clone) -> Role:
     """Makes a role of one's own from this one; the permissions of a built-in role are written out in it."""
-    from api.kernel import standard
-    from api.kernel.resource import Draft
+    from api.kernel.kinds import standard
+    from api.kernel.kinds.resource import Draft
 
     spec = role.spec
     if role.id in BUILT_IN:

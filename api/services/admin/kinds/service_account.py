@@ -7,15 +7,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.kernel import accounts
-from api.kernel.accounts import Account, AccountState
+from api.kernel.credentials import accounts
+from api.kernel.credentials.accounts import Account, AccountState
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Request
-from api.kernel.principal import PrincipalKind
-from api.kernel.resource import Level, Resource, Spec, Status, Text
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.permissions.principal import PrincipalKind
 from api.kernel.roles import Role
 from api.kernel.tables import TOKEN
-from api.kernel.unit import Unit
 from api.services.admin.logic.lockout import refuse_lockout
 
 

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import tokens
-from api.kernel.authentication import Authenticator, cookie_header
-from api.kernel.context import Context
-from api.kernel.cross_site import csrf_token
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.credentials import tokens
+from api.kernel.credentials.authentication import Authenticator, cookie_header
+from api.kernel.http.cross_site import csrf_token
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT
+from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import TOKEN
-from api.kernel.unit import Unit
 from api.services.admin.logic import credentials, password_policy, session_tokens
 from api.services.admin.logic.password_policy import Policy
 from api.services.admin.logic.session_tokens import Pair

@@ -8,16 +8,16 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import tokens
-from api.kernel.context import Context
-from api.kernel.grants import groups_of
+from api.kernel.credentials import tokens
+from api.kernel.credentials.tokens import TokenKind
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.principal import Principal, PrincipalKind
+from api.kernel.permissions.grants import groups_of
+from api.kernel.permissions.principal import Principal, PrincipalKind
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.kernel.tables import RESOURCE, TOKEN
-from api.kernel.tokens import TokenKind
-from api.kernel.unit import Unit
 from api.services.admin.kinds.session import SESSION, Secret
 from api.services.admin.logic import session_tokens, signed_tokens
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.kernel import passwords
-from api.kernel.context import Context
-from api.kernel.kind import Kind
+from api.kernel.credentials import passwords
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from api.kernel.roles import Role
-from api.kernel.unit import Unit
 from api.services.admin.logic import password_policy
 from api.services.admin.logic.password_policy import LONGEST_HISTORY, PLATFORM, Policy
 from core.errors import InvalidPayload, NotFound

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.kernel.context import Context
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.roles import Role
-from api.kernel.unit import Unit
+from api.kernel.storage.listing import SqlListing
 from api.services.admin.logic import signing_keys
 from api.services.admin.logic.signing_keys import ALGORITHM, KeyState, SigningKeys
 from api.services.admin.login_tables import SIGNING_KEY as TABLE

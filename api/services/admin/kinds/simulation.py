@@ -8,17 +8,17 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import reach
-from api.kernel.access import Rule
-from api.kernel.context import Context
-from api.kernel.decisions import Decider, Question, speaking
-from api.kernel.grants import GrantRow, rules, rules_of
+from api.kernel.decisions import reach
+from api.kernel.decisions.decider import Decider, Question, speaking
+from api.kernel.decisions.rights import Rights
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.rights import Rights
+from api.kernel.permissions.access import Rule
+from api.kernel.permissions.grants import GrantRow, rules, rules_of
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
 from api.kernel.tables import RESOURCE
-from api.kernel.unit import Unit
 from api.services.admin.kinds import grant
 from api.services.admin.kinds.access import DECISION, asked, decider, decision, place_of
 from api.services.admin.kinds.grant import NewGrant

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import accounts, passwords, tokens
-from api.kernel.accounts import Account, AccountState
-from api.kernel.context import Context
+from api.kernel.credentials import accounts, passwords, tokens
+from api.kernel.credentials.accounts import Account, AccountState
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Title
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
-from api.kernel.principal import PrincipalKind
-from api.kernel.resource import Level, Resource, Spec, Status, Title
-from api.kernel.resource_kind import ResourceKind
+from api.kernel.permissions.principal import PrincipalKind
 from api.kernel.roles import Role
 from api.kernel.tables import PRINCIPAL, TOKEN
-from api.kernel.unit import Unit
 from api.services.admin.logic import password_policy
 from api.services.admin.logic.lockout import refuse_lockout
 

@@ -8,18 +8,18 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import store
-from api.kernel.context import Context
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import ORGANIZATION, PROJECT, Unit
 from api.kernel.models import Model, Query, Request
 from api.kernel.outbox import deliveries, webhooks
 from api.kernel.outbox.tables import OUTBOX_DELIVERY
 from api.kernel.outbox.webhooks import WebhookState
-from api.kernel.resource import Level, Resource, Spec, Status, Text
-from api.kernel.resource_kind import ResourceKind
 from api.kernel.roles import Role
-from api.kernel.sealing import open_sealer
 from api.kernel.securable import Securable
-from api.kernel.unit import ORGANIZATION, PROJECT, Unit
+from api.kernel.storage import store
 from core.errors import InvalidPayload, Unavailable
 from core.events import EVENT, Event, Recorded
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel.access import Permissions
-from api.kernel.grants import BUILT_IN
+from api.kernel.permissions.access import Permissions
+from api.kernel.permissions.grants import BUILT_IN
 from api.kernel.tables import GRANT, MEMBER, RESOURCE, REVISION
 from core import clock, events
 from core.audit import EVENTS, GRANTS, MEMBERS, RESOURCES, TABLES

@@ -9,14 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, grants, passwords, store
-from api.kernel.accounts import Account, AccountState
-from api.kernel.grants import BUILT_IN, Effect, GrantRow
-from api.kernel.principal import PrincipalKind
-from api.kernel.projects import DEFAULT_ORGANIZATION
+from api.kernel.credentials import accounts, passwords
+from api.kernel.credentials.accounts import Account, AccountState
+from api.kernel.permissions import grants
+from api.kernel.permissions.grants import BUILT_IN, Effect, GrantRow
+from api.kernel.permissions.principal import PrincipalKind
+from api.kernel.permissions.projects import DEFAULT_ORGANIZATION
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
-from api.kernel.store import Stored
+from api.kernel.storage import store
+from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from core import clock, events
 from core.db import Database

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, grants, passwords, throttle
-from api.kernel.accounts import Account, AccountState
-from api.kernel.context import Context
-from api.kernel.principal import Principal, PrincipalKind
-from api.kernel.sealing import open_sealer
+from api.kernel.credentials import accounts, passwords, throttle
+from api.kernel.credentials.accounts import Account, AccountState
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.kinds.context import Context
+from api.kernel.permissions import grants
+from api.kernel.permissions.principal import Principal, PrincipalKind
 from api.kernel.securable import ROOT, Securable
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.logic import one_time_passwords, password_policy

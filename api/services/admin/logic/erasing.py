@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import store
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
+from api.kernel.storage import store
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN
 
 

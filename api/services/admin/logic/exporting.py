@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from api.kernel import store
-from api.kernel.context import Context
-from api.kernel.resource_kind import ResourceKind
-from api.kernel.store import Stored
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
+from api.kernel.storage import store
+from api.kernel.storage.store import Stored
 from api.kernel.tables import GRANT, MEMBER, RESOURCE
-from api.kernel.unit import Unit
 
 _PAGE = 500
 

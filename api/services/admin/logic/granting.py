@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from api.kernel import store
-from api.kernel.access import pattern_matches
-from api.kernel.grants import BUILT_IN
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions.access import pattern_matches
+from api.kernel.permissions.grants import BUILT_IN
 from api.kernel.securable import PLATFORM, ROOT, Securable
-from api.kernel.unit import Unit
+from api.kernel.storage import store
 from core.errors import InvalidPayload, NotFound, PermissionDenied
 
 

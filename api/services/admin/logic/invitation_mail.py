@@ -14,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.kernel.credentials.sealing import open_sealer
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.platform import Platform
-from api.kernel.sealing import open_sealer
 from api.kernel.tables import RESOURCE
 from api.services.admin.login_tables import INVITATION
 from core import clock

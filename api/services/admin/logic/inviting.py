@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, grants, standard, store
-from api.kernel.grants import Effect, GrantRow
-from api.kernel.principal import Principal
-from api.kernel.resource import Draft
+from api.kernel.credentials import accounts
+from api.kernel.kinds import standard
+from api.kernel.kinds.resource import Draft
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions import grants
+from api.kernel.permissions.grants import Effect, GrantRow
+from api.kernel.permissions.principal import Principal
 from api.kernel.securable import Securable
+from api.kernel.storage import store
 from api.kernel.tables import MEMBER, PRINCIPAL
-from api.kernel.unit import Unit
 from api.services.admin.kinds.group import GroupSource
 from api.services.admin.kinds.user import USER, User, UserSpec
 from api.services.admin.logic import granting, password_policy

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from api.kernel import accounts, grants
+from api.kernel.credentials import accounts
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions import grants
 from api.kernel.securable import PLATFORM, ROOT
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL
-from api.kernel.unit import Unit
 from core.errors import Conflict
 
 GRANT_PERMISSION = "admin.grant.create"

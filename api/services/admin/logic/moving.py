@@ -14,11 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import epochs, grants, store
+from api.kernel.credentials import epochs
 from api.kernel.models import Request
 from api.kernel.operations.store import FINAL
+from api.kernel.permissions import grants
 from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
-from api.kernel.store import Stored
+from api.kernel.storage import store
+from api.kernel.storage.store import Stored
 from api.kernel.tables import GRANT, OPERATION, PRINCIPAL, REFERENCE, RESOURCE
 from core import clock, events
 from core.errors import Conflict, NotFound

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts
-from api.kernel.sealing import Sealer
+from api.kernel.credentials import accounts
+from api.kernel.credentials.sealing import Sealer
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import ONE_TIME_PASSWORD, RECOVERY_CODE
 from core import clock

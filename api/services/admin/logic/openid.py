@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from api.kernel.http.tracing import hand_on
 from api.kernel.platform import Platform
-from api.kernel.tracing import hand_on
 from core import clock, egress
 from core.errors import Unauthenticated, Unavailable
 

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, passwords
-from api.kernel.accounts import Account
-from api.kernel.context import Context
+from api.kernel.credentials import accounts, passwords
+from api.kernel.credentials.accounts import Account
+from api.kernel.kinds.context import Context
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import PASSWORD_HISTORY, SETTING
 from core import clock

@@ -9,15 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel import accounts, grants, tokens
-from api.kernel.accounts import Account
-from api.kernel.authentication import Authenticator
-from api.kernel.context import Context
-from api.kernel.principal import Principal
+from api.kernel.credentials import accounts, tokens
+from api.kernel.credentials.accounts import Account
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.credentials.tokens import TokenKind, TokenRow
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions import grants
+from api.kernel.permissions.principal import Principal
 from api.kernel.securable import Securable
 from api.kernel.tables import TOKEN
-from api.kernel.tokens import TokenKind, TokenRow
-from api.kernel.unit import Unit
 from core import clock, events
 from core.errors import Unauthenticated
 from core.ids import new_id

@@ -10,10 +10,10 @@ import base64
 import json
 from typing import Any
 
-from api.kernel import tokens
-from api.kernel.principal import PrincipalKind
-from api.kernel.tokens import TokenKind, TokenRow, Valid
-from api.kernel.unit import Unit
+from api.kernel.credentials import tokens
+from api.kernel.credentials.tokens import TokenKind, TokenRow, Valid
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions.principal import PrincipalKind
 from api.services.admin.logic import password_policy, session_tokens
 from api.services.admin.logic.signing_keys import TOKEN_LIFE, SigningKeys
 from core.errors import InvalidPayload

@@ -8,14 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.kernel import accounts, epochs, grants, standard, store
-from api.kernel.accounts import Account
-from api.kernel.authentication import Authenticator
-from api.kernel.grants import Effect, GrantRow
-from api.kernel.principal import Principal
+from api.kernel.credentials import accounts, epochs
+from api.kernel.credentials.accounts import Account
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.kinds import standard
+from api.kernel.kinds.unit import Unit
+from api.kernel.permissions import grants
+from api.kernel.permissions.grants import Effect, GrantRow
+from api.kernel.permissions.principal import Principal
 from api.kernel.securable import Securable
+from api.kernel.storage import store
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE
-from api.kernel.unit import Unit
 from api.services.admin.kinds.identity_provider import IDENTITY_PROVIDER, IdentityProvider, rules_of
 from api.services.admin.kinds.user import USER, UserSpec
 from api.services.admin.logic import identities

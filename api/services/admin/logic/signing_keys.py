@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from api.kernel.credentials.sealing import open_sealer
+from api.kernel.credentials.tokens import TokenKind
 from api.kernel.platform import Platform
-from api.kernel.sealing import open_sealer
 from api.kernel.tables import TOKEN
-from api.kernel.tokens import TokenKind
 from api.services.admin.login_tables import SIGNING_KEY
 from core import clock
 from core.errors import Conflict, NotFound, Unavailable

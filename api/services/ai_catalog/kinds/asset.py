@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.kernel import filters, lookup
-from api.kernel.context import Context
-from api.kernel.graph import AssetLocator, asset_place
-from api.kernel.kind import Kind
-from api.kernel.listing import Listing
+from api.kernel import lookup
+from api.kernel.filtering import filters
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
 from api.kernel.models import ListQuery, Page, Request
+from api.kernel.permissions.graph import AssetLocator, asset_place
 from api.kernel.securable import common
+from api.kernel.storage.listing import Listing
 from api.services.ai_catalog.logic import selection
 from api.services.ai_catalog.logic.asset_resource import Asset, to_resource
 from api.services.ai_catalog.logic.health import assess

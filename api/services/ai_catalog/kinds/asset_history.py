@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.kernel import lookup
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query

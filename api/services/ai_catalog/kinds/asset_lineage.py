@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.kernel import lookup
-from api.kernel.context import Context
-from api.kernel.graph import sees
+from api.kernel.kinds.context import Context
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
+from api.kernel.permissions.graph import sees
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import lineage

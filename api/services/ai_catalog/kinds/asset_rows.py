@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.kernel import lookup
-from api.kernel.context import Context
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
-from api.kernel.rows import Rows
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import paging
 

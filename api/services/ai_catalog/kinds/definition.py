@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.context import Context
-from api.kernel.graph import NamedByAsset
-from api.kernel.kind import Kind
-from api.kernel.listing import SqlListing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
-from api.kernel.unit import Unit
+from api.kernel.permissions.graph import NamedByAsset
+from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.logic import drafts
 from core.definitions import DEFINITION as TABLE
 from core.definitions import DefinitionState

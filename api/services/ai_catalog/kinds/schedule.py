@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from api.kernel import lookup
-from api.kernel.context import Context
-from api.kernel.graph import AutomationLocator
-from api.kernel.kind import Kind
-from api.kernel.listing import Listing
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
 from api.kernel.models import ListQuery, Page, Request
+from api.kernel.permissions.graph import AutomationLocator
+from api.kernel.storage.listing import Listing
 from api.services.ai_catalog.logic.automation import FIELDS, AutomationResource, shared
 from core.ports import Automation
 

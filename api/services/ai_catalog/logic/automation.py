@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from api.kernel.filters import Field, FieldType
+from api.kernel.filtering.filters import Field, FieldType
 from api.kernel.models import Model
 from core.ports import Automation
 

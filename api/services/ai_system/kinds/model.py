@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from api.kernel import filters
-from api.kernel.context import Context
-from api.kernel.graph import AssetLocator
-from api.kernel.kind import Kind
+from api.kernel.filtering import filters
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
-from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Model, Page, Query, Request
+from api.kernel.permissions.graph import AssetLocator
 from api.kernel.platform import Platform
+from api.kernel.storage.listing import Listing
 from api.services.ai_system.logic import trainings
 from api.services.ai_system.logic.trainings import ModelVersion
 from core.ports import AssetNode

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from api.kernel import filters
-from api.kernel.context import Context
-from api.kernel.graph import AssetLocator
-from api.kernel.kind import Kind
+from api.kernel.filtering import filters
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
-from api.kernel.listing import Listing
 from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel.permissions.graph import AssetLocator
 from api.kernel.platform import Platform
+from api.kernel.storage.listing import Listing
 from api.services.rag.logic.searching import open_retriever
 from core.ports import AssetNode, GraphView
 

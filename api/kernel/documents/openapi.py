@@ -1,0 +1,290 @@
+"""The OpenAPI 3.1 document of a service, made from the objects that serve it, so it cannot drift."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
+from api.kernel.kinds.resource import Change, Spec
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.rows import ARROW_STREAM
+from api.kernel.kinds.service import Service
+from api.kernel.models import Model, Query
+
+_ID = {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"}
+_REFERENCE = "#/components/schemas/{model}"
+
+
+class FieldFault(Model):
+    """What is wrong with one field."""
+
+    pointer: str = ""
+    """JSON pointer into the body."""
+
+    parameter: str = ""
+    """Name of the query parameter."""
+
+    detail: str
+    """What is wrong with it."""
+
+
+class Problem(Model):
+    """An error, as RFC 9457 problem+json."""
+
+    type: str
+    """URN of the kind of problem."""
+
+    title: str
+    """The kind of problem in words."""
+
+    status: int
+    """The HTTP status."""
+
+    detail: str
+    """What happened, and what to do next."""
+
+    instance: str
+    """Path of the request."""
+
+    reason: str
+    """The kind of problem in upper snake case, stable for programs."""
+
+    service: str
+    """Service that answered; empty if the request reached none."""
+
+    metadata: dict[str, Any]
+    """Further facts, such as the names that exist instead."""
+
+    errors: list[FieldFault]
+    """Faults of single fields."""
+
+    request_id: str
+    """Id of the request, as in the log and the audit trail."""
+
+
+_READABLE = (
+    (re.compile(r"(?:Resource)?Page\[(\w+)\]"), r"\1Page"),
+    (re.compile(r"Draft\[(\w+?)(?:Spec)?\]"), r"New\1"),
+    (re.compile(r"Change\[(\w+?)(?:Spec)?\]"), r"\1Change"),
+)
+
+
+class _Schemas(GenerateJsonSchema):
+    """Names generic models after what they hold, `AssetPage`: names in generated clients are for people."""
+
+    def normalize_name(self, name: str) -> str:
+        for pattern, readable in _READABLE:
+            name = pattern.sub(readable, name)
+        return super().normalize_name(name)
+
+
+def document(service: Service) -> dict[str, Any]:
+    """The whole document of one service."""
+    references, components = _schemas(service)
+    queries = {endpoint.query for endpoint in service.endpoints if endpoint.query}
+    fields = {query: components.pop(_name(references[query, "validation"])) for query in queries}
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in service.endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, references, fields)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Headwater {service.title}", "version": "1", "description": service.description},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"session": []}],
+        "tags": [{"name": kind.title, "description": kind.description} for kind in service.kinds],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": {
+                "Problem": {
+                    "description": "Anything that went wrong.",
+                    "content": {"application/problem+json": {"schema": references[Problem, "serialization"]}},
+                }
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "headwater_8400"},
+            },
+        },
+    }
+
+
+def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """The references by model, and the schemas they lead to."""
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
+    patches: dict[type[BaseModel], tuple[type[Spec], tuple[str, ...]]] = {}
+    for endpoint in service.endpoints:
+        for model in (endpoint.query, endpoint.request):
+            if model is not None:
+                wanted[model, "validation"] = None
+        if endpoint.request is not None and issubclass(endpoint.request, Change):
+            spec = endpoint.request.spec_type()
+            fixed = endpoint.kind.immutable if isinstance(endpoint.kind, ResourceKind) else ()
+            patches[endpoint.request] = spec, fixed
+            wanted[spec, "validation"] = None
+        if endpoint.result is not None:
+            wanted[endpoint.result, "serialization"] = None
+    made, definitions = models_json_schema(
+        list(wanted), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
+    )
+    references = {key: _renamed(reference) for key, reference in made.items()}
+    schemas: dict[str, Any] = {}
+    for name, schema in definitions.get("$defs", {}).items():
+        called = _readable(name)
+        if called in schemas:
+            raise ValueError(f"{service.name} has two models called {called}: one would hide the other")
+        # Generators of clients call their classes after the title.
+        schemas[called] = {**_renamed(schema), "title": called}
+    for change, (spec, fixed) in patches.items():
+        name = f"{spec.__name__}Patch"
+        schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name, fixed)
+        field = schemas[_name(references[change, "validation"])]["properties"]["spec"]
+        schemas[_name(references[change, "validation"])]["properties"]["spec"] = {
+            "$ref": _REFERENCE.format(model=name),
+            "description": field["description"],
+        }
+    return references, schemas
+
+
+def _patch(schema: dict[str, Any], name: str, fixed: Sequence[str]) -> dict[str, Any]:
+    """The merge-patch of a document without what is fixed: nothing is required, and null resets a field."""
+    fields = {
+        field: {key: value for key, value in declared.items() if key != "default"}
+        for field, declared in schema["properties"].items()
+        if field not in fixed
+    }
+    optional = {field: {"anyOf": [declared, {"type": "null"}]} for field, declared in fields.items()}
+    return {**schema, "title": name, "properties": optional, "required": []}
+
+
+def _readable(name: str) -> str:
+    """What a schema is called: as its class.
+
+    A class of the kernel whose name a service uses too is `Platform...`; what is taken in another form than it is
+    given is `...Input`.
+    """
+    module, _, plain = name.removesuffix("-Output").replace("-Input", "Input").rpartition("__")
+    return f"Platform{plain}" if module.startswith("api__kernel") else plain
+
+
+def _renamed(value: Any) -> Any:
+    """A schema whose references lead to readable names."""
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _REFERENCE.format(model=_readable(_name(value))) if key == "$ref" else _renamed(item)
+        for key, item in value.items()
+    }
+
+
+def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.operation_id,
+        "summary": endpoint.summary,
+        "description": endpoint.description,
+        "tags": [endpoint.kind.title],
+        "parameters": _parameters(endpoint, fields),
+        "responses": {
+            str(endpoint.status): _success(endpoint, references),
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
+        "x-permission": endpoint.permission,
+        "x-role": endpoint.role.value,
+        "x-source": endpoint.source,
+    }
+    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE):
+        operation["responses"]["304"] = {"description": "Unchanged since the answer with this ETag."}
+    if endpoint.public:
+        operation["security"] = []
+    if endpoint.request is not None:
+        media = "application/merge-patch+json" if endpoint.method == "PATCH" else "application/json"
+        content = {media: {"schema": references[endpoint.request, "validation"]}}
+        required = any(field.is_required() for field in endpoint.request.model_fields.values())
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _parameters(endpoint: Endpoint, fields: dict[type[Query], Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if endpoint.shape.on_item:
+        found.append(
+            {
+                "name": endpoint.kind.name,
+                "in": "path",
+                "required": True,
+                "description": f"Id of the {endpoint.kind.title.lower()}.",
+                "schema": _ID,
+                "example": endpoint.kind.example,
+            }
+        )
+    if endpoint.shape is Shape.PART_ITEM:
+        text = f"Which of the {endpoint.verb}."
+        found.append({"name": endpoint.part, "in": "path", "required": True, "description": text, "schema": _ID})
+    if endpoint.changes and endpoint.kind.scoped:
+        text = "Try the change, tell what would come of it, and undo it."
+        schema = {"type": "boolean", "default": False}
+        found.append({"name": "validate_only", "in": "query", "required": False, "description": text, "schema": schema})
+    if endpoint.query is not None:
+        schema = fields[endpoint.query]
+        for name, field in schema.get("properties", {}).items():
+            description = field.pop("description", "")
+            required = name in schema.get("required", ())
+            found.append(
+                {"name": name, "in": "query", "required": required, "description": description, "schema": field}
+            )
+    found.extend(_header(*header) for header in _headers(endpoint))
+    return found
+
+
+def _headers(endpoint: Endpoint) -> list[tuple[str, str]]:
+    if endpoint.answer is Answer.STREAM:
+        return [("Last-Event-ID", "Id of the last event seen: the stream goes on after it.")]
+    if endpoint.method == "GET":
+        return [("If-None-Match", "ETag of the answer at hand: 304 if it is still right.")]
+    found = []
+    if endpoint.changes and endpoint.method == "POST" and not endpoint.public:
+        found.append(
+            ("Idempotency-Key", "Names this request: a repeated one is answered again, not carried out again.")
+        )
+    if endpoint.changes and endpoint.shape.on_item and endpoint.kind.scoped:
+        found.append(("If-Match", "ETag of the resource as it was seen: 412 if it has changed since."))
+    return found
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
+    if endpoint.answer is Answer.NOTHING:
+        return {"description": "Done."}
+    if endpoint.answer is Answer.FILE:
+        text = {"schema": {"type": "string"}}
+        return {"description": "The lines.", "content": {"application/x-ndjson": text, "text/csv": text}}
+    schema = references[endpoint.result, "serialization"]
+    if endpoint.answer is Answer.STREAM:
+        # The schema of one event, as of OpenAPI 3.2's `itemSchema`, which generators of 3.1 do not know.
+        data = {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"anyOf": [schema, references[Problem, "serialization"]]},
+        }
+        fields = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+        stream = {"schema": {"type": "object", "properties": fields, "required": ["event", "data"]}}
+        return {"description": "A stream of server-sent events.", "content": {"text/event-stream": stream}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if endpoint.answer is Answer.ROWS:
+        content[ARROW_STREAM] = {"schema": {"type": "string", "format": "binary"}}
+    descriptions = {201: "Created.", 202: "Accepted: follow the operation."}
+    return {"description": descriptions.get(endpoint.status, "Success."), "content": content}
+
+
+def _name(reference: dict[str, str]) -> str:
+    return reference["$ref"].rpartition("/")[2]

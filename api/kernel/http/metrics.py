@@ -1,0 +1,260 @@
+"""Metrics in the format of Prometheus: counted by plain integers on the event loop, rendered when somebody asks.
+
+A series is named by the operation and never by what a caller wrote, so that nobody can make it grow: paths that are
+not served share one name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.kernel.breakers import BreakerState, Dependencies
+from api.kernel.kinds.endpoint import Answer, Endpoint
+from api.kernel.kinds.registry import Mount
+from api.kernel.operations.store import FINAL, OperationState
+from api.kernel.platform import Platform
+from api.kernel.roles import Role
+from api.kernel.tables import OPERATION
+from core.errors import DeadlineExceeded, MethodNotAllowed
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from api.kernel.http.stack import Served
+    from api.kernel.http.state import RequestState
+
+PATH = "/metrics"
+SCRAPE_SECONDS = 10.0
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+"""Upper bounds of the latency histogram, in seconds."""
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "WEBSOCKET"))
+_log = logging.getLogger("headwater.api")
+Values = float | Mapping[str, float]
+"""One value, or values by label."""
+
+
+@dataclass(slots=True)
+class _Series:
+    count: int = 0
+    seconds: float = 0.0
+    bins: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauge:
+    name: str
+    help: str
+    callback: Callable[[], Values]
+    label: str
+
+
+class Metrics:
+    """What one process counts, and the page that shows it. An observer of the envelope; a part of the platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._series: dict[tuple[object, str, int], _Series] = {}
+        self._rejected: dict[str, int] = {}
+        self._failed: dict[str, int] = {}
+        self._gauges: dict[str, _Gauge] = {}
+        self._in_flight = 0
+        self._registry: Any = None
+        # Its own thread: when the other pools are full, the metrics have to say so.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headwater-metrics")
+        self.gauge_from("headwater_operations", "Unfinished long operations by state.", self._operations, label="state")
+
+    def began(self, scope: Scope, state: RequestState) -> None:
+        """Counts a request in."""
+        self._in_flight += 1
+
+    def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
+        """Counts a request out."""
+        self._in_flight -= 1
+        subject: object = state.endpoint or (state.found.mount if state.found else None)
+        key = (subject, scope.get("method", "WEBSOCKET"), served.status)
+        series = self._series.get(key)
+        if series is None:
+            # Only a mount or a miss can have been asked by a method of the caller's invention.
+            method = key[1] if key[1] in _METHODS else "OTHER"
+            series = self._series.setdefault((subject, method, served.status), _Series())
+        series.count += 1
+        if not _lasting(subject, key[1]):
+            series.seconds += served.seconds
+            series.bins[bisect_left(BOUNDS, served.seconds)] += 1
+        if state.rejected:
+            self._rejected[state.rejected] = self._rejected.get(state.rejected, 0) + 1
+
+    def gauge_from(self, name: str, help: str, callback: Callable[[], Values], *, label: str = "") -> None:
+        """Adds a gauge whose value `callback` tells at each scrape, in a thread of its own: it may read the database.
+
+        With a `label` it answers values by that label. A callback that fails leaves its gauge out and is counted in
+        `headwater_metrics_failures_total`.
+        """
+        self._gauges[name] = _Gauge(name, help, callback, label)
+
+    def mount(self) -> Mount:
+        """The page with its policy."""
+        return Mount(path=PATH, app=self, role=Role.ADMIN, permission="platform.metrics.read", exact=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves the metrics as text 0.0.4, or as OpenMetrics to whoever accepts that.
+
+        Raises:
+            DeadlineExceeded: a gauge takes too long.
+        """
+        request = Request(scope, receive)
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("This path answers GET.", metadata={"allow": ["GET"]})
+        loop = asyncio.get_running_loop()
+        rendering = loop.run_in_executor(self._thread, self._render, request.headers.get("accept", ""))
+        try:
+            async with asyncio.timeout(SCRAPE_SECONDS):
+                content, media_type = await rendering
+        except TimeoutError:
+            raise DeadlineExceeded("A gauge did not answer in time. See the log of the API.") from None
+        await Response(content, headers={"content-type": media_type, "vary": "accept"})(scope, receive, send)
+
+    def close(self) -> None:
+        """Stops the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields every metric: the collector protocol of prometheus-client."""
+        yield from self._requests()
+        yield from self._occupancy()
+        yield from self._dependencies()
+        yield from self._called_gauges()
+
+    def _render(self, accept: str) -> tuple[bytes, str]:
+        from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+        from prometheus_client.exposition import choose_encoder
+
+        if self._registry is None:
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(self)
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+            self._registry = registry
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
+
+    def _requests(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        names = ("service", "operation", "method", "status")
+        count = CounterMetricFamily("headwater_requests", "Requests that were answered.", labels=names)
+        seconds = HistogramMetricFamily(
+            "headwater_request_seconds", "Time until the last byte of the answer; no streams.", labels=names
+        )
+        # Copies: the event loop goes on counting.
+        for (subject, method, status), series in list(self._series.items()):
+            labels = (*_names(subject), method, str(status))
+            count.add_metric(labels, series.count)
+            if not _lasting(subject, method):
+                seconds.add_metric(labels, _cumulative(list(series.bins)), series.seconds)
+        rejected = CounterMetricFamily(
+            "headwater_requests_rejected", "Requests refused before an operation ran.", labels=("reason",)
+        )
+        for reason, number in list(self._rejected.items()):
+            rejected.add_metric((reason,), number)
+        yield from (count, seconds, rejected)
+        yield GaugeMetricFamily("headwater_requests_in_flight", "Requests being answered.", self._in_flight)
+
+    def _occupancy(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        held = GaugeMetricFamily("headwater_pool_held", "Calls that run or wait in a worker pool.", labels=("pool",))
+        limit = GaugeMetricFamily("headwater_pool_limit", "Calls a worker pool takes at most.", labels=("pool",))
+        refused = CounterMetricFamily("headwater_pool_refused", "Calls a full worker pool refused.", labels=("pool",))
+        for pool in self._platform.workers.pools:
+            held.add_metric((pool.name,), pool.held)
+            limit.add_metric((pool.name,), pool.limit)
+            refused.add_metric((pool.name,), pool.refused)
+        yield from (held, limit, refused)
+
+    def _dependencies(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        labels = ("dependency",)
+        state = GaugeMetricFamily(
+            "headwater_breaker_state", "1 for the state a breaker is in.", labels=(*labels, "state")
+        )
+        families = {
+            what: CounterMetricFamily(f"headwater_dependency_{what}", help, labels=labels)
+            for what, help in (
+                ("calls", "Calls that were sent, retries included."),
+                ("failures", "Calls that spoke against the dependency."),
+                ("refused", "Calls an open breaker refused."),
+                ("retries", "Calls that were sent again."),
+            )
+        }
+        for dependency in self._platform.part(Dependencies).states():
+            for possible in BreakerState:
+                state.add_metric((dependency.name, possible.value), float(dependency.state is possible))
+            for what, family in families.items():
+                family.add_metric((dependency.name,), getattr(dependency, what))
+        yield from (state, *families.values())
+
+    def _called_gauges(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        for gauge in list(self._gauges.values()):
+            try:
+                values = gauge.callback()
+                family = GaugeMetricFamily(gauge.name, gauge.help, labels=(gauge.label,) if gauge.label else ())
+                if isinstance(values, Mapping):
+                    for value_label, value in values.items():
+                        family.add_metric((value_label,), float(value))
+                else:
+                    family.add_metric((), float(values))
+            except Exception:  # noqa: BLE001 - one gauge must not take the others with it
+                self._failed[gauge.name] = self._failed.get(gauge.name, 0) + 1
+                _log.exception("the gauge %s could not be read", gauge.name)
+            else:
+                yield family
+        failed = CounterMetricFamily("headwater_metrics_failures", "Gauges that could not be read.", labels=("metric",))
+        for name, number in list(self._failed.items()):
+            failed.add_metric((name,), number)
+        yield failed
+
+    def _operations(self) -> Mapping[str, float]:
+        count = sa.select(OPERATION.c.state, sa.func.count()).where(
+            OPERATION.c.state.not_in([state.value for state in FINAL])
+        )
+        with self._platform.database.read() as connection:
+            found = {row[0]: float(row[1]) for row in connection.execute(count.group_by(OPERATION.c.state))}
+        return {state.value: found.get(state.value, 0.0) for state in OperationState if not state.final}
+
+
+def _names(subject: object) -> tuple[str, str]:
+    if isinstance(subject, Endpoint):
+        return subject.service, subject.operation_id
+    if isinstance(subject, Mount):
+        return "platform", subject.path
+    return "", "none"
+
+
+def _lasting(subject: object, method: str) -> bool:
+    """Whether it lasts as long as the caller wants, so that its duration says nothing of us."""
+    return method == "WEBSOCKET" or (isinstance(subject, Endpoint) and subject.answer is Answer.STREAM)
+
+
+def _cumulative(bins: list[int]) -> list[tuple[str, float]]:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, number in zip((*BOUNDS, "+Inf"), bins, strict=True):
+        total += number
+        buckets.append((str(bound), float(total)))
+    return buckets

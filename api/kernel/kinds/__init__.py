@@ -1,0 +1,1 @@
+"""What a service declares, and the machine that carries it out."""

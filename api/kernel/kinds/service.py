@@ -1,0 +1,37 @@
+"""A service: a named set of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from api.kernel.kinds.endpoint import Endpoint
+from api.kernel.kinds.kind import Kind
+from api.kernel.sagas.saga import Saga
+
+
+class Service:
+    """One of the platform's services. `name` is snake_case; its URLs say it in kebab-case."""
+
+    def __init__(
+        self, name: str, title: str, kinds: Sequence[Kind], *, description: str = "", sagas: Sequence[Saga[Any]] = ()
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.description = description
+        self.kinds = tuple(kinds)
+        self.sagas = tuple(sagas)
+        self.endpoints: tuple[Endpoint, ...] = tuple(
+            sorted(
+                (endpoint for kind in kinds for endpoint in kind.endpoints(name)),
+                key=lambda endpoint: (endpoint.path, endpoint.method),
+            )
+        )
+
+    @property
+    def slug(self) -> str:
+        """The name in URLs."""
+        return self.name.replace("_", "-")
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r}, {len(self.endpoints)} operations)"

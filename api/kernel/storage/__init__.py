@@ -1,0 +1,1 @@
+"""Rows of resources: written whole, read together, listed page by page."""
