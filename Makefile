@@ -7,6 +7,10 @@ export UV_PYTHON_DOWNLOADS := never
 # The platform prints progress; a buffered pipe would hide it.
 export PYTHONUNBUFFERED := 1
 
+# Suites whose processes take the whole machine: they run one after the other.
+TORCH := $(CURDIR)/.venv-torch/bin/python
+WHOLE := tests/protocols tests/reliability tests/e2e
+
 .DEFAULT_GOAL := help
 .PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
 
@@ -38,7 +42,8 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HEADWATER_TORCH_PYTHON=$(CURDIR)/.venv-torch/bin/python $(BIN)/python -m pytest --durations=25
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25 $(WHOLE:%=--ignore=%)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=25 $(WHOLE)
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)

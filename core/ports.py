@@ -6,7 +6,7 @@ side talks to Dagster. `Publisher` turns definition rows into live assets. `Mail
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -317,15 +317,18 @@ class Candidate:
 
 
 class Publisher(Protocol):
-    """Makes definition rows live assets, or says why not, harming no other asset."""
+    """Makes definition rows live assets, or says why not, harming no other asset.
 
-    async def validate(self, candidate: Candidate) -> Sequence[Mapping[str, Any]]:
+    `readable` tells which assets the caller may read: what a definition reads, its publisher must be allowed to read.
+    """
+
+    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
         """Builds the candidate together with everything published, apart from the running platform.
 
         Returns faults as `{"pointer": "/attributes/sql", "detail": "..."}`; empty means publishable.
         """
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str) -> None:
+    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
         """Publishes the definition row and returns once the orchestrator shows it.
 
         Raises `InvalidPayload` with the faults, having left everything as it was.

@@ -1,8 +1,9 @@
 """Judges a definition before it is published, in a process of its own: `python -m dagster_project.validate`.
 
 Reads `{"candidate": id, "rows": [{"asset_id", "component", "attributes"}, ...]}` from standard input, the candidate
-among the rows that are live, and prints `{"errors": [{"pointer", "detail"}, ...], "assets": [id, ...]}`: what is wrong
-with the candidate, and the assets it would make. No errors means that it can be published and harms nothing.
+among the rows that are live, and prints `{"errors": [{"pointer", "detail"}, ...], "assets": [id, ...], "reads":
+[id, ...]}`: what is wrong with the candidate, the assets it would make and those it would read. No errors means that it
+can be published and harms nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dagster_project.errands import run
 def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict on a request as above."""
     from assets.examination import examine
-    from assets.rows import Row, assets_of, build
+    from assets.rows import Row, assets_of, build, reads_of
     from dagster_project.surroundings import location_of_published
 
     # Last comes who gives way: of two definitions that cannot both be, the live one stays.
@@ -26,8 +27,10 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     *_, candidate = examine(rows, location_of_published, code_assets())
     if candidate.error:
         general = [{"pointer": "/attributes", "detail": candidate.error}]
-        return {"errors": [dict(fault) for fault in candidate.faults] or general, "assets": []}
-    return {"errors": [], "assets": assets_of(build(candidate))}
+        return {"errors": [dict(fault) for fault in candidate.faults] or general, "assets": [], "reads": []}
+    built = build(candidate)
+    made = assets_of(built)
+    return {"errors": [], "assets": made, "reads": sorted(reads_of(built) - set(made))}
 
 
 def code_assets() -> dict[str, set[str]]:

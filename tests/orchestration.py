@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -253,20 +253,22 @@ class FakeOrchestrator:
 
 
 class FakePublisher:
-    """Publishes rows without an orchestrator; refuses what has no `sql`."""
+    """Publishes rows without an orchestrator; refuses what has no `sql`, or `reads` what the caller may not."""
 
     def __init__(self) -> None:
         self.database: Database | None = None
 
-    async def validate(self, candidate: Candidate) -> Sequence[Mapping[str, Any]]:
+    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
         missing = {"pointer": "/attributes/sql", "detail": "is required"}
-        return [] if "sql" in candidate.attributes else [missing]
+        hidden = [name for name in candidate.attributes.get("reads", ()) if not readable(name)]
+        faults = [{"pointer": "/attributes", "detail": f"reads {name}"} for name in hidden]
+        return faults if "sql" in candidate.attributes else [missing]
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str) -> None:
+    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
         assert self.database
         with self.database.write() as connection:
             row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).one()
-            faults = await self.validate(Candidate(asset_id, row.component, row.attributes))
+            faults = await self.validate(Candidate(asset_id, row.component, row.attributes), readable=readable)
             if faults:
                 raise InvalidPayload(f"{asset_id} cannot be published.", errors=list(faults))
             live = {"published_component": row.component, "published_attributes": row.attributes}

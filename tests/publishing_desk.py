@@ -19,7 +19,13 @@ from core.db import METADATA, Database
 from core.definitions import DEFINITION
 from tests.dagster_processes import DagsterProcesses
 
-SQL = "SELECT origin, count(*) AS flights FROM flights.silver.flights GROUP BY origin"
+INPUT = "flights.silver.flights"
+SQL = f"SELECT origin, count(*) AS flights FROM {INPUT} GROUP BY origin"
+
+
+def every_asset(asset: str) -> bool:
+    """What an admin may read."""
+    return True
 
 
 class Desk:
@@ -76,7 +82,7 @@ class Desk:
 
         async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> float:
             started = time.monotonic()
-            await publisher.publish(asset, principal="ann", request_id="req_1")
+            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
             assert orchestrator.view().nodes[asset].location == "published"
             return time.monotonic() - started
 

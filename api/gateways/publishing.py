@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -65,7 +65,7 @@ class DefinitionPublisher:
         self._environment = {**os.environ, **environment}
         self._running: set[asyncio.Task[None]] = set()
 
-    async def validate(self, candidate: Candidate) -> Sequence[Mapping[str, Any]]:
+    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
         """Builds the candidate together with everything published, in a process of its own.
 
         Returns faults as `{"pointer": "/attributes/sql", "detail": "..."}`; empty means publishable.
@@ -73,10 +73,9 @@ class DefinitionPublisher:
         Raises:
             Unavailable: the examining process failed.
         """
-        faults: Sequence[Mapping[str, Any]] = (await self._examine(candidate))["errors"]
-        return faults
+        return _faults(await self._examine(candidate), readable)
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str) -> None:
+    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
         """Publishes the definition row and returns once Dagster shows the asset.
 
         Raises:
@@ -85,7 +84,7 @@ class DefinitionPublisher:
             Conflict: something else makes its asset, or another publication takes too long.
             Unavailable: Dagster does not answer; everything is as it was.
         """
-        work = asyncio.create_task(self._publish(asset_id, principal, request_id))
+        work = asyncio.create_task(self._publish(asset_id, principal, request_id, readable))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         # A client that hangs up must not leave half a publication.
@@ -129,11 +128,11 @@ class DefinitionPublisher:
             else:
                 return
 
-    async def _publish(self, asset_id: str, principal: str, request_id: str) -> None:
+    async def _publish(self, asset_id: str, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
         project = asset_key(asset_id)[0]
         async with self._lease(request_id):
             verdict = await self._examine(await asyncio.to_thread(self._candidate, asset_id))
-            if faults := verdict["errors"]:
+            if faults := _faults(verdict, readable):
                 raise _refused(asset_id, faults)
             before = await asyncio.to_thread(self._go_live, asset_id, verdict["assets"], principal)
             try:
@@ -305,6 +304,16 @@ def _loaded_version(entry: Mapping[str, Any], key: str) -> str | None:
 def _require_sound(node: Mapping[str, Any]) -> None:
     if any(tag["key"] == _ERROR_TAG for tag in node["tags"]):
         raise NotVisible(node["description"])
+
+
+def _faults(verdict: Mapping[str, Any], readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
+    """What is wrong with a candidate. What its publisher may not read is told as what does not exist."""
+    faults: Sequence[Mapping[str, Any]] = verdict["errors"]
+    return faults or [
+        {"pointer": "/attributes", "detail": f"reads {name}, which is no asset whose rows you may read"}
+        for name in verdict["reads"]
+        if not readable(name)
+    ]
 
 
 def _refused(asset_id: str, faults: Sequence[Mapping[str, Any]]) -> InvalidPayload:

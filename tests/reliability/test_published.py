@@ -18,7 +18,7 @@ from core.definitions import ASSET_CLAIM, DEFINITION, state_key
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import Candidate
 from tests.dagster_processes import ROOT, DagsterProcesses, listens, until
-from tests.publishing_desk import SQL, Desk
+from tests.publishing_desk import INPUT, SQL, Desk, every_asset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -183,7 +183,7 @@ class TestGuards:
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
             monkeypatch.setattr(publisher, "_verify", spoil(publisher))
-            await publisher.publish(asset, principal="ann", request_id="req_1")
+            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
 
         with pytest.raises(InvalidPayload, match="nothing was changed"):
             desk.with_publisher(act)
@@ -197,7 +197,9 @@ class TestGuards:
         assets = [desk.write(f"flights.gold.parallel_{number}") for number in range(3)]
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
-            await asyncio.gather(*(publisher.publish(asset, principal="ann", request_id=asset) for asset in assets))
+            await asyncio.gather(
+                *(publisher.publish(asset, principal="ann", request_id=asset, readable=every_asset) for asset in assets)
+            )
 
         desk.with_publisher(act)
         assert set(assets) <= desk.shown().keys()
@@ -240,12 +242,19 @@ class TestFaults:
         content = {"asset": "flights.gold.only_looked", "description": "x", "sql": SQL}
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> Any:
-            sound = await publisher.validate(Candidate("flights.gold.only_looked", "SqlTransformComponent", content))
-            unknown = await publisher.validate(Candidate("flights.gold.only_looked", "NoSuchComponent", content))
-            return sound, unknown
+            sql, unknown = (
+                Candidate("flights.gold.only_looked", component, content)
+                for component in ("SqlTransformComponent", "NoSuchComponent")
+            )
+            return (
+                await publisher.validate(sql, readable=every_asset),
+                await publisher.validate(unknown, readable=every_asset),
+                await publisher.validate(sql, readable=lambda asset: asset != INPUT),
+            )
 
-        sound, unknown = desk.with_publisher(act)
+        sound, unknown, hidden = desk.with_publisher(act)
         assert sound == []
+        assert [fault["detail"] for fault in hidden] == [f"reads {INPUT}, which is no asset whose rows you may read"]
         assert unknown[0]["pointer"] == "/component"
         assert "flights.gold.only_looked" not in desk.shown()
 
@@ -262,7 +271,7 @@ class TestFaults:
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
             desk.platform.kill("webserver")
-            await publisher.publish(asset, principal="ann", request_id="req_1")
+            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
 
         try:
             with pytest.raises(Unavailable):

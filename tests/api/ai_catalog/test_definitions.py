@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.api.admin.tenants import grant, tenant, user
 from tests.api_process import Api, Caller, Reply
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, node
 
 ID = "flights.gold.busiest"
 PATH = f"/api/v1/ai-catalog/definitions/{ID}"
@@ -75,6 +76,29 @@ class TestPublishDefinition:
         reply = await api.editor.post(f"ai-catalog/definitions/{ID}:publish")
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/sql")
         assert (await api.viewer.get(f"ai-catalog/definitions/{ID}")).json["state"] == "DRAFT"
+
+    async def test_reads_nothing_that_its_publisher_may_not_read(
+        self, api: Api, orchestrator: FakeOrchestrator
+    ) -> None:
+        theirs = await tenant(api, "acme")
+        orchestrator.nodes["acme_data.gold.salaries"] = node("acme_data.gold.salaries")
+        await grant(api, await user(api, "ben"), "rol_editor", "org_default")
+        readable = next(iter(orchestrator.nodes))
+        for who, reads, status in (
+            (api.caller("ben"), "acme_data.gold.salaries", 422),
+            (api.caller("ben"), "flights.gold.of_nobody", 422),
+            (api.caller("ben"), readable, 200),
+        ):
+            await create(who, reads=[reads])
+            checked = (await who.post(f"ai-catalog/definitions/{ID}:validate")).json
+            reply = await who.post(f"ai-catalog/definitions/{ID}:publish")
+            assert (reply.status, checked["publishable"]) == (status, status == 200), reply.response.text
+            if status == 422:
+                assert reply.json["errors"] == [{"pointer": "/attributes", "detail": f"reads {reads}"}]
+                assert (await who("DELETE", PATH)).status == 204
+        own = "acme_data.gold.sums"
+        await create(theirs.admin, asset=own, reads=["acme_data.gold.salaries"])
+        assert (await theirs.admin.post(f"ai-catalog/definitions/{own}:publish")).status == 200
 
     async def test_tells_who_published_it(self, api: Api) -> None:
         await create(api.editor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
-from api.kernel.permissions.graph import NamedByAsset
+from api.kernel.permissions.graph import NamedByAsset, asset_place
 from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.logic import drafts
 from core.definitions import DEFINITION as TABLE
@@ -157,7 +157,7 @@ async def validate_definition(ctx: Context, definition: str, request: Request) -
     """Builds the definition together with everything that is live, apart from the running platform."""
     draft = await ctx.query(drafts.get, definition)
     candidate = Candidate(draft.asset_id, draft.component, draft.attributes)
-    faults = await _publisher(ctx).validate(candidate)
+    faults = await _publisher(ctx).validate(candidate, readable=_readable(ctx))
     return Validation(publishable=not faults, errors=[dict(fault) for fault in faults])
 
 
@@ -165,8 +165,20 @@ async def validate_definition(ctx: Context, definition: str, request: Request) -
 async def publish_definition(ctx: Context, definition: str, request: Request) -> Definition:
     """Makes the definition a live asset and answers when it can be seen, or says why not and changes nothing."""
     await ctx.query(drafts.get, definition)
-    await _publisher(ctx).publish(definition, principal=ctx.principal.name, request_id=ctx.request_id)
+    how = {"principal": ctx.principal.name, "request_id": ctx.request_id}
+    await _publisher(ctx).publish(definition, **how, readable=_readable(ctx))
     return _definition(await ctx.query(drafts.get, definition))
+
+
+def _readable(ctx: Context) -> Callable[[str], bool]:
+    """Which assets the caller sees and may read the rows of: a definition shows them to whoever reads its own."""
+    seen = ctx.view().nodes
+
+    def readable(asset: str) -> bool:
+        place = asset_place(ctx.platform, asset)
+        return asset in seen and ctx.principal.access.allows("ai_catalog.asset.preview", place)
+
+    return readable
 
 
 def _publisher(ctx: Context) -> Publisher:
