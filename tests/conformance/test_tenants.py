@@ -247,7 +247,9 @@ async def test_the_same_with_ids_of_ones_own_is_taken(two: Two, path: str, body:
     """So that the test before does not pass for another reason."""
     method = "PATCH" if path.count("/") > 1 and ":" not in path else "POST"
     own = two.placed(json.dumps(body), foreign=two.one)
-    reply = await two.one.tenant.admin(method, two.placed(path), json=json.loads(own), params={"validate_only": "true"})
+    found = two.api.app.registry.find(f"/api/v1/{two.placed(path)}")
+    tried = {"validate_only": "true"} if found and (endpoint := found.endpoint(method)) and endpoint.changes else {}
+    reply = await two.one.tenant.admin(method, two.placed(path), json=json.loads(own), params=tried)
     assert reply.status < 300, reply.response.text
 
 

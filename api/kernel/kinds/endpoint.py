@@ -19,7 +19,7 @@ from api.kernel.roles import Role
 if TYPE_CHECKING:
     from api.kernel.kinds.kind import Kind
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 class Shape(Enum):
