@@ -7,9 +7,9 @@ export UV_PYTHON_DOWNLOADS := never
 # The platform prints progress; a buffered pipe would hide it.
 export PYTHONUNBUFFERED := 1
 
-# Suites whose processes take the whole machine: they run one after the other.
 TORCH := $(CURDIR)/.venv-torch/bin/python
-WHOLE := tests/protocols tests/reliability tests/e2e
+# Tests with a whole platform and a browser have the machine for themselves. Many of the others wait: three at a time.
+ALONE := tests/e2e
 
 .DEFAULT_GOAL := help
 .PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
@@ -42,8 +42,8 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25 $(WHOLE:%=--ignore=%)
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=25 $(WHOLE)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 3 --dist loadfile --durations=25 $(ALONE:%=--ignore=%)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=25 $(ALONE)
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)
