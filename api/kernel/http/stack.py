@@ -21,7 +21,7 @@ from core.ids import new_id
 BODY_SECONDS = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
-_NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_LOADS_NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _DEFAULTS = (
     (b"referrer-policy", b"same-origin"),
@@ -128,7 +128,7 @@ class Envelope:
         ours = [(b"x-request-id", state.request_id.encode()), _NOSNIFF]
         ours += ((name.encode(), value.encode("latin-1")) for name, value in state.headers)
         if state.endpoint:
-            ours += ((b"x-operation", state.endpoint.operation_id.encode()), _NO_CONTENT)
+            ours += ((b"x-operation", state.endpoint.operation_id.encode()), _LOADS_NOTHING)
         if self._hsts:
             ours.append(_HSTS)
         decided = {name for name, _ in ours}
