@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from core import clock
-from core.db import METADATA, UtcDateTime, tell
+from core.db import METADATA, Prepared, UtcDateTime, tell
 from core.ids import new_id
 
 GENESIS = "0" * 64
@@ -123,13 +124,21 @@ def recorded(row: sa.Row[*tuple[Any, ...]]) -> Recorded:
     return Recorded(values["sequence"], Event(**{name: values[name] for name in _FIELDS}))
 
 
-# Made once: to build and compile a statement costs as much as to run it.
-_INSERT = EVENT.insert()
-_OURS = EVENT_HEAD.update().where(EVENT_HEAD.c.id == _HEAD)
-_SET_HASH = _OURS.values(hash=sa.bindparam("new_hash"))
-_ADVANCE = _OURS.values(sequence=EVENT_HEAD.c.sequence + sa.bindparam("count")).returning(
-    EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash
+_INSERT = Prepared(EVENT.insert())
+_ADVANCE = Prepared(
+    EVENT_HEAD.update()
+    .where(
+        EVENT_HEAD.c.id == sa.literal_column(str(_HEAD)),
+        EVENT_HEAD.c.sequence == sa.bindparam("known_sequence"),
+        EVENT_HEAD.c.hash == sa.bindparam("known_hash"),
+    )
+    .values(sequence=sa.bindparam("new_sequence"), hash=sa.bindparam("new_hash"))
 )
+_HEAD_ROW = sa.select(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash).where(EVENT_HEAD.c.id == _HEAD)
+
+_LATEST: WeakKeyDictionary[sa.Engine, tuple[int, str]] = WeakKeyDictionary()
+"""The head as this process left it. Another one may have moved it, or its transaction may have been rolled back: so
+it is only believed while the row still has the same sequence and hash."""
 
 
 def append(connection: Connection, event: Event) -> int:
@@ -141,22 +150,21 @@ def append_all(connection: Connection, events: Sequence[Event]) -> int:
     """Appends events in this order, in the caller's transaction; returns the last sequence number (0 if none given)."""
     if not events:
         return 0
-    last, previous = _take(connection, len(events))
-    rows = []
-    for sequence, event in enumerate(events, last - len(events) + 1):
-        row = _row(sequence, event)
-        row["previous_hash"] = previous
-        previous = row["hash"] = digest(row, previous)
-        rows.append(row)
-    connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
-    connection.execute(_SET_HASH, {"new_hash": previous})
+    latest = _LATEST.get(connection.engine)
+    rows = _chained(events, *latest) if latest else []
+    if latest is None or not _advance(connection, latest, rows[-1]):
+        latest = _held(connection)
+        rows = _chained(events, *latest)
+        _advance(connection, latest, rows[-1])
+    _INSERT.run(connection, rows)
+    _LATEST[connection.engine] = rows[-1]["sequence"], rows[-1]["hash"]
     tell(connection)
-    return last
+    return int(rows[-1]["sequence"])
 
 
 def head(connection: Connection) -> tuple[int, str]:
     """The last sequence number and its hash."""
-    row = connection.execute(sa.select(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash)).first()
+    row = connection.execute(_HEAD_ROW).first()
     return (row.sequence, row.hash) if row else (0, GENESIS)
 
 
@@ -176,14 +184,32 @@ def _row(sequence: int, event: Event) -> dict[str, Any]:
     return row
 
 
-def _take(connection: Connection, count: int) -> tuple[int, str]:
-    row = connection.execute(_ADVANCE, {"count": count}).first()
+def _chained(events: Sequence[Event], sequence: int, previous: str) -> list[dict[str, Any]]:
+    """The rows of events that follow this head."""
+    rows = []
+    for number, event in enumerate(events, sequence + 1):
+        row = _row(number, event)
+        row["previous_hash"] = previous
+        previous = row["hash"] = digest(row, previous)
+        rows.append(row)
+    return rows
+
+
+def _advance(connection: Connection, known: tuple[int, str], last: Mapping[str, Any]) -> bool:
+    """Takes the head and moves it to this row, unless it is another one than is known."""
+    new = {"new_sequence": last["sequence"], "new_hash": last["hash"]}
+    return _ADVANCE.run(connection, [{"known_sequence": known[0], "known_hash": known[1]} | new]) == 1
+
+
+def _held(connection: Connection) -> tuple[int, str]:
+    """Takes the head and returns its sequence and hash."""
+    row = connection.execute(_HEAD_ROW.with_for_update()).first()
     if row is None:
         insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         # Waits for whoever is about to make the same row.
         first = insert(EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS).on_conflict_do_nothing()
         connection.execute(first)
-        row = connection.execute(_ADVANCE, {"count": count}).one()
+        row = connection.execute(_HEAD_ROW.with_for_update()).one()
     return row.sequence, row.hash
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,25 @@ def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(data
         of_writer = [(row.data["n"], row.data["i"]) for row in rows if row.subject == str(writer)]
         assert of_writer == [(n, i) for n in range(15) if n % 3 != writer % 3 for i in (0, 1)]
     assert broken(database, batch=7) is None
+
+
+def test_a_head_that_another_process_moved_or_a_rollback_took_back_is_read_again(database: Database) -> None:
+    """Each process remembers the head that it left."""
+    other = Database(database.url)
+    try:
+        for number, writer in enumerate((database, database, other, database, other, other, database), 1):
+            with contextlib.suppress(KeyError), writer.write() as connection:
+                # Its head has the sequence that the next event will have, and another hash.
+                events.append(connection, Event("admin.user.created", "lost", "ada", {"n": number}))
+                raise KeyError
+            with writer.write() as connection:
+                with contextlib.suppress(KeyError), connection.begin_nested():
+                    events.append(connection, Event("admin.user.created", "lost", "ada"))
+                    raise KeyError
+                assert events.append(connection, Event("admin.user.created", "usr_1", "ada", {"n": number})) == number
+    finally:
+        other.close()
+    assert broken(database) is None
 
 
 def test_an_event_reads_back_as_it_was_written(database: Database) -> None:
