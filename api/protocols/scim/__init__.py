@@ -4,6 +4,6 @@
 change of the admin service: same rights, hooks, audit row, events and revisions, in one transaction.
 """
 
-from api.protocols.scim.app import mounts
+from api.protocols.scim.mount import mounts
 
 __all__ = ["mounts"]

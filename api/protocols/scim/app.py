@@ -11,7 +11,6 @@ change the permission of the operation it is.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -45,22 +44,20 @@ from starlette.types import Receive, Scope, Send
 from api.kernel.application import Application
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.http.state import state_of
-from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.unit import ORGANIZATION, Unit, denied
 from api.kernel.permissions.principal import ANONYMOUS, PrincipalKind
-from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.protocols.calls import Calls
 from api.protocols.scim.deviations import POLICY, put_right
 from api.protocols.scim.errors import translated
 from api.protocols.scim.groups import ScimGroup
+from api.protocols.scim.mount import PATH
 from api.protocols.scim.passwords import hashed
 from api.protocols.scim.storage import DirectoryStorage
 from api.protocols.scim.users import ScimUser
 from api.services.admin.kinds.user import USER
 from core.errors import HeadwaterError
 
-PATH = "/scim/v2"
 _MEDIA_TYPE = "application/scim+json"
 _LONGEST_BODY = 1_048_576
 _LARGEST_PAGE = 1000
@@ -104,15 +101,6 @@ def provider() -> ScimProvider:
     return ScimProvider([ScimUser, EnterpriseUser, ScimGroup], resource_types=types, config=config, policy=POLICY)
 
 
-def mounts(app: Application) -> list[Mount]:
-    """The service for whoever is logged in, and its public description."""
-    scim = Scim(app)
-    return [
-        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin"),
-        Mount(path=f"{PATH}/ServiceProviderConfig", app=scim, role=None, exact=True, speaks_for="admin"),
-    ]
-
-
 class _Service(ScimService):
     def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
         """Who may not read the whole directory is told so: an empty list would make a client create everybody anew."""
@@ -146,11 +134,7 @@ class Scim:
     def __init__(self, app: Application) -> None:
         self._calls = Calls(app)
         self._platform = app.platform
-
-    @cached_property
-    def _service(self) -> ScimService:
-        # Made at the first request: models and schemas take time that other processes need not spend.
-        return _Service(provider(), secret=self._platform.part(open_sealer).derived("scim cursors"))
+        self._service = _Service(provider(), secret=app.platform.part(open_sealer).derived("scim cursors"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; errors are SCIM's own, but for those that say nothing of the request."""
