@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Match, Router
 
-from api.kernel.http.routing import service_app
+from api.kernel.http.routing import DeclaredRouter
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.standard import Method
 from api.kernel.operations.engine import Operations
@@ -63,8 +63,10 @@ def test_the_registry_and_the_routes_agree(routes: Router, endpoint: Endpoint) -
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     settings = load_settings({"HEADWATER_HOME": str(tmp_path_factory.mktemp("home"))})
     platform = Platform(settings, Database("sqlite://"), FakeOrchestrator())
-    apps = [service_app(service, platform, Operations(platform)) for service in SERVICES]
-    yield Router(routes=[route for app in apps for route in app.routes])
+    routers = [DeclaredRouter(service, platform, Operations(platform)) for service in SERVICES]
+    for router in routers:
+        router.complete()
+    yield Router(routes=[route for router in routers for route in router.routes])
     platform.close()
 
 

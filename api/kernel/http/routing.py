@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
@@ -17,7 +18,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.kernel.http.handlers import handler
+from api.kernel.http.handlers import Handler, handler
 from api.kernel.http.state import state_of
 from api.kernel.kinds.endpoint import Endpoint
 from api.kernel.kinds.service import Service
@@ -41,18 +42,36 @@ class _IdConvertor(Convertor[str]):
 register_url_convertor("id", _IdConvertor())
 
 
-class _DeclaredRouter(APIRouter):
-    """A router that runs the route of the operation the guard found."""
+class DeclaredRouter(APIRouter):
+    """A router that runs the route of the operation the guard found.
 
-    def __init__(self, routes: Mapping[Endpoint, APIRoute]) -> None:
-        super().__init__(routes=list(routes.values()), redirect_slashes=False)
-        self._declared = routes
+    A route is made by its first request: to make all 2,400 would more than double the time a process takes to start.
+    """
+
+    def __init__(self, service: Service, platform: Platform, operations: Operations) -> None:
+        super().__init__(redirect_slashes=False)
+        self._endpoints = service.endpoints
+        self._made: dict[Endpoint, APIRoute] = {}
+        self._handler = partial(handler, platform=platform, operations=operations)
+
+    def route_of(self, endpoint: Endpoint) -> APIRoute:
+        """The route of an operation."""
+        if endpoint not in self._made:
+            self._made[endpoint] = _route(endpoint, self._handler(endpoint))
+            self.routes.append(self._made[endpoint])
+        return self._made[endpoint]
+
+    def complete(self) -> None:
+        """Makes the routes of all operations."""
+        for endpoint in self._endpoints:
+            self.route_of(endpoint)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a request that passed the guard."""
         state = state_of(scope)
         assert state.endpoint is not None
         assert state.found is not None
-        route = self._declared[state.endpoint]
+        route = self.route_of(state.endpoint)
         scope["route"] = route
         scope["endpoint"] = route.endpoint
         params = {state.endpoint.kind.name: state.found.id, state.endpoint.part: state.found.part}
@@ -71,15 +90,14 @@ class _ServiceApp(FastAPI):
 def service_app(service: Service, platform: Platform, operations: Operations) -> FastAPI:
     """The FastAPI app of a service. Its documents are made by `openapi`, not by FastAPI."""
     app = _ServiceApp(title=service.title, openapi_url=None, docs_url=None, redoc_url=None)
-    routes = {endpoint: _route(endpoint, platform, operations) for endpoint in service.endpoints}
-    app.router = _DeclaredRouter(routes)
+    app.router = DeclaredRouter(service, platform, operations)
     return app
 
 
-def _route(endpoint: Endpoint, platform: Platform, operations: Operations) -> APIRoute:
+def _route(endpoint: Endpoint, handle: Handler) -> APIRoute:
     return APIRoute(
         re.sub(r"\{(\w+)\}", r"{\1:id}", endpoint.path),
-        handler(endpoint, platform, operations),
+        handle,
         methods=[endpoint.method],
         name=endpoint.operation_id,
         operation_id=endpoint.operation_id,
