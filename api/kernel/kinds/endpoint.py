@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +174,7 @@ class Endpoint:
         return self.operation_id
 
 
+@cache
 def source_of(declared: Callable[..., Any]) -> str:
     """File and line where a function or class is written."""
     file = Path(inspect.getfile(declared)).resolve()
