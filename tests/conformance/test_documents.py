@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
@@ -82,14 +83,14 @@ LOGS_OUT = ("admin_logout", "admin_delete_session", "admin_update_settings")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
-@pytest.mark.parametrize("role", ["admin", "viewer", "tenant"])
 @every_service
-def test_a_fuzzer_finds_nothing(server: Server, service: Any, role: str, mode: GenerationMode) -> None:
-    """Whatever is sent: no 5xx, the documented status, media type and shape, and nothing malformed accepted."""
+def test_a_fuzzer_finds_nothing(server: Server, service: Any, mode: GenerationMode) -> None:
+    """Whatever is sent, by whomever: no 5xx; status, media type, shape as documented; nothing malformed accepted."""
     schema = schemathesis.openapi.from_dict(document(service))
     schema.config.update(base_url=server.url)
     schema.config.max_stream_events = 1  # a watch has no end
-    headers = {"authorization": f"Bearer {server.tokens[role]}"}
+    tokens = [server.tokens[role] for role in ("tenant", "viewer", "admin")]
+    session = requests.Session()
     for operation in schema.get_all_operations():
         made = operation.ok()
         if made.definition.raw["operationId"] in LOGS_OUT:
@@ -105,6 +106,8 @@ def test_a_fuzzer_finds_nothing(server: Server, service: Any, role: str, mode: G
         )
         @given(case=made.as_strategy(generation_mode=mode))
         def fuzz(case: Any) -> None:
-            case.validate_response(case.call(headers=headers), checks=CHECKS)
+            for token in tokens:
+                answer = case.call(session=session, headers={"authorization": f"Bearer {token}"})
+                case.validate_response(answer, checks=CHECKS)
 
         fuzz()
