@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 from core.errors import Unavailable
@@ -125,6 +126,17 @@ def _form(statement: sa.Insert | sa.Update, dialect: Dialect) -> _Form:
         for name in compiled.positiontup or compiled.binds
     }
     return _Form(compiled.string, converters, bool(compiled.positiontup))
+
+
+def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that may say what happens if the row is there already, also if another process is about to make it."""
+    return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def put(connection: Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Sets values in the row with this primary key, or makes it."""
+    row = insert(connection, table).values(**key, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
 
 
 def tell(connection: Connection) -> None:

@@ -19,11 +19,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from core import clock
-from core.db import METADATA, Prepared, UtcDateTime, tell
+from core.db import METADATA, Prepared, UtcDateTime, insert, tell
 from core.ids import new_id
 
 GENESIS = "0" * 64
@@ -205,10 +204,9 @@ def _held(connection: Connection) -> tuple[int, str]:
     """Takes the head and returns its sequence and hash."""
     row = connection.execute(_HEAD_ROW.with_for_update()).first()
     if row is None:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         # Waits for whoever is about to make the same row.
-        first = insert(EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS).on_conflict_do_nothing()
-        connection.execute(first)
+        first = insert(connection, EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS)
+        connection.execute(first.on_conflict_do_nothing())
         row = connection.execute(_HEAD_ROW.with_for_update()).one()
     return row.sequence, row.hash
 

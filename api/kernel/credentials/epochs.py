@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.tables import AUTH_EPOCH
+from core.db import insert
 
 _ROW = 1
-_NEXT = AUTH_EPOCH.update().where(AUTH_EPOCH.c.id == _ROW).values(value=AUTH_EPOCH.c.value + 1)
 
 
 def current(connection: Connection) -> int:
@@ -18,5 +18,5 @@ def current(connection: Connection) -> int:
 
 def bump(connection: Connection) -> None:
     """Begins a new epoch, in the transaction of the revocation."""
-    if connection.execute(_NEXT).rowcount == 0:
-        connection.execute(AUTH_EPOCH.insert().values(id=_ROW, value=1))
+    first = insert(connection, AUTH_EPOCH).values(id=_ROW, value=1)
+    connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"value": AUTH_EPOCH.c.value + 1}))

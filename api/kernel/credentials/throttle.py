@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from api.kernel.tables import LOGIN_FAILURE
 from core import clock
+from core.db import insert
 from core.errors import TooManyRequests
 
 LONGEST_WAIT = timedelta(minutes=15)
@@ -53,10 +54,9 @@ def count_failure(connection: Connection, account: str, address: str) -> None:
     now = clock.now()
     connection.execute(LOGIN_FAILURE.delete().where(LOGIN_FAILURE.c.last_at < now - _FORGOTTEN_AFTER))
     for guesser in guessers(account, address):
-        ours = LOGIN_FAILURE.c.key == guesser.key
-        counted = LOGIN_FAILURE.update().where(ours).values(failures=LOGIN_FAILURE.c.failures + 1, last_at=now)
-        if connection.execute(counted).rowcount == 0:
-            connection.execute(LOGIN_FAILURE.insert().values(key=guesser.key, failures=1, last_at=now))
+        first = insert(connection, LOGIN_FAILURE).values(key=guesser.key, failures=1, last_at=now)
+        another = {"failures": LOGIN_FAILURE.c.failures + 1, "last_at": now}
+        connection.execute(first.on_conflict_do_update(index_elements=["key"], set_=another))
 
 
 def clear(connection: Connection, account: str, address: str) -> None:

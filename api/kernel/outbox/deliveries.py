@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from api.kernel.outbox.tables import OUTBOX_CURSOR, OUTBOX_DELIVERY, OUTBOX_SEEN
 from core import clock, events
+from core.db import insert
 from core.events import EVENT
 
 RETENTION = timedelta(days=30)
@@ -49,10 +49,6 @@ class Lag:
     seconds_behind: float
 
 
-def _insert(connection: Connection, table: sa.Table) -> Any:
-    return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
-
-
 def cursor(connection: Connection, consumer: str) -> int | None:
     """The last event the consumer is past."""
     query = sa.select(OUTBOX_CURSOR.c.sequence).where(OUTBOX_CURSOR.c.consumer == consumer)
@@ -61,7 +57,7 @@ def cursor(connection: Connection, consumer: str) -> int | None:
 
 def begin(connection: Connection, consumer: str, sequence: int) -> None:
     """Gives a consumer its first cursor, unless it has one."""
-    row = _insert(connection, OUTBOX_CURSOR).values(consumer=consumer, sequence=sequence)
+    row = insert(connection, OUTBOX_CURSOR).values(consumer=consumer, sequence=sequence)
     connection.execute(row.on_conflict_do_nothing())
 
 
@@ -74,7 +70,7 @@ def advance(connection: Connection, consumer: str, before: int, after: int) -> b
 def put(connection: Connection, delivery: Delivery) -> None:
     """Stores or replaces a delivery."""
     values = {name: getattr(delivery, name) for name in Delivery.__slots__} | {"state": delivery.state.value}
-    row = _insert(connection, OUTBOX_DELIVERY).values(**values)
+    row = insert(connection, OUTBOX_DELIVERY).values(**values)
     connection.execute(row.on_conflict_do_update(index_elements=["consumer", "sequence"], set_=values))
 
 
@@ -142,7 +138,7 @@ def forget(connection: Connection, consumer: str) -> None:
 
 def once(connection: Connection, consumer: str, event_id: str) -> bool:
     """True the first time a consumer sees an event. Call it in the transaction of the effect, and skip on False."""
-    row = _insert(connection, OUTBOX_SEEN).values(consumer=consumer, event_id=event_id, seen_at=clock.now())
+    row = insert(connection, OUTBOX_SEEN).values(consumer=consumer, event_id=event_id, seen_at=clock.now())
     # Not by `rowcount`, which psycopg no longer knows of an INSERT.
     return connection.execute(row.on_conflict_do_nothing().returning(OUTBOX_SEEN.c.event_id)).first() is not None
 

@@ -22,6 +22,7 @@ from api.services.admin.logic import granting, identities
 from api.services.admin.logic.claims import Rules, identity_of
 from api.services.admin.logic.openid import OpenId
 from api.services.admin.login_tables import CLIENT_SECRET
+from core import db
 from core.errors import InvalidPayload, Unavailable
 
 Url = Annotated[str, Field(max_length=500, examples=["https://login.example.org"])]
@@ -190,9 +191,7 @@ def without_secret(unit: Unit, provider: IdentityProvider) -> None:
 def set_client_secret(unit: Unit, provider: IdentityProvider, request: ClientSecret) -> ClientSecretStored:
     """Stores the secret that the platform proves itself with to the provider, in place of another one."""
     sealed = unit.platform.part(open_sealer).seal(request.client_secret, f"client-secret:{provider.id}")
-    ours = CLIENT_SECRET.update().where(CLIENT_SECRET.c.provider_id == provider.id)
-    if unit.connection.execute(ours.values(sealed=sealed)).rowcount == 0:
-        unit.connection.execute(CLIENT_SECRET.insert().values(provider_id=provider.id, sealed=sealed))
+    db.put(unit.connection, CLIENT_SECRET, {"provider_id": provider.id}, {"sealed": sealed})
     provider.status.has_client_secret = True
     return ClientSecretStored(id=provider.id, has_client_secret=True)
 

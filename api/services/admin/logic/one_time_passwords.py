@@ -16,6 +16,7 @@ from api.kernel.credentials.sealing import Sealer
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import ONE_TIME_PASSWORD, RECOVERY_CODE
 from core import clock
+from core.db import insert
 
 STEP_SECONDS = 30
 _RECOVERY_CODES = 10
@@ -39,9 +40,8 @@ def enroll(connection: Connection, sealer: Sealer, account_id: str, name: str) -
 
     secret = pyotp.random_base32()
     sealed = sealer.seal(secret, _context(account_id)).encode()
-    ours = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
-    if connection.execute(ours.values(pending=sealed)).rowcount == 0:
-        connection.execute(ONE_TIME_PASSWORD.insert().values(principal_id=account_id, pending=sealed, last_step=0))
+    row = insert(connection, ONE_TIME_PASSWORD).values(principal_id=account_id, pending=sealed, last_step=0)
+    connection.execute(row.on_conflict_do_update(index_elements=["principal_id"], set_={"pending": sealed}))
     return secret, pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name="Headwater")
 
 

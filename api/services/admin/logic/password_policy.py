@@ -15,7 +15,7 @@ from api.kernel.credentials.accounts import Account
 from api.kernel.kinds.context import Context
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import PASSWORD_HISTORY, SETTING
-from core import clock
+from core import clock, db
 from core.errors import InvalidPayload
 from core.ids import new_id
 
@@ -52,8 +52,7 @@ def load(connection: Connection) -> Policy:
 def save(connection: Connection, policy: Policy, by: str) -> None:
     """Sets all of it."""
     values: dict[str, Any] = {"value": dataclasses.asdict(policy), "updated_at": clock.now(), "updated_by": by}
-    if connection.execute(SETTING.update().where(SETTING.c.id == PLATFORM).values(**values)).rowcount == 0:
-        connection.execute(SETTING.insert().values(id=PLATFORM, **values))
+    db.put(connection, SETTING, {"id": PLATFORM}, values)
 
 
 async def new_hash(ctx: Context, password: str, *, account_id: str = "", pointer: str = "/password") -> str:

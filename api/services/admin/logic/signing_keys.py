@@ -15,7 +15,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials.sealing import open_sealer
@@ -24,6 +23,7 @@ from api.kernel.platform import Platform
 from api.kernel.tables import TOKEN
 from api.services.admin.login_tables import SIGNING_KEY
 from core import clock
+from core.db import insert
 from core.errors import Conflict, NotFound, Unavailable
 from core.events import Event
 from core.ids import new_id
@@ -159,8 +159,7 @@ class SigningKeys:
         id, now = new_id("jwk"), clock.now()
         key = RSAKey.generate_key(_BITS, {"kid": id, "use": "sig", "alg": ALGORITHM})
         sealed = self._sealer.seal(json.dumps(key.as_dict(private=True)), _context(id))
-        insert: Any = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(SIGNING_KEY)
-        row = insert.values(
+        row = insert(connection, SIGNING_KEY).values(
             id=id,
             state=state.value,
             public=key.as_dict(private=False),
