@@ -93,14 +93,14 @@ class Prepared:
     """
 
     def __init__(self, statement: sa.Insert | sa.Update) -> None:
-        self._statement = statement
+        self.statement = statement
         self._forms: WeakKeyDictionary[Dialect, _Form] = WeakKeyDictionary()
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Runs it with each of these parameters, and returns how many rows of the table that concerned."""
         form = self._forms.get(connection.dialect)
         if form is None:
-            form = self._forms[connection.dialect] = _form(self._statement, connection.dialect)
+            form = self._forms[connection.dialect] = _form(self.statement, connection.dialect)
         parameters: Any = [form.parameters(row) for row in rows]
         return connection.exec_driver_sql(form.sql, parameters if len(rows) > 1 else parameters[0]).rowcount
 

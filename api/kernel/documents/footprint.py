@@ -19,10 +19,11 @@ from sqlalchemy.sql.dml import UpdateBase
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.sagas.saga import Saga
+from core.db import Prepared
 from core.events import Event
 
 _OURS = ("api", "core", "lakehouse", "rag", "serving", "federated")
-_WRITES = ("insert", "update", "delete")
+_WRITES = ("insert", "update", "delete", "put")
 _BY_NAME: Mapping[str, Any] = {"unit": Unit, "ctx": Context}
 """What the functions of services call the things they are given."""
 
@@ -41,6 +42,8 @@ class Footprint:
 
     def follow(self, thing: Any, owner: type | None = None) -> None:
         """Takes in whatever a name stands for; `owner` is the class of which it is a method."""
+        if isinstance(thing, Prepared):
+            thing = thing.statement
         if isinstance(thing, UpdateBase) and isinstance(thing.table, sa.Table):
             self.tables.add(thing.table.name)
         elif isinstance(thing, Saga):
