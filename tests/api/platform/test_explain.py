@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import UpdateBase
 from typer.testing import CliRunner
 
 from api.cli import app
@@ -31,14 +31,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     found: set[str] = set()
     begin = Unit.__init__
 
-    def note(connection: Any, statement: Any, *_: Any) -> None:
-        if isinstance(statement, UpdateBase):
-            found.add(statement.table.name)  # type: ignore[attr-defined]
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if change := re.match(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)', statement):
+            found.add(change[1])
 
     def watched(unit: Unit, ctx: Context, connection: Any, *, writes: bool) -> None:
         begin(unit, ctx, connection, writes=writes)
         if writes:
-            sa.event.listen(connection, "before_execute", note)
+            sa.event.listen(connection, "before_cursor_execute", note)
 
     monkeypatch.setattr(Unit, "__init__", watched)
     return found
