@@ -1,12 +1,13 @@
-"""Slows down password guessing: per account and address, and per address alone.
+"""Slows down who guesses passwords, or has mails sent: per account, and per address.
 
-After a few free failures each further one doubles the wait, up to a quarter of an hour. Counts live in the database, so
+After a few free tries each further one doubles the wait, up to a quarter of an hour. Counts live in the database, so
 neither a restart nor another process resets them; keys are hashes, so the table names nobody.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,45 +24,60 @@ _FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Guesser:
-    """Something that may be guessing, and how many failures are free."""
+class Count:
+    """Something that may try too often, and how many tries are free."""
 
     key: str
     free: int
 
 
-def guessers(account: str, address: str) -> tuple[Guesser, ...]:
-    """The two counts of a login attempt. An address serves many people, so it has more free failures."""
-    return Guesser(_key("account", account, address), 5), Guesser(_key("address", address), 30)
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is counted, under each of its counts."""
+
+    what: str
+    counts: Sequence[Count]
 
 
-def refuse_if_waiting(connection: Connection, account: str, address: str) -> None:
+def login(account: str, address: str) -> Attempt:
+    """A login, of which failures are counted. An address serves many people, so it has more free failures."""
+    counts = Count(_key("account", account, address), 5), Count(_key("address", address), 30)
+    return Attempt("failed logins", counts)
+
+
+def password_reset(account: str, address: str) -> Attempt:
+    """A request for a mail that resets a password. It fills an inbox, so whoever asks, an account has one count."""
+    counts = Count(_key("reset of", account), 5), Count(_key("reset from", address), 30)
+    return Attempt("requests to reset a password", counts)
+
+
+def refuse_if_waiting(connection: Connection, attempt: Attempt) -> None:
     """Raises `TooManyRequests` while the caller has to wait."""
-    for guesser in guessers(account, address):
-        row = connection.execute(sa.select(LOGIN_FAILURE).where(LOGIN_FAILURE.c.key == guesser.key)).first()
+    for count in attempt.counts:
+        row = connection.execute(sa.select(LOGIN_FAILURE).where(LOGIN_FAILURE.c.key == count.key)).first()
         if row is None:
             continue
-        remaining = row.last_at + _wait(row.failures - guesser.free) - clock.now()
+        remaining = row.last_at + _wait(row.failures - count.free) - clock.now()
         if remaining > timedelta(0):
             seconds = int(remaining.total_seconds()) + 1
             raise TooManyRequests(
-                f"Too many failed logins. Try again in {seconds} seconds.", retry_after_seconds=seconds
+                f"Too many {attempt.what}. Try again in {seconds} seconds.", retry_after_seconds=seconds
             )
 
 
-def count_failure(connection: Connection, account: str, address: str) -> None:
-    """Counts a failed login."""
+def note(connection: Connection, attempt: Attempt) -> None:
+    """Counts an attempt."""
     now = clock.now()
     connection.execute(LOGIN_FAILURE.delete().where(LOGIN_FAILURE.c.last_at < now - _FORGOTTEN_AFTER))
-    for guesser in guessers(account, address):
-        first = insert(connection, LOGIN_FAILURE).values(key=guesser.key, failures=1, last_at=now)
+    for count in attempt.counts:
+        first = insert(connection, LOGIN_FAILURE).values(key=count.key, failures=1, last_at=now)
         another = {"failures": LOGIN_FAILURE.c.failures + 1, "last_at": now}
         connection.execute(first.on_conflict_do_update(index_elements=["key"], set_=another))
 
 
 def clear(connection: Connection, account: str, address: str) -> None:
-    """Forgets the account's failures after a success; the address keeps its own."""
-    connection.execute(LOGIN_FAILURE.delete().where(LOGIN_FAILURE.c.key == guessers(account, address)[0].key))
+    """Forgets an account's failed logins after a success; the address keeps its own."""
+    connection.execute(LOGIN_FAILURE.delete().where(LOGIN_FAILURE.c.key == login(account, address).counts[0].key))
 
 
 def _wait(excess: int) -> timedelta:

@@ -53,7 +53,7 @@ def at_once(database: Database, change: Callable[[Connection], object]) -> None:
 
 
 def test_every_failed_login_counts(database: Database) -> None:
-    at_once(database, lambda connection: throttle.count_failure(connection, "ada", "192.0.2.1"))
+    at_once(database, lambda connection: throttle.note(connection, throttle.login("ada", "192.0.2.1")))
     with database.read() as connection:
         assert connection.execute(sa.select(LOGIN_FAILURE.c.failures)).scalars().all() == [WRITERS] * 2
 

@@ -130,7 +130,7 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
         one_time_passwords.disable(unit.connection, row.id)
         return OneTimePasswordState(has_one_time_password=False)
 
-    await ctx.query(throttle.refuse_if_waiting, ctx.principal.name, ctx.client)
+    await ctx.query(throttle.refuse_if_waiting, throttle.login(ctx.principal.name, ctx.client))
     try:
         return await ctx.write(work)
     except WrongCode:
@@ -140,7 +140,7 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
 
 def _count_failure(ctx: Context) -> None:
     with ctx.platform.database.write() as connection:
-        throttle.count_failure(connection, ctx.principal.name, ctx.client)
+        throttle.note(connection, throttle.login(ctx.principal.name, ctx.client))
 
 
 def _user(unit: Unit, id: str, verb: str) -> Stored:

@@ -57,7 +57,7 @@ async def check(ctx: Context, name: str, password: str, one_time_password: str =
         Unauthenticated: they are not right, for whatever reason.
         TooManyRequests: the caller has failed too often lately.
     """
-    await ctx.query(throttle.refuse_if_waiting, name, ctx.client)
+    await ctx.query(throttle.refuse_if_waiting, throttle.login(name, ctx.client))
     sealer = ctx.platform.part(open_sealer)
     found = await ctx.query(_credentials, name)
     right = await ctx.platform.workers.passwords.run(passwords.verify, found[1] if found else None, password)
@@ -104,7 +104,7 @@ def _credentials(connection: Connection, name: str) -> tuple[Account, str | None
 
 def _record_failure(ctx: Context, name: str) -> None:
     with ctx.platform.database.write() as connection:
-        throttle.count_failure(connection, name, ctx.client)
+        throttle.note(connection, throttle.login(name, ctx.client))
         # The name is what somebody typed; by mistake it may be a password. So it is told only if it is a user's.
         of = sa.select(PRINCIPAL.c.id, PRINCIPAL.c.organization_id).where(PRINCIPAL.c.name == name)
         known = connection.execute(of).first()
