@@ -21,7 +21,7 @@ from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from api.protocols import authzen, oauth, oidc_login, scim
-from api.services.admin.logic import invitation_mail
+from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
@@ -64,7 +64,7 @@ def _assembled(platform: Platform) -> Application:
     app = Application(platform, _chosen(platform.settings.services), known=SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (
-        *pages.mounts(),
+        *pages.mounts(mails=platform.mailer is not None),
         *reference.mounts(app.registry.services),
         *authzen.mounts(platform),
         dagster_ui.mount(),
@@ -74,7 +74,7 @@ def _assembled(platform: Platform) -> Application:
     ):
         app.mount(mount)
     app.beside(dagster_ui.start, dagster_ui.stop)
-    subscribers = [*invitation_mail.subscribers(platform)]
+    subscribers = [*invitation_mail.LINKS.subscribers(platform), *password_mail.subscribers(platform)]
     if relay := open_relay(platform.settings):
         platform.part(Dependencies).add(relay.dependency)
         app.beside(relay.start, relay.stop)

@@ -114,7 +114,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _mail(settings: Settings) -> Iterator[Finding]:
     if SmtpMailer.from_settings(settings):
-        yield Finding("mail", Verdict.OK, "invitations are mailed")
+        yield Finding("mail", Verdict.OK, "invitations and links to reset passwords are mailed")
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,22 +13,36 @@ from api.kernel.roles import Role
 
 LOGIN_PAGE = "/login"
 INVITATION_PAGE = "/invitation"
+FORGOTTEN_PAGE = "/forgot-password"
+RESET_PAGE = "/reset-password"
 _STATIC = Path(__file__).parent / "static"
 _SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+_FORGOTTEN_LINK = f'<p class="small"><a href="{FORGOTTEN_PAGE}">Forgot your password?</a></p>'
 
 
-def mounts() -> list[Mount]:
-    """The home page needs a login and leads to it; the other pages and the files hold nothing of the platform."""
+def mounts(*, mails: bool) -> list[Mount]:
+    """The home page needs a login and leads to it; the other pages and the files hold nothing of the platform.
+
+    `mails`: whether the platform sends mail, so that a forgotten password can be reset.
+    """
     return [
         Mount(path="/", app=_page("index.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
-        Mount(path=LOGIN_PAGE, app=_page("login.html"), role=None, exact=True),
+        Mount(path=LOGIN_PAGE, app=_login(mails=mails), role=None, exact=True),
         Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),
+        Mount(path=FORGOTTEN_PAGE, app=_page("forgot-password.html"), role=None, exact=True),
+        Mount(path=RESET_PAGE, app=_page("reset-password.html"), role=None, exact=True),
         Mount(path="/static", app=_Files(), role=None),
     ]
 
 
 def _page(name: str) -> ASGIApp:
     return FileResponse(_STATIC / name, headers={"content-security-policy": _SECURITY_POLICY})
+
+
+def _login(*, mails: bool) -> ASGIApp:
+    text = (_STATIC / "login.html").read_text()
+    made = text.replace("<!-- forgotten -->", _FORGOTTEN_LINK if mails else "")
+    return HTMLResponse(made, headers={"content-security-policy": _SECURITY_POLICY})
 
 
 class _Files:

@@ -86,6 +86,22 @@ INVITATION = sa.Table(
 )
 """Invitations; the token of each is kept as SHA-256, and sealed while it waits to be mailed."""
 
+PASSWORD_RESET = sa.Table(
+    "password_reset",
+    METADATA,
+    # That of the user: a newer link ends the older one.
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    # The token, until the mail that holds it was sent.
+    sa.Column("sealed", sa.Text),
+    sa.Column("mailed_at", UtcDateTime),
+    sa.Column("mail_problem", sa.String(500)),
+)
+"""Links to reset passwords that were not used yet; the token of each is kept as that of an invitation."""
+
 SIGNING_KEY = sa.Table(
     "signing_key",
     METADATA,

@@ -7,6 +7,7 @@ from api.services.admin.kinds import (  # noqa: F401 - hang on others
     audit_chain,
     effective,
     one_time_password,
+    password_reset,
     session_token,
     simulation,
 )

@@ -6,8 +6,6 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +14,13 @@ import sqlalchemy as sa
 
 from api.gateways.mail import SmtpMailer
 from api.kernel.breakers import Dependencies
-from api.kernel.outbox import deliveries
 from api.services.admin.login_tables import INVITATION
 from core.settings import load_settings
+from tests.api.admin.mailing import Run, arrived, handled, until
+from tests.api.admin.mailing import token_in as linked
 from tests.api.admin.tenants import made
-from tests.api_process import PASSWORD, Api, running
+from tests.api_process import PASSWORD, Api
 from tests.mail_server import Inbox, free_port, mail_server
-from tests.orchestration import FakeOrchestrator
-
-LINK = "https://headwater.example.org/invitation#"
-Run = Callable[[int], Any]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def mailing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """An API that mails by a server at this port."""
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
-
-    @asynccontextmanager
-    async def run(port: int) -> AsyncIterator[Api]:
-        variables = {
-            "HEADWATER_SMTP_URL": f"smtp+plain://127.0.0.1:{port}",
-            "HEADWATER_MAIL_FROM": "Headwater <headwater@example.org>",
-            "HEADWATER_URL": "https://headwater.example.org/",
-        }
-        async with running(tmp_path, FakeOrchestrator(), database_url=url, **variables) as api:
-            yield api
-
-    return run
-
-
-async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await holds():
-            await asyncio.sleep(0.05)
 
 
 async def invite(api: Api, email: str = "zoe@example.org") -> dict[str, Any]:
@@ -58,13 +29,6 @@ async def invite(api: Api, email: str = "zoe@example.org") -> dict[str, Any]:
 
 async def state(api: Api, id: str) -> dict[str, Any]:
     return await made(api.admin.get(f"admin/invitations/{id}"))
-
-
-async def arrived(inbox: Inbox, count: int = 1) -> None:
-    async def holds() -> bool:
-        return len(inbox.mails) >= count
-
-    await until(holds, "the mail")
 
 
 async def settled(api: Api, id: str, field: str) -> dict[str, Any]:
@@ -76,11 +40,7 @@ async def settled(api: Api, id: str, field: str) -> dict[str, Any]:
 
 
 def token_in(inbox: Inbox, number: int = -1) -> str:
-    """The token of the link, as somebody would copy it."""
-    text = inbox.mails[number].get_content()
-    (link,) = [line for line in text.split() if line.startswith("https://")]
-    assert link.startswith(LINK)
-    return str(link.removeprefix(LINK))
+    return linked(inbox, number, page="/invitation")
 
 
 def stored(api: Api) -> list[Any]:
@@ -171,12 +131,7 @@ async def test_sending_again_mails_the_new_token_only(mailing: Run) -> None:
         with mail_server(port) as inbox:
             await arrived(inbox)
             await settled(api, first["id"], "mailed_at")
-
-            async def done() -> bool:
-                with api.database.read() as connection:
-                    return deliveries.lag(connection)["invitation-mail"].events_behind == 0
-
-            await until(done, "both events")
+            await handled(api, "invitation-mail")
             assert [token_in(inbox, n) for n in range(len(inbox.mails))] == [second["token"]]
             assert inbox.recipients == ["zoe@example.org"]
 

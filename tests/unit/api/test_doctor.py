@@ -120,4 +120,4 @@ def test_mail_settings_that_cannot_work_are_found(monkeypatch: pytest.MonkeyPatc
     assert "the-secret" not in found
     monkeypatch.setenv("HEADWATER_URL", "https://headwater.example.org")
     monkeypatch.setenv("HEADWATER_MAIL_FROM", "headwater@example.org")
-    assert "invitations are mailed" in doctor(succeeds=True)
+    assert "invitations and links to reset passwords are mailed" in doctor(succeeds=True)

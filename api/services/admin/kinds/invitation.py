@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
+from api.kernel.credentials.tokens import digest_of
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit, denied
@@ -17,7 +18,7 @@ from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.kernel.storage.listing import SqlListing
 from api.services.admin.kinds.user import Email, Password
-from api.services.admin.logic import invitation_mail, inviting, password_policy
+from api.services.admin.logic import invitation_mail, inviting, link_mail, password_policy
 from api.services.admin.logic.inviting import GrantWish
 from api.services.admin.login_tables import INVITATION as TABLE
 from core.errors import Conflict, NotFound
@@ -207,12 +208,12 @@ async def create_invitation(ctx: Context, request: NewInvitation) -> IssuedInvit
         inviting.require_givable(unit, place, request.groups, wishes)
         ctx.subject, ctx.securable = new_id("inv"), place
         ctx.note(email=request.email, groups=request.groups, grants=[wish.document() for wish in wishes])
-        secret, digest = inviting.new_token()
+        secret, digest = link_mail.new_token("hwi")
         values: dict[str, Any] = {"organization_id": place.id, "email": request.email, "groups": request.groups}
         values |= {"grants": [wish.document() for wish in wishes], "state": InvitationState.PENDING.value}
         values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id, "created_at": unit.now}
         values |= {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
-        values |= invitation_mail.waiting(unit.platform, ctx.subject, secret)
+        values |= invitation_mail.LINKS.waiting(unit.platform, ctx.subject, secret)
         unit.connection.execute(TABLE.insert().values(id=ctx.subject, **values))
         return _issued(unit, ctx.subject, secret)
 
@@ -228,9 +229,9 @@ async def resend_invitation(ctx: Context, invitation: str, request: Resending) -
         wishes = [GrantWish(**wish) for wish in row.grants]
         # From now on it is the caller who invites, so he must be able to give what it promises.
         inviting.require_givable(unit, _place(row), row.groups, wishes)
-        secret, digest = inviting.new_token()
+        secret, digest = link_mail.new_token("hwi")
         values: dict[str, Any] = {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
-        values |= invitation_mail.waiting(unit.platform, row.id, secret)
+        values |= invitation_mail.LINKS.waiting(unit.platform, row.id, secret)
         values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id}
         unit.connection.execute(TABLE.update().where(TABLE.c.id == row.id).values(**values))
         return _issued(unit, row.id, secret)
@@ -265,7 +266,7 @@ async def accept_invitation(ctx: Context, request: Acceptance) -> Accepted:
 
     It gives nothing that who invited could not give any more.
     """
-    digest = inviting.digest_of(request.token)
+    digest = digest_of(request.token)
     await ctx.query(inviting.require_pending, digest)
     password_hash = await password_policy.new_hash(ctx, request.password)
 

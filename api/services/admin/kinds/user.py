@@ -21,6 +21,7 @@ from api.kernel.roles import Role
 from api.kernel.tables import PRINCIPAL, TOKEN
 from api.services.admin.logic import password_policy
 from api.services.admin.logic.lockout import refuse_lockout
+from api.services.admin.login_tables import PASSWORD_RESET
 
 LOGIN_NAME = r"[a-z][a-z0-9._@+-]{0,127}"
 Email = Annotated[
@@ -66,6 +67,22 @@ class User(Resource[UserSpec, UserStatus]):
     """A person who may log in. What he may do is in the grants to him and to his groups."""
 
 
+class PendingReset(Model):
+    """A link to reset a forgotten password, which was not used yet."""
+
+    requested_at: datetime
+    """When somebody asked for it."""
+
+    expires_at: datetime
+    """When it ends by itself."""
+
+    mailed_at: datetime | None
+    """When the mail with it was handed to the mail server; null while it was not."""
+
+    mail_problem: str | None
+    """Why it was not mailed yet; null if it was, or is about to be."""
+
+
 class UserAccount(Model):
     """How a user logs in."""
 
@@ -83,6 +100,9 @@ class UserAccount(Model):
 
     has_one_time_password: bool
     """Whether logins also need a one-time password."""
+
+    password_reset: PendingReset | None
+    """The link that he was sent because he forgot his password; null if there is none that he can use."""
 
 
 class SetPassword(Request):
@@ -203,10 +223,14 @@ def _end_tokens(unit: Unit, user: User, *, keys: bool = False) -> None:
 
 def _account(unit: Unit, user: User) -> UserAccount:
     row = unit.connection.execute(sa.select(PRINCIPAL).where(PRINCIPAL.c.id == user.id)).one()
+    columns = [PASSWORD_RESET.c[name] for name in PendingReset.model_fields]
+    open_link = sa.select(*columns).where(PASSWORD_RESET.c.id == user.id, PASSWORD_RESET.c.expires_at > unit.now)
+    link = unit.connection.execute(open_link).first()
     return UserAccount(
         last_login_at=row.last_login_at,
         has_password=row.password_hash is not None,
         password_changed_at=row.password_changed_at,
         password_reset_required=row.password_reset_required,
         has_one_time_password=row.one_time_password is not None,
+        password_reset=PendingReset(**link._mapping) if link else None,
     )

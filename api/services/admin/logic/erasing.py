@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.storage import store
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN
+from api.services.admin.login_tables import PASSWORD_RESET
 
 
 def erase_organization(connection: Connection, id: str) -> dict[str, int]:
@@ -16,6 +17,7 @@ def erase_organization(connection: Connection, id: str) -> dict[str, int]:
     ids = [row.id for row in rows]
     people = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.organization_id == id)
     erased = {kind: sum(row.kind == kind for row in rows) for kind in sorted({row.kind for row in rows})}
+    connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.id.in_(people)))
     erased["keys"] = connection.execute(TOKEN.delete().where(TOKEN.c.principal_id.in_(people))).rowcount
     held = sa.or_(GRANT.c.principal_id.in_(ids), GRANT.c.securable_id.in_(ids), GRANT.c.organization_id == id)
     erased["grants"] = connection.execute(GRANT.delete().where(held)).rowcount

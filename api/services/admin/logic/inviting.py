@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 from dataclasses import asdict, dataclass, replace
 
 import sqlalchemy as sa
@@ -39,17 +37,6 @@ class GrantWish:
     def document(self) -> dict[str, str]:
         """As it is stored."""
         return asdict(self)
-
-
-def new_token() -> tuple[str, str]:
-    """The token of an invitation, and the form in which it is kept."""
-    secret = f"hwi_{secrets.token_urlsafe(32)}"
-    return secret, digest_of(secret)
-
-
-def digest_of(secret: str) -> str:
-    """The form in which a token is kept."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def organization(unit: Unit, id: str | None) -> Securable:

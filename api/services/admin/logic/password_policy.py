@@ -14,7 +14,7 @@ from api.kernel.credentials import accounts, passwords
 from api.kernel.credentials.accounts import Account
 from api.kernel.kinds.context import Context
 from api.kernel.tables import PRINCIPAL
-from api.services.admin.login_tables import PASSWORD_HISTORY, SETTING
+from api.services.admin.login_tables import PASSWORD_HISTORY, PASSWORD_RESET, SETTING
 from core import clock, db
 from core.errors import InvalidPayload
 from core.ids import new_id
@@ -80,8 +80,9 @@ async def new_hash(ctx: Context, password: str, *, account_id: str = "", pointer
 
 
 def set_password(connection: Connection, account_id: str, digest: str) -> None:
-    """Stores a password's hash and remembers it, so that the policy can refuse it later."""
+    """Stores a password's hash and remembers it, so that the policy can refuse it later. A link to reset it ends."""
     now = clock.now()
+    connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.id == account_id))
     accounts.change(
         connection, account_id, password_hash=digest, password_changed_at=now, password_reset_required=False
     )
