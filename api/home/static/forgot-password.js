@@ -1,6 +1,6 @@
 import { post } from "./api.js";
 
-const form = document.getElementById("ask");
+const form = document.getElementById("forgotten");
 const problem = document.getElementById("problem");
 const done = document.getElementById("done");
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -380,3 +381,15 @@ async def test_the_login_page_leads_there_with_a_mailer(mailing: Run) -> None:
         page = await api.anonymous.http.get("/login")
         assert '<a href="/forgot-password">Forgot your password?</a>' in page.text
         assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+async def test_the_how_to_page_leads_to_a_mail(mailing: Run) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "invite-by-mail.md").read_text()
+    resetting = page.partition("\n## Let people reset")[2]
+    ((path, body),) = re.findall(r"```http\nPOST (\S+)\n(.*?)```", resetting, re.DOTALL)
+    with mail_server(free_port()) as inbox:
+        async with mailing(inbox.port) as api:
+            await person(api)
+            await made(api.anonymous.post(path, json.loads(body)))
+            await arrived(inbox)
+            assert token_in(inbox, page="/reset-password")
