@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import accounts
 from api.kernel.credentials.accounts import Account
+from api.kernel.credentials.tokens import digest_of
 from api.kernel.filtering.expressions import Holds
 from api.kernel.kinds.unit import Unit
 from api.kernel.permissions.principal import PrincipalKind
@@ -19,7 +20,7 @@ from api.kernel.tables import PRINCIPAL, RESOURCE
 from api.services.admin.logic import link_mail, password_mail
 from api.services.admin.login_tables import PASSWORD_RESET
 from core import clock
-from core.db import insert
+from core.db import put
 from core.errors import NotFound
 
 LIFE = timedelta(minutes=30)
@@ -38,31 +39,24 @@ class Owner:
     id: str
     place: Securable
     email: str
-
-
-NOBODY = Owner("unknown", ROOT, "")
-"""Stands in where there is no such account, so that just as much is done. No mail is sent to it."""
+    row: str
+    """Id of the row that his link is kept in: his own."""
 
 
 def owners(connection: Connection, typed: str) -> list[Owner]:
-    """Those with this login name, and all with this address: several people may share one. Never none.
+    """Those with this login name, and all with this address: several people may share one.
 
+    Never none: where there is no such account, nobody stands in, so that just as much is done for him.
     A link only goes to an address as it is stored, whatever was typed: two may look the same.
     """
-    named = PRINCIPAL.c.name == typed
-    if "@" in typed:
-        lower = sa.func.lower(sa.cast(_EMAILS, sa.Text()))
-        named = sa.or_(named, Holds(lower, sa.func.lower(sa.literal(typed, sa.Text()))))
+    # Read to its end beforehand: as a part of the query it takes longer if somebody is found.
+    reached = connection.execute(_reached_at(typed)).scalars().all() if "@" in typed else []
+    named = sa.or_(PRINCIPAL.c.name == typed, PRINCIPAL.c.id.in_(reached))
     select = sa.select(PRINCIPAL.c.id, PRINCIPAL.c.organization_id, _EMAILS.label("emails"))
     rows = connection.execute(
         select.join(_USER, _USER.c.id == PRINCIPAL.c.id).where(named, *_MAY).order_by(PRINCIPAL.c.id)
     )
-    found = [
-        Owner(row.id, Securable("admin.organization", row.organization_id, row.organization_id), _address(row, typed))
-        for row in rows
-        if row.emails
-    ]
-    return found or [NOBODY]
+    return [_owner(row, typed) for row in rows if row.emails] or [_nobody(typed)]
 
 
 def prepare(unit: Unit, owner: Owner) -> None:
@@ -71,8 +65,7 @@ def prepare(unit: Unit, owner: Owner) -> None:
     values: dict[str, Any] = {"email": owner.email, "digest": digest, "requested_at": unit.now}
     values |= {"expires_at": unit.now + LIFE, **password_mail.LINKS.waiting(unit.platform, owner.id, secret)}
     unit.connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.expires_at <= unit.now))
-    row = insert(unit.connection, PASSWORD_RESET).values(id=owner.id, **values)
-    unit.connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=values))
+    put(unit.connection, PASSWORD_RESET, {"id": owner.row}, values)
 
 
 def require_open(connection: Connection, digest: str) -> Account:
@@ -106,9 +99,24 @@ def use(connection: Connection, digest: str) -> Account:
     return account
 
 
-def _address(row: Any, typed: str) -> str:
-    """The one that was typed, if it is his; else the main one."""
-    return str(next((email for email in row.emails if email.lower() == typed.lower()), row.emails[0]))
+def _reached_at(typed: str) -> sa.Select[Any]:
+    """Ids of the users who have this address, in whatever case."""
+    other = RESOURCE.alias("other_user")
+    lower = sa.func.lower(sa.cast(other.c.spec["emails"], sa.Text()))
+    holds = Holds(lower, sa.func.lower(sa.literal(typed, sa.Text())))
+    return sa.select(other.c.id).where(other.c.kind == "admin.user", other.c.deleted_at.is_(None), holds)
+
+
+def _owner(row: Any, typed: str) -> Owner:
+    """The one in this row, with the address that was typed, if it is his; else with the main one."""
+    place = Securable("admin.organization", row.organization_id, row.organization_id)
+    email = next((email for email in row.emails if email.lower() == typed.lower()), row.emails[0])
+    return Owner(row.id, place, email, row.id)
+
+
+def _nobody(typed: str) -> Owner:
+    """As one name's requests meet in one row, so do those for a name that nobody has. No mail is sent to it."""
+    return Owner("unknown", ROOT, "", digest_of(typed))
 
 
 def _unknown() -> NotFound:
