@@ -8,8 +8,6 @@ export UV_PYTHON_DOWNLOADS := never
 export PYTHONUNBUFFERED := 1
 
 TORCH := $(CURDIR)/.venv-torch/bin/python
-# Where a whole platform runs, or the moment of a kill matters, tests have the machine for themselves.
-ALONE := tests/reliability tests/e2e
 
 .DEFAULT_GOAL := help
 .PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
@@ -42,8 +40,7 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(ALONE:%=--ignore=%)
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=25 $(ALONE)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=25
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)
