@@ -56,6 +56,7 @@ EVENT = sa.Table(
     sa.Column("data", sa.JSON, nullable=False),
     sa.Column("previous_hash", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("traceparent", sa.String(55)),
     sa.Index("ix_event_type_sequence", "type", "sequence"),
     sa.Index("ix_event_kind_sequence", "kind", "sequence"),
     sa.Index("ix_event_subject_sequence", "subject", "sequence"),
@@ -84,10 +85,17 @@ class Event:
     """`<service>.<kind>`; taken from `type` if absent."""
     principal_id: str = ""
     on_behalf_of: str | None = None
+    traceparent: str | None = None
+    """Where the request stood in its trace (W3C), if somebody else knows of that trace. Not part of the chain."""
 
     def to_cloudevent(self) -> dict[str, Any]:
         """The CloudEvents 1.0 JSON form."""
-        scope = {"organizationid": self.organization_id, "projectid": self.project_id, "onbehalfof": self.on_behalf_of}
+        optional = {
+            "organizationid": self.organization_id,
+            "projectid": self.project_id,
+            "onbehalfof": self.on_behalf_of,
+            "traceparent": self.traceparent,
+        }
         return {
             "specversion": "1.0",
             "id": self.id,
@@ -99,7 +107,7 @@ class Event:
             "data": dict(self.data),
             "principal": self.principal,
             "requestid": self.request_id,
-        } | {name: value for name, value in scope.items() if value is not None}
+        } | {name: value for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,8 @@ class Recorded:
 
 
 _FIELDS = tuple(item.name for item in fields(Event))
+# A trace is no fact of the trail, and chains from before events had one must hold.
+_CHAINED = ("sequence", *(name for name in _FIELDS if name != "traceparent"))
 
 
 def recorded(row: sa.Row[*tuple[Any, ...]]) -> Recorded:
@@ -168,8 +178,8 @@ def head(connection: Connection) -> tuple[int, str]:
 
 
 def digest(row: Mapping[str, Any], previous: str) -> str:
-    """SHA-256 over the hash before and the canonical JSON (sorted keys, compact) of the sequence and all fields."""
-    values = {name: row[name] for name in ("sequence", *_FIELDS)}
+    """SHA-256 over the hash before and the canonical JSON (sorted keys, compact) of what is chained."""
+    values = {name: row[name] for name in _CHAINED}
     values["at"] = values["at"].astimezone(UTC).isoformat(timespec="microseconds")
     return hashlib.sha256(f"{previous}{_canonical(values)}".encode()).hexdigest()
 

@@ -127,6 +127,7 @@ class DagsterUi:
         allowed = state.principal.access.allows(CHANGE, ROOT)
         facts = {"mutations": changes, "outcome": "succeeded" if allowed else "denied", "client": state.client}
         who: dict[str, Any] = {"principal_id": state.principal.id, "kind": "platform.dagster"}
+        who["traceparent"] = state.trace.told
         event = Event("dagster.ui.mutated", PATH, state.principal.name, facts, state.request_id, **who)
         await self._platform.workers.write.run(self._record, event)
         if not allowed:

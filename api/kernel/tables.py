@@ -95,6 +95,7 @@ OPERATION = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime, index=True),
+    sa.Column("traceparent", sa.String(55)),
 )
 """Long work. Its executor is Dagster (LAUNCH) or, under a lease, a process of the API (SAGA)."""
 

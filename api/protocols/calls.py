@@ -33,6 +33,7 @@ class Calls:
             principal,
             request_id=state.request_id,
             client=state.client,
+            traceparent=state.trace.told,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -18,6 +19,7 @@ from api.gateways.dagster.client import DagsterClient
 from api.kernel.http import access_log
 from api.kernel.http.stack import Envelope
 from core.errors import Unavailable
+from tests.api.admin.tenants import made
 from tests.api_process import running
 from tests.orchestration import FakeOrchestrator
 from tests.receiver import Receiver, receiving
@@ -120,6 +122,37 @@ async def test_each_request_is_one_span_of_its_callers_trace_and_shows_no_secret
     shown = repr([(span.name, attributes(span), span.events, span.status, span.links) for span in spans])
     assert SECRET not in shown
     assert api.admin.token not in repr(receiver.requests)
+
+
+async def test_a_delivery_is_part_of_the_trace_of_the_request_that_caused_the_event(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    variables = {"HEADWATER_OTEL_ENDPOINT": base_of(receiver), "HEADWATER_PRIVATE_SOURCES": "true"}
+    with receiving() as hook:
+        hook.answers = [503]
+        async with running(tmp_path, FakeOrchestrator(), **variables) as api:
+            spec = {"url": hook.url, "types": ["admin.project.created"]}
+            await made(api.admin.post("admin/webhook-endpoints", {"name": "hook", "spec": spec}))
+            await made(api.admin.post("admin/projects", {"name": "one", "spec": {"title": "One"}}))
+            async with asyncio.timeout(20):
+                while len(hook.requests) < 2:
+                    await asyncio.sleep(0.02)
+    spans = {span.span_id.hex(): span for span in received(receiver)}
+    [request] = [span for span in spans.values() if span.name == "POST /api/v1/admin/projects"]
+    for headers, body in hook.requests:
+        event = json.loads(body)
+        assert event["traceparent"] == f"00-{request.trace_id.hex()}-{request.span_id.hex()}-01"
+        _, trace, span, flags = headers["traceparent"].split("-")
+        delivery = spans[span]
+        assert (trace, flags) == (request.trace_id.hex(), "01")
+        assert (delivery.trace_id, delivery.parent_span_id) == (request.trace_id, request.span_id)
+        assert (delivery.name, delivery.kind) == ("deliver admin.project.created", Span.SPAN_KIND_CLIENT)
+        assert delivery.start_time_unix_nano >= request.start_time_unix_nano
+        told = attributes(delivery)
+        assert (told["headwater.event_id"], told["headwater.request_id"]) == (event["id"], event["requestid"])
+    first, second = (spans[headers["traceparent"].split("-")[2]] for headers, _ in hook.requests)
+    assert (first.status.code, second.status.code) == (Status.STATUS_CODE_ERROR, Status.STATUS_CODE_UNSET)
+    assert len([span for span in spans.values() if span.name.startswith("deliver ")]) == 2
 
 
 async def test_a_receiver_that_is_away_changes_no_answer_and_delays_no_end(tmp_path: Path) -> None:

@@ -107,7 +107,13 @@ class Guard:
 
     def _record_denial(self, endpoint: Endpoint, principal: Principal, found: Found, state: RequestState) -> None:
         ctx = Context(
-            self._platform, endpoint, principal, request_id=state.request_id, client=state.client, subject=found.id
+            self._platform,
+            endpoint,
+            principal,
+            request_id=state.request_id,
+            client=state.client,
+            traceparent=state.trace.told,
+            subject=found.id,
         )
         with self._platform.database.write() as connection:
             ctx.record(connection, "denied")

@@ -87,6 +87,7 @@ class _Call:
             state.principal or ANONYMOUS,
             request_id=state.request_id,
             client=state.client,
+            traceparent=state.trace.told,
             subject=found.id if found else "",
         )
         if endpoint.answer is Answer.STREAM:

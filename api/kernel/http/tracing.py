@@ -10,6 +10,8 @@ import importlib
 import logging
 import re
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,11 @@ class Trace:
         """The header that hands this trace to whoever is asked next."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
+    @property
+    def told(self) -> str | None:
+        """The same for what is done later, unless nobody else knows of this trace."""
+        return self.traceparent if self.parent_id or self.sampled else None
+
 
 CURRENT: ContextVar[Trace | None] = ContextVar("headwater_trace", default=None)
 """The trace of the request that this task serves; None outside of requests."""
@@ -61,20 +68,42 @@ async def hand_on(request: httpx.Request) -> None:
             request.headers["tracestate"] = trace.state
 
 
+@contextmanager
+def resumed(
+    traceparent: str | None, tracer: OpenTelemetry | None, name: str, attributes: Mapping[str, str]
+) -> Iterator[None]:
+    """Makes what is done inside part of the trace of an earlier request: a span there, if spans are made at all."""
+    trace = _known(traceparent.encode()) if traceparent else None
+    span = tracer.span(trace, name, attributes) if trace and tracer else nullcontext(trace)
+    with span as current:
+        token = CURRENT.set(current)
+        try:
+            yield
+        finally:
+            CURRENT.reset(token)
+
+
 def trace_of(scope: Scope) -> Trace:
     """The trace a request came with, else a new one. Two or malformed `traceparent` headers count as none."""
     given = [value for name, value in scope["headers"] if name == b"traceparent"]
-    match = _PARENT.fullmatch(given[0]) if len(given) == 1 else None
-    if match is not None:
-        version, trace_id, parent_id, flags, more = match.groups()
-        known = version != b"ff" and not (version == b"00" and more)
-        if known and trace_id.strip(b"0") and parent_id.strip(b"0"):
-            sampled = bool(int(flags, 16) & 1)
-            state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
-            kept = state.decode() if _STATE.fullmatch(state) else ""
-            return Trace(trace_id.decode(), secrets.token_hex(8), parent_id.decode(), sampled, kept)
+    if len(given) == 1 and (caller := _known(given[0])):
+        state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+        kept = state.decode() if _STATE.fullmatch(state) else ""
+        return Trace(caller.trace_id, secrets.token_hex(8), caller.span_id, caller.sampled, kept)
     random = secrets.token_hex(24)
     return Trace(random[:32], random[32:])
+
+
+def _known(traceparent: bytes) -> Trace | None:
+    """Where somebody else stands in a trace, if this tells."""
+    match = _PARENT.fullmatch(traceparent)
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, more = match.groups()
+    known = version != b"ff" and not (version == b"00" and more)
+    if not (known and trace_id.strip(b"0") and span_id.strip(b"0")):
+        return None
+    return Trace(trace_id.decode(), span_id.decode(), sampled=bool(int(flags, 16) & 1))
 
 
 class OpenTelemetry:
@@ -102,13 +131,7 @@ class OpenTelemetry:
         span = self._tracer.start_span(method, parent, kind=self._api.SpanKind.SERVER)
         token = self._context.attach(self._api.set_span_in_context(span, parent))
         state.span = (span, token)
-        context = span.get_span_context()
-        state.trace = replace(
-            state.trace,
-            trace_id=f"{context.trace_id:032x}",
-            span_id=f"{context.span_id:016x}",
-            sampled=bool(context.trace_flags & 1),
-        )
+        state.trace = _placed(state.trace, span)
 
     def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
         """Ends the span under the name of its operation; neither query nor body nor header goes along."""
@@ -129,9 +152,33 @@ class OpenTelemetry:
             span.set_status(self._api.StatusCode.ERROR)
         span.end()
 
+    @contextmanager
+    def span(self, trace: Trace, name: str, attributes: Mapping[str, str]) -> Iterator[Trace]:
+        """A span of what is done later for a request, and where that stands in its trace. What it raises stays out."""
+        parent = self._propagator.extract({"traceparent": trace.traceparent})
+        span = self._tracer.start_span(name, parent, kind=self._api.SpanKind.CLIENT, attributes=attributes)
+        told = {"record_exception": False, "set_status_on_exception": False}
+        with self._api.use_span(span, end_on_exit=True, **told):
+            try:
+                yield _placed(trace, span)
+            except BaseException:
+                span.set_status(self._api.StatusCode.ERROR)
+                raise
+
     def close(self) -> None:
         """Sends what is left and stops."""
         self._provider.shutdown()
+
+
+def _placed(trace: Trace, span: Any) -> Trace:
+    """The trace, at this span of OpenTelemetry."""
+    context = span.get_span_context()
+    return replace(
+        trace,
+        trace_id=f"{context.trace_id:032x}",
+        span_id=f"{context.span_id:016x}",
+        sampled=bool(context.trace_flags & 1),
+    )
 
 
 def open_telemetry(platform: Platform) -> OpenTelemetry | None:

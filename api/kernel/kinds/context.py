@@ -41,6 +41,7 @@ class Context:
         *,
         request_id: str,
         client: str = "",
+        traceparent: str | None = None,
         subject: str = "",
     ) -> None:
         self.platform = platform
@@ -49,6 +50,8 @@ class Context:
         self.request_id = request_id
         self.client = client
         """Address of the caller."""
+        self.traceparent = traceparent
+        """Where the request stands in its trace, for its events."""
         self.subject = subject or endpoint.kind.plural
         """What the audit row says this happened to: an id. A create sets it to the new one."""
         self.securable: Securable = ROOT
@@ -148,6 +151,7 @@ class Context:
             kind=self.endpoint.kind.full_name,
             organization_id=securable.organization_id,
             project_id=securable.project_id,
+            traceparent=self.traceparent,
         )
 
     async def record_failure(self, error: Exception) -> None:

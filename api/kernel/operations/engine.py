@@ -315,4 +315,5 @@ def _origin(ctx: Context) -> Origin:
         request_id=ctx.request_id,
         organization_id=ctx.securable.organization_id,
         project_id=ctx.securable.project_id,
+        traceparent=ctx.traceparent,
     )

@@ -58,6 +58,7 @@ class Origin:
     request_id: str
     organization_id: str | None = None
     project_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class OperationRow:
     lease_expires_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     finished_at: datetime | None = None
+    traceparent: str | None = None
+    """Where the request that began it stood in its trace."""
 
     @property
     def launched(self) -> Launched:
@@ -270,6 +273,7 @@ def finish(
             organization_id=row.organization_id,
             project_id=row.project_id,
             principal_id=row.principal_id,
+            traceparent=row.traceparent,
         )
         events.append(connection, event)
     return row

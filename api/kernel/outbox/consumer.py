@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from api.kernel.http.tracing import open_telemetry, resumed
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.deliveries import Delivery, DeliveryState
 from api.kernel.outbox.subscriber import Subscriber
@@ -53,6 +54,7 @@ class Consumer:
         self.subscriber = subscriber
         self._first_retry_seconds = first_retry_seconds
         self._slots = asyncio.Semaphore(_CONCURRENT_SUBJECTS)
+        self._tracer = platform.part(open_telemetry)
 
     async def run(self) -> bool:
         """Delivers what is due, then what is new, up to a batch of each. Returns whether there is more right now.
@@ -173,9 +175,16 @@ class Consumer:
         Raises:
             Unavailable: it is not the event's fault, and the subscriber waits.
         """
+        event = item.event
+        attributes = {
+            "headwater.consumer": self.subscriber.name,
+            "headwater.event_id": event.id,
+            "headwater.request_id": event.request_id,
+        }
         try:
             async with self._slots, asyncio.timeout(self.subscriber.timeout_seconds):
-                await self.subscriber.handle(item)
+                with resumed(event.traceparent, self._tracer, f"deliver {event.type}", attributes):
+                    await self.subscriber.handle(item)
         except TimeoutError:
             return f"No answer within {self.subscriber.timeout_seconds:g} seconds."
         except HeadwaterError as error:
@@ -183,7 +192,7 @@ class Consumer:
                 raise
             return error.detail[:500]
         except Exception as error:  # noqa: BLE001 - whatever a subscriber does, the others go on
-            _log.warning("%s could not take event %s", self.subscriber.name, item.event.id, exc_info=True)
+            _log.warning("%s could not take event %s", self.subscriber.name, event.id, exc_info=True)
             return type(error).__name__
         return None
 

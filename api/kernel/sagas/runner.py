@@ -208,6 +208,7 @@ class Runner:
             organization_id=row.organization_id,
             project_id=row.project_id,
             request_id=row.request_id,
+            traceparent=row.traceparent,
             platform=self._platform,
         )
 

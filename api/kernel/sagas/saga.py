@@ -73,6 +73,9 @@ class StepContext(Generic[I]):
     request_id: str
     """The request that began it; goes into events."""
 
+    traceparent: str | None
+    """Where that stood in its trace; goes into events, too."""
+
     platform: Platform
     """What the process shares."""
 

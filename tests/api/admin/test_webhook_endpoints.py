@@ -15,12 +15,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.kernel.http.tracing import trace_of
 from core import clock
+from core.events import verify
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 from tests.receiver import Receiver, receiving
 
 PATH = "admin/webhook-endpoints"
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -91,6 +93,28 @@ async def test_events_of_the_organization_arrive_signed_with_the_secret_shown(
         assert secret not in answer.response.text
         assert other not in answer.response.text
     assert secret not in str(api.events())
+
+
+async def test_an_event_stays_in_the_trace_of_the_request_that_caused_it(
+    api: Api, acme: Tenant, receiver: Receiver
+) -> None:
+    await endpoint(acme, receiver.url)
+    body = {"name": "traced", "spec": {"title": "Traced"}}
+    traced = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=secret"}
+    await made(acme.admin.post("admin/groups", body, headers=traced))
+    await eventually(lambda: receiver.requests)
+    await group(acme, "untraced")
+    await eventually(lambda: len(receiver.requests) == 2)
+    (headers, _), (others, _) = receiver.requests
+    event, other = bodies(receiver)
+    version, trace, span, flags = headers["traceparent"].split("-")
+    assert (version, trace, flags) == ("00", TRACE, "01")
+    assert span != PARENT
+    assert event["traceparent"] == headers["traceparent"]
+    assert "secret" not in str(receiver.requests), "what a caller tells his own systems is not for receivers"
+    assert "traceparent" not in others | other
+    with api.database.read() as connection:
+        assert verify(connection) is None
 
 
 @pytest.mark.parametrize(("ago", "signs"), [(timedelta(hours=23), True), (timedelta(hours=24, seconds=1), False)])

@@ -156,7 +156,8 @@ class TestBegin:
         assert files(tmp_path) == ["charge", "confirm"]
 
     async def test_leaves_one_audit_row_and_one_event_of_its_end(self, app: Api, tmp_path: Path) -> None:
-        id = (await app.editor.post("test/orders:place", {"folder": str(tmp_path)})).json["id"]
+        traced = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+        id = (await app.editor.post("test/orders:place", {"folder": str(tmp_path)}, headers=traced)).json["id"]
         await seen(app, id, final)
         (asked,) = app.events("test.order")
         assert (asked["type"], asked["principal"]) == ("test.order.place_requested", "editor")
@@ -164,6 +165,8 @@ class TestBegin:
         (ended,) = app.events("operations.operation")
         assert (ended["type"], ended["subject"]) == ("operations.operation.succeeded", id)
         assert ended["data"]["result"]["key"] == f"{id}:3"
+        assert asked["traceparent"] == ended["traceparent"]
+        assert asked["traceparent"].startswith("00-4bf92f3577b34da6a3ce929d0e0e4736-")
 
     async def test_a_repeated_request_is_answered_again_not_carried_out_again(self, app: Api, tmp_path: Path) -> None:
         body, headers = {"folder": str(tmp_path)}, {"idempotency-key": "once"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,21 @@ def test_an_event_reads_back_as_it_was_written(database: Database) -> None:
     assert read.event.kind == "admin.user"
     assert read.to_cloudevent() == event.to_cloudevent() | {"sequence": f"{1:020}"}
     assert read.to_cloudevent()["organizationid"] == "org_1"
+
+
+def test_a_trace_is_kept_beside_the_chain(database: Database) -> None:
+    """Chains from before events had one hold: the hash is what it was."""
+    id, at = "evt_1", datetime(2026, 11, 1, tzinfo=UTC)
+    scope = {"organization_id": "org_1", "principal_id": "usr_9"}
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    event = Event("admin.user.created", "usr_1", "ada", {"n": 1}, "req_1", id, at, traceparent=trace, **scope)  # type: ignore[arg-type]
+    with database.write() as connection:
+        events.append(connection, event)
+    with database.read() as connection:
+        row = connection.execute(sa.select(EVENT)).one()
+    assert row.hash == "26e5333cb914ddaa365868617ac4932754fdbe1c135a2e0b7f59ea79152df433"
+    assert events.recorded(row).to_cloudevent()["traceparent"] == trace
+    assert broken(database) is None
 
 
 def test_a_whole_chain_holds_from_anywhere_to_anywhere(database: Database) -> None:

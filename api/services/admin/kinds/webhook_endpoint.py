@@ -256,8 +256,15 @@ async def try_webhook_endpoint(ctx: Context, webhook_endpoint: str, request: Req
 
     endpoint = await ctx.read(find)
     sender = webhooks.Sender(ctx.platform, private=ctx.platform.settings.private_sources)
-    scope = {"organization_id": endpoint.organization_id, "project_id": endpoint.project_id}
-    event = Event(f"{webhooks.KIND}.test", endpoint.id, ctx.principal.name, {}, ctx.request_id, **scope)  # type: ignore[arg-type]
+    event = Event(
+        f"{webhooks.KIND}.test",
+        endpoint.id,
+        ctx.principal.name,
+        request_id=ctx.request_id,
+        organization_id=endpoint.organization_id,
+        project_id=endpoint.project_id,
+        traceparent=ctx.traceparent,
+    )
     try:
         await sender.send(endpoint, Recorded(0, event))
     except Unavailable as error:
