@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from api.home import pages, reference
 from api.kernel.application import Application
 from api.kernel.breakers import Dependencies
 from api.kernel.http import access_log
+from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.service import Service
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
@@ -57,6 +59,14 @@ def create_app(
     if mailer is not None:
         app.platform.part(Dependencies).add(mailer.dependency)
     return app
+
+
+def mounts() -> Sequence[Mount]:
+    """What stands beside the services. The app is only put together: nothing is started or written."""
+    with tempfile.TemporaryDirectory() as home:
+        app = create_app(load_settings({"HEADWATER_HOME": home}))
+        app.platform.close()
+    return app.registry.mounts
 
 
 def _assembled(platform: Platform) -> Application:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,8 +9,7 @@ from api.kernel.documents.ledger import EVERY_OPERATION, Proofs, Sort, proofs, r
 from api.kernel.kinds.endpoint import Endpoint
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.service import Service
-from api.main import SERVICES, create_app
-from core.settings import load_settings
+from api.main import SERVICES, mounts
 
 ROOT = Path(__file__).parents[1]
 ASKED = {
@@ -36,7 +34,7 @@ PROSE = f"""# Operations
 
 Every operation of the REST API, from the declarations that serve it. The OpenAPI documents are in
 [docs/openapi](../openapi) and, live, at `/api/v1/<service>/openapi.json`. `headwater explain <operation>` tells more of
-one of them.
+one of them, and `headwater explain <path>` of a mount.
 
 - The **role** is the least built-in one that holds the permission. `own`: whoever is logged in may call it for his own
   things. `none`: no login is needed.
@@ -51,13 +49,13 @@ one of them.
 def page() -> str:
     """The whole page."""
     found = proofs(ROOT)
-    mounts = _mounts()
-    parts = [PROSE, *_totals(SERVICES, found, mounts)]
+    spoken = _mounts()
+    parts = [PROSE, *_totals(SERVICES, found, spoken)]
     for service in SERVICES:
         parts += ["", f"## {service.title}", "", service.description, ""]
         parts += ["| operation | | path | permission | role | method | tests | what it does |", "|" + " --- |" * 8]
         parts += [_row(endpoint, found) for endpoint in service.endpoints]
-        if ours := [mount for mount in mounts if mount.speaks_for == service.name]:
+        if ours := [mount for mount in spoken if mount.speaks_for == service.name]:
             parts += ["", "| mount | paths | role |", "| --- | --- | --- |", *map(_mount, ours)]
     return "\n".join(parts) + "\n"
 
@@ -104,11 +102,8 @@ def _row(endpoint: Endpoint, found: Proofs) -> str:
 
 
 def _mounts() -> list[Mount]:
-    """What is mounted at other protocols' paths. The app is only put together: nothing is started or written."""
-    with tempfile.TemporaryDirectory() as home:
-        app = create_app(load_settings({"HEADWATER_HOME": home}))
-        app.platform.close()
-    return sorted((mount for mount in app.registry.mounts if mount.speaks_for), key=lambda mount: mount.path)
+    """What is mounted at other protocols' paths."""
+    return sorted((mount for mount in mounts() if mount.speaks_for), key=lambda mount: mount.path)
 
 
 def _mount(mount: Mount) -> str:

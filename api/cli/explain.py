@@ -1,14 +1,17 @@
-"""`headwater explain`: all that the code tells of one operation, without a running platform."""
+"""`headwater explain`: all that the code tells of one operation or mount, without a running platform."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli.programs import project_root
+
+if TYPE_CHECKING:
+    from api.kernel.documents import ledger
 
 
 def register(app: typer.Typer) -> None:
@@ -18,17 +21,24 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     operation: Annotated[
-        list[str], typer.Argument(metavar="OPERATION", help="Its id, such as admin_create_user, or METHOD /path.")
+        list[str],
+        typer.Argument(
+            metavar="OPERATION", help="Its id, such as admin_create_user, METHOD /path, or the path of a mount."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """Tell who may call an operation, what it writes, what it obeys, and what proves it."""
+    """Tell who may call an operation or enter a mount, what it writes, what it obeys, and what proves it."""
     from api.kernel.documents import ledger
-    from api.main import SERVICES
+    from api.main import SERVICES, mounts
 
+    asked, mounted = " ".join(operation), mounts()
+    if mount := ledger.mount_at(mounted, asked):
+        _explain_mount(ledger.explain_mount(mount, SERVICES), as_json)
+        return
     root = project_root()
     proofs = ledger.proofs(root) if (root / "tests").is_dir() else None
-    found = ledger.explain(ledger.find(SERVICES, " ".join(operation)), proofs)
+    found = ledger.explain(ledger.find(SERVICES, asked), proofs, mounted)
     if as_json:
         print(json.dumps(asdict(found), indent=1))
         return
@@ -39,7 +49,22 @@ def explain(
     _show("hooks", [f"{hook.when:8}  {hook.name}  {hook.source}" for hook in found.hooks])
     _show("writes", found.tables)
     _show("events", found.events)
+    _show("mounts", found.mounts)
     _show("tests", found.tests)
+
+
+def _explain_mount(found: ledger.MountExplanation, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(found), indent=1))
+        return
+    print(f"{found.path}  ({'this path' if found.exact else 'all below it'})\n")
+    _show("permission", [found.permission])
+    _show("role", [found.role])
+    _show("source", [found.source])
+    _show("acts as", found.acts_as)
+    _show("does", found.carries_out)
+    _show("writes", found.tables)
+    _show("events", found.events)
 
 
 def _show(name: str, lines: list[str]) -> None:

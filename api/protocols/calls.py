@@ -25,8 +25,11 @@ class Calls:
         self._endpoints = {endpoint.operation_id: endpoint for endpoint in app.registry.endpoints}
 
     def context(self, scope: Scope, operation_id: str, principal: Principal = ANONYMOUS) -> Context:
-        """The context, as if the operation itself had been called."""
+        """The context, as if the operation itself had been called. The mount must say that it does so."""
         state = state_of(scope)
+        mount = state.found.mount if state.found else None
+        if mount is None or operation_id not in (*mount.acts_as, *mount.carries_out):
+            raise RuntimeError(f"{state.route} acts as {operation_id}, which its mount does not declare")
         return Context(
             self.platform,
             self._endpoints[operation_id],

@@ -66,17 +66,20 @@ def mounts(app: Application) -> list[Mount]:
     """Every path, each with its own way to say who asks."""
     discovery = OAuthDiscovery(app)
     oauth = _OAuth(app, discovery)
-    paths: dict[str, tuple[Answer, tuple[str, ...]]] = {
-        "/.well-known/oauth-authorization-server": (discovery.authorization_server, ("GET", "HEAD")),
-        "/.well-known/openid-configuration": (discovery.openid, ("GET", "HEAD")),
-        "/oauth/jwks": (discovery.keys, ("GET", "HEAD")),
-        "/oauth/token": (oauth.token, ("POST",)),
-        "/oauth/introspect": (oauth.introspect, ("POST",)),
-        "/oauth/revoke": (oauth.revoke, ("POST",)),
-        "/oauth/userinfo": (oauth.userinfo, ("GET", "POST")),
+    paths: dict[str, tuple[Answer, tuple[str, ...], tuple[str, ...]]] = {
+        "/.well-known/oauth-authorization-server": (discovery.authorization_server, ("GET", "HEAD"), ()),
+        "/.well-known/openid-configuration": (discovery.openid, ("GET", "HEAD"), ()),
+        "/oauth/jwks": (discovery.keys, ("GET", "HEAD"), ("admin_list_signing_keys",)),
+        "/oauth/token": (oauth.token, ("POST",), ("admin_login", "admin_refresh_session")),
+        "/oauth/introspect": (oauth.introspect, ("POST",), ("admin_introspect",)),
+        "/oauth/revoke": (oauth.revoke, ("POST",), ("admin_revoke_token",)),
+        "/oauth/userinfo": (oauth.userinfo, ("GET", "POST"), ("admin_userinfo",)),
     }
     how: dict[str, Any] = {"role": None, "exact": True, "speaks_for": "admin"}
-    return [Mount(path=path, app=_served(*what), **how) for path, what in paths.items()]
+    return [
+        Mount(path=path, app=_served(answer, methods), acts_as=operations, **how)
+        for path, (answer, methods, operations) in paths.items()
+    ]
 
 
 def _served(answer: Answer, methods: tuple[str, ...]) -> ASGIApp:

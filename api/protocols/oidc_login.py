@@ -35,7 +35,7 @@ _CONTEXT = "oidc-login"
 
 def mounts(app: Application) -> list[Mount]:
     """`/login/oidc/{provider}` begins a login, `/login/oidc/callback` ends it."""
-    return [Mount(path=PATH, app=_Login(app), role=None, speaks_for="admin")]
+    return [Mount(path=PATH, app=_Login(app), role=None, speaks_for="admin", acts_as=("admin_login",))]
 
 
 class _Login:

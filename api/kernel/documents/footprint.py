@@ -16,7 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import UpdateBase
 
+from api.kernel.kinds import standard
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.sagas.saga import Saga
 from core.db import Prepared
@@ -26,6 +28,15 @@ _OURS = ("api", "core", "lakehouse", "rag", "serving", "federated")
 _WRITES = ("insert", "update", "delete", "put")
 _BY_NAME: Mapping[str, Any] = {"unit": Unit, "ctx": Context}
 """What the functions of services call the things they are given."""
+
+_METHODS: Mapping[Any, str] = {
+    standard.create: "create",
+    standard.insert: "create",
+    standard.update: "update",
+    standard.write: "update",
+    standard.delete: "delete",
+}
+"""Functions that change a kind they are given, with its hooks."""
 
 
 class Footprint:
@@ -50,6 +61,8 @@ class Footprint:
             for step in thing.steps:
                 self.follow(step.do)
                 self.follow(step.undo)
+        if isinstance(thing, MethodType):
+            owner = type(thing.__self__)
         function = _function(thing)
         if function is None or (function, owner) in self._seen:
             return
@@ -63,12 +76,16 @@ class Footprint:
         here: Any = None
         made: Any = None  # what was last called into being: attributes of something unknown are taken for its
         named: set[str] = set()
+        changes = ""  # what the function just named does with the kind that is named next
         written = False  # some table, and which one is not said: `insert(TABLE)`, or each one of a list
         for step in dis.get_instructions(code):
             if step.opname.startswith("LOAD_") and str(step.argval).lstrip("_") in _WRITES:
                 written = written or not isinstance(here, sa.Table)
             if step.opname == "LOAD_GLOBAL":
                 here = module.get(step.argval)
+                if changes and isinstance(here, ResourceKind):
+                    self._follow_hooks(here, changes)
+                    changes = ""
                 made = _result(here) or made
                 self.follow(here)
             elif step.opname.startswith(("LOAD_FAST", "LOAD_DEREF")):
@@ -81,12 +98,21 @@ class Footprint:
                 if isinstance(step.argval, CodeType):
                     self._read(step.argval, module, known)
                 elif isinstance(step.argval, str) and (here is Event or here is Unit.emit):
-                    self.events.add(step.argval)
+                    # What begins so and has no end yet is put together of parts.
+                    self.events.add(f"{step.argval}*" if step.argval.endswith(("_", ".")) else step.argval)
                 here = None if step.opname not in ("PRECALL", "PUSH_NULL") else here
             if isinstance(here, sa.Table):
                 named.add(here.name)
+            elif isinstance(here, FunctionType):
+                changes = _METHODS.get(here, changes)
         if written:
             self.tables |= named
+
+    def _follow_hooks(self, kind: ResourceKind[Any], verb: str) -> None:
+        for validator in kind.validators if verb != "delete" else ():
+            self.follow(validator)
+        for _, hook in kind.hooks(verb):
+            self.follow(hook)
 
     def _attribute(self, thing: Any, name: str) -> Any:
         if isinstance(thing, sa.Table):

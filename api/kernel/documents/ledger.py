@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from api.kernel.documents.footprint import Footprint
 from api.kernel.kinds import standard
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape, source_of
-from api.kernel.kinds.registry import Registry
+from api.kernel.kinds.registry import Mount, Registry
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.service import Service
 from api.kernel.kinds.standard import Method
@@ -120,10 +122,36 @@ class Explanation:
     events: list[str]
     """What it may add to the audit trail when it succeeds."""
 
+    mounts: list[str]
+    """Where somebody else's protocol does the same, or acts in its name. What that writes is told of the mount."""
+
     tests: list[str]
 
 
-def explain(endpoint: Endpoint, found: Proofs | None) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class MountExplanation:
+    """All that the code tells of a mount."""
+
+    path: str
+    exact: bool
+    """Whether it is just this path, not what is below it."""
+
+    permission: str
+    """What it takes to enter; empty if its operations, or its app, ask for more than the role."""
+
+    role: str
+    source: str
+    acts_as: list[str]
+    """Operations in whose name its own code acts."""
+
+    carries_out: list[str]
+    """Operations that it does as they are."""
+
+    tables: list[str]
+    events: list[str]
+
+
+def explain(endpoint: Endpoint, found: Proofs | None, mounts: Sequence[Mount] = ()) -> Explanation:
     """All there is to know of an operation; without its tests where there are none."""
     trace = Footprint()
     for function in (endpoint.function, endpoint.declared):
@@ -153,8 +181,37 @@ def explain(endpoint: Endpoint, found: Proofs | None) -> Explanation:
         hooks=[Hook(when, hook.__name__, source_of(hook)) for when, hook in hooks],
         tables=sorted(trace.tables) if endpoint.changes else [],
         events=[endpoint.event, *parts, *sorted(trace.events)] if endpoint.changes else [],
+        mounts=[mount.path for mount in mounts if endpoint.operation_id in (*mount.acts_as, *mount.carries_out)],
         tests=found.of(endpoint) if found else [],
     )
+
+
+def explain_mount(mount: Mount, services: Sequence[Service]) -> MountExplanation:
+    """All there is to know of a mount: its own code and the operations that it carries out."""
+    operations = {str(endpoint): endpoint for service in services for endpoint in service.endpoints}
+    routine = inspect.isroutine(mount.app)
+    served: Any = mount.app if routine else type(mount.app)
+    trace = Footprint()
+    trace.follow(served if routine else served.__call__, type(mount.app))
+    done = [explain(operations[name], None) for name in mount.carries_out]
+    told = {operations[name].event for name in mount.acts_as if operations[name].changes}
+    return MountExplanation(
+        path=mount.path,
+        exact=mount.exact,
+        permission=mount.permission,
+        role=mount.role or "none",
+        source=source_of(served),
+        acts_as=list(mount.acts_as),
+        carries_out=list(mount.carries_out),
+        tables=sorted(trace.tables.union(*(one.tables for one in done))),
+        events=sorted((trace.events | told).union(*(one.events for one in done))),
+    )
+
+
+def mount_at(mounts: Sequence[Mount], asked: str) -> Mount | None:
+    """The mount that serves a path, before which a method may stand."""
+    found = Registry((), mounts).find(asked.strip().rpartition(" ")[2])
+    return found.mount if found else None
 
 
 def find(services: Sequence[Service], asked: str) -> Endpoint:

@@ -27,7 +27,8 @@ class Mount:
     `role` None makes it public; otherwise whoever is logged in may enter, or, if there is a `permission`, who holds it
     on the platform: `role` is then the least built-in role that includes it. `exact` mounts serve one path only.
     `login_page` sends browsers that are not logged in there instead of answering 401. `speaks_for` is the name of the
-    service whose things it offers by somebody else's protocol.
+    service whose things it offers by somebody else's protocol. `acts_as` are the ids of operations in whose name its
+    own code acts; `carries_out` are those that it does as they are, so that it writes what they write.
     """
 
     path: str
@@ -37,6 +38,8 @@ class Mount:
     login_page: str = ""
     permission: str = ""
     speaks_for: str = ""
+    acts_as: tuple[str, ...] = ()
+    carries_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,29 @@ from api.kernel.kinds.registry import Mount
 from api.kernel.roles import Role
 
 PATH = "/scim/v2"
+_OF_BOTH = ("list_{}s", "create_{}", "update_{}", "delete_{}", "batch_{}s")
+_OF_USERS = ("suspend_{}", "activate_{}", "set_password_{}")
+_OF_GROUPS = ("add_members_{}", "remove_members_{}")
+_CARRIES_OUT = tuple(
+    f"admin_{name.format(noun)}"
+    for noun, more in (("user", _OF_USERS), ("group", _OF_GROUPS))
+    for name in (*_OF_BOTH, *more)
+)
 
 
 def mounts(app: Application) -> list[Mount]:
     """The service for whoever is logged in, and its public description."""
     scim = _OnDemand(app)
     return [
-        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin"),
-        Mount(path=f"{PATH}/ServiceProviderConfig", app=scim, role=None, exact=True, speaks_for="admin"),
+        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin", carries_out=_CARRIES_OUT),
+        Mount(
+            path=f"{PATH}/ServiceProviderConfig",
+            app=scim,
+            role=None,
+            exact=True,
+            speaks_for="admin",
+            carries_out=_CARRIES_OUT[:1],
+        ),
     ]
 
 

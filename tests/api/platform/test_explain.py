@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from api.cli import app
 from api.kernel.documents import ledger
-from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import Unit
 from api.main import SERVICES
 from tests.api_process import Api
 
@@ -23,25 +19,6 @@ ROOT = Path(__file__).parents[3]
 
 def explained(operation: str) -> ledger.Explanation:
     return ledger.explain(ledger.find(SERVICES, operation), None)
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The tables that requests have written so far; what runs beside them does not count."""
-    found: set[str] = set()
-    begin = Unit.__init__
-
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if change := re.match(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)', statement):
-            found.add(change[1])
-
-    def watched(unit: Unit, ctx: Context, connection: Any, *, writes: bool) -> None:
-        begin(unit, ctx, connection, writes=writes)
-        if writes:
-            sa.event.listen(connection, "before_cursor_execute", note)
-
-    monkeypatch.setattr(Unit, "__init__", watched)
-    return found
 
 
 async def test_nothing_is_written_that_was_not_foretold(api: Api, written: set[str]) -> None:
@@ -110,6 +87,7 @@ def test_the_command_tells_it_in_words_and_as_json() -> None:
     )
     assert parsed["operation"] == "admin_add_members_group"
     assert parsed["events"] == ["admin.group.members_added"]
+    assert parsed["mounts"] == ["/scim/v2"]
     assert all((ROOT / test.partition("::")[0]).is_file() for test in parsed["tests"])
     assert parsed["tests"]
 
