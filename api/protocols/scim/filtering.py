@@ -1,7 +1,7 @@
 """SCIM filters as SQL: what rows must meet at least, so that few of them are looked at one by one.
 
 The library's own evaluation stays the judge. SQL may leave rows in that it then refuses, never the other way round.
-What SQL does not know (`emails[type eq "work"]`, order of strings, `roles`) leaves all rows in.
+What SQL does not know (order of strings, `roles`) leaves all rows in.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from scim2_models import Resource, ScimFilter
@@ -66,6 +66,18 @@ class Attribute(Protocol):
         """What has a value that compares so."""
 
 
+@runtime_checkable
+class Sortable(Protocol):
+    """An attribute that resources can be ordered by, by a string."""
+
+    @property
+    def columns(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """What SQL reads for it."""
+
+    def value(self, *parts: Any) -> str | None:
+        """The string in what was read."""
+
+
 Attributes = Callable[[AttributeBinding], Attribute | None]
 """The attribute that a name is bound to; None if SQL does not know it."""
 
@@ -75,6 +87,15 @@ class Text:
     """A string. Equality is exact for plain ASCII; of what is beyond, SQL only knows that it is beyond."""
 
     element: sa.ColumnElement[str]
+
+    @property
+    def columns(self) -> tuple[sa.ColumnElement[Any], ...]:
+        """As `Sortable`."""
+        return (self.element,)
+
+    def value(self, *parts: Any) -> str | None:
+        """As `Sortable`."""
+        return parts[0]  # type: ignore[no-any-return]
 
     def present(self) -> Narrowed:
         """As `Attribute`."""
@@ -125,6 +146,15 @@ class Strings:
     @property
     def _text(self) -> sa.ColumnElement[str]:
         return sa.func.coalesce(sa.cast(self.document, sa.Text), "[]")
+
+
+@dataclass(frozen=True)
+class Parts(Strings):
+    """One of several strings of each object in a JSON array. SQL only knows that some object has it somewhere."""
+
+    def present(self) -> Narrowed:
+        """As `Attribute`."""
+        return replace(super().present(), exact=False)
 
 
 @dataclass(frozen=True)
@@ -233,15 +263,24 @@ class _Narrowing(FilterVisitor[Narrowed]):
         return Narrowed(join(*(term.sql for term in terms)), all(term.exact for term in terms))
 
     def visit_value_path(self, node: ValuePath) -> Narrowed:
-        """`members[value eq "x"]` is `members eq "x"`. Others are left to the library."""
-        inner, path = node.val_filter, node.attr_path
-        if (
-            isinstance(inner, Comparison)
-            and inner.op is not CompareOperator.ne
-            and str(inner.attr_path).lower() == "value"
-        ):
-            return self.visit_comparison(Comparison(AttrPath(path.attr, "value", path.uri), inner.op, inner.value))
-        return UNKNOWN
+        """`members[value eq "x"]` is `members eq "x"`. Of several conditions SQL only knows that each is met by one."""
+        inner = node.val_filter
+        found = self._within(node.attr_path, inner)
+        alone = isinstance(inner, Comparison) and str(inner.attr_path).lower() == "value"
+        return found if alone else replace(found, exact=False)
+
+    def _within(self, path: AttrPath, node: Any) -> Narrowed:
+        """What has at least one value for each condition of a value selection."""
+        if isinstance(node, LogicalExpr):
+            terms = [self._within(path, term) for term in node.terms]
+            join = sa.and_ if node.op is LogicalOperator.and_ else sa.or_
+            return Narrowed(join(*(term.sql for term in terms)), exact=False)
+        if not isinstance(node, Comparison | Present) or node.attr_path.sub_attr or node.attr_path.uri:
+            return UNKNOWN
+        part = AttrPath(path.attr, node.attr_path.attr, path.uri)
+        if isinstance(node, Present):
+            return self.visit_present(Present(part))
+        return UNKNOWN if node.op is CompareOperator.ne else self.visit_comparison(replace(node, attr_path=part))
 
 
 def _part(op: CompareOperator, value: str, binding: AttributeBinding, start: str = r"\A", end: str = r"\Z") -> str:

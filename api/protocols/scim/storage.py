@@ -1,21 +1,18 @@
 """The platform's users and groups as the storage of a SCIM server, inside the transaction of one request.
 
-The directory is the caller's own organization. Where SQL can tell exactly what meets a filter and in which order, it
-pages. Else the library's in-memory storage does, over the rows that SQL leaves of the organization (`filtering.py`).
+The directory is the caller's own organization. Where SQL can tell exactly what meets a filter, only a page of that is
+read, in an order of `ordering.py`. Else the library's in-memory storage does it, over the rows that SQL leaves of the
+organization (`filtering.py`).
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from scim2_models import (
-    InvalidCursorException,
     NotFoundException,
     PreconditionFailedException,
     Resource,
@@ -36,11 +33,11 @@ from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.protocols.scim.errors import translated
-from api.protocols.scim.filtering import Attribute, Instant, Narrowed, name_of, narrowed
+from api.protocols.scim.filtering import Attribute, Narrowed, narrowed
 from api.protocols.scim.groups import Groups
+from api.protocols.scim.ordering import SqlOrder, TextOrder, order_of
 from api.protocols.scim.passwords import Passwords
 from api.protocols.scim.users import Users, login_name
-from core.db import UtcDateTime
 from core.errors import NotFound
 
 _NOTHING = sa.false()
@@ -109,8 +106,10 @@ class DirectoryStorage(ScimStorage):
         """One page of what meets the filter."""
         faces = [self._face(type) for type in resource_types]
         met = [narrowed(search_request.filter, face.model, face.attribute) for face in faces]
-        order = _order(faces, search_request)
+        order = order_of(faces, search_request)
         if order is not None and all(one.exact for one in met):
+            if isinstance(order, TextOrder):
+                return self._text_page(faces, met, order, search_request, position)
             return self._page(faces, met, order, search_request, position)
         found = InMemoryStorage()
         found.resources = [
@@ -195,7 +194,7 @@ class DirectoryStorage(ScimStorage):
         return [store.stored(row) for row in self._unit.connection.execute(select.order_by(RESOURCE.c.id))]
 
     def _page(
-        self, faces: list[Face], met: list[Narrowed], order: _Order, request: SearchRequest[Any], position: Any
+        self, faces: list[Face], met: list[Narrowed], order: SqlOrder, request: SearchRequest[Any], position: Any
     ) -> SearchPage:
         """A page by SQL. A cursor's position is the key that the page starts after, or ends before."""
         pairs = zip(faces, met, strict=True)
@@ -214,84 +213,36 @@ class DirectoryStorage(ScimStorage):
             tuple(row) for row in self._unit.connection.execute(order.sorted(select, back=back).limit(request.count))
         ]
         keys = keys[::-1] if back else keys
-        ids = [key[-1] for key in keys]
-        found = {
-            resource.id: resource
-            for face in faces
-            for resource in face.rendered(self._rows(face, RESOURCE.c.id.in_(ids) if ids else _NOTHING))
-        }
-        page = SearchPage(total, [found[id] for id in ids])
+        page = SearchPage(total, self._resources(faces, [key[-1] for key in keys]))
         if request.cursor is not None and keys:
             page.next = order.after(keys[-1]) if self._any(wanted, order.beyond(keys[-1])) else None
             page.previous = order.before(keys[0]) if self._any(wanted, order.beyond(keys[0], back=True)) else None
         return page
 
+    def _text_page(
+        self, faces: list[Face], met: list[Narrowed], order: TextOrder, request: SearchRequest[Any], position: Any
+    ) -> SearchPage:
+        """A page by a string that SQL reads of all rows that it finds."""
+        keys = [
+            order.key(index, *row)
+            for index, (face, one) in enumerate(zip(faces, met, strict=True))
+            for row in self._unit.connection.execute(order.select(index).where(self._visible(face), one.sql))
+        ]
+        if request.count == 0:
+            return SearchPage(len(keys), [])
+        ids, after, before = order.page(keys, request, position)
+        page = SearchPage(len(keys), self._resources(faces, ids))
+        page.next, page.previous = after, before
+        return page
+
+    def _resources(self, faces: list[Face], ids: list[str]) -> list[Resource[Any]]:
+        """The resources with these ids, in this order."""
+        found = {
+            resource.id: resource
+            for face in faces
+            for resource in face.rendered(self._rows(face, RESOURCE.c.id.in_(ids) if ids else _NOTHING))
+        }
+        return [found[id] for id in ids]
+
     def _any(self, *conditions: sa.ColumnElement[bool]) -> bool:
         return self._unit.connection.execute(sa.select(RESOURCE.c.id).where(*conditions).limit(1)).first() is not None
-
-
-@dataclass(frozen=True)
-class _Order:
-    """By time and id, or just by id. A key is what a row is ordered by."""
-
-    time: sa.ColumnElement[datetime] | None
-    descending: bool
-
-    @property
-    def select(self) -> sa.Select[Any]:
-        """The keys of rows."""
-        return sa.select(*self._columns)
-
-    def sorted(self, select: sa.Select[Any], *, back: bool) -> sa.Select[Any]:
-        """The select in this order, or backwards."""
-        down = self.descending is not back
-        return select.order_by(*(column.desc() if down else column.asc() for column in self._columns))
-
-    def beyond(self, key: tuple[Any, ...], *, back: bool = False) -> sa.ColumnElement[bool]:
-        """What comes after the key, or before it."""
-        down = self.descending is not back
-        comes = operator.lt if down else operator.gt
-        id: sa.ColumnElement[bool] = comes(RESOURCE.c.id, key[-1])
-        if self.time is None:
-            return id
-        anchor = sa.literal(key[0], UtcDateTime)
-        return sa.or_(comes(self.time, anchor), sa.and_(self.time == anchor, id))
-
-    def after(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """The position of the page that starts after the key."""
-        return {"after": [str(part) for part in key]}
-
-    def before(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """The position of the page that ends before the key."""
-        return {"before": [str(part) for part in key]}
-
-    def read(self, position: Any) -> tuple[bool, tuple[Any, ...]]:
-        """Whether a page lies before its key, and the key.
-
-        Raises:
-            InvalidCursorException: it is the position of another order.
-        """
-        match position, self.time is None:
-            case (({"after": [str(id)]} | {"before": [str(id)]}), True):
-                return "before" in position, (id,)
-            case (({"after": [str(time), str(id)]} | {"before": [str(time), str(id)]}), False):
-                return "before" in position, (datetime.fromisoformat(time), id)
-        raise InvalidCursorException
-
-    @property
-    def _columns(self) -> tuple[sa.ColumnElement[Any], ...]:
-        return (RESOURCE.c.id,) if self.time is None else (self.time, RESOURCE.c.id)
-
-
-def _order(faces: list[Face], request: SearchRequest[Any]) -> _Order | None:
-    """The order of a request, if SQL knows it."""
-    descending = request.sort_by is not None and request.sort_order == SearchRequest.SortOrder.descending
-    if request.sort_by is None:
-        return _Order(None, descending)
-    binding = request.sort_binding(faces[0].model) if len(faces) == 1 else None
-    if binding is None:
-        return None
-    if name_of(binding)[1] == "id":
-        return _Order(None, descending)
-    attribute = faces[0].attribute(binding)
-    return _Order(attribute.element, descending) if isinstance(attribute, Instant) else None

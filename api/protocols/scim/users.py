@@ -27,6 +27,7 @@ from api.protocols.scim.filtering import (
     Flag,
     Instant,
     Narrowed,
+    Parts,
     Related,
     Strings,
     Text,
@@ -49,7 +50,7 @@ from core.errors import HeadwaterError
 _NOT_KEPT = ("id", "meta", "schemas", "displayName", "externalId", "groups", "password")
 """Attributes that are fields of a user, are worked out, or must not be stored."""
 
-_PLAIN = re.compile(r"[a-z0-9._@+-]")
+_NOT_PLAIN = re.compile(r"[^a-z0-9._@+-]")
 _LONGEST_DIRECTORY = 32_768
 """Of what a directory says of one user, in bytes."""
 
@@ -74,6 +75,13 @@ class ScimUser(scim2_models.User[AnyExtension]):
 class _UserName:
     """The `userName`, which is looked up by the login name it gives."""
 
+    @property
+    def columns(self) -> tuple[sa.ColumnElement[Any], ...]:
+        return RESOURCE.c.name, RESOURCE.c.status[("directory", "userName")].as_string()
+
+    def value(self, *parts: Any) -> str | None:
+        return _named_by(*parts)
+
     def present(self) -> Narrowed:
         return ALL
 
@@ -87,10 +95,14 @@ class _UserName:
 
 
 def _said(binding: AttributeBinding, *path: str) -> Attribute | None:
-    """A single string that is kept as the directory wrote it."""
-    if binding.is_multivalued or binding.target_type is not str or path[0] in _NOT_KEPT:
+    """A string that is kept as the directory wrote it: a single one, or a part of each of several objects."""
+    kind = binding.target_type
+    if path[0] in _NOT_KEPT:
         return None
-    return Text(RESOURCE.c.status[("directory", *path)].as_string())
+    if binding.is_multivalued:
+        strings = isinstance(kind, type) and issubclass(kind, str)
+        return Parts(RESOURCE.c.status[("directory", path[0])]) if strings else None
+    return Text(RESOURCE.c.status[("directory", *path)].as_string()) if kind is str else None
 
 
 _SHOWN = sa.or_(
@@ -129,7 +141,7 @@ def login_name(user_name: str) -> str:
     if not user_name.strip():
         raise InvalidValueException(detail="userName: is empty.")
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", user_name).lower()).strip()
-    plain = "".join(c if _PLAIN.fullmatch(c) else f"+{ord(c):x}." for c in folded)
+    plain = _NOT_PLAIN.sub(lambda found: f"+{ord(found[0]):x}.", folded)
     name = plain if plain[:1].isascii() and plain[:1].isalpha() else f"u{plain}"
     if not USER.name_pattern.fullmatch(name):
         raise InvalidValueException(detail=f"userName: {user_name[:40]!r} is too long; 127 plain characters fit.")
@@ -177,7 +189,7 @@ class Users:
         """Makes the user what the directory says. Absent attributes are emptied; absent `active` changes nothing."""
         user = USER.resource(row)
         state = user.status.state
-        if _named_by(user) != given.user_name:
+        if _named_by(user.name, user.status.directory.get("userName")) != given.user_name:
             user.name = login_name(given.user_name or "")
         user.spec = self._spec(given, user.spec)
         user.status.directory = _directory(given)
@@ -247,7 +259,7 @@ class Users:
         said = [email.get("value") for email in directory.get("emails", [])]
         values = directory | {
             "id": user.id,
-            "userName": _named_by(user),
+            "userName": _named_by(user.name, directory.get("userName")),
             "displayName": user.spec.title,
             "externalId": user.spec.external_id,
             "groups": groups or None,
@@ -266,10 +278,9 @@ class Users:
         return resource
 
 
-def _named_by(user: User) -> str:
+def _named_by(name: str, said: str | None) -> str:
     """The `userName`: as the directory wrote it, unless the user was renamed here."""
-    said = user.status.directory.get("userName")
-    return said if said and login_name(said) == user.name else user.name
+    return said if said and login_name(said) == name else name
 
 
 def _directory(given: ScimUser[Any]) -> dict[str, Any]:

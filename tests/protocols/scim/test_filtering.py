@@ -44,14 +44,19 @@ ADDRESSES = [
 TITLES = [*WORDS, "", "tab\tand\nline", " "]
 
 TIMES = ["meta.created", "meta.lastModified"]
+TEXTS = ["userName", "displayName", "externalId", "title", "name.familyName", f"{ENTERPRISE}:department"]
 COMMON = ["displayName", "externalId", "id", "meta.resourceType", "meta.version"]
 OF_USERS = ["userName", "title", "nickName", "name.familyName", f"{ENTERPRISE}:department", "emails", "emails.value"]
-OF_USERS += ["emails.type", "groups", "groups.value", *COMMON]
+OF_USERS += ["emails.type", "emails.display", "roles.value", "groups", "groups.value", *COMMON]
 OF_GROUPS = ["members", "members.value", *COMMON]
 
 # Few, so that they meet; all of them meet all others in the test before.
 SOME = ["Ada", "ADA", "ad", 'q"u\\o', "\u212a;", "k;", "\u00e9", "e\u0301"]
 
+EMAILS = st.fixed_dictionaries(
+    {"value": st.sampled_from(ADDRESSES)},
+    optional={"type": st.sampled_from(["work", "home"]), "display": st.sampled_from(SOME), "primary": st.booleans()},
+)
 USERS = st.fixed_dictionaries(
     {"userName": st.sampled_from([*SOME, "1 x", "u1+20.x"])},
     optional={
@@ -60,7 +65,8 @@ USERS = st.fixed_dictionaries(
         "title": st.sampled_from(["", *SOME]),
         "name": st.fixed_dictionaries({"familyName": st.sampled_from(SOME)}),
         "active": st.booleans(),
-        "emails": st.lists(st.fixed_dictionaries({"value": st.sampled_from(ADDRESSES)}), max_size=2),
+        "emails": st.lists(EMAILS, max_size=2),
+        "roles": st.lists(st.fixed_dictionaries({"value": st.sampled_from(SOME)}), max_size=2),
         ENTERPRISE: st.fixed_dictionaries({"department": st.sampled_from(SOME)}),
     },
 )
@@ -105,29 +111,40 @@ def _filters(strings: list[str], *more: st.SearchStrategy[str]) -> st.SearchStra
     )
 
 
+TYPES_OF_EMAILS = st.sampled_from(["work", "WORK", "home", "other", "o"]).map(quoted) | st.just("null")
+
+
+def _within(name: str, *inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Conditions that one and the same value must meet."""
+    one = st.one_of(*inner, st.sampled_from(["value pr", "type pr"]))
+    both = st.builds("{} {} {}".format, one, st.sampled_from(["and", "or"]), one)
+    return st.one_of(one, both, both.map("not ({})".format)).map(f"{name}[{{}}]".format)
+
+
 USER_FILTERS = (
     st.sampled_from(["active eq true", "active eq false", "active ne true", "active pr"]),
-    st.sampled_from(['emails[type eq "work"]', "title eq null", "title ne null", "name pr"]),
+    st.sampled_from(["title eq null", "title ne null", "name pr", "roles[value pr]", "emails[not (primary eq true)]"]),
+    _within("emails", _compared(["value", "display"], ANY, VALUES), _compared(["type"], ANY, TYPES_OF_EMAILS)),
 )
-GROUP_FILTERS = (_compared(["value"], ANY, VALUES).map("members[{}]".format),)
+GROUP_FILTERS = (_within("members", _compared(["value"], ANY, VALUES), _compared(["type"], ANY, VALUES)),)
 ORDERS = st.sampled_from(["ascending", "descending"])
 QUESTIONS = st.one_of(
     st.tuples(
         st.just(["User"]),
         _filters(OF_USERS, *USER_FILTERS),
-        st.sampled_from([None, "id", "userName", "emails", *TIMES]),
+        st.sampled_from([None, "id", "emails", *TEXTS, *TIMES]),
         ORDERS,
     ),
     st.tuples(
         st.just(["Group"]),
         _filters(OF_GROUPS, *GROUP_FILTERS),
-        st.sampled_from([None, "id", "displayName", *TIMES]),
+        st.sampled_from([None, "id", "displayName", "externalId", *TIMES]),
         ORDERS,
     ),
     st.tuples(
         st.just(["User", "Group"]),
         _filters([*OF_USERS, *OF_GROUPS], *USER_FILTERS, *GROUP_FILTERS),
-        st.sampled_from([None, "id", "userName", *TIMES]),
+        st.sampled_from([None, "id", "userName", "displayName", *TIMES]),
         ORDERS,
     ),
 )
@@ -281,10 +298,11 @@ def storage(app: Application) -> Iterator[DirectoryStorage]:
                 "externalId": f"Ext{number}",
                 "title": f"Title {number}",
                 "active": number % 4 > 0,
-                "emails": [{"value": f"Person{number}@x.example"}],
+                "emails": [{"value": f"Person{number}@x.example"} | ({} if number % 10 else {"type": "home"})],
             }
-            for number in range(40)
+            for number in range(39)
         ]
+        users.append({"userName": "\u00c9mile@x.example", "displayName": "\u00e9mile", "active": True})
         group = ("team", [0, 1])
         _fill(storage, {"users": users, "groups": [group], "later": []})
         yield storage
@@ -318,8 +336,12 @@ class TestFewRowsAreLookedAt:
             ("User", "not (active eq true)", 10),
             ("User", "groups pr", 2),
             ("User", 'meta.created gt "2026-01-01T00:00:38Z"', 2),
-            ("User", 'emails[type eq "work"] and active eq false', 10),
-            ("User", 'emails[type eq "work"] or active eq false', 40),
+            ("User", 'emails[type eq "work"] and active eq false', 0),
+            ("User", 'emails[type eq "work"] or active eq false', 10),
+            ("User", 'emails[type eq "home"]', 4),
+            ("User", 'emails[type eq "HOME" and value eq "person20@x.example"]', 1),
+            ("User", 'emails[type eq "home" or value eq "person7@x.example"]', 5),
+            ("User", 'emails[not (type eq "home")]', 40),
             ("User", 'not (displayName co "Person 1")', 40),
             ("User", "displayName eq null", 0),
             ("Group", 'displayName eq "TEAM"', 1),
@@ -333,7 +355,7 @@ class TestFewRowsAreLookedAt:
         storage.search([TYPES[name]], _request([name], filter=filter, count=100))
         assert sum(seen) == looked_at
 
-    @pytest.mark.parametrize("sort", [None, "id", "meta.created", "meta.lastModified"])
+    @pytest.mark.parametrize("sort", [None, "id", "meta.created", "meta.lastModified", "userName", "displayName"])
     @pytest.mark.parametrize("filter", [None, 'active eq true and meta.lastModified gt "2026-01-01T00:00:00Z"'])
     def test_by_a_page(self, storage: DirectoryStorage, seen: list[int], sort: str | None, filter: str | None) -> None:
         asked = _request(["User"], filter=filter, sort_by=sort, start_index=11, count=5)
