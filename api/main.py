@@ -26,6 +26,7 @@ from api.protocols import authzen, oauth, oidc_login, scim
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
+from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
 from api.services.rag.service import SERVICE as RAG
@@ -91,6 +92,9 @@ def _assembled(platform: Platform) -> Application:
         subscribers.append(relay.subscriber)
     dispatcher = Dispatcher(platform, subscribers)
     app.beside(dispatcher.start, dispatcher.stop)
+    if platform.publisher is not None:
+        rights = PublisherRights(platform, platform.publisher)
+        app.beside(rights.start, rights.stop)
     mirror = AuditMirror(platform)
     app.beside(mirror.start, mirror.stop)
     return app

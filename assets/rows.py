@@ -47,6 +47,8 @@ class Row:
             definition.attributes,
             definition.published_by,
             definition.published_at.isoformat(),
+            definition.blocked,
+            "BLOCKED" if definition.blocked else "",
         )
 
     def broken(self, error: Exception) -> Self:
@@ -97,7 +99,7 @@ def inert(row: Row) -> dg.Definitions:
     """An asset that cannot be materialized and says what is wrong with its definition."""
     spec = dg.AssetSpec(
         asset_key(row.asset_id),
-        description=f"The definition of this asset is broken: {row.error}",
+        description=f"This asset cannot run: {row.error}",
         group_name=asset_key(row.asset_id)[1],
         tags={ERROR_TAG: row.reason[:_LONGEST_TAG]},
         metadata={ERROR_TAG: row.error},

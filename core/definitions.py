@@ -37,6 +37,10 @@ DEFINITION = sa.Table(
     sa.Column("published_attributes", sa.JSON),
     sa.Column("published_at", UtcDateTime),
     sa.Column("published_by", sa.String(128)),
+    # For who must hold the right to what: null if it was published before that was kept.
+    sa.Column("published_by_id", sa.String(64)),
+    sa.Column("published_reads", sa.JSON(none_as_null=True)),
+    sa.Column("blocked", sa.String(500)),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
@@ -81,6 +85,8 @@ class PublishedDefinition:
     attributes: Mapping[str, Any]
     published_by: str
     published_at: datetime
+    blocked: str = ""
+    """Why it must not run, if it must not."""
 
 
 def published(connection: Connection) -> list[PublishedDefinition]:
@@ -95,6 +101,7 @@ def published(connection: Connection) -> list[PublishedDefinition]:
             attributes=row.published_attributes,
             published_by=row.published_by,
             published_at=row.published_at,
+            blocked=row.blocked or "",
         )
         for row in rows
     ]

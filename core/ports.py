@@ -328,11 +328,22 @@ class Publisher(Protocol):
         Returns faults as `{"pointer": "/attributes/sql", "detail": "..."}`; empty means publishable.
         """
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
+    async def publish(
+        self,
+        asset_id: str,
+        *,
+        principal: str,
+        principal_id: str,
+        request_id: str,
+        readable: Callable[[str], bool],
+    ) -> None:
         """Publishes the definition row and returns once the orchestrator shows it.
 
         Raises `InvalidPayload` with the faults, having left everything as it was.
         """
+
+    async def reconcile(self) -> None:
+        """Brings the orchestrator in line with the rows. Raises `Unavailable` if it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from core.definitions import ASSET_CLAIM, DEFINITION, PUBLICATION, published, st
 from core.errors import Conflict, NotFound
 from core.ids import asset_key
 
-_LIVE = ("published_component", "published_attributes", "published_at", "published_by")
+_LIVE = (
+    *("published_component", "published_attributes", "published_at", "published_by"),
+    *("published_by_id", "published_reads", "blocked"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,14 @@ class Publication:
 
 
 def go_live(
-    connection: Connection, asset_id: str, *, assets: Sequence[str], code_assets: Mapping[str, str], principal: str
+    connection: Connection,
+    asset_id: str,
+    *,
+    assets: Sequence[str],
+    reads: Sequence[str],
+    code_assets: Mapping[str, str],
+    principal: str,
+    principal_id: str,
 ) -> Before:
     """Makes the edited attributes of a definition its live ones.
 
@@ -45,8 +55,10 @@ def go_live(
         connection: of a write transaction.
         asset_id: the definition.
         assets: ids of every asset it makes; none of them may be made by anything else.
+        reads: ids of the assets that it reads.
         code_assets: assets of other code locations, with the name of their location.
         principal: who publishes.
+        principal_id: his id, under which his rights are looked up.
 
     Raises:
         NotFound: there is no such definition.
@@ -67,6 +79,9 @@ def go_live(
             published_attributes=row.attributes,
             published_at=clock.now(),
             published_by=principal,
+            published_by_id=principal_id,
+            published_reads=list(reads),
+            blocked=None,
         )
     )
     return before
@@ -84,7 +99,7 @@ def take_back(connection: Connection, before: Before) -> None:
 def digest(connection: Connection, project: str) -> str:
     """SHA-256 of everything that is live of a project."""
     live = [
-        [item.asset_id, item.component, item.attributes]
+        [item.asset_id, item.component, item.attributes, *([item.blocked] if item.blocked else [])]
         for item in published(connection)
         if asset_key(item.asset_id)[0] == project
     ]

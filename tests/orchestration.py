@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from core import clock
 from core.db import Database
-from core.definitions import DEFINITION
+from core.definitions import DEFINITION, published
 from core.errors import HeadwaterError, InvalidPayload, Unavailable
 from core.ports import (
     AssetNode,
@@ -257,6 +257,8 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.database: Database | None = None
+        self.reconciled: list[dict[str, str]] = []
+        """What was blocked of all that is live, each time it was told to look."""
 
     async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
         missing = {"pointer": "/attributes/sql", "detail": "is required"}
@@ -264,7 +266,15 @@ class FakePublisher:
         faults = [{"pointer": "/attributes", "detail": f"reads {name}"} for name in hidden]
         return faults if "sql" in candidate.attributes else [missing]
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
+    async def publish(
+        self,
+        asset_id: str,
+        *,
+        principal: str,
+        principal_id: str,
+        request_id: str,
+        readable: Callable[[str], bool],
+    ) -> None:
         assert self.database
         with self.database.write() as connection:
             row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).one()
@@ -272,5 +282,13 @@ class FakePublisher:
             if faults:
                 raise InvalidPayload(f"{asset_id} cannot be published.", errors=list(faults))
             live = {"published_component": row.component, "published_attributes": row.attributes}
-            who = {"published_by": principal, "published_at": clock.now()}
-            connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == asset_id).values(**live, **who))
+            who = {"published_by": principal, "published_by_id": principal_id, "published_at": clock.now()}
+            more = {"published_reads": row.attributes.get("reads", []), "blocked": None}
+            connection.execute(
+                DEFINITION.update().where(DEFINITION.c.asset_id == asset_id).values(**live, **who, **more)
+            )
+
+    async def reconcile(self) -> None:
+        assert self.database
+        with self.database.read() as connection:
+            self.reconciled.append({item.asset_id: item.blocked for item in published(connection) if item.blocked})

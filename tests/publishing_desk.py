@@ -20,6 +20,9 @@ from core.definitions import DEFINITION
 from tests.dagster_processes import DagsterProcesses
 
 INPUT = "flights.silver.flights"
+ANN = {"principal": "ann", "principal_id": "usr_ann"}
+"""Who publishes."""
+
 SQL = f"SELECT origin, count(*) AS flights FROM {INPUT} GROUP BY origin"
 
 
@@ -82,7 +85,7 @@ class Desk:
 
         async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> float:
             started = time.monotonic()
-            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
+            await publisher.publish(asset, **ANN, request_id="req_1", readable=every_asset)
             assert orchestrator.view().nodes[asset].location == "published"
             return time.monotonic() - started
 

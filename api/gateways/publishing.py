@@ -75,7 +75,15 @@ class DefinitionPublisher:
         """
         return _faults(await self._examine(candidate), readable)
 
-    async def publish(self, asset_id: str, *, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
+    async def publish(
+        self,
+        asset_id: str,
+        *,
+        principal: str,
+        principal_id: str,
+        request_id: str,
+        readable: Callable[[str], bool],
+    ) -> None:
         """Publishes the definition row and returns once Dagster shows the asset.
 
         Raises:
@@ -84,7 +92,7 @@ class DefinitionPublisher:
             Conflict: something else makes its asset, or another publication takes too long.
             Unavailable: Dagster does not answer; everything is as it was.
         """
-        work = asyncio.create_task(self._publish(asset_id, principal, request_id, readable))
+        work = asyncio.create_task(self._publish(asset_id, principal, principal_id, request_id, readable))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         # A client that hangs up must not leave half a publication.
@@ -128,13 +136,15 @@ class DefinitionPublisher:
             else:
                 return
 
-    async def _publish(self, asset_id: str, principal: str, request_id: str, readable: Callable[[str], bool]) -> None:
+    async def _publish(
+        self, asset_id: str, principal: str, principal_id: str, request_id: str, readable: Callable[[str], bool]
+    ) -> None:
         project = asset_key(asset_id)[0]
         async with self._lease(request_id):
             verdict = await self._examine(await asyncio.to_thread(self._candidate, asset_id))
             if faults := _faults(verdict, readable):
                 raise _refused(asset_id, faults)
-            before = await asyncio.to_thread(self._go_live, asset_id, verdict["assets"], principal)
+            before = await asyncio.to_thread(self._go_live, asset_id, verdict, principal, principal_id)
             try:
                 version = await self._refresh(project)
                 await self._verify(project, version, asset_id)
@@ -239,12 +249,20 @@ class DefinitionPublisher:
         ]
         return {"candidate": candidate.asset_id, "rows": rows}
 
-    def _go_live(self, asset_id: str, assets: Sequence[str], principal: str) -> publications.Before:
+    def _go_live(
+        self, asset_id: str, verdict: Mapping[str, Any], principal: str, principal_id: str
+    ) -> publications.Before:
         nodes = self._orchestrator.view().nodes.values()
         code_assets = {node.id: node.location for node in nodes if node.location != LOCATION}
         with self._database.write() as connection:
             return publications.go_live(
-                connection, asset_id, assets=assets, code_assets=code_assets, principal=principal
+                connection,
+                asset_id,
+                assets=verdict["assets"],
+                reads=verdict["reads"],
+                code_assets=code_assets,
+                principal=principal,
+                principal_id=principal_id,
             )
 
     def _restore(self, before: publications.Before) -> None:

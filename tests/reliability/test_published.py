@@ -18,7 +18,7 @@ from core.definitions import ASSET_CLAIM, DEFINITION, state_key
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import Candidate
 from tests.dagster_processes import ROOT, DagsterProcesses, listens, until
-from tests.publishing_desk import INPUT, SQL, Desk, every_asset
+from tests.publishing_desk import ANN, INPUT, SQL, Desk, every_asset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -100,7 +100,7 @@ class TestGuards:
             pytest.raises(Conflict, match=r"made by the definition of flights\.gold\.taken already"),
             desk.database.write() as connection,
         ):
-            publications.go_live(connection, thief, assets=both, code_assets={}, principal="ann")
+            publications.go_live(connection, thief, assets=both, reads=[], code_assets={}, **ANN)
 
     def test_1_nor_an_asset_of_the_code(self, desk: Desk) -> None:
         error = desk.refused(desk.write("flights.gold.route_delays"), InvalidPayload)
@@ -111,7 +111,8 @@ class TestGuards:
                 "flights.gold.route_delays",
                 assets=["flights.gold.route_delays"],
                 code_assets={"flights.gold.route_delays": "flights"},
-                principal="ann",
+                reads=[],
+                **ANN,
             )
 
     @pytest.mark.parametrize(
@@ -172,6 +173,24 @@ class TestGuards:
         desk.publish("flights.gold.after")
         assert "flights.gold.rotten" not in desk.shown()
 
+    def test_a_blocked_one_is_an_inert_asset_until_it_is_free_again(self, desk: Desk) -> None:
+        asset, other = desk.write("flights.gold.withheld"), desk.write("flights.gold.untouched")
+        desk.publish(asset)
+        desk.publish(other)
+
+        async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> bool:
+            await publisher.reconcile()
+            await orchestrator.refresh()
+            return orchestrator.view().nodes[asset].executable
+
+        for why, executable in (("ann may no longer read it.", False), (None, True)):
+            with desk.database.write() as connection:
+                connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == asset).values(blocked=why))
+            assert desk.with_publisher(act) is executable
+            shown = desk.shown()
+            assert shown[asset].get("headwater/error") == (None if executable else "BLOCKED")
+            assert "headwater/error" not in shown[other]
+
     def test_4_a_version_that_does_not_load_gives_way_to_the_last_good_one(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -183,7 +202,7 @@ class TestGuards:
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
             monkeypatch.setattr(publisher, "_verify", spoil(publisher))
-            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
+            await publisher.publish(asset, **ANN, request_id="req_1", readable=every_asset)
 
         with pytest.raises(InvalidPayload, match="nothing was changed"):
             desk.with_publisher(act)
@@ -198,7 +217,7 @@ class TestGuards:
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
             await asyncio.gather(
-                *(publisher.publish(asset, principal="ann", request_id=asset, readable=every_asset) for asset in assets)
+                *(publisher.publish(asset, **ANN, request_id=asset, readable=every_asset) for asset in assets)
             )
 
         desk.with_publisher(act)
@@ -271,7 +290,7 @@ class TestFaults:
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
             desk.platform.kill("webserver")
-            await publisher.publish(asset, principal="ann", request_id="req_1", readable=every_asset)
+            await publisher.publish(asset, **ANN, request_id="req_1", readable=every_asset)
 
         try:
             with pytest.raises(Unavailable):
@@ -285,7 +304,7 @@ class TestFaults:
     def test_a_crash_between_row_and_refresh_is_made_good_at_the_next_start(self, desk: Desk) -> None:
         asset = desk.write("flights.gold.half_way")
         with desk.database.write() as connection:  # all that a killed API had done
-            publications.go_live(connection, asset, assets=[asset], code_assets={}, principal="ann")
+            publications.go_live(connection, asset, assets=[asset], reads=[INPUT], code_assets={}, **ANN)
         assert asset not in desk.shown()
 
         async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:

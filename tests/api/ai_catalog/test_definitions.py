@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.api.admin.tenants import grant, tenant, user
+from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api_process import Api, Caller, Reply
-from tests.orchestration import FakeOrchestrator, node
+from tests.orchestration import FakeOrchestrator, FakePublisher, node
 
 ID = "flights.gold.busiest"
 PATH = f"/api/v1/ai-catalog/definitions/{ID}"
@@ -105,6 +106,61 @@ class TestPublishDefinition:
         live = (await api.admin.post(f"ai-catalog/definitions/{ID}:publish")).json
         assert (live["state"], live["published_by"]) == ("PUBLISHED", "admin")
         assert api.events("ai_catalog.definition")[-1]["type"] == "ai_catalog.definition.published"
+
+
+class TestRightsOfThePublisher:
+    """A definition shows what it reads: only for as long as its publisher may read that himself."""
+
+    async def blocked(self, api: Api, wanted: bool) -> str | None:
+        async with asyncio.timeout(20):
+            while bool(why := (await api.admin.get(PATH)).json["blocked"]) is not wanted:
+                await asyncio.sleep(0.05)
+            publisher = api.app.platform.publisher
+            assert isinstance(publisher, FakePublisher)
+            while not publisher.reconciled or publisher.reconciled[-1] != ({ID: why} if wanted else {}):
+                await asyncio.sleep(0.05)
+        return why  # type: ignore[no-any-return]
+
+    def told(self, api: Api) -> list[str]:
+        return [event["type"].rpartition(".")[2] for event in api.events("ai_catalog.definition")]
+
+    async def test_its_asset_stops_when_they_end_and_goes_on_when_they_are_back(self, api: Api) -> None:
+        ben = await user(api, "ben")
+        given = await grant(api, ben, "rol_editor", "org_default")
+        await create(api.caller("ben"), reads=["flights.silver.flights"])
+        assert (await api.caller("ben").post(f"ai-catalog/definitions/{ID}:publish")).json["blocked"] is None
+        assert (await api.admin("DELETE", f"admin/grants/{given}")).status == 204
+        why = await self.blocked(api, True)
+        assert why == "ben, who published it, may no longer read what it reads. Who may can publish it again."
+        assert self.told(api) == ["created", "published", "blocked"]
+        await grant(api, ben, "rol_editor", "org_default")
+        await self.blocked(api, False)
+        assert self.told(api) == ["created", "published", "blocked", "unblocked"]
+
+    async def test_a_single_input_is_enough_and_others_stay(self, api: Api) -> None:
+        ben = await user(api, "ben")
+        await grant(api, ben, "rol_editor", "org_default")
+        other = "flights.gold.other"
+        await create(api.caller("ben"), reads=["flights.silver.flights", "flights.bronze.flights"])
+        await create(api.caller("ben"), asset=other, reads=["flights.bronze.flights"])
+        for id in (ID, other):
+            assert (await api.caller("ben").post(f"ai-catalog/definitions/{id}:publish")).status == 200
+        deny = {"effect": "DENY", "securable_kind": "ai_catalog.asset"}
+        await grant(api, ben, "ai_catalog.asset.preview", "flights.silver.flights", **deny)
+        await self.blocked(api, True)
+        assert (await api.admin.get(f"ai-catalog/definitions/{other}")).json["blocked"] is None
+
+    async def test_who_may_read_it_takes_over_what_somebody_left(self, api: Api) -> None:
+        await grant(api, await user(api, "ben"), "rol_editor", "org_default")
+        await create(api.caller("ben"), reads=["flights.silver.flights"])
+        await api.caller("ben").post(f"ai-catalog/definitions/{ID}:publish")
+        await made(api.admin.post("admin/users/ben:suspend"))
+        await self.blocked(api, True)
+        live = (await api.editor.post(f"ai-catalog/definitions/{ID}:publish")).json
+        assert (live["published_by"], live["blocked"]) == ("editor", None)
+        await grant(api, await user(api, "eve"), "rol_viewer", "org_default")  # another look at all rights
+        await asyncio.sleep(2.5)
+        assert (await api.admin.get(PATH)).json["blocked"] is None
 
 
 class TestDeleteDefinition:

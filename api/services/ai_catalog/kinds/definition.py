@@ -13,9 +13,10 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
-from api.kernel.permissions.graph import NamedByAsset, asset_place
+from api.kernel.permissions.graph import NamedByAsset
 from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.logic import drafts
+from api.services.ai_catalog.logic.publisher_rights import may_read
 from core.definitions import DEFINITION as TABLE
 from core.definitions import DefinitionState
 from core.errors import InvalidPayload, Unavailable
@@ -64,6 +65,9 @@ class Definition(Model):
 
     published_by: str | None
     """Who published it."""
+
+    blocked: str | None
+    """Why its asset cannot run although it is published; null if it can."""
 
     created_at: datetime
     """When it was created."""
@@ -165,7 +169,7 @@ async def validate_definition(ctx: Context, definition: str, request: Request) -
 async def publish_definition(ctx: Context, definition: str, request: Request) -> Definition:
     """Makes the definition a live asset and answers when it can be seen, or says why not and changes nothing."""
     await ctx.query(drafts.get, definition)
-    how = {"principal": ctx.principal.name, "request_id": ctx.request_id}
+    how = {"principal": ctx.principal.name, "principal_id": ctx.principal.id, "request_id": ctx.request_id}
     await _publisher(ctx).publish(definition, **how, readable=_readable(ctx))
     return _definition(await ctx.query(drafts.get, definition))
 
@@ -175,8 +179,7 @@ def _readable(ctx: Context) -> Callable[[str], bool]:
     seen = ctx.view().nodes
 
     def readable(asset: str) -> bool:
-        place = asset_place(ctx.platform, asset)
-        return asset in seen and ctx.principal.access.allows("ai_catalog.asset.preview", place)
+        return asset in seen and may_read(ctx.platform, ctx.principal.access, asset)
 
     return readable
 
@@ -196,6 +199,7 @@ def _definition(draft: drafts.Draft) -> Definition:
         revision=draft.revision,
         published_at=draft.published_at,
         published_by=draft.published_by,
+        blocked=draft.blocked,
         created_at=draft.created_at,
         created_by=draft.created_by,
         updated_at=draft.updated_at,

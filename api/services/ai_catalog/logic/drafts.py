@@ -26,6 +26,7 @@ class Draft:
     revision: int
     published_at: datetime | None
     published_by: str | None
+    blocked: str | None
     created_at: datetime
     created_by: str
     updated_at: datetime
@@ -44,6 +45,7 @@ def row_of(row: sa.Row[*tuple[Any, ...]]) -> Draft:
         revision=row.revision,
         published_at=row.published_at,
         published_by=row.published_by,
+        blocked=row.blocked,
         created_at=row.created_at,
         created_by=row.created_by,
         updated_at=row.updated_at,
