@@ -131,7 +131,7 @@ class TestRightsOfThePublisher:
         assert (await api.caller("ben").post(f"ai-catalog/definitions/{ID}:publish")).json["blocked"] is None
         assert (await api.admin("DELETE", f"admin/grants/{given}")).status == 204
         why = await self.blocked(api, True)
-        assert why == "ben, who published it, may no longer read its inputs. Whoever may can publish it again."
+        assert why == "ben, its publisher, may no longer read its inputs. Whoever may can publish it again."
         assert self.told(api) == ["created", "published", "blocked"]
         await grant(api, ben, "rol_editor", "org_default")
         await self.blocked(api, False)

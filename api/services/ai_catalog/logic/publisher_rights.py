@@ -125,7 +125,7 @@ class PublisherRights:
         for row in rows:
             access = held[row.published_by_id]
             reads = all(access and may_read(self._platform, access, name) for name in row.published_reads)
-            why = f"{row.published_by}, who published it, may no longer read its inputs. Whoever may can publish it again."
+            why = f"{row.published_by}, its publisher, may no longer read its inputs. Whoever may can publish it again."
             now = None if reads else why
             if now != row.blocked:
                 yield _Verdict(row.asset_id, row.published_by, row.published_at, row.blocked, now)
