@@ -51,7 +51,6 @@ from api.protocols.calls import Calls
 from api.protocols.scim.deviations import POLICY, put_right
 from api.protocols.scim.errors import translated
 from api.protocols.scim.groups import ScimGroup
-from api.protocols.scim.mount import PATH
 from api.protocols.scim.passwords import hashed
 from api.protocols.scim.storage import DirectoryStorage
 from api.protocols.scim.users import ScimUser
@@ -131,7 +130,8 @@ class _Service(ScimService):
 class Scim:
     """Serves SCIM requests."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, path: str) -> None:
+        self._path = path
         self._calls = Calls(app)
         self._platform = app.platform
         self._service = _Service(provider(), secret=app.platform.part(open_sealer).derived("scim cursors"))
@@ -149,8 +149,8 @@ class Scim:
         base = self._platform.settings.url.rstrip("/") or f"{http.url.scheme}://{http.url.netloc}"
         return ScimRequest(
             method=http.method,
-            base_url=f"{base}{PATH}",
-            path=http.scope["path"].removeprefix(PATH).removesuffix(".scim"),
+            base_url=f"{base}{self._path}",
+            path=http.scope["path"].removeprefix(self._path).removesuffix(".scim"),
             query=dict(parse_qsl(http.url.query, keep_blank_values=True)),
             headers=list(http.headers.items()),
             body=put_right(body) if body else body,

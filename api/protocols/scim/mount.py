@@ -45,11 +45,15 @@ class _OnDemand:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._opened is None:
             self._opened = asyncio.create_task(asyncio.to_thread(self._open))
-        # Whoever leaves early must not end what others wait for.
-        scim = await asyncio.shield(self._opened)
+        try:
+            # Whoever leaves early must not end what others wait for.
+            scim = await asyncio.shield(self._opened)
+        except Exception:
+            self._opened = None  # the next request tries again
+            raise
         await scim(scope, receive, send)
 
     def _open(self) -> ASGIApp:
         from api.protocols.scim.app import Scim
 
-        return Scim(self._app)
+        return Scim(self._app, PATH)
