@@ -19,6 +19,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from core import clock
 from tests.api.admin.identity_provider import CLIENT, Provider, registered, running_provider
 from tests.api.admin.tenants import Tenant, grant, made, tenant
 from tests.api_process import PASSWORD, Api, Caller, running
@@ -246,6 +247,18 @@ class TestExchange:
         answer = (await exchange(api, token, identity_provider=idp["id"])).json()
         info = await made(Caller(api.app, answer["access_token"]).post("admin/sessions:userinfo"))
         assert info["organization_id"] == "org_default"
+
+    @pytest.mark.parametrize(("seconds_behind", "status"), [(50, 200), (70, 400)])
+    async def test_the_clock_may_be_a_minute_behind_that_of_the_provider(
+        self, api: Api, provider: Provider, seconds_behind: int, status: int
+    ) -> None:
+        await registered(api, provider, just_in_time=True)
+        token = await provider.id_token("s-ada")
+        clock.freeze(lambda: datetime.now(UTC) - timedelta(seconds=seconds_behind))
+        try:
+            assert (await exchange(api, token)).status_code == status
+        finally:
+            clock.freeze(None)
 
     async def test_forged_tokens_are_refused(self, api: Api, provider: Provider) -> None:
         await registered(api, provider, just_in_time=True)
