@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pyotp
 import pytest
+import segno
 import sqlalchemy as sa
 
 from api.kernel.tables import PRINCIPAL
@@ -65,6 +69,51 @@ async def test_a_login_needs_it_once_it_is_confirmed(api: Api) -> None:
     assert (await log_in(api, phone.code(1))).status == 200
     account = await made(api.admin.get("admin/users/editor/account"))
     assert account["has_one_time_password"] is True
+
+
+async def test_its_qr_code_is_a_picture_of_the_uri_and_nothing_else(api: Api) -> None:
+    enrollment = await made(at(api.editor, "enroll"))
+    kind, _, data = enrollment["qr_code"].partition(",")
+    assert kind == "data:image/svg+xml;charset=utf-8"
+    svg = ElementTree.fromstring(unquote(data))
+    assert {element.tag.rpartition("}")[2] for element in svg.iter()} == {"svg", "g", "path"}
+    assert not [name for element in svg.iter() for name in element.attrib if name.startswith("on") or "href" in name]
+    line = next(path for path in svg.iter() if "stroke" in path.attrib)
+    dark = {
+        (x, y)
+        for y, row in enumerate(segno.make_qr(enrollment["uri"]).matrix_iter(border=4))
+        for x, one in enumerate(row)
+        if one
+    }
+    assert drawn(line.attrib["d"]) == dark
+    account = await made(api.editor.get("admin/users/editor/account"))
+    assert account["has_one_time_password"] is False, "not yet confirmed"
+
+
+def drawn(path: str) -> set[tuple[int, int]]:
+    """The squares that a path of horizontal strokes covers: `M` and `m` move, `h` draws."""
+    squares: set[tuple[int, int]] = set()
+    x = y = 0.0
+    for command, first, second in re.findall(r"([Mmh])(-?[\d.]+)(?:[ ]?(-?[\d.]+))?", path):
+        if command == "h":
+            squares |= {(int(x) + step, int(y)) for step in range(int(first))}
+            x += float(first)
+        else:
+            start = (0.0, 0.0) if command == "M" else (x, y)
+            x, y = start[0] + float(first), start[1] + float(second)
+    return squares
+
+
+async def test_a_user_sees_how_he_logs_in_and_nobody_elses(api: Api) -> None:
+    path = "admin/users/editor/account"
+    assert (await made(api.editor.get(path)))["has_one_time_password"] is False
+    await enrolled(api.editor)
+    mine = await made(api.editor.get(path))
+    assert (mine["has_one_time_password"], mine["has_password"]) == (True, True)
+    assert mine == await made(api.admin.get(path))
+    assert (await api.viewer.get(path)).status == 404
+    key = await made(api.editor.post("admin/api-keys", {"label": "narrow", "scopes": ["ai_catalog.*"]}))
+    assert (await Caller(api.app, key["secret"]).get(path)).status == 403
 
 
 async def test_every_wrong_login_is_answered_the_same(api: Api) -> None:
@@ -152,6 +201,8 @@ async def test_where_it_is_required_a_login_without_one_can_only_set_it_up(api: 
     login = await log_in(api)
     assert login.json["must_enroll"] is True
     limited = Caller(api.app, login.json["token"])
+    assert (await made(limited.get("admin/sessions/current")))["must_enroll"] is True
+    assert (await limited.get("admin/users/editor/account")).status == 403
     assert (await limited.get("ai-catalog/assets")).status == 403
     assert (await limited.post("ai-catalog/schedules/daily:stop")).status == 403
     fresh = await made(api.anonymous.post("admin/sessions:refresh", {"refresh_token": login.json["refresh_token"]}))
@@ -162,6 +213,7 @@ async def test_where_it_is_required_a_login_without_one_can_only_set_it_up(api: 
     full = await log_in(api, phone.code())
     assert full.json["must_enroll"] is False
     caller = Caller(api.app, full.json["token"])
+    assert (await made(caller.get("admin/sessions/current")))["must_enroll"] is False
     assert (await caller.get("ai-catalog/assets")).status == 200
     assert (await at(caller, "disable", {"code": phone.code(1)})).status == 409
 

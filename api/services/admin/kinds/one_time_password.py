@@ -10,13 +10,12 @@ from pydantic import Field
 from api.kernel.credentials import throttle
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import Unit, denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.permissions.access import pattern_matches
 from api.kernel.roles import Role
-from api.kernel.storage.store import Stored, find
+from api.kernel.storage.store import Stored
 from api.kernel.tables import PRINCIPAL
-from api.services.admin.kinds.user import USER
+from api.services.admin.kinds.user import USER, own_or_permitted
 from api.services.admin.logic import one_time_passwords, password_policy
 from core.errors import Conflict, InvalidPayload
 
@@ -34,7 +33,10 @@ class Enrollment(Model):
     """The secret, to type in."""
 
     uri: str
-    """The same as an `otpauth://` URI, to show as a QR code."""
+    """The same as an `otpauth://` URI."""
+
+    qr_code: str
+    """The URI as a QR code to show: a data URI with an SVG."""
 
 
 class Confirmation(Request):
@@ -82,7 +84,7 @@ async def enroll_one_time_password(ctx: Context, user: str, request: Request) ->
         _refuse_if_enrolled(unit, row)
         sealer = unit.platform.part(open_sealer)
         secret, uri = one_time_passwords.enroll(unit.connection, sealer, row.id, row.name)
-        return Enrollment(secret=secret, uri=uri)
+        return Enrollment(secret=secret, uri=uri, qr_code=one_time_passwords.qr_code(uri))
 
     return await ctx.write(work)
 
@@ -144,21 +146,9 @@ def _count_failure(ctx: Context) -> None:
 
 
 def _user(unit: Unit, id: str, verb: str) -> Stored:
-    """The caller's own row, or that of somebody for whom he may do this."""
-    permission = USER.permission(verb)
-    row = find(unit.connection, USER.full_name, id, named=True, lock=True)
-    if row is None or row.id != unit.principal.id or row.deleted_at is not None:
-        row = unit.row(USER, id, permission=permission)
-    elif not _within_limits(unit, permission):
-        # A key made for something else must not change how its user logs in.
-        raise denied(permission)
+    row = own_or_permitted(unit, id, verb, lock=True)
     unit.subject(row)
     return row
-
-
-def _within_limits(unit: Unit, permission: str) -> bool:
-    limits = unit.principal.access.limits
-    return not limits or any(pattern_matches(pattern, permission) for pattern in limits)
 
 
 def _prove(unit: Unit, row: Stored, code: str) -> None:

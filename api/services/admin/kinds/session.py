@@ -57,6 +57,9 @@ class Session(Model):
     role: Role | None
     """Highest built-in role the user holds on the platform; null if none, and in lists."""
 
+    must_enroll: bool
+    """Whether it can do nothing but set up a one-time password."""
+
     label: str
     """What the login was made with."""
 
@@ -292,6 +295,7 @@ def _session(row: tokens.TokenRow, role: Role | None) -> Session:
         id=row.id,
         user=row.principal,
         role=role,
+        must_enroll=tuple(row.scopes) == ENROLLING,
         label=row.label,
         created_at=row.created_at,
         expires_at=row.expires_at,

@@ -14,10 +14,12 @@ from api.kernel.credentials.accounts import Account, AccountState
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.resource import Level, Resource, Spec, Status, Title
 from api.kernel.kinds.resource_kind import ResourceKind
-from api.kernel.kinds.unit import Unit
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import Model, Query, Request
+from api.kernel.permissions.access import pattern_matches
 from api.kernel.permissions.principal import PrincipalKind
 from api.kernel.roles import Role
+from api.kernel.storage.store import Stored, find
 from api.kernel.tables import PRINCIPAL, TOKEN
 from api.services.admin.logic import password_policy
 from api.services.admin.logic.lockout import refuse_lockout
@@ -174,20 +176,33 @@ def require_reset(unit: Unit, user: User, request: Request) -> UserAccount:
     """Makes a user set another password at his next login, and ends his logins now."""
     accounts.change(unit.connection, user.id, password_reset_required=True)
     _end_tokens(unit, user)
-    return _account(unit, user)
+    return _account(unit, user.id)
 
 
 @USER.command("revoke-sessions", request=Request, result=UserAccount, past="sessions_revoked")
 def revoke_sessions(unit: Unit, user: User, request: Request) -> UserAccount:
     """Ends every login of a user, everywhere and at once. His API keys stay."""
     _end_tokens(unit, user)
-    return _account(unit, user)
+    return _account(unit, user.id)
 
 
-@USER.view("account", query=Query, result=UserAccount)
-def get_user_account(unit: Unit, user: User, query: Query) -> UserAccount:
+@USER.part("account", query=Query, result=UserAccount, role=Role.ADMIN, own=True)
+async def get_user_account(ctx: Context, user: str, query: Query) -> UserAccount:
     """Returns how a user logs in: last login, state of his password and of his one-time password."""
-    return _account(unit, user)
+    return await ctx.read(lambda unit: _account(unit, own_or_permitted(unit, user, "account").id))
+
+
+def own_or_permitted(unit: Unit, id: str, verb: str, *, lock: bool = False) -> Stored:
+    """The caller's own row, or that of somebody for whom he may do this."""
+    permission = USER.permission(verb)
+    row = find(unit.connection, USER.full_name, id, named=True, lock=lock)
+    if row is None or row.id != unit.principal.id or row.deleted_at is not None:
+        return unit.row(USER, id, permission=permission)
+    limits = unit.principal.access.limits
+    if limits and not any(pattern_matches(pattern, permission) for pattern in limits):
+        # A key made for something else must not touch how its user logs in.
+        raise denied(permission)
+    return row
 
 
 @USER.action("set-password", request=SetPassword, result=UserAccount, role=Role.ADMIN, past="password_set")
@@ -202,7 +217,7 @@ async def set_password(ctx: Context, user: str, request: SetPassword) -> UserAcc
         unit.subject(row)
         found = USER.resource(row)
         store_password(unit, found, digest)
-        return _account(unit, found)
+        return _account(unit, found.id)
 
     return await ctx.write(work)
 
@@ -221,10 +236,10 @@ def _end_tokens(unit: Unit, user: User, *, keys: bool = False) -> None:
     unit.rights_changed()
 
 
-def _account(unit: Unit, user: User) -> UserAccount:
-    row = unit.connection.execute(sa.select(PRINCIPAL).where(PRINCIPAL.c.id == user.id)).one()
+def _account(unit: Unit, id: str) -> UserAccount:
+    row = unit.connection.execute(sa.select(PRINCIPAL).where(PRINCIPAL.c.id == id)).one()
     columns = [PASSWORD_RESET.c[name] for name in PendingReset.model_fields]
-    open_link = sa.select(*columns).where(PASSWORD_RESET.c.id == user.id, PASSWORD_RESET.c.expires_at > unit.now)
+    open_link = sa.select(*columns).where(PASSWORD_RESET.c.id == id, PASSWORD_RESET.c.expires_at > unit.now)
     link = unit.connection.execute(open_link).first()
     return UserAccount(
         last_login_at=row.last_login_at,

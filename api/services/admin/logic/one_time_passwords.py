@@ -45,6 +45,13 @@ def enroll(connection: Connection, sealer: Sealer, account_id: str, name: str) -
     return secret, pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name="Headwater")
 
 
+def qr_code(uri: str) -> str:
+    """The URI as a picture for the camera of a phone: a data URI with an SVG, dark on light whatever is around it."""
+    import segno
+
+    return segno.make_qr(uri).svg_data_uri(scale=4, dark="#000", light="#fff")
+
+
 def confirm(connection: Connection, sealer: Sealer, account_id: str, code: str) -> list[str] | None:
     """Begins to ask for codes, if this one is right. Returns recovery codes, which are kept as hashes only."""
     select = sa.select(ONE_TIME_PASSWORD.c.pending).where(ONE_TIME_PASSWORD.c.principal_id == account_id)
