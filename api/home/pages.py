@@ -1,4 +1,4 @@
-"""The home page, the login page and their files, as mounts with their policies."""
+"""The home page, the account page, the login page and their files, as mounts with their policies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from api.kernel.kinds.registry import Mount
 from api.kernel.roles import Role
 
 LOGIN_PAGE = "/login"
+ACCOUNT_PAGE = "/account"
 INVITATION_PAGE = "/invitation"
 FORGOTTEN_PAGE = "/forgot-password"
 RESET_PAGE = "/reset-password"
@@ -21,12 +22,13 @@ _FORGOTTEN_LINK = f'<p class="small"><a href="{FORGOTTEN_PAGE}">Forgot your pass
 
 
 def mounts(*, mails: bool) -> list[Mount]:
-    """The home page needs a login and leads to it; the other pages and the files hold nothing of the platform.
+    """Home and account need a login and lead to it; the other pages and the files hold nothing of the platform.
 
     `mails`: whether the platform sends mail, so that a forgotten password can be reset.
     """
     return [
         Mount(path="/", app=_page("index.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
+        Mount(path=ACCOUNT_PAGE, app=_page("account.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
         Mount(path=LOGIN_PAGE, app=_login(mails=mails), role=None, exact=True),
         Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),
         Mount(path=FORGOTTEN_PAGE, app=_page("forgot-password.html"), role=None, exact=True),

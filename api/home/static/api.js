@@ -25,6 +25,7 @@ async function call(method, path, body) {
 
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}) => call("POST", path, body);
+export const remove = (path) => call("DELETE", path);
 
 export async function list(path) {
   const items = [];
@@ -38,7 +39,8 @@ export async function list(path) {
   return items;
 }
 
-export const login = (name, password) => post("admin/sessions:login", { name, password });
+export const login = (name, password, one_time_password = "") =>
+  post("admin/sessions:login", { name, password, one_time_password });
 export const logout = () => post("admin/sessions:logout");
 
 export function element(tag, attributes = {}, ...children) {

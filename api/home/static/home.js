@@ -1,6 +1,7 @@
-import { ago, element as h, get, list, logout, post, short } from "./api.js";
+import { ago, element as h, get, list, post, short } from "./api.js";
 import { showAsset } from "./asset.js";
 import { render } from "./graph.js";
+import "./header.js";
 
 const at = (id) => document.getElementById(id);
 const SCHEMAS = ["bronze", "silver", "gold", "features", "models", "index", "rounds"];
@@ -115,8 +116,6 @@ async function suggestFlight() {
   if (preview.rows?.length) at("flight").value = preview.rows[0].flight_id;
 }
 
-at("logout").addEventListener("click", () => logout().finally(() => location.assign("/login")));
-
 async function refresh() {
   let busy = false;
   try {
@@ -128,9 +127,6 @@ async function refresh() {
   setTimeout(refresh, document.hidden ? 15000 : busy ? 1500 : 5000);
 }
 
-get("admin/sessions/current")
-  .then((session) => (at("who").textContent = session.role ? `${session.user} (${session.role.toLowerCase()})` : session.user))
-  .catch(() => {});
 refresh().then(() => {
   const asset = new URLSearchParams(location.search).get("asset");
   if (asset) select(asset);

@@ -1,16 +1,86 @@
-import { login } from "./api.js";
+import { login, post, remove } from "./api.js";
+import { begin, complete } from "./enrollment.js";
+import { code, onSubmit, refused } from "./form.js";
 
-const form = document.getElementById("login");
-const problem = document.getElementById("problem");
-
-const provider = document.getElementById("provider");
+const at = (id) => document.getElementById(id);
+const provider = at("provider");
 const REMEMBERED = "headwater.identity-provider";
+// What was typed, until the page is left: a login may take several steps.
+let typed;
+let limited;
 
 function target() {
   const next = new URLSearchParams(location.search).get("next") ?? "/";
   // Only a path of this site: a foreign address after login would be a gift to phishers.
   return /^\/(?![/\\])/.test(next) ? next : "/";
 }
+
+function show(id) {
+  for (const card of document.querySelectorAll("main > .card")) card.hidden = card.id !== id;
+}
+
+async function enter() {
+  const session = await login(typed.name, typed.password, typed.code);
+  if (session.must_enroll) return setUp(session);
+  // Nothing hangs on it: it can do nothing any more, and ends by itself.
+  if (limited) await remove(`admin/sessions/${limited}`).catch(() => {});
+  location.assign(target());
+}
+
+async function setUp(session) {
+  const enrollment = await begin(session.user);
+  limited = session.id;
+  show("enrollment");
+  await complete(at("steps"), enrollment);
+  // The login stays limited to what was done, and the first code is spent.
+  askForNext("Your one-time password is set up. Log in with it once.");
+}
+
+function askForNext(why) {
+  at("next-why").textContent = why;
+  show("next");
+  at("next-code").focus();
+}
+
+function askToChange() {
+  const { elements } = at("change");
+  elements.name.value = typed.name;
+  elements.code.value = typed.code;
+  // Only who typed a code is asked for it again; it may be too old when the password is chosen.
+  at("change-code").hidden = !typed.code;
+  show("change");
+  elements.password.focus();
+}
+
+onSubmit(at("login"), "password", async (fields) => {
+  typed = { name: fields.name.value.trim(), password: fields.password.value, code: code(fields.code.value) };
+  try {
+    await enter();
+  } catch (error) {
+    if (error.reason !== "PASSWORD_RESET_REQUIRED") throw error;
+    askToChange();
+  }
+});
+
+onSubmit(at("change"), "password", async (fields) => {
+  if (fields.password.value !== fields.again.value) throw refused("The two passwords differ.", fields.again);
+  const { name, password } = typed;
+  const one_time_password = code(fields.code.value);
+  try {
+    await post("admin/sessions:change-password", { name, password, new_password: fields.password.value, one_time_password });
+  } catch (error) {
+    if (error.status !== 401 || !typed.code) throw error;
+    throw refused("The code is wrong or too old.", fields.code);
+  }
+  typed = { name, password: fields.password.value, code: "" };
+  if (one_time_password) return askForNext("Your password was changed. Log in with it once more.");
+  await enter();
+});
+
+onSubmit(at("next"), "code", async (fields) => {
+  typed.code = code(fields.code.value);
+  await enter();
+});
 
 provider.provider.value = localStorage.getItem(REMEMBERED) ?? "";
 provider.addEventListener("submit", (event) => {
@@ -19,21 +89,4 @@ provider.addEventListener("submit", (event) => {
   if (!name) return provider.provider.focus();
   localStorage.setItem(REMEMBERED, name);
   location.assign(`/login/oidc/${encodeURIComponent(name)}?next=${encodeURIComponent(target())}`);
-});
-
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  problem.hidden = true;
-  const button = form.querySelector("button");
-  button.disabled = true;
-  try {
-    await login(form.name.value.trim(), form.password.value);
-    location.assign(target());
-  } catch (error) {
-    problem.textContent = error.message;
-    problem.hidden = false;
-    form.password.select();
-  } finally {
-    button.disabled = false;
-  }
 });

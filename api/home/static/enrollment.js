@@ -1,0 +1,63 @@
+import { element as h, post } from "./api.js";
+import { code, onSubmit } from "./form.js";
+
+const verb = (user, name) => `admin/users/${encodeURIComponent(user)}:${name}-one-time-password`;
+const grouped = (secret) => secret.match(/.{1,4}/g).join(" ");
+
+// Makes the secret. Until its first code is confirmed, logins go on as before.
+export const begin = async (user) => ({ user, ...(await post(verb(user, "enroll"))) });
+
+// Shows the secret, asks for its first code, shows the recovery codes. Settles when the user has kept them.
+export async function complete(place, enrollment) {
+  const codes = await firstCode(place, enrollment);
+  await kept(place, codes);
+  place.replaceChildren();
+}
+
+function firstCode(place, { user, secret, qr_code }) {
+  return new Promise((resolve) => {
+    const form = h("form", { class: "steps", novalidate: true },
+      h("p", {}, "Scan this with an authenticator app on your phone."),
+      h("img", { class: "qr", src: qr_code, alt: "QR code for an authenticator app", width: 200, height: 200 }),
+      h("p", { id: "typed" }, "Or type this key into the app: ", h("code", { class: "key-text" }, grouped(secret))),
+      h("label", { for: "first-code" }, "The code that the app shows now"),
+      h("input", { id: "first-code", name: "code", autocomplete: "one-time-code", inputmode: "numeric", maxlength: 64,
+        required: true, "aria-describedby": "typed" }),
+      h("p", { class: "problem", role: "alert", hidden: true }),
+      h("button", { class: "primary", type: "submit" }, "Confirm"));
+    onSubmit(form, "code", async (fields) => {
+      const { recovery_codes } = await post(verb(user, "confirm"), { code: code(fields.code.value) });
+      resolve(recovery_codes);
+    });
+    place.replaceChildren(form);
+    form.elements.code.focus();
+  });
+}
+
+function kept(place, codes) {
+  return new Promise((resolve) => {
+    const title = h("h2", { tabindex: -1 }, "Keep your recovery codes");
+    const shown = h("ul", { class: "codes", "aria-label": "Recovery codes" },
+      ...codes.map((one) => h("li", {}, h("code", {}, one))));
+    const said = h("p", { class: "muted small", role: "status" });
+    place.replaceChildren(h("div", { class: "steps" },
+      title,
+      h("p", {}, "If you lose the app, each of them stands in for a code once. They are shown only now: keep them in a safe place."),
+      shown,
+      h("button", { type: "button", onclick: () => copy(codes, shown, said) }, "Copy"),
+      said,
+      h("button", { class: "primary", type: "button", onclick: resolve }, "I have kept them")));
+    title.focus();
+  });
+}
+
+async function copy(codes, shown, said) {
+  try {
+    await navigator.clipboard.writeText(codes.join("\n"));
+    said.textContent = "Copied.";
+  } catch {
+    // Browsers open the clipboard to pages over TLS only.
+    getSelection().selectAllChildren(shown);
+    said.textContent = "They are selected: copy them with the keys of your system.";
+  }
+}

@@ -1,0 +1,96 @@
+"""A platform with its login pages, a browser before it, and the phones of its users."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyotp
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from core import clock
+from tests.api_process import PASSWORD
+from tests.api_server import Server
+
+
+class Site:
+    """A running platform, as its admin and a browser see it."""
+
+    def __init__(self, server: Server, browser: Browser) -> None:
+        self.url = server.url
+        self.browser = browser
+        headers = {"authorization": f"Bearer {server.tokens['admin']}"}
+        self.admin = httpx.Client(base_url=f"{server.url}/api/v1/admin/", headers=headers)
+
+    def user(self, name: str) -> None:
+        """A user who can log in and see the platform."""
+        id = self.post("users", {"name": name, "organization_id": "default", "spec": {}})["id"]
+        self.post("grants", {"principal_id": id, "role_id": "rol_viewer", "securable_id": "platform"})
+        self.post(f"users/{name}:set-password", {"password": PASSWORD})
+
+    def post(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        """What the platform answers the admin, or the caller of these headers."""
+        return self.admin.post(path, json=body, **options).raise_for_status().json()
+
+    def try_login(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:
+        """A login beside the browser."""
+        body = {"name": name, "password": password, "one_time_password": code}
+        return httpx.post(f"{self.url}/api/v1/admin/sessions:login", json=body)
+
+    def enroll(self, name: str) -> tuple[Phone, list[str]]:
+        """Gives a user a one-time password, set up a minute ago. Returns it and the recovery codes."""
+        mine = {"headers": {"authorization": f"Bearer {self.try_login(name).json()['token']}"}}
+        phone = Phone(self.post(f"users/{name}:enroll-one-time-password", {}, **mine)["secret"])
+        confirmed = self.post(f"users/{name}:confirm-one-time-password", {"code": phone.code(-1)}, **mine)
+        return phone, confirmed["recovery_codes"]
+
+    @contextmanager
+    def page(self, complaints: list[str], **options: Any) -> Iterator[Page]:
+        """A browser window of somebody new. Whatever it complains about is kept."""
+        context = self.browser.new_context(**options)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+
+        def listen(message: ConsoleMessage) -> None:
+            complaints.append(message.text)
+
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
+        yield page
+        context.close()
+
+
+class Phone:
+    """An authenticator app with one secret."""
+
+    def __init__(self, secret: str) -> None:
+        self.totp = pyotp.TOTP(secret.replace(" ", ""))
+
+    def code(self, later: int = 0) -> str:
+        """The code now, or some steps later: the platform takes those of one step before and after."""
+        return self.totp.at(clock.now(), counter_offset=later)
+
+
+@contextmanager
+def site(home: Path) -> Iterator[Site]:
+    """The platform, as long as it is entered."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "no browser: run `sh tests/provide.sh`"
+    # Identity providers of the tests are on loopback.
+    with Server(home, HEADWATER_PRIVATE_SOURCES="true") as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        running = Site(server, browser)
+        yield running
+        running.admin.close()
+        browser.close()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing sticks out of the window or out of a card."""
+    inside = "box => box.scrollWidth <= box.clientWidth"
+    found = page.locator("html, main > .card:visible, .card > div:not(.scroll):visible, .card > form:visible")
+    return bool(found.evaluate_all(f"boxes => boxes.every({inside})"))

@@ -1,0 +1,151 @@
+"""The account page in a real browser: one-time password, password and logins of the user himself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.api.admin.identity_provider import ADA, CLIENT, running_provider
+from tests.api_process import PASSWORD
+from tests.e2e.login_pages import Phone, Site, fits, site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+NEW = "another long password"
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One platform for all tests of this file; each has users of its own."""
+    with site(tmp_path_factory.mktemp("account")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(ours: Site) -> Iterator[Page]:
+    """Somebody who is not logged in. The page breaks no policy and throws no error."""
+    complaints: list[str] = []
+    with ours.page(complaints, viewport={"width": 1280, "height": 800}, color_scheme="light") as page:
+        yield page
+    assert not [text for text in complaints if "Content Security Policy" in text or "page error" in text]
+
+
+def log_in(ours: Site, page: Page, name: str, code: str = "") -> None:
+    """From the page's address over the login back to it."""
+    page.goto(f"{ours.url}/account")
+    expect(page).to_have_url(f"{ours.url}/login?next=%2Faccount")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("One-time code", exact=True).fill(code)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{ours.url}/account")
+
+
+def picture(page: Page, folder: Path, name: str) -> None:
+    """Shows the page wide and on a phone, light and dark; nothing may stick out."""
+    for width, scheme in ((1280, "light"), (375, "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
+        assert fits(page), width
+
+
+def test_a_one_time_password_is_set_up_and_switched_off(ours: Site, page: Page, tmp_path: Path) -> None:
+    ours.user("ada")
+    log_in(ours, page, "ada")
+    page.goto(f"{ours.url}/")
+    page.get_by_role("link", name="ada (viewer)").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    page.get_by_role("button", name="Set up").focus()
+    picture(page, tmp_path, "without")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("The code that the app shows now")).to_be_focused()
+    picture(page, tmp_path, "code")
+    phone = Phone(page.locator("#typed code").inner_text())
+    assert ours.try_login("ada").status_code == 200, "not yet confirmed"
+    page.keyboard.type(phone.code(-1))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Keep your recovery codes")).to_be_focused()
+    picture(page, tmp_path, "recovery")
+    page.get_by_role("button", name="I have kept them").click()
+    expect(page.get_by_role("heading", name="One-time password")).to_be_focused()
+    picture(page, tmp_path, "with")
+    assert ours.try_login("ada").status_code == 401
+    assert ours.try_login("ada", code=phone.code()).status_code == 200
+
+    code = page.get_by_role("region", name="One-time password").get_by_label("One-time code, or a recovery code")
+    code.fill("000000")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("The code is wrong.")
+    code.fill(phone.code(1))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Set up")).to_be_visible()
+    assert ours.try_login("ada").status_code == 200
+
+
+def test_the_password_is_changed_and_all_logins_end(ours: Site, page: Page, tmp_path: Path) -> None:
+    ours.user("bob")
+    phone, recovery = ours.enroll("bob")
+    log_in(ours, page, "bob", phone.code())
+    region = page.get_by_role("region", name="Password", exact=True)
+    other = {"authorization": f"Bearer {ours.try_login('bob', code=recovery[0]).json()['token']}"}
+    fields = {"Current password": "wrong wrong wrong", "New password": NEW, "New password, once more": "else"}
+    for label, text in fields.items():
+        region.get_by_label(label, exact=True).fill(text)
+    region.get_by_label("One-time code").fill(recovery[1])
+    page.keyboard.press("Enter")
+    expect(region.get_by_role("alert")).to_have_text("The two passwords differ.")
+    region.get_by_label("New password, once more").fill(NEW)
+    page.keyboard.press("Enter")
+    expect(region.get_by_role("alert")).to_have_text("Name, password or one-time password is wrong.")
+    picture(page, tmp_path, "refused")
+    region.get_by_label("Current password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(region.get_by_role("status")).to_be_focused()
+    expect(region.get_by_role("status")).to_contain_text("Your password was changed.")
+    assert ours.admin.get("sessions/current", headers=other).status_code == 401
+    assert ours.try_login("bob", code=phone.code(1)).status_code == 401
+    assert ours.try_login("bob", NEW, phone.code(1)).status_code == 200
+    region.get_by_role("link", name="Log in").click()
+    page.wait_for_url(f"{ours.url}/login?next=%2Faccount")
+
+
+def test_another_login_is_ended_and_this_one_stays(ours: Site, page: Page, tmp_path: Path) -> None:
+    ours.user("cleo")
+    lost = {"authorization": f"Bearer {ours.try_login('cleo').json()['token']}"}
+    log_in(ours, page, "cleo")
+    rows = page.get_by_role("row").filter(has_text="login from")
+    expect(rows).to_have_count(2)
+    picture(page, tmp_path, "logins")
+    assert ours.admin.get("sessions/current", headers=lost).status_code == 200
+    page.get_by_role("button", name="End the login from 127.0.0.1").press("Enter")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("this one")
+    expect(page.get_by_role("heading", name="Logins")).to_be_focused()
+    assert ours.admin.get("sessions/current", headers=lost).status_code == 401
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(f"{ours.url}/login")
+    page.goto(f"{ours.url}/account")
+    expect(page).to_have_url(f"{ours.url}/login?next=%2Faccount")
+
+
+@pytest.mark.filterwarnings("ignore:get_jwt_config")
+def test_who_logs_in_elsewhere_has_no_password_to_see_to(ours: Site, page: Page, tmp_path: Path) -> None:
+    with running_provider() as provider:
+        spec = {"title": "Acme", "issuer": provider.issuer, "client_id": CLIENT, "just_in_time": True}
+        acme = ours.post("identity-providers", {"name": "acme", "spec": spec})["id"]
+        ours.post(f"identity-providers/{acme}:set-client-secret", {"client_secret": "any"})
+        provider.claim("s-eva", **{**ADA, "preferred_username": "eva", "email": "eva@example.org"})
+        page.goto(f"{ours.url}/account")
+        page.get_by_label("Identity provider").fill("acme")
+        page.get_by_role("button", name="Continue there").click()
+        page.locator("input[name=sub]").fill("s-eva")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{ours.url}/account")
+    expect(page.get_by_role("link", name="eva")).to_be_visible()
+    expect(page.get_by_text("You log in through your identity provider")).to_have_count(2)
+    expect(page.get_by_role("button", name="Set up")).to_have_count(0)
+    expect(page.get_by_text("this one", exact=True)).to_be_visible()
+    picture(page, tmp_path, "elsewhere")
