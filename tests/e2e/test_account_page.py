@@ -68,6 +68,12 @@ def test_a_one_time_password_is_set_up_and_switched_off(ours: Site, page: Page, 
     page.keyboard.type(phone.code(-1))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Keep your recovery codes")).to_be_focused()
+    # As over plain HTTP, where browsers keep the clipboard shut.
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status").filter(has_text="They are selected")).to_be_visible()
+    shown = page.get_by_role("list", name="Recovery codes").get_by_role("listitem").all_inner_texts()
+    assert str(page.evaluate("getSelection().toString()")).split() == shown
     picture(page, tmp_path, "recovery")
     page.get_by_role("button", name="I have kept them").click()
     expect(page.get_by_role("heading", name="One-time password")).to_be_focused()

@@ -82,7 +82,7 @@ function change(name, withCode) {
 }
 
 async function showSessions(current) {
-  const heads = ["Login", "Since", "Ends", ""].map((text) => h("th", text ? { scope: "col" } : {}, text));
+  const heads = ["Login", "Since", "Ends", ""].map((text) => (text ? h("th", { scope: "col" }, text) : h("td")));
   const rows = (await list("admin/sessions")).map((one) => sessionRow(one, current));
   fill("sessions", h("table", {}, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows)));
 }
