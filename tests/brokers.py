@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from core.java import find_java, truststore
 from core.supervisor import die_with_parent
+from tests.ports import free_port
 
 USER, PASSWORD = "headwater", "s3cret-and-long"
 KAFKA = "4.2.0"
@@ -250,12 +251,6 @@ def _certify(authority: Path, server: Path) -> None:
     authority.write_bytes(itself.sign(root_key, SHA256()).public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     server.write_bytes(private + signed.public_bytes(Encoding.PEM))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], seconds: float, otherwise: Callable[[], str] = lambda: "") -> None:

@@ -18,21 +18,14 @@ for name in [name for name in os.environ if name.startswith("HEADWATER_") and na
 
 
 TESTS = Path(__file__).parent
-LONGEST = ("e2e", "reliability", "protocols", "conformance")
+LONGEST = ("reliability", "protocols", "conformance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers that share the tests are given whole files, and one of them all that needs the whole platform.
-
-    The longest suites come first, so that no worker is left alone with one at the end.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("e2e" if _suite(item) == "e2e" else str(item.path)))
-    items.sort(key=lambda item: LONGEST.index(_suite(item)) if _suite(item) in LONGEST else len(LONGEST))
-
-
-def _suite(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+    """The longest suites come first, so that no worker is left alone with one at the end."""
+    suites = {item.path: item.path.relative_to(TESTS).parts[0] for item in items}
+    rank = {path: LONGEST.index(suite) if suite in LONGEST else len(LONGEST) for path, suite in suites.items()}
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture

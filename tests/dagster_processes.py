@@ -21,6 +21,7 @@ import yaml
 
 from core.settings import Settings, load_settings
 from dagster_project.instance import workspace_config, write_instance
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = """mutation($p:ExecutionParams!){launchRun(executionParams:$p){__typename
@@ -46,7 +47,7 @@ class DagsterProcesses:
     ) -> None:
         self.modules = dict(modules)
         self.code = code
-        base = {"HEADWATER_HOME": str(home), "HEADWATER_PORT": str(free_ports()), **(environment or {})}
+        base = {"HEADWATER_HOME": str(home), "HEADWATER_PORT": str(free_ports(5)), **(environment or {})}
         self.settings: Settings = load_settings(base)
         self.environment = {
             **os.environ,
@@ -218,25 +219,6 @@ def until(holds: Callable[[], bool], seconds: float, what: str, pause: float = 0
     return time.monotonic() - started
 
 
-def free_ports(count: int = 5) -> int:
-    """The first of some consecutive ports that are free."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        if first + count < 65000 and all(_free(first + offset) for offset in range(count)):
-            return first
-
-
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,13 +52,6 @@ class Inbox:
         self.recipients += envelope.rcpt_tos
         self.secure.append(server.transport.get_extra_info("cipher") is not None)
         return "250 OK"
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def certificate(folder: Path, *, host: str = "127.0.0.1") -> tuple[Path, Path]:

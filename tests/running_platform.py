@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "a password of this test only"
@@ -40,23 +41,6 @@ class Running:
         client = httpx.Client(base_url=self.url, headers={"origin": self.url}, timeout=60)
         client.post("/api/v1/admin/sessions:login", json={"name": name, "password": password}).raise_for_status()
         return client
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` neighbouring free ports."""
-    for first in range(18400, 28400, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for port, probe in enumerate(sockets, first):
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for probe in sockets:
-                probe.close()
-    raise AssertionError("no free ports")
 
 
 def make(target: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

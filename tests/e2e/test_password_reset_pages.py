@@ -11,7 +11,8 @@ from playwright.sync_api import ConsoleMessage, expect, sync_playwright
 
 from tests.api_server import Server
 from tests.dagster_processes import until
-from tests.mail_server import free_port, mail_server
+from tests.mail_server import mail_server
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NEW = "another long password"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,20 +17,13 @@ import pytest
 
 from federated import rounds
 from federated.outcomes import unpack
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 APP = Path(__file__).parent / "flower_app"
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = Path(sys.executable).parent
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 @contextmanager
@@ -75,7 +67,8 @@ def healthy(port: int) -> bool:
 def test_a_superlink_with_two_supernodes_ends_with_the_weights_of_the_embedded_grid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link, *nodes = free_ports(3)
+    link = free_ports(3)
+    nodes = [link + 1, link + 2]
     result = tmp_path / "weights.safetensors"
     (tmp_path / "flower").mkdir()
     (tmp_path / "flower" / "config.toml").write_text(

@@ -22,7 +22,8 @@ from core.db import Database
 from core.settings import load_settings
 from tests.api_process import prepare
 from tests.dagster_processes import ROOT, until
-from tests.mail_server import free_port, mail_server
+from tests.mail_server import mail_server
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from lakehouse.tables import Tables
 from resources.spark import Spark
 from resources.spark_conf import spark_conf
 from resources.spark_server import stop
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +45,7 @@ def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     )
     client.create_bucket(Bucket="lake")
     client.close()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("HEADWATER_PORT", str(listener.getsockname()[1] - 4))
+    monkeypatch.setenv("HEADWATER_PORT", str(free_ports(5)))
     monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", "s3://lake/tables")
     monkeypatch.setenv("HEADWATER_STORAGE_OPTIONS", json.dumps(options))
     yield load_settings()

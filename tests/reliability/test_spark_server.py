@@ -17,6 +17,7 @@ import pytest
 from core.errors import InvalidArgument, Unavailable
 from core.settings import Settings, load_settings
 from resources.spark_server import Server, endpoint, stop
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("HEADWATER_PORT", str(listener.getsockname()[1] - 4))
+    monkeypatch.setenv("HEADWATER_PORT", str(free_ports(5)))
     yield load_settings()
     stop(load_settings())
 

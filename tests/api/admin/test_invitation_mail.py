@@ -20,7 +20,8 @@ from tests.api.admin.mailing import Run, arrived, handled, until
 from tests.api.admin.mailing import token_in as linked
 from tests.api.admin.tenants import made
 from tests.api_process import PASSWORD, Api
-from tests.mail_server import Inbox, free_port, mail_server
+from tests.mail_server import Inbox, mail_server
+from tests.ports import free_port
 
 
 async def invite(api: Api, email: str = "zoe@example.org") -> dict[str, Any]:

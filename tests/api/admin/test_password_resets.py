@@ -24,8 +24,9 @@ from tests.api.admin.mailing import Run, arrived, handled, token_in, until
 from tests.api.admin.tenants import Tenant, made, tenant
 from tests.api.admin.test_one_time_passwords import enrolled
 from tests.api_process import PASSWORD, Api, Caller, Reply
-from tests.mail_server import Inbox, free_port, mail_server
+from tests.mail_server import Inbox, mail_server
 from tests.orchestration import FakeOrchestrator
+from tests.ports import free_port
 
 ASK, RESET, LOGIN = (f"admin/sessions:{verb}" for verb in ("request-password-reset", "reset-password", "login"))
 ADDRESS, NEW = "ada@example.org", "another long password"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from core.settings import load_settings
 from tests.api.admin.tenants import grant, made, user
 from tests.api_process import PASSWORD, Api, Caller
 from tests.orchestration import FakeOrchestrator
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,9 +53,7 @@ def test_an_unknown_service_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_starts_such_a_process(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {"HEADWATER_HOME": str(tmp_path), "HEADWATER_PORT": str(port)}
     settings = load_settings(variables)
     migrate(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,14 +18,9 @@ from lakehouse.step import Step
 from lakehouse.tables import Tables
 from resources.spark import Spark
 from resources.spark_server import stop
+from tests.ports import free_ports
 
 ENGINES = ("embedded", "local")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def path_without_java(folder: Path) -> str:
@@ -51,7 +45,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     environment = {
         "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{request.param}")),
         "HEADWATER_SPARK": str(request.param),
-        "HEADWATER_PORT": str(free_port() - 4),
+        "HEADWATER_PORT": str(free_ports(5)),
         "PATH": path_without_java(tmp_path_factory.mktemp("path")),
     }
     yield environment

@@ -14,7 +14,8 @@ from api.kernel.breakers import BreakerState
 from core.errors import InvalidArgument, MailRefused, Unavailable
 from core.ports import Mail
 from core.settings import load_settings
-from tests.mail_server import PASSWORD, USER, Inbox, certificate, free_port, mail_server
+from tests.mail_server import PASSWORD, USER, Inbox, certificate, mail_server
+from tests.ports import free_port
 
 SENDER = "Hauptquelle Zürich <headwater@example.org>"
 SECRET = "hwi_a-secret-that-nobody-is-told"
