@@ -81,6 +81,15 @@ def test_a_one_time_password_is_set_up_and_switched_off(ours: Site, page: Page, 
     assert ours.try_login("ada").status_code == 401
     assert ours.try_login("ada", code=phone.code()).status_code == 200
 
+    page.get_by_label("Code of your app, or a recovery code that is left").fill(shown[0])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Keep your recovery codes")).to_be_focused()
+    renewed = page.get_by_role("list", name="Recovery codes").get_by_role("listitem").all_inner_texts()
+    page.get_by_role("button", name="I have kept them").click()
+    expect(page.get_by_role("heading", name="One-time password")).to_be_focused()
+    assert ours.try_login("ada", code=shown[1]).status_code == 401
+    assert ours.try_login("ada", code=renewed[0]).status_code == 200
+
     code = page.get_by_role("region", name="One-time password").get_by_label("One-time code, or a recovery code")
     code.fill("000000")
     page.keyboard.press("Enter")

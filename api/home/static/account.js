@@ -1,5 +1,5 @@
 import { ago, element as h, get, list, post, remove } from "./api.js";
-import { begin, complete } from "./enrollment.js";
+import { begin, complete, kept } from "./enrollment.js";
 import { code, onSubmit, refused } from "./form.js";
 import { session } from "./header.js";
 
@@ -16,9 +16,10 @@ function field(id, name, label, attributes) {
   return [h("label", { for: id }, label), h("input", { id, name, required: true, ...attributes })];
 }
 
-function codeField(id, attributes = {}) {
-  const how = { autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false", maxlength: 64 };
-  return field(id, "code", "One-time code, or a recovery code", { ...how, ...attributes });
+const CODE = { autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false", maxlength: 64 };
+
+function codeField(id) {
+  return field(id, "code", "One-time code, or a recovery code", CODE);
 }
 
 function passwordField(id, name, label, autocomplete) {
@@ -32,7 +33,7 @@ async function showFactor(user) {
     fill("factor", elsewhere());
     return fill("password", elsewhere());
   }
-  fill("factor", account.has_one_time_password ? switchOff(user) : setUp(user));
+  fill("factor", ...(account.has_one_time_password ? [switchOff(user), renewCodes(user)] : [setUp(user)]));
   fill("password", change(user, account.has_one_time_password));
 }
 
@@ -55,6 +56,21 @@ function switchOff(user) {
     ...codeField("off-code"), alert(), submit("Switch off"));
   onSubmit(form, "code", async (fields) => {
     await post(`admin/users/${encodeURIComponent(user)}:disable-one-time-password`, { code: code(fields.code.value) });
+    await showFactor(user);
+    at("factor-title").focus();
+  });
+  return form;
+}
+
+function renewCodes(user) {
+  const form = h("form", { class: "steps", novalidate: true },
+    h("h3", {}, "Recovery codes"),
+    h("p", {}, "Few of them left, or lost? New ones end the old."),
+    ...field("renew-code", "code", "Code of your app, or a recovery code that is left", CODE), alert(), h("button", { type: "submit" }, "Make new ones"));
+  onSubmit(form, "code", async (fields) => {
+    const proof = { code: code(fields.code.value) };
+    const { recovery_codes } = await post(`admin/users/${encodeURIComponent(user)}:renew-recovery-codes`, proof);
+    await kept(at("factor"), recovery_codes);
     await showFactor(user);
     at("factor-title").focus();
   });

@@ -34,7 +34,7 @@ function firstCode(place, { user, secret, qr_code }) {
   });
 }
 
-function kept(place, codes) {
+export function kept(place, codes) {
   return new Promise((resolve) => {
     const title = h("h2", { tabindex: -1 }, "Keep your recovery codes");
     const shown = h("ul", { class: "codes", "aria-label": "Recovery codes" },

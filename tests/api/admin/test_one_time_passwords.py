@@ -24,6 +24,7 @@ pytestmark = pytest.mark.effect(
     "admin_enroll_one_time_password_user",
     "admin_confirm_one_time_password_user",
     "admin_disable_one_time_password_user",
+    "admin_renew_recovery_codes_user",
 )
 
 
@@ -174,6 +175,25 @@ async def test_a_recovery_code_works_once_and_is_kept_as_a_hash(api: Api) -> Non
     text = str(api.events())
     assert phone.totp.secret not in text
     assert not [code for code in phone.recovery_codes if code in text]
+
+
+async def test_new_recovery_codes_end_the_old_and_are_for_the_user_alone(api: Api) -> None:
+    path = "admin/users/editor:renew-recovery-codes"
+    assert (await api.editor.post(path, {"code": "000000"})).status == 409, "there is nothing yet to stand in for"
+    phone = await enrolled(api.editor)
+    old, spent, *_ = phone.recovery_codes
+    assert (await api.admin.post(path, {"code": phone.code()})).status == 403, (
+        "an admin would have a key to the account"
+    )
+    assert (await api.editor.post(path, {"code": "000000"})).status == 422
+    renewed = (await made(api.editor.post(path, {"code": spent})))["recovery_codes"]
+    assert len(set(renewed) - set(phone.recovery_codes)) == len(phone.recovery_codes)
+    assert (await log_in(api, old)).status == 401
+    assert (await log_in(api, renewed[0])).status == 200
+    assert not [code for code in renewed if code in str(api.events())]
+    await made(api.admin("PATCH", "/api/v1/admin/settings/platform", json={"mfa_required": True}))
+    await made(api.editor.post(path, {"code": phone.code()}))
+    assert (await log_in(api, renewed[1])).status == 401
 
 
 async def test_the_user_disables_it_with_a_code_and_an_admin_without(api: Api) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from api.kernel.credentials import throttle
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import Unit
+from api.kernel.kinds.unit import Unit, denied
 from api.kernel.models import Model, Request
 from api.kernel.roles import Role
 from api.kernel.storage.store import Stored
@@ -19,6 +20,7 @@ from api.services.admin.kinds.user import USER, own_or_permitted
 from api.services.admin.logic import one_time_passwords, password_policy
 from core.errors import Conflict, InvalidPayload
 
+R = TypeVar("R")
 Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"}, examples=["123456"])]
 
 
@@ -58,6 +60,13 @@ class Disabling(Request):
 
     code: Code = ""
     """The code the app shows now, or a recovery code. An admin who does it for another user needs none."""
+
+
+class CodeProof(Request):
+    """Proof that it is the user himself."""
+
+    code: Code
+    """The code the app shows now, or a recovery code."""
 
 
 class OneTimePasswordState(Model):
@@ -128,10 +137,41 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
     def work(unit: Unit) -> OneTimePasswordState:
         row = _user(unit, user, "disable-one-time-password")
         if row.id == unit.principal.id:
+            if password_policy.load(unit.connection).mfa_required:
+                raise Conflict("The platform requires one-time passwords. Ask an admin if yours is lost.")
             _prove(unit, row, request.code)
         one_time_passwords.disable(unit.connection, row.id)
         return OneTimePasswordState(has_one_time_password=False)
 
+    return await _slowed_down(ctx, work)
+
+
+@USER.action(
+    "renew-recovery-codes",
+    request=CodeProof,
+    result=RecoveryCodes,
+    role=Role.ADMIN,
+    own=True,
+    secret=True,
+    past="recovery_codes_renewed",
+)
+async def renew_recovery_codes(ctx: Context, user: str, request: CodeProof) -> RecoveryCodes:
+    """Gives out new recovery codes; those that were left end. Nobody gets them for another user."""
+
+    def work(unit: Unit) -> RecoveryCodes:
+        row = _user(unit, user, "renew-recovery-codes")
+        if row.id != unit.principal.id:
+            raise denied(USER.permission("renew-recovery-codes"))
+        if not _is_enrolled(unit, row):
+            raise Conflict("There is no one-time password that they could stand in for. Set one up first.")
+        _prove(unit, row, request.code)
+        return RecoveryCodes(recovery_codes=one_time_passwords.renew_codes(unit.connection, row.id))
+
+    return await _slowed_down(ctx, work)
+
+
+async def _slowed_down(ctx: Context, work: Callable[[Unit], R]) -> R:
+    """Does what needs a code. A stolen login must not guess one."""
     await ctx.query(throttle.refuse_if_waiting, throttle.login(ctx.principal.name, ctx.client))
     try:
         return await ctx.write(work)
@@ -152,15 +192,17 @@ def _user(unit: Unit, id: str, verb: str) -> Stored:
 
 
 def _prove(unit: Unit, row: Stored, code: str) -> None:
-    if password_policy.load(unit.connection).mfa_required:
-        raise Conflict("The platform requires one-time passwords. Ask an admin if yours is lost.")
     sealer = unit.platform.part(open_sealer)
     proof = one_time_passwords.prove(unit.connection, sealer, row.id, code)
     if proof is None or not one_time_passwords.spend(unit.connection, row.id, proof):
         raise WrongCode("The code is wrong.", errors=[{"pointer": "/code", "detail": "is wrong"}])
 
 
-def _refuse_if_enrolled(unit: Unit, row: Stored) -> None:
+def _is_enrolled(unit: Unit, row: Stored) -> bool:
     sealed = sa.select(PRINCIPAL.c.one_time_password).where(PRINCIPAL.c.id == row.id)
-    if unit.connection.execute(sealed).scalar_one() is not None:
+    return unit.connection.execute(sealed).scalar_one() is not None
+
+
+def _refuse_if_enrolled(unit: Unit, row: Stored) -> None:
+    if _is_enrolled(unit, row):
         raise Conflict(f"{row.name} has a one-time password already. Disable it first.")

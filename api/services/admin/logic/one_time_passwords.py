@@ -62,7 +62,7 @@ def confirm(connection: Connection, sealer: Sealer, account_id: str, code: str) 
     accounts.change(connection, account_id, one_time_password=sealed)
     ours = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
     connection.execute(ours.values(pending=None))
-    return _new_codes(connection, account_id)
+    return renew_codes(connection, account_id)
 
 
 def disable(connection: Connection, account_id: str) -> None:
@@ -130,7 +130,8 @@ def _spend_step(connection: Connection, account_id: str, step: int) -> bool:
     return connection.execute(later.values(last_step=step)).rowcount == 1
 
 
-def _new_codes(connection: Connection, account_id: str) -> list[str]:
+def renew_codes(connection: Connection, account_id: str) -> list[str]:
+    """Makes recovery codes, in place of those there are. They are kept as hashes only."""
     codes = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(_RECOVERY_CODES)]
     connection.execute(RECOVERY_CODE.delete().where(RECOVERY_CODE.c.principal_id == account_id))
     connection.execute(
