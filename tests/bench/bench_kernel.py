@@ -163,7 +163,7 @@ def _creates(home: Path, count: int = 2000) -> list[dict[str, Any]]:
 
     found = asyncio.run(measure())
     note = "permission, validation, hooks, revision with diff, audit row with hash chain, event"
-    limit = "three statements (head of the chain, event, new head), most of it SQLAlchemy's own work on each"
+    limit = "two statements (new head, event), the digest, and the pages of seven indexes"
     rows = (
         ("create a resource: CPU", "bare Core insert", found["bare"], "≤ 2", note),
         ("create a resource: the audit's own share", "the same without audit", found["without"], "≤ 1.15", limit),
