@@ -54,9 +54,11 @@ def test_a_write_that_died_before_its_commit_leaves_the_table_as_it_was(
     tables.create("t.out.killed", ROWS.schema, properties={"delta.enableChangeDataFeed": "false"})
     before = tables.append("t.out.killed", ROWS)
     frame = spark.sql(NEVER_ENDING.replace("count(*) AS n", "count(*) AS id"))
-    threading.Timer(2.0, kill, [spark]).start()
+    killer = threading.Timer(2.0, kill, [spark])
+    killer.start()
     with pytest.raises(Unavailable):
         spark.write(step_of("t.out.killed"), frame, mode="append")
+    killer.join()  # a big process takes a moment to die, and would be taken for the one to use
     assert tables.snapshot("t.out.killed").version == before.version
     again = spark.write(step_of("t.out.killed"), spark.sql("SELECT 4L AS id"), mode="append")
     assert again.row_count == 4
