@@ -9,6 +9,9 @@ export PYTHONUNBUFFERED := 1
 
 TORCH := $(CURDIR)/.venv-torch/bin/python
 
+# A whole platform has the machine for itself.
+WHOLE := tests/e2e
+
 .DEFAULT_GOAL := help
 .PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
 
@@ -40,7 +43,8 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations=25
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --ignore=$(WHOLE)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=10 $(WHOLE)
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)

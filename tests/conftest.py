@@ -18,17 +18,12 @@ for name in [name for name in os.environ if name.startswith("HEADWATER_") and na
 
 
 TESTS = Path(__file__).parent
-LONGEST = ("e2e", "reliability", "protocols", "conformance")
+LONGEST = ("reliability", "protocols", "conformance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers are given whole files, and one of them all that shares the whole platform.
-
-    The longest suites come first, so that no worker is left alone with one at the end.
-    """
+    """The longest suites come first, so that no worker is left alone with one at the end."""
     suites = {item.path: item.path.relative_to(TESTS).parts[0] for item in items}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("e2e" if suites[item.path] == "e2e" else str(item.path)))
     rank = {path: LONGEST.index(suite) if suite in LONGEST else len(LONGEST) for path, suite in suites.items()}
     items.sort(key=lambda item: rank[item.path])
 
