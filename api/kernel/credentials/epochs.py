@@ -6,9 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.tables import AUTH_EPOCH
-from core.db import insert
+from core.db import Prepared, insert
 
 _ROW = 1
+_NEXT = Prepared(
+    AUTH_EPOCH.update()
+    .where(AUTH_EPOCH.c.id == sa.literal_column(str(_ROW)))
+    .values(value=AUTH_EPOCH.c.value + sa.literal_column("1"))
+)
 
 
 def current(connection: Connection) -> int:
@@ -18,5 +23,6 @@ def current(connection: Connection) -> int:
 
 def bump(connection: Connection) -> None:
     """Begins a new epoch, in the transaction of the revocation."""
-    first = insert(connection, AUTH_EPOCH).values(id=_ROW, value=1)
-    connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"value": AUTH_EPOCH.c.value + 1}))
+    if _NEXT.run(connection, [{}]) == 0:
+        first = insert(connection, AUTH_EPOCH).values(id=_ROW, value=1)
+        connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"value": AUTH_EPOCH.c.value + 1}))
