@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_preview_move_project": {"organization_id": "default"},
     "admin_set_password_user": {"password": "a long enough password"},
     "admin_confirm_one_time_password_user": {"code": "123456"},
+    "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
     "ai_system_predict_model": {"instances": [{}]},
     "rag_search_index": {"query": "anything"},
