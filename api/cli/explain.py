@@ -58,7 +58,7 @@ def _explain_mount(found: ledger.MountExplanation, as_json: bool) -> None:
         print(json.dumps(asdict(found), indent=1))
         return
     print(f"{found.path}  ({'this path' if found.exact else 'all below it'})\n")
-    _show("permission", [found.permission])
+    _show("permission", [found.permission or "none beyond the role"])
     _show("role", [found.role])
     _show("source", [found.source])
     _show("acts as", found.acts_as)

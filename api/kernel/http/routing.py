@@ -45,7 +45,7 @@ register_url_convertor("id", _IdConvertor())
 class DeclaredRouter(APIRouter):
     """A router that runs the route of the operation the guard found.
 
-    A route is made by its first request: to make all 2,400 would more than double the time a process takes to start.
+    A route is made by its first request: to make all 2,400 beforehand would add a fifth to the start of a process.
     """
 
     def __init__(self, service: Service, platform: Platform, operations: Operations) -> None:
