@@ -6,6 +6,8 @@ UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 # The platform prints progress; a buffered pipe would hide it.
 export PYTHONUNBUFFERED := 1
+# A machine that keeps no compiled modules would compile Dagster anew in each of the hundreds of processes of a test run.
+unexport PYTHONDONTWRITEBYTECODE
 
 TORCH := $(CURDIR)/.venv-torch/bin/python
 
@@ -13,7 +15,7 @@ TORCH := $(CURDIR)/.venv-torch/bin/python
 WHOLE := tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down setup setup-dev setup-torch check test docs bench lock clean
+.PHONY: help up down setup setup-dev setup-torch check test budget docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +45,13 @@ test: setup-dev setup-torch ## Everything that must hold; brings what it needs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --ignore=$(WHOLE)
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m pytest --durations=10 $(WHOLE)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --cost=.pytest_cache/cost.json --ignore=$(WHOLE)
+	$(BIN)/python -m tests.budget .pytest_cache/cost.json
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
+
+budget: setup-dev ## Measure the start, the documents and the conformance suite at 2,400 made-up operations
+	$(BIN)/python -m tests.grown.proof
+	$(BIN)/python -m pytest -q -m "not slow" --grown --cost=.pytest_cache/grown.json tests/conformance
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)

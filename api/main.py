@@ -1,4 +1,4 @@
-"""The composition root of the HTTP side: which services there are, what stands beside them, who talks to whom."""
+"""The composition root of the API side: its services, its mounts, and its background tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.gateways.dagster.client import DagsterClient
+from api.gateways.dagster.orchestrator import DagsterOrchestrator
 from api.gateways.dagster_ui import DagsterUi
 from api.gateways.mail import SmtpMailer
 from api.gateways.publishing import DefinitionPublisher
@@ -32,7 +33,9 @@ from api.services.ai_system.service import SERVICE as AI_SYSTEM
 from api.services.rag.service import SERVICE as RAG
 from core.db import Database
 from core.errors import InvalidArgument
-from core.ports import Orchestrator, Publisher
+from core.ports import Orchestrator
+from core.private import make_private
+from core.publisher import Publisher
 from core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -45,16 +48,16 @@ SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, AI_SYSTEM, OPERATIONS, RAG)
 def create_app(
     settings: Settings, *, orchestrator: Orchestrator | None = None, publisher: Publisher | None = None
 ) -> Application:
-    """The ASGI app of one process. Without an `orchestrator`, the Dagster of these settings."""
+    """Returns the ASGI app of one process. By default, the orchestrator is the Dagster of the settings."""
     mailer = SmtpMailer.from_settings(settings)
     database = Database(settings.effective_database_url)
     if orchestrator is None:
         dagster = DagsterOrchestrator(DagsterClient.from_settings(settings))
-        live = DefinitionPublisher(dagster.client, dagster, database, settings.environment())
-        app = _assembled(Platform(settings, database, dagster, publisher or live, mailer))
+        definitions = DefinitionPublisher(dagster.client, dagster, database, settings.environment())
+        app = _assembled(Platform(settings, database, dagster, publisher or definitions, mailer))
         app.platform.part(Dependencies).add(dagster.client.dependency)
-        app.beside(dagster.start, dagster.stop)
-        app.beside(live.start, live.stop)
+        app.add_background_task(dagster.start, dagster.stop)
+        app.add_background_task(definitions.start, definitions.stop)
     else:
         app = _assembled(Platform(settings, database, orchestrator, publisher, mailer))
     if mailer is not None:
@@ -63,7 +66,7 @@ def create_app(
 
 
 def mounts() -> Sequence[Mount]:
-    """What stands beside the services. The app is only put together: nothing is started or written."""
+    """Returns all mounts. It builds an app but starts nothing and writes nothing."""
     with tempfile.TemporaryDirectory() as home:
         app = create_app(load_settings({"HEADWATER_HOME": home}))
         app.platform.close()
@@ -71,8 +74,8 @@ def mounts() -> Sequence[Mount]:
 
 
 def _assembled(platform: Platform) -> Application:
-    """The services, the pages and the door to the Dagster UI around one platform."""
-    app = Application(platform, _chosen(platform.settings.services), known=SERVICES)
+    """Returns the app with services, pages, and the proxy of the Dagster UI."""
+    app = Application(platform, _selected(platform.settings.services), all_services=SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (
         *pages.mounts(mails=platform.mailer is not None),
@@ -84,35 +87,35 @@ def _assembled(platform: Platform) -> Application:
         *scim.mounts(app),
     ):
         app.mount(mount)
-    app.beside(dagster_ui.start, dagster_ui.stop)
+    app.add_background_task(dagster_ui.start, dagster_ui.stop)
     subscribers = [*invitation_mail.LINKS.subscribers(platform), *password_mail.subscribers(platform)]
     if relay := open_relay(platform.settings):
         platform.part(Dependencies).add(relay.dependency)
-        app.beside(relay.start, relay.stop)
+        app.add_background_task(relay.start, relay.stop)
         subscribers.append(relay.subscriber)
     dispatcher = Dispatcher(platform, subscribers)
-    app.beside(dispatcher.start, dispatcher.stop)
+    app.add_background_task(dispatcher.start, dispatcher.stop)
     if platform.publisher is not None:
         rights = PublisherRights(platform, platform.publisher)
-        app.beside(rights.start, rights.stop)
+        app.add_background_task(rights.start, rights.stop)
     mirror = AuditMirror(platform)
-    app.beside(mirror.start, mirror.stop)
+    app.add_background_task(mirror.start, mirror.stop)
     return app
 
 
-def _chosen(names: str) -> Sequence[Service]:
-    """The services with these names; all without any. Operations of a process are followed in it."""
-    wanted = {name.strip().replace("-", "_") for name in names.split(",") if name.strip()}
-    if not wanted:
+def _selected(names: str) -> Sequence[Service]:
+    """Returns the services with these names, or all. Operations are included, because each process follows its own."""
+    selected = {name.strip().replace("-", "_") for name in names.split(",") if name.strip()}
+    if not selected:
         return SERVICES
-    if unknown := sorted(wanted - {service.name for service in SERVICES}):
-        known = ", ".join(service.name for service in SERVICES)
-        raise InvalidArgument(f"There is no service {', '.join(unknown)}. There are {known}.")
-    return [service for service in SERVICES if service.name in wanted or service is OPERATIONS]
+    if unknown := sorted(selected - {service.name for service in SERVICES}):
+        available = ", ".join(service.name for service in SERVICES)
+        raise InvalidArgument(f"There is no service {', '.join(unknown)}. The services are {available}.")
+    return [service for service in SERVICES if service.name in selected or service is OPERATIONS]
 
 
 def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """The HTTP server of the public port."""
+    """Returns the HTTP server of the public port."""
     import uvicorn
 
     from api.kernel.http.protocol import HttpProtocol
@@ -129,7 +132,7 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            # An address in a header is what anybody writes there; it would undo the throttling of logins.
+            # Any caller can write an address in a header, which would bypass the throttling of logins.
             proxy_headers=False,
             timeout_graceful_shutdown=5,
             ssl_certfile=settings.tls_certfile or None,
@@ -139,19 +142,20 @@ def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
 
 
 def serve(app: Application, settings: Settings) -> None:
-    """Serves an application until the process is told to stop."""
-    # What was made so far lives as long as the process: to look at it again would stop all requests for 100 ms.
+    """Serves an application until the process is terminated."""
+    # The objects that exist now live as long as the process. A collection of them would stop all requests for 100 ms.
     gc.collect()
     gc.freeze()
     server(app, settings).run()
 
 
 def main() -> None:
-    """Serves the API on the public port until it is told to stop."""
+    """Serves the API on the public port until the process is terminated."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per probe of the graph would drown the rest
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line for each probe of the graph
     access_log.write_to()
+    make_private(settings.home)
     serve(create_app(settings), settings)
 
 

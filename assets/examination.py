@@ -1,4 +1,4 @@
-"""Judges published definitions together: which of them could not be assets of one code location."""
+"""Examination of published definitions together: which of them cannot be assets of one code location."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -9,77 +9,79 @@ from assets.rows import Row, assets_of, build, claim, definitions_of, inputs_of
 from core.errors import InvalidPayload
 
 Complete = Callable[[dg.Definitions], dg.Definitions]
-"""Adds what a code location gives to assets."""
+"""Adds the resources, policies, and sensors of a code location to assets."""
 
 
 def examine(
-    rows: Sequence[Row], complete: Complete, elsewhere: Mapping[str, Collection[str]] | None = None
+    rows: Sequence[Row], complete: Complete, external: Mapping[str, Collection[str]] | None = None
 ) -> list[Row]:
-    """Builds all rows together and marks those without which the rest would load; of rows that clash, the later one.
+    """Builds all rows together, and marks the rows that keep the location from loading.
+
+    If two rows conflict, the later row is marked.
 
     Args:
-        rows: in the order of their seniority.
-        complete: what the location adds to them.
-        elsewhere: ids of the assets of other code locations, with the ids of what they are made from.
+        rows: the rows, oldest first.
+        complete: adds the other parts of the code location.
+        external: ids of the input assets, by id of each asset of the other code locations.
 
     Raises:
-        Exception: the location does not load even without them; whatever Dagster raised.
+        Exception: the location does not load even without the marked rows. This is the exception that Dagster raised.
     """
-    elsewhere = elsewhere or {}
-    found = _examine_each(rows, elsewhere)
-    for name, cycle in _cycles(found, elsewhere).items():
-        position = next(index for index, row in enumerate(found) if row.asset_id == name)
-        fault = InvalidPayload(f"{name} would be made from itself: {' <- '.join(cycle)}.")
-        found[position] = found[position].broken(fault)
-    while (error := _load(found, complete)) is not None:
-        position, error = _first_that_breaks(found, complete, error)
-        if found[position].error:
+    external = external or {}
+    examined = _examine_each(rows, external)
+    for name, cycle in _cycles(examined, external).items():
+        position = next(index for index, row in enumerate(examined) if row.asset_id == name)
+        fault = InvalidPayload(f"{name} would be an input of itself: {' <- '.join(cycle)}.")
+        examined[position] = examined[position].broken(fault)
+    while (error := _load(examined, complete)) is not None:
+        position, error = _first_that_breaks(examined, complete, error)
+        if examined[position].error:
             raise error
-        found[position] = found[position].broken(error)
-    return found
+        examined[position] = examined[position].broken(error)
+    return examined
 
 
-def _examine_each(rows: Sequence[Row], elsewhere: Collection[str]) -> list[Row]:
+def _examine_each(rows: Sequence[Row], external: Collection[str]) -> list[Row]:
     taken: dict[str, str] = {}
-    found = []
+    examined = []
     for row in rows:
         try:
             built = build(row)
-            if clash := set(assets_of(built)) & set(elsewhere):
-                raise InvalidPayload(f"The asset {min(clash)} is defined in the repository's code already.")
+            if clash := set(assets_of(built)) & set(external):
+                raise InvalidPayload(f"The code of the repository already defines the asset {min(clash)}.")
             claim(row, built, taken)
-            found.append(row)
-        except Exception as error:  # noqa: BLE001 - whatever a component raises concerns this row alone
-            found.append(row.broken(error))
-    return found
+            examined.append(row)
+        except Exception as error:  # noqa: BLE001 - an exception of a component affects its row only
+            examined.append(row.broken(error))
+    return examined
 
 
-def _cycles(rows: Sequence[Row], elsewhere: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-    """For each circle of dependencies, the latest row on it and the way around."""
+def _cycles(rows: Sequence[Row], external: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Returns the assets of each dependency cycle, by the latest row in the cycle."""
     order = [row.asset_id for row in rows]
-    graph = {name: set(inputs) for name, inputs in elsewhere.items()}
+    graph = {name: set(inputs) for name, inputs in external.items()}
     for row in rows:
         if not row.error:
             built = build(row)
             graph |= dict.fromkeys(assets_of(built), inputs_of(built) - set(assets_of(built)))
-    found: dict[str, list[str]] = {}
+    cycles: dict[str, list[str]] = {}
     while True:
         try:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
             cycle: list[str] = error.args[1]
-            ours = [name for name in cycle if name in order]
-            if not ours:
-                return found  # the repository's code is in a circle: not for a row to answer
-            last = max(ours, key=order.index)
-            found[last] = cycle
+            published = [name for name in cycle if name in order]
+            if not published:
+                return cycles  # the cycle is in the code of the repository, so it is not a fault of a row
+            last = max(published, key=order.index)
+            cycles[last] = cycle
             del graph[last]
         else:
-            return found
+            return cycles
 
 
 def _first_that_breaks(rows: Sequence[Row], complete: Complete, error: Exception) -> tuple[int, Exception]:
-    """Position of the first row with which the rows up to it do not load, found by halving, and why."""
+    """Returns the position of the first row with which the location does not load, and the reason (a binary search)."""
     loads, fails = 0, len(rows)
     while fails - loads > 1:
         middle = (loads + fails) // 2
@@ -94,6 +96,6 @@ def _first_that_breaks(rows: Sequence[Row], complete: Complete, error: Exception
 def _load(rows: Sequence[Row], complete: Complete) -> Exception | None:
     try:
         dg.Definitions.validate_loadable(complete(definitions_of(rows)))
-    except Exception as error:  # noqa: BLE001 - Dagster raises what it likes
+    except Exception as error:  # noqa: BLE001 - Dagster does not document which exceptions it raises
         return error
     return None

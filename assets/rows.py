@@ -1,9 +1,11 @@
 """Published definitions as rows, and the Dagster assets built from them.
 
-What is wrong with one row stays with that row: it becomes an asset that cannot run and says why.
+A fault of a row does not affect other rows: the row becomes an asset that cannot run and that shows the reason. A
+retired row keeps its assets, but no run can materialize them.
 """
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,21 +14,20 @@ import dagster as dg
 
 from assets.components import component
 from core import audit
-from core.definitions import PublishedDefinition
+from core.definitions import ERROR_TAG, RETIRED_TAG, PublishedDefinition
 from core.errors import HeadwaterError, InvalidPayload
 from core.ids import asset_id, asset_key
 
-ERROR_TAG = "headwater/error"
-"""Tag and metadata of an asset whose definition is broken: the tag names the kind of fault, the metadata the fault."""
-
-_LONGEST_TAG = 63
+_MAX_TAG_LENGTH = 63
+_LOG = logging.getLogger("headwater.published")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One published definition, and why it cannot be an asset if it cannot.
+    """A published definition, and its fault if it cannot be an asset.
 
-    `reason` is the kind of fault, upper case; `faults` are those of single attributes, as `HeadwaterError.errors`.
+    `reason` is the kind of fault in upper case. `faults` are the faults of attributes, as in `HeadwaterError.errors`.
+    `assets` are the ids that a `retired` definition keeps.
     """
 
     asset_id: str
@@ -37,10 +38,12 @@ class Row:
     error: str = ""
     reason: str = ""
     faults: tuple[Mapping[str, Any], ...] = ()
+    retired: bool = False
+    assets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, definition: PublishedDefinition) -> Self:
-        """The row of a live definition."""
+        """Returns the row of a live or retired definition."""
         return cls(
             definition.asset_id,
             definition.component,
@@ -49,10 +52,12 @@ class Row:
             definition.published_at.isoformat(),
             definition.blocked,
             "BLOCKED" if definition.blocked else "",
+            retired=definition.retired,
+            assets=definition.assets if definition.retired else (),
         )
 
     def broken(self, error: Exception) -> Self:
-        """The same row with its fault."""
+        """Returns the row with a fault."""
         reason: str = "BUILD_FAILED"
         faults: tuple[Mapping[str, Any], ...] = ()
         if isinstance(error, HeadwaterError):
@@ -60,80 +65,110 @@ class Row:
         return dataclasses.replace(self, error=str(error) or type(error).__name__, reason=reason, faults=faults)
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain values; `Row(**values)` is the row again."""
-        return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        """Returns the row as JSON values. `Row(**values)` restores it."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def definitions_of(rows: Iterable[Row]) -> dg.Definitions:
-    """Builds every row; a row that fails, or claims what an earlier row has, becomes an inert asset."""
-    made: list[dg.Definitions] = []
+    """Builds every row. A row that fails, or that claims an asset of an earlier row, becomes an inert asset."""
+    definitions: list[dg.Definitions] = []
     taken: dict[str, str] = {}
     for row in rows:
         try:
             built = build(row)
             claim(row, built, taken)
-        except Exception as error:  # noqa: BLE001 - whatever a component raises concerns this row alone
+        except Exception as error:  # noqa: BLE001 - an exception of a component affects its row only
             built = inert(row.broken(error))
-        made.append(built)
-    return dg.Definitions.merge(*made)
+        definitions.append(built)
+    return dg.Definitions.merge(*definitions)
 
 
 def build(row: Row) -> dg.Definitions:
-    """Builds the assets of one row; inert ones if it is known to be broken.
+    """Builds the assets of one row. They are inert if the row has a fault.
 
     Raises:
-        InvalidPayload: the attributes are not valid, or the component makes more than assets and checks.
+        InvalidPayload: the attributes are not valid, or the component defines more than assets and checks.
     """
+    if row.retired:
+        return retired(row)
     if row.error:
         return inert(row)
-    built = dg.build_defs_for_component(component(row.component, row.attributes, asset=row.asset_id))
+    built = _built(row)
     if any((built.schedules, built.sensors, built.jobs, built.resources)):
-        raise InvalidPayload(f"{row.component} makes more than assets and checks, which no published definition may.")
-    if hidden := sorted(name for name in reads_of(built) if audit.is_audit(name)):
-        raise InvalidPayload(f"{hidden[0]} tells of all organizations, so no published definition may read it.")
+        raise InvalidPayload(f"{row.component} defines more than assets and checks. Published definitions cannot.")
+    if hidden := sorted(name for name in reads_of(built) if audit.is_audit_table(name)):
+        raise InvalidPayload(
+            f"{hidden[0]} contains data of all organizations, so published definitions cannot read it."
+        )
     published = {"headwater/published_by": row.published_by, "headwater/published_at": row.published_at}
     return built.map_asset_specs(func=lambda spec: spec.merge_attributes(metadata=published))
 
 
+def retired(row: Row) -> dg.Definitions:
+    """Returns the assets of a retired row: described, but without runs, checks, and automation. Never raises."""
+    specs: dict[str, dg.AssetSpec] = {}
+    try:
+        specs = {asset_id(spec.key.path): spec for spec in _specs(_built(row))}
+    except Exception as error:  # noqa: BLE001 - the history of the assets survives the removal of a component
+        _LOG.warning(
+            "The retired definition %s cannot be built; its assets have no description: %s", row.asset_id, error
+        )
+    return dg.Definitions(assets=[_retired(id, specs.get(id)) for id in row.assets or (row.asset_id,)])
+
+
+def _retired(id: str, spec: dg.AssetSpec | None) -> dg.AssetSpec:
+    spec = spec or dg.AssetSpec(asset_key(id), group_name=asset_key(id)[1])
+    return spec.replace_attributes(
+        deps=[], automation_condition=None, freshness_policy=None, tags={**spec.tags, RETIRED_TAG: "true"}
+    )
+
+
+def _built(row: Row) -> dg.Definitions:
+    return dg.build_defs_for_component(component(row.component, row.attributes, asset=row.asset_id))
+
+
 def inert(row: Row) -> dg.Definitions:
-    """An asset that cannot be materialized and says what is wrong with its definition."""
+    """Returns an asset that cannot be materialized and that shows the fault of its definition."""
     spec = dg.AssetSpec(
         asset_key(row.asset_id),
         description=f"This asset cannot run: {row.error}",
         group_name=asset_key(row.asset_id)[1],
-        tags={ERROR_TAG: row.reason[:_LONGEST_TAG]},
+        tags={ERROR_TAG: row.reason[:_MAX_TAG_LENGTH]},
         metadata={ERROR_TAG: row.error},
     )
     return dg.Definitions(assets=[spec])
 
 
 def claim(row: Row, built: dg.Definitions, taken: dict[str, str]) -> None:
-    """Notes in `taken` which assets and steps a row makes.
+    """Records in `taken` the assets and steps that a row defines.
 
     Raises:
-        InvalidPayload: an earlier row makes one of them.
+        InvalidPayload: an earlier row defines one of them.
     """
     names = [*(f"asset {name}" for name in assets_of(built)), *(f"step {name}" for name in _steps_of(built))]
     for name in names:
         if name in taken:
-            raise InvalidPayload(f"The {name} is made by the definition of {taken[name]} already.")
+            raise InvalidPayload(f"The definition of {taken[name]} already has the {name}.")
     taken.update(dict.fromkeys(names, row.asset_id))
 
 
 def assets_of(built: dg.Definitions) -> list[str]:
-    """Ids of the assets that definitions make."""
+    """Returns the ids of the assets in definitions."""
     return [asset_id(spec.key.path) for spec in _specs(built)]
 
 
 def inputs_of(built: dg.Definitions) -> set[str]:
-    """Ids of the assets that they are made from."""
+    """Returns the ids of the input assets of definitions."""
     return {asset_id(dep.asset_key.path) for spec in _specs(built) for dep in spec.deps}
 
 
 def reads_of(built: dg.Definitions) -> set[str]:
-    """Ids of the assets that they or their checks read, beside those they make."""
+    """Returns the ids of the assets that the assets or checks of definitions read."""
     checks = [
-        spec for made in built.asset_checks or () if isinstance(made, dg.AssetsDefinition) for spec in made.check_specs
+        spec
+        for check in built.asset_checks or ()
+        if isinstance(check, dg.AssetsDefinition)
+        for spec in check.check_specs
     ]
     return inputs_of(built) | {asset_id(dep.asset_key.path) for spec in checks for dep in spec.additional_deps}
 
@@ -147,5 +182,5 @@ def _specs(built: dg.Definitions) -> Iterable[dg.AssetSpec]:
 
 
 def _steps_of(built: dg.Definitions) -> list[str]:
-    makers = [*(built.assets or ()), *(built.asset_checks or ())]
-    return [maker.node_def.name for maker in makers if isinstance(maker, dg.AssetsDefinition) and maker.is_executable]
+    steps = [*(built.assets or ()), *(built.asset_checks or ())]
+    return [step.node_def.name for step in steps if isinstance(step, dg.AssetsDefinition) and step.is_executable]

@@ -1,1 +1,1 @@
-"""Headwater's own vocabulary: settings, errors, identifiers, time, the metadata database, events and ports."""
+"""The platform's shared base: settings, errors, identifiers, time, the metadata database, events and ports."""

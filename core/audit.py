@@ -1,4 +1,4 @@
-"""The tables of the audit trail, as both sides of the platform know them: the API writes them, Dagster shows them."""
+"""Schemas of the tables of the audit log. The API writes these tables; Dagster shows them as assets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PROJECT = "platform"
-"""First part of their ids. No project may have this name: what is in it concerns all organizations."""
+"""First part of the asset ids. No project may have this name, because these tables cover all organizations."""
 
 EVENTS = "platform.audit.events"
 GRANTS = "platform.audit.grants"
@@ -19,7 +19,7 @@ _TEXT, _NUMBER, _TIME = "string", "int64", "timestamp[us, tz=UTC]"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its Arrow type as text, and what it holds."""
+    """A column: its Arrow type as text, and its meaning."""
 
     type: str
     description: str
@@ -27,14 +27,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AuditTable:
-    """A table: what a row is, and the columns by name."""
+    """A table: the meaning of a row, and the columns by name."""
 
     description: str
     columns: Mapping[str, Column]
 
 
-def is_audit(asset: str) -> bool:
-    """Whether the asset with this id is one of the platform's own, which tell of all organizations."""
+def is_audit_table(asset: str) -> bool:
+    """Returns whether an asset id names a table of the audit log. These tables cover all organizations."""
     return asset.startswith(_PREFIX)
 
 
@@ -42,50 +42,50 @@ def _text(description: str) -> Column:
     return Column(_TEXT, description)
 
 
-_SEQUENCE = Column(_NUMBER, "Number of the event in the one order of all events.")
-_HAPPENED = Column(_TIME, "When it happened, in UTC.")
-_ORGANIZATION = _text("Organization it is in; null for the platform.")
-_PROJECT = _text("Project it is in; null if in none.")
+_SEQUENCE = Column(_NUMBER, "Number of the event in the total order of all events.")
+_HAPPENED = Column(_TIME, "Time of the event, in UTC.")
+_ORGANIZATION = _text("Organization that the event belongs to; null for the platform itself.")
+_PROJECT = _text("Project that the event belongs to; null if it belongs to none.")
 
 TABLES: Mapping[str, AuditTable] = {
     EVENTS: AuditTable(
-        "A row is an event: who did what to which thing, when, and whether it was allowed.",
+        "One row per event: the principal, the action, the subject, the time, and whether the action was allowed.",
         {
             "sequence": _SEQUENCE,
             "happened_at": _HAPPENED,
             "id": _text("Id of the event."),
-            "type": _text("What happened: service, kind and past tense, joined by dots."),
-            "kind": _text("Kind of what it happened to."),
-            "subject": _text("Id of what it happened to."),
+            "type": _text("Type of the event: service, kind and a verb in the past tense, joined by dots."),
+            "kind": _text("Kind of the subject."),
+            "subject": _text("Id of the subject: the resource that the event is about."),
             "organization_id": _ORGANIZATION,
             "project_id": _PROJECT,
-            "principal": _text("Name of who did it."),
-            "principal_id": _text("Id of who did it."),
-            "on_behalf_of": _text("For whom he did it."),
-            "request_id": _text("Request that did it."),
-            "data": _text("The facts, as JSON."),
-            "hash": _text("Hash over the event and the hash of the one before."),
+            "principal": _text("Name of the principal that acted."),
+            "principal_id": _text("Id of the principal that acted."),
+            "on_behalf_of": _text("Principal on whose behalf they acted."),
+            "request_id": _text("Id of the request that caused the event."),
+            "data": _text("Details of the event, as JSON."),
+            "hash": _text("Hash of the event and the hash of the previous event."),
         },
     ),
     GRANTS: AuditTable(
-        "A row is a grant that was given or revoked.",
+        "One row per grant that was created or revoked.",
         {
             "sequence": _SEQUENCE,
             "happened_at": _HAPPENED,
             "change": _text("GIVEN or REVOKED."),
             "grant_id": _text("Id of the grant."),
-            "principal_id": _text("User, service account or group it is given to."),
-            "role_id": _text("Role it gives; null if it gives a single permission."),
-            "permission": _text("Permission it gives; null if it gives a role."),
+            "principal_id": _text("User, service account or group that receives the grant."),
+            "role_id": _text("Role that is granted; null if a single permission is granted."),
+            "permission": _text("Permission that is granted; null if a role is granted."),
             "effect": _text("ALLOW or DENY."),
-            "securable_id": _text("What it holds on, and on all below."),
-            "securable_kind": _text("Kind of that."),
-            "condition": _text("What must be true for it to hold; empty if nothing."),
-            "expires_at": Column(_TIME, "When it ends by itself, in UTC; null if it does not."),
+            "securable_id": _text("Resource that the grant applies to, with everything below it."),
+            "securable_kind": _text("Kind of that resource."),
+            "condition": _text("Condition under which the grant applies; empty if there is none."),
+            "expires_at": Column(_TIME, "Time at which the grant expires, in UTC; null if it doesn't expire."),
         },
     ),
     MEMBERS: AuditTable(
-        "A row is a member that was added to a group or removed from it.",
+        "One row per member that was added to a group or removed from it.",
         {
             "sequence": _SEQUENCE,
             "happened_at": _HAPPENED,
@@ -95,16 +95,16 @@ TABLES: Mapping[str, AuditTable] = {
         },
     ),
     RESOURCES: AuditTable(
-        "A row is a version of a user, service account, group, role, project or organization.",
+        "One row per version of a user, service account, group, role, project or organization.",
         {
             "sequence": _SEQUENCE,
             "happened_at": _HAPPENED,
-            "id": _text("Id of the thing."),
-            "kind": _text("Its kind."),
-            "version": Column(_NUMBER, "Its version, from 1."),
-            "name": _text("Its name."),
-            "state": _text("Its state, such as ACTIVE or SUSPENDED; null if it has none."),
-            "deleted": Column("bool", "Whether it is deleted."),
+            "id": _text("Id of the resource."),
+            "kind": _text("Kind of the resource."),
+            "version": Column(_NUMBER, "Version of the resource, starting at 1."),
+            "name": _text("Name of the resource."),
+            "state": _text("State, such as ACTIVE or SUSPENDED; null if the kind has no states."),
+            "deleted": Column("bool", "Whether the resource is deleted."),
             "organization_id": _ORGANIZATION,
             "project_id": _PROJECT,
             "permissions": Column("list<item: string>", "Permissions that a role allows."),

@@ -1,14 +1,15 @@
 """The metadata database: SQLite on a laptop, PostgreSQL at scale, SQLAlchemy Core on both.
 
-Tables register themselves on `METADATA` from the module that owns them; `migrations/` creates them.
+Each module that owns tables registers them on `METADATA`; `migrations/` creates them.
 One unit of work is one transaction: `with database.write() as connection: ...`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 from core.errors import Unavailable
+from core.private import private_file
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -29,22 +31,27 @@ METADATA = sa.MetaData(
     }
 )
 
-_TELLS = "headwater_tells"
+_NOTIFY = "headwater_notify"
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """A timezone-aware instant; SQLite would otherwise drop the zone."""
+    """A timezone-aware instant. Without this type, SQLite drops the time zone."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuses a naive value: the caller forgot the zone."""
+        """Converts the value to UTC; refuses a naive value, because the caller forgot the time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("naive datetime: use core.clock.now()")
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            # A filter may name an instant outside the representable range; clamping keeps its comparisons correct.
+            return _FIRST if value.year == 1 else _LAST
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Returns the instant in UTC."""
@@ -60,7 +67,7 @@ class Database:
         self.url = url
         self.engine = _engine(url)
         self.after_commit: list[Callable[[], None]] = []
-        """Called, in its thread, after each transaction that was committed and has something to tell."""
+        """Run, in the committing thread, after the commit of each transaction that called `notify_after_commit`."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -73,23 +80,23 @@ class Database:
         """Yields a connection in one write transaction: committed on success, rolled back on any error."""
         connect = self.engine.connect().execution_options(headwater_write=True)
         with _translated(), connect as connection:
-            connection.info.pop(_TELLS, None)  # of one that was rolled back
+            connection.info.pop(_NOTIFY, None)  # left over from a transaction that was rolled back
             with connection.begin():
                 yield connection
-            tells = connection.info.pop(_TELLS, False)
-        for then in self.after_commit if tells else ():
-            then()
+            notify = connection.info.pop(_NOTIFY, False)
+        for callback in self.after_commit if notify else ():
+            callback()
 
     def close(self) -> None:
-        """Closes pooled connections."""
+        """Closes the pooled connections."""
         self.engine.dispose()
 
 
 class Prepared:
-    """An insert or update that goes to the driver as it was compiled: for the few that every change runs.
+    """An insert or update that is compiled once and passed directly to the driver.
 
-    SQLAlchemy writes the statement and its types convert the values. What is left out is what it makes anew for each
-    run, a context and a result, which takes longer than the statement itself.
+    For the few statements that every change runs. SQLAlchemy still compiles the statement and converts the values. It
+    doesn't build an execution context and a result for each run, which takes longer than the statement itself.
     """
 
     def __init__(self, statement: sa.Insert | sa.Update) -> None:
@@ -97,7 +104,7 @@ class Prepared:
         self._forms: WeakKeyDictionary[Dialect, _Form] = WeakKeyDictionary()
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Runs it with each of these parameters, and returns how many rows of the table that concerned."""
+        """Runs the statement once per row of parameters; returns how many table rows it affected."""
         form = self._forms.get(connection.dialect)
         if form is None:
             form = self._forms[connection.dialect] = _form(self.statement, connection.dialect)
@@ -106,11 +113,11 @@ class Prepared:
 
 
 class _Form(NamedTuple):
-    """A statement as one database takes it."""
+    """The statement in the dialect of one database."""
 
     sql: str
     converters: dict[str, Callable[[Any], Any] | None]
-    """Of each parameter, in the order of the statement."""
+    """Converter of each parameter, in the order of the statement."""
     positional: bool
 
     def parameters(self, row: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
@@ -129,19 +136,19 @@ def _form(statement: sa.Insert | sa.Update, dialect: Dialect) -> _Form:
 
 
 def insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """An insert that may say what happens if the row is there already, also if another process is about to make it."""
+    """Returns an insert that supports `ON CONFLICT`, for rows that another process may create concurrently."""
     return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
-def put(connection: Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Sets values in the row with this primary key, or makes it."""
+def upsert(connection: Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Updates the row with this primary key, or inserts it."""
     row = insert(connection, table).values(**key, **values)
     connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
 
 
-def tell(connection: Connection) -> None:
-    """Says that others wait for what this transaction does: they are called once it is committed."""
-    connection.info[_TELLS] = True
+def notify_after_commit(connection: Connection) -> None:
+    """Requests that the `after_commit` callbacks of the database run once this transaction is committed."""
+    connection.info[_NOTIFY] = True
 
 
 @contextmanager
@@ -149,19 +156,21 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sa.exc.OperationalError as error:
-        # The driver's message only: SQLAlchemy's own text repeats the statement and its parameters.
+        # Only the driver's message: SQLAlchemy's own text repeats the statement and its parameters.
         raise Unavailable(
             f"The metadata database did not answer ({str(error.orig).strip()}). Retry in a moment; "
-            "if it persists, run `headwater doctor`.",
+            "if the error persists, run `headwater doctor`.",
             retry_after_seconds=1,
         ) from error
     except sa.exc.TimeoutError as error:
-        raise Unavailable("Too many requests wait for the metadata database.", retry_after_seconds=1) from error
+        raise Unavailable(
+            "Too many requests are waiting for the metadata database. Retry in a moment.", retry_after_seconds=1
+        ) from error
 
 
 def _engine(url: str) -> sa.Engine:
     common: dict[str, Any] = {
-        # Parameters stay out of errors, and so out of logs: one may be a secret.
+        # Keeps parameters out of errors, and therefore out of logs: a parameter can be a secret.
         "hide_parameters": True,
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
@@ -170,10 +179,18 @@ def _engine(url: str) -> sa.Engine:
     if not url.startswith("sqlite"):
         return sa.create_engine(url, max_overflow=10, pool_pre_ping=True, **common)
     engine = sa.create_engine(url, connect_args={"timeout": 15, "check_same_thread": False}, **common)
+    file = engine.url.database or ":memory:"
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _keep_private(*_: Any) -> None:
+        if not file.startswith((":", "file:")):
+            # SQLite creates its WAL and shared-memory files with the file mode of the database file.
+            with suppress(FileNotFoundError):
+                private_file(Path(file))
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions: see _begin
+        connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver: see _begin
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
             cursor.execute(f"PRAGMA {pragma}")
@@ -181,7 +198,7 @@ def _engine(url: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A write lock taken at the start cannot fail half-way with "database is locked".
+        # Taking the write lock at the start avoids a "database is locked" error in the middle of the transaction.
         write = connection.get_execution_options().get("headwater_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 

@@ -1,7 +1,7 @@
-"""Asset definitions that users publish over REST: rows here, assets in Dagster.
+"""Asset definitions that users publish over REST. Each definition is a row here and an asset in Dagster.
 
-The API writes them, `assets.published` turns the published ones into Dagster assets. A definition's id is the id of
-the one asset it defines, so the primary key keeps asset keys unique.
+The API writes the rows; `assets.published` builds Dagster assets from the published ones. The id of a definition is the
+id of the asset that it defines, so the primary key keeps asset keys unique.
 """
 
 from __future__ import annotations
@@ -19,11 +19,23 @@ from core.db import METADATA, UtcDateTime
 
 
 class DefinitionState(StrEnum):
-    """`DRAFT` was never published, `PUBLISHED` is live, `MODIFIED` is live with newer unpublished attributes."""
+    """Publication state.
+
+    `MODIFIED`: published, with newer draft attributes that aren't published. `RETIRED`: was published; nothing produces
+    its assets any more, and the tables, versions and lineage stay.
+    """
 
     DRAFT = "DRAFT"
     PUBLISHED = "PUBLISHED"
     MODIFIED = "MODIFIED"
+    RETIRED = "RETIRED"
+
+
+ERROR_TAG = "headwater/error"
+"""Tag (the reason) and metadata entry (the error) of an asset whose definition is broken or blocked."""
+
+RETIRED_TAG = "headwater/retired"
+"""Tag of an asset whose definition is retired."""
 
 
 DEFINITION = sa.Table(
@@ -37,10 +49,13 @@ DEFINITION = sa.Table(
     sa.Column("published_attributes", sa.JSON),
     sa.Column("published_at", UtcDateTime),
     sa.Column("published_by", sa.String(128)),
-    # For who must hold the right to what: null if it was published before that was kept.
+    # For permission checks on the publisher. Null for definitions published before these columns existed.
     sa.Column("published_by_id", sa.String(64)),
     sa.Column("published_reads", sa.JSON(none_as_null=True)),
     sa.Column("blocked", sa.String(500)),
+    # A retired definition keeps the published columns, for its reinstatement.
+    sa.Column("retired_at", UtcDateTime),
+    sa.Column("retired_by", sa.String(128)),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
@@ -54,7 +69,7 @@ ASSET_CLAIM = sa.Table(
     sa.Column("location", sa.String(64), nullable=False),
     sa.Column("definition", sa.String(200), index=True),
 )
-"""Which code location makes which asset, and by which definition: two can never make the same one."""
+"""The code location and definition that produce each asset. The primary key prevents two producers of one asset."""
 
 PUBLICATION = sa.Table(
     "publication",
@@ -64,21 +79,21 @@ PUBLICATION = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("verified_at", UtcDateTime, nullable=False),
 )
-"""The last state version of each project that was seen to load, with the digest of the rows it was made from."""
+"""The last state version of each project that loaded successfully, with the digest of the rows it was built from."""
 
 STATE_PREFIX = "published["
 PROJECTS_KEY = "published"
-"""Name of the state that changes when a project publishes for the first time."""
+"""Key of the state that changes when a project publishes for the first time."""
 
 
 def state_key(project: str) -> str:
-    """Name of a project's published definitions in Dagster's state storage."""
+    """Returns the key of a project's published definitions in Dagster's state storage."""
     return f"{STATE_PREFIX}{project}]"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedDefinition:
-    """What Dagster builds an asset from: a component name and its YAML attributes."""
+    """The input for building a Dagster asset: a component name and its YAML attributes."""
 
     asset_id: str
     component: str
@@ -86,14 +101,23 @@ class PublishedDefinition:
     published_by: str
     published_at: datetime
     blocked: str = ""
-    """Why it must not run, if it must not."""
+    """Reason why the asset must not run; empty if it may run."""
+
+    retired: bool = False
+    """Whether the definition is retired."""
+
+    assets: tuple[str, ...] = ()
+    """Ids of the assets that the definition claims, sorted."""
 
 
-def published(connection: Connection) -> list[PublishedDefinition]:
-    """Every live definition, ordered by asset id."""
-    rows = connection.execute(
-        sa.select(DEFINITION).where(DEFINITION.c.published_attributes.is_not(None)).order_by(DEFINITION.c.asset_id)
-    )
+def published_definitions(connection: Connection) -> list[PublishedDefinition]:
+    """Returns every live or retired definition, ordered by asset id."""
+    published = DEFINITION.c.published_attributes.is_not(None)
+    rows = connection.execute(sa.select(DEFINITION).where(published).order_by(DEFINITION.c.asset_id)).all()
+    claimed: dict[str, list[str]] = {}
+    claims = sa.select(ASSET_CLAIM).where(ASSET_CLAIM.c.definition.is_not(None)).order_by(ASSET_CLAIM.c.asset_id)
+    for claim in connection.execute(claims):
+        claimed.setdefault(claim.definition, []).append(claim.asset_id)
     return [
         PublishedDefinition(
             asset_id=row.asset_id,
@@ -102,6 +126,8 @@ def published(connection: Connection) -> list[PublishedDefinition]:
             published_by=row.published_by,
             published_at=row.published_at,
             blocked=row.blocked or "",
+            retired=row.retired_at is not None,
+            assets=tuple(claimed.get(row.asset_id, (row.asset_id,))),
         )
         for row in rows
     ]

@@ -1,11 +1,11 @@
-"""What happened, as CloudEvents 1.0 in a transactional outbox.
+"""Events: CloudEvents 1.0 records in a transactional outbox.
 
-An event is appended in the same transaction as the change it tells of, so neither exists without the other.
-The same rows are the audit source and the feed that watchers resume from.
+An event is appended in the same transaction as the change that it describes, so both are committed or neither is.
+The same rows are the source of the audit log and the feed from which watchers resume.
 
-There is one total order. Who appends takes the row `event_head` until he commits, so sequences have no gaps and are
-committed in their order: whoever has seen a sequence has seen all before it. Append last in a transaction, since the
-row is what all writers meet at.
+All events have one total order. A transaction that appends events locks the row in `event_head` until it commits.
+Sequence numbers therefore have no gaps and are committed in order: a reader that has seen a number has seen all lower
+ones. Append at the end of a transaction, because all writers wait for this one row.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core import clock
-from core.db import METADATA, Prepared, UtcDateTime, insert, tell
+from core.db import METADATA, Prepared, UtcDateTime, insert, notify_after_commit
 from core.ids import new_id
 
 GENESIS = "0" * 64
-"""The hash before the first event."""
+"""The hash that precedes the first event."""
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -70,7 +70,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=F
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact: `type` is `<service>.<kind>.<past tense>`, `subject` the id it happened to."""
+    """An event. `type` is `<service>.<kind>.<past tense>`; `subject` is the id of the resource that it's about."""
 
     type: str
     subject: str
@@ -82,14 +82,14 @@ class Event:
     organization_id: str | None = None
     project_id: str | None = None
     kind: str | None = None
-    """`<service>.<kind>`; taken from `type` if absent."""
+    """`<service>.<kind>`; derived from `type` if not set."""
     principal_id: str = ""
     on_behalf_of: str | None = None
     traceparent: str | None = None
-    """Where the request stood in its trace (W3C), if somebody else knows of that trace. Not part of the chain."""
+    """W3C trace context of the request, if another system takes part in the trace. Not part of the hash chain."""
 
     def to_cloudevent(self) -> dict[str, Any]:
-        """The CloudEvents 1.0 JSON form."""
+        """Returns the CloudEvents 1.0 JSON form."""
         optional = {
             "organizationid": self.organization_id,
             "projectid": self.project_id,
@@ -111,26 +111,26 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event as it stands in the order."""
+class RecordedEvent:
+    """A stored event with its sequence number."""
 
     sequence: int
     event: Event
 
     def to_cloudevent(self) -> dict[str, Any]:
-        """The CloudEvents 1.0 JSON form, with the extension `sequence` (a string that sorts as the number does)."""
+        """Returns the CloudEvents 1.0 JSON form with the extension `sequence`, zero-padded so that it sorts as text."""
         return self.event.to_cloudevent() | {"sequence": f"{self.sequence:020}"}
 
 
 _FIELDS = tuple(item.name for item in fields(Event))
-# A trace is no fact of the trail, and chains from before events had one must hold.
+# The trace isn't part of the audit log, and hashes of events from before the column existed must stay valid.
 _CHAINED = ("sequence", *(name for name in _FIELDS if name != "traceparent"))
 
 
-def recorded(row: sa.Row[*tuple[Any, ...]]) -> Recorded:
-    """The event in a row of the table."""
+def event_from_row(row: sa.Row[*tuple[Any, ...]]) -> RecordedEvent:
+    """Converts a row of the event table."""
     values = row._mapping
-    return Recorded(values["sequence"], Event(**{name: values[name] for name in _FIELDS}))
+    return RecordedEvent(values["sequence"], Event(**{name: values[name] for name in _FIELDS}))
 
 
 _INSERT = Prepared(EVENT.insert())
@@ -146,8 +146,8 @@ _ADVANCE = Prepared(
 _HEAD_ROW = sa.select(EVENT_HEAD.c.sequence, EVENT_HEAD.c.hash).where(EVENT_HEAD.c.id == _HEAD)
 
 _LATEST: WeakKeyDictionary[sa.Engine, tuple[int, str]] = WeakKeyDictionary()
-"""The head as this process left it. Another one may have moved it, or its transaction may have been rolled back: so
-it is only believed while the row still has the same sequence and hash."""
+"""The head after this process's last append. Another process may have moved it since, or the transaction may have been
+rolled back, so it is only used if the row in the database still has the same sequence and hash."""
 
 
 def append(connection: Connection, event: Event) -> int:
@@ -156,29 +156,29 @@ def append(connection: Connection, event: Event) -> int:
 
 
 def append_all(connection: Connection, events: Sequence[Event]) -> int:
-    """Appends events in this order, in the caller's transaction; returns the last sequence number (0 if none given)."""
+    """Appends events in this order in the caller's transaction. Returns the last sequence number; 0 for no events."""
     if not events:
         return 0
     latest = _LATEST.get(connection.engine)
-    rows = _chained(events, *latest) if latest else []
+    rows = _chain_rows(events, *latest) if latest else []
     if latest is None or not _advance(connection, latest, rows[-1]):
-        latest = _held(connection)
-        rows = _chained(events, *latest)
+        latest = _lock_head(connection)
+        rows = _chain_rows(events, *latest)
         _advance(connection, latest, rows[-1])
     _INSERT.run(connection, rows)
     _LATEST[connection.engine] = rows[-1]["sequence"], rows[-1]["hash"]
-    tell(connection)
+    notify_after_commit(connection)
     return int(rows[-1]["sequence"])
 
 
 def head(connection: Connection) -> tuple[int, str]:
-    """The last sequence number and its hash."""
+    """Returns the last sequence number and its hash."""
     row = connection.execute(_HEAD_ROW).first()
     return (row.sequence, row.hash) if row else (0, GENESIS)
 
 
-def digest(row: Mapping[str, Any], previous: str) -> str:
-    """SHA-256 over the hash before and the canonical JSON (sorted keys, compact) of what is chained."""
+def event_hash(row: Mapping[str, Any], previous: str) -> str:
+    """Returns the SHA-256 hash of the previous hash and the chained fields as canonical JSON (sorted keys, compact)."""
     values = {name: row[name] for name in _CHAINED}
     values["at"] = values["at"].astimezone(UTC).isoformat(timespec="microseconds")
     return hashlib.sha256(f"{previous}{_canonical(values)}".encode()).hexdigest()
@@ -188,33 +188,33 @@ def _row(sequence: int, event: Event) -> dict[str, Any]:
     row = {name: getattr(event, name) for name in _FIELDS}
     row["sequence"] = sequence
     row["kind"] = event.kind or ".".join(event.type.split(".")[:2])
-    # As it will be read back: keys that are no strings would sort in another order then.
+    # The round trip gives the data as it will be read back: JSON turns other keys into strings, which sort differently.
     row["data"] = json.loads(json.dumps(dict(event.data), allow_nan=False))
     return row
 
 
-def _chained(events: Sequence[Event], sequence: int, previous: str) -> list[dict[str, Any]]:
-    """The rows of events that follow this head."""
+def _chain_rows(events: Sequence[Event], sequence: int, previous: str) -> list[dict[str, Any]]:
+    """Builds the rows of events that follow the given head."""
     rows = []
     for number, event in enumerate(events, sequence + 1):
         row = _row(number, event)
         row["previous_hash"] = previous
-        previous = row["hash"] = digest(row, previous)
+        previous = row["hash"] = event_hash(row, previous)
         rows.append(row)
     return rows
 
 
 def _advance(connection: Connection, known: tuple[int, str], last: Mapping[str, Any]) -> bool:
-    """Takes the head and moves it to this row, unless it is another one than is known."""
+    """Locks the head and moves it to the last row. Returns False if the head in the database is not the known one."""
     new = {"new_sequence": last["sequence"], "new_hash": last["hash"]}
     return _ADVANCE.run(connection, [{"known_sequence": known[0], "known_hash": known[1]} | new]) == 1
 
 
-def _held(connection: Connection) -> tuple[int, str]:
-    """Takes the head and returns its sequence and hash."""
+def _lock_head(connection: Connection) -> tuple[int, str]:
+    """Locks the head and returns its sequence number and hash."""
     row = connection.execute(_HEAD_ROW.with_for_update()).first()
     if row is None:
-        # Waits for whoever is about to make the same row.
+        # Waits for a concurrent transaction that inserts the same row.
         first = insert(connection, EVENT_HEAD).values(id=_HEAD, sequence=0, hash=GENESIS)
         connection.execute(first.on_conflict_do_nothing())
         row = connection.execute(_HEAD_ROW.with_for_update()).one()
@@ -222,49 +222,51 @@ def _held(connection: Connection) -> tuple[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """Where the chain does not hold."""
+class ChainBreak:
+    """The first event at which the hash chain is not intact."""
 
     sequence: int
     detail: str
 
 
-def verify(connection: Connection, *, after: int = 0, until: int | None = None, batch: int = 1000) -> Break | None:
-    """Recomputes the chain and returns its first break, or nothing if it holds.
+def verify_chain(
+    connection: Connection, *, after: int = 0, until: int | None = None, batch: int = 1000
+) -> ChainBreak | None:
+    """Recomputes the hash chain. Returns its first break, or `None` if the chain is intact.
 
-    Finds altered, missing, inserted and reordered rows, and rows cut off at the end. Who can write to the database can
-    also compute a whole new chain: compare a hash with a copy kept elsewhere to know of that.
+    Detects altered, missing, inserted and reordered rows, and rows removed from the end. A user who can write to the
+    database can also recompute the whole chain; to detect that, compare a hash with a copy stored elsewhere.
 
     Args:
-        after: begin behind this event, whose hash is trusted.
-        until: the last event looked at; the newest if absent.
-        batch: rows read at a time.
+        after: sequence number to start after; the hash of this event is trusted.
+        until: last sequence number to check; the newest by default.
+        batch: number of rows per query.
     """
-    # Before the head, so that an event appended in between is not taken for a forged one.
+    # Read before the head, so that an event appended in between isn't reported as forged.
     newest = connection.execute(sa.select(sa.func.max(EVENT.c.sequence))).scalar() or 0
     last, last_hash = head(connection)
     if newest > last:
-        return Break(last + 1, f"There are events up to {newest}, but the head of the chain is {last}.")
+        return ChainBreak(last + 1, f"There are events up to {newest}, but the head of the chain is {last}.")
     previous = GENESIS
     if after:
         trusted = connection.execute(sa.select(EVENT.c.hash).where(EVENT.c.sequence == after)).scalar()
         if trusted is None:
-            return Break(after, f"Event {after} is missing.")
+            return ChainBreak(after, f"Event {after} is missing.")
         previous = trusted
     end, position = min(until or last, last), after
     while position < end:
         query = sa.select(EVENT).where(EVENT.c.sequence > position, EVENT.c.sequence <= end)
         rows = connection.execute(query.order_by(EVENT.c.sequence).limit(batch)).mappings().all()
         if not rows:
-            return Break(position + 1, f"Events {position + 1} to {end} are missing.")
+            return ChainBreak(position + 1, f"Events {position + 1} to {end} are missing.")
         for row in rows:
             if row["sequence"] != position + 1:
-                return Break(position + 1, f"Event {position + 1} is missing.")
+                return ChainBreak(position + 1, f"Event {position + 1} is missing.")
             if row["previous_hash"] != previous:
-                return Break(row["sequence"], f"Event {row['sequence']} does not follow the event before it.")
-            if digest({str(name): value for name, value in row.items()}, previous) != row["hash"]:
-                return Break(row["sequence"], f"Event {row['sequence']} was altered.")
+                return ChainBreak(row["sequence"], f"Event {row['sequence']} does not follow the event before it.")
+            if event_hash({str(name): value for name, value in row.items()}, previous) != row["hash"]:
+                return ChainBreak(row["sequence"], f"Event {row['sequence']} was altered.")
             previous, position = row["hash"], row["sequence"]
     if position == last and previous != last_hash:
-        return Break(last, f"The head of the chain does not match event {last}.")
+        return ChainBreak(last, f"The head of the chain does not match event {last}.")
     return None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PART = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_ID = re.compile(rf"[a-z]{{2,16}}_[{_ALPHABET}]{{26}}")
 
 
 def new_id(prefix: str) -> str:
@@ -19,8 +20,16 @@ def new_id(prefix: str) -> str:
 
 
 def may_be_id(text: str) -> bool:
-    """Whether `text` can be an id, made by `new_id` or built in: each has an underscore."""
+    """Returns whether `text` can be an id: all generated and built-in ids contain an underscore."""
     return "_" in text
+
+
+def is_generated_id(text: str) -> bool:
+    """Returns whether `text` has the form of an id from `new_id`.
+
+    Names must not have this form: where callers may pass an id or a name, such a text is always an id.
+    """
+    return bool(_ID.fullmatch(text))
 
 
 def asset_id(key: Sequence[str]) -> str:
@@ -34,6 +43,6 @@ def asset_key(asset: str) -> list[str]:
 
 
 def is_asset_id(text: str) -> bool:
-    """Whether `text` is three lower-case names joined by dots. Also the guard against path traversal."""
+    """Returns whether `text` is three lower-case names joined by dots. Prevents path traversal."""
     parts = text.split(".")
     return len(parts) == 3 and all(_PART.fullmatch(part) for part in parts)

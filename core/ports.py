@@ -1,37 +1,23 @@
-"""What the platform asks of the outside, as Protocols and plain values.
+"""The port to the orchestrator, and the asset graph as plain data classes.
 
-`Orchestrator` is implemented by `api.gateways.dagster` over GraphQL and by a fake in tests; nothing else on the HTTP
-side talks to Dagster. `Publisher` turns definition rows into live assets. `Mailer` sends mail.
+`Orchestrator` is implemented by `api.gateways.dagster` over GraphQL and by a fake in tests. The HTTP side reaches
+Dagster only through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-
-class RunStatus(StrEnum):
-    """Where a run stands. Only the last three are final."""
-
-    QUEUED = "QUEUED"
-    STARTING = "STARTING"
-    RUNNING = "RUNNING"
-    CANCELING = "CANCELING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
-
-    @property
-    def final(self) -> bool:
-        """Whether the run can no longer change."""
-        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED)
+from core.definitions import ERROR_TAG, RETIRED_TAG
+from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunSummary
 
 
 class Staleness(StrEnum):
-    """Whether an asset reflects its inputs and its code."""
+    """Whether an asset is up to date with its inputs and its code."""
 
     FRESH = "FRESH"
     STALE = "STALE"
@@ -39,7 +25,7 @@ class Staleness(StrEnum):
 
 
 class CheckStatus(StrEnum):
-    """Outcome of an asset check for the latest materialization."""
+    """Result of an asset check for the latest version. `NOT_RUN`: the check didn't evaluate this version."""
 
     PASSED = "PASSED"
     WARNED = "WARNED"
@@ -50,7 +36,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckState:
-    """One asset check and how it ended last."""
+    """An asset check and its latest result."""
 
     name: str
     description: str
@@ -59,11 +45,13 @@ class CheckState:
     at: datetime | None = None
     run_id: str | None = None
     message: str | None = None
+    data_version: str | None = None
+    """Data version that the check evaluated; `None` if the check doesn't report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssetNode:
-    """One asset as its code declares it. Ids are keys joined by dots."""
+    """An asset as its code declares it. Ids are asset keys joined by dots."""
 
     id: str
     description: str
@@ -79,19 +67,29 @@ class AssetNode:
     location: str
     repository: str
     op: str | None = None
-    """Name under which run config reaches it."""
+    """Name of the op that produces the asset; run config addresses the asset by this name."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
     together: tuple[str, ...] = ()
-    """Other assets that the same step always makes: it cannot make this one alone."""
+    """Other assets that the same step always produces: the step can't produce one of them alone."""
 
     compared_with: tuple[str, ...] = ()
-    """Assets that its checks read beside it: without their data it cannot be judged."""
+    """Assets that its checks also read: without their data, the checks can't evaluate this asset."""
+
+    @property
+    def retired(self) -> bool:
+        """Whether its definition is retired: nothing produces it any more, and its versions stay."""
+        return RETIRED_TAG in self.tags
+
+    @property
+    def broken(self) -> bool:
+        """Whether its definition is blocked or can't be built, so that nothing can produce it."""
+        return ERROR_TAG in self.tags
 
 
 @dataclass(frozen=True, slots=True)
 class Materialization:
-    """The latest version an asset reached. `metadata` holds the scalar metadata entries."""
+    """The latest version of an asset. `metadata` contains the scalar metadata entries."""
 
     data_version: str | None
     at: datetime
@@ -102,7 +100,7 @@ class Materialization:
 
 @dataclass(frozen=True, slots=True)
 class StaleCause:
-    """Why an asset is stale: `category` is CODE, DATA or DEPENDENCIES."""
+    """The reason why an asset is stale. `category` is CODE, DATA or DEPENDENCIES."""
 
     asset: str
     category: str
@@ -111,18 +109,8 @@ class StaleCause:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
-    """The run that touched an asset last."""
-
-    id: str
-    status: RunStatus
-    started_at: datetime | None
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class AssetState:
-    """What is true of an asset now."""
+    """The current state of an asset."""
 
     staleness: Staleness
     causes: tuple[StaleCause, ...] = ()
@@ -134,7 +122,10 @@ class AssetState:
 
 @dataclass(frozen=True, slots=True)
 class Automation:
-    """A schedule or a sensor. `id` is its name, unique over all code locations; `state_id` is the orchestrator's."""
+    """A schedule or a sensor.
+
+    `id` is its name, unique across all code locations. `state_id` is the orchestrator's id.
+    """
 
     id: str
     description: str
@@ -156,7 +147,7 @@ class Automation:
 
 @dataclass(frozen=True, slots=True)
 class LocationState:
-    """One code location: `error` says why it did not load."""
+    """A code location. `error` is the reason why it didn't load."""
 
     name: str
     loaded: bool
@@ -165,9 +156,9 @@ class LocationState:
 
 @dataclass(frozen=True)
 class GraphView:
-    """The whole graph with its states, as last seen. Never changed in place: a newer view replaces it.
+    """The whole asset graph with its states, as last observed. Immutable: a newer view replaces it.
 
-    `stale_since` is set while the orchestrator does not answer: the view then shows what was true at that instant.
+    `stale_since` is set while the orchestrator doesn't respond. The view then shows the state at that time.
     """
 
     nodes: Mapping[str, AssetNode]
@@ -180,119 +171,48 @@ class GraphView:
     stale_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A wish to materialize `assets`. More than one partition, or `backfill`, becomes a backfill.
-
-    `config` maps an asset id to the config of its op.
-    """
-
-    assets: tuple[str, ...]
-    partitions: tuple[str, ...] = ()
-    all_partitions: bool = False
-    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """What a launch became: runs, or one backfill that makes runs."""
-
-    runs: tuple[str, ...] = ()
-    backfill: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Produced:
-    """A version a run made."""
-
-    asset: str
-    data_version: str | None
-    partition: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """One run now. `error` is the first failure in one line."""
-
-    id: str
-    status: RunStatus
-    steps_done: int
-    steps_total: int
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    error: str | None = None
-    produced: tuple[Produced, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillState:
-    """One backfill now, with the runs it has made so far; counts are of partitions."""
-
-    id: str
-    status: RunStatus
-    done: int
-    total: int
-    runs: tuple[str, ...]
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One event of a run. `cursor` continues after it."""
-
-    cursor: str
-    at: datetime
-    level: str
-    type: str
-    step: str | None
-    message: str
-
-
 class Orchestrator(Protocol):
-    """The engine that runs assets. Methods that change something raise `Unavailable` when it is away."""
+    """The engine that runs assets. Methods that change something raise `Unavailable` if the engine doesn't respond."""
 
     def view(self) -> GraphView:
-        """The graph as last seen, without waiting. Raises `Unavailable` if it was never seen."""
+        """Returns the graph as last observed, without waiting. Raises `Unavailable` if it was never observed."""
 
     async def refresh(self, assets: Sequence[str] = ()) -> None:
-        """Looks now instead of at the next probe, at these assets or at everything; returns when the view shows it."""
+        """Observes the given assets, or everything, immediately; returns when `view` shows the result."""
 
     def stages(self, launch: Launch) -> int:
-        """In how many stages it is launched: each after the runs of the one before have succeeded.
+        """Returns the number of stages of a launch. Each stage starts after the runs of the previous one succeeded.
 
         Raises `NotFound` for an unknown asset.
         """
 
     async def launch(self, launch: Launch, stage: int = 1) -> Launched:
-        """Starts the runs of one stage, counted from 1.
+        """Starts the runs of one stage. Stages are counted from 1.
 
-        Raises `InvalidPayload` for config or partitions the assets do not accept, `Unavailable` if nothing was started,
-        `LaunchUnconfirmed` if that is not known.
+        Raises `InvalidPayload` if the assets don't accept the config or the partitions, `Unavailable` if nothing was
+        started, and `LaunchUnconfirmed` if it's unknown whether something was started.
         """
 
     async def partitions(self, asset: str) -> Sequence[str]:
-        """Partition keys of an asset, in their order; none if it has no partitions."""
+        """Returns the partition keys of an asset in their order; empty if the asset has no partitions."""
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
-        """States of these runs, without what they made; an unknown id is absent."""
+        """Returns the states of runs by id, without the versions they produced. Unknown ids are omitted."""
 
     async def outcome(self, run: RunState) -> RunState:
-        """A run that has ended, with the versions it made and the error it failed with."""
+        """Returns a finished run with the versions it produced and the error it failed with."""
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
-        """Runs and backfill that carry this tag."""
+        """Returns the runs and the backfill that have this tag."""
 
     async def backfill(self, id: str) -> BackfillState | None:
-        """State of a backfill, or None if there is none."""
+        """Returns the state of a backfill, or `None` if it doesn't exist."""
 
     async def terminate(self, launched: Launched) -> None:
-        """Stops the runs and the backfill for real. Finished ones are left alone."""
+        """Stops the runs and the backfill. Finished runs are not affected."""
 
     async def logs(self, run: str, *, after: str | None, limit: int) -> Sequence[LogLine]:
-        """Events of a run after a cursor, oldest first; fewer than `limit` means that there are no more now."""
+        """Returns events of a run after a cursor, oldest first. Fewer than `limit` means that there are no more yet."""
 
     async def start_schedule(self, schedule: Automation) -> None:
         """Turns a schedule on."""
@@ -305,64 +225,3 @@ class Orchestrator(Protocol):
 
     async def stop_sensor(self, sensor: Automation) -> None:
         """Turns a sensor off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A definition as it would be published."""
-
-    asset_id: str
-    component: str
-    attributes: Mapping[str, Any]
-
-
-class Publisher(Protocol):
-    """Makes definition rows live assets, or says why not, harming no other asset.
-
-    `readable` tells which assets the caller may read: what a definition reads, its publisher must be allowed to read.
-    """
-
-    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
-        """Builds the candidate together with everything published, apart from the running platform.
-
-        Returns faults as `{"pointer": "/attributes/sql", "detail": "..."}`; empty means publishable.
-        """
-
-    async def publish(
-        self,
-        asset_id: str,
-        *,
-        principal: str,
-        principal_id: str,
-        request_id: str,
-        readable: Callable[[str], bool],
-    ) -> None:
-        """Publishes the definition row and returns once the orchestrator shows it.
-
-        Raises `InvalidPayload` with the faults, having left everything as it was.
-        """
-
-    async def reconcile(self) -> None:
-        """Brings the orchestrator in line with the rows. Raises `Unavailable` if it does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A mail of plain text to one person. Its text may hold a secret, so it is never shown."""
-
-    id: str
-    """Stays the same if it is sent again, so that mail programs show it once."""
-
-    to: str
-    subject: str
-    text: str = field(repr=False)
-
-
-class Mailer(Protocol):
-    """Sends mail."""
-
-    async def send(self, mail: Mail) -> None:
-        """Hands a mail over to be delivered.
-
-        Raises `MailRefused` if it is no use to try again, `Unavailable` if it is.
-        """

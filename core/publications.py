@@ -1,10 +1,10 @@
-"""What publishing a definition changes in the metadata database, and how to take it back."""
+"""The database changes of publishing, retiring and deleting a definition, and how to undo them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,28 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core import clock
-from core.definitions import ASSET_CLAIM, DEFINITION, PUBLICATION, published, state_key
-from core.errors import Conflict, NotFound
+from core.definitions import (
+    ASSET_CLAIM,
+    DEFINITION,
+    PUBLICATION,
+    STATE_PREFIX,
+    PublishedDefinition,
+    published_definitions,
+    state_key,
+)
+from core.errors import Conflict, NotFound, PreconditionFailed
 from core.ids import asset_key
+from core.publisher import Candidate
 
 _LIVE = (
     *("published_component", "published_attributes", "published_at", "published_by"),
-    *("published_by_id", "published_reads", "blocked"),
+    *("published_by_id", "published_reads", "blocked", "retired_at", "retired_by"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What was live of one definition before it was published, and the assets it had claimed."""
+class PreviousState:
+    """The published attributes and claimed assets of a definition before a change."""
 
     asset_id: str
     live: Mapping[str, Any]
@@ -33,109 +42,246 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The last state version of a project that was seen to load."""
+    """The last state version of a project that loaded successfully."""
 
     version: str
     digest: str
 
 
-def go_live(
+def candidate_of(
     connection: Connection,
     asset_id: str,
+    *,
+    reinstates: bool = False,
+    edited: bool = True,
+    revision: int | None = None,
+) -> Candidate:
+    """Returns what a definition would publish.
+
+    Args:
+        connection: a connection in a transaction.
+        asset_id: id of the definition.
+        reinstates: whether the definition must be retired; if false, it must not be.
+        edited: whether to return the draft attributes; if false, the published attributes.
+        revision: the revision that the definition must have; None for any.
+
+    Raises:
+        NotFound: the definition doesn't exist.
+        Conflict: the definition is retired and `reinstates` is false, or the reverse.
+        PreconditionFailed: the definition has another revision.
+    """
+    row = _row(connection, asset_id, lock=False)
+    _require(row, retired=reinstates)
+    if revision not in (None, row.revision):
+        raise PreconditionFailed("The definition was changed since you read it. Read it again and repeat the request.")
+    if edited:
+        return Candidate(asset_id, row.component, row.attributes)
+    return Candidate(asset_id, row.published_component, row.published_attributes)
+
+
+def activate(
+    connection: Connection,
+    candidate: Candidate,
     *,
     assets: Sequence[str],
     reads: Sequence[str],
     code_assets: Mapping[str, str],
     principal: str,
     principal_id: str,
-) -> Before:
-    """Makes the edited attributes of a definition its live ones.
+    reinstates: bool = False,
+) -> PreviousState:
+    """Makes a validated candidate the live state of its definition. Returns the previous state, for `restore`.
+
+    The draft may have changed since the validation, so the candidate is published and not the draft.
 
     Args:
-        connection: of a write transaction.
-        asset_id: the definition.
-        assets: ids of every asset it makes; none of them may be made by anything else.
-        reads: ids of the assets that it reads.
-        code_assets: assets of other code locations, with the name of their location.
-        principal: who publishes.
-        principal_id: his id, under which his rights are looked up.
+        connection: a connection in a write transaction.
+        candidate: the validated component and attributes.
+        assets: ids of every asset that the definition produces. Nothing else may produce any of them.
+        reads: ids of the assets that the definition reads.
+        code_assets: asset ids of other code locations, mapped to the name of their location.
+        principal: name of the principal that publishes.
+        principal_id: id of that principal; permission checks use it.
+        reinstates: whether the definition must be retired; if false, it must not be.
 
     Raises:
-        NotFound: there is no such definition.
-        Conflict: something else makes one of the assets.
+        NotFound: the definition doesn't exist.
+        Conflict: another definition or code location already produces one of the assets, one of the inputs is
+            retired, or the definition is retired and `reinstates` is false, or the reverse.
     """
-    row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).first()
-    if row is None:
-        raise NotFound(f"There is no definition {asset_id!r}. See the list of definitions.")
-    claimed = connection.execute(sa.select(ASSET_CLAIM.c.asset_id).where(ASSET_CLAIM.c.definition == asset_id))
-    before = Before(asset_id, {name: row._mapping[name] for name in _LIVE}, tuple(claimed.scalars()))
+    row = _row(connection, candidate.asset_id)
+    _require(row, retired=reinstates)
+    if retired := retired_assets(connection, reads):
+        raise Conflict(f"{candidate.asset_id} reads {', '.join(retired)}, which is retired.")
+    previous = _state_of(connection, row)
     _renew_code_claims(connection, code_assets)
-    _claim(connection, asset_id, assets)
+    _claim(connection, candidate.asset_id, assets)
     connection.execute(
         DEFINITION.update()
-        .where(DEFINITION.c.asset_id == asset_id)
+        .where(DEFINITION.c.asset_id == candidate.asset_id)
         .values(
-            published_component=row.component,
-            published_attributes=row.attributes,
+            published_component=candidate.component,
+            published_attributes=dict(candidate.attributes),
             published_at=clock.now(),
             published_by=principal,
             published_by_id=principal_id,
             published_reads=list(reads),
             blocked=None,
+            retired_at=None,
+            retired_by=None,
         )
     )
-    return before
+    return previous
 
 
-def take_back(connection: Connection, before: Before) -> None:
-    """Makes live again what was live before."""
-    live = dict(before.live)
+def retire(connection: Connection, asset_id: str, *, principal: str) -> PreviousState:
+    """Retires a live definition. It keeps its published attributes and its claims. Returns the previous state.
+
+    Raises:
+        NotFound: the definition doesn't exist.
+        Conflict: the definition isn't live.
+    """
+    row = _row(connection, asset_id)
+    _require(row, retired=False)
+    if row.published_attributes is None:
+        raise Conflict(f"{asset_id} was never published. Delete it instead.", metadata={"state": "DRAFT"})
+    definition = DEFINITION.c.asset_id == asset_id
+    connection.execute(DEFINITION.update().where(definition).values(retired_at=clock.now(), retired_by=principal))
+    return _state_of(connection, row)
+
+
+def assets_of(connection: Connection, asset_id: str) -> tuple[str, ...]:
+    """Returns the ids of the assets that a definition claims; its own id if it claims none."""
+    claimed = sa.select(ASSET_CLAIM.c.asset_id).where(ASSET_CLAIM.c.definition == asset_id)
+    return tuple(connection.execute(claimed.order_by(ASSET_CLAIM.c.asset_id)).scalars()) or (asset_id,)
+
+
+def readers(connection: Connection, assets: Collection[str]) -> set[str]:
+    """Returns the live definitions that read one of these assets and were published since reads are stored."""
+    live = DEFINITION.c.published_reads.is_not(None), DEFINITION.c.retired_at.is_(None)
+    rows = connection.execute(sa.select(DEFINITION.c.asset_id, DEFINITION.c.published_reads).where(*live))
+    return {row.asset_id for row in rows if not set(assets).isdisjoint(row.published_reads)}
+
+
+def retired_assets(connection: Connection, assets: Collection[str]) -> list[str]:
+    """Returns those of these assets whose definition is retired."""
+    retired = (
+        sa.select(ASSET_CLAIM.c.asset_id)
+        .join(DEFINITION, DEFINITION.c.asset_id == ASSET_CLAIM.c.definition)
+        .where(DEFINITION.c.retired_at.is_not(None))
+    )
+    return sorted(set(connection.execute(retired).scalars()).intersection(assets))
+
+
+def remove(connection: Connection, asset_id: str) -> None:
+    """Deletes a draft or a retired definition permanently, and releases its claims.
+
+    Raises:
+        NotFound: the definition doesn't exist.
+        Conflict: the definition is live.
+    """
+    row = _row(connection, asset_id)
+    if row.published_attributes is not None and row.retired_at is None:
+        raise Conflict(f"{asset_id} is live. Retire it. Then, if it never produced anything, you can delete it.")
+    connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.definition == asset_id))
+    connection.execute(DEFINITION.delete().where(DEFINITION.c.asset_id == asset_id))
+
+
+def erase(connection: Connection, project_names: Collection[str]) -> int:
+    """Deletes every definition of these projects, whatever it produced. Returns how many it deleted."""
+    selected = DEFINITION.c.project.in_(project_names)
+    ids = sa.select(DEFINITION.c.asset_id).where(selected)
+    connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.definition.in_(ids)))
+    return int(connection.execute(DEFINITION.delete().where(selected)).rowcount)
+
+
+def restore(connection: Connection, previous: PreviousState) -> None:
+    """Restores the published attributes and claims from before a change."""
+    live = dict(previous.live)
     if live["published_attributes"] is None:
         live["published_attributes"] = sa.null()  # not the JSON value null
-    connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == before.asset_id).values(**live))
-    _claim(connection, before.asset_id, before.assets)
+    connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == previous.asset_id).values(**live))
+    _claim(connection, previous.asset_id, previous.assets)
 
 
 def digest(connection: Connection, project: str) -> str:
-    """SHA-256 of everything that is live of a project."""
+    """Returns the SHA-256 digest of all live and retired definitions of a project."""
     live = [
-        [item.asset_id, item.component, item.attributes, *([item.blocked] if item.blocked else [])]
-        for item in published(connection)
+        [item.asset_id, item.component, item.attributes, *_condition(item)]
+        for item in published_definitions(connection)
         if asset_key(item.asset_id)[0] == project
     ]
     return hashlib.sha256(json.dumps(live, sort_keys=True).encode()).hexdigest()
 
 
-def live_projects(connection: Connection) -> list[str]:
-    """Projects with published definitions."""
-    return sorted({asset_key(item.asset_id)[0] for item in published(connection)})
+def _condition(item: PublishedDefinition) -> list[Any]:
+    if item.retired:
+        return [{"retired": list(item.assets)}]
+    return [item.blocked] if item.blocked else []
 
 
-def last_good(connection: Connection, project: str) -> Publication | None:
-    """The version to return to, if any was ever seen to load."""
+def projects(connection: Connection) -> list[str]:
+    """Returns the projects that have published or retired definitions, or had some."""
+    keys = connection.execute(sa.select(PUBLICATION.c.state_key)).scalars()
+    recorded = {key.removeprefix(STATE_PREFIX).removesuffix("]") for key in keys}
+    return sorted(recorded | {asset_key(item.asset_id)[0] for item in published_definitions(connection)})
+
+
+def last_verified(connection: Connection, project: str) -> Publication | None:
+    """Returns the version that a rollback uses; `None` if no version of the project ever loaded."""
     row = connection.execute(sa.select(PUBLICATION).where(PUBLICATION.c.state_key == state_key(project))).first()
     return Publication(row.version, row.digest) if row else None
 
 
-def remember(connection: Connection, project: str, version: str) -> None:
-    """Notes that a version of everything that is live now was seen to load."""
-    values = {"version": version, "digest": digest(connection, project), "verified_at": clock.now()}
+def record_verified(connection: Connection, project: str, version: str, digest: str) -> None:
+    """Records that a state version loaded successfully.
+
+    Args:
+        connection: a connection in a write transaction.
+        project: name of the project.
+        version: the state version.
+        digest: digest of the definitions, from before the version was written. A later one could contain a change that
+            the version doesn't, and the change would never reach Dagster.
+    """
+    values = {"version": version, "digest": digest, "verified_at": clock.now()}
     key = state_key(project)
     changed = connection.execute(PUBLICATION.update().where(PUBLICATION.c.state_key == key).values(**values))
     if not changed.rowcount:
         connection.execute(PUBLICATION.insert().values(state_key=key, **values))
 
 
+def _row(connection: Connection, asset_id: str, *, lock: bool = True) -> sa.Row[Any]:
+    """Returns the row; if locked, no other transaction changes it until this one ends."""
+    select = sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)
+    row = connection.execute(select.with_for_update() if lock else select).first()
+    if row is None:
+        raise NotFound(f"Definition {asset_id!r} doesn't exist. List the definitions to find its id.")
+    return row
+
+
+def _require(row: sa.Row[Any], *, retired: bool) -> None:
+    if retired and row.retired_at is None:
+        raise Conflict(f"{row.asset_id} isn't retired.")
+    if row.retired_at is not None and not retired:
+        raise Conflict(f"{row.asset_id} is retired. Reinstate it first.", metadata={"state": "RETIRED"})
+
+
+def _state_of(connection: Connection, row: sa.Row[Any]) -> PreviousState:
+    claimed = connection.execute(sa.select(ASSET_CLAIM.c.asset_id).where(ASSET_CLAIM.c.definition == row.asset_id))
+    return PreviousState(row.asset_id, {name: row._mapping[name] for name in _LIVE}, tuple(claimed.scalars()))
+
+
 def _renew_code_claims(connection: Connection, code_assets: Mapping[str, str]) -> None:
     rows = connection.execute(sa.select(ASSET_CLAIM))
     claims = {row.asset_id: (row.location, row.definition) for row in rows}
-    gone = [name for name, (_, definition) in claims.items() if definition is None and name not in code_assets]
-    if gone:
-        connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.asset_id.in_(gone)))
-    # An asset that the code has since come to make as well stays with its definition: examining both finds the clash.
+    removed = [name for name, (_, definition) in claims.items() if definition is None and name not in code_assets]
+    if removed:
+        connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.asset_id.in_(removed)))
+    # If code now also declares an asset of a definition, the claim stays with the definition. Building both together
+    # finds the conflict.
     new = [
-        {"asset_id": name, "location": place, "definition": None}
-        for name, place in code_assets.items()
+        {"asset_id": name, "location": location, "definition": None}
+        for name, location in code_assets.items()
         if name not in claims
     ]
     if new:
@@ -151,6 +297,13 @@ def _claim(connection: Connection, definition: str, assets: Sequence[str]) -> No
                     ASSET_CLAIM.insert().values(asset_id=name, location="published", definition=definition)
                 )
         except sa.exc.IntegrityError as error:
-            owner = connection.execute(sa.select(ASSET_CLAIM).where(ASSET_CLAIM.c.asset_id == name)).one()
-            maker = f"the definition of {owner.definition}" if owner.definition else f"code of {owner.location}"
-            raise Conflict(f"The asset {name} is made by {maker} already; choose another id.") from error
+            owner = connection.execute(
+                sa.select(ASSET_CLAIM, DEFINITION.c.retired_at)
+                .outerjoin(DEFINITION, DEFINITION.c.asset_id == ASSET_CLAIM.c.definition)
+                .where(ASSET_CLAIM.c.asset_id == name)
+            ).one()
+            if owner.retired_at is not None:
+                reason = f"Asset {name} belongs to the retired definition {owner.definition}, which keeps the id."
+                raise Conflict(f"{reason} Reinstate that definition, or choose another id.") from error
+            producer = f"the definition {owner.definition}" if owner.definition else f"code in {owner.location}"
+            raise Conflict(f"Asset {name} is already produced by {producer}. Choose another id.") from error

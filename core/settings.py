@@ -1,7 +1,7 @@
-"""Settings, and the only reader of the environment.
+"""Settings of the platform. No other module reads the environment for settings.
 
-Each setting comes from `HEADWATER_<NAME>`, else from `headwater.toml` in the home folder, else from its default;
-`headwater config` prints the effective value and where it came from.
+The value of a setting is `HEADWATER_<NAME>` if set, else the entry in `headwater.toml` in the home folder, else the
+default. `headwater config` prints the effective values and their sources.
 """
 
 from __future__ import annotations
@@ -26,48 +26,54 @@ def _setting(default: Any, help: str, *, secret: bool = False, choices: tuple[st
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything an operator can set. Empty URLs mean the embedded part under `home`."""
+    """All settings that an operator can change. An empty URL means the embedded component under `home`."""
 
-    home: Path = _setting(Path(".headwater"), "Folder of everything the platform keeps.")
+    home: Path = _setting(Path(".headwater"), "Folder for all data of the platform.")
     host: str = _setting("127.0.0.1", "Address the public port binds to.")
-    port: int = _setting(8400, "The one public port. Loopback parts use the ports after it.")
+    port: int = _setting(8400, "The public port. Loopback components use the ports after it.")
     insecure_bind: bool = _setting(False, "Allow a non-loopback host without TLS.")
     tls_certfile: str = _setting("", "PEM certificate chain of the public port.")
     tls_keyfile: str = _setting("", "PEM private key of the public port.")
-    admin_password: str = _setting("", "Password of the first admin; generated and printed once if empty.", secret=True)
+    admin_password: str = _setting("", "Password of the first admin; empty: generated and printed once.", secret=True)
     database_url: str = _setting("", "SQLAlchemy URL of the metadata database.", secret=True)
     dagster_database_url: str = _setting("", "PostgreSQL URL of Dagster's storage.", secret=True)
     lakehouse_url: str = _setting("", "Root of the Delta tables: a folder or s3://bucket/prefix.")
     storage_options: dict[str, str] = _setting({}, "JSON object of object store options (delta-rs names).", secret=True)
     vectors_url: str = _setting("", "Root of the LanceDB tables: a folder or an object store URL.")
-    landing_url: str = _setting("", "Folder watched for CSV files to ingest.")
-    private_sources: bool = _setting(False, "Let CSV sources be fetched from private and loopback addresses.")
+    landing_url: str = _setting("", "Folder that contains the projects' landing areas. Sensors watch it for new files.")
+    private_sources: bool = _setting(False, "Allow fetching CSV sources from private and loopback addresses.")
     spark: str = _setting("embedded", "Spark Connect engine: embedded, local, or an sc:// endpoint.")
-    spark_jars_dir: str = _setting("", "Folder of Delta jars for local Spark; empty: resolved from Maven Central.")
-    spark_memory: str = _setting("1g", "Heap of local Apache Spark, as the JVM writes it.")
+    spark_jars_dir: str = _setting("", "Folder of Delta jars for local Spark; empty: download from Maven Central.")
+    spark_memory: str = _setting("1g", "Heap size of local Apache Spark, in JVM notation.")
     spark_idle_seconds: int = _setting(900, "Seconds without a client after which embedded or local Spark stops.")
-    torch_python: str = _setting("", "Interpreter that runs trainers; empty: the platform's own.")
-    launcher: str = _setting("warm", "How runs start.", choices=("warm", "default"))
-    max_concurrent_runs: int = _setting(2, "Runs at the same time; more wait in the queue.")
+    torch_python: str = _setting("", "Python interpreter that runs trainers; empty: the platform's own interpreter.")
+    launcher: str = _setting("warm", "Run launcher.", choices=("warm", "default"))
+    max_concurrent_runs: int = _setting(2, "Largest number of concurrent runs; further runs wait in the queue.")
     sample: bool = _setting(True, "Run the sample project on the first start.")
-    log_level: str = _setting("info", "Least severe level logged.", choices=("debug", "info", "warning", "error"))
-    session_hours: int = _setting(12, "Lifetime of a login.")
-    purge_after_days: int = _setting(30, "Days after which what was deleted may be purged for good.")
-    audit_mirror_seconds: int = _setting(60, "Seconds between copies of the audit trail to the lakehouse; 0: none.")
-    services: str = _setting("", "Services this process answers, such as admin,rag; empty: all.")
-    dagster_url: str = _setting("", "Address of the Dagster webserver; empty: the platform's own on loopback.")
+    log_level: str = _setting("info", "Lowest severity that is logged.", choices=("debug", "info", "warning", "error"))
+    session_hours: int = _setting(12, "Hours until a login session expires.")
+    purge_after_days: int = _setting(30, "Days after which deleted resources may be purged permanently.")
+    audit_mirror_seconds: int = _setting(60, "Seconds between copies of the audit log to the lakehouse; 0: no copies.")
+    services: str = _setting("", "Services that this process serves, such as admin,rag; empty: all services.")
+    dagster_url: str = _setting("", "URL of the Dagster webserver; empty: the platform's own webserver on loopback.")
     url: str = _setting(
         "",
-        "Address of the platform, for the command line, links and tokens; empty: that of `home`, or as requests say.",
+        "URL of the platform, for the command line, links and tokens; empty: derived from `home` or from requests.",
     )
-    token: str = _setting("", "Bearer token of the command line; empty: one is issued from `home`.", secret=True)
-    max_body_bytes: int = _setting(10_000_000, "Largest request body accepted.")
+    token: str = _setting("", "Bearer token of the command line; empty: issued from `home`.", secret=True)
+    trusted_proxies: str = _setting(
+        "",
+        "Networks of the reverse proxies in front of the platform, such as 10.0.0.0/8,::1/128. The platform takes the "
+        "caller's address from the end of X-Forwarded-For if one of these proxies wrote it; empty: no proxies.",
+    )
+    max_body_bytes: int = _setting(10_000_000, "Largest accepted request body, in bytes.")
     access_log: bool = _setting(True, "Write one JSON line per request to the log.")
-    rate_limit: str = _setting("60000/minute", "Requests of one principal, such as 100/second; empty: no limit.")
-    rate_limit_anonymous: str = _setting("60000/minute", "Requests of one address without a login; empty: no limit.")
+    rate_limit: str = _setting("60000/minute", "Rate limit per principal, such as 100/second; empty: no limit.")
+    rate_limit_anonymous: str = _setting("60000/minute", "Rate limit per address without a login; empty: no limit.")
     rate_limit_url: str = _setting(
         "",
-        "Store of the rate limits for several API processes, such as async+redis://host; empty: each counts its own.",
+        "Store that several API processes share for rate limits, such as async+redis://host; empty: each process "
+        "counts separately.",
         secret=True,
     )
     smtp_url: str = _setting(
@@ -75,26 +81,26 @@ class Settings:
         "Mail server: smtps://user:password@host, smtp:// (STARTTLS), smtp+plain:// (no TLS); empty: no mail is sent.",
         secret=True,
     )
-    mail_from: str = _setting("", "Sender of mails, such as Headwater <headwater@example.org>.")
+    mail_from: str = _setting("", "Sender address of mails, such as Headwater <headwater@example.org>.")
     events_url: str = _setting(
         "",
-        "Broker that gets every event too: redis://, rediss://, kafka:// or kafkas:// with user:password@ if it asks "
-        "for them; empty: none.",
+        "Message broker that also receives every event: redis://, rediss://, kafka:// or kafkas://, with "
+        "user:password@ if the broker requires them; empty: no broker.",
         secret=True,
     )
-    events_topic: str = _setting("headwater.events", "The stream of Redis, or the topic of Kafka, that gets them.")
-    events_kept: int = _setting(1_000_000, "About how many events a stream of Redis keeps; Kafka has its own rules.")
+    events_topic: str = _setting("headwater.events", "Redis stream or Kafka topic that receives the events.")
+    events_kept: int = _setting(1_000_000, "Approximate length limit of the Redis stream; Kafka has its own retention.")
     otel_endpoint: str = _setting(
-        "", "OTLP/HTTP address that receives a trace per request (extra `otel`); empty: none is sent."
+        "", "OTLP/HTTP endpoint that receives one trace per request (extra `otel`); empty: no traces are sent."
     )
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Where each value came from: `default`, `file` or the variable's name."""
+    """Source of each value: `default`, `file` or the name of the variable."""
 
     unknown: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """`HEADWATER_*` variables that are no setting: most likely misspelt, so `headwater doctor` names them."""
+    """`HEADWATER_*` variables that match no setting, probably misspelled. `headwater doctor` lists them."""
 
-    # Loopback ports follow the public one, so that one number moves a whole platform.
+    # Loopback ports are relative to the public port, so that one setting moves a whole platform.
     @property
     def dagster_port(self) -> int:
         """Loopback port of the Dagster webserver."""
@@ -102,7 +108,7 @@ class Settings:
 
     @property
     def effective_dagster_url(self) -> str:
-        """Where the Dagster webserver answers, without a path."""
+        """Base URL of the Dagster webserver, without a path."""
         return self.dagster_url.rstrip("/") or f"http://127.0.0.1:{self.dagster_port}"
 
     @property
@@ -112,7 +118,7 @@ class Settings:
 
     @property
     def published_code_server_port(self) -> int:
-        """Loopback port of the code server of definitions published over REST."""
+        """Loopback port of the code server for definitions published over REST."""
         return self.port + 3
 
     @property
@@ -122,7 +128,7 @@ class Settings:
 
     @property
     def effective_database_url(self) -> str:
-        """The metadata database, embedded SQLite by default."""
+        """URL of the metadata database; embedded SQLite by default."""
         return self.database_url or f"sqlite:///{self.home / 'metadata.db'}"
 
     @property
@@ -137,7 +143,7 @@ class Settings:
 
     @property
     def effective_landing_url(self) -> str:
-        """Folder watched for CSV files."""
+        """Folder that sensors watch for CSV files."""
         return self.landing_url or str(self.home / "landing")
 
     @property
@@ -147,33 +153,37 @@ class Settings:
 
     @property
     def run_dir(self) -> Path:
-        """Sockets and process ids of a running platform."""
+        """Folder for sockets and process ids of a running platform."""
         return self.home / "run"
 
     @property
     def logs_dir(self) -> Path:
-        """One log file per process."""
+        """Folder for log files, one per process."""
         return self.home / "logs"
 
     @property
     def keys_dir(self) -> Path:
-        """Keys and generated secrets, readable by the owner only."""
+        """Folder for keys and generated secrets, readable only by the owner."""
         return self.home / "keys"
 
     def environment(self) -> dict[str, str]:
-        """The variables that give a child process these very settings."""
+        """Returns environment variables that give a child process the same settings."""
         values = {}
-        for setting in declared():
+        for setting in declared_settings():
             value = getattr(self, setting.name)
             if self.sources.get(setting.name, "default") == "default" and setting.name != "home":
                 continue
             values[setting.variable] = json.dumps(value) if isinstance(value, dict) else str(value)
+        if self.dagster_database_url:
+            # Dagster's way of setting a statement timeout closes connections of psycopg 3, SQLAlchemy's default driver.
+            scheme, _, rest = self.dagster_database_url.partition("://")
+            values["HEADWATER_DAGSTER_DATABASE_URL"] = f"{scheme.partition('+')[0]}+psycopg2://{rest}"
         return values | {"DAGSTER_HOME": str(self.dagster_home)}
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """One setting as an operator sees it."""
+class SettingDeclaration:
+    """The declaration of a setting: its name, variable, default and help text."""
 
     name: str
     variable: str
@@ -183,10 +193,10 @@ class Declared:
     choices: tuple[str, ...]
 
 
-def declared() -> list[Declared]:
-    """Every setting, in the order of the class."""
+def declared_settings() -> list[SettingDeclaration]:
+    """Returns every setting in the order of the class."""
     return [
-        Declared(
+        SettingDeclaration(
             name=item.name,
             variable=f"HEADWATER_{item.name.upper()}",
             default=item.default if item.default is not MISSING else {},
@@ -200,13 +210,13 @@ def declared() -> list[Declared]:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Reads the settings of this process.
+    """Loads the settings of this process.
 
     Raises:
-        InvalidArgument: a value has the wrong type, or `headwater.toml` holds a name that is no setting.
+        InvalidArgument: a value has the wrong type, or `headwater.toml` contains an unknown name.
     """
     environment = os.environ if environment is None else environment
-    known = {setting.variable: setting for setting in declared()}
+    known = {setting.variable: setting for setting in declared_settings()}
     home = Path(environment.get("HEADWATER_HOME", ".headwater")).expanduser().absolute()
     stored = _read_file(home / "headwater.toml")
     values: dict[str, Any] = {"home": home}
@@ -223,7 +233,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         values[setting.name], sources[setting.name] = _parse(setting, raw), source
     if leftover := set(stored) - {setting.name for setting in known.values()}:
-        raise InvalidArgument(f"headwater.toml holds unknown settings: {', '.join(sorted(leftover))}.")
+        names = ", ".join(sorted(leftover))
+        raise InvalidArgument(f"headwater.toml contains unknown settings: {names}. Remove them or correct their names.")
     unknown = tuple(sorted(name for name in environment if name.startswith("HEADWATER_") and name not in known))
     return Settings(**values, sources=sources, unknown=unknown)
 
@@ -237,7 +248,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise InvalidArgument(f"{path} is not valid TOML: {error}") from error
 
 
-def _parse(setting: Declared, raw: Any) -> Any:
+def _parse(setting: SettingDeclaration, raw: Any) -> Any:
     try:
         if isinstance(setting.default, bool):
             value: Any = _BOOLEANS[str(raw).lower()]
@@ -249,11 +260,11 @@ def _parse(setting: Declared, raw: Any) -> Any:
             value = str(raw)
     except (KeyError, ValueError, AttributeError) as error:
         expected = type(setting.default).__name__
-        # A secret must not be echoed, not even a malformed one.
-        shown = "" if setting.secret else f" {raw!r}"
-        raise InvalidArgument(f"{setting.variable}{shown} is not a valid {expected}.") from error
+        # A malformed secret must not appear in the message either.
+        value_text = "" if setting.secret else f" {raw!r}"
+        raise InvalidArgument(f"{setting.variable}{value_text} is not a valid {expected}.") from error
     if setting.choices and value not in setting.choices:
-        raise InvalidArgument(f"{setting.variable} is {value!r}; choose one of {', '.join(setting.choices)}.")
+        raise InvalidArgument(f"{setting.variable} is {value!r}. Choose one of {', '.join(setting.choices)}.")
     return value
 
 

@@ -1,7 +1,7 @@
-"""Starts the platform's processes, restarts what dies, and stops them all.
+"""Starts the platform's processes, restarts processes that exit, and stops them all.
 
-Each child leads a process group of its own and is told by the kernel when the supervisor is gone, so a killed
-supervisor leaves nothing behind. What `headwater status` shows is the state file written here.
+Each child leads its own process group. On Linux, the kernel ends the children if the supervisor is killed, so no
+process is left behind. `headwater status` shows the state file that the supervisor writes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-import psutil
-
 from core.errors import Conflict
 
 _BACKOFF_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -29,20 +27,20 @@ _STABLE_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.2
 _LOG_BYTES = 20_000_000
-_LIBC = ctypes.CDLL(None)  # loaded before any fork: a child of a threaded process must not load libraries
+_LIBC = ctypes.CDLL(None)  # loaded before any fork: a forked child of a threaded process must not load libraries
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process to keep running."""
+    """A process to keep running."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     ready: Callable[[], bool]
-    """Whether it answers; asked again and again, so it must be quick and must not raise."""
+    """Returns whether the process answers. Called repeatedly, so it must be fast and must not raise."""
     after: Sequence[str] = ()
-    """Programs that must be ready first."""
+    """Names of the programs that must be ready before this one starts."""
 
 
 @dataclass
@@ -69,14 +67,14 @@ class _Child:
 
 @dataclass
 class Supervisor:
-    """Runs programs until told to stop. `state` holds facts of the caller's that `status` should show."""
+    """Runs programs until it's stopped. `state` contains additional entries for the state file."""
 
     run_dir: Path
     logs_dir: Path
     programs: Sequence[Program]
     state: dict[str, Any] = field(default_factory=dict)
     on_tick: Callable[[Supervisor], None] = lambda _: None
-    """Called several times a second from the supervising thread."""
+    """Called several times per second, in the supervising thread."""
 
     _children: dict[str, _Child] = field(default_factory=dict)
     _stopping: bool = False
@@ -84,10 +82,10 @@ class Supervisor:
     _written: str = ""
 
     def run(self) -> None:
-        """Supervises until SIGINT, SIGTERM or `stop()`, then stops every child.
+        """Supervises the programs until SIGINT, SIGTERM or `stop()`, then stops every child.
 
         Raises:
-            Conflict: another supervisor runs on the same home.
+            Conflict: another supervisor already runs on this home folder.
         """
         self._acquire()
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -104,16 +102,16 @@ class Supervisor:
             self._release()
 
     def stop(self) -> None:
-        """Asks `run` to end; safe from any thread and from a signal handler."""
+        """Requests that `run` ends. Safe to call from any thread and from a signal handler."""
         self._stopping = True
 
     @property
     def ready(self) -> bool:
-        """Whether every program answers."""
+        """Whether every program is running and ready."""
         return bool(self._children) and all(child.running and child.ready for child in self._children.values())
 
     def describe(self) -> dict[str, Any]:
-        """The state as `headwater status --json` prints it."""
+        """Returns the state as `headwater status --json` prints it."""
         return {
             "pid": os.getpid(),
             "state": "STOPPING" if self._stopping else "READY" if self.ready else "STARTING",
@@ -153,7 +151,7 @@ class Supervisor:
             if child.failures and time.monotonic() - child.started_at > _STABLE_SECONDS:
                 child.failures = 0
             return
-        # What the dead leader leaves of its group would hold its port against the successor.
+        # Processes that remain in the group could hold the port that the next process needs.
         _signal_group(child.process.pid, signal.SIGKILL)
         delay = _BACKOFF_SECONDS[min(child.failures, len(_BACKOFF_SECONDS) - 1)]
         child.process, child.ready, child.exit_code = None, False, code
@@ -176,7 +174,7 @@ class Supervisor:
         child.started_at = time.monotonic()
 
     def _terminate(self) -> None:
-        """Stops children in the reverse order of their start, so that doors close before what is behind them."""
+        """Stops the children in reverse start order, so that the public interface closes before its backends."""
         self._tick_state("STOPPING")
         running = [child for child in reversed(list(self._children.values())) if child.running]
         for child in running:
@@ -226,12 +224,12 @@ class Supervisor:
 
 
 def read_state(run_dir: Path) -> dict[str, Any] | None:
-    """The state file of a live supervisor, or `None` when none runs."""
+    """Returns the state file of a live supervisor, or `None` if none runs."""
     try:
         state: dict[str, Any] = json.loads((run_dir / "supervisor.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    # A lock cannot outlive its process, a file can.
+    # The state file can outlive its process; the lock can't.
     with (run_dir / "supervisor.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -241,10 +239,12 @@ def read_state(run_dir: Path) -> dict[str, Any] | None:
 
 
 def stop_running(run_dir: Path, timeout_seconds: float = 30.0) -> bool:
-    """Stops the supervisor of a home and waits until it is gone. Returns whether one ran."""
+    """Stops the supervisor of a home folder and waits until it has exited. Returns whether one was running."""
     state = read_state(run_dir)
     if state is None:
         return False
+    import psutil  # slow to import, and only needed here
+
     supervisor = psutil.Process(state["pid"])
     supervisor.terminate()
     try:
@@ -255,7 +255,7 @@ def stop_running(run_dir: Path, timeout_seconds: float = 30.0) -> bool:
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn` on Linux: the kernel ends this process when the thread that started it is gone."""
+    """Makes the kernel end this process when its parent thread exits. For `preexec_fn`, on Linux."""
     pr_set_pdeathsig = 1
     _LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
 

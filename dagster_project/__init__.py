@@ -1,1 +1,1 @@
-"""The Dagster side's composition root and the sample project."""
+"""The composition root of the Dagster side, and the sample project."""

@@ -1,8 +1,8 @@
-"""Starts a run at once when a slot is free, and queues it otherwise.
+"""A run coordinator that launches a run immediately if a slot is free, and queues it otherwise.
 
-Dagster's queue lets every run wait for the daemon's next look at it. Here the process that submits a run launches it
-itself if nothing waits and the limit is not reached; the daemon works off the queue as ever, and being an ordinary
-`QueuedRunCoordinator` this one is recognised by it. A lock on the run folder makes "count, then start" one step.
+In Dagster's queue, every run waits until the daemon reads the queue. Here the process that submits a run also launches
+it if the queue is empty and the limit is not reached. The daemon launches queued runs as usual, because this
+coordinator is a `QueuedRunCoordinator`. A lock in the run folder makes counting and launching one step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOG = logging.getLogger("headwater.coordinator")
 
 
 class PromptRunCoordinator(dg.QueuedRunCoordinator):
-    """A `QueuedRunCoordinator` that does not make a run wait when it need not."""
+    """A `QueuedRunCoordinator` in which a run waits only if the queue or the limit requires it."""
 
     def __init__(self, run_dir: str, inst_data: ConfigurableClassData | None = None, **queue: Any) -> None:
         super().__init__(inst_data=inst_data, **queue)
@@ -38,22 +38,22 @@ class PromptRunCoordinator(dg.QueuedRunCoordinator):
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """The queue's own configuration and the folder of the lock."""
+        """Returns the configuration of the queue, extended by the folder of the lock."""
         inherited: Any = super().config_type()
         return {**inherited, "run_dir": dg.Field(str, description="Folder of the platform's locks and sockets.")}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
-        """Builds the coordinator `dagster.yaml` asks for."""
+        """Builds the coordinator from its configuration in `dagster.yaml`."""
         return cls(inst_data=inst_data, **config_value)
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Launches the run now, or leaves it to the queue."""
+        """Launches the run immediately or queues it."""
         run = context.dagster_run
         if run.status != dg.DagsterRunStatus.NOT_STARTED or not self._may_skip_queue(run):
             return super().submit_run(context)
         with self._admission():
-            if not self._slot_free():
+            if not self._has_free_slot():
                 return super().submit_run(context)
             self._launch(run.run_id, context)
         launched = self._instance.get_run_by_id(run.run_id)
@@ -61,10 +61,10 @@ class PromptRunCoordinator(dg.QueuedRunCoordinator):
         return launched
 
     def readmit(self, run: dg.DagsterRun) -> bool:
-        """Whether a run that is being launched may go on; if not, it is back in the queue.
+        """Returns whether the launch of a run may continue. If not, it returns the run to the queue.
 
-        The daemon counts the active runs before it reads the queue, so a run started here in between is one it did
-        not see, and it would launch one too many.
+        The daemon counts the active runs before it reads the queue. It does not count a run that starts here in
+        between, so it could exceed the limit.
         """
         if run.run_id in self._admitted:
             return True
@@ -80,19 +80,19 @@ class PromptRunCoordinator(dg.QueuedRunCoordinator):
         self._admitted.add(run_id)
         try:
             self._instance.launch_run(run_id, context.workspace)
-        except Exception:  # noqa: BLE001 - whatever the launcher raised
-            # The run has failed and its log says why: what the submitter would find had the daemon launched it.
+        except Exception:  # noqa: BLE001 - the launcher can raise anything
+            # The run has failed, and its log contains the reason, as if the daemon had launched it.
             _LOG.exception("Run %s could not be launched.", run_id)
         finally:
             self._admitted.discard(run_id)
 
     def _may_skip_queue(self, run: dg.DagsterRun) -> bool:
-        """Limits per tag and per pool are the daemon's to weigh."""
+        # Only the daemon evaluates limits per tag and per pool.
         limited = {str(limit["key"]) for limit in self._queue_config().tag_concurrency_limits}
         return run.run_op_concurrency is None and limited.isdisjoint(run.tags)
 
-    def _slot_free(self) -> bool:
-        # One query for both: a run moves from queued to active in one step, so it cannot be missed in between.
+    def _has_free_slot(self) -> bool:
+        # One query for both: a run moves from queued to active in one step, so one query cannot miss it.
         statuses = [dg.DagsterRunStatus.QUEUED, *ACTIVE_RUN_STATUSES]
         limit = self._queue_config().max_concurrent_runs
         waiting_or_active = self._instance.get_runs(

@@ -1,7 +1,6 @@
-"""Composition root of the Dagster side: everything of the sample project, and the policies that hold for all of it.
+"""The code location of the repository: the definitions of the sample project, with policies and resources.
 
-Importing this module starts no thread and opens no connection, because the warm launcher forks from a process that has
-done so.
+The import of this module starts no thread and opens no connection, because the zygote imports it and then forks.
 """
 
 from pathlib import Path
@@ -10,7 +9,7 @@ import dagster as dg
 
 from assets.audit.assets import audit_assets
 from assets.datasets import assets as datasets
-from dagster_project.surroundings import resources, with_policies
+from dagster_project.shared_definitions import resources, with_policies
 from jobs import maintenance, schedules
 from jobs.audit_versions import audit_versions
 from jobs.sensors import landing_sensors
@@ -18,7 +17,7 @@ from jobs.sensors import landing_sensors
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The sample project."""
+    """Returns the definitions of the sample project."""
     assets = dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=Path(__file__).parent), datasets.definitions()
     ).permissive_map_resolved_asset_specs(with_policies, selection=None)
@@ -36,6 +35,6 @@ def defs() -> dg.Definitions:
 
 
 def _specs(definitions: dg.Definitions) -> list[dg.AssetSpec]:
-    # Read off the definitions: resolving the graph would need the resources, and would do the work twice.
-    made = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    return [spec for asset in made for spec in asset.specs]
+    # Read from the definitions: resolving the graph would need the resources, and Dagster would resolve it twice.
+    assets = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return [spec for asset in assets for spec in asset.specs]

@@ -1,6 +1,6 @@
-"""Writes Dagster's instance folder: `dagster.yaml` and `workspace.yaml`, from the settings and nothing else.
+"""The instance folder of Dagster, with `dagster.yaml` and `workspace.yaml`, which depend only on the settings.
 
-Run as a program it prepares the folder of this process's settings. Writing twice changes nothing.
+As a program, it writes the folder of the current settings. Writing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from typing import Any
 
 import yaml
 
+from core.private import make_private
 from core.settings import Settings, load_settings
 
 FLIGHTS_LOCATION = "flights"
 PUBLISHED_LOCATION = "published"
 LOCATION_MODULES = {FLIGHTS_LOCATION: "dagster_project.definitions", PUBLISHED_LOCATION: "dagster_project.published"}
-"""The module of each code location, in the order of start."""
+"""Module of each code location, in the order of start."""
 
 _DEQUEUE_SECONDS = 1
 _TICK_DAYS = {"purge_after_days": {"skipped": 7, "started": 30, "success": 90, "failure": 90}}
 
 
 def write_instance(settings: Settings) -> None:
-    """Creates the instance folder, or brings its two files up to date. Each file is replaced as a whole."""
+    """Creates or updates the two files of the instance folder. Each file is replaced atomically."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     _replace(settings.dagster_home / "dagster.yaml", instance_config(settings))
     _replace(settings.dagster_home / "workspace.yaml", workspace_config(settings))
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
-    """The content of `dagster.yaml`. Holds no secret: a database URL is read from the environment."""
+    """Returns the content of `dagster.yaml`, without secrets: Dagster reads a database URL from the environment."""
     home = settings.dagster_home
     return {
         "telemetry": {"enabled": False},
@@ -42,7 +43,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
         **_launching(settings),
         "concurrency": {
             "runs": {"max_concurrent_runs": settings.max_concurrent_runs},
-            # A pool nobody configured stands for one device.
+            # A pool without configuration represents one device.
             "pools": {"granularity": "op", "default_limit": 1},
         },
         "run_monitoring": {
@@ -53,16 +54,16 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "max_resume_run_attempts": 0,
             "free_slots_after_run_end_seconds": 5,
         },
-        # Events of assets are never purged: they are history. Ticks are not.
+        # Ticks are purged. Events of assets are history and are never purged.
         "retention": {"schedule": _TICK_DAYS, "sensor": _TICK_DAYS, "auto_materialize": _TICK_DAYS},
-        # One slow sensor or schedule must not hold up the others.
+        # A slow sensor or schedule must not delay others.
         "schedules": {"use_threads": True, "num_workers": 4},
         "sensors": {"use_threads": True, "num_workers": 4},
     }
 
 
 def workspace_config(settings: Settings) -> dict[str, Any]:
-    """The content of `workspace.yaml`: one code server per location."""
+    """Returns the content of `workspace.yaml`, with one code server per location."""
     ports = {
         FLIGHTS_LOCATION: settings.code_server_port,
         PUBLISHED_LOCATION: settings.published_code_server_port,
@@ -114,4 +115,6 @@ def _replace(path: Path, content: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    write_instance(load_settings())
+    current = load_settings()
+    make_private(current.home)
+    write_instance(current)

@@ -1,7 +1,7 @@
-"""The only door to Dagster's private API: every `dagster._*` name the project uses is imported here.
+"""All names of Dagster's private API (`dagster._*`) that the project uses.
 
-What is public in Dagster is imported as `dagster as dg` everywhere else. A contract test holds each name and the
-behaviour relied on to the pinned version, so an upgrade of Dagster is judged in one place.
+Other modules import only the public API, as `dagster as dg`. A contract test verifies each of these names and the
+behavior that the project depends on, so that an upgrade of Dagster is reviewed in one place.
 """
 
 from __future__ import annotations
@@ -74,13 +74,16 @@ __all__ = [
 
 
 def load_state(port: int, info: DefsStateInfo) -> str:
-    """Makes a code server on loopback rebuild, within its process, what depends on changed state versions.
+    """Makes a code server on loopback rebuild the definitions that depend on changed state versions, in its process.
 
-    The definitions change all at once or, if they cannot be built, not at all. Returns the reason then, else "".
-    Webserver and daemon notice the change within a second, as they watch the server's id.
+    Either all definitions change or, if they cannot be built, none. Webserver and daemon notice the change within a
+    second, because they watch the id of the server.
+
+    Returns:
+        The reason for which the definitions cannot be built, or an empty text.
 
     Raises:
-        DagsterUserCodeUnreachableError: nobody answers on the port.
+        DagsterUserCodeUnreachableError: no code server responds on the port.
     """
     reply = DagsterGrpcClient(port=port, host="127.0.0.1").reload_code_with_state(serialize_value(info))
     if not reply.serialized_error:

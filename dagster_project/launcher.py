@@ -1,7 +1,7 @@
-"""Starts runs by forking a warm process, and falls back to Dagster's own launcher when there is none.
+"""A run launcher that forks the zygote, and that uses Dagster's default launcher if there is no zygote.
 
-What callers see is the default launcher: runs have a process of their own, can be terminated, and a dead process is
-noticed. What differs is that the process exists within milliseconds.
+It behaves like the default launcher: each run has a process, can be terminated, and fails if its process dies. The
+difference is that the process starts within milliseconds.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from dagster_project.workers import WORKER_TAG, Worker
 from dagster_project.zygote import wire
 
 GRACE_SECONDS = 10.0
-"""How long an interrupted run may take to end by itself before it is killed."""
+"""Time in which an interrupted run must end before it is killed."""
 
-_LOADING_SECONDS = 10.0  # a zygote that is importing changed code answers after it; that is still the faster way
+_CONNECT_SECONDS = 10.0  # includes the time of a zygote to load changed code, which is faster than a new process
 _ATTEMPTS = 3
 _STARTED = re.compile(r"Started process for run \(pid: (\d+)\)")
 _LOG = logging.getLogger("headwater.launcher")
 
 
 class WarmRunLauncher(dg.DefaultRunLauncher):
-    """Forks each run from the zygote of the same run folder."""
+    """A launcher that forks each run from the zygote of the same run folder."""
 
     def __init__(self, run_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
@@ -47,30 +47,30 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """The folder of the zygote's socket."""
+        """Returns the configuration: the folder of the socket of the zygote."""
         return {"run_dir": dg.Field(str, description="Folder of the platform's locks and sockets.")}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
-        """Builds the launcher `dagster.yaml` asks for."""
+        """Builds the launcher from its configuration in `dagster.yaml`."""
         return cls(inst_data=inst_data, **config_value)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Starts the run's process, or puts the run back into the queue if it would exceed the limit."""
+        """Starts the process of a run, or returns the run to the queue if it would exceed the limit."""
         run = context.dagster_run
         coordinator = self._instance.run_coordinator
         if isinstance(coordinator, PromptRunCoordinator) and not coordinator.readmit(run):
             return
         try:
             worker = self._fork(run)
-        except wire.ZygoteAway as reason:
+        except wire.ZygoteUnavailable as reason:
             _LOG.warning("Run %s starts with Dagster's default launcher: %s.", run.run_id, reason)
             super().launch_run(context)
         else:
             self._instance.add_run_tags(run.run_id, {WORKER_TAG: worker.tag})
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupts the run, and kills its whole process group if it does not end in time."""
+        """Interrupts the run, and kills its process group if it does not end in time."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -81,50 +81,50 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         if self._zygote_terminates(run_id, worker):
             return True
         if worker is None or not worker.interrupt():
-            self._instance.report_run_canceled(run, message="The run had no process any more.")
+            self._instance.report_run_canceled(run, message="The run no longer had a process.")
             return True
         threading.Thread(target=self._kill_after_grace, args=(run, worker), name=f"kill-{run_id}", daemon=True).start()
         return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Run monitoring may ask whether the process of a run lives."""
+        """Whether run monitoring can check the process of a run."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives on this machine."""
+        """Returns whether the process of a run is alive on this machine."""
         worker = self._worker(run)
         if worker is None:
-            # Launched by the default launcher a moment ago: its code server watches it.
+            # The default launcher has just launched it, and its code server monitors it.
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if worker.alive():
             return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=worker.tag)
         return CheckRunHealthResult(
-            WorkerStatus.FAILED, f"The run's process {worker.pid} has disappeared.", run_worker_id=worker.tag
+            WorkerStatus.FAILED, f"The run's process {worker.pid} no longer exists.", run_worker_id=worker.tag
         )
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
-        """Which process a run has or had, for the message of a failure."""
+        """Returns the process of a run as text for the message of a failure."""
         worker = self._worker(run)
         if worker is None:
-            return "No process is known to have started for this run."
-        state = "is running" if worker.alive() else "is gone"
+            return "No process was recorded for this run."
+        state = "is running" if worker.alive() else "has ended"
         return f"Process {worker.pid}, started at {time.ctime(worker.started)}, {state}."
 
     def _fork(self, run: dg.DagsterRun) -> Worker:
-        """Asks for a process and releases it. It does nothing before that, so giving up here starts nothing."""
+        """Requests a process and starts it. The process waits for the start, so an error here starts nothing."""
         origin = run.remote_job_origin
         request = {"op": "launch", "run_id": run.run_id, "location": origin.location_name if origin else ""}
         for _ in range(_ATTEMPTS):
-            with wire.connect(self._run_dir, _LOADING_SECONDS) as connection:
+            with wire.connect(self._run_dir, _CONNECT_SECONDS) as connection:
                 wire.send(connection, request)
                 answer = wire.receive(connection)
                 if "pid" in answer:
                     wire.send(connection, {"go": True})
                     return Worker(answer["pid"], answer["started"])
             if "error" in answer:
-                raise wire.ZygoteAway(str(answer["error"]))
-        raise wire.ZygoteAway("the code changed again and again")
+                raise wire.ZygoteUnavailable(str(answer["error"]))
+        raise wire.ZygoteUnavailable("the code changed during every attempt")
 
     def _zygote_terminates(self, run_id: str, worker: Worker | None) -> bool:
         request: dict[str, Any] = {"op": "terminate", "run_id": run_id, "worker": worker.tag if worker else ""}
@@ -132,7 +132,7 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
             with wire.connect(self._run_dir, 2.0) as connection:
                 wire.send(connection, request)
                 return bool(wire.receive(connection).get("terminating"))
-        except wire.ZygoteAway:
+        except wire.ZygoteUnavailable:
             return False
 
     def _kill_after_grace(self, run: dg.DagsterRun, worker: Worker) -> None:
@@ -145,11 +145,11 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
             self._instance.report_run_canceled(current)
 
     def _worker(self, run: dg.DagsterRun) -> Worker | None:
-        """The run's process by its tag, else by the event in which it introduced itself."""
+        """Returns the process of a run from its tag or from the event of its start."""
         current = self._instance.get_run_by_id(run.run_id) or run
         if (tag := current.tags.get(WORKER_TAG)) and (worker := Worker.from_tag(tag)):
             return worker
         for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
-            if found := _STARTED.search(entry.message):
-                return Worker.started_before(int(found[1]), entry.timestamp)
+            if match := _STARTED.search(entry.message):
+                return Worker.started_before(int(match[1]), entry.timestamp)
         return None

@@ -1,7 +1,7 @@
-"""Standard output and error of steps, kept in files.
+"""Files with the standard output and error of steps.
 
 Dagster's local manager also mirrors them to the console, for which every step starts two `tail` and two Python
-processes. Here the streams go to the files alone, where the UI, GraphQL and the API read them.
+processes. This manager writes only the files, which the UI, GraphQL, and the API read.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from dagster_project.internals import CapturedLogContext, ConfigurableClassData,
 
 
 class FileComputeLogManager(LocalComputeLogManager):
-    """Writes `<base_dir>/<run>/compute_logs/<step>.{out,err}`."""
+    """A manager that writes `<base_dir>/<run>/compute_logs/<step>.{out,err}`."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Builds the manager `dagster.yaml` asks for; the inherited one would build its own class."""
+        """Builds the manager from its configuration. The inherited method would build the inherited class."""
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
-        """Sends both streams, also those of subprocesses and C code, to the files of `log_key`."""
+        """Redirects both streams, including those of subprocesses and C code, to the files of `log_key`."""
         out, err = (Path(self.get_captured_local_path(log_key, extension)) for extension in ("out", "err"))
         with _redirected(sys.stdout, out), _redirected(sys.stderr, err):
             yield CapturedLogContext(log_key)
-        # Its presence tells readers that nothing more will come.
+        # The file signals to readers that the logs are complete.
         Path(self.get_captured_local_path(log_key, "complete")).touch()
 
 
@@ -41,7 +41,7 @@ def _redirected(stream: IO[str], path: Path) -> Iterator[None]:
     try:
         number = stream.fileno()
     except (OSError, ValueError, AttributeError):
-        yield  # a test runner replaced the stream by one without a descriptor
+        yield  # a test runner replaced the stream with one that has no descriptor
         return
     stream.flush()
     original = os.dup(number)

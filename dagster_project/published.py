@@ -1,6 +1,6 @@
-"""Composition root of the assets that users publish over REST: a code location of their own, apart from the code's.
+"""The code location of the assets that users publish over REST.
 
-Imports nothing that the code location of the repository defines, so that neither can break the other.
+It imports nothing from the code location of the repository, so that neither can break the other.
 """
 
 import sys
@@ -13,7 +13,7 @@ from dagster_project import projects
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The published definitions of every project."""
-    # Its instances follow the state versions of this very load, so an earlier load's must not be found.
+    """Returns the published definitions of all projects."""
+    # The instances depend on the state versions of this load, so the module of an earlier load is removed.
     sys.modules.pop(f"{projects.__name__}.instances", None)
     return dg.ComponentTree.from_module(defs_module=projects, project_root=Path(__file__).parents[1]).build_defs()

@@ -1,12 +1,12 @@
-"""Which version of the published definitions is live: `python -m dagster_project.state` shows and changes it.
+"""The live versions of the published definitions, as the subprocess job `python -m dagster_project.state`.
 
-Reads one request from standard input and prints the answer:
+It reads one request from standard input and prints the answer:
 
-- `{"do": "show"}` gives `{"versions": {key: version}}`;
-- `{"do": "write", "project": name}` makes a version of the project's live rows the latest: `{"version": version}`;
-- `{"do": "set", "key": key, "version": version or null}` makes an earlier version the latest: `{}`;
-- `{"do": "load"}` makes the running code server build its assets of the latest versions: `{}`, or `{"error": text}` if
-  it cannot, and then it goes on with those it has.
+- `{"do": "show"}` returns the latest versions: `{"versions": {key: version}}`.
+- `{"do": "write", "project": name}` stores the live rows of a project as its latest version: `{"version": version}`.
+- `{"do": "set", "key": key, "version": version or null}` makes an earlier version the latest: `{}`.
+- `{"do": "load"}` makes the running code server build its assets from the latest versions: `{}`. If it cannot, it keeps
+  its assets: `{"error": text}`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster_project.errands import run
+from dagster_project.subprocess_jobs import main
 
 
 def state(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answers a request as above."""
+    """Returns the answer to a request."""
     import dagster as dg
 
     from core.settings import load_settings
@@ -65,4 +65,4 @@ def _write(storage: Any, project: str) -> str:
 
 
 if __name__ == "__main__":
-    run("state")
+    main("state")

@@ -1,4 +1,4 @@
-"""The identity of a run's process: its id alone is not enough, because the system uses ids again."""
+"""The identity of the process of a run. The process id is not sufficient, because the system reuses ids."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Self
 import psutil
 
 WORKER_TAG = "headwater/worker"
-_CLOCK_SLACK_SECONDS = 1.5  # the system derives start times from a boot time that it rounds
+_CLOCK_TOLERANCE_SECONDS = 1.5  # the system computes start times from a rounded boot time
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process and the instant it started, in seconds since the epoch. It leads a process group of its own."""
+    """A process and its start time in seconds since the epoch. It is the leader of a process group."""
 
     pid: int
     started: float
 
     @classmethod
     def current(cls) -> Self:
-        """This process."""
+        """Returns the current process."""
         return cls(os.getpid(), psutil.Process().create_time())
 
     @classmethod
     def from_tag(cls, tag: str) -> Self | None:
-        """Reads the run tag `WORKER_TAG`; None if it is not one."""
+        """Parses a value of the run tag `WORKER_TAG`. Returns `None` if it is not valid."""
         pid, _, started = tag.partition("@")
         try:
             return cls(int(pid), float(started))
@@ -36,38 +36,38 @@ class Worker:
 
     @classmethod
     def started_before(cls, pid: int, instant: float) -> Self:
-        """The process that had this id at an instant, in seconds since the epoch: it started before and may be gone."""
+        """Returns the process that had an id at an instant, in seconds since the epoch. It may have ended since."""
         try:
             started = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             return cls(pid, instant)
-        return cls(pid, started if started < instant + _CLOCK_SLACK_SECONDS else instant)
+        return cls(pid, started if started < instant + _CLOCK_TOLERANCE_SECONDS else instant)
 
     @property
     def tag(self) -> str:
-        """The value of the run tag `WORKER_TAG`."""
+        """Value of the run tag `WORKER_TAG`."""
         return f"{self.pid}@{self.started:.2f}"
 
     def alive(self) -> bool:
-        """Whether this very process still runs. One that ended and waits to be collected does not."""
+        """Returns whether the process still runs. A zombie process does not."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < _CLOCK_SLACK_SECONDS
+            same = abs(process.create_time() - self.started) < _CLOCK_TOLERANCE_SECONDS
             return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
     def interrupt(self) -> bool:
-        """Asks the process to end; what it started is its own to end. False if it is gone."""
+        """Sends SIGTERM to the process, which ends its own children. Returns false if it has ended."""
         return self.alive() and _delivered(os.kill, self.pid, signal.SIGTERM)
 
     def kill(self) -> bool:
-        """Ends the process and everything it started in its group, at once."""
+        """Sends SIGKILL to the process group. Returns false if the process has ended."""
         return self.alive() and _delivered(os.killpg, self.pid, signal.SIGKILL)
 
 
 def end_group(leader: int) -> None:
-    """Ends what a dead worker left running in its process group."""
+    """Kills the processes that a dead worker left in its process group."""
     _delivered(os.killpg, leader, signal.SIGKILL)
 
 

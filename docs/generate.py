@@ -11,20 +11,20 @@ from api.kernel.documents.openapi import document
 from api.kernel.kinds.service import Service
 from api.main import SERVICES
 from core import errors
-from core.settings import Declared, declared
+from core.settings import SettingDeclaration, declared_settings
 from docs import ledger, sample_data
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parent
 
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yields every generated page: its path and its text."""
-    yield HERE / "reference" / "settings.md", _settings()
-    yield HERE / "reference" / "errors.md", _errors()
-    yield HERE / "reference" / "sample-data.md", sample_data.page()
-    yield HERE / "reference" / "operations.md", ledger.page()
+    yield DOCS / "reference" / "settings.md", _settings()
+    yield DOCS / "reference" / "errors.md", _errors()
+    yield DOCS / "reference" / "sample-data.md", sample_data.page()
+    yield DOCS / "reference" / "operations.md", ledger.page()
     for service in SERVICES:
-        yield HERE / "openapi" / f"{service.slug}.json", _openapi(service)
+        yield DOCS / "openapi" / f"{service.slug}.json", _openapi(service)
 
 
 def main() -> None:
@@ -32,22 +32,23 @@ def main() -> None:
     for path, text in pages():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        sys.stdout.write(f"{path.relative_to(HERE.parent)}\n")
+        sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
 
 
 def _settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Each setting is read from its environment variable, else from `headwater.toml` in the home folder (by its",
-        "name), else it has its default. `headwater config` prints the values in force and where each came from.",
+        "The value of a setting is that of its environment variable if set, else the entry with its name in",
+        "`headwater.toml` in the home folder, else its default. `headwater config` prints the effective values and",
+        "their sources.",
         "",
-        "| variable | name | default | what it is |",
+        "| variable | name | default | description |",
         "| --- | --- | --- | --- |",
     ]
-    for setting in declared():
+    for setting in declared_settings():
         choices = f" One of {', '.join(setting.choices)}." if setting.choices else ""
-        secret = " Secret: never printed." if setting.secret else ""
+        secret = " Secret; never printed." if setting.secret else ""
         cells = (f"`{setting.variable}`", f"`{setting.name}`", _default(setting), f"{setting.help}{choices}{secret}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -62,7 +63,7 @@ def _openapi(service: Service) -> str:
     return json.dumps(made, indent=1, sort_keys=True) + "\n"
 
 
-def _default(setting: Declared) -> str:
+def _default(setting: SettingDeclaration) -> str:
     return f"`{setting.default}`" if str(setting.default) not in ("", "{}") else ""
 
 

@@ -1,6 +1,7 @@
-"""Trains a small network on scikit-learn's handwritten digits, as a Dagster Pipes script.
+"""A Dagster Pipes script that trains a small network on the handwritten digits of scikit-learn.
 
-`Device.train` runs it; it reads `extras["epochs"]` and writes the weights as safetensors to `extras["model"]`.
+`Device.train` runs it. It trains for `extras["epochs"]` epochs and writes the weights as safetensors to
+`extras["model"]`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import nn
 
 
 def digits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pixels in 0-1 and labels, 1,437 rows to train on and 360 to judge by."""
+    """Returns pixels in 0-1 and labels of 1,437 training rows, and the same of 360 test rows."""
     pixels, labels = load_digits(return_X_y=True)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     x = torch.tensor(pixels / 16, dtype=torch.float32)[order].to(device)
@@ -25,7 +26,7 @@ def digits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 
 def train(pipes: PipesContext) -> None:
-    """Trains, reporting loss and accuracy after every epoch."""
+    """Trains the network, and reports loss and accuracy after every epoch."""
     device = torch.device(os.environ["HEADWATER_DEVICE"])
     torch.manual_seed(0)
     torch.set_num_threads(2)

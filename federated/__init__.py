@@ -1,10 +1,10 @@
-"""Federated learning: rounds of Flower's real strategies over clients that never share a row.
+"""Federated learning: rounds of Flower's strategies over clients that never share a row.
 
-Knows the lakehouse and Flower; knows neither Dagster nor FastAPI. Flower is imported by the modules that use it,
-not here, because `federated.spec` must stay cheap to load.
+Uses the lakehouse and Flower; doesn't depend on Dagster or FastAPI. This module doesn't import Flower, because
+`federated.spec` must load fast.
 """
 
 import os
 
-# Flower reads this once, when it is imported. A platform for data that must not leave its place does not phone home.
+# Flower reads this variable once, at import. Telemetry stays off: a federation must not send data elsewhere.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"

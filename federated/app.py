@@ -1,7 +1,8 @@
-"""The ClientApp: what a client does with a message. Only arrays of aggregates and metrics leave it, never a row.
+"""The ClientApp: how a client answers messages. Replies contain only aggregates and metrics, never a row.
 
-Three messages: `query.moments` (counts, sums and squares, from which the server standardises), `train` (global weights
-in, local weights and loss out) and `evaluate` (global weights in, loss and a histogram of scores out).
+There are three messages. `query.moments` returns counts, means and squared distances, from which the server
+standardizes the features. `train` takes global weights and returns local weights with a loss. `evaluate` takes global
+weights and returns a loss and a histogram of scores.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from flwr.clientapp import ClientApp
 
 from core.errors import HeadwaterError
 from federated import model
-from federated.model import Arrays, Descent, Examples, Scaling
+from federated.model import Arrays, Examples, Scaling, TrainingOptions
 from federated.spec import Federation
 
 if TYPE_CHECKING:
@@ -24,31 +25,31 @@ if TYPE_CHECKING:
 _ScalingKey = tuple[tuple[float, ...], tuple[float, ...]]
 
 MOMENTS = "query.moments"
-"""Message type of the first exchange."""
+"""Message type of the first message exchange."""
 
 
 class TooFewExamples(HeadwaterError):
-    """A client holds so few rows that its aggregates would describe them."""
+    """The client has so few rows that aggregates would disclose them."""
 
 
 class ModelDiverged(HeadwaterError):
-    """Local training produced a number that is not finite; try a smaller learning rate."""
+    """Local training produced a number that isn't finite. A smaller learning rate can help."""
 
 
 def to_record(arrays: Arrays) -> ArrayRecord:
-    """Arrays as they cross the grid, sorted by name: some of Flower's strategies pair them by position."""
+    """Converts arrays for a message, sorted by name, because some of Flower's strategies pair them by position."""
     return ArrayRecord({name: Array(value) for name, value in sorted(arrays.items())})
 
 
 def from_record(record: ArrayRecord) -> Arrays:
-    """Arrays as they came over the grid."""
+    """Converts the arrays of a message."""
     return {name: array.numpy() for name, array in record.items()}
 
 
 def client_app(sources: Sequence[Source], federation: Federation) -> ClientApp:
-    """The ClientApp of every client; `partition-id` of the node's configuration chooses its source.
+    """Creates the ClientApp for all clients. The `partition-id` in the node configuration selects the source.
 
-    Rows are read once and kept, scaled, for the rounds that follow.
+    Rows are read and scaled once, and reused in later rounds.
     """
     app = ClientApp()
     rows = _Rows(sources, federation)
@@ -57,26 +58,26 @@ def client_app(sources: Sequence[Source], federation: Federation) -> ClientApp:
     def moments(message: Message, context: Context) -> Message:
         examples = rows.unscaled(_partition(context))
         parts = model.moments(examples.x)
-        # A sum over fewer values than this would describe them: the feature counts as absent here.
-        hidden = parts["count"] < federation.min_examples
-        answer = {name: np.where(hidden, 0.0, part) for name, part in parts.items()}
+        # A sum over too few values would disclose them, so the client reports the feature as absent.
+        suppressed = parts["count"] < federation.min_examples
+        answer = {name: np.where(suppressed, 0.0, part) for name, part in parts.items()}
         return _reply(message, answer, {"num-examples": len(examples)})
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        arrays, config = _received(message)
+        arrays, config = _unpack(message)
         partition = _partition(context)
         examples = rows.train(partition, _scaling(config))
         rng = np.random.default_rng([federation.seed, cast(int, config["server-round"]), partition])
-        trained = model.train(arrays, examples, _descent(federation, config), rng)
+        trained = model.train(arrays, examples, _training_options(federation, config), rng)
         loss = model.log_loss(trained, examples)
         if not np.isfinite(loss):
-            raise ModelDiverged(f"The local loss became {loss}.")
+            raise ModelDiverged(f"The local loss is {loss}. Reduce the learning rate.")
         return _reply(message, trained, {"num-examples": len(examples), "loss": loss})
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        arrays, config = _received(message)
+        arrays, config = _unpack(message)
         examples = rows.holdout(_partition(context), _scaling(config))
         scores = model.probabilities(arrays, examples.x)
         metrics = {
@@ -90,7 +91,7 @@ def client_app(sources: Sequence[Source], federation: Federation) -> ClientApp:
 
 
 class _Rows:
-    """Rows of the clients of this process, read and scaled once."""
+    """The rows of all clients in this process, read and scaled once."""
 
     def __init__(self, sources: Sequence[Source], federation: Federation) -> None:
         self._minimum = federation.min_examples
@@ -100,7 +101,7 @@ class _Rows:
 
     def unscaled(self, partition: int) -> Examples:
         if partition not in self._unscaled:
-            self._unscaled[partition] = self._enough(self._sources[partition].train())
+            self._unscaled[partition] = self._require_minimum(self._sources[partition].train())
         return self._unscaled[partition]
 
     def train(self, partition: int, scaling: _ScalingKey) -> Examples:
@@ -112,12 +113,12 @@ class _Rows:
     def holdout(self, partition: int, scaling: _ScalingKey) -> Examples:
         key = ("holdout", partition, scaling)
         if key not in self._scaled:
-            self._scaled[key] = _scale(self._enough(self._sources[partition].holdout()), scaling)
+            self._scaled[key] = _scale(self._require_minimum(self._sources[partition].holdout()), scaling)
         return self._scaled[key]
 
-    def _enough(self, examples: Examples) -> Examples:
+    def _require_minimum(self, examples: Examples) -> Examples:
         if len(examples) < self._minimum:
-            raise TooFewExamples(f"{len(examples)} rows, but at least {self._minimum} are asked for.")
+            raise TooFewExamples(f"The client has {len(examples)} rows. min_examples is {self._minimum}.")
         return examples
 
 
@@ -130,7 +131,7 @@ def _partition(context: Context) -> int:
     return int(cast(int, context.node_config["partition-id"]))
 
 
-def _received(message: Message) -> tuple[Arrays, ConfigRecord]:
+def _unpack(message: Message) -> tuple[Arrays, ConfigRecord]:
     record = message.content
     return from_record(record.array_records["arrays"]), record.config_records["config"]
 
@@ -139,8 +140,8 @@ def _scaling(config: ConfigRecord) -> _ScalingKey:
     return tuple(cast(list[float], config["mean"])), tuple(cast(list[float], config["scale"]))
 
 
-def _descent(federation: Federation, config: ConfigRecord) -> Descent:
-    return Descent(
+def _training_options(federation: Federation, config: ConfigRecord) -> TrainingOptions:
+    return TrainingOptions(
         epochs=federation.local_epochs,
         learning_rate=federation.learning_rate,
         batch_size=federation.batch_size,

@@ -1,4 +1,4 @@
-"""What a client sees: its own rows of one table version, and no others."""
+"""The rows that a client can read: its own rows of one table version."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 from core.errors import InvalidArgument, SchemaMismatch, UnknownColumn
 from federated.model import Examples
 from federated.spec import Client, Federation
+from lakehouse.expressions import require_condition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,47 +20,47 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where the rows of one client come from."""
+    """The source of one client's rows."""
 
     def train(self) -> Examples:
-        """Rows to learn from, unscaled, missing features as NaN."""
+        """Returns the rows to train on: unscaled, with missing features as NaN."""
 
     def holdout(self) -> Examples:
-        """Rows to judge the global model by."""
+        """Returns the rows to evaluate the global model on."""
 
 
 class TableSource:
-    """The rows of one snapshot that satisfy one client's predicate, read when first asked for and kept."""
+    """The rows of a snapshot that match a client's predicate. Read on first use, then cached."""
 
     def __init__(self, snapshot: Snapshot, client: Client, federation: Federation) -> None:
         self._snapshot = snapshot
         self._client = client
         self._federation = federation
-        self._kept: dict[str, Examples] = {}
+        self._cache: dict[str, Examples] = {}
 
     def train(self) -> Examples:
-        """Rows of the client that also satisfy `train_where`."""
+        """Returns the rows of the client that also match `train_where`."""
         return self._read(self._federation.train_where)
 
     def holdout(self) -> Examples:
-        """Rows of the client that also satisfy `holdout_where`."""
+        """Returns the rows of the client that also match `holdout_where`."""
         return self._read(self._federation.holdout_where)
 
     def _read(self, where: str) -> Examples:
-        if where not in self._kept:
-            self._kept[where] = self._collect(where)
-        return self._kept[where]
+        if where not in self._cache:
+            self._cache[where] = self._collect(where)
+        return self._cache[where]
 
     def _collect(self, where: str) -> Examples:
         features, target = self._federation.features, self._federation.target
-        mine = predicate(self._client.where) & predicate(where) & pl.col(target).is_not_null()
+        condition = predicate(self._client.where) & predicate(where) & pl.col(target).is_not_null()
         frame = (
             self._snapshot.scan()
-            .filter(mine)
+            .filter(condition)
             .select(*(pl.col(name).cast(pl.Float64) for name in features), pl.col(target).cast(pl.Float64))
             .collect()
         )
-        # Row order is not a property of a Delta table; sorting makes the sums, and so the weights, repeatable.
+        # A Delta table has no row order. Sorting makes the sums, and therefore the weights, reproducible.
         frame = frame.sort(*features, target)
         x = frame.select(features).fill_null(np.nan).to_numpy()
         return Examples(np.ascontiguousarray(x, dtype=np.float64), frame[target].to_numpy().astype(np.float64))
@@ -69,54 +70,82 @@ def predicate(where: str) -> pl.Expr:
     """Compiles a SQL predicate over the columns of one row.
 
     Raises:
-        InvalidArgument: it is not an expression.
+        InvalidArgument: the text isn't a SQL expression.
     """
+    from lakehouse.expressions import row_expression
+
+    if not isinstance(where, str):
+        raise InvalidArgument(f"{where!r} is not a SQL predicate.")
     try:
-        return pl.sql_expr(where)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise InvalidArgument(f"{where!r} is not a SQL predicate: {error}") from error
+        return row_expression(where)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where!r} is not a SQL predicate: {error.detail}") from error
 
 
 def table_sources(snapshots: Mapping[str, Snapshot], federation: Federation) -> list[TableSource]:
-    """One source per client, in the order of the federation. `snapshots` are the pinned versions by table name.
+    """Returns one source per client, in the order of the federation. `snapshots` are the pinned versions by table name.
 
     Raises:
-        UnknownColumn: a feature or the target is missing; the detail lists what the table has.
-        SchemaMismatch: a feature is not numeric, or the target not boolean.
+        UnknownColumn: a feature or the target is missing. The message lists the columns of the table.
+        SchemaMismatch: a feature isn't numeric, the target isn't boolean, or a predicate isn't a condition.
     """
     for table in dict.fromkeys(client.table for client in federation.clients):
-        _demand_columns(table, snapshots[table].schema, federation)
+        _require_columns(table, snapshots[table].schema, federation)
     return [TableSource(snapshots[client.table], client, federation) for client in federation.clients]
 
 
-def _demand_columns(table: str, schema: pa.Schema, federation: Federation) -> None:
+def _require_columns(table: str, schema: pa.Schema, federation: Federation) -> None:
+    if missing := [name for name in (*federation.features, federation.target) if name not in schema.names]:
+        raise UnknownColumn(f"{table} has no column {', '.join(missing)}. Columns: {', '.join(sorted(schema.names))}.")
+    for name in federation.features:
+        require_feature(table, schema.field(name))
+    require_target(table, schema.field(federation.target))
+    rows = pl.DataFrame(schema.empty_table())
+    slices = [client.where for client in federation.clients if client.table == table]
+    for where in (*slices, federation.train_where, federation.holdout_where):
+        require_condition(where, rows)
+
+
+def require_feature(table: str, field: pa.Field) -> None:
+    """Checks that a column can be a feature.
+
+    Raises:
+        SchemaMismatch: it is not numeric.
+    """
     import pyarrow.types as kinds
 
-    if missing := [name for name in (*federation.features, federation.target) if name not in schema.names]:
-        raise UnknownColumn(f"{table} has no column {', '.join(missing)}. It has: {', '.join(sorted(schema.names))}.")
     numeric = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_boolean)
-    for name in federation.features:
-        if not any(fits(schema.field(name).type) for fits in numeric):
-            raise SchemaMismatch(f"Feature {name} of {table} is {schema.field(name).type}; a feature must be numeric.")
-    if not kinds.is_boolean(target := schema.field(federation.target).type):
-        raise SchemaMismatch(f"Target {federation.target} of {table} is {target}; a target must be boolean.")
+    if not any(fits(field.type) for fits in numeric):
+        raise SchemaMismatch(f"Feature {field.name} of {table} is {field.type}. Features must be numeric.")
+
+
+def require_target(table: str, field: pa.Field) -> None:
+    """Checks that a column can be the target.
+
+    Raises:
+        SchemaMismatch: it is not boolean.
+    """
+    import pyarrow.types as kinds
+
+    if not kinds.is_boolean(field.type):
+        raise SchemaMismatch(f"Target {field.name} of {table} is {field.type}. The target must be boolean.")
 
 
 def shared_rows(snapshots: Mapping[str, Snapshot], federation: Federation) -> int:
-    """Counts rows that more than one client's predicate claims; 0 means that the clients are apart."""
+    """Counts rows that match the predicates of several clients. 0 means that the clients are disjoint."""
     shared = 0
     for table, snapshot in snapshots.items():
-        claims = [predicate(client.where) for client in federation.clients if client.table == table]
-        owners = pl.sum_horizontal(claim.cast(pl.Int32).fill_null(0) for claim in claims)
+        matches = [predicate(client.where) for client in federation.clients if client.table == table]
+        owners = pl.sum_horizontal(match.cast(pl.Int32).fill_null(0) for match in matches)
         shared += int(snapshot.scan().select((owners > 1).sum()).collect().item())
     return shared
 
 
 def reused_rows(snapshots: Mapping[str, Snapshot], federation: Federation) -> int:
-    """Counts rows that a client both trains on and is judged by; more than 0 flatters the model."""
+    """Counts rows that a client both trains and evaluates on. If there are any, the evaluation is too optimistic."""
     both = predicate(federation.train_where) & predicate(federation.holdout_where)
     reused = 0
     for client in federation.clients:
-        mine = predicate(client.where) & both
-        reused += int(snapshots[client.table].scan().filter(mine).select(pl.len()).collect().item())
+        condition = predicate(client.where) & both
+        reused += int(snapshots[client.table].scan().filter(condition).select(pl.len()).collect().item())
     return reused

@@ -1,8 +1,8 @@
-"""An in-process Flower Grid: real messages, serialized as on the wire, delivered by a function call.
+"""An in-process Flower Grid: messages are serialized as on the network, and delivered by a function call.
 
-Flower's own simulation polls a state store and starts Ray; for clients that live in this process that is waiting, not
-work. Every message is encoded to protobuf and decoded again, so that what crosses the grid is exactly bytes: a client
-cannot reach into the server's arrays, and an observer sees all there is to see.
+Flower's own simulation polls a state store and starts Ray, which only adds waiting time for clients in one process.
+This grid encodes every message to protobuf and decodes it again. Clients therefore can't access the server's arrays,
+and an observer sees everything that is exchanged.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
-    """One message on its way between server and client."""
+class Transmission:
+    """A message between server and client."""
 
     client: str
     to_client: bool
     message_type: str
     wire: bytes
-    """The whole message in Flower's wire format."""
+    """The whole message in Flower's network format."""
 
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes that crossed between the server and one client."""
+    """Bytes sent to and received from one client."""
 
     sent: int = 0
     received: int = 0
@@ -62,11 +62,11 @@ class _Node:
 
 
 class InProcessGrid(Grid):
-    """Delivers messages to the `ClientApp` of each named client of this process.
+    """Delivers messages to the `ClientApp` of each named client in this process.
 
-    A client that raises, or does not answer within `client_timeout_seconds`, becomes an error reply; the run goes on.
-    Without a time limit clients answer one after the other in the caller's thread, with one they answer side by side.
-    Replies come in the order of the clients, so that sums over them are repeatable.
+    If a client raises an error or exceeds `client_timeout_seconds`, its reply is an error reply and the run continues.
+    Without a timeout, clients run one after another in the caller's thread; with a timeout, they run concurrently.
+    Replies are in the order of the clients, so that sums over them are reproducible.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class InProcessGrid(Grid):
         *,
         run_id: int = 1,
         client_timeout_seconds: float | None = None,
-        observe: Callable[[Crossing], None] | None = None,
+        observe: Callable[[Transmission], None] | None = None,
     ) -> None:
         self._app = app
         self._run = Run.create_empty(run_id)
@@ -95,48 +95,48 @@ class InProcessGrid(Grid):
 
     @property
     def traffic(self) -> Mapping[str, Traffic]:
-        """Bytes by client name since the grid was made."""
+        """Bytes by client name since the grid was created."""
         return {node.name: node.traffic for node in self._nodes.values()}
 
     def set_run(self, run: Run) -> None:
-        """Replaces what is known of the run."""
+        """Replaces the run that this grid serves."""
         self._run = run
 
     @property
     def run(self) -> Run:
-        """The run this grid serves."""
+        """The run that this grid serves."""
         return self._run
 
     def create_message(
         self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
     ) -> Message:
-        """Builds an instruction for one client."""
+        """Creates a message for one client."""
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """All clients, in the order they were given."""
+        """Returns the ids of all clients in their original order."""
         return list(self._nodes)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Sends messages; with a time limit the clients start at once."""
+        """Sends messages. With a timeout, the clients start immediately."""
         return [self._push(message) for message in messages]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Collects the replies that are there; a client that exceeded its time has an error reply."""
-        waiting = [(key, self._deliveries[key]) for key in set(message_ids) if key in self._deliveries]
+        """Returns the available replies. A client that exceeded its timeout has an error reply."""
+        pending = [(key, self._deliveries[key]) for key in set(message_ids) if key in self._deliveries]
         replies = []
-        for key, delivery in sorted(waiting, key=lambda item: item[1].node_id):
+        for key, delivery in sorted(pending, key=lambda item: item[1].node_id):
             if delivery.thread is None and delivery.reply is None:
                 delivery.reply = self._answer(delivery)
             if delivery.reply is None and self._expired(delivery):
-                delivery.reply = self._failure(delivery, ErrorCode.NODE_UNAVAILABLE, f"no answer in {self._timeout} s")
+                delivery.reply = self._failure(delivery, ErrorCode.NODE_UNAVAILABLE, f"no reply in {self._timeout} s")
             if delivery.reply is not None:
                 del self._deliveries[key]
                 replies.append(self._receive(delivery.node_id, delivery.reply))
         return replies
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Sends messages and waits for the replies, at most `timeout` seconds; what is late is left out."""
+        """Sends messages and waits up to `timeout` seconds for the replies. Late replies are omitted."""
         keys = list(self.push_messages(messages))
         if self._timeout is not None:
             limit = self._timeout if timeout is None else min(timeout, self._timeout)
@@ -148,12 +148,12 @@ class InProcessGrid(Grid):
 
     def _push(self, message: Message) -> str:
         key = str(uuid4())
-        message.metadata.__dict__["_message_id"] = key  # read-only by Flower's API; its own grids set it this way
+        message.metadata.__dict__["_message_id"] = key  # read-only in Flower's API; Flower's own grids set it like this
         wire = _encode(message)
         node_id = message.metadata.dst_node_id
         node = self._nodes[node_id]
         node.traffic.sent += len(wire)
-        self._show(node, to_client=True, message=message, wire=wire)
+        self._notify_observer(node, to_client=True, message=message, wire=wire)
         delivery = self._deliveries[key] = _Delivery(node_id, wire, time.monotonic())
         if self._timeout is not None:
             self._start(node, delivery)
@@ -167,7 +167,7 @@ class InProcessGrid(Grid):
         def answer() -> None:
             delivery.reply = self._answer(delivery)
 
-        # A daemon: a client that hangs must not keep the process from ending.
+        # A daemon thread, so that a client that doesn't return can't prevent the process from exiting.
         node.thread = delivery.thread = Thread(target=answer, name=f"client-{node.name}", daemon=True)
         node.thread.start()
 
@@ -179,8 +179,8 @@ class InProcessGrid(Grid):
         try:
             return _encode(self._app(_decode(delivery.wire), node.context))
         except Exception as error:
-            # Whatever a client does wrong ends its part, not the run. The text of an exception may quote a row:
-            # only its type crosses the grid, the rest stays in the log here.
+            # A failing client must not stop the run. The text of an exception may quote a row, so only its type is
+            # sent; the details stay in the local log.
             logger.warning("Client %s failed: %s", node.name, type(error).__name__)
             logger.debug("Client %s failed", node.name, exc_info=True)
             return self._failure(delivery, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error).__name__)
@@ -192,12 +192,12 @@ class InProcessGrid(Grid):
         node = self._nodes[node_id]
         node.traffic.received += len(wire)
         message = _decode(wire)
-        self._show(node, to_client=False, message=message, wire=wire)
+        self._notify_observer(node, to_client=False, message=message, wire=wire)
         return message
 
-    def _show(self, node: _Node, *, to_client: bool, message: Message, wire: bytes) -> None:
+    def _notify_observer(self, node: _Node, *, to_client: bool, message: Message, wire: bytes) -> None:
         if self._observe is not None:
-            self._observe(Crossing(node.name, to_client, message.metadata.message_type, wire))
+            self._observe(Transmission(node.name, to_client, message.metadata.message_type, wire))
 
 
 def _encode(message: Message) -> bytes:

@@ -1,4 +1,4 @@
-"""What a federated round leaves behind, and how replies become metrics."""
+"""The results of a federated round: validation of replies, and metrics computed from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from federated.model import Arrays, Scaling, Vector
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientRound:
-    """One client's part in one round. Losses are mean log losses; None where there is nothing to tell."""
+    """The results of one client in one round. Losses are mean log losses. None: the client returned no value."""
 
     client: str
     train_failure: str | None = None
@@ -34,7 +34,7 @@ class ClientRound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """The global model after one round, over the clients that answered."""
+    """Metrics of the global model after a round, over the clients that replied."""
 
     clients_trained: int
     examples: int
@@ -44,12 +44,12 @@ class Metrics:
     loss: float | None = None
     brier: float | None = None
     auc: float | None = None
-    """Over the pooled holdouts: from the sum of the clients' score histograms, not the mean of their AUCs."""
+    """Computed from the sum of the clients' score histograms; not the mean of their AUCs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """Everything round `number` produced; enough to continue with the next one."""
+    """The complete result of a round. Sufficient to continue with the next round."""
 
     number: int
     weights: Arrays
@@ -60,17 +60,17 @@ class Round:
 
 
 def pack(arrays: Mapping[str, Vector]) -> bytes:
-    """Arrays as safetensors: exact, and nothing in it can be executed."""
+    """Serializes arrays as safetensors, which is exact and can't contain executable code."""
     return save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
 
 
 def unpack(data: bytes) -> Arrays:
-    """Reads what `pack` wrote, sorted by name: safetensors keeps no order, and Flower pairs arrays by position."""
+    """Reads arrays from `pack`, sorted by name: safetensors loses the order, and Flower pairs them by position."""
     return dict(sorted(load(data).items()))
 
 
 def train_fault(reply: Message, expected: Mapping[str, Vector]) -> str | None:
-    """Why a training reply cannot be aggregated, or None. One malformed client must not spoil the sum."""
+    """Returns the reason why a training reply can't be aggregated; None if it can."""
     if reply.has_error():
         return reply.error.reason or "unknown"
     records = list(reply.content.array_records.values())
@@ -84,19 +84,20 @@ def train_fault(reply: Message, expected: Mapping[str, Vector]) -> str | None:
 
 
 def moments_fault(reply: Message, features: int) -> str | None:
-    """Why a reply to the first exchange cannot be added up, or None."""
+    """Returns the reason why a reply with moments can't be used; None if it can."""
     if reply.has_error():
         return reply.error.reason or "unknown"
     records = list(reply.content.array_records.values())
-    shapes = {name: array.shape for name, array in from_record(records[0]).items()} if len(records) == 1 else {}
-    if shapes != dict.fromkeys(("count", "sum", "square"), (features,)):
+    arrays = from_record(records[0]) if len(records) == 1 else {}
+    if {name: array.shape for name, array in arrays.items()} != dict.fromkeys(("count", "mean", "square"), (features,)):
         return "malformed moments"
-    finite = all(np.isfinite(array).all() for array in from_record(records[0]).values())
-    return None if finite else "moments are not finite"
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        return "moments are not finite"
+    return "moments are negative" if (arrays["count"] < 0).any() or (arrays["square"] < 0).any() else None
 
 
 def evaluate_fault(reply: Message) -> str | None:
-    """Why an evaluation reply cannot be counted, or None."""
+    """Returns the reason why an evaluation reply can't be used; None if it can."""
     if reply.has_error():
         return reply.error.reason or "unknown"
     records = list(reply.content.array_records.values())
@@ -114,14 +115,14 @@ def _metrics_fault(reply: Message, expected: tuple[str, ...]) -> str | None:
     return None if cast(float, records[0]["num-examples"]) > 0 else "no examples"
 
 
-def numbers(reply: Message) -> dict[str, float]:
-    """The metrics of a well-formed reply."""
+def reply_metrics(reply: Message) -> dict[str, float]:
+    """Returns the metrics of a valid reply."""
     return {name: cast(float, value) for name, value in next(iter(reply.content.metric_records.values())).items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """How the global model does on the clients' holdouts."""
+class Evaluation:
+    """Metrics of a model on the holdouts of all clients."""
 
     by_client: Mapping[str, Mapping[str, float | None]]
     failures: Mapping[str, str]
@@ -131,8 +132,8 @@ class Judgement:
     auc: float | None
 
 
-def judge(replies: Iterable[Message], names: Mapping[int, str]) -> Judgement:
-    """Pools evaluation replies, weighted by their examples."""
+def pool_evaluations(replies: Iterable[Message], names: Mapping[int, str]) -> Evaluation:
+    """Pools evaluation replies, weighted by their numbers of examples."""
     by_client: dict[str, Mapping[str, float | None]] = {}
     failures: dict[str, str] = {}
     pooled = np.zeros((2, model.HISTOGRAM_BINS))
@@ -142,14 +143,14 @@ def judge(replies: Iterable[Message], names: Mapping[int, str]) -> Judgement:
         if fault := evaluate_fault(reply):
             failures[name] = fault
             continue
-        found = numbers(reply)
+        metrics = reply_metrics(reply)
         histogram = from_record(next(iter(reply.content.array_records.values())))["histogram"]
-        by_client[name] = found | {"auc": model.auc(histogram)}
-        count = int(found["num-examples"])
+        by_client[name] = metrics | {"auc": model.auc(histogram)}
+        count = int(metrics["num-examples"])
         pooled += histogram
         examples += count
-        loss += found["loss"] * count
-        brier += found["brier"] * count
+        loss += metrics["loss"] * count
+        brier += metrics["brier"] * count
     if not examples:
-        return Judgement(by_client, failures, 0, None, None, None)
-    return Judgement(by_client, failures, examples, loss / examples, brier / examples, model.auc(pooled))
+        return Evaluation(by_client, failures, 0, None, None, None)
+    return Evaluation(by_client, failures, examples, loss / examples, brier / examples, model.auc(pooled))

@@ -1,4 +1,4 @@
-"""Runs a federation: Flower's ServerApp and ClientApp over the in-process grid, from any completed round on."""
+"""Runs a federation: Flower's ServerApp and ClientApp over the in-process grid. Can resume after a completed round."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from flwr.supercore.task_identity import TaskIdentity
 from core.errors import Conflict, InvalidArgument
 from federated import model
 from federated.app import MOMENTS, client_app, from_record, to_record
-from federated.grid import Crossing, InProcessGrid, Traffic
+from federated.grid import InProcessGrid, Traffic, Transmission
 from federated.model import Arrays, Scaling
-from federated.outcomes import Judgement, Round, judge, moments_fault
+from federated.outcomes import Evaluation, Round, moments_fault, pool_evaluations
 from federated.spec import Federation
-from federated.strategies import RecordedStrategy, demand_quorum
+from federated.strategies import ResumableStrategy, require_quorum
 
 if TYPE_CHECKING:
     from federated.clients import Source
 
 RUN_ID = 1
-# Flower keeps the identity of the running task in class attributes: one federated run per process.
+# Flower stores the identity of the running task in class attributes, so a process can run one federation at a time.
 _one_run = Lock()
 
 
@@ -37,49 +37,50 @@ def run(
     *,
     start: Round | None = None,
     on_round: Callable[[Round], None] = lambda _: None,
-    observe: Callable[[Crossing], None] | None = None,
+    observe: Callable[[Transmission], None] | None = None,
 ) -> Round:
-    """Trains to round `federation.rounds` and returns it.
+    """Trains up to round `federation.rounds` and returns that round.
 
-    `start` is the last completed round of a broken training: with the same federation and the same rows the final
-    weights equal those of an unbroken one, bit for bit. `on_round` keeps a round; what it raises stops the training.
-    `observe` sees every message that crosses the grid.
+    `start` is the last completed round of an interrupted training. With the same federation and the same rows, the
+    final weights are bit for bit those of an uninterrupted training. `on_round` stores a round; an exception from it
+    stops the training. `observe` receives every message of the grid.
 
     Raises:
-        QuorumLost: fewer than `min_clients` answered.
-        Conflict: this process runs a federation already.
+        QuorumLost: fewer than `min_clients` clients replied.
+        Conflict: this process is already running a federation.
     """
-    _demand_source_per_client(federation, sources)
+    _require_source_per_client(federation, sources)
     if start is not None and start.number >= federation.rounds:
         return start
     last: list[Round] = []
 
-    def keep(finished: Round) -> None:
+    def complete(finished: Round) -> None:
         on_round(finished)
         last[:] = [finished]
 
     grid = _grid(federation, sources, observe)
     with _flower_run():
-        server_app(federation, grid.names, start=start, on_round=keep, traffic=lambda: grid.traffic)(grid, _context())
+        app = server_app(federation, grid.names, start=start, on_round=complete, traffic=lambda: grid.traffic)
+        app(grid, _context())
     return last[0]
 
 
-def evaluate(federation: Federation, sources: Sequence[Source], weights: Arrays, scaling: Scaling) -> Judgement:
-    """Lets every client judge a model on its holdout, by the same messages as in a round."""
-    _demand_source_per_client(federation, sources)
+def evaluate(federation: Federation, sources: Sequence[Source], weights: Arrays, scaling: Scaling) -> Evaluation:
+    """Evaluates a model on the holdout of every client, with the same messages as in a round."""
+    _require_source_per_client(federation, sources)
     grid = _grid(federation, sources, None)
     with _flower_run():
         content = RecordDict({"arrays": to_record(weights), "config": _scaling_config(scaling)})
         messages = [Message(content, node_id, MessageType.EVALUATE) for node_id in grid.get_node_ids()]
-        judgement = judge(grid.send_and_receive(messages), grid.names)
-    demand_quorum("Evaluation", federation, judgement.by_client, judgement.failures)
-    return judgement
+        evaluation = pool_evaluations(grid.send_and_receive(messages), grid.names)
+    require_quorum("Evaluation", federation, evaluation.by_client, evaluation.failures)
+    return evaluation
 
 
-def alone(federation: Federation, sources: Sequence[Source], client: str) -> Judgement:
-    """Trains on one client's rows only, for as many rounds, and lets all clients judge the result.
+def single_client_baseline(federation: Federation, sources: Sequence[Source], client: str) -> Evaluation:
+    """Trains on the rows of one client only, for the same number of rounds, and evaluates the model on all clients.
 
-    This is what the client would have without the federation.
+    Shows the quality that the client would reach without the federation.
     """
     position = [member.name for member in federation.clients].index(client)
     solo = replace(
@@ -102,13 +103,13 @@ def server_app(
     on_round: Callable[[Round], None],
     traffic: Callable[[], Mapping[str, Traffic]],
 ) -> ServerApp:
-    """The ServerApp: standardises over all clients, then drives the strategy round by round."""
+    """Creates the ServerApp: it standardizes the features over all clients, then runs the strategy round by round."""
     app = ServerApp()
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        scaling = start.scaling if start else standardise(federation, names, grid)
-        strategy = RecordedStrategy(federation, scaling, names, start=start, on_round=on_round, traffic=traffic)
+        scaling = start.scaling if start else standardize(federation, names, grid)
+        strategy = ResumableStrategy(federation, scaling, names, start=start, on_round=on_round, traffic=traffic)
         strategy.start(
             grid,
             to_record(start.weights if start else model.initial_weights(len(federation.features))),
@@ -120,10 +121,10 @@ def server_app(
     return app
 
 
-def standardise(federation: Federation, names: Mapping[int, str], grid: Grid) -> Scaling:
-    """First exchange: the clients' counts, sums and squares become one mean and scale per feature.
+def standardize(federation: Federation, names: Mapping[int, str], grid: Grid) -> Scaling:
+    """Computes one mean and scale per feature from the counts, means and squared distances of the clients.
 
-    A client that does not answer may still train later, scaled by the others.
+    A client that doesn't reply may still train later, with the scaling of the others.
     """
     messages = [Message(RecordDict(), node_id, MOMENTS) for node_id in grid.get_node_ids()]
     parts: dict[str, Arrays] = {}
@@ -134,17 +135,17 @@ def standardise(federation: Federation, names: Mapping[int, str], grid: Grid) ->
             failures[name] = fault
         else:
             parts[name] = from_record(reply.content.array_records["arrays"])
-    demand_quorum("Standardisation", federation, parts, failures)
+    require_quorum("Standardization", federation, parts, failures)
     return Scaling.from_moments(list(parts.values()))
 
 
-def _demand_source_per_client(federation: Federation, sources: Sequence[Source]) -> None:
+def _require_source_per_client(federation: Federation, sources: Sequence[Source]) -> None:
     if len(sources) != len(federation.clients):
-        raise InvalidArgument(f"{len(federation.clients)} clients, but {len(sources)} sources of rows.")
+        raise InvalidArgument(f"The federation has {len(federation.clients)} clients, but {len(sources)} sources.")
 
 
 def _grid(
-    federation: Federation, sources: Sequence[Source], observe: Callable[[Crossing], None] | None
+    federation: Federation, sources: Sequence[Source], observe: Callable[[Transmission], None] | None
 ) -> InProcessGrid:
     return InProcessGrid(
         client_app(sources, federation),
@@ -166,15 +167,15 @@ def _context() -> Context:
 @contextmanager
 def _flower_run() -> Iterator[None]:
     if not _one_run.acquire(blocking=False):
-        raise Conflict("This process runs a federation already; wait for it or use another process.")
+        raise Conflict("This process is already running a federation. Wait until it ends, or use another process.")
     log = logging.getLogger("flwr")
     level = log.level
     try:
-        log.setLevel(logging.WARNING)  # Flower narrates every step; the caller tells the rounds
+        log.setLevel(logging.WARNING)  # Flower logs every step; the caller reports the rounds
         TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = RUN_ID, RUN_ID, SUPERLINK_NODE_ID
         yield
     finally:
         log.setLevel(level)
         for name in ("_run_id", "_task_id", "_node_id"):
-            setattr(TaskIdentity, name, None)  # Flower's setters take no None
+            setattr(TaskIdentity, name, None)  # Flower's setters don't accept None
         _one_run.release()

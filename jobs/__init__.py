@@ -1,1 +1,1 @@
-"""When things run: schedules, sensors, automation and maintenance."""
+"""Schedules, sensors, automation and maintenance jobs."""

@@ -1,4 +1,4 @@
-"""Tells Dagster of each new version of the audit tables, which the API writes."""
+"""Reports new versions of the audit tables, which the API writes, to Dagster."""
 
 import json
 from typing import Any
@@ -17,24 +17,24 @@ INTERVAL_SECONDS = 60
     name="audit_versions",
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports the newest version of each table of the audit trail as a materialization, once.",
+    description="Reports the newest version of each table of the audit log as a materialization, once.",
 )
 def audit_versions(context: dg.SensorEvaluationContext, delta: Delta) -> dg.SensorResult | dg.SkipReason:
-    """Looks at each table. Versions that came since the last look are reported as one: the newest."""
-    told = json.loads(context.cursor or "{}")
+    """Reports the newest version of each table, if it's new since the last tick. Versions in between are skipped."""
+    reported = json.loads(context.cursor or "{}")
     tables = delta.tables()
     newest = {name: tables.snapshot(name) for name in TABLES if tables.exists(name)}
-    news = [snapshot for name, snapshot in newest.items() if told.get(name) != snapshot.data_version]
-    if not news:
-        return dg.SkipReason("No table of the audit trail has a new version.")
+    new = [snapshot for name, snapshot in newest.items() if reported.get(name) != snapshot.data_version]
+    if not new:
+        return dg.SkipReason("No table of the audit log has a new version.")
     return dg.SensorResult(
-        skip_reason=f"Told of new versions of {', '.join(snapshot.table for snapshot in news)}.",
-        asset_events=[_reported(snapshot) for snapshot in news],
+        skip_reason=f"Reported new versions of {', '.join(snapshot.table for snapshot in new)}.",
+        asset_events=[_materialization(snapshot) for snapshot in new],
         cursor=json.dumps({name: snapshot.data_version for name, snapshot in newest.items()}),
     )
 
 
-def _reported(snapshot: Any) -> AssetMaterialization:
+def _materialization(snapshot: Any) -> AssetMaterialization:
     return AssetMaterialization(
         asset_key=asset_key(snapshot.table),
         description="Written by the API.",

@@ -1,4 +1,4 @@
-"""Hourly upkeep of every table: merge small files, delete files nobody needs, complete the lineage record."""
+"""Hourly maintenance of every table: merges small files, deletes unneeded files, completes the lineage record."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +11,29 @@ if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
 
 SMALL_FILES = 16
-"""Files a table may have that are small on average before they are merged."""
+"""Number of files from which a table with small files (on average) is compacted."""
 
 _SMALL_BYTES = 8_000_000
 
 
 class Maintenance(dg.Config):
-    """What one maintenance run does."""
+    """Configuration of a maintenance run."""
 
     retention_hours: float = 168.0
-    """Files that only versions older than this need are deleted, unless a pin holds one of these versions."""
+    """Files that only versions older than this need are deleted, unless a pin protects such a version."""
     prefix: str = ""
-    """Only tables whose name starts so."""
+    """Only maintains tables whose name begins with this text."""
 
 
 @dg.op
 def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) -> None:
-    """Optimizes and vacuums each table, then mends lineage. One broken table does not keep the others waiting.
+    """Optimizes and vacuums each table, then repairs lineage. A failing table doesn't stop the others.
 
     Raises:
-        dg.Failure: names the tables that could not be maintained.
+        dg.Failure: some tables could not be maintained. The message lists them.
     """
+    from lakehouse.repair import repair_lineage
+
     tables, lineage = delta.tables(), delta.lineage()
     done: dict[str, Any] = {}
     failed: dict[str, str] = {}
@@ -40,7 +42,7 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
             done[table] = {
                 "optimized": optimize(context, delta, table),
                 "deleted_files": len(tables.vacuum(table, retention_hours=config.retention_hours)),
-                "mended_commits": lineage.repair(tables, [table]),
+                "repaired_commits": repair_lineage(tables, lineage, [table]),
             }
         except HeadwaterError as error:
             context.log.exception("maintenance of %s failed", table)
@@ -48,15 +50,15 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
     context.add_output_metadata({"tables": len(done), "result": done})
     if failed:
         raise dg.Failure(
-            f"{len(failed)} of {len(done) + len(failed)} tables could not be maintained: {', '.join(failed)}.",
+            f"{len(failed)} of {len(done) + len(failed)} tables failed in maintenance: {', '.join(failed)}.",
             metadata={"failed": failed, "result": done},
         )
 
 
 def optimize(context: dg.OpExecutionContext, delta: Delta, table: str) -> bool:
-    """Merges a table's files if there are many small ones; returns whether that made a new version.
+    """Compacts the files of a table if it has many small ones. Returns whether that created a new version.
 
-    The new version has the same content, so lineage leads through it to the one before.
+    The new version has the same content, so its lineage continues the lineage of the version before.
     """
     from lakehouse.step import Step
 
@@ -77,7 +79,7 @@ def optimize(context: dg.OpExecutionContext, delta: Delta, table: str) -> bool:
         engine="delta-rs",
         principal=context.run.tags.get(PRINCIPAL_TAG, UNATTENDED),
     )
-    step.wrote(commit, continues=True)
+    step.record_commit(commit, continues=True)
     return True
 
 
@@ -85,9 +87,9 @@ def _is_scattered(snapshot: "Snapshot") -> bool:
     return snapshot.file_count >= SMALL_FILES and snapshot.size_bytes / snapshot.file_count < _SMALL_BYTES
 
 
-@dg.job(description="Merges small files, deletes unneeded ones respecting pins, and completes lineage, for all tables.")
+@dg.job(description="Merges small files, deletes unneeded files, and completes lineage, for all tables. Respects pins.")
 def maintain_tables() -> None:
-    """Upkeep of the lakehouse."""
+    """Maintains all tables of the lakehouse."""
     maintain()
 
 
@@ -96,5 +98,5 @@ hourly_maintenance = dg.ScheduleDefinition(
     job=maintain_tables,
     cron_schedule="17 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="At 17 minutes past every hour, away from the schedules that start on the hour.",
+    description="At 17 minutes past every hour, when no other schedule starts.",
 )

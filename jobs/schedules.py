@@ -1,4 +1,4 @@
-"""What runs by the clock, and the sensor that evaluates automation conditions."""
+"""Schedules, and the sensor that evaluates automation conditions."""
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ AUTOMATION_INTERVAL_SECONDS = 10
 refresh_tables = dg.define_asset_job(
     "refresh_tables",
     selection=TABLES,
-    description="Ingests the sources anew and computes every table that follows from them.",
+    description="Ingests the sources again and computes every table that depends on them.",
     tags={"headwater/principal": "schedule:daily_refresh"},
 )
 
@@ -19,13 +19,13 @@ daily_refresh = dg.ScheduleDefinition(
     cron_schedule="0 6 * * *",
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every morning at six in New York, when yesterday's last flights have landed.",
+    description="Every morning at six in New York, when the last flights of the previous day have landed.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(
     "automation",
     target=dg.AssetSelection.all(),
-    # Dagster's own one starts stopped, so conditions would do nothing until somebody finds the switch.
+    # Dagster's built-in sensor is stopped by default, so automation conditions would have no effect.
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=AUTOMATION_INTERVAL_SECONDS,
     run_tags={"headwater/principal": "sensor:automation"},

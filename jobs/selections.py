@@ -1,9 +1,9 @@
-"""Named sets of the sample's assets, so that schedules and jobs agree on what they mean."""
+"""Named selections of the sample's assets, shared by schedules and jobs."""
 
 import dagster as dg
 
 PROJECT = dg.AssetSelection.key_prefixes("flights")
-"""Everything of the sample project."""
+"""All assets of the sample project."""
 
 TABLES = dg.AssetSelection.groups("bronze", "silver", "gold") & PROJECT
-"""The tables people query: as ingested, cleaned, and products."""
+"""The tables for queries: ingested (bronze), cleaned (silver) and derived (gold)."""

@@ -1,188 +1,150 @@
-"""One write: in turn, on the newest version, under the platform's errors, with its digest put on record."""
+"""Commits of a table, parsed from its log."""
 
 from __future__ import annotations
 
 import json
-import logging
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from core.errors import HeadwaterError, WriteConflict
-from core.ids import new_id
-from lakehouse import ledger
-from lakehouse.faults import translated
-from lakehouse.handles import Handle, Handles
-from lakehouse.history import Commit, LogEntry, parse
+from lakehouse.storage import Storage
 
-if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+ROW_PRESERVING_OPERATIONS = frozenset(
+    {"OPTIMIZE", "ADD CONSTRAINT", "DROP CONSTRAINT", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"}
+)
+"""Delta operations after which the table has the same rows as before."""
 
-_log = logging.getLogger(__name__)
-_MARKER = "headwaterCommit"
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """One write to be done.
-
-    `run` gets the newest table and the commit properties, and is called again on a conflict if `repeatable`.
-    """
+class Commit:
+    """One version of one table."""
 
     table: str
-    doing: str
-    """Present participle for messages: "appending to"."""
-    run: Callable[[DeltaTable, CommitProperties], object]
-    facts: Mapping[str, Any] | None = None
-    """Stored in the commit's `userMetadata`."""
-    once: str | None = None
-    """Key of an append that must happen at most once."""
-    repeatable: bool = False
-    if_version: int | None = None
-    """The write must follow this very version."""
+    table_id: str
+    version: int
+    operation: str
+    """The Delta operation, such as `WRITE`, `MERGE`, `DELETE`, `OPTIMIZE`."""
+    committed_at: datetime
+    row_count: int | None
+    """Rows in the table at this version; `None` if the log doesn't contain the number."""
+    metrics: Mapping[str, Any]
+    changed: bool = True
+    """Whether the write that returned this commit made it; `False` if there was nothing to change."""
+
+    @property
+    def data_version(self) -> str:
+        """`<table id>@<version>`, which identifies this content in lineage and in Dagster."""
+        return f"{self.table_id}@{self.version}"
 
 
-class Committer:
-    """Runs writes. One at a time per table in this process; other processes are met by Delta's own commit protocol."""
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """The `commitInfo` of one commit file."""
 
-    def __init__(self, handles: Handles) -> None:
-        self._handles = handles
+    version: int
+    operation: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    committed_at: datetime
+    marker: str
+    """Identifier that the platform's writer puts into a commit; empty in commits of other writers."""
+    user_metadata: Mapping[str, Any]
+    """Provenance of the step that wrote the commit; empty if there is none."""
+    transactions: tuple[str, ...]
+    """Application ids of the `txn` actions, which identify idempotent appends."""
 
-    def commit(self, write: Write) -> Commit:
-        """Runs a write and returns the version it made; if it changed nothing, the version that is current.
-
-        Raises:
-            WriteConflict: another process committed something this write cannot follow.
-        """
-        handle = self._handles.get(write.table)
-        with handle.queue:
-            for attempt in range(4):
-                try:
-                    return self._attempt(handle, write)
-                except WriteConflict:
-                    if not write.repeatable or write.if_version is not None or attempt == 3:
-                        raise
-                    time.sleep(0.02 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    def create(self, table: str, run: Callable[[str, CommitProperties], object], write: Write) -> Commit:
-        """Runs a write that makes the table. `run` gets the location."""
-        handle = self._handles.get(table)
-        with handle.queue:
-            self._handles.drop(table)
-            marker = new_id("cmt")
-            with translated(table, write.doing):
-                run(self._handles.storage.uri(table), _properties(marker, write))
-            return self._finish(handle, self._handles.writer(table), write, marker, before=-1)
-
-    def _attempt(self, handle: Handle, write: Write) -> Commit:
-        writer = self._handles.writer(write.table)
-        before = writer.version()
-        if write.if_version is not None and before != write.if_version:
-            raise WriteConflict(
-                f"{write.table} is at version {before}, not at {write.if_version} as expected: another writer was "
-                "faster. Read the new version and try again.",
-                metadata={"table": write.table, "version": before, "expected_version": write.if_version},
-            )
-        if write.once is not None and (done := self._done(write, writer)):
-            return done
-        marker = new_id("cmt")
-        try:
-            with translated(write.table, write.doing):
-                write.run(writer, _properties(marker, write))
-        except HeadwaterError:
-            handle.writer = None  # its state after a failed write is not known
-            # A store may lose its answer to a commit that stands: to try again would write twice.
-            if not self._landed(write.table, marker, before):
-                raise
-            writer = self._handles.writer(write.table)
-        except BaseException:
-            handle.writer = None
-            raise
-        return self._finish(handle, writer, write, marker, before)
-
-    def _landed(self, table: str, marker: str, before: int) -> bool:
-        version = before + 1
-        try:
-            while (content := self._handles.storage.commit_bytes(table, version)) is not None:
-                if parse(version, content).marker == marker:
-                    return True
-                version += 1
-        except (OSError, ValueError):
-            return False
-        return False
-
-    def _done(self, write: Write, writer: DeltaTable) -> Commit | None:
-        application = transaction_id(str(write.once))
-        if writer._table.transaction_version(application) is None:
-            return None
-        table_id = str(writer.metadata().id)
-        for version in range(writer.version(), -1, -1):
-            content = self._handles.storage.commit_bytes(write.table, version)
-            if content is None:
-                break
-            entry = parse(version, content)
-            if application in entry.transactions:
-                return replace(entry.commit(write.table, table_id, None), changed=False)
-        newest = parse(writer.version(), self._handles.storage.commit_bytes(write.table, writer.version()) or b"{}")
-        return replace(newest.commit(write.table, table_id, None), changed=False)
-
-    def _finish(self, handle: Handle, writer: DeltaTable, write: Write, marker: str, before: int) -> Commit:
-        table_id = str(writer.metadata().id)
-        digests, ours = self._collect(write.table, marker, before, writer.version())
-        try:
-            self._handles.ledger.record(write.table, table_id, digests)
-        except HeadwaterError:
-            # The commit stands; failing now would make the caller write twice. The next opening records it.
-            _log.warning("digest of %s not recorded; the next opening does it", write.table, exc_info=True)
-        signature = self._handles.storage.commit_signature(write.table, writer.version())
-        handle.written = (writer.version(), signature) if signature else None
-        changed = ours is not None
-        if ours is None:
-            ours = parse(writer.version(), self._handles.storage.commit_bytes(write.table, writer.version()) or b"{}")
-        commit = ours.commit(write.table, table_id, self._row_count(handle, writer, ours))
-        return replace(commit, changed=changed)
-
-    def _collect(self, table: str, marker: str, before: int, after: int) -> tuple[dict[int, str], LogEntry | None]:
-        digests: dict[int, str] = {}
-        ours = None
-        for version in range(before + 1, after + 1):
-            content = self._handles.storage.commit_bytes(table, version)
-            if content is None:
-                continue
-            digests[version] = ledger.digest(content)
-            entry = parse(version, content)
-            ours = entry if entry.marker == marker else ours
-        return digests, ours
-
-    def _row_count(self, handle: Handle, writer: DeltaTable, ours: LogEntry) -> int | None:
-        if ours.version != writer.version():
-            return None
-        known = handle.row_count
-        added = ours.metrics.get("num_added_rows")
-        if known and known[0] == ours.version - 1 and ours.parameters.get("mode") == "Append" and added is not None:
-            rows = known[1] + int(added)
-        elif known and known[0] == ours.version:
-            rows = known[1]
-        else:
-            rows = writer.count()
-        handle.row_count = (ours.version, rows)
-        return rows
+    def commit(self, table: str, table_id: str, row_count: int | None) -> Commit:
+        """Returns the public form."""
+        return Commit(table, table_id, self.version, self.operation, self.committed_at, row_count, self.metrics)
 
 
-def transaction_id(once: str) -> str:
-    """Delta application id of an append that must happen at most once."""
-    return f"headwater:{once}"
+def parse_commit(version: int, content: bytes, written_at: Callable[[], datetime] | None = None) -> LogEntry:
+    """Parses a commit file.
+
+    Args:
+        version: version of the table that the file describes.
+        content: bytes of the file.
+        written_at: returns when the file was written; used if the commit doesn't contain its own time.
+
+    Raises:
+        ValueError: the file is empty or doesn't consist of lines of JSON objects.
+    """
+    info: dict[str, Any] = {}
+    transactions = []
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("the commit file is empty")
+    for line in lines:
+        # Add actions make up most of a commit and aren't needed, so they aren't parsed.
+        if line.startswith((b'{"add"', b'{"remove"', b'{"cdc"')) and line.endswith(b"}"):
+            continue
+        action = json.loads(line)
+        if not isinstance(action, dict):
+            raise ValueError("a line of the commit file is not a JSON object")  # noqa: TRY004 - the file is wrong
+        info = _object(action.get("commitInfo")) or info
+        if "txn" in action:
+            transactions.append(str(_object(action["txn"]).get("appId")))
+    recorded = _instant(info.get("inCommitTimestamp")) or _instant(info.get("timestamp"))
+    return LogEntry(
+        version=version,
+        operation=str(info.get("operation", "UNKNOWN")),
+        parameters=_object(info.get("operationParameters")),
+        metrics=_object(info.get("operationMetrics")),
+        committed_at=recorded or (written_at() if written_at else _EPOCH),
+        marker=str(info.get("headwaterCommit", "")),
+        user_metadata=_json_object(info.get("userMetadata")),
+        transactions=tuple(transactions),
+    )
 
 
-def _properties(marker: str, write: Write) -> CommitProperties:
-    from deltalake import CommitProperties, Transaction
+def read_entry(storage: Storage, table: str, version: int) -> LogEntry:
+    """Reads the log entry of a version; without operation and metrics if the log no longer has the commit file."""
+    content = storage.commit_bytes(table, version) or b"{}"
+    return parse_commit(version, content, partial(storage.committed_at, table, version))
 
-    metadata: dict[str, Any] = {_MARKER: marker}
-    if write.facts:
-        metadata["userMetadata"] = json.dumps(write.facts, separators=(",", ":"), sort_keys=True)
-    transactions = [Transaction(transaction_id(write.once), 1)] if write.once is not None else None
-    # Without retries a commit takes the next version or none.
-    retries = None if write.if_version is None else 0
-    return CommitProperties(custom_metadata=metadata, app_transactions=transactions, max_commit_retries=retries)
+
+def entries_backwards(storage: Storage, table: str, newest: int, limit: int | None = None) -> Iterator[LogEntry]:
+    """Yields log entries in descending order of version, from `newest` to the first one that the log has."""
+    lowest = -1 if limit is None else max(newest - limit, -1)
+    for version in range(newest, lowest, -1):
+        content = storage.commit_bytes(table, version)
+        if content is None:
+            return
+        yield parse_commit(version, content, partial(storage.committed_at, table, version))
+
+
+def last_row_change(storage: Storage, table: str, version: int) -> LogEntry | None:
+    """Returns the newest commit up to `version` that changed rows. Maintenance commits, such as compaction, don't.
+
+    Returns `None` if the log no longer has that commit.
+    """
+    for entry in entries_backwards(storage, table, version):
+        if entry.operation not in ROW_PRESERVING_OPERATIONS:
+            return entry
+    return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _instant(milliseconds: Any) -> datetime | None:
+    """Returns the time in a commit; `None` if the value isn't a valid time."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds > 0 else None
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _json_object(text: Any) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:  # other writers store plain text in this field
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What changed between two versions of a table."""
+"""Differences between two versions of a table."""
 
 from __future__ import annotations
 
@@ -21,44 +21,46 @@ _WEIGHT = "__weight"
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """Differences between two versions of one table. Row tables hold at most `limit` rows, counts are exact."""
+    """Differences between two versions of one table. Tables of rows have at most `limit` rows; counts are exact."""
 
     table: str
     from_version: int
     to_version: int
     columns_added: Mapping[str, str]
-    """Column to Arrow type."""
+    """Arrow types by column."""
     columns_removed: Mapping[str, str]
     columns_changed: Mapping[str, tuple[str, str]]
-    """Column to its type before and after."""
+    """Types before and after, by column."""
     from_row_count: int
     to_row_count: int
     added_count: int
     removed_count: int
     changed_count: int | None
-    """`None` without a key: a changed row then counts as one removed and one added."""
+    """`None` without a key, because a changed row then counts as one removed and one added row."""
     added: pa.Table
     removed: pa.Table
     changed_before: pa.Table
-    """Row i became row i of `changed_after`. Empty without a key."""
+    """Changed rows before the change, in the order of `changed_after`. Empty without a key."""
     changed_after: pa.Table
 
 
 def compare(before: Snapshot, after: Snapshot, *, key: Sequence[str], limit: int) -> TableDiff:
-    """Compares two snapshots of one table. Reads only the files that are not in both.
+    """Compares two snapshots of one table. Files that are in both aren't read.
 
     Raises:
         UnknownColumn: a key column is missing in one of the versions.
-        InvalidArgument: the key does not tell rows apart.
+        InvalidArgument: the key isn't unique.
     """
     import polars as pl
+    from polars import selectors
 
     for snapshot in (before, after):
         require_columns(snapshot.table, snapshot.schema.names, list(key))
     old, new = _rows_of_differing_files(before, after)
     columns = list(dict.fromkeys([*after.schema.names, *before.schema.names]))
     weighted = [_weighted(new, 1), _weighted(old, -1)]
-    net = pl.concat(_alike(weighted), how="diagonal").group_by(columns).agg(pl.col(_WEIGHT).sum())
+    frames = pl.concat(_with_equal_types(weighted), how="diagonal")
+    net = frames.group_by(selectors.by_name(columns)).agg(pl.col(_WEIGHT).sum())
     changes = net.filter(pl.col(_WEIGHT) != 0).collect()
     added, removed = _repeated(changes.filter(pl.col(_WEIGHT) > 0)), _repeated(changes.filter(pl.col(_WEIGHT) < 0))
     changed_before, changed_after = added.clear(), added.clear()
@@ -77,21 +79,30 @@ def compare(before: Snapshot, after: Snapshot, *, key: Sequence[str], limit: int
         added_count=added.height,
         removed_count=removed.height,
         changed_count=changed_after.height if key else None,
-        added=_shown(added, after.schema.names, limit),
-        removed=_shown(removed, before.schema.names, limit),
-        changed_before=_shown(changed_before, before.schema.names, limit),
-        changed_after=_shown(changed_after, after.schema.names, limit),
+        added=_first_rows(added, after.schema.names, limit),
+        removed=_first_rows(removed, before.schema.names, limit),
+        changed_before=_first_rows(changed_before, before.schema.names, limit),
+        changed_after=_first_rows(changed_after, after.schema.names, limit),
     )
 
 
 def changes(handles: Handles, table: str, from_version: int, to_version: int | None) -> pa.Table:
-    """Reads the change data feed."""
+    """Returns the change data feed from `from_version` through `to_version`.
+
+    Raises:
+        InvalidArgument: `to_version` is lower than `from_version`.
+        UnknownVersion: a version doesn't exist.
+        Conflict: the table has no change data feed at these versions.
+    """
     import polars as pl
     import pyarrow as pa
 
     delta = handles.current(table)
     if to_version is not None and to_version < from_version:
-        raise InvalidArgument(f"The changes of {table} are read forwards: {from_version} comes after {to_version}.")
+        raise InvalidArgument(
+            f"Changes of {table} are read in ascending order, but version {from_version} is after {to_version}. "
+            "Exchange the versions."
+        )
     for version in (from_version, from_version if to_version is None else to_version):
         if not 0 <= version <= delta.version():
             raise handles.unknown_version(table, version, delta.version())
@@ -101,7 +112,7 @@ def changes(handles: Handles, table: str, from_version: int, to_version: int | N
 
 
 def _rows_of_differing_files(before: Snapshot, after: Snapshot) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    if before.table_id != after.table_id or before.has_deletion_vectors or after.has_deletion_vectors:
+    if before.table_id != after.table_id or not (before.comparable_by_file and after.comparable_by_file):
         return before.scan(), after.scan()
     common = set(before.paths) & set(after.paths)
     return before.scan_without(common), after.scan_without(common)
@@ -113,8 +124,8 @@ def _weighted(frame: pl.LazyFrame, weight: int) -> pl.LazyFrame:
     return frame.with_columns(pl.lit(weight, pl.Int64).alias(_WEIGHT))
 
 
-def _alike(frames: list[pl.LazyFrame]) -> list[pl.LazyFrame]:
-    """Columns whose type changed are compared as text."""
+def _with_equal_types(frames: list[pl.LazyFrame]) -> list[pl.LazyFrame]:
+    """Converts columns whose type changed to text, so that they can be compared."""
     import polars as pl
 
     new, old = (frame.collect_schema() for frame in frames)
@@ -123,7 +134,7 @@ def _alike(frames: list[pl.LazyFrame]) -> list[pl.LazyFrame]:
 
 
 def _repeated(changes: pl.DataFrame) -> pl.DataFrame:
-    """Rows that were added or removed several times, once each."""
+    """Repeats each row as often as it was added or removed."""
     import polars as pl
 
     if not changes.height or changes[_WEIGHT].abs().max() == 1:
@@ -135,11 +146,14 @@ def _repeated(changes: pl.DataFrame) -> pl.DataFrame:
 def _paired(
     table: str, added: pl.DataFrame, removed: pl.DataFrame, key: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Splits off the rows whose key is on both sides: they changed."""
+    """Separates the changed rows, whose key is in both frames.
+
+    Returns the added rows, the removed rows, and the changed rows before and after.
+    """
     for frame in (added, removed):
         if frame.height != frame.select(key).n_unique():
             raise InvalidArgument(
-                f"Several rows of {table} have the same {', '.join(key)}: name columns that are unique."
+                f"Several rows of {table} have the same {', '.join(key)}. Specify columns that are unique as the key."
             )
     after = added.join(removed, on=key, how="semi", nulls_equal=True).sort(key)
     before = removed.join(added, on=key, how="semi", nulls_equal=True).sort(key)
@@ -148,7 +162,7 @@ def _paired(
     return only_added, only_removed, before, after
 
 
-def _shown(frame: pl.DataFrame, columns: list[str], limit: int) -> pa.Table:
+def _first_rows(frame: pl.DataFrame, columns: list[str], limit: int) -> pa.Table:
     import pyarrow as pa
 
     return plain(pa.table(frame.select(columns).head(limit)))

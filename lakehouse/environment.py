@@ -1,4 +1,4 @@
-"""What code and which libraries this process runs: computed once, recorded with every edge."""
+"""The code and the libraries of this process. They're computed once and recorded with every lineage edge."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 @cache
 def git_sha() -> str:
-    """Commit of the repository this code runs from; empty outside of one."""
+    """Returns the commit of the repository that this code runs from; an empty string outside of a repository."""
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - the caller's git is the right one
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -26,18 +26,18 @@ def git_sha() -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""
 
 
 @cache
 def env_digest() -> str:
-    """SHA-256 of the sorted `name==version` lines of the installed distributions."""
+    """Returns the SHA-256 digest of the sorted `name==version` lines of the installed distributions."""
     installed = {f"{item.name.lower()}=={item.version}" for item in distributions() if item.name}
     return hashlib.sha256("\n".join(sorted(installed)).encode()).hexdigest()
 
 
 def params_digest(params: Mapping[str, Any]) -> str:
-    """SHA-256 of parameters as canonical JSON; empty for none."""
+    """Returns the SHA-256 digest of parameters as canonical JSON; an empty string if there are none."""
     if not params:
         return ""
     return hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()

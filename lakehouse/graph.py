@@ -1,4 +1,4 @@
-"""The lineage graph in memory: compact arrays, grown edge by edge, walked breadth first."""
+"""The lineage graph in memory: compact arrays of nodes and edges with a breadth-first traversal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class LineageNode:
     asset: str
     version: str
     distance: int
-    """Steps from the start of the traversal."""
+    """Number of steps from the start of the traversal."""
     tombstoned: bool
-    """Deleted: shown, but not walked through."""
+    """Whether the version was deleted. Traversals include it and stop there."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineageLink:
-    """`out` was made from `in`, in one step of one run."""
+    """A record that `out` was produced from `in` in one step of one run."""
 
     out_asset: str
     out_version: str
@@ -34,24 +34,24 @@ class LineageLink:
     run: str
     step: str
     implied: bool
-    """Nothing is on record for `out` (compaction, another writer): it continues the version before it."""
+    """Whether the link isn't recorded, and `out` (a compaction, or another commit) follows the version before."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineageGraph:
-    """Part of the lineage graph around one version."""
+    """The part of the lineage graph around one version."""
 
     nodes: tuple[LineageNode, ...]
-    """In order of distance; the start comes first. Empty if the asset was never recorded."""
+    """Nodes in order of distance, beginning with the start. Empty if the asset isn't recorded."""
     edges: tuple[LineageLink, ...]
     truncated: bool
-    """Whether a depth or node limit cut something off."""
+    """Whether a limit of depth or nodes cut off nodes."""
 
 
 class LineageIndex:
-    """Edges as forward stars: per node the newest edge, per edge the next older one of the same node.
+    """Edges as linked lists in arrays: the newest edge of each node, and the next older edge of each edge.
 
-    Not thread-safe. 48 bytes per edge and about 350 per node.
+    Not thread-safe. Needs 48 bytes per edge and about 350 bytes per node.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class LineageIndex:
         self.tombstone_sequence = 0
         self._ids: dict[tuple[str, str], int] = {}
         self._nodes: list[tuple[str, str]] = []
-        self._first_seen = array("q")
+        self._first_sequence = array("q")
         self._recorded = bytearray()
         self._counter = array("q")
         """Delta version of each node; -1 for a version of another form."""
@@ -70,12 +70,13 @@ class LineageIndex:
         self._names: dict[str, int] = {}
         self._name_list: list[str] = []
         self._versions: dict[tuple[str, str], list[int]] = {}
-        """Known Delta versions of each table of an asset, ascending."""
+        """Delta versions of each table of an asset that the index contains, ascending."""
         self._first_recorded: dict[tuple[str, str], int] = {}
         self._latest: dict[str, int] = {}
         """Latest node of each asset."""
-        self._buried: set[tuple[str, str]] = set()
-        self._buried_until: dict[str, int] = {}
+        self._deleted: set[tuple[str, str]] = set()
+        self._deleted_until: dict[str, int] = {}
+        """Sequence number per asset: versions that were recorded up to it are deleted."""
 
     def add(
         self, sequence: int, out_asset: str, out_version: str, in_asset: str, in_version: str, run: str, step: str
@@ -86,34 +87,34 @@ class LineageIndex:
         key = (out_asset, out_version)
         out = self._ids.get(key, -1)
         if out < 0:
-            out = self._node(key, sequence)
+            out = self._add_node(key, sequence)
         if not self._recorded[out]:
-            self._record(out)
+            self._mark_recorded(out)
         if not in_asset:
             return
         key = (in_asset, in_version)
         source = self._ids.get(key, -1)
         if source < 0:
-            source = self._node(key, sequence)
+            source = self._add_node(key, sequence)
         edge = len(self._edge_out)
         self._edge_out.append(out)
         self._edge_in.append(source)
         self._next_in.append(self._first_in[out])
         self._next_out.append(self._first_out[source])
-        self._edge_run.append(self._name(run))
-        self._edge_step.append(self._name(step))
+        self._edge_run.append(self._name_number(run))
+        self._edge_step.append(self._name_number(step))
         self._first_in[out] = self._first_out[source] = edge
 
-    def bury(self, sequence: int, asset: str, version: str | None, edge_sequence: int) -> None:
-        """Marks a version, or all versions seen up to `edge_sequence`, as deleted."""
+    def add_tombstone(self, sequence: int, asset: str, version: str | None, edge_sequence: int) -> None:
+        """Marks a version, or all versions recorded up to `edge_sequence`, as deleted."""
         self.tombstone_sequence = max(self.tombstone_sequence, sequence)
         if version is not None:
-            self._buried.add((asset, version))
+            self._deleted.add((asset, version))
         else:
-            self._buried_until[asset] = max(self._buried_until.get(asset, 0), edge_sequence)
+            self._deleted_until[asset] = max(self._deleted_until.get(asset, 0), edge_sequence)
 
     def latest(self, asset: str) -> str | None:
-        """The version recorded last as an output, else as an input."""
+        """Returns the latest version that was recorded as an output; if there is none, as an input."""
         number = self._latest.get(asset)
         return None if number is None else self._nodes[number][1]
 
@@ -127,7 +128,7 @@ class LineageIndex:
         max_nodes: int,
         visible: Callable[[str], bool] | None,
     ) -> LineageGraph:
-        """Breadth first from one version; every edge between two returned nodes that was met is returned."""
+        """Traverses the graph breadth first from one version, and returns the nodes with the edges between them."""
         start = version if version is not None else self.latest(asset)
         if start is None or (visible and not visible(asset)):
             return LineageGraph((), (), truncated=False)
@@ -137,7 +138,7 @@ class LineageIndex:
         while level:
             following = []
             for node in level:
-                if self._dead(node):
+                if self._is_deleted(node):
                     continue
                 for other, link in self._neighbours(direction, node):
                     if visible and not visible(other[0]):
@@ -150,7 +151,7 @@ class LineageIndex:
                         following.append(other)
                     links.append(link)
             level = following
-        nodes = tuple(LineageNode(*node, distance, self._dead(node)) for node, distance in distances.items())
+        nodes = tuple(LineageNode(*node, distance, self._is_deleted(node)) for node, distance in distances.items())
         return LineageGraph(nodes, tuple(links), truncated)
 
     def _neighbours(self, direction: Direction, node: tuple[str, str]) -> Iterator[tuple[tuple[str, str], LineageLink]]:
@@ -166,13 +167,13 @@ class LineageIndex:
             while edge >= 0:
                 yield self._nodes[ends[edge]], self._link(edge)
                 edge = following[edge]
-        implied = self._continued(node, number) if upstream else self._continuation(node)
+        implied = self._implied_source(node, number) if upstream else self._implied_output(node)
         if implied:
             out, source = (node, implied) if upstream else (implied, node)
             yield implied, LineageLink(*out, *source, run="", step="", implied=True)
 
-    def _continued(self, node: tuple[str, str], number: int) -> tuple[str, str] | None:
-        """The version before this one, if nothing is on record for this one but something for an earlier one."""
+    def _implied_source(self, node: tuple[str, str], number: int) -> tuple[str, str] | None:
+        """Returns the version before this one if no edge is recorded for this one, but one for an earlier version."""
         if number >= 0 and self._recorded[number]:
             return None
         asset, (table_id, version) = node[0], _split(node[1])
@@ -181,8 +182,8 @@ class LineageIndex:
         versions = self._versions[asset, table_id]
         return asset, f"{table_id}@{versions[bisect_left(versions, version) - 1]}"
 
-    def _continuation(self, node: tuple[str, str]) -> tuple[str, str] | None:
-        """The version that continues this one."""
+    def _implied_output(self, node: tuple[str, str]) -> tuple[str, str] | None:
+        """Returns the version after this one if no edge is recorded for it."""
         asset, (table_id, version) = node[0], _split(node[1])
         versions = self._versions.get((asset, table_id), [])
         position = bisect_right(versions, version)
@@ -201,20 +202,20 @@ class LineageIndex:
             implied=False,
         )
 
-    def _dead(self, node: tuple[str, str]) -> bool:
-        if node in self._buried:
+    def _is_deleted(self, node: tuple[str, str]) -> bool:
+        if node in self._deleted:
             return True
-        until = self._buried_until.get(node[0])
+        until = self._deleted_until.get(node[0])
         if until is None:
             return False
         number = self._ids.get(node, -1)
-        return number < 0 or self._first_seen[number] <= until
+        return number < 0 or self._first_sequence[number] <= until
 
-    def _node(self, key: tuple[str, str], sequence: int) -> int:
+    def _add_node(self, key: tuple[str, str], sequence: int) -> int:
         number = self._ids[key] = len(self._nodes)
         table_id, counter = _split(key[1])
         self._nodes.append(key)
-        self._first_seen.append(sequence)
+        self._first_sequence.append(sequence)
         self._recorded.append(0)
         self._counter.append(counter)
         self._first_in.append(-1)
@@ -225,33 +226,36 @@ class LineageIndex:
                 versions.append(counter)
             else:
                 insort(versions, counter)
-        self._newer(number)
+        self._update_latest(number)
         return number
 
-    def _record(self, number: int) -> None:
-        """Notes that it is known what a node was made from."""
+    def _mark_recorded(self, number: int) -> None:
+        """Notes that an edge to the node is recorded."""
         self._recorded[number] = 1
         asset, version = self._nodes[number]
         table_id, counter = _split(version)
         if counter >= 0:
-            known = self._first_recorded.get((asset, table_id), counter)
-            self._first_recorded[asset, table_id] = min(known, counter)
-        self._newer(number)
+            first = self._first_recorded.get((asset, table_id), counter)
+            self._first_recorded[asset, table_id] = min(first, counter)
+        self._update_latest(number)
 
-    def _newer(self, number: int) -> None:
-        """Keeps the latest node: outputs before inputs, of one table by its version, else by order of recording."""
+    def _update_latest(self, number: int) -> None:
+        """Updates the latest node of an asset.
+
+        Outputs precede inputs. Versions of one table are compared by number, others by the order of recording.
+        """
         asset, version = self._nodes[number]
-        known = self._latest.setdefault(asset, number)
-        if known == number or self._recorded[number] < self._recorded[known]:
+        latest = self._latest.setdefault(asset, number)
+        if latest == number or self._recorded[number] < self._recorded[latest]:
             return
-        if self._recorded[number] == self._recorded[known]:
-            one_table = _split(version)[0] == _split(self._nodes[known][1])[0]
-            rank = self._counter if one_table and self._counter[number] >= 0 else self._first_seen
-            if rank[number] < rank[known]:
+        if self._recorded[number] == self._recorded[latest]:
+            same_table = _split(version)[0] == _split(self._nodes[latest][1])[0]
+            rank = self._counter if same_table and self._counter[number] >= 0 else self._first_sequence
+            if rank[number] < rank[latest]:
                 return
         self._latest[asset] = number
 
-    def _name(self, name: str) -> int:
+    def _name_number(self, name: str) -> int:
         number = self._names.get(name)
         if number is None:
             number = self._names[name] = len(self._name_list)
@@ -260,6 +264,6 @@ class LineageIndex:
 
 
 def _split(version: str) -> tuple[str, int]:
-    """Table id and Delta version of a data version; -1 for a version of another form."""
+    """Returns the table id and the Delta version of a data version; -1 for a version of another form."""
     table_id, separator, counter = version.rpartition("@")
     return (table_id, int(counter)) if separator and counter.isdigit() else (version, -1)

@@ -1,138 +1,50 @@
-"""Commits: what each version of a table did, read from its log."""
+"""History of a table: its commits with their row counts, and the version that was current at a given time."""
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 from core.errors import UnknownVersion
-from lakehouse.storage import Storage
+from lakehouse.commits import ROW_PRESERVING_OPERATIONS, Commit, LogEntry, parse_commit
+from lakehouse.handles import Handles
 
-if TYPE_CHECKING:
-    from lakehouse.handles import Handles
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One version of one table."""
-
-    table: str
-    table_id: str
-    version: int
-    operation: str
-    """The Delta operation, such as `WRITE`, `MERGE`, `DELETE`, `OPTIMIZE`."""
-    committed_at: datetime
-    row_count: int | None
-    """Rows in the table at this version; `None` where the log does not tell."""
-    metrics: Mapping[str, Any]
-    changed: bool = True
-    """Returned by a write: whether it made this version; `False` if there was nothing to do."""
-
-    @property
-    def data_version(self) -> str:
-        """`<table id>@<version>`: names this content in lineage and in Dagster."""
-        return f"{self.table_id}@{self.version}"
+_MILLISECOND = timedelta(milliseconds=1)
+_BATCH_SIZE = 64
+_COUNT_PRESERVING_OPERATIONS = ROW_PRESERVING_OPERATIONS | {"UPDATE", "ADD COLUMN"}
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """The `commitInfo` of one commit file."""
-
-    version: int
-    operation: str
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    committed_at: datetime
-    marker: str
-    """Identifier our writer put into the commit; empty in commits of other writers."""
-    user_metadata: Mapping[str, Any]
-    """Facts of the step that wrote it; empty if there are none."""
-    transactions: tuple[str, ...]
-    """Application ids of the `txn` actions: which idempotent appends this commit holds."""
-
-    def commit(self, table: str, table_id: str, row_count: int | None) -> Commit:
-        """The public form."""
-        return Commit(table, table_id, self.version, self.operation, self.committed_at, row_count, self.metrics)
-
-
-def parse(version: int, content: bytes) -> LogEntry:
-    """Reads a commit file.
-
-    Raises:
-        ValueError: the file is empty or is not lines of JSON objects.
-    """
-    info: dict[str, Any] = {}
-    transactions = []
-    lines = [line for line in content.splitlines() if line.strip()]
-    if not lines:
-        raise ValueError("the commit file is empty")
-    for line in lines:
-        # Add actions make up most of a commit and tell nothing here: leave them unparsed.
-        if line.startswith((b'{"add"', b'{"remove"', b'{"cdc"')) and line.endswith(b"}"):
-            continue
-        action = json.loads(line)
-        info = action.get("commitInfo", info)
-        if "txn" in action:
-            transactions.append(str(action["txn"]["appId"]))
-    return LogEntry(
-        version=version,
-        operation=str(info.get("operation", "UNKNOWN")),
-        parameters=info.get("operationParameters") or {},
-        metrics=info.get("operationMetrics") or {},
-        committed_at=datetime.fromtimestamp(float(info.get("timestamp", 0)) / 1000, UTC),
-        marker=str(info.get("headwaterCommit", "")),
-        user_metadata=_json_object(info.get("userMetadata")),
-        transactions=tuple(transactions),
-    )
-
-
-def _json_object(text: Any) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text) if isinstance(text, str) else {}
-    except ValueError:  # other writers put free text there
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def commits(handles: Handles, table: str, limit: int) -> list[Commit]:
-    """Commits of a table, newest first, at most `limit`."""
+def newest_commits(handles: Handles, table: str, limit: int) -> list[Commit]:
+    """Returns the newest commits of a table, newest first, at most `limit`."""
     snapshot = handles.snapshot(table)
     lowest = max(snapshot.version - limit + 1, 0)
     contents = handles.storage.commit_contents(table, range(lowest, snapshot.version + 1))
-    entries = [parse(version, content) for version, content in contents.items()]
+    entries = [
+        parse_commit(version, content, partial(handles.storage.committed_at, table, version))
+        for version, content in contents.items()
+    ]
     counts = row_counts(entries, snapshot.version, snapshot.row_count)
     return [entry.commit(table, snapshot.table_id, counts.get(entry.version)) for entry in reversed(entries)]
 
 
-def entries_down(storage: Storage, table: str, newest: int, limit: int | None = None) -> Iterator[LogEntry]:
-    """Log entries from `newest` downwards, until the log begins."""
-    lowest = -1 if limit is None else max(newest - limit, -1)
-    for version in range(newest, lowest, -1):
-        content = storage.commit_bytes(table, version)
-        if content is None:
-            return
-        yield parse(version, content)
-
-
 def row_counts(entries: Sequence[LogEntry], newest: int, rows: int) -> dict[int, int]:
-    """Rows at each version, as far as the metrics of the commits tell.
+    """Returns the number of rows of each version, as far as it follows from the metrics of the commits.
 
     Args:
-        entries: in ascending order of version.
-        newest: a version whose number of rows is known: `rows`.
+        entries: log entries in ascending order of version.
+        newest: version whose number of rows is known.
+        rows: number of rows of `newest`.
     """
     counts = {newest: rows}
     for entry in entries:
-        known = _rows_written(entry, counts)
+        count = _total_rows(entry, counts)
         change = _row_change(entry)
-        if known is None and change is not None and entry.version - 1 in counts:
-            known = counts[entry.version - 1] + change
-        if known is not None:
-            counts.setdefault(entry.version, known)
+        if count is None and change is not None and entry.version - 1 in counts:
+            count = counts[entry.version - 1] + change
+        if count is not None:
+            counts.setdefault(entry.version, count)
     for entry in reversed(entries):
         change = _row_change(entry)
         if change is not None and entry.version in counts:
@@ -140,71 +52,88 @@ def row_counts(entries: Sequence[LogEntry], newest: int, rows: int) -> dict[int,
     return counts
 
 
-def _rows_written(entry: LogEntry, counts: Mapping[int, int]) -> int | None:
-    """Rows of a version that does not depend on the one before it."""
+def version_at(handles: Handles, table: str, instant: datetime) -> int:
+    """Returns the version that was current at an instant.
+
+    Clocks of writers differ, so the times of successive commits may descend. As in other Delta readers, such a commit
+    counts as made one millisecond after the commit before it.
+
+    Raises:
+        UnknownVersion: the table, or the oldest commit that its log still has, is younger.
+    """
+    current = handles.current(table)
+    newest, table_id = current.version(), str(current.metadata().id)
+    versions = [version for version in handles.storage.log(table).commits if version <= newest]
+    match: int | None = None
+    latest = datetime.min.replace(tzinfo=UTC)
+    for version, committed_at in _commit_times(handles, table, table_id, versions):
+        latest = max(committed_at, latest + _MILLISECOND)
+        if latest > instant:
+            break
+        match = version
+    if match is not None:
+        return match
+    raise UnknownVersion(
+        f"{table} had no version at {instant.isoformat()}: its log begins with version {versions[0]} at "
+        f"{latest.isoformat()}.",
+        metadata={"table": table, "oldest": versions[0], "newest": newest},
+    )
+
+
+def _total_rows(entry: LogEntry, counts: Mapping[int, int]) -> int | None:
+    """Returns the rows of a version if they don't depend on the version before it."""
     match entry.operation:
         case "CREATE TABLE":
             return 0
         case "RESTORE":
-            return counts.get(int(entry.parameters.get("version", -1)))
+            version = _integer(entry.parameters.get("version"))
+            return None if version is None else counts.get(version)
         case "WRITE" if entry.version == 0 or (
             entry.parameters.get("mode") == "Overwrite" and not entry.parameters.get("predicate")
         ):
-            return _number(entry, "num_added_rows")
+            return _metric(entry, "num_added_rows")
     return None
 
 
 def _row_change(entry: LogEntry) -> int | None:
-    """Rows this commit added, net; `None` where the commit does not tell."""
+    """Returns added rows minus deleted rows; `None` if the commit doesn't contain both numbers."""
     match entry.operation:
         case "WRITE" if entry.parameters.get("mode") == "Append":
-            return _number(entry, "num_added_rows")
+            return _metric(entry, "num_added_rows")
         case "DELETE":
-            deleted = _number(entry, "num_deleted_rows")
+            deleted = _metric(entry, "num_deleted_rows")
             return None if deleted is None else -deleted
         case "MERGE":
-            inserted, deleted = _number(entry, "num_target_rows_inserted"), _number(entry, "num_target_rows_deleted")
+            inserted, deleted = _metric(entry, "num_target_rows_inserted"), _metric(entry, "num_target_rows_deleted")
             return None if inserted is None or deleted is None else inserted - deleted
-        case operation if operation in _ROW_PRESERVING:
+        case operation if operation in _COUNT_PRESERVING_OPERATIONS:
             return 0
     return None
 
 
-_ROW_PRESERVING = frozenset(
-    {
-        "OPTIMIZE",
-        "UPDATE",
-        "ADD CONSTRAINT",
-        "DROP CONSTRAINT",
-        "ADD COLUMN",
-        "SET TBLPROPERTIES",
-        "VACUUM START",
-        "VACUUM END",
-    }
-)
+def _metric(entry: LogEntry, name: str) -> int | None:
+    return _integer(entry.metrics.get(name))
 
 
-def _number(entry: LogEntry, metric: str) -> int | None:
-    return int(entry.metrics[metric]) if metric in entry.metrics else None
+def _integer(value: Any) -> int | None:
+    """Returns an integer that the writer may have stored as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
-def version_at(handles: Handles, table: str, instant: datetime) -> int:
-    """The version that was current at an instant.
-
-    Raises:
-        UnknownVersion: the table, or what is left of its log, is younger.
-    """
-    newest = handles.current(table).version()
-    versions = [version for version in handles.storage.log(table).commits if version <= newest]
-
-    def committed_at(version: int) -> datetime:
-        return parse(version, handles.storage.commit_bytes(table, version) or b"{}").committed_at
-
-    position = bisect_right(versions, instant, key=committed_at)
-    if position:
-        return versions[position - 1]
-    raise UnknownVersion(
-        f"{table} had no version at {instant.isoformat()}: its log begins with version {versions[0]} at "
-        f"{committed_at(versions[0]).isoformat()}.",
-        metadata={"table": table, "oldest": versions[0], "newest": newest},
-    )
+def _commit_times(
+    handles: Handles, table: str, table_id: str, versions: Sequence[int]
+) -> Iterator[tuple[int, datetime]]:
+    """Yields versions and their commit times in order. Times are read in batches and cached: commits never change."""
+    cache = handles.get(table).commit_times
+    for start in range(0, len(versions), _BATCH_SIZE):
+        batch = versions[start : start + _BATCH_SIZE]
+        unread = [version for version in batch if (table_id, version) not in cache]
+        for version, content in handles.storage.commit_contents(table, unread).items():
+            written_at = partial(handles.storage.committed_at, table, version)
+            cache[table_id, version] = parse_commit(version, content, written_at).committed_at
+        for version in batch:
+            if (table_id, version) in cache:  # log cleanup may have removed the commit in the meantime
+                yield version, cache[table_id, version]

@@ -1,7 +1,7 @@
-"""The digest of every commit, kept outside the log.
+"""The ledger: digests of all commits, stored outside the log.
 
-A Delta log whose newest commit file was removed or emptied reads as an older table without any error. Comparing the
-log with the digests kept here turns that silence into `TableDamaged`.
+A Delta log whose newest commit file was removed or emptied reads as an older table, without an error. Comparing the
+log with the ledger detects that and raises `TableDamaged`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMIT_DIGEST = sa.Table(
     sa.Column("recorded_at", UtcDateTime, nullable=False),
 )
 
-# Asked before every read and write, so it is compiled once.
+# Runs before every read and write, so it's compiled once.
 _NEWEST = (
     sa.select(COMMIT_DIGEST.c.version, COMMIT_DIGEST.c.digest)
     .where(COMMIT_DIGEST.c.table_name == sa.bindparam("name"), COMMIT_DIGEST.c.table_id == sa.bindparam("id"))
@@ -36,7 +36,7 @@ _NEWEST = (
 
 
 def digest(content: bytes) -> str:
-    """SHA-256 of a commit file, in hexadecimal."""
+    """Returns the SHA-256 digest of a commit file, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -47,19 +47,19 @@ class Ledger:
         self._database = database
 
     def newest(self, table: str, table_id: str) -> tuple[int, str] | None:
-        """The highest version on record and its digest."""
+        """Returns the highest recorded version and its digest."""
         with self._database.read() as connection:
             row = connection.execute(_NEWEST, {"name": table, "id": table_id}).first()
         return (int(row.version), str(row.digest)) if row else None
 
-    def knows(self, table: str) -> bool:
-        """Whether any commit of a table of this name is on record."""
+    def has_commits(self, table: str) -> bool:
+        """Returns whether any commit of a table with this name is recorded."""
         query = sa.select(COMMIT_DIGEST.c.version).where(COMMIT_DIGEST.c.table_name == table).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
     def digests(self, table: str, table_id: str, versions: list[int] | None = None) -> dict[int, str]:
-        """Digests on record by version: all of them, or those between the least and the greatest of `versions`."""
+        """Returns recorded digests by version: all, or those between the lowest and the highest of `versions`."""
         columns = COMMIT_DIGEST.c
         query = sa.select(columns.version, columns.digest).where(
             columns.table_name == table, columns.table_id == table_id
@@ -70,10 +70,10 @@ class Ledger:
             return {int(row.version): str(row.digest) for row in connection.execute(query)}
 
     def check(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
-        """Compares digests with those on record, and records the ones that are new.
+        """Compares digests with the recorded ones, and records the new ones.
 
         Raises:
-            TableDamaged: a version is on record with another digest.
+            TableDamaged: a version is recorded with another digest.
         """
         stored = self.digests(table, table_id, list(digests))
         for version, value in digests.items():
@@ -82,7 +82,7 @@ class Ledger:
         self.record(table, table_id, {v: value for v, value in digests.items() if v not in stored})
 
     def record(self, table: str, table_id: str, digests: Mapping[int, str]) -> None:
-        """Records digests of new commits. Raises as `check`, should another process have been faster."""
+        """Records digests of new commits. Raises the error of `check` if another process recorded other digests."""
         if not digests:
             return
         now = clock.now()
@@ -101,26 +101,26 @@ class Ledger:
                 raise altered(table, version)
 
     def forget(self, table: str) -> None:
-        """Drops every digest of a table, so that what is there now is adopted at the next opening."""
+        """Deletes all digests of a table. The next opening records the log as it is then."""
         with self._database.write() as connection:
             connection.execute(COMMIT_DIGEST.delete().where(COMMIT_DIGEST.c.table_name == table))
 
 
 def altered(table: str, version: int) -> TableDamaged:
-    """The error for a commit file that changed after it was recorded."""
+    """Returns the error for a commit file that changed after it was recorded."""
     return TableDamaged(
-        f"The commit file of version {version} of {table} is not the one that was written: it was altered or emptied. "
-        f"Put `_delta_log/{version:020}.json` back from a backup; to accept the table as it is now, "
-        f"run `headwater tables adopt {table}`.",
+        f"The commit file of version {version} of {table} was altered or emptied after it was written. "
+        f"Restore `_delta_log/{version:020}.json` from a backup. To accept the table as it is now, run "
+        f"`headwater tables adopt {table}`.",
         metadata={"table": table, "version": version},
     )
 
 
-def lost(table: str, found: int, recorded: int) -> TableDamaged:
-    """The error for a log that ends before the newest recorded commit."""
+def truncated(table: str, newest: int, recorded: int) -> TableDamaged:
+    """Returns the error for a log that ends before the newest recorded commit."""
     return TableDamaged(
-        f"{table} was committed up to version {recorded}, but its log ends at version {found}: "
-        f"the newest commit files are gone. Put them back from a backup (`_delta_log/{recorded:020}.json`); to accept "
-        f"the loss, run `headwater tables adopt {table}`.",
-        metadata={"table": table, "version": found, "recorded_version": recorded},
+        f"{table} was committed up to version {recorded}, but its log ends at version {newest}: "
+        f"the newest commit files are missing. Restore them from a backup (`_delta_log/{recorded:020}.json`). To "
+        f"accept the loss, run `headwater tables adopt {table}`.",
+        metadata={"table": table, "version": newest, "recorded_version": recorded},
     )

@@ -1,16 +1,15 @@
-"""Lineage: which versions of which assets went into which, by which code, engine, run and principal.
+"""Lineage: which version was produced from which versions, with the code, engine, run, and principal.
 
-Edges are immutable rows; deletion is a tombstone. Traversals run in memory on an index of those rows.
+Edges are immutable rows; deletion is a tombstone. Traversals run in memory on an index of these rows.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,13 +19,10 @@ from core import clock
 from core.db import METADATA, Database, UtcDateTime
 from lakehouse.graph import Direction, LineageGraph, LineageIndex
 
-if TYPE_CHECKING:
-    from lakehouse.tables import Tables
-
-# How long, and how far back, a transaction may take to show its sequence numbers.
-_LATE_SECONDS = 60.0
-_LATE_EDGES = 500
-_LATE_TOMBSTONES = 20
+# Limits for a transaction that commits after others with higher sequence numbers.
+_MAX_DELAY_SECONDS = 60.0
+_MAX_DELAYED_EDGES = 500
+_MAX_DELAYED_TOMBSTONES = 20
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -66,8 +62,8 @@ LINEAGE_TOMBSTONE = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
 )
 
-# Asked at every traversal, so they are compiled once. An index serves each: SQLite scans for one statement with OR.
-_ARCS = sa.select(
+# Run at every traversal, so they're compiled once. Each uses an index: SQLite would scan for one statement with OR.
+_EDGES = sa.select(
     LINEAGE_EDGE.c.sequence,
     LINEAGE_EDGE.c.out_asset,
     LINEAGE_EDGE.c.out_version,
@@ -76,8 +72,8 @@ _ARCS = sa.select(
     LINEAGE_EDGE.c.run,
     LINEAGE_EDGE.c.step,
 ).order_by(LINEAGE_EDGE.c.sequence)
-_NEW_EDGES = _ARCS.where(LINEAGE_EDGE.c.sequence > sa.bindparam("sequence"))
-_LATE = _ARCS.where(LINEAGE_EDGE.c.sequence.in_(sa.bindparam("sequences", expanding=True)))
+_NEW_EDGES = _EDGES.where(LINEAGE_EDGE.c.sequence > sa.bindparam("sequence"))
+_SKIPPED_EDGES = _EDGES.where(LINEAGE_EDGE.c.sequence.in_(sa.bindparam("sequences", expanding=True)))
 _NEW_TOMBSTONES = (
     sa.select(LINEAGE_TOMBSTONE)
     .where(LINEAGE_TOMBSTONE.c.sequence > sa.bindparam("sequence"))
@@ -87,9 +83,9 @@ _NEW_TOMBSTONES = (
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One fact: `out_version` of `out_asset` was made from `in_version` of `in_asset`.
+    """A record that `out_version` of `out_asset` was produced from `in_version` of `in_asset`.
 
-    An output without any input (made by code alone) has one edge with an empty `in_asset`.
+    An output without inputs (produced by code alone) has one edge with an empty `in_asset`.
     """
 
     run: str
@@ -99,7 +95,7 @@ class Edge:
     in_asset: str
     in_version: str
     in_columns: tuple[str, ...]
-    """Columns that were read; empty: all, or not known."""
+    """Columns that were read; empty if all were read, or if they aren't known."""
     code_version: str
     git_sha: str
     env_digest: str
@@ -110,7 +106,7 @@ class Edge:
 
 
 class Lineage:
-    """Records and walks lineage. Thread-safe. Versions are data versions, `<table id>@<version>`."""
+    """Lineage record with traversals. Thread-safe. Versions are data versions, `<table id>@<version>`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -119,7 +115,7 @@ class Lineage:
         self._lock = threading.Lock()
 
     def record(self, edges: Sequence[Edge]) -> None:
-        """Stores edges; those on record already are left as they are."""
+        """Stores edges. Edges that are already recorded don't change."""
         if edges:
             with self._database.write() as connection:
                 self.record_in(connection, edges)
@@ -140,12 +136,14 @@ class Lineage:
         max_nodes: int = 1000,
         visible: Callable[[str], bool] | None = None,
     ) -> LineageGraph:
-        """What a version was made from, transitively. `None` is the latest recorded version.
+        """Returns the versions that a version was produced from, directly and indirectly.
 
         Args:
-            depth: most steps away from the start.
-            max_nodes: most nodes returned; `truncated` tells whether either limit cut something off.
-            visible: whether an asset may be shown; hidden ones are left out and not walked through.
+            asset: asset id.
+            version: data version; `None` for the latest recorded version.
+            depth: maximum number of steps from the start.
+            max_nodes: maximum number of returned nodes. `truncated` is set if either limit cut off nodes.
+            visible: returns whether an asset is visible. Hidden assets are left out and not traversed.
         """
         return self._walk("upstream", asset, version, depth, max_nodes, visible)
 
@@ -158,17 +156,20 @@ class Lineage:
         max_nodes: int = 1000,
         visible: Callable[[str], bool] | None = None,
     ) -> LineageGraph:
-        """What was made from a version, transitively. Arguments as for `upstream`."""
+        """Returns the versions that were produced from a version, directly and indirectly.
+
+        The arguments are those of `upstream`.
+        """
         return self._walk("downstream", asset, version, depth, max_nodes, visible)
 
     def latest(self, asset: str) -> str | None:
-        """The version of an asset that was recorded last; `None` if none was."""
+        """Returns the latest recorded version of an asset; `None` if none is recorded."""
         with self._lock:
             self._refresh()
             return self._index.latest(asset)
 
     def provenance(self, asset: str, version: str) -> list[Edge]:
-        """Direct inputs of a version with code, engine, run and principal, in order of recording."""
+        """Returns the direct inputs of a version with code, engine, run, and principal, in order of recording."""
         columns = LINEAGE_EDGE.c
         query = (
             sa.select(LINEAGE_EDGE)
@@ -179,7 +180,7 @@ class Lineage:
             return [_edge(row) for row in connection.execute(query)]
 
     def tombstone(self, asset: str, version: str | None = None, *, principal: str = "", reason: str = "") -> None:
-        """Marks a version as deleted, or all versions recorded so far. Traversals show it and stop there."""
+        """Marks a version, or all versions recorded so far, as deleted. Traversals include it and stop there."""
         with self._database.write() as connection:
             newest = connection.execute(sa.select(sa.func.max(LINEAGE_EDGE.c.sequence))).scalar() or 0
             connection.execute(
@@ -192,17 +193,6 @@ class Lineage:
                     at=clock.now(),
                 )
             )
-
-    def repair(self, tables: Tables, assets: Iterable[str] | None = None, *, whole: bool = True) -> int:
-        """Records the edges of commits whose writer died before it could; returns how many commits it mended.
-
-        Args:
-            assets: tables to look at; all by default.
-            whole: looks at whole logs; otherwise only back to the newest version on record.
-        """
-        from lakehouse.step import mend
-
-        return sum(mend(tables, self, asset, whole=whole) for asset in (tables.list() if assets is None else assets))
 
     def _walk(
         self,
@@ -218,26 +208,26 @@ class Lineage:
             return self._index.walk(direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
 
     def _refresh(self) -> None:
-        """Takes in what was recorded since the last traversal.
+        """Adds the edges and tombstones to the index that were recorded since the last traversal.
 
-        Sequence numbers are given out before a transaction commits, so a smaller one may turn up later: numbers that
-        were skipped are asked for again for a while.
+        The database assigns sequence numbers before a transaction commits, so a lower number may appear later. Skipped
+        numbers are therefore read again for some time.
         """
         index, now = self._index, time.monotonic()
-        self._skipped = {number: since for number, since in self._skipped.items() if now - since < _LATE_SECONDS}
+        self._skipped = {number: since for number, since in self._skipped.items() if now - since < _MAX_DELAY_SECONDS}
         with self._database.read() as connection:
             rows = connection.execute(_NEW_EDGES, {"sequence": index.sequence}).all()
             if self._skipped:
-                rows = [*connection.execute(_LATE, {"sequences": list(self._skipped)}), *rows]
-            late = index.tombstone_sequence - _LATE_TOMBSTONES
-            tombstones = connection.execute(_NEW_TOMBSTONES, {"sequence": late}).all()
+                rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *rows]
+            first = index.tombstone_sequence - _MAX_DELAYED_TOMBSTONES
+            tombstones = connection.execute(_NEW_TOMBSTONES, {"sequence": first}).all()
         for row in rows:
-            for number in range(max(index.sequence + 1, row.sequence - _LATE_EDGES), row.sequence):
+            for number in range(max(index.sequence + 1, row.sequence - _MAX_DELAYED_EDGES), row.sequence):
                 self._skipped[number] = now
             self._skipped.pop(row.sequence, None)
             index.add(*row)
         for tombstone in tombstones:
-            index.bury(tombstone.sequence, tombstone.asset, tombstone.version, tombstone.edge_sequence)
+            index.add_tombstone(tombstone.sequence, tombstone.asset, tombstone.version, tombstone.edge_sequence)
 
 
 def _edge(row: sa.Row[tuple[object, ...]]) -> Edge:

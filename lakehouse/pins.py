@@ -1,4 +1,4 @@
-"""Pins: versions of tables that must stay readable, and who needs them."""
+"""Pins: marks that protect table versions from removal by maintenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PIN = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One version of one table that `holder` (a model, a hold, a run) needs."""
+    """A mark by which `holder` (a model, a hold, or a run) protects one version of one table."""
 
     holder: str
     table: str
@@ -33,20 +33,20 @@ class Pin:
 
 
 class Pins:
-    """Who holds which version. Vacuum keeps every file of a pinned version."""
+    """The stored pins. A vacuum doesn't delete files of pinned versions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def pin(self, holder: str, table: str, version: int) -> None:
-        """Keeps a version readable for a holder. Idempotent."""
+        """Protects a version for a holder. Idempotent."""
         row = {"holder": holder, "table_name": table, "version": version, "at": clock.now()}
         with self._database.write() as connection:
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             connection.execute(dialect.insert(PIN).values(row).on_conflict_do_nothing())
 
     def unpin(self, holder: str, table: str | None = None, version: int | None = None) -> int:
-        """Lets go of what a holder pinned: all of it, one table's, or one version. Returns how many pins went."""
+        """Removes pins of a holder: all, those of one table, or that of one version. Returns the number removed."""
         condition = PIN.c.holder == holder
         if table is not None:
             condition &= PIN.c.table_name == table
@@ -56,7 +56,7 @@ class Pins:
             return int(connection.execute(PIN.delete().where(condition)).rowcount)
 
     def pins(self, table: str | None = None, *, holder: str | None = None) -> list[Pin]:
-        """Pins of a table, of a holder, or all, ordered by table and version."""
+        """Returns the pins of a table, of a holder, or all pins, sorted by table and version."""
         query = sa.select(PIN).order_by(PIN.c.table_name, PIN.c.version, PIN.c.holder)
         if table is not None:
             query = query.where(PIN.c.table_name == table)
@@ -66,5 +66,5 @@ class Pins:
             return [Pin(row.holder, row.table_name, int(row.version), row.at) for row in connection.execute(query)]
 
     def versions(self, table: str) -> list[int]:
-        """Pinned versions of a table, ascending."""
+        """Returns the pinned versions of a table in ascending order."""
         return sorted({pin.version for pin in self.pins(table)})

@@ -1,60 +1,102 @@
-"""SQL over the lakehouse: DuckDB on snapshots, read-only, without files or network."""
+"""SQL over the lakehouse: DuckDB on snapshots, read-only, without access to files or the network."""
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DeadlineExceeded, HeadwaterError, InvalidArgument, PermissionDenied, UnknownColumn, UnknownTable
-from core.ids import is_asset_id
 from lakehouse.snapshot import Snapshot
+from lakehouse.sql_functions import SESSION_KEYWORDS
+from lakehouse.statements import Statement, check_statement
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_SHOW_TABLES = re.compile(r"\s*show\s+(all\s+)?tables\s*;?\s*", re.IGNORECASE)
+_BATCH_ROWS = 122_880
+"""Number of rows in a batch of DuckDB."""
+
 _NO_COLUMN = re.compile(r'(?:Referenced column|have a column named) "([^"]+)"')
+_SESSION = re.compile(rf'Macro "?({"|".join(SESSION_KEYWORDS)})"?\(\) does not support')
 _CANDIDATES = re.compile(r"Candidate bindings: :?\s*(.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Rows of a query and the exact versions they came from."""
+    """Rows of a query, and the exact versions that it read."""
 
     table: pa.Table
     inputs: Mapping[str, Snapshot]
     truncated: bool
-    """Whether there were more rows than `limit`."""
+    """Whether the query has more rows than `limit`."""
 
 
 class Query:
-    """Runs SQL. A table is named by its id, `flights.silver.flights`. Thread-safe; each query is on its own."""
+    """SQL queries. Statements name tables by their ids, such as `flights.silver.flights`. Thread-safe."""
 
     def __init__(
-        self, tables: Tables, *, timeout_seconds: float = 60.0, threads: int = 2, memory_limit: str = "2GB"
+        self,
+        tables: Tables,
+        *,
+        timeout_seconds: float = 60.0,
+        threads: int = 2,
+        memory_limit: str = "2GB",
+        result_bytes: int | None = None,
+        visible: Callable[[str], bool] = lambda name: True,
     ) -> None:
+        """Configures the queries. Each query opens its own connection.
+
+        Args:
+            tables: the lakehouse.
+            timeout_seconds: time after which a query is stopped.
+            threads: number of threads of one query.
+            memory_limit: memory limit of DuckDB for one query.
+            result_bytes: size limit of a result; half of the machine's available memory by default.
+            visible: returns whether SHOW TABLES lists a table. The caller must check the tables that a statement reads.
+        """
         self._tables = tables
+        self._result_bytes = result_bytes
+        self._visible = visible
         self._timeout_seconds = timeout_seconds
         self._threads = threads
         self._memory_limit = memory_limit
 
-    def tables(self, statement: str) -> list[str]:
-        """Names of the tables a statement reads, sorted: what the caller must be allowed to read.
+    def check(self, statement: str) -> Statement:
+        """Checks a statement, and returns it with the tables that it reads. The caller must check access to the tables.
 
         Raises:
-            InvalidArgument: it is not one valid SELECT, WITH, SHOW or DESCRIBE.
+            InvalidArgument, PermissionDenied, UnknownTable: as for `sql`.
         """
-        if _SHOW_TABLES.fullmatch(statement):
-            return []
-        with self._connection() as connection:
-            return _tables_in(connection, statement)
+        with self._connection() as connection, _translated():
+            return check_statement(connection, statement)
+
+    def tables(self, statement: str) -> list[str]:
+        """Returns the ids of the tables that a statement reads, sorted. Raises the errors of `check`."""
+        return self.check(statement).tables
+
+    def bind(self, statement: str, schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+        """Returns the columns of a statement's result without running the statement.
+
+        Args:
+            statement: as for `sql`.
+            schemas: columns of every table that the statement reads, by id.
+
+        Raises:
+            InvalidArgument, PermissionDenied, UnknownTable, UnknownColumn: as for `sql`.
+        """
+        with self._connection() as connection, _translated():
+            checked = check_statement(connection, statement)
+            for number, name in enumerate(checked.tables):
+                _register(connection, number, name, schemas[name].empty_table())
+            _seal(connection)
+            # The Arrow schema, as for `sql`, not DuckDB's.
+            return connection.sql(f"SELECT * FROM ({checked.text}) LIMIT 0").to_arrow_table().schema  # noqa: S608 - checked
 
     def sql(
         self,
@@ -64,46 +106,49 @@ class Query:
         versions: Mapping[str, int] = {},
         inputs: Mapping[str, Snapshot] = {},
     ) -> QueryResult:
-        """Runs one SELECT, WITH, SHOW or DESCRIBE. Filters and columns are pushed down to the files.
+        """Runs one SELECT, WITH, SHOW, or DESCRIBE. Filters and columns are pushed down to the files.
 
         Args:
-            limit: most rows returned.
-            versions: versions of tables to read instead of the newest.
-            inputs: snapshots to read instead of resolving versions here.
+            statement: the SQL statement.
+            limit: maximum number of returned rows.
+            versions: versions of tables to read instead of the newest ones.
+            inputs: snapshots of tables to read instead of resolving their versions.
 
         Raises:
-            InvalidArgument: not valid SQL, or more than reading.
-            UnknownTable, UnknownColumn, UnknownVersion: say what exists instead.
-            PermissionDenied: it reaches for files, the network or settings.
-            DeadlineExceeded: it took longer than the timeout.
+            InvalidArgument: the statement isn't valid SQL, or doesn't only read.
+            UnknownTable, UnknownColumn, UnknownVersion: the statement uses a name or version that doesn't exist.
+            PermissionDenied: the statement uses files, the network, or settings.
+            DeadlineExceeded: the query took longer than the timeout.
         """
-        if _SHOW_TABLES.fullmatch(statement):
-            return self._show_tables(limit)
         with self._connection() as connection, _translated():
-            names = _tables_in(connection, statement)
+            checked = check_statement(connection, statement)
+            if checked.lists_tables:
+                return self._show_tables(limit)
+            names = checked.tables
             if unused := sorted(set(versions) - set(names)):
-                raise InvalidArgument(f"The statement does not read {', '.join(unused)}, of which a version was given.")
+                raise InvalidArgument(
+                    f"`versions` names {', '.join(unused)}, which the statement doesn't read. Remove it."
+                )
             snapshots = {
                 name: inputs.get(name) or self._tables.snapshot(name, version=versions.get(name)) for name in names
             }
             for number, (name, snapshot) in enumerate(snapshots.items()):
-                _expose(connection, number, name, snapshot)
+                _register(connection, number, name, snapshot.dataset())
             _seal(connection)
-            table = self._run(connection, statement, limit)
+            table = self._run(connection, checked.text, limit)
         truncated = limit is not None and table.num_rows > limit
         return QueryResult(table.slice(0, limit) if truncated else table, snapshots, truncated)
 
     def _run(self, connection: duckdb.DuckDBPyConnection, statement: str, limit: int | None) -> pa.Table:
         import duckdb
 
-        bounded = statement.strip().rstrip(";")
         if limit is not None:
-            bounded = f"SELECT * FROM (\n{bounded}\n) LIMIT {int(limit) + 1}"  # noqa: S608 - running SQL is the purpose
+            statement = f"SELECT * FROM ({statement}) LIMIT {int(limit) + 1}"  # noqa: S608 - generated from a checked tree
         timer = threading.Timer(self._timeout_seconds, connection.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            return connection.sql(bounded).to_arrow_table()
+            return self._collect(connection, statement)
         except duckdb.InterruptException as error:
             raise DeadlineExceeded(
                 f"The query took longer than {self._timeout_seconds:g} seconds and was stopped. Filter earlier, "
@@ -112,13 +157,31 @@ class Query:
         finally:
             timer.cancel()
 
+    def _collect(self, connection: duckdb.DuckDBPyConnection, statement: str) -> pa.Table:
+        """Returns all rows, up to the size limit. DuckDB's memory limit doesn't count them."""
+        import psutil
+        import pyarrow as pa
+
+        limit = self._result_bytes or psutil.virtual_memory().available // 2
+        with connection.sql(statement).to_arrow_reader(_BATCH_ROWS) as reader:
+            batches, size = [], 0
+            for batch in reader:
+                batches.append(batch)
+                size += batch.nbytes
+                if size > limit:
+                    raise InvalidArgument(
+                        f"The result is larger than {limit / 1e6:,.0f} MB, the limit of one query. Select fewer "
+                        "columns or rows, or aggregate."
+                    )
+            return pa.Table.from_batches(batches, reader.schema)
+
     def _show_tables(self, limit: int | None) -> QueryResult:
         import pyarrow as pa
 
-        names = self._tables.list()
-        shown = names if limit is None else names[:limit]
-        table = pa.table({"name": pa.array(shown, pa.string())})
-        return QueryResult(table, {}, truncated=len(shown) < len(names))
+        names = [name for name in self._tables.list() if self._visible(name)]
+        listed = names if limit is None else names[:limit]
+        table = pa.table({"name": pa.array(listed, pa.string())})
+        return QueryResult(table, {}, truncated=len(listed) < len(names))
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -128,56 +191,34 @@ class Query:
             "threads": self._threads,
             "memory_limit": self._memory_limit,
             "enable_external_access": False,
+            "allow_community_extensions": False,
+            "allow_persistent_secrets": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
             "temp_directory": "",
         }
         with duckdb.connect(":memory:", config=config) as connection:
-            # Else days and hours of instants would be those of whatever machine runs the query.
+            # Otherwise, days and hours of instants would depend on the time zone of the machine.
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
 
 
-def _tables_in(connection: duckdb.DuckDBPyConnection, statement: str) -> list[str]:
-    ((serialized,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement]).fetchall()
-    tree = json.loads(serialized)
-    if tree.get("error_type") == "not implemented":
-        raise InvalidArgument("Only SELECT, WITH, SHOW and DESCRIBE are allowed: queries read, steps write.")
-    if tree.get("error"):
-        raise InvalidArgument(f"The statement is not valid SQL: {tree.get('error_message')}.")
-    if len(tree["statements"]) != 1:
-        raise InvalidArgument("Send one statement at a time.")
-    found = {
-        ".".join(str(node[part]).lower() for part in ("catalog_name", "schema_name", "table_name"))
-        for node in _nodes(tree)
-        if node.get("type") == "BASE_TABLE" and node.get("catalog_name")
-    }
-    return sorted(name for name in found if is_asset_id(name) and not name.startswith(("system.", "temp.", "memory.")))
-
-
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            yield node
-            pending += node.values()
-        elif isinstance(node, list):
-            pending += node
-
-
-def _expose(connection: duckdb.DuckDBPyConnection, number: int, name: str, snapshot: Snapshot) -> None:
+def _register(connection: duckdb.DuckDBPyConnection, number: int, name: str, rows: Any) -> None:
     project, schema, table = (f'"{part}"' for part in name.split("."))
-    connection.register(f"input_{number}", snapshot.dataset())
+    connection.register(f"input_{number}", rows)
     connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {project}")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {project}.{schema}")
-    # The name was checked by is_asset_id: lower-case letters, digits and underscores.
+    # `is_asset_id` checked the name: it contains only lower-case letters, digits, and underscores.
     connection.execute(f"CREATE VIEW {project}.{schema}.{table} AS FROM temp.main.input_{number}")
 
 
 def _seal(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("SET lock_configuration = true")
+    # If no column has the name of such a keyword, DuckDB calls the function of that name. A macro with an argument
+    # replaces the function, so that the keyword alone is an error.
+    for name in SESSION_KEYWORDS:
+        connection.execute(f'CREATE MACRO "{name}"(argument) AS argument')
+    connection.execute("SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = true")
 
 
 @contextmanager
@@ -189,25 +230,30 @@ def _translated() -> Iterator[None]:
     except HeadwaterError:
         raise
     except duckdb.PermissionException as error:
-        raise PermissionDenied("Queries read tables only: no files, no network, no settings.") from error
+        raise PermissionDenied(
+            "Queries can only read tables. They can't use files, the network, or settings."
+        ) from error
     except duckdb.OutOfMemoryException as error:
         raise InvalidArgument(
-            "The query needs more memory than one query may have. Filter earlier, aggregate, or make it an asset."
+            "The query needs more memory than one query can have. Filter earlier, aggregate, or make it an asset."
         ) from error
     except duckdb.Error as error:
-        raise _explained(str(error)) from error
+        raise _explain(str(error)) from error
 
 
-def _explained(message: str) -> HeadwaterError:
+def _explain(message: str) -> HeadwaterError:
     text = message.strip()
     if column := _NO_COLUMN.search(text):
         candidates = _CANDIDATES.search(text)
         existing = [name.strip().strip('"') for name in candidates.group(1).split(",")] if candidates else []
         hint = f" It has, for example, {', '.join(existing)}." if existing else ""
         return UnknownColumn(
-            f"The query names a column that does not exist: {column.group(1)}.{hint}",
+            f"The query uses a column that does not exist: {column.group(1)}.{hint}",
             metadata={"column": column.group(1), "existing": existing},
         )
+    if keyword := _SESSION.search(text):
+        name = keyword.group(1)
+        return UnknownColumn(f"The query uses a column that does not exist: {name}.", metadata={"column": name})
     if "Table with name" in text:
         return UnknownTable(f"{text.splitlines()[0]} Name tables by id: project.schema.table.")
     return InvalidArgument(f"The query failed: {text}")

@@ -1,11 +1,12 @@
-"""Fitting data to a table's schema: explicit evolution only, and errors that name the columns."""
+"""Conversion of data to the schema of a table, and the errors for data that doesn't match it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from core.errors import SchemaMismatch, UnknownColumn
+from lakehouse.stored_types import canonical, contains, fits, name_faults, stored, type_faults
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
 TableData: TypeAlias = Union["pa.Table", "pa.RecordBatchReader", "pl.DataFrame", "pl.LazyFrame"]
 Prepared: TypeAlias = Union["pa.Table", "pa.RecordBatchReader"]
 
+_MAX_DAYS = 95_000_000
+"""Maximum distance from 1970 in days that every reader supports (260,000 years)."""
+
 
 def to_arrow(data: TableData) -> Prepared:
-    """The data as Arrow, without a copy where possible; a lazy frame is computed."""
+    """Returns the data as Arrow, without a copy if possible. A lazy frame is computed."""
     import polars as pl
     import pyarrow as pa
 
@@ -26,39 +30,59 @@ def to_arrow(data: TableData) -> Prepared:
 
 
 def storable(data: Prepared, table: str) -> Prepared:
-    """Widens types Delta lacks (unsigned integers, half floats) so that no value is lost.
+    """Returns the data in types that Delta supports. Every value stays exact.
 
     Raises:
-        SchemaMismatch: a type cannot be stored at all, or a 64-bit unsigned value exceeds the signed range.
+        SchemaMismatch: Delta doesn't support the type or the name of a column, or a value doesn't fit the Delta type
+            (a large unsigned integer, nanoseconds, a year more than 260,000 years from 1970). The message names the
+            columns.
     """
     import pyarrow as pa
 
     schema = data.schema
-    if not schema.names or any(not name for name in schema.names):
+    require_storable(schema, table)
+    target = pa.schema([field.with_type(stored(field.type)) for field in schema], metadata=schema.metadata)
+    return _with_checked_dates(data if target.equals(schema) else _cast(data, target, table), table)
+
+
+def require_storable(schema: pa.Schema, table: str) -> None:
+    """Checks that a table can have these columns.
+
+    Raises:
+        SchemaMismatch: the message lists each column whose name or type isn't possible, and says what to do.
+    """
+    if not schema.names or not all(schema.names):
         raise SchemaMismatch(f"Data for {table} needs columns, each with a name.")
-    if repeated := sorted(_repeated(schema.names)):
+    if faults := name_faults(schema.names):
+        reasons = "; ".join(dict.fromkeys(faults.values()))
+        repeated = sorted(name for name, fault in faults.items() if "occurs twice" in fault)
         raise SchemaMismatch(
-            f"Columns occur twice in the data for {table} (Delta ignores case in names): {', '.join(repeated)}.",
-            errors=[{"pointer": f"/{name}", "detail": "occurs twice"} for name in repeated],
+            f"Columns occur twice in the data for {table} (Delta ignores case in names): {', '.join(repeated)}."
+            if repeated
+            else f"{table} can't have these columns: {reasons}.",
+            errors=[{"pointer": f"/{name}", "detail": fault} for name, fault in faults.items()],
         )
-    wrong = [f"{field.name} ({field.type})" for field in schema if _unstorable(field.type)]
-    if wrong:
+    unsupported = {field: list(dict.fromkeys(type_faults(field.type))) for field in schema}
+    unsupported = {field: hints for field, hints in unsupported.items() if hints}
+    if unsupported:
+        columns = ", ".join(f"{field.name} ({field.type})" for field in unsupported)
+        advice = "; ".join(dict.fromkeys(hint for hints in unsupported.values() for hint in hints))
         raise SchemaMismatch(
-            f"{table} cannot store columns {', '.join(wrong)}: Delta has no such type. Convert times of day and "
-            "durations to integers or strings, and give empty columns a type.",
-            errors=[{"pointer": f"/{name.split(' ')[0]}", "detail": "no such type in Delta"} for name in wrong],
+            f"{table} can't store the columns {columns}: Delta doesn't support their types. What to do: {advice}.",
+            errors=[
+                {"pointer": f"/{field.name}", "detail": f"Delta doesn't support this type: {'; '.join(hints)}"}
+                for field, hints in unsupported.items()
+            ],
         )
-    target = pa.schema([field.with_type(_widened(field.type)) for field in schema])
-    return data if target.equals(schema) else _cast(data, target, table)
 
 
 def conform(data: Prepared, target: pa.Schema, table: str, *, evolve: bool) -> Prepared:
-    """Orders columns as the table has them and checks names and types.
+    """Returns the data with its columns in the order of the table, after checking names and types.
 
-    With `evolve`, columns may be new or missing; a type may never change.
+    With `evolve`, columns may be new or missing. Types may not change.
 
     Raises:
-        SchemaMismatch: names every column that does not fit, and what was expected.
+        SchemaMismatch: the message lists each column that doesn't match the table.
     """
     data = storable(data, table) if not _has_nulls(data.schema) else _typed_nulls(data, target, table)
     source = data.schema
@@ -67,13 +91,21 @@ def conform(data: Prepared, target: pa.Schema, table: str, *, evolve: bool) -> P
         problems += [(name, "is not a column of the table") for name in source.names if name not in target.names]
         problems += [(name, "is missing in the data") for name in target.names if name not in source.names]
     for field in source:
-        if field.name in target.names and not _fits(field.type, target.field(field.name).type):
-            problems.append((field.name, f"is {field.type} in the data and {target.field(field.name).type} there"))
+        if field.name in target.names and not fits(field.type, target.field(field.name).type):
+            expected = target.field(field.name).type
+            problems.append((field.name, f"is {field.type} in the data and {expected} in the table"))
+    names_in_table = {name.lower(): name for name in target.names}
+    problems += [
+        (name, f"differs only by case from {names_in_table[name.lower()]}, a column of the table")
+        for name in source.names
+        if evolve and name not in target.names and name.lower() in names_in_table
+    ]
     if problems:
-        hint = "" if evolve else " To add columns, write with evolve_schema or use add_columns."
+        list_of_problems = "; ".join(f"{name} {problem}" for name, problem in problems)
         raise SchemaMismatch(
-            f"The data does not fit {table}: {'; '.join(f'{name} {what}' for name, what in problems)}.{hint}",
-            errors=[{"pointer": f"/{name}", "detail": what} for name, what in problems],
+            f"The data doesn't match {table}: {list_of_problems}. Nothing was written. Change the data to match the "
+            "table, or write it to another table.",
+            errors=[{"pointer": f"/{name}", "detail": problem} for name, problem in problems],
             metadata={"table": table, "columns": [name for name, _ in problems]},
         )
     names = [name for name in target.names if name in source.names]
@@ -82,44 +114,39 @@ def conform(data: Prepared, target: pa.Schema, table: str, *, evolve: bool) -> P
 
 
 def plain(data: pa.Table) -> pa.Table:
-    """The same rows with the Arrow types a table's schema shows (engines spell strings and lists differently)."""
+    """Returns the rows with the Arrow types of a table's schema. Engines use other types of strings and lists."""
     import pyarrow as pa
 
-    return data.cast(pa.schema([field.with_type(_canonical(field.type)) for field in data.schema]))
+    return data.cast(pa.schema([field.with_type(canonical(field.type)) for field in data.schema]))
 
 
-def require_columns(table: str, existing: list[str], wanted: list[str]) -> None:
+def require_columns(table: str, existing: list[str], required: list[str]) -> None:
     """Checks that columns exist.
 
     Raises:
-        UnknownColumn: names the first unknown column and those that exist.
+        UnknownColumn: the message names the first unknown column and lists the existing ones.
     """
-    for name in wanted:
+    for name in required:
         if name not in existing:
             raise UnknownColumn(
-                f"{table} has no column {name}; it has {', '.join(existing)}.",
+                f"{table} has no column {name}. It has {', '.join(existing)}.",
                 metadata={"table": table, "column": name, "existing": existing},
             )
-
-
-def _repeated(names: list[str]) -> set[str]:
-    lowered = [name.lower() for name in names]
-    return {name for name in names if lowered.count(name.lower()) > 1}
 
 
 def _has_nulls(schema: pa.Schema) -> bool:
     import pyarrow as pa
 
-    return any(_contains(field.type, pa.types.is_null) for field in schema)
+    return any(contains(field.type, pa.types.is_null) for field in schema)
 
 
 def _typed_nulls(data: Prepared, target: pa.Schema, table: str) -> Prepared:
     import pyarrow as pa
 
-    # A column without a single value has no type of its own: it takes the table's.
+    # A column without values has no type, so it gets the type of the table's column.
     fields = [
         target.field(field.name).with_nullable(True)
-        if _contains(field.type, pa.types.is_null) and field.name in target.names
+        if contains(field.type, pa.types.is_null) and field.name in target.names
         else field
         for field in data.schema
     ]
@@ -130,16 +157,88 @@ def _cast(data: Prepared, target: pa.Schema, table: str) -> Prepared:
     import pyarrow as pa
 
     if isinstance(data, pa.Table):
-        try:
-            return data.cast(target)
-        except pa.ArrowInvalid as error:
-            raise SchemaMismatch(f"A value is too large for its column in {table}: {error}") from error
-    batches = (pa.RecordBatch.from_arrays(_cast_columns(batch, target), schema=target) for batch in data)
-    return pa.RecordBatchReader.from_batches(target, batches)
+        columns = [_cast_column(column, field, table) for column, field in zip(data.columns, target, strict=True)]
+        return pa.Table.from_arrays(columns, schema=target)
+    return pa.RecordBatchReader.from_batches(
+        target,
+        (
+            pa.RecordBatch.from_arrays(
+                [_cast_column(column, field, table) for column, field in zip(batch.columns, target, strict=True)],
+                schema=target,
+            )
+            for batch in data
+        ),
+    )
 
 
-def _cast_columns(batch: pa.RecordBatch, target: pa.Schema) -> list[pa.Array]:
-    return [column.cast(field.type) for column, field in zip(batch.columns, target, strict=True)]
+def _cast_column(column: pa.ChunkedArray | pa.Array, field: pa.Field, table: str) -> pa.ChunkedArray | pa.Array:
+    import pyarrow as pa
+
+    try:
+        return column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaMismatch(
+            f"A value is too large or too precise for its column in {table}: {field.name} is stored as {field.type}, "
+            f"and {error}",
+            errors=[{"pointer": f"/{field.name}", "detail": str(error)}],
+            metadata={"table": table, "columns": [field.name]},
+        ) from error
+
+
+def _with_checked_dates(data: Prepared, table: str) -> Prepared:
+    """Checks that file statistics can represent the dates and instants. Streams are checked when they are consumed."""
+    import pyarrow as pa
+
+    names = [field.name for field in data.schema if contains(field.type, pa.types.is_temporal)]
+    if not names:
+        return data
+    if isinstance(data, pa.Table):
+        _check_dates(data, names, table)
+        return data
+
+    def checked_batches() -> Iterator[pa.RecordBatch]:
+        for batch in data:
+            _check_dates(batch, names, table)
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(data.schema, checked_batches())
+
+
+def _check_dates(data: pa.Table | pa.RecordBatch, names: list[str], table: str) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in names:
+        for leaf in _leaves(data.column(name)):
+            if not pa.types.is_temporal(leaf.type):
+                continue
+            days = pa.types.is_date32(leaf.type)
+            bounds = pc.min_max(leaf.cast(pa.int32() if days else pa.int64()))
+            limit = _MAX_DAYS if days else _MAX_DAYS * 86_400_000_000
+            if bounds["min"].is_valid and (bounds["min"].as_py() < -limit or bounds["max"].as_py() > limit):
+                raise SchemaMismatch(
+                    f"A value of {name} is too far from 1970 to be stored in {table}: years must be between -258000 "
+                    "and 262000.",
+                    errors=[{"pointer": f"/{name}", "detail": "Delta readers don't support this year"}],
+                    metadata={"table": table, "columns": [name]},
+                )
+
+
+def _leaves(column: pa.ChunkedArray | pa.Array) -> Iterator[pa.Array]:
+    import pyarrow as pa
+
+    for array in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        kind = array.type
+        if pa.types.is_struct(kind):
+            for part in array.flatten():
+                yield from _leaves(part)
+        elif pa.types.is_map(kind):
+            yield from _leaves(array.keys)
+            yield from _leaves(array.items)
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            yield from _leaves(array.flatten())
+        else:
+            yield array
 
 
 def _select(data: Prepared, names: list[str]) -> Prepared:
@@ -149,78 +248,3 @@ def _select(data: Prepared, names: list[str]) -> Prepared:
         return data.select(names)
     schema = pa.schema([data.schema.field(name) for name in names])
     return pa.RecordBatchReader.from_batches(schema, (batch.select(names) for batch in data))
-
-
-def _widened(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    wider = {
-        pa.uint8(): pa.int16(),
-        pa.uint16(): pa.int32(),
-        pa.uint32(): pa.int64(),
-        pa.uint64(): pa.int64(),
-        pa.float16(): pa.float32(),
-    }
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_widened(kind.value_type)))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(_widened(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_widened(field.type)) for field in kind])
-    return wider.get(kind, kind)
-
-
-def _unstorable(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    types = pa.types
-    return any(_contains(kind, test) for test in (types.is_time, types.is_duration, types.is_interval, types.is_null))
-
-
-def _contains(kind: pa.DataType, test: Callable[[pa.DataType], bool]) -> bool:
-    """Whether a type, or one nested in it, passes a test."""
-    return test(kind) or any(_contains(kind.field(number).type, test) for number in range(kind.num_fields))
-
-
-def _fits(source: pa.DataType, target: pa.DataType) -> bool:
-    """Whether every value of `source` is a value of `target`."""
-    import pyarrow as pa
-
-    source, target = _canonical(source), _canonical(target)
-    if source == target:
-        return True
-    types = pa.types
-    if types.is_signed_integer(source) and types.is_signed_integer(target):
-        return bool(source.bit_width <= target.bit_width)
-    if types.is_floating(source) and types.is_floating(target):
-        return bool(source.bit_width <= target.bit_width)
-    if types.is_decimal(source) and types.is_decimal(target):
-        return bool(source.scale == target.scale and source.precision <= target.precision)
-    if types.is_list(source) and types.is_list(target):
-        return _fits(source.value_type, target.value_type)
-    if types.is_struct(source) and types.is_struct(target):
-        ours, theirs = {f.name: f.type for f in source}, {f.name: f.type for f in target}
-        return ours.keys() == theirs.keys() and all(_fits(kind, theirs[name]) for name, kind in ours.items())
-    if types.is_map(source) and types.is_map(target):
-        return _fits(source.key_type, target.key_type) and _fits(source.item_type, target.item_type)
-    return False
-
-
-def _canonical(kind: pa.DataType) -> pa.DataType:
-    """One spelling per Delta type: Arrow has several layouts of strings, lists and instants."""
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_dictionary(kind):
-        return _canonical(kind.value_type)
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return pa.string()
-    if types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
-        return pa.binary()
-    if types.is_timestamp(kind):
-        return pa.timestamp("us", tz="UTC" if kind.tz else None)
-    if types.is_date64(kind):
-        return pa.date32()
-    if types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_type)
-    return kind

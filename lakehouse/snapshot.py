@@ -1,15 +1,17 @@
-"""A table at one version: resolved once, immutable, read by Polars, Arrow or DuckDB."""
+"""Snapshot: a table at one version, read by Polars, Arrow, or DuckDB."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from functools import cached_property, reduce
-from operator import and_
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from lakehouse import features
+from lakehouse.data_files import DataFiles, Layout
 from lakehouse.faults import translated
+from lakehouse.polars_handle import polars_handle
+from lakehouse.rows import Rows
 from lakehouse.schemas import require_columns
 from lakehouse.storage import Storage
 
@@ -21,9 +23,18 @@ if TYPE_CHECKING:
 
 
 class Snapshot:
-    """Immutable view of one table at one version."""
+    """Immutable view of one table at one version.
 
-    def __init__(self, table: str, delta: DeltaTable, storage: Storage) -> None:
+    Raises:
+        UnsupportedTable: the table uses Delta features that the platform doesn't read. The message names them.
+    """
+
+    def __init__(self, table: str, delta: DeltaTable, storage: Storage, cache: dict[str, Any] | None = None) -> None:
+        """Creates the view. `cache` is shared by the snapshots of the version."""
+        self._cache = {} if cache is None else cache
+        if "readable" not in self._cache:
+            features.require_readable(table, delta)
+            self._cache["readable"] = True
         self.table = table
         self._storage = storage
         self._delta = delta
@@ -50,9 +61,7 @@ class Snapshot:
     @cached_property
     def schema(self) -> pa.Schema:
         """Arrow schema of the table at this version."""
-        import pyarrow as pa
-
-        return pa.schema(self._delta.schema().to_arrow())
+        return self._files.logical
 
     @property
     def constraints(self) -> dict[str, str]:
@@ -62,125 +71,115 @@ class Snapshot:
 
     @cached_property
     def row_count(self) -> int:
-        """Number of rows, from file statistics; counted where a file has none."""
-        counts = self._files.column("num_records").to_pylist()
-        if self.has_deletion_vectors or any(count is None for count in counts):
-            import polars as pl
-
-            return int(self.scan().select(pl.len()).collect().item())
-        return sum(int(count) for count in counts)
+        """Number of rows, from file statistics; counted if a file has none."""
+        count = self._files.row_count()
+        return self._rows.table(self.schema.names[:1]).num_rows if count is None else count
 
     @cached_property
     def size_bytes(self) -> int:
         """Size of the data files of this version, compressed."""
-        return sum(int(size) for size in self._files.column("size_bytes").to_pylist())
+        return sum(int(size) for size in self._files.actions.column("size_bytes").to_pylist())
 
     @property
     def file_count(self) -> int:
         """Number of data files of this version."""
-        return int(self._files.num_rows)
-
-    @cached_property
-    def _files(self) -> pa.Table:
-        import pyarrow as pa
-
-        return pa.table(self._delta.get_add_actions())
-
-    @cached_property
-    def paths(self) -> list[str]:
-        """Paths of the data files, relative to the table, in log order."""
-        return [str(path) for path in self._files.column("path").to_pylist()]
+        return len(self._files.paths)
 
     @property
-    def has_deletion_vectors(self) -> bool:
-        """Whether files may hold rows that are deleted (written so by Spark)."""
-        return "deletionVectors" in (self._delta.protocol().reader_features or [])
+    def paths(self) -> list[str]:
+        """Paths of the data files, relative to the table, in the order and the encoding of the log."""
+        return self._files.encoded_paths
 
-    def scan(self) -> pl.LazyFrame:
-        """Lazy Polars frame: filters and columns are pushed down to the files."""
-        import polars as pl
+    @cached_property
+    def plain(self) -> bool:
+        """Whether a Parquet reader that doesn't know the log reads the right rows from the files.
 
-        with translated(self.table, "reading"):
-            return pl.scan_delta(self._delta)
-
-    def scan_without(self, paths: AbstractSet[str]) -> pl.LazyFrame:
-        """As `scan`, but only the files that are not among `paths`."""
-        import polars as pl
-        import pyarrow.dataset as ds
-
-        whole = self.dataset()
-        kept = [fragment for fragment in whole.get_fragments() if unquote(fragment.path) not in paths]
-        subset = ds.FileSystemDataset(kept, whole.schema, whole.format, whole.filesystem)
-        with translated(self.table, "reading"):
-            return pl.DataFrame(subset.to_table()).lazy()
-
-    def to_arrow(self, *, columns: Sequence[str] | None = None, limit: int | None = None, offset: int = 0) -> pa.Table:
-        """Rows as an Arrow table, files in log order.
+        Reads the footers of files that are new to this process.
 
         Raises:
-            UnknownColumn: names the column and those that exist.
-            UnknownVersion: data files of this version were vacuumed.
+            UnsupportedTable: the platform doesn't read the table. The message names the feature or the files.
+        """
+        return not self._rows.by_fragment and self._files.layout is Layout.PLAIN
+
+    @property
+    def comparable_by_file(self) -> bool:
+        """Whether a file that two versions share contributes the same rows to both."""
+        return not self._rows.by_fragment
+
+    def scan(self) -> pl.LazyFrame:
+        """Returns a lazy Polars frame. Plain files get filters and columns pushed down, other files only columns."""
+        import polars as pl
+
+        with translated(self.table, "reading"):
+            if self.plain:
+                return pl.scan_delta(polars_handle(self._delta, self._files.trusted_actions))
+            if self._files.layout is Layout.UNCERTAIN:
+                return pl.DataFrame(self.to_arrow()).lazy()
+            return self._rows.lazy()
+
+    def scan_without(self, paths: AbstractSet[str]) -> pl.LazyFrame:
+        """Returns the rows of the files that aren't in `paths`. Only for versions that are comparable by file."""
+        import polars as pl
+
+        return pl.DataFrame(self._rows.table(self.schema.names, without=paths)).lazy()
+
+    def to_arrow(self, *, columns: Sequence[str] | None = None, limit: int | None = None, offset: int = 0) -> pa.Table:
+        """Returns rows as an Arrow table, files in log order.
+
+        Args:
+            columns: columns to read; all by default.
+            limit: maximum number of rows.
+            offset: number of rows to skip.
+
+        Raises:
+            UnknownColumn: a column doesn't exist. The message lists the existing ones.
+            UnknownVersion: a vacuum deleted data files of this version.
+            UnsupportedTable: a data file contains values that the table's schema doesn't allow.
         """
         require_columns(self.table, self.schema.names, list(columns or ()))
         names = list(self.schema.names if columns is None else columns)
-        with translated(self.table, "reading"):
-            if limit is None and not offset and not self.has_deletion_vectors:
-                return self.dataset().to_table(columns=names)
-            page = self.scan().select(names).slice(offset, limit).collect()
-            return _typed(page, self.schema, names)
+        if limit is None and not offset:
+            return self._rows.table(names)
+        if self.plain:
+            with translated(self.table, "reading"):
+                page = self.scan().select(names).slice(offset, limit).collect()
+            return _with_schema(page, self.schema, names)
+        return self._rows.page(names, offset, limit)
+
+    def batches(self) -> pa.RecordBatchReader:
+        """Returns a stream of all rows, files in log order.
+
+        Raises:
+            UnsupportedTable: a data file contains values that the table's schema doesn't allow.
+        """
+        import pyarrow as pa
+
+        if self._files.layout is Layout.UNCERTAIN:  # an error in the middle of a stream would come too late
+            return self.to_arrow().to_reader()
+        self._files.resolve()
+        return pa.RecordBatchReader.from_batches(self.schema, self._rows.batches(self.schema.names))
 
     def dataset(self) -> ds.Dataset:
-        """Arrow dataset, for engines that push filters and columns into Arrow (DuckDB)."""
-        import pyarrow as pa
+        """Returns an Arrow dataset, for engines that push filters and columns into Arrow (DuckDB)."""
         import pyarrow.dataset as ds
 
         with translated(self.table, "reading"):
-            if self.has_deletion_vectors:  # Arrow's own reader would show the deleted rows
-                return ds.dataset(pa.RecordBatchReader.from_stream(self._delta.scan()).read_all())
-            return _trusted(
-                self._delta.to_pyarrow_dataset(filesystem=self._storage.filesystem(self.table)), self._files
-            )
+            # Within an engine, an error would lose its class. Therefore files that may cause errors are read now.
+            if self._rows.by_fragment or self._files.layout is Layout.UNCERTAIN:
+                return ds.dataset(self.to_arrow())
+            return self._rows.dataset()
+
+    @cached_property
+    def _files(self) -> DataFiles:
+        return DataFiles(self.table, self._delta, self._storage, self._cache)
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return Rows(self.table, self._files, self.schema)
 
 
-def _trusted(dataset: ds.FileSystemDataset, actions: pa.Table) -> ds.Dataset:
-    """Takes wrong promises off files: delta-rs states an absent bound as `column >= null`, which skips the file.
-
-    Any file without statistics of a column (a long text, NaN, Spark beyond its 32nd column) next to one with them is
-    affected. What is left of its promise are the partition values.
-    """
-    import pyarrow.dataset as ds
-
-    fragments = list(dataset.get_fragments())
-    doubtful = [number for number, fragment in enumerate(fragments) if "null[" in str(fragment.partition_expression)]
-    if not doubtful:
-        return dataset
-    partitions = _partitions(actions)
-    for number in doubtful:
-        path = fragments[number].path
-        fragments[number] = dataset.format.make_fragment(
-            path, dataset.filesystem, partition_expression=partitions.get(unquote(path))
-        )
-    return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
-
-
-def _partitions(actions: pa.Table) -> dict[str, ds.Expression]:
-    """Partition values of each file as a condition, by path."""
-    import pyarrow.dataset as ds
-
-    if "partition" not in actions.column_names:
-        return {}
-    conditions = {}
-    for path, values in zip(actions["path"].to_pylist(), actions["partition"].combine_chunks(), strict=True):
-        terms = [
-            ds.field(name) == value if value.is_valid else ds.field(name).is_null() for name, value in values.items()
-        ]
-        if terms:
-            conditions[unquote(path)] = reduce(and_, terms)
-    return conditions
-
-
-def _typed(frame: pl.DataFrame, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
-    """A Polars frame with the table's own Arrow types (Polars spells strings differently)."""
+def _with_schema(frame: pl.DataFrame, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """Converts a Polars frame to the Arrow types of the table. Polars uses other types of strings."""
     import pyarrow as pa
 
     return pa.table(frame).cast(pa.schema([schema.field(name).with_nullable(True) for name in names]))

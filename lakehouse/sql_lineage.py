@@ -1,7 +1,6 @@
-"""Column lineage of a SQL statement: from which table columns each of its result columns is computed.
+"""Column lineage of a SQL statement: the table columns that each result column is computed from.
 
-Works on DuckDB's own parse tree. A statement with a construct not understood here has no column lineage rather than a
-wrong one.
+It uses DuckDB's parse tree. A statement with an unsupported construct has no column lineage.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ Column = tuple[str, str]
 _Columns = dict[str, frozenset[Column]]
 
 
-class _NotUnderstood(Exception):
-    """A construct whose columns cannot be told."""
+class _Unsupported(Exception):
+    """A construct whose source columns can't be determined."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What a name can refer to in one SELECT."""
+    """Relations and columns that a name can refer to in one SELECT."""
 
     relations: Sequence[tuple[str, _Columns]]
     merged: frozenset[str] = frozenset()
-    """Columns of JOIN ... USING: one column, made from both sides."""
+    """Columns of JOIN ... USING, each computed from both relations."""
     ctes: Mapping[str, _Columns] = field(default_factory=dict)
     outer: _Scope | None = None
 
 
 def column_lineage(statement: str, schemas: Mapping[str, Sequence[str]]) -> list[frozenset[Column]] | None:
-    """The source columns of each result column, in the order of the result.
+    """Returns the source columns of each result column, in the order of the result.
 
     Args:
         statement: one SELECT, valid against `schemas`.
-        schemas: column names of every table the statement reads, by table id.
+        schemas: column names of every table that the statement reads, by table id.
 
     Returns:
-        `None` if the statement holds something whose columns cannot be told, such as a table function.
+        `None` if the statement contains an unsupported construct, such as a table function.
     """
     import duckdb
 
@@ -54,37 +53,37 @@ def column_lineage(statement: str, schemas: Mapping[str, Sequence[str]]) -> list
     }
     try:
         return [sources for _, sources in _results(tree["statements"][0]["node"], tables, {}, None)]
-    except _NotUnderstood:
+    except _Unsupported:
         return None
 
 
 def _results(
     node: Mapping[str, Any], tables: Mapping[str, _Columns], ctes: Mapping[str, _Columns], outer: _Scope | None
 ) -> list[tuple[str, frozenset[Column]]]:
-    known = dict(ctes)
+    visible_ctes = dict(ctes)
     for entry in (node.get("cte_map") or {}).get("map") or []:
         query = entry["value"]["query_node"] if "query_node" in entry["value"] else entry["value"]["query"]["node"]
-        results = _results(query, tables, known, outer)
-        known[entry["key"].lower()] = _named(results, entry["value"].get("aliases"))
+        results = _results(query, tables, visible_ctes, outer)
+        visible_ctes[entry["key"].lower()] = _named(results, entry["value"].get("aliases"))
     if node["type"] == "SET_OPERATION_NODE":
         if node.get("setop_type") == "UNION_BY_NAME":
-            raise _NotUnderstood
+            raise _Unsupported
         parts = node.get("children") or [node["left"], node["right"]]
-        first, *others = [_results(part, tables, known, outer) for part in parts]
+        first, *others = [_results(part, tables, visible_ctes, outer) for part in parts]
         return [
             (name, sources.union(*(other[index][1] for other in others))) for index, (name, sources) in enumerate(first)
         ]
     if node["type"] != "SELECT_NODE":
-        raise _NotUnderstood
-    relations, merged = _relations(node["from_table"], tables, known, outer)
-    scope = _Scope(relations, frozenset(merged), known, outer)
+        raise _Unsupported
+    relations, merged = _relations(node["from_table"], tables, visible_ctes, outer)
+    scope = _Scope(relations, frozenset(merged), visible_ctes, outer)
     results = []
     for expression in node["select_list"]:
         if expression["class"] == "STAR":
             results += _star(expression, scope)
         else:
-            # A later expression may name the alias of an earlier one.
-            aliases = _Scope([*relations, ("", dict(results))], scope.merged, known, outer)
+            # An expression can use the alias of an earlier one.
+            aliases = _Scope([*relations, ("", dict(results))], scope.merged, visible_ctes, outer)
             results.append((_name(expression), _sources(expression, scope, aliases, tables)))
     return results
 
@@ -105,13 +104,13 @@ def _relations(
         right, right_merged = _relations(source["right"], tables, ctes, outer)
         merged = {name.lower() for name in source.get("using_columns") or ()}
         if source.get("ref_type") == "NATURAL":
-            raise _NotUnderstood
+            raise _Unsupported
         return left + right, merged | left_merged | right_merged
     if kind == "SUBQUERY":
         results = _results(source["subquery"]["node"], tables, ctes, outer)
         return [(alias, _named(results, source.get("column_name_alias")))], set()
     if kind != "BASE_TABLE":
-        raise _NotUnderstood
+        raise _Unsupported
     name = source["table_name"].lower()
     if source.get("catalog_name"):
         table = ".".join(str(source[part]).lower() for part in ("catalog_name", "schema_name", "table_name"))
@@ -119,23 +118,23 @@ def _relations(
     else:
         columns = ctes.get(name)
     if columns is None:
-        raise _NotUnderstood
+        raise _Unsupported
     return [(alias or name, columns)], set()
 
 
 def _star(expression: Mapping[str, Any], scope: _Scope) -> list[tuple[str, frozenset[Column]]]:
     if any(expression.get(part) for part in ("replace_list", "rename_list", "columns", "expr")):
-        raise _NotUnderstood
+        raise _Unsupported
     excluded = {str(name).lower() for name in expression.get("exclude_list") or ()}
     relation = str(expression.get("relation_name") or "").lower()
-    results, seen = [], set()
+    results, names = [], set()
     for alias, columns in scope.relations:
         if relation and alias != relation:
             continue
         for name, sources in columns.items():
-            if name in excluded or (not relation and name in scope.merged and name in seen):
+            if name in excluded or (not relation and name in scope.merged and name in names):
                 continue
-            seen.add(name)
+            names.add(name)
             results.append((name, _resolve([name], scope) if name in scope.merged else sources))
     return results
 
@@ -147,27 +146,27 @@ def _name(expression: Mapping[str, Any]) -> str:
 
 
 def _sources(expression: Any, scope: _Scope, aliases: _Scope, tables: Mapping[str, _Columns]) -> frozenset[Column]:
-    found: frozenset[Column] = frozenset()
+    columns: frozenset[Column] = frozenset()
     for node in _leaves(expression):
         if node["class"] == "SUBQUERY":
             inner = _results(node["subquery"]["node"], tables, scope.ctes, scope)
-            found = found.union(*(sources for _, sources in inner))
+            columns = columns.union(*(sources for _, sources in inner))
             if node.get("child"):
-                found |= _sources(node["child"], scope, aliases, tables)
+                columns |= _sources(node["child"], scope, aliases, tables)
         else:
-            found |= _resolve([str(name).lower() for name in node["column_names"]], aliases)
-    return found
+            columns |= _resolve([str(name).lower() for name in node["column_names"]], aliases)
+    return columns
 
 
 def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
-    """Column references and subqueries of an expression, not looking into the subqueries."""
+    """Yields the column references and subqueries of an expression, without those inside subqueries."""
     if isinstance(tree, dict):
         kind = tree.get("class")
         if kind in ("COLUMN_REF", "SUBQUERY"):
             yield tree
             return
         if kind in ("LAMBDA", "STAR"):
-            raise _NotUnderstood
+            raise _Unsupported
         tree = list(tree.values())
     if isinstance(tree, list):
         for item in tree:
@@ -175,19 +174,19 @@ def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _resolve(names: Sequence[str], scope: _Scope) -> frozenset[Column]:
-    """A possibly qualified name. What follows a column name is a field of its struct."""
+    """Returns the source columns of a name, which may be qualified. Names after a column name are struct fields."""
     for size in (2, 1):
         if len(names) < size:
             continue
         relation = names[0] if size == 2 else None
-        hits = [
+        matches = [
             columns[names[size - 1]]
             for alias, columns in scope.relations
             if names[size - 1] in columns and relation in (None, alias)
         ]
-        if hits:
-            # An alias hides nothing: a column of a relation comes first, as in SQL.
-            return frozenset().union(*hits) if names[size - 1] in scope.merged else hits[0]
+        if matches:
+            # As in SQL, a column of a relation has precedence over an alias.
+            return frozenset().union(*matches) if names[size - 1] in scope.merged else matches[0]
     if scope.outer is not None:
         return _resolve(names, scope.outer)
-    raise _NotUnderstood
+    raise _Unsupported

@@ -1,4 +1,4 @@
-"""What a write does to a Delta table: create, append, overwrite, merge, delete."""
+"""Writes through delta-rs: create, append, overwrite, and delete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConstraintViolated, InvalidArgument
-from lakehouse import parts
+from lakehouse import small_appends
+from lakehouse.content import MAX_BYTES, digest
+from lakehouse.features import arrow_schema
+from lakehouse.partitions import require_partitionable
 from lakehouse.schemas import Prepared, conform, require_columns, storable
 
 if TYPE_CHECKING:
@@ -17,26 +20,24 @@ if TYPE_CHECKING:
 
 DEFAULT_PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
-    # Opening and every commit replay the log from the last checkpoint: a near one keeps both fast (measured: 5 to 20).
+    # Opening and every commit replay the log from the last checkpoint. Measured optimum: 5 to 20.
     "delta.checkpointInterval": "10",
-    # Log clean-up is the vacuum's, which knows the pins.
+    # A vacuum cleans up the log, because it considers the pins.
     "delta.enableExpiredLogCleanup": "false",
 }
 
 
 @cache
 def hooks() -> PostCommitHookProperties:
-    """Checkpoints after a commit as the table says, but never a clean-up of the log."""
+    """Returns the hooks after a commit: checkpoints as configured in the table, but no cleanup of the log."""
     from deltalake import PostCommitHookProperties
 
     return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 def schema_of(delta: DeltaTable) -> pa.Schema:
-    """Arrow schema of a table."""
-    import pyarrow as pa
-
-    return pa.schema(delta.schema().to_arrow())
+    """Returns the Arrow schema of a table."""
+    return arrow_schema(delta)
 
 
 def create(
@@ -50,11 +51,12 @@ def create(
     configuration: Mapping[str, str],
     options: dict[str, str] | None,
 ) -> None:
-    """Makes an empty table."""
+    """Creates an empty table."""
     from deltalake import DeltaTable
 
     schema = storable(schema.empty_table(), table).schema
     require_columns(table, schema.names, list(partition_by))
+    require_partitionable(schema.empty_table(), partition_by, table)
     DeltaTable.create(
         uri,
         schema,
@@ -80,11 +82,12 @@ def create_with(
     description: str = "",
     configuration: Mapping[str, str] = {},
 ) -> None:
-    """Makes a table that holds `data`, in one commit."""
+    """Creates a table that contains `data`, in one commit."""
     from deltalake import write_deltalake
 
     data = storable(data, table)
     require_columns(table, data.schema.names, list(partition_by))
+    data = require_partitionable(data, partition_by, table)
     write_deltalake(
         uri,
         data,
@@ -107,11 +110,17 @@ def append(
     evolve: bool,
     files: SubTreeFileSystem | None = None,
 ) -> None:
-    """Adds rows. With `files`, the file system of the table, a small append is written by ourselves."""
+    """Adds rows. If there are none, nothing is committed.
+
+    With `files`, the file system of the table, small appends don't go through delta-rs's query engine.
+    """
     schema = schema_of(delta)
     data = conform(data, schema, table, evolve=evolve)
-    if files is not None and parts.fits(delta, data, schema):
-        parts.append(delta, data, schema, files, properties, hooks())
+    if is_empty(data) and set(data.schema.names) <= set(schema.names):
+        return
+    data = require_partitionable(data, delta.metadata().partition_columns, table)
+    if files is not None and small_appends.is_possible(delta, data, schema):
+        small_appends.append(delta, data, schema, files, properties, hooks())
     else:
         _write(delta, data, properties, mode="append", evolve=evolve)
 
@@ -126,58 +135,23 @@ def overwrite(
     evolve: bool,
     partition_by: Sequence[str],
 ) -> None:
-    """Replaces all rows, or those that match `where`."""
+    """Replaces all rows, or the rows that match `where`. If the matching rows are the same, nothing is committed."""
     if where is None and evolve:
         data = storable(data, table)
-        kept = [name for name in delta.metadata().partition_columns if name in data.schema.names]
-        columns = list(partition_by) or kept
+        remaining = [name for name in delta.metadata().partition_columns if name in data.schema.names]
+        columns = list(partition_by) or remaining
+        data = require_partitionable(data, columns, table)
         _write(delta, data, properties, mode="overwrite", schema_mode="overwrite", partition_by=columns)
         return
     if partition_by and list(partition_by) != list(delta.metadata().partition_columns):
         raise InvalidArgument(
-            f"{table} is partitioned by {list(delta.metadata().partition_columns)}; to partition it by "
-            f"{list(partition_by)}, overwrite it wholly with evolve_schema."
+            f"{table} is partitioned by {list(delta.metadata().partition_columns)}. To partition it by "
+            f"{list(partition_by)}, replace all rows together with the schema."
         )
-    _write(
-        delta,
-        conform(data, schema_of(delta), table, evolve=evolve),
-        properties,
-        mode="overwrite",
-        where=where,
-        evolve=evolve,
-    )
-
-
-def merge(
-    table: str,
-    delta: DeltaTable,
-    data: Prepared,
-    properties: CommitProperties,
-    *,
-    on: Sequence[str],
-    delete_missing: bool,
-    evolve: bool,
-) -> None:
-    """Updates rows whose key exists, inserts the others, and with `delete_missing` deletes rows the data lacks."""
-    schema = schema_of(delta)
-    if not on:
-        raise InvalidArgument(f"Merging into {table} needs at least one key column in `on`.")
-    require_columns(table, schema.names, list(on))
-    data = conform(data, schema, table, evolve=evolve)
-    condition = " AND ".join(f"target.{_quoted(name)} = source.{_quoted(name)}" for name in on)
-    merger = delta.merge(
-        data,
-        condition,
-        source_alias="source",
-        target_alias="target",
-        merge_schema=evolve,
-        commit_properties=properties,
-        post_commithook_properties=hooks(),
-    )
-    merger = merger.when_matched_update_all().when_not_matched_insert_all()
-    if delete_missing:
-        merger = merger.when_not_matched_by_source_delete()
-    merger.execute()
+    data = conform(data, schema_of(delta), table, evolve=evolve)
+    data = require_partitionable(data, delta.metadata().partition_columns, table)
+    if where is None or not _has_rows(delta, data, where):
+        _write(delta, data, properties, mode="overwrite", where=where, evolve=evolve)
 
 
 def delete(delta: DeltaTable, where: str, properties: CommitProperties) -> None:
@@ -185,28 +159,62 @@ def delete(delta: DeltaTable, where: str, properties: CommitProperties) -> None:
     delta.delete(where, commit_properties=properties, post_commithook_properties=hooks())
 
 
-def blame(table: str, error: ConstraintViolated, delta: DeltaTable, data: Prepared, where: str | None) -> Exception:
-    """Names the constraint that rows break; delta-rs shows the rows only."""
+def is_empty(data: Prepared) -> bool:
+    """Returns whether a table has no rows. A reader isn't consumed to determine that."""
+    import pyarrow as pa
+
+    return isinstance(data, pa.Table) and not data.num_rows
+
+
+def _has_rows(delta: DeltaTable, data: Prepared, where: str) -> bool:
+    """Returns whether the rows of a table that match a condition are exactly these rows."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    schema = schema_of(delta)
+    if not isinstance(data, pa.Table) or data.nbytes > MAX_BYTES or data.schema.names != schema.names:
+        return False
+    try:
+        reader = pa.RecordBatchReader.from_stream(delta.scan(predicate=where))
+        batches, count = [], 0
+        for batch in reader:
+            batches.append(batch)
+            count += batch.num_rows
+            if count > data.num_rows:
+                return False
+        if count < data.num_rows:
+            return False
+        current = pa.Table.from_batches(batches, reader.schema).select(schema.names).cast(schema)
+    except (DeltaError, pa.ArrowException, OSError, ValueError):  # the write reports an invalid condition
+        return False
+    current_digest = digest(current)
+    return current_digest is not None and current_digest == digest(data.cast(schema))
+
+
+def explain_violation(
+    table: str, error: ConstraintViolated, delta: DeltaTable, data: Prepared, where: str | None
+) -> ConstraintViolated:
+    """Returns an error that names the constraints that rows violate. delta-rs only reports the rows."""
     configuration = delta.metadata().configuration
     prefix = "delta.constraints."
     rules = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
-    rules |= {f.name: f"{_quoted(f.name)} IS NOT NULL" for f in schema_of(delta) if not f.nullable}
+    rules |= {f.name: f"{quoted(f.name)} IS NOT NULL" for f in schema_of(delta) if not f.nullable}
     if where is not None:
         rules["where"] = where
-    broken = _broken(data, rules)
-    names = broken or dict.fromkeys(rules, -1)
-    said = "; ".join(
+    names = _violations(data, rules) or dict.fromkeys(rules, -1)
+    list_of_rules = "; ".join(
         f"{name} ({rules[name]})" + (f" by {count} rows" if count > 0 else "") for name, count in names.items()
     )
     hint = " Every row of an overwrite with `where` must match it." if "where" in names else " Nothing was written."
     return ConstraintViolated(
-        f"Rows break {'a constraint' if len(names) == 1 else 'constraints'} of {table}: {said}.{hint}",
-        errors=[{"pointer": f"/{name}", "detail": f"{rules[name]} does not hold"} for name in names],
+        f"Rows violate {'a constraint' if len(names) == 1 else 'constraints'} of {table}: {list_of_rules}.{hint}",
+        errors=[{"pointer": f"/{name}", "detail": f"rows violate {rules[name]}"} for name in names],
         metadata={"table": table, "constraints": list(names)} | error.metadata,
     )
 
 
-def _broken(data: Prepared, rules: Mapping[str, str]) -> dict[str, int]:
+def _violations(data: Prepared, rules: Mapping[str, str]) -> dict[str, int]:
+    """Returns the number of rows that violate each rule, for rules that DuckDB can evaluate."""
     import duckdb
     import pyarrow as pa
 
@@ -239,7 +247,7 @@ def _write(
 ) -> None:
     from deltalake import write_deltalake
 
-    # Without a condition the argument must be absent, and the overloads do not tell the modes apart.
+    # Without a condition, the argument must be absent.
     write: Any = partial(write_deltalake, predicate=where) if where is not None else write_deltalake
     write(
         delta,
@@ -252,5 +260,6 @@ def _write(
     )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Returns a column name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

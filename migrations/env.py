@@ -1,4 +1,4 @@
-"""Runs migrations against the metadata database named by the caller, or by the settings."""
+"""The Alembic environment. It migrates the database of the caller's URL, or by default of the settings."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Imports every module that owns tables, so that `METADATA` is the whole metadata database."""
+"""The tables of the metadata database: it imports every module that adds tables to `METADATA`."""
 
 # ruff: noqa: F401 - all imports are for their effect
 import api.kernel.outbox.tables
@@ -8,7 +8,7 @@ import api.services.admin.login_tables
 import core.definitions
 import core.events
 import core.leases
-import lakehouse.landing
+import lakehouse.landing_record
 import lakehouse.ledger
 import lakehouse.lineage
 import lakehouse.pins

@@ -1,7 +1,7 @@
-"""Cuts documents into chunks that keep their heading path, their place in the source and a stable identity.
+"""Splits documents into chunks that record their headings, their position in the source and a stable id.
 
-A chunk's id depends on the document, the heading path, the text, the chunker and the embedder, and on nothing else:
-editing one section leaves the ids of all others alone, so only what changed is embedded again.
+The id of a chunk depends only on the document, the headings, the text, the chunker and the embedder. Editing a section
+doesn't change the ids of other sections, so only changed text is embedded again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _LABEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to be found again.
+    """A text to index.
 
     Args:
-        uri: its stable address: a path in the repository, or `<asset id>/<key>` for what a table holds.
-        title: what a reader calls it.
+        uri: stable address: a path in the repository, or `<asset id>/<key>` for a table row.
+        title: title for readers.
         text: Markdown or plain text.
-        metadata: labels a search can filter by, name to value.
+        metadata: labels that searches can filter by, as name to value.
     """
 
     uri: str
@@ -39,7 +39,7 @@ class Document:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def labels(self) -> list[str]:
-        """The metadata as sorted `name=value` strings, the form that is indexed.
+        """Returns the metadata as sorted `name=value` strings, the form that is indexed.
 
         Raises:
             InvalidArgument: a name is not lower-case snake_case.
@@ -67,17 +67,17 @@ class Chunk:
 
     @property
     def content(self) -> str:
-        """What is embedded and full-text indexed: see `passage`."""
-        return passage(self.title, self.heading, self.text)
+        """The text that is embedded and full-text indexed; see `text_with_headings`."""
+        return text_with_headings(self.title, self.heading, self.text)
 
 
-def passage(title: str, heading: str, text: str) -> str:
-    """The text preceded by where it stands, without which a short passage says too little to be found."""
-    return place(title, heading) + text
+def text_with_headings(title: str, heading: str, text: str) -> str:
+    """Returns the text after its title and headings: a short passage alone has too little context to be found."""
+    return headings_prefix(title, heading) + text
 
 
-def place(title: str, heading: str) -> str:
-    """Where a passage stands: title and heading path, then a blank line."""
+def headings_prefix(title: str, heading: str) -> str:
+    """Returns the title and the heading path of a passage, followed by a blank line."""
     if not heading:
         return f"{title}\n\n"
     return f"{heading}\n\n" if heading.split(HEADING_SEPARATOR, 1)[0] == title else f"{title}: {heading}\n\n"
@@ -85,11 +85,11 @@ def place(title: str, heading: str) -> str:
 
 @dataclass(frozen=True)
 class Chunker:
-    """Cuts at headings first, then long sections at paragraphs, lines and words.
+    """Splits documents at headings first, then splits long sections at paragraphs, lines and words.
 
     Args:
-        size: most characters of a chunk's text.
-        embedder: digest of the embedder the chunks are meant for; part of every id.
+        size: largest number of characters in the text of a chunk.
+        embedder: digest of the embedder that embeds the chunks; part of every chunk id.
     """
 
     size: int = 900
@@ -97,17 +97,17 @@ class Chunker:
 
     @property
     def version(self) -> str:
-        """Changes when the same text would be cut differently."""
+        """Version of the splitting rules. It changes when the same text would be split differently."""
         return f"markdown-1/{self.size}"
 
     def split(self, document: Document) -> list[Chunk]:
-        """Cuts one document; headings without text below them yield nothing."""
+        """Splits a document. Headings without text below them produce no chunks."""
         labels = tuple(document.labels())
         seen: dict[tuple[str, str], int] = {}
         chunks: list[Chunk] = []
         for heading, start, end in self._passages(document.text):
             text = document.text[start:end]
-            digest = _digest(self.embedder, passage(document.title, heading, text))
+            digest = _digest(self.embedder, text_with_headings(document.title, heading, text))
             occurrence = seen[heading, digest] = seen.get((heading, digest), -1) + 1
             chunks.append(
                 Chunk(
@@ -147,14 +147,14 @@ class Chunker:
 
 
 def sections(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yields (heading path, start, end) of every stretch between headings; the headings' own lines are left out.
+    """Yields (heading path, start, end) for the text between two headings. The heading lines aren't included.
 
-    Follows CommonMark, so a `#` inside a code block is no heading.
+    Follows CommonMark: a `#` inside a code block isn't a heading.
     """
     from markdown_it import MarkdownIt
 
     front = _FRONT_MATTER.match(text)
-    # Blanked rather than cut off: offsets must keep pointing into the original.
+    # Replaced by spaces rather than removed, so that offsets still refer to the original text.
     source = re.sub(r"[^\n]", " ", front.group()) + text[front.end() :] if front else text
     lines = _line_offsets(text)
     path: list[tuple[int, str]] = []
@@ -173,7 +173,7 @@ def sections(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def first_heading(text: str) -> str | None:
-    """The document's first heading, which serves as its title; None if it has none."""
+    """Returns the first heading of a document, which serves as its title; None if there is no heading."""
     return next((heading.split(HEADING_SEPARATOR)[0] for heading, _, _ in sections(text) if heading), None)
 
 
@@ -197,5 +197,7 @@ def _digest(*parts: str) -> str:
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        state.update(len(data).to_bytes(8, "little") + data)  # the length keeps ("ab", "c") apart from ("a", "bc")
+        state.update(
+            len(data).to_bytes(8, "little") + data
+        )  # the length prefix distinguishes ("ab", "c") and ("a", "bc")
     return state.hexdigest()

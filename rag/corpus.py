@@ -1,4 +1,4 @@
-"""Documents become the rows of a Delta table of chunks, and only chunks never seen before are embedded."""
+"""Turns documents into the rows of a Delta table of chunks, and embeds only chunks that are new."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
     from rag.embedding import Embedder
 
-_EMBEDDED_AT_ONCE = 512
-_REPLACED_ONE_BY_ONE = 200
-"""Documents up to which a write replaces them alone; beyond, rewriting the table is cheaper than finding them."""
+_EMBEDDING_BATCH = 512
+_MAX_REPLACED_DOCUMENTS = 200
+"""Up to this many changed documents, a write replaces only their rows. For more, rewriting the table is cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The chunks of a set of documents, and how they differ from the table's previous version.
+    """The chunks of a set of documents, and how they differ from the previous version of the table.
 
     Args:
-        rows: every chunk, in the shape of `rag.layout.chunk_schema`.
-        documents: documents with at least one chunk.
-        blank: documents without any text, which therefore have no chunk.
-        embedded: vectors computed.
-        reused: chunks whose vector the previous version had already.
-        deleted: chunks of the previous version that are no more.
-        touched: documents of which a chunk is new, gone or elsewhere.
+        rows: all chunks, with the schema of `rag.layout.chunk_schema`.
+        documents: number of documents that have at least one chunk.
+        empty_documents: addresses of documents without text, and therefore without chunks.
+        embedded: number of vectors computed.
+        reused: number of chunks whose vector was taken from the previous version.
+        deleted: number of chunks of the previous version that no longer exist.
+        changed_documents: addresses of documents with a chunk that is new, deleted or moved.
     """
 
     rows: pa.Table
     documents: int
-    blank: tuple[str, ...]
+    empty_documents: tuple[str, ...]
     embedded: int
     reused: int
     deleted: int
-    touched: tuple[str, ...]
+    changed_documents: tuple[str, ...]
 
 
 def build(
     documents: Iterable[Document], chunker: Chunker, embedder: Embedder, previous: Snapshot | None = None
 ) -> Corpus:
-    """Cuts and embeds documents, taking over every vector the previous version already has.
+    """Splits and embeds documents. Reuses every vector that the previous version already has.
 
     Args:
-        documents: all documents of the index; what is not among them disappears from it.
-        chunker: must be made for the embedder: `Chunker(embedder=embedder.digest)`.
-        embedder: the model.
-        previous: the table as it stands; None for the first time.
+        documents: all documents of the index. Documents that are missing here are removed from the index.
+        chunker: must match the embedder: `Chunker(embedder=embedder.digest)`.
+        embedder: the embedding model.
+        previous: the current version of the table; None if it doesn't exist yet.
 
     Raises:
-        InvalidArgument: two documents have the same address, or the chunker was made for another embedder.
+        InvalidArgument: two documents have the same address, or the chunker is for another embedder.
     """
     import polars as pl
 
     if chunker.embedder != embedder.digest:
-        raise InvalidArgument("The chunker was made for another embedder. Use Chunker(embedder=embedder.digest).")
-    chunks, documented, blank = _cut(documents, chunker)
+        raise InvalidArgument("The chunker is for another embedder. Use Chunker(embedder=embedder.digest).")
+    chunks, document_count, empty_documents = _split(documents, chunker)
     known = previous.scan().select(CHUNK_COLUMNS).collect() if previous else pl.DataFrame(chunk_schema().empty_table())
     vectors, embedded, reused = _vectors(chunks, embedder, known)
     rows = _rows(chunks, vectors, embedder.digest)
@@ -74,15 +74,15 @@ def build(
     compared = [*(name for name in CHUNK_COLUMNS if name not in ("labels", "embedding")), labels]
     before, after = known.select(compared), pl.DataFrame(rows).select(compared)
     columns = before.columns
-    touched = pl.concat([after.join(before, columns, how="anti"), before.join(after, columns, how="anti")])["document"]
+    changed = pl.concat([after.join(before, columns, how="anti"), before.join(after, columns, how="anti")])["document"]
     deleted = len(set(before["id"]) - set(after["id"]))
-    return Corpus(rows, documented, blank, embedded, reused, deleted, tuple(sorted(set(touched))))
+    return Corpus(rows, document_count, empty_documents, embedded, reused, deleted, tuple(sorted(set(changed))))
 
 
 def write(step: Step, corpus: Corpus) -> Snapshot:
-    """Makes the step's table equal to a corpus, in one commit that touches only the documents that changed.
+    """Makes the table of the step equal to a corpus, in one commit that rewrites only documents that changed.
 
-    Commits nothing where nothing changed, so that equal content keeps its version.
+    Commits nothing if nothing changed, so that the same content keeps its version.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -95,13 +95,13 @@ def write(step: Step, corpus: Corpus) -> Snapshot:
             description="Chunks of documents with their vectors; searched through the index of the same name.",
             properties=CHUNK_PROPERTIES,
         )
-    if not corpus.touched:
+    if not corpus.changed_documents:
         return tables.snapshot(step.asset)
-    if len(corpus.touched) > _REPLACED_ONE_BY_ONE:
+    if len(corpus.changed_documents) > _MAX_REPLACED_DOCUMENTS:
         step.overwrite(corpus.rows)
         return tables.snapshot(step.asset)
-    where = "document IN (" + ", ".join("'" + uri.replace("'", "''") + "'" for uri in corpus.touched) + ")"
-    rows = corpus.rows.filter(pc.is_in(corpus.rows["document"], pa.array(corpus.touched)))
+    where = "document IN (" + ", ".join("'" + uri.replace("'", "''") + "'" for uri in corpus.changed_documents) + ")"
+    rows = corpus.rows.filter(pc.is_in(corpus.rows["document"], pa.array(corpus.changed_documents)))
     if rows.num_rows:
         step.overwrite(rows, where=where)
     else:
@@ -109,40 +109,40 @@ def write(step: Step, corpus: Corpus) -> Snapshot:
     return tables.snapshot(step.asset)
 
 
-def _cut(documents: Iterable[Document], chunker: Chunker) -> tuple[list[Chunk], int, tuple[str, ...]]:
+def _split(documents: Iterable[Document], chunker: Chunker) -> tuple[list[Chunk], int, tuple[str, ...]]:
     seen: set[str] = set()
     chunks: list[Chunk] = []
-    blank = []
+    empty = []
     for document in documents:
         if document.uri in seen:
-            raise InvalidArgument(f"Two documents have the address {document.uri!r}. Give each its own.")
+            raise InvalidArgument(f"Two documents have the address {document.uri!r}. Addresses must be unique.")
         seen.add(document.uri)
         pieces = chunker.split(document)
         chunks.extend(pieces)
         if not pieces:
-            blank.append(document.uri)
-    return chunks, len(seen) - len(blank), tuple(blank)
+            empty.append(document.uri)
+    return chunks, len(seen) - len(empty), tuple(empty)
 
 
 def _vectors(chunks: list[Chunk], embedder: Embedder, known: pl.DataFrame) -> tuple[npt.NDArray[np.float32], int, int]:
-    """Vectors in the order of the chunks, how many were computed, and how many chunks needed none."""
+    """Returns the vectors in chunk order, the number of computed vectors, and the number of reused vectors."""
     import numpy as np
 
-    place = {digest: row for row, digest in enumerate(known["digest"].to_list())}
-    missing = {chunk.digest: chunk.content for chunk in chunks if chunk.digest not in place}
+    known_rows = {digest: row for row, digest in enumerate(known["digest"].to_list())}
+    missing = {chunk.digest: chunk.content for chunk in chunks if chunk.digest not in known_rows}
     new = np.zeros((len(missing), embedder.dimensions), dtype=np.float32)
     texts = list(missing.values())
-    for first in range(0, len(texts), _EMBEDDED_AT_ONCE):
-        new[first : first + _EMBEDDED_AT_ONCE] = embedder.embed(texts[first : first + _EMBEDDED_AT_ONCE])
-    offset = {digest: row for row, digest in enumerate(missing)}
+    for first in range(0, len(texts), _EMBEDDING_BATCH):
+        new[first : first + _EMBEDDING_BATCH] = embedder.embed(texts[first : first + _EMBEDDING_BATCH])
+    new_rows = {digest: row for row, digest in enumerate(missing)}
     old = np.zeros((0, embedder.dimensions), dtype=np.float32)
-    taken = [chunk.digest in place for chunk in chunks]
-    if any(taken):
+    is_known = [chunk.digest in known_rows for chunk in chunks]
+    if any(is_known):
         old = known["embedding"].explode().to_numpy().reshape(known.height, -1)
     vectors = np.zeros((len(chunks), embedder.dimensions), dtype=np.float32)
     for row, chunk in enumerate(chunks):
-        vectors[row] = old[place[chunk.digest]] if taken[row] else new[offset[chunk.digest]]
-    return vectors, len(missing), sum(taken)
+        vectors[row] = old[known_rows[chunk.digest]] if is_known[row] else new[new_rows[chunk.digest]]
+    return vectors, len(missing), sum(is_known)
 
 
 def _rows(chunks: list[Chunk], vectors: npt.NDArray[np.float32], embedder: str) -> pa.Table:

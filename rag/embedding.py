@@ -1,4 +1,4 @@
-"""Turns text into vectors with a real model that ships in a package: no download, no network, no GPU."""
+"""Embeds text with a model that is part of an installed package: no download, no network access, no GPU."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class Embedder(Protocol):
-    """Anything that maps texts to unit vectors and can say exactly which model it is."""
+    """Maps texts to unit vectors, and identifies the model that it uses."""
 
     @property
     def digest(self) -> str:
-        """Identity of the model: equal digests give equal vectors."""
+        """Identifies the model: equal digests mean equal vectors for equal texts."""
 
     @property
     def dimensions(self) -> int:
-        """Length of a vector."""
+        """Length of each vector."""
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Embeds texts: float32 of shape (len(texts), dimensions), each row of length 1, or 0 for a blank text."""
+        """Embeds texts: float32 of shape (len(texts), dimensions). Rows have length 1; rows of blank texts are zero."""
 
 
 class WordLlamaEmbedder:
-    """WordLlama's static token embeddings, averaged: 256 dimensions, about 1 ms per page of text on one core.
+    """The averaged static token embeddings of WordLlama: 256 dimensions, about 1 ms per page of text on one core.
 
-    Deterministic. The model is loaded on first use and shared by all threads; the digest covers weights and tokenizer.
+    Deterministic. The model is loaded on first use and shared by all threads.
     """
 
     dimensions = 256
@@ -44,7 +44,7 @@ class WordLlamaEmbedder:
 
     @property
     def digest(self) -> str:
-        """`wordllama-` and 16 hexadecimal digits of the weights and the tokenizer."""
+        """`wordllama-` followed by 16 hexadecimal digits: a hash of the weights and the tokenizer."""
         if not self._digest:
             state = hashlib.blake2b(digest_size=8)
             for path in _model_files():
@@ -59,7 +59,7 @@ class WordLlamaEmbedder:
         if not texts:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         vectors = self._loaded().embed(list(texts), norm=False)
-        # The library's own normalisation divides by zero for a text without tokens.
+        # Not the library's own normalization: it divides by zero for a text without tokens.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: npt.NDArray[np.float32] = np.divide(
             vectors, lengths, out=np.zeros_like(vectors, dtype=np.float32), where=lengths > 0
@@ -78,7 +78,7 @@ def _folder() -> Path:
 
     spec = find_spec("wordllama")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("wordllama is not installed")
+        raise ModuleNotFoundError("The package wordllama isn't installed. Run `make setup`.")
     return Path(spec.origin).parent
 
 
@@ -95,6 +95,6 @@ def _load() -> Any:
     handlers, level = list(root.handlers), root.level
     from wordllama import WordLlama
 
-    # Importing it calls logging.basicConfig: our log configuration must survive that.
+    # The import calls logging.basicConfig; this restores the platform's log configuration.
     root.handlers[:], root.level = handlers, level
     return WordLlama.load(cache_dir=_folder(), disable_download=True)

@@ -1,4 +1,4 @@
-"""Removes deleted text from disk: from old states of the mirror and from old versions of the Delta table."""
+"""Erases deleted text from storage: from old states of the mirror and from old versions of the Delta table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What was removed."""
+    """The result of an erasure: the remaining version, the number of deleted files, and the searchable versions."""
 
     version: int
     files: int
@@ -22,26 +22,26 @@ class Erasure:
 
 
 def erase(index: Index, tables: Tables) -> Erasure:
-    """Leaves nothing on disk but the newest version's text.
+    """Removes all text from storage except the text of the newest version.
 
-    Deleting a document's rows only hides them: LanceDB keeps them in data files until these are rewritten, Delta in
-    files of older versions. Afterwards older versions can neither be searched nor read.
+    Deleting the rows of a document only hides them: LanceDB keeps them in data files until it rewrites those files, and
+    Delta keeps them in the files of older versions. After an erasure, older versions can't be searched or read.
 
     Raises:
-        Conflict: a pin holds an older version of the table; says which. Nothing was removed.
-        UnknownTable: there is no such index.
-        WriteConflict: another writer did not finish in time.
+        Conflict: a pin holds an older version of the table. The message lists the pinned versions. Nothing was removed.
+        UnknownTable: the index doesn't exist.
+        WriteConflict: another writer didn't finish in time.
     """
-    with index.writing():
+    with index.write_lock():
         newest = tables.snapshot(index.name)
         if pinned := [version for version in tables.pins.versions(index.name) if version != newest.version]:
             raise Conflict(
-                f"Versions {', '.join(map(str, sorted(pinned)))} of {index.name} are pinned, so their text must stay. "
-                "Unpin them first.",
+                f"Versions {', '.join(map(str, sorted(pinned)))} of {index.name} are pinned, so their text can't be "
+                "erased. Unpin them first.",
                 metadata={"table": index.name, "pinned": sorted(pinned)},
             )
-        # Delta first: its newest version holds no deleted row, since every write rewrites the files it touches. The
-        # vacuum is a commit of its own, and the mirror must equal that one.
+        # The newest Delta version contains no deleted rows, because every write rewrites the files that it changes. The
+        # vacuum is a separate commit, and the mirror must match that commit.
         index.sync(newest)
         removed = tables.vacuum(index.name, retention_hours=0)
         newest = tables.snapshot(index.name)

@@ -1,4 +1,4 @@
-"""How well a search finds what people judged relevant: recall and nDCG, deterministic, without a language model."""
+"""Measures search quality against relevance judgments: recall and nDCG, deterministic, without a language model."""
 
 from __future__ import annotations
 
@@ -14,69 +14,70 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A query and the documents that answer it; `uri#heading` names one section of a document."""
+class RelevanceJudgment:
+    """A query and the documents that are relevant to it. `uri#heading` means one section of a document."""
 
     query: str
     relevant: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one query found: the addresses in order, each once, and how good that is."""
+class QueryResult:
+    """The results of one query: distinct addresses, best first, with their scores."""
 
     query: str
-    found: tuple[str, ...]
+    results: tuple[str, ...]
     recall: float
     ndcg: float
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Means over all queries, and each query's own outcome."""
+    """Mean scores over all queries, and the result of each query."""
 
     k: int
     recall: float
     ndcg: float
-    outcomes: tuple[Outcome, ...]
+    queries: tuple[QueryResult, ...]
 
     @property
-    def missed(self) -> list[Outcome]:
-        """Queries that did not find everything."""
-        return [outcome for outcome in self.outcomes if outcome.recall < 1]
+    def incomplete(self) -> list[QueryResult]:
+        """Queries whose results don't contain every relevant document."""
+        return [query for query in self.queries if query.recall < 1]
 
 
-def evaluate(judgements: Sequence[Judgement], search: Callable[[str], Sequence[str]], k: int) -> Evaluation:
-    """Runs every query and compares.
+def evaluate(judgments: Sequence[RelevanceJudgment], search: Callable[[str], Sequence[str]], k: int) -> Evaluation:
+    """Runs every query and scores its results.
 
     Args:
-        judgements: queries with what answers them.
-        search: addresses for a query, best first; repeated ones count at their best place only.
-        k: how many distinct addresses are looked at.
+        judgments: queries with their relevant documents.
+        search: returns addresses for a query, best first. Only the first occurrence of an address counts.
+        k: number of distinct addresses that are scored.
 
     Raises:
-        InvalidArgument: there is nothing to judge.
+        InvalidArgument: there are no judgments, or a judgment has no relevant documents.
     """
-    if not judgements or any(not item.relevant for item in judgements):
-        raise InvalidArgument("An evaluation needs at least one query, and for each a document that answers it.")
-    outcomes = []
-    for item in judgements:
-        found = tuple(dict.fromkeys(search(item.query)))[:k]
-        outcomes.append(Outcome(item.query, found, recall_at(found, item.relevant), ndcg_at(found, item.relevant, k)))
-    count = len(outcomes)
+    if not judgments or any(not judgment.relevant for judgment in judgments):
+        raise InvalidArgument("An evaluation needs at least one query, and at least one relevant document per query.")
+    queries = []
+    for judgment in judgments:
+        results = tuple(dict.fromkeys(search(judgment.query)))[:k]
+        recall, ndcg = recall_at(results, judgment.relevant), ndcg_at(results, judgment.relevant, k)
+        queries.append(QueryResult(judgment.query, results, recall, ndcg))
+    count = len(queries)
     return Evaluation(
         k=k,
-        recall=sum(outcome.recall for outcome in outcomes) / count,
-        ndcg=sum(outcome.ndcg for outcome in outcomes) / count,
-        outcomes=tuple(outcomes),
+        recall=sum(query.recall for query in queries) / count,
+        ndcg=sum(query.ndcg for query in queries) / count,
+        queries=tuple(queries),
     )
 
 
 def evaluate_index(
-    retriever: Retriever, index: str, judgements: Sequence[Judgement], k: int, *, mode: Mode = "hybrid"
+    retriever: Retriever, index: str, judgments: Sequence[RelevanceJudgment], k: int, *, mode: Mode = "hybrid"
 ) -> Evaluation:
-    """Judges the first `k` hits as a reader sees them: by document, or by section where judgements name some."""
-    sections = {address for item in judgements for address in item.relevant if "#" in address}
+    """Scores the first `k` hits of an index: by section if a judgment names that section, otherwise by document."""
+    sections = {address for judgment in judgments for address in judgment.relevant if "#" in address}
 
     def search(query: str) -> list[str]:
         hits = retriever.search(index, query, k, mode=mode).hits
@@ -86,17 +87,20 @@ def evaluate_index(
             addresses.append(section if section in sections else hit.document)
         return addresses
 
-    return evaluate(judgements, search, k)
+    return evaluate(judgments, search, k)
 
 
-def recall_at(found: Sequence[str], relevant: Collection[str]) -> float:
-    """Share of the relevant that was found, 0 to 1."""
-    return len(set(found) & set(relevant)) / len(set(relevant))
+def recall_at(results: Sequence[str], relevant: Collection[str]) -> float:
+    """Returns the share of relevant addresses that the results contain, 0 to 1."""
+    return len(set(results) & set(relevant)) / len(set(relevant))
 
 
-def ndcg_at(found: Sequence[str], relevant: Collection[str], k: int) -> float:
-    """Normalized discounted cumulative gain of binary judgements, 0 to 1: Järvelin and Kekäläinen, TOIS 2002."""
-    wanted = set(relevant)
-    gain = sum(1 / math.log2(place + 2) for place, address in enumerate(found[:k]) if address in wanted)
-    best = sum(1 / math.log2(place + 2) for place in range(min(k, len(wanted))))
-    return gain / best
+def ndcg_at(results: Sequence[str], relevant: Collection[str], k: int) -> float:
+    """Returns the normalized discounted cumulative gain of binary judgments, 0 to 1.
+
+    Source: Järvelin and Kekäläinen, TOIS 2002.
+    """
+    distinct = set(relevant)
+    gain = sum(1 / math.log2(rank + 2) for rank, address in enumerate(results[:k]) if address in distinct)
+    ideal = sum(1 / math.log2(rank + 2) for rank in range(min(k, len(distinct))))
+    return gain / ideal

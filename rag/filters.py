@@ -1,4 +1,4 @@
-"""What a search is narrowed to, written as data and compiled to the engine's SQL: callers never write SQL."""
+"""Search filters: plain data that is compiled to the engine's SQL, so that callers never write SQL."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Collection, Mapping, Sequence
 from core.errors import InvalidArgument, UnknownColumn
 
 FilterValue = str | Sequence[str] | Mapping[str, str]
-"""A value, a list of which one must match, or `{"prefix": "docs/"}`."""
+"""A value, a list of alternative values, or `{"prefix": "docs/"}`."""
 
 Filter = Mapping[str, FilterValue]
-"""Column or label name to what it must be; every entry must hold."""
+"""Column or label names with the values they must have. All entries must match."""
 
 COLUMNS = ("document", "title", "heading", "id")
 
 
-def compile_filter(wanted: Filter, labels: Collection[str]) -> str:
-    """The predicate of a filter.
+def compile_filter(filter: Filter, labels: Collection[str]) -> str:
+    """Compiles a filter to a SQL predicate.
 
     Args:
-        wanted: what to narrow to; a name that is no column is a label.
-        labels: the label names that exist.
+        filter: the filter. A name that isn't a column is a label.
+        labels: names of the labels in the index.
 
     Raises:
         UnknownColumn: a name is neither a column nor a label.
-        InvalidArgument: a value has another form than `FilterValue`.
+        InvalidArgument: a value doesn't have the form of `FilterValue`.
     """
-    return " AND ".join(_predicate(name, value, labels) for name, value in sorted(wanted.items()))
+    return " AND ".join(_predicate(name, value, labels) for name, value in sorted(filter.items()))
 
 
-def cache_key(wanted: Filter) -> str:
-    """A filter as a string: equal filters, equal strings."""
-    return json.dumps(wanted, sort_keys=True, default=list)
+def cache_key(filter: Filter) -> str:
+    """Returns a string that is equal for equal filters."""
+    return json.dumps(filter, sort_keys=True, default=list)
 
 
 def _predicate(name: str, value: FilterValue, labels: Collection[str]) -> str:
@@ -44,9 +44,9 @@ def _predicate(name: str, value: FilterValue, labels: Collection[str]) -> str:
         return f"{name} IN ({_all_quoted(name, value)})"
     if name not in labels:
         known = ", ".join([*COLUMNS, *sorted(labels)])
-        raise UnknownColumn(f"The index has no column or label {name!r} to filter by. It has: {known}.")
+        raise UnknownColumn(f"The index has no column or label {name!r} to filter by. Columns and labels: {known}.")
     if isinstance(value, Mapping):
-        raise InvalidArgument(f"A label has no prefix filter. Give {name!r} a value or a list of values.")
+        raise InvalidArgument(f"Labels have no prefix filter. Give {name!r} a value or a list of values.")
     values = [value] if isinstance(value, str) else value
     return f"array_has_any(labels, [{_all_quoted(name, [f'{name}={item}' for item in values])}])"
 

@@ -1,8 +1,8 @@
 """The LanceDB side of an index: one table that mirrors one version of the Delta table of chunks.
 
-Delta is the truth. `Index.sync` brings the mirror to a Delta version by writing only what differs, then marks the state
-with the tag `v<Delta version>`. Searches read tagged states only, so a half-written one is never seen: whoever dies
-before the tag leaves a state that the next `sync` completes.
+The Delta table is the source. `Index.sync` brings the mirror to a Delta version by writing only the differences, then
+tags the state with `v<Delta version>`. Searches read only tagged states, so they never see an incomplete one. If a
+writer dies before it tags the state, the next `sync` completes it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from core.errors import IndexInconsistent, UnknownVersion
-from rag import mirror, upkeep
-from rag.layout import EMBEDDER, TABLE_ID, Policy, Store, tag_of
+from rag import maintenance, mirror
+from rag.layout import CURRENT_LAYOUT, EMBEDDER, LAYOUT, TABLE_ID, Policy, Store, version_tag
 from rag.lock import WriterLock
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one synchronisation wrote: all zero where the mirror was already equal."""
+    """The number of rows that a synchronization wrote. All zero if the mirror was already up to date."""
 
     version: int
     inserted: int = 0
@@ -38,7 +38,7 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """The newest searchable state. `unindexed_rows` are found by scanning until the next optimisation."""
+    """The newest searchable state. Searches scan the `unindexed_rows` until the next optimization indexes them."""
 
     table_id: str
     version: int
@@ -51,12 +51,12 @@ class IndexStatus:
 
 
 class Index:
-    """Writes the mirror of one index. Reading is `rag.retrieval.Retriever`.
+    """Writes the mirror of one index. To search it, use `rag.retrieval.Retriever`.
 
     Args:
-        store: where the mirrors live.
-        name: id of the asset, which is also the name of its Delta table.
-        policy: how the mirror is kept.
+        store: storage location of the mirrors.
+        name: asset id, which is also the name of the Delta table.
+        policy: maintenance policy of the mirror.
     """
 
     def __init__(self, store: Store, name: str, policy: Policy | None = None) -> None:
@@ -67,154 +67,154 @@ class Index:
         self._database: Any = None
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keeps other writers, and searches that would repair the mirror, away while Delta and mirror change together.
+    def write_lock(self) -> Iterator[None]:
+        """Locks out other writers, and searches that would repair the mirror, while Delta table and mirror change.
 
         Raises:
-            WriteConflict: another writer did not finish in time.
+            WriteConflict: another writer didn't finish in time.
         """
         with self.lock.held():
             yield
 
     def versions(self) -> list[int]:
-        """Delta versions that can be searched, oldest first."""
+        """Returns the searchable Delta versions, oldest first."""
         table = self._open()
-        return [] if table is None else upkeep.tagged_versions(table)
+        return [] if table is None else maintenance.tagged_versions(table)
 
     def sync(self, snapshot: Snapshot) -> SyncReport:
-        """Makes the mirror equal to a snapshot of the chunk table and tags it. Safe to repeat, safe to interrupt.
+        """Makes the mirror equal to a snapshot of the chunk table and tags it. Safe to repeat and to interrupt.
 
-        A snapshot older than what the mirror already reflects changes nothing.
+        Changes nothing if the mirror already has this or a newer version.
 
         Raises:
-            InvalidArgument: the table is no table of chunks.
-            WriteConflict: another writer did not finish in time.
-            IndexInconsistent: the mirror differs from the snapshot although everything was written.
+            InvalidArgument: the table isn't a table of chunks.
+            WriteConflict: another writer didn't finish in time.
+            IndexInconsistent: the mirror differs from the snapshot after everything was written.
         """
         mirror.require_chunks(snapshot)
         started = time.perf_counter()
-        with self.writing():
+        with self.write_lock():
             table = self._open()
-            stated = mirror.stated_identity(table) if table is not None else {}
-            if table is not None and stated[TABLE_ID] == snapshot.table_id:
-                newest = max(upkeep.tagged_versions(table), default=-1)
+            stored = mirror.stored_identity(table) if table is not None else {}
+            if table is not None and stored[TABLE_ID] == snapshot.table_id and stored[LAYOUT] == CURRENT_LAYOUT:
+                newest = max(maintenance.tagged_versions(table), default=-1)
                 if newest >= snapshot.version:
                     return SyncReport(newest, rows=table.count_rows(), took_ms=_elapsed_ms(started))
-                if newest >= 0 and self._tagged_as(table, newest, snapshot):
+                if newest >= 0 and self._tag_if_equal(table, newest, snapshot):
                     return SyncReport(snapshot.version, rows=table.count_rows(), took_ms=_elapsed_ms(started))
             change = None
-            if table is not None and stated == mirror.identity(snapshot):
+            if table is not None and stored == mirror.identity(snapshot):
                 change = mirror.compare(table, snapshot)
                 mirror.apply(table, snapshot, change)
             else:
                 table = self._create(table, snapshot)
             self._finish(table, snapshot)
-            upkeep.retire(table, self.policy.keep_versions)
+            maintenance.remove_old_states(table, self.policy.keep_versions)
             rows = table.count_rows()
         if change is None:
             return SyncReport(snapshot.version, rows, rows=rows, rebuilt=True, took_ms=_elapsed_ms(started))
-        counts = (len(change.new), len(change.moved), len(change.gone))
+        counts = (len(change.new), len(change.moved), len(change.deleted))
         return SyncReport(snapshot.version, *counts, rows=rows, took_ms=_elapsed_ms(started))
 
     def erase(self, snapshot: Snapshot) -> SyncReport:
-        """Rebuilds the mirror from a snapshot and removes every older state, so that deleted text is gone from disk.
+        """Rebuilds the mirror from a snapshot and removes every older state, so that deleted text is erased.
 
-        Deleting rows only hides them, in LanceDB as in Delta: `rag.erasure.erase` deals with both. Searches pinned to
-        an older version end with `UnknownVersion` afterwards.
+        Call `rag.erasure.erase` instead to erase text from the Delta table too. Afterwards, searches pinned to an older
+        version raise `UnknownVersion`.
         """
         mirror.require_chunks(snapshot)
         started = time.perf_counter()
-        with self.writing():
+        with self.write_lock():
             self.sync(snapshot)
             table = self._open()
-            alike = upkeep.same_state(table.tags.list(), snapshot.version)
-            upkeep.drop_tags(table)
+            same_content = maintenance.versions_of_state(table.tags.list(), snapshot.version)
+            maintenance.drop_tags(table)
             table = self._create(table, snapshot)
-            upkeep.maintain(table, self.policy)
-            # Before the tag: LanceDB refuses to clean up once a state that is not the latest carries one.
-            upkeep.clean_up(table, timedelta(milliseconds=1), abandoned=True)
+            maintenance.maintain(table, self.policy)
+            # Before tagging: LanceDB refuses to clean up if a state other than the latest has a tag.
+            maintenance.clean_up(table, timedelta(milliseconds=1), abandoned=True)
             self._finish(table, snapshot)
-            for version in alike:
-                upkeep.tag_state(table, version)
+            for version in same_content:
+                maintenance.tag_state(table, version)
             rows = table.count_rows()
         return SyncReport(snapshot.version, rows, rows=rows, rebuilt=True, took_ms=_elapsed_ms(started))
 
     def equals(self, snapshot: Snapshot) -> bool:
-        """Whether the newest searchable state has exactly the rows of a snapshot."""
+        """Returns whether the newest searchable state has exactly the rows of a snapshot."""
         table = self._open()
-        versions = [] if table is None else upkeep.tagged_versions(table)
-        if table is None or not versions or mirror.stated_identity(table) != mirror.identity(snapshot):
+        versions = [] if table is None else maintenance.tagged_versions(table)
+        if table is None or not versions or mirror.stored_identity(table) != mirror.identity(snapshot):
             return False
-        table.checkout(tag_of(versions[-1]))
+        table.checkout(version_tag(versions[-1]))
         return not mirror.compare(table, snapshot)
 
     def status(self) -> IndexStatus | None:
-        """The newest searchable state; None if there is none."""
+        """Describes the newest searchable state; None if there is none."""
         table = self._open()
-        versions = [] if table is None else upkeep.tagged_versions(table)
+        versions = [] if table is None else maintenance.tagged_versions(table)
         if table is None or not versions:
             return None
-        table.checkout(tag_of(versions[-1]))
-        stated = mirror.stated_identity(table)
-        vectors = upkeep.vector_index(table.list_indices())
+        table.checkout(version_tag(versions[-1]))
+        stored = mirror.stored_identity(table)
+        vectors = maintenance.vector_index(table.list_indices())
         return IndexStatus(
-            table_id=stated[TABLE_ID],
+            table_id=stored[TABLE_ID],
             version=versions[-1],
             versions=tuple(versions),
             rows=table.count_rows(),
-            unindexed_rows=upkeep.unindexed_rows(table),
+            unindexed_rows=maintenance.unindexed_rows(table),
             vector_index=f"{vectors.kind}, {vectors.partitions} partitions" if vectors else "none: searched exactly",
-            embedder=stated[EMBEDDER],
+            embedder=stored[EMBEDDER],
             size_bytes=int(table.stats()["total_bytes"]),
         )
 
     def documents(self, version: int | None = None) -> dict[str, int]:
-        """Documents in the mirror and how many chunks each has, at a version or the newest.
+        """Returns the number of chunks per document, at a version or at the newest one.
 
         Raises:
-            UnknownVersion: the version is not searchable; says which are.
+            UnknownVersion: the version isn't searchable. The message lists the searchable versions.
         """
         table = self._open()
-        versions = [] if table is None else upkeep.tagged_versions(table)
-        wanted = versions[-1] if version is None and versions else version
-        if table is None or wanted not in versions or wanted is None:
+        versions = [] if table is None else maintenance.tagged_versions(table)
+        requested = versions[-1] if version is None and versions else version
+        if table is None or requested not in versions or requested is None:
             raise unknown_version(self.name, version, versions)
-        table.checkout(tag_of(wanted))
+        table.checkout(version_tag(requested))
         counts: dict[str, int] = {}
         for document in table.search().select(["document"]).to_arrow()["document"].to_pylist():
             counts[document] = counts.get(document, 0) + 1
         return counts
 
-    def _tagged_as(self, table: Any, newest: int, snapshot: Snapshot) -> bool:
-        """Tags the newest state once more where a version changed files only, as after OPTIMIZE or VACUUM."""
-        table.checkout(tag_of(newest))
+    def _tag_if_equal(self, table: Any, newest: int, snapshot: Snapshot) -> bool:
+        """Adds a tag to the newest state if the snapshot has the same content, as after OPTIMIZE or VACUUM."""
+        table.checkout(version_tag(newest))
         try:
-            if mirror.stated_identity(table) != mirror.identity(snapshot) or table.count_rows() != snapshot.row_count:
+            if mirror.stored_identity(table) != mirror.identity(snapshot) or table.count_rows() != snapshot.row_count:
                 return False
-            if upkeep.unindexed_rows(table) or mirror.compare(table, snapshot):
+            if maintenance.unindexed_rows(table) or mirror.compare(table, snapshot):
                 return False
-            upkeep.tag_state(table, snapshot.version)
+            maintenance.tag_state(table, snapshot.version)
             return True
         finally:
             table.checkout_latest()
 
     def _finish(self, table: Any, snapshot: Snapshot) -> None:
-        """Indexes and tags the state, after a last look that it is the right one."""
-        upkeep.maintain(table, self.policy)
+        """Builds the indices, verifies the state against the snapshot and tags it."""
+        maintenance.maintain(table, self.policy)
         if table.count_rows() != snapshot.row_count or mirror.compare(table, snapshot):
             raise IndexInconsistent(
-                f"The search index of {self.name} differs from version {snapshot.version} of its table after "
-                "synchronisation. Materialize it again; if that does not help, delete its folder under the vectors "
-                "root: it is rebuilt from the table.",
+                f"The search index of {self.name} differs from version {snapshot.version} of its table after a "
+                "synchronization. Materialize it again. If that doesn't help, delete its folder under the vectors "
+                "root: the next materialization rebuilds it from the table.",
                 metadata={"index": self.name, "version": snapshot.version},
             )
-        upkeep.tag_state(table, snapshot.version)
+        maintenance.tag_state(table, snapshot.version)
 
     def _create(self, table: Any, snapshot: Snapshot) -> Any:
         identity = mirror.identity(snapshot)
-        if table is not None and mirror.stated_identity(table)[TABLE_ID] != identity[TABLE_ID]:
-            upkeep.drop_tags(table)  # they count versions of a table that is gone
-        rows = mirror.mirrored(snapshot)
+        if table is not None and mirror.stored_identity(table)[TABLE_ID] != identity[TABLE_ID]:
+            maintenance.drop_tags(table)  # the tags name versions of a table that no longer exists
+        rows = mirror.mirror_rows(snapshot)
         mode = "create" if table is None else "overwrite"
         return self._connection().create_table(self.name, data=rows, schema=rows.schema, mode=mode)
 
@@ -222,7 +222,7 @@ class Index:
         try:
             return self._connection().open_table(self.name)
         except ValueError as error:
-            if "was not found" in str(error):  # also for a folder whose first state was never committed
+            if "was not found" in str(error):  # also raised for a folder without a committed state
                 return None
             raise
 
@@ -237,11 +237,11 @@ class Index:
 
 
 def unknown_version(index: str, version: int | None, versions: Sequence[int]) -> UnknownVersion:
-    """The error for a version whose state is not kept; says which are."""
-    kept = ", ".join(map(str, versions)) or "none yet"
-    asked = "yet" if version is None else f"at version {version}"
+    """Returns the error for a version without a searchable state. The message lists the searchable versions."""
+    searchable = ", ".join(map(str, versions)) or "none"
+    problem = "can't be searched yet" if version is None else f"can't be searched at version {version}"
     return UnknownVersion(
-        f"{index} cannot be searched {asked}. Searchable versions: {kept}.",
+        f"{index} {problem}. Searchable versions: {searchable}.",
         metadata={"index": index, "version": version, "searchable": list(versions)},
     )
 

@@ -1,4 +1,4 @@
-"""The engine under langchain-core's names, for whoever composes with LangChain."""
+"""LangChain adapters for the retrieval engine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rag.retrieval import Mode, Retriever
 
 
 class LangChainEmbeddings(Embeddings):
-    """An `Embedder` as LangChain `Embeddings`; the shipped model by default."""
+    """An `Embedder` as LangChain `Embeddings`. Uses the bundled model by default."""
 
     def __init__(self, embedder: Embedder | None = None) -> None:
         self.embedder = embedder or WordLlamaEmbedder()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embeds passages: one unit vector each."""
+        """Embeds passages. Returns one unit vector per passage."""
         return [[float(value) for value in vector] for vector in self.embedder.embed(texts)]
 
     def embed_query(self, text: str) -> list[float]:
@@ -32,7 +32,7 @@ class LangChainEmbeddings(Embeddings):
 
 
 class IndexRetriever(BaseRetriever):
-    """One index as a LangChain retriever. Citations, scores and spans are in each document's metadata."""
+    """A LangChain retriever over one index. The metadata of each document contains citation, scores and span."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -46,9 +46,9 @@ class IndexRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        narrowed: Filter | None = options.get("filter", self.filter)
+        search_filter: Filter | None = options.get("filter", self.filter)
         result = self.retriever.search(
-            self.index, query, options.get("k", self.k), narrowed, self.version, mode=self.mode
+            self.index, query, options.get("k", self.k), search_filter, self.version, mode=self.mode
         )
         return [_document(hit) for hit in result.hits]
 

@@ -1,4 +1,4 @@
-"""One writer per index: a file lock that the operating system releases when its holder dies, however it dies."""
+"""The writer lock of an index: a file lock that the operating system releases when the holding process ends."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from core.errors import WriteConflict
 
 
 class WriterLock:
-    """Exclusive between processes and threads; the thread that holds it may take it again.
+    """An exclusive lock between processes and threads. The thread that holds it can acquire it again.
 
     Args:
-        path: the lock file; None where the store is no local folder. Then it holds between the threads of this process
-            only, and LanceDB's own commit protocol and the check after each synchronisation do the rest.
+        path: the lock file; None if the store isn't a local folder. The lock then only excludes threads of this
+            process; LanceDB's commit protocol and the check after each synchronization detect other conflicts.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -32,11 +32,11 @@ class WriterLock:
         """Holds the lock for the block.
 
         Raises:
-            WriteConflict: another writer kept it for longer than `timeout_seconds`.
+            WriteConflict: another writer held the lock for longer than `timeout_seconds`.
         """
         if not self.acquire(timeout_seconds):
             raise WriteConflict(
-                f"Another writer has held the index for {timeout_seconds:g} seconds. Retry when its run has ended."
+                f"Another writer has held the index for {timeout_seconds:g} seconds. Retry after its run has ended."
             )
         try:
             yield
@@ -44,7 +44,7 @@ class WriterLock:
             self.release()
 
     def acquire(self, timeout_seconds: float = 0.0) -> bool:
-        """Takes the lock; false if another writer kept it for the whole time."""
+        """Acquires the lock. Returns false if another writer held it during the whole timeout."""
         deadline = time.monotonic() + timeout_seconds
         if not self._thread.acquire(timeout=timeout_seconds):
             return False
@@ -55,10 +55,10 @@ class WriterLock:
         return True
 
     def release(self) -> None:
-        """Gives back what `acquire` took."""
+        """Releases one acquisition."""
         self._depth -= 1
         if self._depth == 0 and self._file >= 0:
-            os.close(self._file)  # closing the only descriptor drops the lock
+            os.close(self._file)  # closing the only descriptor releases the lock
             self._file = -1
         self._thread.release()
 

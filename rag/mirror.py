@@ -1,4 +1,4 @@
-"""How a table of chunks in Delta and its mirror in LanceDB compare, and how rows pass from one to the other."""
+"""Compares the Delta table of chunks with its LanceDB mirror, and copies rows from the table to the mirror."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InvalidArgument
-from rag.chunking import place
-from rag.layout import CHUNK_COLUMNS, EMBEDDER, TABLE_ID, mirror_schema
+from rag.chunking import headings_prefix
+from rag.layout import CHUNK_COLUMNS, CURRENT_LAYOUT, EMBEDDER, LAYOUT, TABLE_ID, cjk, mirror_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,59 +16,60 @@ if TYPE_CHECKING:
 
     from lakehouse.tables import Snapshot
 
-_PLACED = ("id", "document", "title", "heading", "position", "start", "end", "labels")
-_DELETED_AT_ONCE = 2_000
+_COMPARED = ("id", "document", "title", "heading", "position", "start", "end", "labels")
+_DELETE_BATCH = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Ids of chunks to insert, to move (same text, other place), to delete, and of those present more than once."""
+    """Ids of chunks to insert, to move (same text, other position), to delete, and of duplicates in the mirror."""
 
     new: list[str]
     moved: list[str]
-    gone: list[str]
-    doubled: list[str]
+    deleted: list[str]
+    duplicates: list[str]
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.moved or self.gone or self.doubled)
+        return bool(self.new or self.moved or self.deleted or self.duplicates)
 
 
 def require_chunks(snapshot: Snapshot) -> None:
-    """Refuses a table that holds no chunks.
+    """Checks that a table is a table of chunks.
 
     Raises:
-        InvalidArgument: names the columns it lacks.
+        InvalidArgument: the table lacks columns of a table of chunks. The message lists them.
     """
     if missing := [column for column in CHUNK_COLUMNS if column not in snapshot.schema.names]:
-        raise InvalidArgument(f"{snapshot.table} is no index: its table lacks the columns {', '.join(missing)}.")
+        raise InvalidArgument(f"{snapshot.table} isn't an index: its table lacks the columns {', '.join(missing)}.")
 
 
 def identity(snapshot: Snapshot) -> dict[str, str]:
-    """What a mirror of this snapshot says of itself: whose it is and which model made the vectors."""
+    """Returns the mirror metadata of a snapshot: the table, the model that computed the vectors, and the layout."""
     rows = snapshot.to_arrow(columns=["embedder"], limit=1)["embedder"]
-    return {TABLE_ID: snapshot.table_id, EMBEDDER: str(rows[0].as_py()) if len(rows) else ""}
+    embedder = str(rows[0].as_py()) if len(rows) else ""
+    return {TABLE_ID: snapshot.table_id, EMBEDDER: embedder, LAYOUT: CURRENT_LAYOUT}
 
 
-def stated_identity(table: Any) -> dict[str, str]:
-    """What a mirror says of itself."""
+def stored_identity(table: Any) -> dict[str, str]:
+    """Returns the metadata that a mirror stores about itself. Missing values are empty."""
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return {key: metadata.get(key, "") for key in (TABLE_ID, EMBEDDER)}
+    return {key: metadata.get(key, "") for key in (TABLE_ID, EMBEDDER, LAYOUT)}
 
 
 def compare(table: Any, snapshot: Snapshot) -> Difference:
-    """How the mirror differs from a snapshot. Text and vectors are not compared: they are part of the id."""
+    """Compares the mirror with a snapshot. Ids cover text and vectors, so these aren't compared."""
     import polars as pl
 
-    wanted = _comparable(snapshot.scan().select(_PLACED).collect())
-    present = _comparable(pl.DataFrame(table.search().select(list(_PLACED)).to_arrow()))
-    doubled = set(present.filter(pl.col("id").is_duplicated())["id"])
-    known = set(present["id"]) - doubled
-    differing = wanted.join(present, on=list(_PLACED), how="anti")["id"].to_list()
+    expected = _comparable(snapshot.scan().select(_COMPARED).collect())
+    present = _comparable(pl.DataFrame(table.search().select(list(_COMPARED)).to_arrow()))
+    duplicates = set(present.filter(pl.col("id").is_duplicated())["id"])
+    known = set(present["id"]) - duplicates
+    differing = expected.join(present, on=list(_COMPARED), how="anti")["id"].to_list()
     return Difference(
-        new=sorted({item for item in differing if item not in known} | (doubled & set(wanted["id"]))),
+        new=sorted({item for item in differing if item not in known} | (duplicates & set(expected["id"]))),
         moved=sorted(item for item in differing if item in known),
-        gone=sorted(known - set(wanted["id"])),
-        doubled=sorted(doubled),
+        deleted=sorted(known - set(expected["id"])),
+        duplicates=sorted(duplicates),
     )
 
 
@@ -80,32 +81,32 @@ def _comparable(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def apply(table: Any, snapshot: Snapshot, change: Difference) -> None:
-    """Writes a difference into the mirror: one commit, unless there is very much to delete."""
-    gone = change.gone
-    _delete(table, change.doubled)
-    written = change.new + change.moved
-    if not written or len(gone) > _DELETED_AT_ONCE:
-        _delete(table, gone)
-        gone = []
-    if written:
+    """Writes a difference to the mirror, in one commit unless many rows are deleted."""
+    deleted = change.deleted
+    _delete(table, change.duplicates)
+    upserted = change.new + change.moved
+    if not upserted or len(deleted) > _DELETE_BATCH:
+        _delete(table, deleted)
+        deleted = []
+    if upserted:
         merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        if gone:
-            merge = merge.when_not_matched_by_source_delete(_among(gone))
-        merge.execute(mirrored(snapshot, ids=written))
+        if deleted:
+            merge = merge.when_not_matched_by_source_delete(_id_in(deleted))
+        merge.execute(mirror_rows(snapshot, ids=upserted))
 
 
 def _delete(table: Any, ids: Sequence[str]) -> None:
-    for first in range(0, len(ids), _DELETED_AT_ONCE):
-        table.delete(_among(ids[first : first + _DELETED_AT_ONCE]))
+    for first in range(0, len(ids), _DELETE_BATCH):
+        table.delete(_id_in(ids[first : first + _DELETE_BATCH]))
 
 
-def _among(ids: Sequence[str]) -> str:
-    # Ids are hexadecimal digests, so they need no quoting of their own.
+def _id_in(ids: Sequence[str]) -> str:
+    # Ids are hexadecimal digests, so they need no escaping.
     return "id IN (" + ", ".join(f"'{item}'" for item in ids) + ")"
 
 
-def mirrored(snapshot: Snapshot, *, ids: Sequence[str] | None = None) -> pa.Table:
-    """Rows of a snapshot in the mirror's shape; all of them where `ids` is None."""
+def mirror_rows(snapshot: Snapshot, *, ids: Sequence[str] | None = None) -> pa.Table:
+    """Converts rows of a snapshot to the schema of the mirror: the rows with these ids, or all rows."""
     import polars as pl
     import pyarrow as pa
 
@@ -115,8 +116,12 @@ def mirrored(snapshot: Snapshot, *, ids: Sequence[str] | None = None) -> pa.Tabl
     frame = rows.collect()
     dimensions = len(frame["embedding"][0]) if frame.height else 1
     content = [
-        place(title, heading) + text for title, heading, text in frame.select("title", "heading", "text").iter_rows()
+        headings_prefix(title, heading) + text
+        for title, heading, text in frame.select("title", "heading", "text").iter_rows()
     ]
     schema = mirror_schema(dimensions, identity(snapshot))
-    columns = frame.with_columns(pl.Series("content", content, dtype=pl.String)).rename({"embedding": "vector"})
+    columns = frame.with_columns(
+        pl.Series("content", content, dtype=pl.String),
+        pl.Series("cjk", [cjk(text) for text in content], dtype=pl.String),
+    ).rename({"embedding": "vector"})
     return pa.table(columns.select(schema.names).to_arrow()).cast(schema)

@@ -1,7 +1,7 @@
-"""Hybrid search: nearest vectors and BM25 side by side, fused by rank, every hit with its citation.
+"""Hybrid search: vector search and BM25 full-text search run concurrently and are fused by rank. Hits have citations.
 
-A search answers from the state that equals the newest version of the Delta table. If the mirror lags behind, because
-its writer died, the search brings it up first.
+A search uses the state of the mirror that equals the newest version of the Delta table. If the mirror is out of date,
+for example because its writer died, the search synchronizes it first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rag.embedding import Embedder, WordLlamaEmbedder
 from rag.filters import Filter
 from rag.fusion import Hit, fuse
 from rag.index import Index, unknown_version
-from rag.layout import Policy, Store
+from rag.layout import CURRENT_LAYOUT, Policy, Store
 from rag.mirror import require_chunks
-from rag.reader import Leg, Opened, Reader
+from rag.reader import IndexState, Ranking, Reader
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 Mode = Literal["hybrid", "vector", "text"]
 
-MOST_HITS = 100
-LONGEST_QUERY = 2_000
-_PINNED_STATES = 32
+MAX_HITS = 100
+MAX_QUERY_LENGTH = 2_000
+_MAX_PINNED_STATES = 32
 _LOG = logging.getLogger("headwater.retrieval")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one query.
+    """The result of one query.
 
     Args:
-        hits: best first.
+        hits: hits, best first.
         index: asset id.
-        version: data version of the Delta table the hits come from.
-        took_ms: milliseconds in all.
-        behind: how many table versions newer the table is; above 0 only while a writer is at work.
+        version: data version of the Delta table that contains the hits.
+        took_ms: total duration in milliseconds.
+        behind: number of newer versions of the table; above 0 only while a writer is active.
     """
 
     hits: tuple[Hit, ...]
@@ -55,13 +55,13 @@ class SearchResult:
 
 
 class Retriever:
-    """Searches indexes. Thread-safe; one per process, created after a fork, never before.
+    """Searches indexes. Thread-safe. Create one per process, after a fork, never before.
 
     Args:
-        vectors_root: where the mirrors live: `settings.effective_vectors_url`.
-        tables: the lakehouse, which knows what the newest version is.
-        embedder: must be the model that made the vectors; the shipped one by default.
-        policy: how a mirror that must be repaired is kept.
+        vectors_root: storage location of the mirrors: `settings.effective_vectors_url`.
+        tables: the lakehouse.
+        embedder: the model that computed the vectors; the bundled model by default.
+        policy: maintenance policy for a mirror that a search repairs.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Retriever:
         self._embedder = embedder or WordLlamaEmbedder()
         self._policy = policy or Policy()
         self._reader = Reader(self._store, self._policy)
-        self._newest: dict[str, Opened] = {}
-        self._pinned: OrderedDict[tuple[str, int], Opened] = OrderedDict()
-        self._opening = threading.Lock()
+        self._newest: dict[str, IndexState] = {}
+        self._pinned: OrderedDict[tuple[str, int], IndexState] = OrderedDict()
+        self._open_lock = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings, tables: Tables) -> Retriever:
-        """The retriever of a platform with these settings."""
+        """Creates a retriever from the platform's settings."""
         return cls(Store.from_settings(settings), tables)
 
     def search(
@@ -96,123 +96,125 @@ class Retriever:
         *,
         mode: Mode = "hybrid",
     ) -> SearchResult:
-        """Finds the chunks that answer a query.
+        """Finds the chunks that best match a query.
 
         Args:
             index: asset id of the index.
             query: words or a question.
-            k: most hits.
-            filter: what to narrow to before searching; see `rag.filters.Filter`.
-            version: Delta version of the index's table to answer from; the newest by default.
-            mode: both legs, or one alone.
+            k: largest number of hits.
+            filter: restricts the searched chunks; see `rag.filters.Filter`.
+            version: Delta version of the index's table to search; the newest by default.
+            mode: `hybrid` fuses both searches; `vector` and `text` run only one.
 
         Raises:
-            InvalidArgument: the query, `k` or the filter is malformed, or the table is no index.
-            UnknownTable, UnknownVersion, UnknownColumn: see the names.
-            Conflict: another model than this process has made the vectors.
+            InvalidArgument: the query, `k` or the filter is invalid, or the table isn't an index.
+            UnknownTable, UnknownVersion, UnknownColumn: the named object doesn't exist.
+            Conflict: the vectors were computed by another model than the embedder of this process.
             Unavailable: the index is being built for the first time.
         """
         started = time.perf_counter()
         _validate(query, k, mode)
         try:
-            opened, behind, legs = self._answer(index, query, k, filter or {}, version, mode)
+            state, behind, rankings = self._search(index, query, k, filter or {}, version, mode)
         except (OSError, RuntimeError, ValueError) as error:
-            # The state may have been erased or replaced since it was opened. Once: a second failure is a real one.
+            # The state may have been erased or replaced after it was opened. The second failure is raised.
             _LOG.info("reopening %s: %s", index, error)
             self._forget(index)
-            opened, behind, legs = self._answer(index, query, k, filter or {}, version, mode)
+            state, behind, rankings = self._search(index, query, k, filter or {}, version, mode)
         took_ms = round((time.perf_counter() - started) * 1000, 3)
-        return SearchResult(tuple(fuse(opened, legs, k)), index, opened.data_version, took_ms, behind)
+        return SearchResult(tuple(fuse(state, rankings, k)), index, state.data_version, took_ms, behind)
 
     def warm(self, index: str | None = None) -> None:
-        """Loads the engine, the model and an index, so that the first query does not have to."""
+        """Loads the engine, the model and an index, so that the first query is fast."""
         self._embedder.embed(["warm"])
         if index is None:
             self._reader.submit(self._reader.open("warm")).result()
             return
-        opened, _ = self._current(index)
-        self._reader.submit(self._reader.warm(opened)).result()
+        state, _ = self._newest_state(index)
+        self._reader.submit(self._reader.warm(state)).result()
         self.search(index, "warm", k=1)
 
     def close(self) -> None:
-        """Ends the thread that searches."""
+        """Stops the search thread."""
         self._reader.close()
         self._newest.clear()
         self._pinned.clear()
 
-    def _answer(
-        self, index: str, query: str, k: int, wanted: Filter, version: int | None, mode: Mode
-    ) -> tuple[Opened, int, tuple[Leg, Leg]]:
-        opened = self._newest.get(index) if version is None else self._at(index, version)
+    def _search(
+        self, index: str, query: str, k: int, filter: Filter, version: int | None, mode: Mode
+    ) -> tuple[IndexState, int, tuple[Ranking, Ranking]]:
+        state = self._newest.get(index) if version is None else self._pinned_state(index, version)
         behind = 0
-        if opened is not None:
-            running = self._start(opened, query, k, wanted, mode)
+        if state is not None:
+            running = self._start_search(state, query, k, filter, mode)
             if version is not None:
-                return opened, 0, running.result()
-            # While the engine searches, the lakehouse says whether this state is still the newest.
+                return state, 0, running.result()
+            # Concurrently with the search, this checks whether the state is still the newest.
             snapshot = self._tables.snapshot(index)
-            if (snapshot.table_id, snapshot.version) == (opened.table_id, opened.version):
-                return opened, 0, running.result()
+            if (snapshot.table_id, snapshot.version) == (state.table_id, state.version):
+                return state, 0, running.result()
             running.cancel()
-        opened, behind = self._current(index)
-        return opened, behind, self._start(opened, query, k, wanted, mode).result()
+        state, behind = self._newest_state(index)
+        return state, behind, self._start_search(state, query, k, filter, mode).result()
 
-    def _start(self, opened: Opened, query: str, k: int, wanted: Filter, mode: Mode) -> Future[tuple[Leg, Leg]]:
-        if opened.rows and opened.embedder != self._embedder.digest:
+    def _start_search(
+        self, state: IndexState, query: str, k: int, filter: Filter, mode: Mode
+    ) -> Future[tuple[Ranking, Ranking]]:
+        if state.rows and state.embedder != self._embedder.digest:
             raise Conflict(
-                f"{opened.name} was embedded by {opened.embedder}, this process has {self._embedder.digest}. "
-                "Materialize the index again."
+                f"The vectors of {state.name} were computed by {state.embedder}, but this process uses "
+                f"{self._embedder.digest}. Materialize the index again."
             )
         vector = None if mode == "text" else self._embedder.embed([query])[0]
         text = None if mode == "vector" else query
-        # Deeper than k: a chunk that both legs rank a little lower may still be the best of all.
+        # More than k per search: a chunk that both searches rank slightly lower can be the best in the fused ranking.
         depth = max(2 * k, 20) if mode == "hybrid" else k
-        return self._reader.submit(self._reader.legs(opened, vector, text, wanted, depth))
+        return self._reader.submit(self._reader.search(state, vector, text, filter, depth))
 
-    def _at(self, index: str, version: int) -> Opened:
+    def _pinned_state(self, index: str, version: int) -> IndexState:
         table_id = self._tables.snapshot(index).table_id
-        found = self._pinned.get((index, version))
-        if found is None or found.table_id != table_id:
+        state = self._pinned.get((index, version))
+        if state is None or state.table_id != table_id:
             opened, versions = self._reader.submit(self._reader.open(index, version)).result()
             if opened is None or opened.table_id != table_id:
                 raise unknown_version(index, version, versions)
-            found = self._pinned[index, version] = opened
-            while len(self._pinned) > _PINNED_STATES:
+            state = self._pinned[index, version] = opened
+            while len(self._pinned) > _MAX_PINNED_STATES:
                 self._pinned.popitem(last=False)
-        return found
+        return state
 
-    def _current(self, index: str) -> tuple[Opened, int]:
-        """The newest state, brought up to the table if need be, and how far it is behind."""
-        with self._opening:
+    def _newest_state(self, index: str) -> tuple[IndexState, int]:
+        """Returns the newest state, synchronized with the table if possible, and the number of newer table versions."""
+        with self._open_lock:
             snapshot = self._tables.snapshot(index)
             require_chunks(snapshot)
-            opened = self._opened(index, snapshot)
-            if opened is None or opened.version < snapshot.version:
-                self._repair(index, snapshot, patient=opened is None)
-                opened = self._opened(index, snapshot)
-            if opened is None:
+            state = self._open_newest(index, snapshot)
+            if state is None or state.version < snapshot.version or state.layout != CURRENT_LAYOUT:
+                self._repair(index, snapshot, wait=state is None)
+                state = self._open_newest(index, snapshot)
+            if state is None:
                 raise Unavailable(
-                    f"{index} is being indexed for the first time. Retry in a moment.", retry_after_seconds=2
+                    f"{index} is being indexed for the first time. Retry in a few seconds.", retry_after_seconds=2
                 )
-            self._newest[index] = opened
-            return opened, max(0, snapshot.version - opened.version)
+            self._newest[index] = state
+            return state, max(0, snapshot.version - state.version)
 
-    def _opened(self, index: str, snapshot: Snapshot) -> Opened | None:
-        opened, _ = self._reader.submit(self._reader.open(index)).result()
-        return opened if opened is not None and opened.table_id == snapshot.table_id else None
+    def _open_newest(self, index: str, snapshot: Snapshot) -> IndexState | None:
+        state, _ = self._reader.submit(self._reader.open(index)).result()
+        return state if state is not None and state.table_id == snapshot.table_id else None
 
-    def _repair(self, index: str, snapshot: Snapshot, *, patient: bool) -> None:
+    def _repair(self, index: str, snapshot: Snapshot, *, wait: bool) -> None:
         mirror = Index(self._store, index, self._policy)
-        # A writer at work holds the lock and will finish the job; one that died has lost it.
-        if not mirror.lock.acquire(timeout_seconds=30.0 if patient else 0.0):
+        # An active writer holds the lock and completes the mirror itself; the lock of a dead writer is released.
+        if not mirror.lock.acquire(timeout_seconds=30.0 if wait else 0.0):
             return
         try:
             report = mirror.sync(snapshot)
-            _LOG.info("brought %s to version %d: %s", index, snapshot.version, report)
+            _LOG.info("synchronized %s with version %d: %s", index, snapshot.version, report)
         except (HeadwaterError, OSError, RuntimeError, ValueError) as error:
-            if patient:  # there is no older state to answer from
+            if wait:  # there is no older state to search
                 raise
-            _LOG.warning("could not bring %s to version %d: %s", index, snapshot.version, error)
+            _LOG.warning("could not synchronize %s with version %d: %s", index, snapshot.version, error)
         finally:
             mirror.lock.release()
 
@@ -224,10 +226,10 @@ class Retriever:
 
 def _validate(query: str, k: int, mode: str) -> None:
     if not query.strip():
-        raise InvalidArgument("The query is empty. Ask for something.")
-    if len(query) > LONGEST_QUERY:
-        raise InvalidArgument(f"The query has {len(query)} characters; at most {LONGEST_QUERY} are searched for.")
-    if not 1 <= k <= MOST_HITS:
-        raise InvalidArgument(f"k is {k}; choose 1 to {MOST_HITS}.")
+        raise InvalidArgument("The query is empty. Enter at least one word.")
+    if len(query) > MAX_QUERY_LENGTH:
+        raise InvalidArgument(f"The query has {len(query)} characters. The limit is {MAX_QUERY_LENGTH}.")
+    if not 1 <= k <= MAX_HITS:
+        raise InvalidArgument(f"k is {k}. Choose a number from 1 to {MAX_HITS}.")
     if mode not in ("hybrid", "vector", "text"):
-        raise InvalidArgument(f"There is no search mode {mode!r}. Choose hybrid, vector or text.")
+        raise InvalidArgument(f"Search mode {mode!r} doesn't exist. Choose hybrid, vector or text.")

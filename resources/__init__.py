@@ -1,1 +1,1 @@
-"""Dagster resources: how assets reach the lakehouse, Spark, vectors, Flower and devices."""
+"""Dagster resources: access to the lakehouse, Spark, search indexes, Flower and training devices."""

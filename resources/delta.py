@@ -1,20 +1,25 @@
-"""The lakehouse as a Dagster resource, and the one way an asset reports what it wrote.
+"""The lakehouse as a Dagster resource, and the function with which assets report the versions they write.
 
-Nothing is opened before a run asks for it: the warm launcher forks from a process that has loaded every definition.
+Connections are opened only when a run needs them, because the warm launcher forks from a process that has loaded every
+definition.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from core.ids import asset_id, asset_key
 from core.settings import Settings, load_settings
+from resources.gates import GATES, check_input, gate_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,13 +32,13 @@ if TYPE_CHECKING:
     from lakehouse.tables import Commit, Snapshot, Tables
 
 PRINCIPAL_TAG = "headwater/principal"
-"""Run tag: who asked for the run."""
+"""Run tag: the principal that requested the run."""
 
 OPERATION_TAG = "headwater/operation"
-"""Run tag: the API operation the run belongs to."""
+"""Run tag: the API operation that the run belongs to."""
 
 UNATTENDED = "system"
-"""Principal of runs started by a schedule, a sensor or an automation condition."""
+"""Principal of runs that a schedule, a sensor or an automation condition starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +48,37 @@ class _Lakehouse:
 
 
 class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Delta tables, their lineage and SQL over them, as the settings of this process say.
+    """Delta tables, their lineage and SQL over them, configured by the settings of this process.
 
-    Connections are opened on first use and kept for the life of the process.
+    Connections are opened on first use and reused until the process exits.
     """
 
     def settings(self) -> Settings:
-        """The settings of this process."""
+        """Returns the settings of this process."""
         return load_settings()
 
     def database(self) -> Database:
-        """The metadata database."""
+        """Returns the metadata database."""
         return _lakehouse(self.settings()).database
 
     def tables(self) -> Tables:
-        """The Delta tables."""
+        """Returns the Delta tables."""
         return _lakehouse(self.settings()).tables
 
     def lineage(self) -> Lineage:
-        """The lineage record."""
+        """Returns the lineage record."""
         from lakehouse.lineage import Lineage
 
         return Lineage(self.database())
 
     def pins(self) -> Pins:
-        """The versions that vacuum must keep."""
+        """Returns the pins: the table versions that a vacuum must not remove."""
         from lakehouse.pins import Pins
 
         return Pins(self.database())
 
     def query(self, *, timeout_seconds: float = 3600.0) -> Query:
-        """Read-only SQL (DuckDB) over the tables; a run may take longer than a person at a prompt."""
+        """Returns read-only SQL (DuckDB) over the tables. The default timeout is longer than that of the API."""
         from lakehouse.query import Query
 
         return Query(self.tables(), timeout_seconds=timeout_seconds)
@@ -86,19 +91,20 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
         engine: str = "polars",
         params: Mapping[str, Any] | None = None,
     ) -> Step:
-        """Opens the unit of work of one asset: it pins what is read and records lineage for what is written.
+        """Opens the unit of work of one asset. It pins the versions that are read and records lineage for writes.
 
         Args:
-            context: the running asset's context; run, step, code version and principal come from it.
-            asset: which asset is written; needed only where one step writes several.
-            engine: what computes (`polars`, `duckdb`, `spark`...); changeable later as `step.engine`.
-            params: what else decided the result; its digest becomes part of the lineage.
+            context: context of the running asset; run, step, code version and principal are taken from it.
+            asset: asset that is written; only needed if the step writes several assets.
+            engine: engine that computes (`polars`, `duckdb`, `spark`...); `step.engine` can change it later.
+            params: further parameters that determine the result; the lineage contains their digest.
         """
         from lakehouse.step import Step
 
         key = asset or context.asset_key
+        tables = self.tables()
         return Step(
-            self.tables(),
+            tables,
             self.lineage(),
             asset=asset_id(key.path),
             run=context.run.run_id,
@@ -107,6 +113,7 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
             engine=engine,
             principal=context.run.tags.get(PRINCIPAL_TAG, UNATTENDED),
             params=dict(params or {}),
+            check_input=lambda snapshot: check_input(context, key, tables, snapshot),
         )
 
 
@@ -117,18 +124,25 @@ def materialized(
     metadata: Mapping[str, Any] | None = None,
     check_results: Sequence[dg.AssetCheckResult] = (),
 ) -> dg.MaterializeResult[Any]:
-    """Reports one committed version of an asset's table to Dagster.
+    """Reports a committed version of an asset's table to Dagster.
 
-    Adds the exact data version, table id, version, address, row count and column schema to `metadata`.
+    Adds the data version, table id, version, URI, row count and column schema to `metadata`.
     """
     from lakehouse.tables import Snapshot
 
     tables = _lakehouse(load_settings()).tables
-    snapshot = written if isinstance(written, Snapshot) else tables.snapshot(written.table, version=written.version)
+    # Maintenance creates versions with the same rows. Dagster gets the version that wrote the rows.
+    version = tables.content_version(written.table, written.version)
+    if isinstance(written, Snapshot) and written.version == version:
+        snapshot = written
+    else:
+        snapshot = tables.snapshot(written.table, version=version)
+    key = dg.AssetKey(asset_key(snapshot.table))
+    gates = gate_names(context, key)
     context.log.info("%s is now at version %d with %s rows", snapshot.table, snapshot.version, snapshot.row_count)
     uri = tables.uri(snapshot.table)
     return dg.MaterializeResult(
-        asset_key=dg.AssetKey(asset_key(snapshot.table)),
+        asset_key=key,
         data_version=dg.DataVersion(snapshot.data_version),
         metadata={
             "delta/table_id": snapshot.table_id,
@@ -137,6 +151,7 @@ def materialized(
             "dagster/uri": uri,
             "dagster/row_count": snapshot.row_count,
             "dagster/column_schema": table_schema(snapshot.schema),
+            **({GATES: ",".join(gates)} if gates else {}),
             **(metadata or {}),
         },
         check_results=list(check_results),
@@ -144,7 +159,7 @@ def materialized(
 
 
 def table_schema(schema: pa.Schema) -> dg.TableSchema:
-    """The Arrow schema as Dagster shows it; column descriptions are the Delta column comments."""
+    """Converts an Arrow schema for Dagster. Column descriptions are the Delta column comments."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -159,7 +174,7 @@ def table_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def _lakehouse(settings: Settings) -> _Lakehouse:
-    # The process id is part of the key: a forked child must not share its parent's connections.
+    # The process id is part of the cache key, because a forked child must not share connections with its parent.
     options = tuple(sorted(settings.storage_options.items()))
     return _open(os.getpid(), settings.effective_database_url, settings.effective_lakehouse_url, options)
 
@@ -169,5 +184,20 @@ def _open(_process: int, database_url: str, root: str, options: tuple[tuple[str,
     from core.db import Database
     from lakehouse.tables import Tables
 
+    _create_if_missing(database_url)
     database = Database(database_url)
     return _Lakehouse(database, Tables(root, database, storage_options=dict(options)))
+
+
+def _create_if_missing(database_url: str) -> None:
+    """Creates the embedded metadata database if only `dagster dev` was started on this home folder."""
+    from sqlalchemy import make_url
+
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
+        return
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    # In a separate process: the database includes the tables of the API, which the Dagster side never imports.
+    environment = dict(os.environ) | {"HEADWATER_DATABASE_URL": database_url}
+    root = Path(__file__).resolve().parents[1]
+    subprocess.run([sys.executable, "-m", "migrations"], check=True, env=environment, cwd=root)

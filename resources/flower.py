@@ -1,4 +1,4 @@
-"""Flower as a Dagster resource: where federations run."""
+"""Flower as a Dagster resource that runs federations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import dagster as dg
 if TYPE_CHECKING:
     from federated.clients import Source
     from federated.model import Arrays, Scaling
-    from federated.outcomes import Judgement, Round
+    from federated.outcomes import Evaluation, Round
     from federated.spec import Federation
 
 
 class Flower(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Runs federations with Flower's strategies, messages, ServerApp and ClientApp.
+    """Runs federations with the strategies, messages, ServerApp and ClientApp of Flower.
 
-    `embedded` delivers the messages inside the run's process, one federation at a time. Flower is imported on first
+    `embedded` delivers messages within the process of the run, one federation at a time. Flower is imported on first
     use.
     """
 
@@ -31,10 +31,10 @@ class Flower(dg.ConfigurableResource):  # type: ignore[type-arg]
         start: Round | None = None,
         on_round: Callable[[Round], None],
     ) -> Round:
-        """Trains from the round after `start`, hands each round to `on_round`, and returns the last.
+        """Trains from the round after `start`, passes each round to `on_round`, and returns the last round.
 
         Raises:
-            QuorumLost: too few clients answered; the rounds before are kept.
+            QuorumLost: too few clients replied. Earlier rounds are stored.
         """
         from federated import rounds
 
@@ -42,14 +42,14 @@ class Flower(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def evaluate(
         self, federation: Federation, sources: Sequence[Source], weights: Arrays, scaling: Scaling
-    ) -> Judgement:
-        """Lets every client judge a model on its own holdout."""
+    ) -> Evaluation:
+        """Evaluates a model on the holdout of every client."""
         from federated import rounds
 
         return rounds.evaluate(federation, sources, weights, scaling)
 
-    def alone(self, federation: Federation, sources: Sequence[Source], client: str) -> Judgement:
-        """What one client reaches with its own rows only, judged by all clients."""
+    def single_client_baseline(self, federation: Federation, sources: Sequence[Source], client: str) -> Evaluation:
+        """Evaluates, on all clients, a model that was trained on the rows of one client only."""
         from federated import rounds
 
-        return rounds.alone(federation, sources, client)
+        return rounds.single_client_baseline(federation, sources, client)

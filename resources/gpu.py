@@ -1,14 +1,14 @@
-"""Devices for training: picks CUDA, Apple's MPS or the CPU, one trainer per device at a time, in a process of its own.
+"""Training devices: selects CUDA, Apple's MPS or the CPU, and runs one trainer per device in a separate process.
 
-An asset that trains asks for a slot of the device's pool, and runs its script through the resource:
+An asset that trains uses a slot in the pool of the device, and runs its script through the resource:
 
     @dg.asset(pool=device_pool())
     def network(context: dg.AssetExecutionContext, device: Device) -> dg.MaterializeResult:
         trained = device.train(context, Path(__file__).with_name("train.py"), extras={"data": path})
 
 The pool `device-cuda` should have as many slots as the machine has GPUs (`dagster instance concurrency set device-cuda
-4`); a pool nobody configured has one. The script speaks Dagster Pipes and may live in another environment (setting
-`torch_python`), so that PyTorch is never imported here.
+4`). A pool that isn't configured has one slot. The script uses Dagster Pipes and can run in another environment
+(setting `torch_python`), so this process never imports PyTorch.
 """
 
 from __future__ import annotations
@@ -36,51 +36,51 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """What trainers run on here."""
+    """A kind of device on this machine."""
 
     name: Literal["cuda", "mps", "cpu"]
     count: int
-    """How many of them; 1 for MPS and the CPU."""
+    """Number of devices; 1 for MPS and the CPU."""
     models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a trainer reported."""
+    """The results that a trainer reported."""
 
     device: str
     """`cuda:0`, `mps` or `cpu`."""
     metrics: tuple[Mapping[str, Any], ...]
-    """One entry per `report_custom_message({"metrics": {...}})`, in order."""
+    """One entry per call of `report_custom_message({"metrics": {...}})`, in order."""
     results: tuple[dg.MaterializeResult[Any], ...]
-    """Materializations the script itself reported, for the asset to yield."""
+    """Materializations that the script reported, for the asset to yield."""
 
 
 class Device(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The device this machine trains on."""
+    """The training device of this machine."""
 
     name: str = "auto"
     """`auto`, `cuda`, `mps` or `cpu`."""
 
     def settings(self) -> Settings:
-        """The settings of this process."""
+        """Returns the settings of this process."""
         return load_settings()
 
     def accelerator(self) -> Accelerator:
-        """The chosen device.
+        """Returns the selected device.
 
         Raises:
-            InvalidArgument: `name` is none of the four.
-            Unavailable: the named device is not there.
+            InvalidArgument: `name` isn't one of the four values.
+            Unavailable: the machine doesn't have the named device.
         """
         if self.name not in ("auto", "cuda", "mps", "cpu"):
-            raise InvalidArgument(f"The device {self.name!r} is unknown; use auto, cuda, mps or cpu.")
-        found = detect()
-        if self.name in ("auto", found.name):
-            return found
+            raise InvalidArgument(f"Device {self.name!r} doesn't exist. Choose auto, cuda, mps or cpu.")
+        best = detect()
+        if self.name in ("auto", best.name):
+            return best
         if self.name == "cpu":
             return _CPU
-        raise Unavailable(f"There is no {self.name} device on this machine, which has {found.name}. Use auto.")
+        raise Unavailable(f"This machine has no {self.name} device. Its best device is {best.name}. Use auto.")
 
     def train(
         self,
@@ -90,29 +90,29 @@ class Device(dg.ConfigurableResource):  # type: ignore[type-arg]
         arguments: Sequence[str] = (),
         extras: Mapping[str, Any] | None = None,
     ) -> Training:
-        """Runs a Dagster Pipes script on a free device and waits for it.
+        """Runs a Dagster Pipes script on a free device and waits until it ends.
 
-        Its log lines appear in the run as they come. Cancelling the run ends the script and every process it started.
-        The script finds its device in `HEADWATER_DEVICE` (`cuda`, `mps`, `cpu`) and sees only the one GPU it was given.
+        Its log lines appear in the run immediately. When the run is canceled, the script and all its child processes
+        end. `HEADWATER_DEVICE` contains the device (`cuda`, `mps`, `cpu`); only the assigned GPU is visible.
 
         Args:
-            context: the running asset's context.
-            script: the Python file.
-            arguments: its command line.
-            extras: what it reads with `pipes.extras`; JSON.
+            context: context of the running asset.
+            script: path of the Python file.
+            arguments: command-line arguments of the script.
+            extras: JSON values that the script reads with `pipes.extras`.
 
         Raises:
-            Unavailable: the interpreter of the setting `torch_python` is not there.
-            Exception: the script failed, as Dagster's Pipes client says it; its output is in the log of the step.
+            Unavailable: the interpreter in the setting `torch_python` doesn't exist.
+            Exception: the script failed; raised by Dagster's Pipes client. The output is in the log of the step.
         """
         settings = self.settings()
         python = _interpreter(settings)
         accelerator = self.accelerator()
-        with _claimed(settings, accelerator, context) as index:
+        with _claimed_device(settings, accelerator, context) as index:
             device = f"cuda:{index}" if accelerator.name == "cuda" else accelerator.name
             context.log.info("training on %s with %s", device, python)
             invocation = dg.PipesSubprocessClient(termination_timeout_seconds=30).run(
-                context=context.op_execution_context,  # Pipes asks an asset context for what Dagster deprecated there
+                context=context.op_execution_context,  # Pipes calls deprecated methods of an asset context
                 command=[sys.executable, "-m", "resources.process_group", python, str(script), *arguments],
                 env=_environment(accelerator, index),
                 extras=dict(extras or {}),
@@ -123,13 +123,13 @@ class Device(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def device_pool(name: str = "auto") -> str:
-    """The Dagster pool whose slots stand for the devices: `device-cuda`, `device-mps` or `device-cpu`."""
+    """Returns the Dagster pool with one slot per device: `device-cuda`, `device-mps` or `device-cpu`."""
     return f"device-{Device(name=name).accelerator().name}"
 
 
 @lru_cache(maxsize=1)
 def detect() -> Accelerator:
-    """The best device of this machine, without importing PyTorch."""
+    """Returns the best device of this machine, without importing PyTorch."""
     if models := _nvidia_models():
         return Accelerator("cuda", len(models), models)
     if sys.platform == "darwin" and platform.machine() == "arm64":
@@ -141,7 +141,7 @@ _CPU = Accelerator("cpu", 1, (platform.processor() or platform.machine(),))
 
 
 def _nvidia_models() -> tuple[str, ...]:
-    # Definitions are loaded often, and most machines have no GPU: a look at the driver's folder spares a process.
+    # Definitions load often, and most machines have no GPU. Checking the driver's folder avoids starting a process.
     if sys.platform == "linux" and not Path("/proc/driver/nvidia").exists():
         return ()
     program = shutil.which("nvidia-smi")
@@ -149,18 +149,18 @@ def _nvidia_models() -> tuple[str, ...]:
         return ()
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ()
-    return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip())
+    return tuple(line.strip() for line in output.stdout.splitlines() if line.strip())
 
 
 def _interpreter(settings: Settings) -> str:
     python = settings.torch_python or sys.executable
     if shutil.which(python) is None:
         raise Unavailable(
-            f"The trainer's interpreter {python} is not there. Run `make setup-torch`, which makes .venv-torch, and "
-            "set HEADWATER_TORCH_PYTHON to its bin/python."
+            f"The interpreter {python} for trainers doesn't exist. Run `make setup-torch`, which creates .venv-torch, "
+            "and set HEADWATER_TORCH_PYTHON to its bin/python."
         )
     return python
 
@@ -171,19 +171,19 @@ def _environment(accelerator: Accelerator, index: int) -> dict[str, str]:
 
 
 @contextmanager
-def _claimed(settings: Settings, accelerator: Accelerator, context: dg.AssetExecutionContext) -> Iterator[int]:
-    """Holds one device. The pool says how many trainers run at once; this says which of them has which device."""
+def _claimed_device(settings: Settings, accelerator: Accelerator, context: dg.AssetExecutionContext) -> Iterator[int]:
+    """Claims one device. The pool limits the number of trainers; this lock assigns a device to each of them."""
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    said = False
+    waiting = False
     with ExitStack() as stack:
         locks = [
             stack.enter_context((settings.run_dir / f"device-{accelerator.name}-{index}.lock").open("a"))
             for index in range(accelerator.count)
         ]
         while (index := _first_free(locks)) is None:
-            if not said:
-                context.log.info("every %s device is taken; waiting", accelerator.name)
-                said = True
+            if not waiting:
+                context.log.info("waiting for a free %s device", accelerator.name)
+                waiting = True
             time.sleep(_POLL_SECONDS)
         yield index
 

@@ -1,9 +1,9 @@
-"""Runs a command in a process group of its own and leaves nothing of it behind.
+"""Runs a command in its own process group, and ends every process of the group.
 
     python -m resources.process_group COMMAND [ARGUMENT ...]
 
-A trainer starts processes of its own (data loaders, one per device). Cancelling a run must end them all, and so must
-the sudden death of the run's process; a signal to the trainer alone would do neither.
+A trainer starts child processes (data loaders, one per device). They must all end when a run is canceled, and also when
+the process of the run is killed. A signal to the trainer alone would do neither.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from contextlib import suppress
 from core.supervisor import die_with_parent
 
 GRACE_SECONDS = 10.0
-"""How long the group may take to end by itself."""
+"""Seconds that the group has to end after SIGTERM."""
 
 _POLL_SECONDS = 0.05
 
 
 def run(command: Sequence[str]) -> int:
-    """Runs a command to its end, or until this process is told to stop. Returns its exit code."""
+    """Runs a command until it ends or this process receives a signal to stop. Returns the exit code of the command."""
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
     if sys.platform == "linux":
         parent = os.getppid()
         die_with_parent()
-        if os.getppid() != parent:  # it died before we had asked to be told
+        if os.getppid() != parent:  # the parent exited before the call
             return 1
     process = subprocess.Popen(list(command), start_new_session=True)
     try:
@@ -41,7 +41,7 @@ def run(command: Sequence[str]) -> int:
         if stopping:
             _end(process)
     finally:
-        _signal(process.pid, signal.SIGKILL)  # what the command itself left running
+        _signal(process.pid, signal.SIGKILL)  # children that the command left running
     return process.wait()
 
 

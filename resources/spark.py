@@ -1,10 +1,10 @@
-"""Spark as a Dagster resource, always by Spark Connect: Sail, local Apache Spark, or any `sc://` endpoint."""
+"""Spark as a Dagster resource, always over Spark Connect: Sail, local Apache Spark, or any `sc://` endpoint."""
 
 from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,14 +14,27 @@ from pydantic import PrivateAttr
 from core.errors import InvalidArgument, Unavailable
 from core.settings import Settings, load_settings
 from resources import spark_commits
+from resources.spark_content import content
 from resources.spark_faults import translated
 from resources.spark_server import Server, endpoint
 from resources.spark_session import connect
-from resources.spark_writes import SOURCE_VIEW, TABLE, FrameWrite, commented, conformed, merge_statement, storable
+from resources.spark_writes import (
+    SOURCE_VIEW,
+    TABLE,
+    TARGET_VIEW,
+    FrameWrite,
+    arrow_schema,
+    conform_to_table,
+    differences,
+    merge_statement,
+    nullable_schema,
+    once_per_key,
+    storable,
+    with_comments,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from dagster_pyspark import PySparkResource
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.step import Step
@@ -29,29 +42,32 @@ if TYPE_CHECKING:
 
 Mode = Literal["overwrite", "append", "merge"]
 
+_SQL_ON_FILES = "spark.sql.runSQLOnFiles"
+"""Spark setting: whether SQL may read a file or a table by its path, as in `delta.`<path>``."""
+
 _METADATA_CONF = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """A Spark Connect session on the platform's engine (setting `spark`), started on first use.
+    """A Spark Connect session on the platform's engine (setting `spark`), which is started on first use.
 
-    Spark computes and, where the engine can keep everything a table promises, also commits. Sail cannot write a change
-    data feed, so what it computes for a table that has one is written by the lakehouse. Either way the version written
-    and its lineage are on record.
+    Spark computes. If the engine supports all features of a table, Spark also commits. Sail can't write a change data
+    feed, so the lakehouse writes the results for tables that have one. In both cases, the written version and its
+    lineage are recorded.
     """
 
     _session: Any = PrivateAttr(default=None)
     _server: Server | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
-        """The settings of this process."""
+        """Returns the settings of this process."""
         return load_settings()
 
     def session(self) -> SparkSession:
-        """The session, kept while its server lives; a new one on a new server after that.
+        """Returns the session. Reuses it while its server is alive; otherwise opens a new session on a new server.
 
         Raises:
-            Unavailable: the server does not start or answer; says why.
+            Unavailable: the server doesn't start or doesn't respond. The message says why.
         """
         session: SparkSession | None = self._session
         if session is not None and self._server is not None and self._server.alive:
@@ -65,57 +81,76 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def engine(self) -> str:
-        """Name and version of what computes, as lineage records it: `sail 0.7.2`, `spark 4.2.0`."""
+        """Name and version of the engine, as lineage records it: `sail 0.7.2`, `spark 4.2.0`."""
         session = self.session()
         assert self._server is not None
         if self._server.engine == "embedded":
             return f"sail {installed_version('pysail')}"
-        with translated("asking for the version"):
+        with translated("reading the version"):
             return f"spark {session.version}"
 
     def close(self) -> None:
-        """Ends the session, if there is one. The server stays, for others."""
+        """Ends the session, if one is open. The server continues to run for other sessions."""
         session, server, self._session, self._server = self._session, self._server, None, None
         if session is None:
             return
-        # A dead server cannot release it, but PySpark must still forget it as the session that functions fall back on.
+        # A dead server can't release the session, but PySpark must still drop it as its default session.
         session.release_session_on_close = server is not None and server.alive
         session.stop()
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Ends the session with the run."""
+        """Ends the session at the end of the run."""
         self.close()
 
     def table_path(self, table: str) -> str:
-        """Location of a table as Spark statements name it: delta.`<path>`."""
+        """Returns the location of a table for Spark statements: delta.`<path>`."""
         from lakehouse.storage import Storage
 
         settings = self.settings()
         return Storage(settings.effective_lakehouse_url, settings.storage_options).uri(table)
 
     def read(self, snapshot: Snapshot) -> DataFrame:
-        """The rows of a snapshot, of exactly its version."""
+        """Reads the rows of a snapshot at exactly its version.
+
+        Sail supports only tables without special Delta features; for others, the lakehouse provides the rows.
+
+        Raises:
+            UnsupportedTable: the table uses an unsupported Delta feature. The message names it.
+        """
+        plain = snapshot.plain
         with translated(f"reading {snapshot.table}"):
+            if not plain and self._is_sail():
+                return self.session().createDataFrame(snapshot.to_arrow())
             reader = self.session().read.format("delta").option("versionAsOf", str(snapshot.version))
             return reader.load(self.table_path(snapshot.table))
 
     def sql(self, statement: str, views: Mapping[str, DataFrame] | None = None) -> DataFrame:
-        """Spark SQL over temporary views.
+        """Runs Spark SQL over temporary views.
 
         Args:
             statement: a query.
-            views: view name to rows.
+            views: frames by view name.
 
         Raises:
-            InvalidArgument, UnknownColumn: the statement is wrong; says where.
+            InvalidArgument, UnknownColumn: the statement is invalid. The message includes the position.
         """
         with translated("running SQL"):
             for name, frame in (views or {}).items():
                 frame.createOrReplaceTempView(name)
             return self.session().sql(statement)
 
+    def query(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
+        """Runs a checked user statement, in a session that can't read files by path from then on.
+
+        Sail and some remote engines don't have this setting. There, only the check of the statement prevents access to
+        files.
+        """
+        with suppress(Exception):
+            self.session().conf.set(_SQL_ON_FILES, "false")
+        return self.sql(statement, views)
+
     def arrow(self, frame: DataFrame) -> pa.Table:
-        """Computes a frame and brings its rows here."""
+        """Computes a frame and returns its rows."""
         with translated("computing"):
             return frame.toArrow()
 
@@ -131,142 +166,173 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
         partition_by: Sequence[str] = (),
         comments: Mapping[str, str] = {},
     ) -> Commit:
-        """Computes a frame, writes it to the step's asset and records lineage. Makes the table if it is missing.
+        """Computes a frame, writes it to the step's asset and records lineage. Creates the table if it doesn't exist.
 
         Args:
-            step: says which table, and what was read for it.
+            step: unit of work; determines the table and the inputs.
             frame: the rows.
-            mode: replace all rows, add, or update and insert by the key `on`.
-            on: key columns of a merge; the frame must hold each key once.
-            delete_missing: a merge also deletes the rows whose key the frame lacks.
-            evolve_schema: whether columns may be added (an overwrite may also replace them).
-            partition_by: partition columns of a table that is made.
-            comments: column name to description, for a table that is made or replaced with its schema.
+            mode: `overwrite` replaces all rows, `append` adds rows, `merge` updates and inserts by the key `on`.
+            on: key columns of a merge. Each key may occur only once in the frame.
+            delete_missing: whether a merge also deletes rows whose key isn't in the frame.
+            evolve_schema: whether columns may be added and types widened (an overwrite may also replace columns).
+            partition_by: partition columns of a new table.
+            comments: column descriptions by column name, for a new table or a replaced schema.
 
         Returns:
-            The version written; the current one, with `changed` false, if nothing had to be.
+            The written version, or the current version with `changed` set to false if there was nothing to write.
 
         Raises:
-            SchemaMismatch: names the columns that do not fit.
+            SchemaMismatch: columns don't match the table. The message lists them.
             ConstraintViolated, WriteConflict, StorageFull: nothing was committed.
-            Unavailable: Spark went away, and nothing was committed.
+            Unavailable: the connection to Spark was lost, and nothing was committed.
         """
         if mode == "merge" and not on:
-            raise InvalidArgument(f"Merging into {step.asset} needs at least one key column in `on`.")
+            raise InvalidArgument(f"A merge into {step.asset} needs at least one key column in `on`.")
         step.engine = self.engine
         target = step.tables.snapshot(step.asset) if step.tables.exists(step.asset) else None
-        if not self._commits(target, evolve_schema=evolve_schema):
-            data = commented(self.arrow(frame), comments)
+        if not self._can_commit(target, evolve_schema=evolve_schema):
+            data = with_comments(self.arrow(frame), comments)
+            if evolve_schema and mode != "overwrite":
+                step.evolve(nullable_schema(data.schema))
             if mode == "merge":
                 return step.merge(data, on, delete_missing=delete_missing, evolve_schema=evolve_schema)
             if mode == "append":
                 return step.append(data, evolve_schema=evolve_schema)
             return step.overwrite(data, evolve_schema=evolve_schema, partition_by=partition_by)
-        with translated("analysing the frame"):
+        with translated("analyzing the frame"):
             if target is None or evolve_schema:
                 frame = storable(frame, comments)
+            if target is not None and evolve_schema and mode != "overwrite":
+                step.evolve(nullable_schema(arrow_schema(frame)))
+                target = step.tables.snapshot(step.asset)
             if target is not None and not (mode == "overwrite" and evolve_schema):
-                frame = conformed(frame, target, evolve=evolve_schema)
+                frame = conform_to_table(frame, target, evolve=evolve_schema)
+        if mode == "merge":
+            with translated("analyzing the frame"):
+                frame = once_per_key(frame, on)
         if mode == "merge" and target is not None:
-            frame.createOrReplaceTempView(SOURCE_VIEW)
-            return self.change(step, merge_statement(on, delete_missing=delete_missing))
+            return self._merged(step, frame, target, on=on, delete_missing=delete_missing)
+        if mode == "overwrite":
+            return self._overwritten(step, frame, evolve=evolve_schema, partition_by=partition_by, new=target is None)
         writing = FrameWrite(frame, "append" if mode == "append" else "overwrite", evolve_schema, partition_by)
-        path = self.table_path(step.asset)
-        return self._committed(
-            step,
-            lambda metadata: writing.save(path, metadata, new=target is None),
-            continues=mode == "append",
-            tagged=True,
+        return self._saved(step, writing, new=target is None)
+
+    def _overwritten(
+        self, step: Step, frame: DataFrame, *, evolve: bool, partition_by: Sequence[str], new: bool
+    ) -> Commit:
+        """Replaces all rows, unless the table has these very rows: they are computed once, kept, and compared first."""
+        with translated(f"computing {step.asset}"):
+            frame = frame.persist()
+            digest = content(frame, partition_by)
+        try:
+            if digest is not None and (same := step.reuse_version(digest)):
+                return same
+            return self._saved(
+                step, FrameWrite(frame, "overwrite", evolve, partition_by), new=new, content_digest=digest
+            )
+        finally:
+            with suppress(Exception):  # the server may be gone, and what it kept with it
+                frame.unpersist()
+
+    def _merged(
+        self, step: Step, frame: DataFrame, target: Snapshot, *, on: Sequence[str], delete_missing: bool
+    ) -> Commit:
+        """Updates and inserts rows, unless all rows would stay the same: Apache Spark would commit a version then."""
+        frame = frame.persist() if self._supports_tags() else frame
+        try:
+            frame.createOrReplaceTempView(SOURCE_VIEW)
+            if self._supports_tags() and (queries := differences(on, frame.schema, delete_missing=delete_missing)):
+                with translated(f"comparing the rows with {step.asset}"):
+                    self.read(target).createOrReplaceTempView(TARGET_VIEW)
+                    if not any(self.session().sql(query).head(1) for query in queries):
+                        return step.record_unchanged(spark_commits.unchanged_commit(step.tables, step.asset))
+            return self.change(step, merge_statement(on, frame.schema, delete_missing=delete_missing))
+        finally:
+            with suppress(Exception):  # the server may be gone, and what it kept with it
+                frame.unpersist()
+
+    def _saved(self, step: Step, writing: FrameWrite, *, new: bool, content_digest: str | None = None) -> Commit:
+        path, continues = self.table_path(step.asset), writing.mode == "append"
+        metadata = step.commit_metadata(continues=continues, content_digest=content_digest)
+        return self._run_and_record(
+            step, lambda metadata: writing.save(path, metadata, new=new), metadata, continues=continues, tagged=True
         )
 
     def change(self, step: Step, statement: str) -> Commit:
-        """Runs one UPDATE, DELETE or MERGE on the step's asset and records lineage.
+        """Runs one UPDATE, DELETE or MERGE on the table of the step and records lineage.
 
         Args:
-            step: says which table, and what was read for it.
-            statement: Spark SQL in which `{table}` stands for the table: `UPDATE {table} SET late = false WHERE ...`.
+            step: unit of work; determines the table and the inputs.
+            statement: Spark SQL with `{table}` as the name of the table: `UPDATE {table} SET late = false WHERE ...`.
 
         Raises:
-            InvalidArgument: the statement is wrong, or the engine cannot change a table with these Delta features.
-            UnknownTable: the table does not exist.
+            InvalidArgument: the statement is invalid, or the engine can't change a table with these Delta features.
+            UnknownTable: the table doesn't exist.
             ConstraintViolated, WriteConflict, StorageFull: nothing was committed.
-            Unavailable: Spark went away, and nothing was committed.
+            Unavailable: the connection to Spark was lost, and nothing was committed.
         """
         step.engine = self.engine
-        step.tables.snapshot(step.asset)  # says which tables exist, which Spark does not
+        step.tables.snapshot(step.asset)  # raises UnknownTable with the known tables, which Spark doesn't
         text = statement.replace(TABLE, f"delta.`{self.table_path(step.asset)}`")
-        session, tagged = self.session(), self._tags()
+        session, tagged = self.session(), self._supports_tags()
 
         def run(metadata: str) -> None:
+            on_files = (session.conf.get(_SQL_ON_FILES, "true") if tagged else None) or "true"
             if tagged:
                 session.conf.set(_METADATA_CONF, metadata)
+                session.conf.set(_SQL_ON_FILES, "true")  # the statement refers to the table by its path
             try:
                 session.sql(text).collect()
             finally:
                 if tagged and self._server is not None and self._server.alive:
                     session.conf.unset(_METADATA_CONF)
+                    session.conf.set(_SQL_ON_FILES, on_files)
 
-        return self._committed(step, run, continues=True, tagged=tagged)
+        return self._run_and_record(step, run, step.commit_metadata(continues=True), continues=True, tagged=tagged)
 
-    def _committed(self, step: Step, run: Callable[[str], object], *, continues: bool, tagged: bool) -> Commit:
-        metadata = step.commit_metadata(continues=continues)
+    def _run_and_record(
+        self, step: Step, run: Callable[[str], object], metadata: str, *, continues: bool, tagged: bool
+    ) -> Commit:
         writer = "sail" if step.engine.startswith("sail") else "Apache-Spark"
-        with self._alone(step.asset):
+        with self._exclusive(step.asset):
             before = spark_commits.newest_version(step.tables, step.asset)
-            lost: Unavailable | None = None
+            connection_error: Unavailable | None = None
             try:
                 with translated(f"writing {step.asset}"):
                     run(metadata)
             except Unavailable as error:
-                lost = error  # the answer is gone, but perhaps the commit had been made
-            commit = spark_commits.written(
+                connection_error = error  # the commit may have succeeded nevertheless
+            commit = spark_commits.find_commit(
                 step.tables, step.asset, after=before, metadata=metadata, tagged=tagged, writer=writer
             )
         if commit is None:
-            if lost:
-                raise lost
-            return spark_commits.unchanged(step.tables, step.asset)
-        return step.wrote(commit, continues=continues)
+            if connection_error:
+                raise connection_error
+            return step.record_unchanged(spark_commits.unchanged_commit(step.tables, step.asset))
+        return step.record_commit(commit, continues=continues)
 
     @contextmanager
-    def _alone(self, table: str) -> Iterator[None]:
-        # Sail does not tag the commits of MERGE, UPDATE and DELETE, so two at a time could not be told apart.
+    def _exclusive(self, table: str) -> Iterator[None]:
+        # Sail doesn't tag the commits of MERGE, UPDATE and DELETE, so concurrent commits couldn't be distinguished.
         folder = self.settings().run_dir
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"spark-{table}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _tags(self) -> bool:
-        """Whether the engine puts our metadata into the commits of SQL statements."""
+    def _is_sail(self) -> bool:
+        self.session()
+        return self._server is not None and self._server.engine == "embedded"
+
+    def _supports_tags(self) -> bool:
+        """Returns whether the engine writes commit metadata for SQL statements."""
         return self._server is None or self._server.engine != "embedded"
 
-    def _commits(self, target: Snapshot | None, *, evolve_schema: bool) -> bool:
-        """Whether the engine itself can write this table without losing anything it promises."""
-        if self._tags():
+    def _can_commit(self, target: Snapshot | None, *, evolve_schema: bool) -> bool:
+        """Returns whether the engine supports all features of this table, so that it can write the table itself."""
+        if self._supports_tags():
             return True
-        # Sail refuses tables with a change data feed, which new tables have, and drops columns it should add.
+        # Sail refuses tables with a change data feed, which is the default for new tables, and doesn't add columns.
         if target is None or evolve_schema:
             return False
         return target.properties.get("delta.enableChangeDataFeed", "false") != "true"
-
-
-def pyspark_resource(settings: Settings) -> PySparkResource:
-    """dagster-pyspark's own resource on the same engine, for assets written against it.
-
-    The server is started when a run sets the resource up, not when definitions are loaded.
-    """
-    from dagster_pyspark import PySparkResource
-
-    class ConnectedPySparkResource(PySparkResource):
-        """`PySparkResource` whose endpoint is the platform's Spark Connect server."""
-
-        def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-            """Connects, starting the server if need be."""
-            self._spark_session: Any = connect(endpoint(settings))
-
-        def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-            """Ends the session."""
-            self._spark_session.stop()
-
-    return ConnectedPySparkResource(spark_config={})

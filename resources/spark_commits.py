@@ -1,4 +1,4 @@
-"""Which Delta version a Spark statement wrote: Spark Connect does not say, so it is looked up in the log."""
+"""Finds the Delta version that a Spark statement wrote. Spark Connect doesn't report it, so the log is searched."""
 
 from __future__ import annotations
 
@@ -8,55 +8,57 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownTable, WriteConflict
-from lakehouse.history import parse
+from lakehouse.commits import parse_commit
 
 if TYPE_CHECKING:
     from lakehouse.tables import Commit, Tables
 
 
 def newest_version(tables: Tables, table: str) -> int:
-    """The newest version of a table, -1 if there is none."""
+    """Returns the newest version of a table; -1 if the table doesn't exist."""
     try:
         return tables.snapshot(table).version
     except UnknownTable:
         return -1
 
 
-def written(tables: Tables, table: str, *, after: int, metadata: str, tagged: bool, writer: str) -> Commit | None:
-    """Finds the commit that a statement made.
+def find_commit(tables: Tables, table: str, *, after: int, metadata: str, tagged: bool, writer: str) -> Commit | None:
+    """Finds the commit of a statement.
 
     Args:
-        after: the newest version before the statement.
-        metadata: what the statement was to put into `userMetadata`.
-        tagged: whether the engine did put it there; Sail does so for appends and overwrites only.
-        writer: how the engine calls itself in `engineInfo`, to tell its commits from others where there is no tag.
+        tables: the lakehouse.
+        table: id of the table.
+        after: newest version before the statement.
+        metadata: value that identifies the statement in `userMetadata`.
+        tagged: whether the engine writes `userMetadata`; Sail only does for appends and overwrites.
+        writer: prefix of the engine's `engineInfo`, which identifies its commits if there is no tag.
 
     Returns:
         The commit, or `None` if the statement changed nothing.
 
     Raises:
-        WriteConflict: several commits could be it.
+        WriteConflict: several commits match.
     """
-    found = []
+    matches = []
     for version, content in _commits_after(tables, table, after):
         info = _commit_info(content)
         if info.get("userMetadata") == metadata if tagged else str(info.get("engineInfo", "")).startswith(writer):
-            found.append((version, content))
-    if not found:
+            matches.append((version, content))
+    if not matches:
         return None
-    if len(found) > 1:
+    if len(matches) > 1:
         raise WriteConflict(
-            f"Versions {', '.join(str(version) for version, _ in found)} of {table} were written at the same time by "
-            f"several sessions of {writer}, so this one cannot be told from the others and has no lineage on record. "
-            "Nothing was lost; have one step at a time change this table."
+            f"Several sessions of {writer} wrote versions {', '.join(str(version) for version, _ in matches)} of "
+            f"{table} at the same time. The commit of this session can't be identified, so it has no lineage. "
+            "No data was lost. Let only one step change this table at a time."
         )
-    version, content = found[0]
+    version, content = matches[0]
     snapshot = tables.snapshot(table, version=version)
-    return parse(version, content).commit(table, snapshot.table_id, snapshot.row_count)
+    return parse_commit(version, content).commit(table, snapshot.table_id, snapshot.row_count)
 
 
-def unchanged(tables: Tables, table: str) -> Commit:
-    """The current version, as the result of a statement that changed nothing."""
+def unchanged_commit(tables: Tables, table: str) -> Commit:
+    """Returns the current version as the result of a statement that changed nothing."""
     return replace(tables.history(table, limit=1)[0], changed=False)
 
 

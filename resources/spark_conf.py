@@ -1,4 +1,4 @@
-"""Configuration of the local Apache Spark: Delta, object stores, and what makes small work fast."""
+"""Configuration of local Apache Spark: Delta Lake, object stores, and settings that make small jobs fast."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from core.settings import Settings
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
-"""Maven coordinates. The jar of 4.4.1 was never published, although the Python package is."""
+"""Maven coordinates. Version 4.4.1 exists as a Python package, but its jar was never published."""
 
 _S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
-"""Must be the Hadoop release that pyspark 4.2.0 ships."""
+"""Must match the Hadoop release that pyspark 4.2.0 contains."""
 
 _SHIPPED_WITH_SPARK = (
     "com.fasterxml.jackson.core:jackson-annotations",
@@ -36,17 +36,17 @@ _SHIPPED_WITH_SPARK = (
     "org.slf4j:slf4j-api",
     "org.xerial.snappy:snappy-java",
 )
-"""Dependencies of delta-spark that Spark has in its own, newer release: not worth 70 MB of download."""
+"""Dependencies of delta-spark that Spark already contains in a newer release. Excluding them saves 70 MB."""
 
 
 def spark_conf(settings: Settings, host: str, port: int, scratch: Path) -> dict[str, str]:
-    """Spark's properties for a Connect server on `host:port` that keeps its temporary files in `scratch`."""
+    """Returns the Spark properties of a Connect server on `host:port` that stores temporary files in `scratch`."""
     conf = {
         "spark.connect.grpc.binding.address": host,
         "spark.connect.grpc.binding.port": str(port),
         "spark.driver.host": host,
         "spark.driver.bindAddress": host,
-        "spark.ui.enabled": "false",  # it has no login
+        "spark.ui.enabled": "false",  # the UI has no authentication
         "spark.log.level": "WARN",
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
@@ -54,11 +54,11 @@ def spark_conf(settings: Settings, host: str, port: int, scratch: Path) -> dict[
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        # A first small read took 10.9 s with the default of 50 and 200 tasks, 0.9 s with these.
+        # A first small read took 10.9 s with the defaults (50 and 200 tasks), and 0.9 s with these values.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
-        # In 4.2.0 a plain Python UDF over columnar input (any Delta table) hangs: the JVM writes the input's schema
-        # where its own worker does not expect it.
+        # In Spark 4.2.0, a plain Python UDF over columnar input (any Delta table) never ends: the JVM writes the
+        # input schema where the Python worker doesn't expect it.
         "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
     }
     packages = [] if settings.spark_jars_dir else [DELTA_PACKAGE]
@@ -71,9 +71,9 @@ def spark_conf(settings: Settings, host: str, port: int, scratch: Path) -> dict[
 
 
 def _s3a(options: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs' option names as Hadoop's S3 client calls them."""
+    """Translates option names of delta-rs to those of Hadoop's S3 client."""
     aws = aws_environment(options)
-    wanted = {
+    hadoop_names = {
         "AWS_ACCESS_KEY_ID": "spark.hadoop.fs.s3a.access.key",
         "AWS_SECRET_ACCESS_KEY": "spark.hadoop.fs.s3a.secret.key",
         "AWS_SESSION_TOKEN": "spark.hadoop.fs.s3a.session.token",
@@ -84,10 +84,10 @@ def _s3a(options: Mapping[str, str]) -> dict[str, str]:
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "spark.hadoop.fs.s3a.path.style.access": "true" if "AWS_ENDPOINT_URL" in aws else "false",
         "spark.hadoop.fs.s3a.connection.ssl.enabled": "false" if aws.get("AWS_ALLOW_HTTP") == "true" else "true",
-        **{theirs: aws[ours] for ours, theirs in wanted.items() if ours in aws},
+        **{hadoop: aws[name] for name, hadoop in hadoop_names.items() if name in aws},
     }
 
 
 def aws_environment(options: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs' storage options as environment variables of an AWS client."""
+    """Returns the storage options of delta-rs as environment variables of an AWS client."""
     return {key.upper(): value for key, value in options.items() if key.lower().startswith("aws_")}

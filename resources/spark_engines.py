@@ -1,6 +1,6 @@
-"""The two Spark Connect engines a platform can run itself: Sail in this process, Apache Spark in a JVM.
+"""The two Spark Connect engines that the platform can run: Sail in this process, and Apache Spark in a JVM.
 
-Both bind to the loopback address only. Nothing here knows Dagster: the server's process imports no more than it needs.
+Both listen on the loopback address only. This module doesn't import Dagster, so that the server process stays small.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import Unavailable
-from core.java import Java, find_java, truststore
+from core.java import Java, find_java, write_truststore
 from core.settings import Settings
 from core.supervisor import die_with_parent
 from resources.spark_conf import DELTA_PACKAGE, aws_environment, spark_conf
 
 HOST = "127.0.0.1"
 
-_OPENED = (
+_OPEN_PACKAGES = (
     "java.base/java.lang",
     "java.base/java.lang.invoke",
     "java.base/java.lang.reflect",
@@ -40,36 +40,36 @@ _OPENED = (
     "java.base/sun.util.calendar",
     "java.security.jgss/sun.security.krb5",
 )
-"""What Spark's own launcher opens to reflection (its JavaModuleOptions)."""
+"""Java packages that Spark's own launcher opens for reflection (its JavaModuleOptions)."""
 
 
 class Engine(Protocol):
-    """A running server."""
+    """A running Spark Connect server."""
 
     token: str
-    """Bearer token a client must show; empty where the engine knows none."""
+    """Bearer token that clients must send; empty if the engine has no authentication."""
 
     @property
     def pid(self) -> int:
-        """The process that listens."""
+        """Id of the process that listens."""
 
     def ready(self) -> bool:
-        """Whether it accepts connections."""
+        """Returns whether the server accepts connections."""
 
     def exit_code(self) -> int | None:
-        """`None` while it runs."""
+        """Returns the exit code; `None` while the server runs."""
 
     def stop(self) -> None:
-        """Ends it and waits."""
+        """Stops the server and waits until it has stopped."""
 
 
 class Sail:
-    """Spark Connect by Sail, in this very process: no JVM."""
+    """The Spark Connect server of Sail, in this process, without a JVM."""
 
     token = ""
 
     def __init__(self, settings: Settings, port: int) -> None:
-        # Sail's object store client reads the environment only.
+        # Sail's object store client reads its options only from the environment.
         os.environ.update(aws_environment(settings.storage_options))
         os.environ.setdefault("RUST_LOG", "warn")
         from pysail.spark import SparkConnectServer
@@ -79,24 +79,24 @@ class Sail:
 
     @property
     def pid(self) -> int:
-        """This process."""
+        """Id of this process."""
         return os.getpid()
 
     def ready(self) -> bool:
-        """Whether it listens."""
+        """Returns whether the server listens."""
         return self._server.listening_address is not None
 
     def exit_code(self) -> int | None:
-        """`None` while it runs, 1 once it gave up."""
+        """Returns `None` while the server runs, and 1 after it has stopped."""
         return None if self._server.running else 1
 
     def stop(self) -> None:
-        """Closes the door; the process ends soon after."""
+        """Stops listening. The process ends soon afterwards."""
         self._server.stop()
 
 
 class ApacheSpark:
-    """Spark Connect by Apache Spark in local mode, with Delta Lake.
+    """The Spark Connect server of Apache Spark in local mode, with Delta Lake.
 
     The JVM is started directly, not through `spark-submit`: that script needs bash, a second JVM to compute the
     command, and a Java module that slim runtimes lack.
@@ -106,7 +106,7 @@ class ApacheSpark:
         self._port = port
         self.token = secrets.token_urlsafe(24)
         scratch = settings.run_dir / "spark"
-        shutil.rmtree(scratch, ignore_errors=True)  # a killed server could not clean up
+        shutil.rmtree(scratch, ignore_errors=True)  # left over if an earlier server was killed
         scratch.mkdir(parents=True, mode=0o700)
         java = find_java(os.environ)
         self._process = subprocess.Popen(
@@ -119,19 +119,19 @@ class ApacheSpark:
 
     @property
     def pid(self) -> int:
-        """The JVM."""
+        """Id of the JVM process."""
         return self._process.pid
 
     def ready(self) -> bool:
-        """Whether it accepts connections."""
+        """Returns whether the server accepts connections."""
         return accepts(self._port)
 
     def exit_code(self) -> int | None:
-        """`None` while the JVM runs."""
+        """Returns the exit code of the JVM; `None` while it runs."""
         return self._process.poll()
 
     def stop(self) -> None:
-        """Ends the JVM, by force if it takes longer than 10 seconds."""
+        """Stops the JVM, and kills it after 10 seconds."""
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -141,16 +141,16 @@ class ApacheSpark:
 
 
 def start(engine: str, settings: Settings, port: int) -> Engine:
-    """Starts `embedded` or `local` on a loopback port.
+    """Starts the engine `embedded` or `local` on a loopback port.
 
     Raises:
-        Unavailable: there is no Java for `local`.
+        Unavailable: the engine is `local` and no suitable Java is installed.
     """
     return Sail(settings, port) if engine == "embedded" else ApacheSpark(settings, port)
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on a loopback port."""
+    """Returns whether a process listens on a loopback port."""
     try:
         with socket.create_connection((HOST, port), timeout=1.0):
             return True
@@ -163,14 +163,14 @@ def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
     classpath = [str(home / "conf"), str(home / "jars" / "*")]
     if settings.spark_jars_dir:
         classpath.append(str(_jars(Path(settings.spark_jars_dir).expanduser()) / "*"))
-    store = truststore(java, scratch)
+    store = write_truststore(java, scratch)
     return [
         str(java.executable),
         "-cp",
         os.pathsep.join(classpath),
         f"-Xmx{settings.spark_memory}",
         "-XX:+IgnoreUnrecognizedVMOptions",
-        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPEN_PACKAGES),
         "--enable-native-access=ALL-UNNAMED",
         "--sun-misc-unsafe-memory-access=allow",
         "-Dio.netty.tryReflectionSetAccessible=true",
@@ -180,17 +180,18 @@ def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
 
 
 def _jars(folder: Path) -> Path:
-    # Without them Spark starts all the same, and then knows no Delta table.
+    # Without these jars, Spark starts but can't read Delta tables.
     if not any(folder.glob("*delta-spark_*.jar")):
         raise Unavailable(
-            f"HEADWATER_SPARK_JARS_DIR is {folder}, which holds no delta-spark jar. Put the jars of {DELTA_PACKAGE} "
-            "and its dependencies there, or leave the setting empty to have them resolved from Maven Central."
+            f"HEADWATER_SPARK_JARS_DIR is {folder}, which contains no delta-spark jar. Copy the jars of "
+            f"{DELTA_PACKAGE} and its dependencies to that folder, or remove the setting to download them from Maven "
+            "Central."
         )
     return folder
 
 
 def _submit(settings: Settings, port: int, scratch: Path) -> list[str]:
-    # A file, not arguments: the process list is open to every user of the machine, and some values are secret.
+    # In a file, because command lines are visible to every user of the machine, and some values are secret.
     properties = scratch / "spark.properties"
     properties.touch(mode=0o600)
     conf = spark_conf(settings, HOST, port, scratch)
@@ -214,7 +215,7 @@ def _jvm_environment(token: str) -> dict[str, Any]:
         "SPARK_HOME": str(_spark_home()),
         "SPARK_LOCAL_IP": HOST,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
-        # Workers would otherwise be whatever `python3` is first on the PATH.
+        # By default, workers use the first `python3` on the PATH, which may be another environment.
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
@@ -223,5 +224,5 @@ def _jvm_environment(token: str) -> dict[str, Any]:
 def _spark_home() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise Unavailable("Local Apache Spark needs the Python package pyspark: run `make up` again to install it.")
+        raise Unavailable("Local Apache Spark needs the Python package pyspark. Run `make up` to install it.")
     return Path(spec.origin).parent

@@ -1,4 +1,4 @@
-"""Turns what Spark Connect raises into the platform's errors."""
+"""Translates errors of Spark Connect to the platform's errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from core.errors import (
     WriteConflict,
 )
 
-_GONE = (
+REPEATED_KEY = "HEADWATER_REPEATED_KEY"
+"""The message of a computation that fails because rows share a key."""
+
+_CONNECTION_LOST = (
     "UNAVAILABLE",
     "failed to connect to all addresses",
     "Connection refused",
@@ -28,32 +31,36 @@ _GONE = (
     "SESSION_CLOSED",
     "Stream removed",
 )
-_FULL = ("No space left on device", "Disk quota exceeded")
-_BY_SIGN: tuple[tuple[tuple[str, ...], type[HeadwaterError], str], ...] = (
-    (("UNRESOLVED_COLUMN", "cannot resolve attribute"), UnknownColumn, "Spark does not know a column"),
-    (("NOT_NULL_CONSTRAINT_VIOLATED",), ConstraintViolated, "A column that must have a value lacks one"),
-    (("DELTA_VIOLATE_CONSTRAINT", "CHECK constraint"), ConstraintViolated, "Rows break a constraint"),
-    (("MULTIPLE_SOURCE_ROW", "MERGE_CARDINALITY"), InvalidPayload, "Several rows of the data have the same key"),
+_STORAGE_FULL = ("No space left on device", "Disk quota exceeded")
+_BY_PATTERN: tuple[tuple[tuple[str, ...], type[HeadwaterError], str], ...] = (
+    (("UNRESOLVED_COLUMN", "cannot resolve attribute"), UnknownColumn, "A column doesn't exist"),
+    (("NOT_NULL_CONSTRAINT_VIOLATED",), ConstraintViolated, "A column that must not be null has a null value"),
+    (("DELTA_VIOLATE_CONSTRAINT", "CHECK constraint"), ConstraintViolated, "Rows violate a constraint"),
+    (
+        ("MULTIPLE_SOURCE_ROW", "MERGE_CARDINALITY", REPEATED_KEY),
+        InvalidPayload,
+        "Several rows of the data have the same key",
+    ),
     (("DELTA_CONCURRENT", "ConcurrentModification", "conflict"), WriteConflict, "Another writer committed first"),
-    (("METADATA_MISMATCH", "FAILED_TO_MERGE_FIELDS"), SchemaMismatch, "The data does not fit the table"),
+    (("METADATA_MISMATCH", "FAILED_TO_MERGE_FIELDS"), SchemaMismatch, "The data doesn't match the schema of the table"),
     (
         ("DELTA_FEATURES_PROTOCOL_METADATA_MISMATCH",),
         InvalidArgument,
-        "Apache Spark opens no table that has timestamps without zone beside non-null columns: store instants in UTC",
+        "Apache Spark can't open tables with timestamps without time zone and non-null columns. Store instants in UTC",
     ),
     (
         ("Table features must be specified", "Unsupported table features"),
         InvalidArgument,
-        "This engine cannot change a table with these Delta features: use Spark.write, or HEADWATER_SPARK=local",
+        "This engine can't change a table with these Delta features. Use Spark.write, or HEADWATER_SPARK=local",
     ),
 )
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raises a `core.errors` class for whatever Spark raises; `doing` completes "while ...".
+def translated(activity: str) -> Iterator[None]:
+    """Translates Spark errors to classes of `core.errors`. `activity` completes the phrase "while ..." in messages.
 
-    An error inside a user's own Python function passes unchanged.
+    An error in a user's own Python function is not translated.
     """
     from grpc import RpcError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException, PythonException
@@ -63,37 +70,34 @@ def translated(doing: str) -> Iterator[None]:
     except PythonException:
         raise
     except (PySparkException, RpcError) as error:
-        raise _translate(doing, error) from error
+        raise _translate(activity, error) from error
 
 
-def lost(error: BaseException) -> bool:
-    """Whether an error means that the server went away, so that the outcome of a statement is not known."""
-    return isinstance(error, Unavailable)
-
-
-def _translate(doing: str, error: Exception) -> Exception:
+def _translate(activity: str, error: Exception) -> Exception:
     from pyspark.errors import AnalysisException, IllegalArgumentException, ParseException
 
     text = str(error)
-    line = _telling_line(text)
-    if any(sign in text for sign in _FULL):
-        return StorageFull(f"The store has no room left while {doing}: {line}. Nothing was committed: free some space.")
-    for signs, kind, what in _BY_SIGN:
-        if any(sign in text for sign in signs):
-            return kind(f"{what}, while {doing}: {line}")
+    line = _summary_line(text)
+    if any(pattern in text for pattern in _STORAGE_FULL):
+        return StorageFull(
+            f"The storage has no space left, while {activity}: {line}. Nothing was committed. Free some space."
+        )
+    for patterns, error_class, problem in _BY_PATTERN:
+        if any(pattern in text for pattern in patterns):
+            return error_class(f"{problem}, while {activity}: {line}")
     if isinstance(error, AnalysisException | ParseException | IllegalArgumentException):
-        return InvalidArgument(f"Spark refuses the statement, while {doing}: {line}")
-    if any(sign in text for sign in _GONE):
+        return InvalidArgument(f"Spark rejected the statement, while {activity}: {line}")
+    if any(pattern in text for pattern in _CONNECTION_LOST):
         return Unavailable(
-            f"Spark went away while {doing} ({line}). Run the step again: Spark starts anew with it.",
+            f"The connection to Spark was lost while {activity} ({line}). Run the step again: it starts Spark again.",
             retry_after_seconds=1,
         )
     return error
 
 
-def _telling_line(text: str) -> str:
-    """The one line of a Spark message that says what is wrong, without the JVM's stack."""
-    if found := re.search(r'details = "([^"]+)"', text):
-        text = found.group(1)
+def _summary_line(text: str) -> str:
+    """Returns the line of a Spark message that describes the error, without the JVM stack trace."""
+    if match := re.search(r'details = "([^"]+)"', text):
+        text = match.group(1)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("JVM ", "\tat "))]
     return lines[0][:500].rstrip(".") if lines else "no reason given"

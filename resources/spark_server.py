@@ -1,10 +1,10 @@
-"""The Spark Connect server of a platform: one process, started by whoever needs it first, stopped when idle.
+"""The Spark Connect server of a platform: one process that starts on first use and stops when idle.
 
     python -m resources.spark_server --engine embedded|local --port N    serve in the foreground
     python -m resources.spark_server --stop                              end the server of this home
 
-`endpoint` is what the rest of the platform calls. Its state file names processes by id and start time, so a number
-that the system has given to another program since is never signalled.
+`endpoint` is the entry point for the rest of the platform. The state file identifies processes by id and start time, so
+that no signal is sent to an unrelated process that reuses the id.
 """
 
 from __future__ import annotations
@@ -29,71 +29,75 @@ from core.settings import Settings, load_settings
 from resources.spark_engines import HOST, accepts, start
 
 _START_SECONDS = {"embedded": 60.0, "local": 600.0}
-"""The first start of `local` downloads the Delta jars."""
+"""Seconds until a start fails. The first start of `local` downloads the Delta jars."""
 
 _GRACE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 _children: list[subprocess.Popen[bytes]] = []
-"""Servers this process has started: polled, lest a dead one stay a zombie."""
+"""Servers that this process started. They are polled so that exited ones don't remain as zombies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Spark Connect server as its clients see it."""
+    """A Spark Connect server, as clients see it."""
 
     engine: str
     """`embedded`, `local` or `remote`."""
     url: str
-    """`sc://` address, with the token where the engine wants one: keep it out of logs."""
+    """`sc://` address. It includes the token if the engine requires one, so don't log it."""
     pid: int = 0
-    """The process that listens; 0 for a remote one."""
+    """Id of the listening process; 0 for a remote server."""
     started: float = 0.0
-    """When that process started, as the system tells."""
+    """Start time of that process, as the operating system reports it."""
     keeper: int = 0
     keeper_started: float = 0.0
     ready: bool = True
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs; a remote server is taken to."""
+        """Whether the process is running. Remote servers are assumed to run."""
         return not self.pid or _process(self.pid, self.started) is not None
 
 
 def endpoint(settings: Settings) -> Server:
-    """Returns the platform's Spark Connect server, starting it if none runs.
+    """Returns the platform's Spark Connect server. Starts it if it isn't running.
 
-    Safe to call from many processes at once: one starts the server, the others wait for it.
+    Safe to call from several processes concurrently: one starts the server, the others wait for it.
 
     Raises:
-        InvalidArgument: the setting `spark` names no engine.
-        Unavailable: the server does not start; says why (no Java, port taken, no network for the Delta jars...).
+        InvalidArgument: the setting `spark` isn't a known engine.
+        Unavailable: the server doesn't start. The message says why (no Java, port in use, no network for the jars...).
     """
     if settings.spark.startswith("sc://"):
         return Server("remote", settings.spark)
     if settings.spark not in _START_SECONDS:
-        raise InvalidArgument(f"HEADWATER_SPARK is {settings.spark!r}; use embedded, local or an sc:// address.")
+        raise InvalidArgument(
+            f"HEADWATER_SPARK is {settings.spark!r}. Choose embedded, local or an address that begins with sc://."
+        )
     _children[:] = [child for child in _children if child.poll() is None]
     if server := _running(settings):
         return server
     with _locked(settings, _START_SECONDS[settings.spark]):
         if server := _running(settings):
             return server
-        _end(settings)  # of a server that died, half of it may be left
+        _end(settings)  # a server that died may have left processes behind
         return _launch(settings)
 
 
 def stop(settings: Settings) -> bool:
-    """Ends the server of this home, if one runs. Returns whether one did."""
+    """Stops the server of this home folder. Returns whether one was running."""
     return _end(settings)
 
 
 def serve(engine: str, settings: Settings, port: int, idle_seconds: float) -> int:
-    """Runs the server until it is told to stop, dies, or had no client for `idle_seconds`. Returns an exit code."""
+    """Runs the server until a signal, its exit, or `idle_seconds` without a client. Returns an exit code."""
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
     if accepts(port):
-        raise Unavailable(f"Port {port} of Spark Connect is taken by another program: free it or set HEADWATER_PORT.")
+        raise Unavailable(
+            f"Port {port} for Spark Connect is in use by another program. Free the port or set HEADWATER_PORT."
+        )
     running = start(engine, settings, port)
     server = _describe(engine, running.pid, port, running.token)
     try:
@@ -103,8 +107,8 @@ def serve(engine: str, settings: Settings, port: int, idle_seconds: float) -> in
                 return running.exit_code() or 1
             time.sleep(_POLL_SECONDS)
         _write(settings, server)
-        idle = _Idleness(running.pid, port, idle_seconds)
-        while not stopping and running.exit_code() is None and not idle.over():
+        idle = _IdleTimer(running.pid, port, idle_seconds)
+        while not stopping and running.exit_code() is None and not idle.expired():
             time.sleep(min(0.2, idle_seconds / 4))
         return running.exit_code() or 0
     finally:
@@ -112,20 +116,20 @@ def serve(engine: str, settings: Settings, port: int, idle_seconds: float) -> in
         running.stop()
 
 
-class _Idleness:
-    """Watches for a server without clients: a gRPC channel stays open as long as its session is in use."""
+class _IdleTimer:
+    """Detects a server without clients: a gRPC channel stays open while its session is in use."""
 
     def __init__(self, pid: int, port: int, limit_seconds: float) -> None:
         self._pid, self._port, self._limit = pid, port, limit_seconds
-        self._used = self._looked = time.monotonic()
+        self._last_used = self._last_checked = time.monotonic()
 
-    def over(self) -> bool:
+    def expired(self) -> bool:
         now = time.monotonic()
-        if now - self._looked >= min(5.0, self._limit / 4):
-            self._looked = now
+        if now - self._last_checked >= min(5.0, self._limit / 4):
+            self._last_checked = now
             if self._clients():
-                self._used = now
-        return now - self._used > self._limit
+                self._last_used = now
+        return now - self._last_used > self._limit
 
     def _clients(self) -> int:
         with suppress(psutil.Error):
@@ -141,7 +145,7 @@ def _launch(settings: Settings) -> Server:
         log_path.replace(log_path.with_suffix(".log.1"))
     command = ["-m", "resources.spark_server", "--engine", settings.spark, "--port", str(settings.spark_port)]
     with log_path.open("wb") as log:
-        # A session of its own: cancelling the run that happens to start Spark must not end it for the others.
+        # In a separate session, so that canceling the run that starts Spark doesn't stop it for other runs.
         child = subprocess.Popen(
             [sys.executable, *command],
             cwd=Path(__file__).parent.parent,
@@ -158,7 +162,7 @@ def _launch(settings: Settings) -> Server:
         if server and server.keeper == child.pid:
             return server
         if child.poll() is not None:
-            raise Unavailable(f"The {settings.spark} Spark server did not start: {_last_words(log_path)}")
+            raise Unavailable(f"The {settings.spark} Spark server did not start: {_failure_reason(log_path)}")
         time.sleep(_POLL_SECONDS)
     _signal_group(child.pid, signal.SIGKILL)
     child.wait()
@@ -167,15 +171,15 @@ def _launch(settings: Settings) -> Server:
     )
 
 
-def _last_words(log: Path) -> str:
-    """The line of a log that says why the server ended."""
+def _failure_reason(log: Path) -> str:
+    """Returns the line of a log that describes why the server stopped."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if "not found" in line or "Exception" in line or line.startswith("error:")]
-    reason = (telling or lines or ["it said nothing"])[-1].removeprefix("error: ")
+    relevant = [line for line in lines if "not found" in line or "Exception" in line or line.startswith("error:")]
+    reason = (relevant or lines or ["the log is empty"])[-1].removeprefix("error: ")
     if any("unresolved dependency" in line or "UNRESOLVED" in line for line in lines):
         return (
-            f"the Delta jars could not be had from Maven Central ({reason}). Check the network, or put the jars into "
-            f"a folder and set HEADWATER_SPARK_JARS_DIR. See {log}."
+            f"the Delta jars could not be downloaded from Maven Central ({reason}). Check the network, or copy the "
+            f"jars to a folder and set HEADWATER_SPARK_JARS_DIR. See {log}."
         )
     return f"{reason} See {log}."
 
@@ -207,7 +211,7 @@ def _end(settings: Settings) -> bool:
 
 
 def _process(pid: int, started: float) -> psutil.Process | None:
-    """The process of that id, if it is still the one that started then."""
+    """Returns the process with that id, if it's still the process that started at that time."""
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - started) > 0.1 or process.status() == psutil.STATUS_ZOMBIE:
@@ -218,7 +222,7 @@ def _process(pid: int, started: float) -> psutil.Process | None:
 
 
 def _describe(engine: str, pid: int, port: int, token: str) -> Server:
-    # The client accepts a token without TLS only for this very name.
+    # The client accepts a token without TLS only for the host name `localhost`.
     url = f"sc://localhost:{port}/;token={token}" if token else f"sc://{HOST}:{port}"
     keeper = os.getpid()
     return Server(engine, url, pid, psutil.Process(pid).create_time(), keeper, psutil.Process(keeper).create_time())
@@ -238,7 +242,7 @@ def _read(settings: Settings) -> Server | None:
 def _write(settings: Settings, server: Server) -> None:
     temporary = _state_file(settings).with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)  # it holds the token
+    temporary.touch(mode=0o600)  # the file contains the token
     temporary.write_text(json.dumps(asdict(server)))
     temporary.replace(_state_file(settings))
 
@@ -254,7 +258,9 @@ def _locked(settings: Settings, timeout_seconds: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Unavailable("Another process has been starting Spark for too long. Try again.") from None
+                    raise Unavailable(
+                        f"Another process has been starting Spark for {timeout_seconds:g} seconds. Try again."
+                    ) from None
                 time.sleep(_POLL_SECONDS)
         yield
 
@@ -265,13 +271,13 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of this module."""
+    """Runs the command line of this module."""
     settings = load_settings()
     parser = argparse.ArgumentParser(prog="python -m resources.spark_server", description="Spark Connect server.")
     parser.add_argument("--engine", choices=sorted(_START_SECONDS), default=settings.spark)
     parser.add_argument("--port", type=int, default=settings.spark_port)
     parser.add_argument("--idle-seconds", type=float, default=settings.spark_idle_seconds, help="0: never stop")
-    parser.add_argument("--stop", action="store_true", help="end the server of this home")
+    parser.add_argument("--stop", action="store_true", help="stop the server of this home folder")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.stop:

@@ -1,4 +1,4 @@
-"""Opens sessions on a Spark Connect server. Imports nothing of Dagster, so that a script gets its first rows soon."""
+"""Opens sessions on a Spark Connect server. Doesn't import Dagster, so that scripts start fast."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def connect(server: Server) -> SparkSession:
-    """Opens a session of its own on a server: nothing in it is seen by other sessions."""
+    """Opens a separate session on a server. Other sessions can't see its views and settings."""
     from pyspark.sql import SparkSession
 
     session: SparkSession = SparkSession.builder.remote(server.url).create()
     if server.engine != "remote":
-        # On loopback no answer means a dead server, and its successor would run a write a second time.
+        # On loopback, no response means that the server died. A retry could run a write again on the next server.
         session.client.set_retry_policies([])
     session.conf.set("spark.sql.session.timeZone", "UTC")
     return session

@@ -1,4 +1,4 @@
-"""Search indexes as a Dagster resource: where their LanceDB mirrors live."""
+"""Search indexes as a Dagster resource: the location of their LanceDB mirrors."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 class Vectors(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The mirrors of all indexes. LanceDB is imported on first use: it starts a thread when it is."""
+    """The mirrors of all indexes. LanceDB is imported on first use, because the import starts a thread."""
 
     root: str = ""
-    """A folder or an object store URL; empty: where the settings of this process say."""
+    """Folder or object store URL of the mirrors; empty: use the platform's settings."""
 
     def store(self) -> Store:
-        """Where the mirrors live."""
+        """Returns the storage location of the mirrors."""
         from rag.layout import Store
 
         return Store(self.root) if self.root else Store.from_settings(load_settings())
 
     def index(self, asset: str, policy: Policy | None = None) -> Index:
-        """The writing side of one index."""
+        """Returns an index for writing."""
         from rag.index import Index
 
         return Index(self.store(), asset, policy)
 
     @contextmanager
     def retriever(self, tables: Tables) -> Iterator[Retriever]:
-        """The searching side of all indexes, for the length of the block."""
+        """Yields a retriever over all indexes; closes it at the end of the block."""
         from rag.retrieval import Retriever
 
         retriever = Retriever(self.store(), tables)

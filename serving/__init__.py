@@ -1,1 +1,1 @@
-"""Inference: trained models loaded by digest from their tables, and predictions with their provenance."""
+"""Inference: loads trained models from their tables by digest, and predicts with provenance."""

@@ -1,4 +1,4 @@
-"""Why this probability: how much it changes when a single input is made ordinary."""
+"""Explains a prediction: how much the probability changes when a single input is replaced by its median."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 METHOD = "occlusion"
 METHOD_DESCRIPTION = (
-    "Change of the log-odds when this input alone is replaced by its median in the training data. "
-    "Inputs that only act together share an effect, so the contributions do not add up to the prediction."
+    "Change of the log-odds when only this input is replaced by its median in the training data. "
+    "Inputs with a joint effect share it, so the contributions do not add up to the prediction."
 )
-_CLOSE_TO_CERTAIN = 1e-7
+_PROBABILITY_MARGIN = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one input did to one prediction."""
+    """The contribution of one input to one prediction."""
 
     feature: str
     value: float | None
-    """As used; `None` if missing."""
+    """The value used; `None` if missing."""
     median: float | None
-    """What it was replaced by."""
+    """The median that replaced it."""
     contribution: float
-    """Log-odds with the input less log-odds without it: positive speaks for the target."""
+    """Log-odds with the input minus log-odds without it. Positive values support the target."""
 
 
 def occlusion(model: ServedModel, inputs: NDArray[Any]) -> list[Contribution]:
-    """Explains one prediction; the strongest contribution comes first.
+    """Explains one prediction. The strongest contribution is first.
 
     Args:
         model: the model.
-        inputs: float32, one value per input of the signature; not-a-number is missing.
+        inputs: float32, one value per input of the signature; NaN means missing.
     """
     import numpy as np
 
@@ -44,9 +44,9 @@ def occlusion(model: ServedModel, inputs: NDArray[Any]) -> list[Contribution]:
     medians = np.array([np.nan if f.median is None else f.median for f in features], dtype=np.float32)
     rows = np.tile(inputs, (len(features) + 1, 1))
     rows[np.arange(len(features)) + 1, np.arange(len(features))] = medians
-    probabilities = model.probabilities(rows).astype(np.float64).clip(_CLOSE_TO_CERTAIN, 1 - _CLOSE_TO_CERTAIN)
+    probabilities = model.probabilities(rows).astype(np.float64).clip(_PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN)
     log_odds = np.log(probabilities / (1 - probabilities))
-    found = [
+    contributions = [
         Contribution(
             feature=feature.name,
             value=None if np.isnan(value) else float(value),
@@ -55,4 +55,4 @@ def occlusion(model: ServedModel, inputs: NDArray[Any]) -> list[Contribution]:
         )
         for feature, value, without in zip(features, inputs, log_odds[1:], strict=True)
     ]
-    return sorted(found, key=lambda one: (-abs(one.contribution), one.feature))
+    return sorted(contributions, key=lambda item: (-abs(item.contribution), item.feature))

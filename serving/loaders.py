@@ -1,4 +1,4 @@
-"""Loading a trained model for prediction, verified by its digest."""
+"""Loads trained models for prediction, and verifies their digests."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEPT_SESSIONS = 8
-_KEPT_RECORDS = 64
+_MAX_SESSIONS = 8
+_MAX_RECORDS = 64
 
 
-class Kept(Generic[T]):
-    """A few values by key, the least recently used dropped first. Each is made once, even under concurrent use."""
+class Cache(Generic[T]):
+    """A least-recently-used cache that computes each value once, even under concurrent use."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._values: OrderedDict[Any, T] = OrderedDict()
-        self._making: dict[Any, threading.Lock] = {}
+        self._in_progress: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Any, make: Callable[[], T]) -> T:
-        """The value of `key`, made now if it is not kept. An error while making is raised and nothing is kept."""
+    def get(self, key: Any, create: Callable[[], T]) -> T:
+        """Returns the value for `key`; creates it if it isn't cached. Errors from `create` are raised, not cached."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+            in_progress = self._in_progress.setdefault(key, threading.Lock())
+        with in_progress:
             with self._lock:
                 if key in self._values:
                     return self._values[key]
             try:
-                value = make()
+                value = create()
             finally:
                 with self._lock:
-                    self._making.pop(key, None)
+                    self._in_progress.pop(key, None)
             with self._lock:
                 self._values[key] = value
                 while len(self._values) > self._capacity:
@@ -59,53 +59,53 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model version ready to predict. Thread-safe."""
+    """A model version that is ready to predict. Thread-safe."""
 
     record: ModelRecord
     session: Any
     """The onnxruntime session."""
-    never_missing: NDArray[Any]
-    """float32, per input: its median if it was never missing in training, else not-a-number."""
+    fill_values: NDArray[Any]
+    """float32, per input: the median if the training data had no missing values, else NaN."""
 
     def probabilities(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Probability of the target per row.
+        """Returns the probability of the target for each row.
 
         Args:
-            inputs: float32, one row per instance, columns as in the signature; not-a-number is missing. The model has
-                learnt what a missing value means only of inputs that were missing in training: one that never was is
-                taken at its median.
+            inputs: float32, one row per instance, with the columns of the signature; NaN means missing. The model
+                learned the effect of missing values only for inputs with missing values in the training data. For
+                other inputs, the median replaces a missing value.
         """
         import numpy as np
 
-        inputs = np.where(np.isnan(inputs), self.never_missing, inputs)
+        inputs = np.where(np.isnan(inputs), self.fill_values, inputs)
         return self.session.run(["probabilities"], {"features": inputs})[0][:, 1]  # type: ignore[no-any-return]
 
 
-_sessions: Kept[Any] = Kept(_KEPT_SESSIONS)
-_records: Kept[ModelRecord] = Kept(_KEPT_RECORDS)
+_sessions: Cache[Any] = Cache(_MAX_SESSIONS)
+_records: Cache[ModelRecord] = Cache(_MAX_RECORDS)
 
 
 def load(tables: Tables, model: str, version: int | None = None) -> ServedModel:
-    """Loads a model version; the few used last are kept, by the digest of their artifact.
+    """Loads a model version. Caches recently used models by the digest of their artifact.
 
     Args:
         tables: the lakehouse.
         model: id of the model.
-        version: version of its table; without it, the newest training that passed its blocking checks.
+        version: version of the model's table; by default, the newest training that passed its blocking checks.
 
     Raises:
-        UnknownTable, UnknownVersion, NotFound: no such model, version or training.
-        TableDamaged: the artifact does not have its recorded digest.
-        InvalidArgument: the artifact has a format this engine does not serve.
+        UnknownTable, UnknownVersion, NotFound: the model, version or training doesn't exist.
+        TableDamaged: the digest of the artifact isn't the recorded one.
+        InvalidArgument: the engine doesn't support the format of the artifact.
     """
     snapshot = tables.snapshot(model, version=version)
-    asked = (tables.uri(model), snapshot.data_version, version is None)
-    record = _records.get(asked, lambda: find(tables, model, version))
+    key = (tables.uri(model), snapshot.data_version, version is None)
+    record = _records.get(key, lambda: find(tables, model, version))
     session = _sessions.get(record.digest, lambda: _open(artifact(tables, record), record))
-    return ServedModel(record, session, _never_missing(record))
+    return ServedModel(record, session, _fill_values(record))
 
 
-def _never_missing(record: ModelRecord) -> NDArray[Any]:
+def _fill_values(record: ModelRecord) -> NDArray[Any]:
     import numpy as np
 
     features = record.signature.features
@@ -117,10 +117,10 @@ def _open(content: bytes, record: ModelRecord) -> Any:
 
     if record.format != FORMAT:
         raise InvalidArgument(
-            f"{record.model} version {record.version} is {record.format}; only {FORMAT} models are served."
+            f"The format of {record.model} version {record.version} is {record.format}, but only {FORMAT} is supported."
         )
     options = onnxruntime.SessionOptions()
-    # Trees over single rows gain nothing from more threads, and the process has other work.
+    # More threads don't make trees faster for single rows, and the process also serves other requests.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

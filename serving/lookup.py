@@ -1,4 +1,4 @@
-"""Features of known entities by key, from one version of a feature table, held in memory."""
+"""Looks up the features of entities by key, in memory, from one version of a feature table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
 
 _SEPARATOR = "\x1f"
-_COLUMNS_AT_ONCE = 8
+_COLUMN_BATCH = 8
 
 
 class FeatureIndex:
-    """The inputs of one model for every entity of a feature table.
+    """The inputs of a model for every entity of a feature table.
 
-    A lookup is a binary search in sorted 64-bit hashes of the keys, checked against the key itself: microseconds, at
-    16 bytes an entity besides its features and key. Thread-safe once made.
+    A lookup is a binary search in sorted 64-bit hashes of the keys, followed by a comparison with the key itself. It
+    takes microseconds, and 16 bytes per entity in addition to its features and key. Thread-safe after construction.
     """
 
     def __init__(self, snapshot: Snapshot, key: Sequence[str], features: Sequence[str]) -> None:
-        """Reads the table's version.
+        """Reads the version of the table.
 
         Raises:
-            UnknownColumn: the table lacks the key or an input of the model.
+            UnknownColumn: the table lacks a key column or an input of the model.
         """
         import numpy as np
         import polars as pl
@@ -38,8 +38,8 @@ class FeatureIndex:
             require_columns(snapshot.table, snapshot.schema.names, [*key, *features])
         except UnknownColumn as error:
             raise UnknownColumn(
-                f"{error.detail} The model was trained on another version of it: train it again, or name the feature "
-                "version it was trained on.",
+                f"{error.detail} The model was trained on another version of the table. Train the model again, or set "
+                "the version of the features that it was trained on.",
                 metadata=error.metadata,
             ) from error
         rows = snapshot.scan()
@@ -50,9 +50,9 @@ class FeatureIndex:
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
         self._inputs: NDArray[Any] = np.empty((len(self._keys), len(features)), dtype=np.float32)
-        # A few columns at a time: all at once would need twice the memory.
-        for start in range(0, len(features), _COLUMNS_AT_ONCE):
-            names = list(features[start : start + _COLUMNS_AT_ONCE])
+        # Read in batches of columns: reading all columns together would need twice the memory.
+        for start in range(0, len(features), _COLUMN_BATCH):
+            names = list(features[start : start + _COLUMN_BATCH])
             part = rows.select(pl.col(names).cast(pl.Float32).fill_null(float("nan"))).collect()
             self._inputs[:, start : start + len(names)] = part.to_numpy()
 
@@ -60,25 +60,23 @@ class FeatureIndex:
         return len(self._keys)
 
     def find(self, keys: Sequence[tuple[str, ...]]) -> list[int | None]:
-        """Row of each entity; `None` for one that is not in the table. Of duplicates, the last row counts."""
+        """Returns the row of each entity; `None` for entities that aren't in the table. The last duplicate counts."""
         import numpy as np
         import polars as pl
 
-        wanted = [_SEPARATOR.join(key) for key in keys]
-        hashes = pl.Series(wanted, dtype=pl.String).hash().to_numpy()
+        texts = [_SEPARATOR.join(key) for key in keys]
+        hashes = pl.Series(texts, dtype=pl.String).hash().to_numpy()
         ends = np.searchsorted(self._hashes, hashes, side="right")
-        return [
-            self._match(text, int(digest), int(end)) for text, digest, end in zip(wanted, hashes, ends, strict=True)
-        ]
+        return [self._match(text, int(digest), int(end)) for text, digest, end in zip(texts, hashes, ends, strict=True)]
 
     def inputs(self, row: int) -> NDArray[Any]:
-        """The inputs of one row, in the order asked for; not-a-number is missing."""
+        """Returns the inputs of one row in the order of `features`; NaN means missing."""
         return self._inputs[row]  # type: ignore[no-any-return]
 
-    def unknown(self, key: tuple[str, ...]) -> NotFound:
-        """The error for an entity that is not in the table."""
-        named = ", ".join(f"{column} {value!r}" for column, value in zip(self.key, key, strict=True))
-        return NotFound(f"The feature table has no row with {named} at {self.data_version}.")
+    def not_found(self, key: tuple[str, ...]) -> NotFound:
+        """Returns the error for an entity that isn't in the table."""
+        key_text = ", ".join(f"{column} {value!r}" for column, value in zip(self.key, key, strict=True))
+        return NotFound(f"The feature table has no row with {key_text} at {self.data_version}.")
 
     def _match(self, text: str, digest: int, end: int) -> int | None:
         position = end - 1

@@ -1,4 +1,4 @@
-"""Predictions with everything needed to stand behind them: model version, feature version, reasons."""
+"""Predictions with their provenance: model version, feature version and explanations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import InvalidPayload
 from serving.explanation import METHOD, METHOD_DESCRIPTION, Contribution, occlusion
-from serving.loaders import Kept, ServedModel, load
+from serving.loaders import Cache, ServedModel, load
 from serving.lookup import FeatureIndex
 from serving.signature import Instance, Signature, read_instance
 
@@ -20,54 +20,54 @@ if TYPE_CHECKING:
     from lakehouse.tables import Tables
 
 MAX_INSTANCES = 10_000
-_KEPT_INDEXES = 2
+_MAX_INDEXES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one instance."""
+    """The result for one instance."""
 
     probability: float
     label: bool
-    """Whether the probability reaches the threshold."""
+    """Whether the probability is at least the threshold."""
     key: dict[str, str] | None
-    """The entity that was looked up, if one was named."""
+    """Key of the entity that was looked up; `None` without a lookup."""
     missing: list[str]
-    """Inputs without a value. One that was never missing in training is taken at its median."""
+    """Inputs without a value. The median replaces an input that had no missing values in the training data."""
     out_of_range: list[str]
-    """Inputs outside of what the training data held: the model extrapolates."""
+    """Inputs outside the range of the training data, for which the model extrapolates."""
     contributions: list[Contribution] | None
-    """Strongest first, if asked for."""
+    """Contributions of the inputs, strongest first; `None` unless requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers, and which versions gave them."""
+    """Results for a batch of instances, with the versions that produced them."""
 
     model: str
     model_version: int
-    """Table version that holds the training."""
+    """Table version that contains the training."""
     model_data_version: str
-    """The same as lineage names it: start of the provenance of every answer."""
+    """Data version of the model: the provenance of every result begins here."""
     digest: str
-    """SHA-256 of the model that answered."""
+    """SHA-256 of the model artifact."""
     target: str
-    """What the probabilities are of."""
+    """Column that the probabilities predict."""
     threshold: float
     features_table: str
     features_data_version: str | None
-    """Version that entities were looked up in; `None` if none was."""
+    """Version of the feature table that was read; `None` without a lookup."""
     explanation: dict[str, str] | None
-    """Method of the contributions, if asked for."""
+    """Method of the contributions; `None` unless requested."""
     predictions: list[Prediction]
 
 
 class Predictor:
-    """Predicts with the models of one lakehouse; keeps what it used last. Thread-safe; create it after a fork."""
+    """Predicts with the models of one lakehouse. Caches recent models and indexes. Thread-safe; create after a fork."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._indexes: Kept[FeatureIndex] = Kept(_KEPT_INDEXES)
+        self._indexes: Cache[FeatureIndex] = Cache(_MAX_INDEXES)
 
     def predict(
         self,
@@ -83,29 +83,29 @@ class Predictor:
 
         Args:
             model: id of the model.
-            instances: each an object with inputs by name, or with the entity's key, or with both: then the given inputs
-                replace those looked up (what if?). Inputs that are neither given nor looked up are missing.
-            version: version of the model; without it, the newest that passed its blocking checks.
-            features_version: version of the feature table to look up in; without it, the newest.
-            explain: also say what each input contributed.
-            pointer: JSON pointer of `instances` in the caller's request, for errors.
+            instances: objects with inputs by name, the key of an entity, or both. Given inputs replace those of the
+                feature table. Inputs that are neither given nor in the feature table are missing.
+            version: version of the model; by default, the newest that passed its blocking checks.
+            features_version: version of the feature table; by default, the newest.
+            explain: whether to compute the contribution of each input.
+            pointer: JSON pointer of `instances` in the request, for error messages.
 
         Raises:
-            UnknownTable, UnknownVersion, NotFound: no such model, version or entity.
-            InvalidPayload: names every unknown input and wrong value by JSON pointer.
+            UnknownTable, UnknownVersion, NotFound: the model, version or entity doesn't exist.
+            InvalidPayload: an input is unknown or a value is invalid. Each error has a JSON pointer.
             UnknownColumn: the feature table lacks an input of the model.
         """
         if not 1 <= len(instances) <= MAX_INSTANCES:
             raise InvalidPayload(
-                f"{len(instances)} instances were given; give 1 to {MAX_INSTANCES}.",
+                f"The request has {len(instances)} instances. Send between 1 and {MAX_INSTANCES}.",
                 errors=[{"pointer": pointer, "detail": f"between 1 and {MAX_INSTANCES} instances"}],
             )
         served = load(self._tables, model, version)
         signature = served.record.signature
-        read = [read_instance(signature, given, f"{pointer}/{n}") for n, given in enumerate(instances)]
-        _require_sound(read, model, signature)
-        index = self._index(signature, features_version) if any(one.key for one in read) else None
-        inputs = _inputs(signature, read, index, pointer)
+        parsed = [read_instance(signature, given, f"{pointer}/{n}") for n, given in enumerate(instances)]
+        _require_valid(parsed, model, signature)
+        index = self._index(signature, features_version) if any(instance.key for instance in parsed) else None
+        inputs = _inputs(signature, parsed, index, pointer)
         probabilities = served.probabilities(inputs)
         return Predictions(
             model=model,
@@ -118,13 +118,13 @@ class Predictor:
             features_data_version=index.data_version if index else None,
             explanation={"method": METHOD, "description": METHOD_DESCRIPTION} if explain else None,
             predictions=[
-                _prediction(served, one, row, float(probability), explain=explain)
-                for one, row, probability in zip(read, inputs, probabilities, strict=True)
+                _prediction(served, instance, row, float(probability), explain=explain)
+                for instance, row, probability in zip(parsed, inputs, probabilities, strict=True)
             ],
         )
 
     def provenance(self, lineage: Lineage, predictions: Predictions) -> list[Edge]:
-        """What stands directly behind answers: the inputs, code, engine, run and principal of the model's training."""
+        """Returns the direct provenance of the model: the inputs, code, engine, run and principal of its training."""
         return lineage.provenance(predictions.model, predictions.model_data_version)
 
     def _index(self, signature: Signature, version: int | None) -> FeatureIndex:
@@ -133,45 +133,47 @@ class Predictor:
         return self._indexes.get(key, lambda: FeatureIndex(snapshot, signature.entity_key, signature.names))
 
 
-def _require_sound(read: Sequence[Instance], model: str, signature: Signature) -> None:
-    faults = [fault for one in read for fault in one.faults]
+def _require_valid(instances: Sequence[Instance], model: str, signature: Signature) -> None:
+    faults = [fault for instance in instances for fault in instance.faults]
     if faults:
         first = faults[0]
         raise InvalidPayload(
-            f"{len(faults)} faults in the instances for {model}; the first: {first['pointer']} {first['detail']}. "
-            f"Its inputs: {', '.join(signature.names)}; or look an entity up by {', '.join(signature.entity_key)}.",
+            f"The instances for {model} have {len(faults)} errors. The first: {first['pointer']} {first['detail']}. "
+            f"Send the inputs {', '.join(signature.names)}, or the key {', '.join(signature.entity_key)} of an entity.",
             errors=faults,
         )
 
 
-def _inputs(signature: Signature, read: Sequence[Instance], index: FeatureIndex | None, pointer: str) -> NDArray[Any]:
+def _inputs(
+    signature: Signature, instances: Sequence[Instance], index: FeatureIndex | None, pointer: str
+) -> NDArray[Any]:
     import numpy as np
 
-    inputs = np.full((len(read), len(signature.features)), np.nan, dtype=np.float32)
+    inputs = np.full((len(instances), len(signature.features)), np.nan, dtype=np.float32)
     position = {name: n for n, name in enumerate(signature.names)}
     if index is not None:
-        keyed = [(n, one.key) for n, one in enumerate(read) if one.key is not None]
+        keyed = [(n, instance.key) for n, instance in enumerate(instances) if instance.key is not None]
         for (n, key), row in zip(keyed, index.find([key for _, key in keyed]), strict=True):
             if row is None:
-                error = index.unknown(key)
-                error.errors.append({"pointer": f"{pointer}/{n}", "detail": "no such entity in the feature table"})
+                error = index.not_found(key)
+                error.errors.append({"pointer": f"{pointer}/{n}", "detail": "is not in the feature table"})
                 raise error
             inputs[n] = index.inputs(row)
-    for n, one in enumerate(read):
-        for name, value in one.values.items():
+    for n, instance in enumerate(instances):
+        for name, value in instance.values.items():
             inputs[n, position[name]] = value
     return inputs
 
 
 def _prediction(
-    served: ServedModel, one: Instance, row: NDArray[Any], probability: float, *, explain: bool
+    served: ServedModel, instance: Instance, row: NDArray[Any], probability: float, *, explain: bool
 ) -> Prediction:
     signature = served.record.signature
     values = list(zip(signature.features, (float(value) for value in row), strict=True))
     return Prediction(
         probability=probability,
         label=probability >= served.record.threshold,
-        key=dict(zip(signature.entity_key, one.key, strict=True)) if one.key else None,
+        key=dict(zip(signature.entity_key, instance.key, strict=True)) if instance.key else None,
         missing=[feature.name for feature, value in values if math.isnan(value)],
         out_of_range=[
             feature.name

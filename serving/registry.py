@@ -1,4 +1,4 @@
-"""A model as a Delta table: each training appends one row, so a version of the model is a version of the table."""
+"""Models as Delta tables: each training appends one row, so a version of the model is a version of its table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound, TableDamaged, UnknownVersion
-from lakehouse.commits import transaction_id
-from lakehouse.history import entries_down
+from lakehouse.commits import entries_backwards
+from lakehouse.committer import transaction_id
 from serving.signature import Signature
 
 if TYPE_CHECKING:
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 FORMAT = "onnx"
 
 COLUMNS = {
-    "model_id": "Identifier of the training.",
+    "model_id": "Id of the training.",
     "digest": "SHA-256 of the artifact.",
     "format": "Format of the artifact.",
     "artifact": "The model itself.",
-    "signature": "JSON: inputs with ranges and medians of the training data, target, and where entities are looked up.",
+    "signature": "JSON: inputs with ranges and medians of the training data, target, and the entities' feature table.",
     "threshold": "Probability from which the prediction is positive.",
-    "metrics": "JSON: how it did on the rows it was judged by.",
-    "baseline": "JSON: the same metrics of the base rate it has to beat.",
-    "checks": "JSON: verdict of each blocking check.",
-    "accepted": "Whether every blocking check passed; others are served only when asked for by version.",
+    "metrics": "JSON: metrics on the test rows.",
+    "baseline": "JSON: the same metrics for the base rate that the model must beat.",
+    "checks": "JSON: result of each blocking check.",
+    "accepted": "Whether every blocking check passed. Other versions are served only if requested by number.",
     "parameters": "JSON: algorithm, parameters, splits, seed and library versions.",
-    "features_version": "Data version of the feature table it was trained on.",
-    "trained_rows": "Number of rows it was trained on.",
-    "trained_at": "When it was trained.",
+    "features_version": "Data version of the feature table that the model was trained on.",
+    "trained_rows": "Number of rows that the model was trained on.",
+    "trained_at": "Time of the training.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained model, to be appended to its table."""
+    """A trained model before it's appended to its table."""
 
     model_id: str
     artifact: bytes
@@ -66,16 +66,9 @@ class Candidate:
         return all(self.checks.values())
 
     def row(self) -> pa.Table:
-        """The table row, as Arrow, with column comments."""
+        """Returns the table row as Arrow, with column comments."""
         import pyarrow as pa
 
-        types = {
-            "artifact": pa.binary(),
-            "threshold": pa.float64(),
-            "accepted": pa.bool_(),
-            "trained_rows": pa.int64(),
-            "trained_at": pa.timestamp("us", "UTC"),
-        }
         values = {
             "model_id": self.model_id,
             "digest": self.digest,
@@ -92,24 +85,37 @@ class Candidate:
             "trained_rows": self.trained_rows,
             "trained_at": self.trained_at,
         }
-        schema = pa.schema(
-            [
-                pa.field(name, types.get(name, pa.string()), nullable=False, metadata={"comment": comment})
-                for name, comment in COLUMNS.items()
-            ]
-        )
-        return pa.Table.from_pylist([values], schema=schema)
+        return pa.Table.from_pylist([values], schema=model_schema())
+
+
+def model_schema() -> pa.Schema:
+    """Returns the columns of a model's table. Columns added in later releases must be nullable."""
+    import pyarrow as pa
+
+    types = {
+        "artifact": pa.binary(),
+        "threshold": pa.float64(),
+        "accepted": pa.bool_(),
+        "trained_rows": pa.int64(),
+        "trained_at": pa.timestamp("us", "UTC"),
+    }
+    return pa.schema(
+        [
+            pa.field(name, types.get(name, pa.string()), nullable=False, metadata={"comment": comment})
+            for name, comment in COLUMNS.items()
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One model version, without its artifact."""
+    """A model version, without its artifact."""
 
     model: str
     version: int
-    """Delta version whose commit holds this training."""
+    """Delta version whose commit contains this training."""
     data_version: str
-    """The same as lineage names it: `<table id>@<version>`."""
+    """Data version as lineage records it: `<table id>@<version>`."""
     model_id: str
     digest: str
     format: str
@@ -130,24 +136,24 @@ def find(tables: Tables, model: str, version: int | None = None) -> ModelRecord:
 
     Args:
         tables: the lakehouse.
-        model: id of the model, which is its table's name.
-        version: table version; the training that was newest then, accepted or not. Without it, the newest training
-            that passed its blocking checks.
+        model: id of the model, which is the name of its table.
+        version: table version: selects the newest training at that version, accepted or not. By default, the newest
+            training that passed its blocking checks.
 
     Raises:
-        UnknownTable, UnknownVersion: no such model or version.
-        NotFound: the table holds no training, or none that passed its checks.
+        UnknownTable, UnknownVersion: the model or version doesn't exist.
+        NotFound: the table contains no training, or none that passed its checks.
     """
 
     snapshot = tables.snapshot(model, version=version)
     if missing := set(COLUMNS) - set(snapshot.schema.names):
-        raise NotFound(f"{model} is a table but no model: it has no column {', '.join(sorted(missing))}.")
+        raise NotFound(f"{model} is a table but not a model: it has no column {', '.join(sorted(missing))}.")
     rows = snapshot.scan().select(name for name in COLUMNS if name != "artifact")
     if version is None:
         rows = rows.filter("accepted")
     newest = rows.sort("trained_at", "model_id").tail(1).collect()
     if newest.is_empty():
-        raise NotFound(_nothing(tables, snapshot, version))
+        raise NotFound(_no_training(snapshot, version))
     return _record(tables, snapshot, newest.row(0, named=True))
 
 
@@ -155,20 +161,20 @@ def artifact(tables: Tables, record: ModelRecord) -> bytes:
     """Reads the artifact of a model version and verifies its digest.
 
     Raises:
-        TableDamaged: the bytes are not those that were trained.
-        UnknownVersion: the table's files of that version were vacuumed.
+        TableDamaged: the bytes differ from those that were trained.
+        UnknownVersion: the files of that version were vacuumed.
     """
     import polars as pl
 
     rows = tables.snapshot(record.model, version=record.version).scan()
-    found = rows.filter(pl.col("model_id") == record.model_id).select("artifact").collect()
-    if found.height != 1:
-        raise UnknownVersion(f"{record.model} version {record.version} does not hold training {record.model_id}.")
-    content = bytes(found.item())
+    match = rows.filter(pl.col("model_id") == record.model_id).select("artifact").collect()
+    if match.height != 1:
+        raise UnknownVersion(f"{record.model} version {record.version} doesn't contain training {record.model_id}.")
+    content = bytes(match.item())
     if hashlib.sha256(content).hexdigest() != record.digest:
         raise TableDamaged(
-            f"The artifact of {record.model} version {record.version} does not have its recorded digest "
-            f"{record.digest[:12]}...; it was altered. Train the model again or restore an earlier version."
+            f"The artifact of {record.model} version {record.version} was altered: its digest is not "
+            f"{record.digest[:12]}..., the recorded one. Train the model again or restore an earlier version."
         )
     return content
 
@@ -196,18 +202,18 @@ def _record(tables: Tables, snapshot: Snapshot, row: Mapping[str, Any]) -> Model
 
 
 def _committed_at_version(tables: Tables, snapshot: Snapshot, model_id: str) -> int:
-    # The newest training need not stem from the newest commit: maintenance commits too, and a training may have
-    # been refused. The commit names the training it holds, because it is appended once per `model_id`.
-    for entry in entries_down(tables.storage, snapshot.table, snapshot.version):
+    # The newest training isn't always in the newest commit: maintenance also commits, and a training may have been
+    # refused. A training is appended once per `model_id`, and its commit contains that id as a transaction.
+    for entry in entries_backwards(tables.storage, snapshot.table, snapshot.version):
         if transaction_id(model_id) in entry.transactions:
             return entry.version
     return snapshot.version
 
 
-def _nothing(tables: Tables, snapshot: Snapshot, version: int | None) -> str:
+def _no_training(snapshot: Snapshot, version: int | None) -> str:
     if version is None and snapshot.row_count:
         return (
             f"None of the {snapshot.row_count} trainings of {snapshot.table} passed its blocking checks. "
-            "Ask for a version by number to use one all the same."
+            "To use one anyway, request its version by number."
         )
-    return f"{snapshot.table} holds no training yet at version {snapshot.version}. Materialize it."
+    return f"{snapshot.table} contains no training at version {snapshot.version}. Materialize it."

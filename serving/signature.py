@@ -1,4 +1,4 @@
-"""What a model takes and gives: the contract between training and prediction."""
+"""The signature of a model: the inputs and the target that training and prediction agree on."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input, with what the training data held. Always a number; it may be missing."""
+    """An input of the model, with statistics of the training data. Inputs are numbers and may be missing."""
 
     name: str
     minimum: float | None
     maximum: float | None
     median: float | None
     missing_share: float
-    """Share of the training rows without a value."""
+    """Share of training rows without a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Inputs in the order of the model's columns, and the table that holds them for known entities."""
+    """Inputs in the order of the model's columns, and the table that contains them for known entities."""
 
     features: tuple[Feature, ...]
     target: str
-    """What the probability is of."""
+    """Column that the probability predicts."""
     entity_table: str
-    """Feature table that entities are looked up in."""
+    """Feature table that contains the entities."""
     entity_key: tuple[str, ...]
     """Columns of that table that identify an entity."""
 
@@ -39,12 +39,12 @@ class Signature:
         return [feature.name for feature in self.features]
 
     def to_json(self) -> str:
-        """The form stored with the model."""
+        """Returns the JSON text that is stored with the model."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Signature:
-        """Reads the stored form."""
+        """Reads the stored JSON text."""
         stored = json.loads(text)
         return cls(
             features=tuple(Feature(**feature) for feature in stored["features"]),
@@ -56,34 +56,36 @@ class Signature:
 
 @dataclass(slots=True)
 class Instance:
-    """One thing to predict: an entity to look up, given values, or both (the given ones win)."""
+    """An instance to predict: the key of an entity, given values, or both. Given values take precedence."""
 
     key: tuple[str, ...] | None
     values: dict[str, float]
-    """Given inputs; not-a-number stands for missing."""
+    """Given inputs; NaN means missing."""
     faults: list[dict[str, str]] = field(default_factory=list)
-    """What is wrong, each with a JSON pointer."""
+    """Errors of the instance, each with a JSON pointer."""
 
 
 def read_instance(signature: Signature, given: Any, pointer: str) -> Instance:
-    """Reads one instance as a caller sent it; what is wrong with it is collected, not raised.
+    """Reads an instance from a request. Errors are collected in the result, not raised.
 
     Args:
-        signature: the model's.
-        given: an object of inputs by name (number, boolean or null for missing), of the entity's key, or of both.
+        signature: signature of the model.
+        given: an object with inputs by name (number, boolean, or null for missing), the key of an entity, or both.
         pointer: JSON pointer of the instance in the request.
     """
     if not isinstance(given, Mapping):
-        return Instance(None, {}, [{"pointer": pointer, "detail": "is no object of inputs by name"}])
+        return Instance(None, {}, [{"pointer": pointer, "detail": "must be an object with inputs by name"}])
     instance = Instance(_key(signature, given), {})
     known = set(signature.names)
     for name, value in given.items():
         at = f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
         if name in signature.entity_key:
             if not isinstance(value, str | int) or isinstance(value, bool):
-                instance.faults.append({"pointer": at, "detail": "part of the entity's key: give text or an integer"})
+                instance.faults.append(
+                    {"pointer": at, "detail": "is part of the entity's key: give text or an integer"}
+                )
         elif name not in known:
-            instance.faults.append({"pointer": at, "detail": "is no input of this model"})
+            instance.faults.append({"pointer": at, "detail": "is not an input of this model"})
         elif (number := _number(value)) is None:
             instance.faults.append(
                 {"pointer": at, "detail": f"is {type(value).__name__}; give a finite number, a boolean or null"}
@@ -91,7 +93,7 @@ def read_instance(signature: Signature, given: Any, pointer: str) -> Instance:
         else:
             instance.values[name] = number
     if instance.key is None and not instance.faults:
-        _require_something(signature, given, instance, pointer)
+        _require_input(signature, given, instance, pointer)
     return instance
 
 
@@ -101,24 +103,24 @@ def _key(signature: Signature, given: Mapping[str, Any]) -> tuple[str, ...] | No
     return None
 
 
-def _require_something(signature: Signature, given: Mapping[str, Any], instance: Instance, pointer: str) -> None:
+def _require_input(signature: Signature, given: Mapping[str, Any], instance: Instance, pointer: str) -> None:
     absent = [column for column in signature.entity_key if column not in given]
     if len(absent) < len(signature.entity_key):
         detail = f"the entity's key is incomplete: {', '.join(absent)} is missing"
         instance.faults.append({"pointer": pointer, "detail": detail})
     elif not instance.values:
-        detail = f"is empty; give {', '.join(signature.entity_key)} to look it up, or inputs of the model"
+        detail = f"is empty; give {', '.join(signature.entity_key)} of an entity, or inputs of the model"
         instance.faults.append({"pointer": pointer, "detail": detail})
 
 
 def _number(value: Any) -> float | None:
     if value is None:
         return math.nan
-    # Compared before the conversion, which a huge integer would not survive.
+    # Compared before the conversion, because converting a huge integer raises an OverflowError.
     if isinstance(value, bool | int | float) and -_LARGEST <= value <= _LARGEST:
         return float(value)
     return None
 
 
 _LARGEST = 3.4028234663852886e38
-"""Inputs are 32-bit floats."""
+"""Inputs are 32-bit floats, so larger values aren't representable."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,17 @@ from api.services.admin.service import SERVICE as ADMIN
 from core import clock
 from core.db import Database
 from core.events import EVENT
-from core.ports import Orchestrator, Publisher
+from core.ports import Orchestrator
+from core.publisher import Publisher
 from core.settings import Settings, load_settings
 from migrations.tables import METADATA
+from tests import one_event
 from tests.orchestration import FakeOrchestrator
 
 PASSWORD = "a long enough password"
+ROLES = ("admin", "editor", "viewer")
+"""Users of every prepared database, each with the role of this name."""
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -48,8 +53,11 @@ class Reply:
             body = self.json
             assert body["status"] == self.status
             assert body["request_id"] == self.response.headers["x-request-id"]
+            if operation := self.response.headers.get("x-operation"):
+                assert operation.startswith(f"{body['service']}_"), body
             for field in ("type", "title", "detail", "instance", "reason", "service", "metadata", "errors"):
                 assert field in body
+            assert body["service"], "a reader must know which service failed"
 
     @property
     def status(self) -> int:
@@ -69,7 +77,7 @@ class Reply:
 
 
 class Caller:
-    """Sends requests as one principal, or as nobody."""
+    """Sends requests as one principal, or without a token."""
 
     def __init__(self, app: Application, token: str | None, *, client: str = "127.0.0.1") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -81,7 +89,10 @@ class Caller:
 
     async def __call__(self, method: str, path: str, **options: Any) -> Reply:
         url = path if path.startswith("/") else f"/api/v1/{path}"
-        return Reply(await self.http.request(method, url, **options))
+        reply = Reply(await self.http.request(method, url, **options))
+        if method not in ("GET", "HEAD") and reply.status < 400:
+            one_event.require(self.app.platform.database, reply.headers.get("x-request-id", ""))
+        return reply
 
     async def get(self, path: str, **options: Any) -> Reply:
         return await self("GET", path, **options)
@@ -100,7 +111,7 @@ class Caller:
                 found.append({"id": fields.get("id"), "event": fields["event"], "data": json.loads(fields["data"])})
         return found
 
-    async def stream(self, path: str, count: int, **query: str) -> list[dict[str, Any]]:
+    async def stream(self, path: str, count: int, *, last_event_id: str = "", **query: str) -> list[dict[str, Any]]:
         """The first events of a stream that has no end, which this caller then leaves."""
         found: list[dict[str, Any]] = []
         full = asyncio.Event()
@@ -126,7 +137,10 @@ class Caller:
                 full.set()
 
         received: list[bool] = []
-        await asyncio.wait_for(self.app(self._scope(path, query), receive, send), 20)
+        scope = self._scope(path, query)
+        if last_event_id:
+            scope["headers"].append((b"last-event-id", last_event_id.encode()))
+        await asyncio.wait_for(self.app(scope, receive, send), 60)
         return found
 
     async def leave(self, path: str, *, pieces: int) -> None:
@@ -147,12 +161,47 @@ class Caller:
             received.append(message)
             if len([one for one in received if one and one["type"] == "http.response.body"]) >= pieces:
                 gone.set()
-                await asyncio.Event().wait()  # nobody takes the rest
+                await asyncio.Event().wait()  # the client takes no more
 
-        await asyncio.wait_for(self.app(self._scope(path, {}), receive, send), 20)
+        await asyncio.wait_for(self.app(self._scope(path, {}), receive, send), 60)
+
+    async def begun(self, path: str, query: dict[str, str], *, seconds: float = 0.05) -> tuple[int, bytes]:
+        """The status of a stream that has no end, and what it says at once: this caller then leaves."""
+        gone, began, second_piece = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        status: list[int] = []
+        pieces_sent: list[bytes] = []
+        asked: list[bool] = []
+
+        async def receive() -> dict[str, Any]:
+            if not asked:
+                asked.append(True)
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                status.append(message["status"])
+                return
+            pieces_sent.append(message["body"])
+            began.set()
+            if len(pieces_sent) > 1 or not message.get("more_body"):
+                second_piece.set()
+
+        serving = asyncio.create_task(self.app(self._scope(path, query), receive, send))
+        waiting = asyncio.create_task(second_piece.wait())
+        # It begins whenever it does; what it then says beyond its first word it says at once.
+        beginning = asyncio.create_task(began.wait())
+        await asyncio.wait({serving, beginning}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
+        waiting.cancel()
+        gone.set()
+        await asyncio.wait_for(serving, 60)
+        return status[0], b"".join(pieces_sent)
 
     def _scope(self, path: str, query: dict[str, str]) -> Any:
-        url = httpx.URL(f"/api/v1/{path}", params=query)
+        url = httpx.URL(path if path.startswith("/") else f"/api/v1/{path}", params=query)
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -171,25 +220,33 @@ class Caller:
 
 
 class Api:
-    """The application, its database and callers."""
+    """The application, its database and callers, with the `tokens` they have, or with new ones."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, tokens: Mapping[str, str] | None = None) -> None:
         self.app = app
         self.database = app.platform.database
         self.anonymous = Caller(app, None)
-        self.admin = self.caller("admin")
-        self.editor = self.caller("editor")
-        self.viewer = self.caller("viewer")
+        known = tokens or {}
+        self.admin, self.editor, self.viewer = (
+            Caller(app, known[name]) if name in known else self.caller(name) for name in ROLES
+        )
 
     def caller(self, name: str, **options: Any) -> Caller:
         expires = clock.now() + timedelta(hours=1)
         return Caller(self.app, tokens.issue_token(self.database, name, label="test", expires=expires), **options)
 
-    def events(self, prefix: str = "") -> list[dict[str, Any]]:
-        """Audit rows whose type starts so, oldest first."""
+    def events(self, prefix: str = "", *, after: int = 0, subject: str = "") -> list[dict[str, Any]]:
+        """Audit rows whose type starts so, oldest first: above the sequence `after`, and of one `subject` if given."""
+        select = sa.select(EVENT).where(EVENT.c.sequence > after).order_by(EVENT.c.sequence)
+        if subject:
+            select = select.where(EVENT.c.subject == subject)
         with self.database.read() as connection:
-            rows = connection.execute(sa.select(EVENT).order_by(EVENT.c.sequence)).mappings()
-            return [dict(row) for row in rows if row["type"].startswith(prefix)]
+            return [dict(row) for row in connection.execute(select).mappings() if row["type"].startswith(prefix)]
+
+    def last_sequence(self) -> int:
+        """Returns the sequence of the newest audit row; 0 while there is none."""
+        with self.database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.max(EVENT.c.sequence))).scalar_one() or 0)
 
 
 @cache
@@ -201,7 +258,7 @@ def prepare(settings: Settings) -> None:
     """Gives the database all tables and a user of each role, all with `PASSWORD`; whatever was in it is gone."""
     url = sa.make_url(settings.effective_database_url)
     if url.get_backend_name() == "sqlite":
-        Path(str(url.database)).write_bytes(_prepared()[0])
+        Path(str(url.database)).write_bytes(_prepared().file)
         return
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -209,14 +266,25 @@ def prepare(settings: Settings) -> None:
             METADATA.create_all(connection)
         for table in reversed(METADATA.sorted_tables):
             connection.execute(table.delete())
-        for table, rows in _prepared()[1]:
+        for table, rows in _prepared().rows:
             connection.execute(table.insert(), rows)
     engine.dispose()
 
 
+@dataclass
+class Prepared:
+    """A database with a user of each role and a token of each."""
+
+    file: bytes
+    """As a file of SQLite."""
+
+    rows: list[tuple[sa.Table, list[dict[str, Any]]]]
+    tokens: dict[str, str]
+
+
 @cache
-def _prepared() -> tuple[bytes, list[tuple[sa.Table, list[dict[str, Any]]]]]:
-    """A prepared database, as the file of SQLite and as rows: to make one anew takes half a second."""
+def _prepared() -> Prepared:
+    """To build one takes half a second, so all tests of a process have copies of one."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "metadata.db")
         database = Database(f"sqlite:///{file}")
@@ -225,10 +293,14 @@ def _prepared() -> tuple[bytes, list[tuple[sa.Table, list[dict[str, Any]]]]]:
         with database.write() as connection:
             for role in (Role.VIEWER, Role.EDITOR):
                 bootstrap.add_user(connection, role.value.lower(), password_hash(), role=role)
+        # The first test may have stopped the clock anywhere.
+        issued = {name: tokens.issue_token(database, name, label="test", expires=FOREVER) for name in ROLES}
         with database.read() as connection:
             rows = [(table, connection.execute(table.select()).mappings().all()) for table in METADATA.sorted_tables]
         database.close()
-        return file.read_bytes(), [(table, [dict(row) for row in found]) for table, found in rows if found]
+        return Prepared(
+            file.read_bytes(), [(table, [dict(row) for row in found]) for table, found in rows if found], issued
+        )
 
 
 @asynccontextmanager
@@ -248,7 +320,7 @@ async def running(
     prepare(settings)
     app = create_app(settings, orchestrator=orchestrator, publisher=publisher)
     stack = await app.startup()
-    api = Api(app)
+    api = Api(app, _prepared().tokens)
     try:
         yield api
     finally:

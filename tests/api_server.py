@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from tests.orchestration import FakeOrchestrator, FakePublisher
 
 
 class Server:
-    """Runs in a thread of its own, as long as it is entered."""
+    """A server that runs in a thread, as a context manager."""
 
     def __init__(self, home: Path, **variables: str) -> None:
         configuration = load_settings({"HEADWATER_HOME": str(home)} | variables)
@@ -28,7 +29,7 @@ class Server:
         make_tables(configuration, database)
         database.close()
         self.orchestrator = FakeOrchestrator()
-        publisher = FakePublisher()
+        publisher = FakePublisher(self.orchestrator)
         app = create_app(configuration, orchestrator=self.orchestrator, publisher=publisher)
         publisher.database = app.platform.database
         api = Api(app)
@@ -45,12 +46,13 @@ class Server:
         self.thread.start()
         while not self.server.started:
             assert self.thread.is_alive()
+            time.sleep(0.01)
         return self
 
     def add_tenant(self, name: str) -> None:
         """An organization of this name; `tokens[name]` is that of its admin, who has no right outside it."""
         admin = {"authorization": f"Bearer {self.tokens['admin']}"}
-        with httpx.Client(base_url=f"{self.url}/api/v1/admin/", headers=admin) as client:
+        with httpx.Client(base_url=f"{self.url}/api/v1/admin/", headers=admin, timeout=120) as client:
 
             def create(path: str, body: dict[str, object]) -> str:
                 return str(client.post(path, json=body).raise_for_status().json()["id"])

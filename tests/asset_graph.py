@@ -1,6 +1,6 @@
 """The asset graph as text, so that it changes on purpose only.
 
-`python -m tests.asset_graph` writes `tests/assets/graph.json` anew.
+`python -m tests.asset_graph` writes `tests/assets/graph.json` again.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -27,9 +28,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from core.java import find_java, truststore
+from core.java import Java, find_java, write_truststore
 from core.supervisor import die_with_parent
-from tests.ports import free_port
+from tests.ports import free_ports
 
 USER, PASSWORD = "headwater", "s3cret-and-long"
 KAFKA = "4.2.0"
@@ -44,8 +45,9 @@ class Broker(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.tls_port = free_port()
+        self.port = free_ports(3)
+        self.tls_port = self.port + 1
+        self.controller_port = self.port + 2
         self.authority = folder / "authority.pem"
         """Signed the certificate of the server."""
         _certify(self.authority, folder / "server.pem")
@@ -71,7 +73,7 @@ class Broker(ABC):
         assert self._process.stdin
         self._process.stdin.write(stdin)
         self._process.stdin.close()
-        until(self._answers, 60, lambda: (self.folder / "log").read_text())
+        until(self._answers, 120, lambda: (self.folder / "log").read_text())
 
     def kill(self) -> None:
         if self._process is not None:
@@ -125,14 +127,13 @@ class Kafka(Broker):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        controller = free_port()
         listeners = f"CLIENTS://127.0.0.1:{self.port},SECURE://127.0.0.1:{self.tls_port}"
         login = "org.apache.kafka.common.security"
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{self.controller_port}",
             "advertised.listeners": listeners,
             "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT",
             "ssl.keystore.type": "PEM",
@@ -178,18 +179,21 @@ class Kafka(Broker):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)):
                 return False
-        AdminClient(self.client()).list_topics(timeout=30)
+        try:
+            AdminClient(self.client()).list_topics(timeout=30)
+        except confluent_kafka.KafkaException:
+            return False
         return True
 
     def read(self, topic: str) -> list[BaseCloudEvent]:
         found = []
         consumer = confluent_kafka.Consumer(self.client() | {"group.id": topic, "enable.auto.commit": "false"})
-        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+        for number in consumer.list_topics(topic, timeout=60).topics[topic].partitions:
             partition = confluent_kafka.TopicPartition(topic, number, 0)
-            _, end = consumer.get_watermark_offsets(partition, timeout=10)
+            _, end = consumer.get_watermark_offsets(partition, timeout=60)
             consumer.assign([partition])
             for _ in range(end):
-                message = consumer.poll(10)
+                message = consumer.poll(60)
                 assert message is not None
                 assert message.error() is None
                 headers = dict(message.headers() or [])
@@ -200,30 +204,16 @@ class Kafka(Broker):
 
 @cache
 def _java() -> tuple[str, ...]:
-    """A Java with Kafka on its path, had from Maven Central by the Ivy in PySpark as Spark has its packages."""
+    """A Java with Kafka on its path, which the Ivy in PySpark brings from Maven Central."""
     java = find_java(os.environ)
     folder = Path.home() / ".ivy2" / f"headwater-kafka-{KAFKA}"
     path = folder / "classpath"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        store = truststore(java, folder)
-        trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword="] if store else []
-        [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
-        wanted = [
-            "-dependency",
-            "org.apache.kafka",
-            "kafka_2.13",
-            KAFKA,
-            "-confs",
-            "default",
-            "-types",
-            "jar",
-            "bundle",
-        ]
-        command = [str(java.executable), *trust, "-jar", str(ivy), *wanted, "-cachepath", f"{path}.part"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stdout + done.stderr
-        Path(f"{path}.part").rename(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two workers of a test run need it at the same time, and two Ivys spoil each other's cache.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _resolve(java, path)
     return (
         str(java.executable),
         "-cp",
@@ -232,6 +222,32 @@ def _java() -> tuple[str, ...]:
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
     )
+
+
+def _resolve(java: Java, path: Path) -> None:
+    store = write_truststore(java, path.parent)
+    trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword="] if store else []
+    [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
+    dependency = [
+        "-dependency",
+        "org.apache.kafka",
+        "kafka_2.13",
+        KAFKA,
+        "-confs",
+        "default",
+        "-types",
+        "jar",
+        "bundle",
+    ]
+    command = [str(java.executable), *trust, "-jar", str(ivy), *dependency, "-cachepath", f"{path}.part"]
+    # A registry that fails for a moment would fail every test of Kafka.
+    for seconds in (5, 20, 0):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        if done.returncode == 0:
+            break
+        time.sleep(seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    Path(f"{path}.part").rename(path)
 
 
 def _certify(authority: Path, server: Path) -> None:
@@ -246,8 +262,8 @@ def _certify(authority: Path, server: Path) -> None:
     root = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
     key, root_key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
     itself = certificate("authority", root_key).add_extension(x509.BasicConstraints(True, None), critical=True)
-    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    signed = certificate("server", key).add_extension(here, critical=False).sign(root_key, SHA256())
+    loopback = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = certificate("server", key).add_extension(loopback, critical=False).sign(root_key, SHA256())
     authority.write_bytes(itself.sign(root_key, SHA256()).public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     server.write_bytes(private + signed.public_bytes(Encoding.PEM))

@@ -7,8 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+import sqlalchemy as sa
+from hypothesis import settings
 
+from api.kernel.credentials import passwords
+from tests.cost import Meter
 from tests.databases import alone, new_database
 
 # Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
@@ -16,9 +21,33 @@ os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 for name in [name for name in os.environ if name.startswith("HEADWATER_") and name != "HEADWATER_TORCH_PYTHON"]:
     del os.environ[name]
 
+# How long an example takes is the machine's affair: time is measured in tests/bench, never asserted.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+
+# A busy machine may answer later than within the five seconds that a client without its own timeout waits.
+for part in ("connect", "read", "write", "pool"):
+    setattr(httpx.Client.__init__.__kwdefaults__["timeout"], part, 60.0)
+
+# Passwords under test protect nothing. What a real one costs to guess is in tests/unit/api/test_passwords.py.
+passwords.TIME_COST, passwords.MEMORY_KIB = 1, 8
 
 TESTS = Path(__file__).parent
-LONGEST = ("reliability", "protocols", "conformance")
+LONGEST = ("reliability", "protocols", "fuzz", "conformance")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cost", metavar="FILE", help="print what the run cost, suite by suite, and write it here")
+    parser.addoption("--grown", action="store_true", help="run over the made-up services of tests/grown, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("cost"):
+        config.pluginmanager.register(Meter(), "meter")
+    if config.getoption("grown"):
+        from tests.grown.services import install
+
+        install(Path(tempfile.mkdtemp(prefix="headwater-grown-")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     suites = {item.path: item.path.relative_to(TESTS).parts[0] for item in items}
     rank = {path: LONGEST.index(suite) if suite in LONGEST else len(LONGEST) for path, suite in suites.items()}
     items.sort(key=lambda item: rank[item.path])
+
+
+@sa.event.listens_for(sa.Engine, "engine_connect")
+def _without_waiting_for_the_disk(connection: sa.Connection) -> None:
+    """Processes are killed under test, but never the machine: what they wrote to a file is in it."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.dbapi_connection.execute("PRAGMA synchronous=OFF")  # type: ignore[union-attr]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import yaml
 
+from core import loopback
 from core.settings import Settings, load_settings
 from dagster_project.instance import workspace_config, write_instance
 from tests.ports import free_ports
@@ -110,7 +111,7 @@ class DagsterProcesses:
             command = ["dagster", "code-server", "start", "--module-name", self.modules[location], *where]
         elif name == "webserver":
             where = ["--host", "127.0.0.1", "--port", str(port), "--path-prefix", "/dagster"]
-            command = ["dagster_webserver", "--workspace", workspace, *where]
+            command = ["dagster_project.webserver", "--workspace", workspace, *where]
         elif name == "daemon":
             command = ["dagster._daemon", "run", "--workspace", workspace]
         else:
@@ -149,7 +150,7 @@ class DagsterProcesses:
         try:
             entries = self.graphql(query)["workspaceOrError"]["locationEntries"]
         except (OSError, KeyError, http.client.HTTPException):
-            # On loopback a connection to a port nobody listens on can meet itself and read its own request.
+            # On loopback a connection to a port without a listener can meet itself and read its own request.
             return False
         loaded = [entry["locationOrLoadError"]["__typename"] == "RepositoryLocation" for entry in entries]
         return len(loaded) == len(self.modules) and all(loaded)
@@ -158,7 +159,7 @@ class DagsterProcesses:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.settings.dagster_port}/dagster/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", loopback.HEADER: loopback.loopback_key(self.settings.keys_dir)},
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -210,11 +211,11 @@ class DagsterProcesses:
         return self.status(run_id)
 
 
-def until(holds: Callable[[], bool], seconds: float, what: str, pause: float = 0.05) -> float:
+def until(holds: Callable[[], bool], seconds: float, description: str, pause: float = 0.05) -> float:
     """Waits until something holds and returns how long that took."""
     started = time.monotonic()
     while not holds():
-        assert time.monotonic() - started < seconds, f"waited {seconds} s for: {what}"
+        assert time.monotonic() - started < seconds, f"waited {seconds} s for: {description}"
         time.sleep(pause)
     return time.monotonic() - started
 

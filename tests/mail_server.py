@@ -1,4 +1,4 @@
-"""A real mail server on loopback, with a certificate of an authority of its own."""
+"""A real mail server on loopback, with a certificate that signs itself."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def certificate(folder: Path, *, host: str = "127.0.0.1") -> tuple[Path, Path]:
 def mail_server(port: int, tls: tuple[Path, Path] | None = None, *, start_tls: bool = False) -> Iterator[Inbox]:
     """Listens with TLS from the start, with STARTTLS and a login after it, or without either."""
     inbox = Inbox(port)
-    how: dict[str, Any] = {}
+    tls_options: dict[str, Any] = {}
     if tls is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*tls)
-        how = {"tls_context": context, "require_starttls": True} if start_tls else {"ssl_context": context}
+        tls_options = {"tls_context": context, "require_starttls": True} if start_tls else {"ssl_context": context}
     if start_tls:
-        how |= {"authenticator": _authenticate, "auth_required": True, "auth_require_tls": True}
-    controller = Controller(inbox, hostname="127.0.0.1", port=port, **how)
+        tls_options |= {"authenticator": _authenticate, "auth_required": True, "auth_require_tls": True}
+    controller = Controller(inbox, hostname="127.0.0.1", port=port, ready_timeout=60, **tls_options)
     controller.start()
     try:
         yield inbox

@@ -6,35 +6,26 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import sqlalchemy as sa
-
-from core import clock
+from api.gateways.retiring import retire
+from core import clock, publications
 from core.db import Database
-from core.definitions import DEFINITION, published
+from core.definitions import RETIRED_TAG, published_definitions
 from core.errors import HeadwaterError, InvalidPayload, Unavailable
 from core.ports import (
     AssetNode,
     AssetState,
     Automation,
-    BackfillState,
-    Candidate,
     CheckState,
     CheckStatus,
     GraphView,
-    Launch,
-    Launched,
     LocationState,
-    LogLine,
     Materialization,
-    Produced,
-    RunState,
-    RunStatus,
-    RunSummary,
     StaleCause,
     Staleness,
 )
+from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
+from core.runs import BackfillState, Launch, Launched, LogLine, ProducedVersion, RunState, RunStatus, RunSummary
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -131,6 +122,7 @@ class FakeOrchestrator:
         self.known = True
         self.away = False
         self.refusal: HeadwaterError | None = None
+        self.refused = 0
         self.after_launch: HeadwaterError | None = None
         self._numbers = itertools.count(1)
 
@@ -155,6 +147,7 @@ class FakeOrchestrator:
     async def launch(self, launch: Launch, stage: int = 1) -> Launched:
         self._require()
         if self.refusal:
+            self.refused += 1
             raise self.refusal
         self.launches.append(launch)
         if self.stages(launch) > 1:
@@ -235,7 +228,7 @@ class FakeOrchestrator:
 
     def end(self, run: str, status: RunStatus, *, error: str | None = None, versions: Mapping[str, str] = {}) -> None:
         state = self.run_states[run]
-        produced = tuple(Produced(asset, version, None) for asset, version in versions.items())
+        produced = tuple(ProducedVersion(asset, version, None) for asset, version in versions.items())
         done = state.steps_total if status is RunStatus.SUCCEEDED else state.steps_done
         self.run_states[run] = dataclasses.replace(
             state, status=status, steps_done=done, error=error, produced=produced, ended_at=clock.now()
@@ -252,43 +245,72 @@ class FakeOrchestrator:
             raise Unavailable("Dagster does not answer.", retry_after_seconds=2)
 
 
-class FakePublisher:
-    """Publishes rows without an orchestrator; refuses what has no `sql`, or `reads` what the caller may not."""
+class FakePublisher(Publisher):
+    """Publishes rows without Dagster; refuses what has no `sql`, or `reads` what is retired or the caller may not read.
 
-    def __init__(self) -> None:
+    `makes` in the attributes are further assets. Of the orchestrator, only nodes that a test has put there change.
+    """
+
+    def __init__(self, orchestrator: FakeOrchestrator | None = None) -> None:
         self.database: Database | None = None
+        self.orchestrator = orchestrator or FakeOrchestrator()
         self.reconciled: list[dict[str, str]] = []
         """What was blocked of all that is live, each time it was told to look."""
 
-    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
+    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> ValidationReport:
         missing = {"pointer": "/attributes/sql", "detail": "is required"}
         hidden = [name for name in candidate.attributes.get("reads", ()) if not readable(name)]
         faults = [{"pointer": "/attributes", "detail": f"reads {name}"} for name in hidden]
-        return faults if "sql" in candidate.attributes else [missing]
+        changes = candidate.attributes.get("changes", ())
+        not_checked = candidate.attributes.get("not_checked", ())
+        return ValidationReport(faults if "sql" in candidate.attributes else [missing], changes, not_checked)
 
-    async def publish(
-        self,
-        asset_id: str,
-        *,
-        principal: str,
-        principal_id: str,
-        request_id: str,
-        readable: Callable[[str], bool],
-    ) -> None:
+    async def publish(self, request: PublishRequest) -> None:
+        await self._activate(request)
+
+    async def reinstate(self, request: PublishRequest, *, edited: bool) -> None:
+        await self._activate(request, reinstates=True, edited=edited)
+
+    async def retire(self, request: RetireRequest) -> None:
         assert self.database
+        asset_id, view = request.asset_id, self.orchestrator.view()
         with self.database.write() as connection:
-            row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).one()
-            faults = await self.validate(Candidate(asset_id, row.component, row.attributes), readable=readable)
-            if faults:
-                raise InvalidPayload(f"{asset_id} cannot be published.", errors=list(faults))
-            live = {"published_component": row.component, "published_attributes": row.attributes}
-            who = {"published_by": principal, "published_by_id": principal_id, "published_at": clock.now()}
-            more = {"published_reads": row.attributes.get("reads", []), "blocked": None}
-            connection.execute(
-                DEFINITION.update().where(DEFINITION.c.asset_id == asset_id).values(**live, **who, **more)
+            retire(connection, view, asset_id, principal=request.principal, visible=request.visible)
+            self._tag(publications.assets_of(connection, asset_id), retired=True)
+
+    async def _activate(self, request: PublishRequest, *, reinstates: bool = False, edited: bool = True) -> None:
+        assert self.database
+        asset_id = request.asset_id
+        with self.database.read() as connection:
+            candidate = publications.candidate_of(
+                connection, asset_id, reinstates=reinstates, edited=edited, revision=request.revision
             )
+        verdict = await self.validate(candidate, readable=request.readable)
+        if verdict.errors:
+            raise InvalidPayload(f"{asset_id} cannot be published.", errors=list(verdict.errors))
+        made = [asset_id, *candidate.attributes.get("makes", ())]
+        with self.database.write() as connection:
+            publications.activate(
+                connection,
+                candidate,
+                assets=made,
+                reads=candidate.attributes.get("reads", []),
+                principal=request.principal,
+                principal_id=request.principal_id,
+                code_assets={},
+                reinstates=reinstates,
+            )
+        self._tag(made, retired=False)
+
+    def _tag(self, assets: Sequence[str], *, retired: bool) -> None:
+        for id in assets:
+            if known := self.orchestrator.nodes.get(id):
+                tags = {RETIRED_TAG: "true"} if retired else {}
+                changed = dataclasses.replace(known, tags=tags, executable=not retired, location="published")
+                self.orchestrator.nodes[id] = changed
 
     async def reconcile(self) -> None:
         assert self.database
         with self.database.read() as connection:
-            self.reconciled.append({item.asset_id: item.blocked for item in published(connection) if item.blocked})
+            live = [item for item in published_definitions(connection) if not item.retired]
+            self.reconciled.append({item.asset_id: item.blocked for item in live if item.blocked})

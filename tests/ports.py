@@ -6,12 +6,12 @@ import random
 import socket
 from contextlib import ExitStack
 
-# Below those that the system gives to whoever connects: one of them may be taken before a server has started.
+# Below the ports of outgoing connections: one of them may be taken before a server has started.
 _RANGE = (10_000, 32_000)
 
 
 def free_ports(count: int) -> int:
-    """The first of some neighbouring ports on loopback that nobody has; chosen at random, since others choose, too."""
+    """Returns the first of some neighbouring free ports on loopback, chosen at random, since others choose, too."""
     while True:
         first = random.randrange(_RANGE[0], _RANGE[1] - count)
         with ExitStack() as stack:
@@ -24,5 +24,5 @@ def free_ports(count: int) -> int:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody has."""
+    """Returns a free port on loopback."""
     return free_ports(1)

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.gateways.dagster import DagsterClient, DagsterOrchestrator
+from api.gateways.dagster.client import DagsterClient
+from api.gateways.dagster.orchestrator import DagsterOrchestrator
 from api.gateways.publishing import DefinitionPublisher
 from core import clock
 from core.db import METADATA, Database
-from core.definitions import DEFINITION
+from core.definitions import DEFINITION, ERROR_TAG, RETIRED_TAG
+from core.publisher import Candidate, PublishRequest, RetireRequest
 from tests.dagster_processes import DagsterProcesses
 
 INPUT = "flights.silver.flights"
@@ -37,7 +39,8 @@ class Desk:
     def __init__(self, platform: DagsterProcesses) -> None:
         self.platform = platform
         self.database = Database(platform.settings.effective_database_url)
-        METADATA.create_all(self.database.engine)
+        with self.database.write() as connection:  # Dagster's processes write to it too
+            METADATA.create_all(connection)
 
     def write(self, asset: str, **attributes: Any) -> str:
         """Creates or edits a definition row."""
@@ -85,12 +88,30 @@ class Desk:
 
         async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> float:
             started = time.monotonic()
-            await publisher.publish(asset, **ANN, request_id="req_1", readable=every_asset)
+            await publisher.publish(PublishRequest(asset, **ANN, request_id="req_1", readable=every_asset))
             assert orchestrator.view().nodes[asset].location == "published"
             return time.monotonic() - started
 
         seconds: float = self.with_publisher(act)
         return seconds
+
+    def retire(self, asset: str) -> None:
+        """Retires a definition, as a user who sees everything."""
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            await publisher.retire(RetireRequest(asset, "ann", "req_1", every_asset))
+
+        self.with_publisher(act)
+
+    def reinstate(self, asset: str, *, edited: bool = False) -> None:
+        """Reinstates a definition."""
+
+        async def act(publisher: DefinitionPublisher, orchestrator: DagsterOrchestrator) -> None:
+            request = PublishRequest(asset, **ANN, request_id="req_1", readable=every_asset)
+            await publisher.reinstate(request, edited=edited)
+            assert orchestrator.view().nodes[asset].executable
+
+        self.with_publisher(act)
 
     def refused(self, asset: str, error: type[Exception]) -> Any:
         """The error of a publication, after which the row must be as it was."""
@@ -101,11 +122,16 @@ class Desk:
         assert (after.published_attributes, after.published_at) == (before.published_attributes, before.published_at)
         return caught.value
 
+    def candidate(self, asset: str) -> Candidate:
+        """A definition as it was edited last."""
+        row = self.row(asset)
+        return Candidate(asset, row.component, row.attributes)
+
     def row(self, asset: str) -> Any:
         with self.database.read() as connection:
             return connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset)).one()
 
-    def shown(self) -> dict[str, dict[str, str]]:
+    def visible_assets(self) -> dict[str, dict[str, str]]:
         """Assets that Dagster's UI shows in the published location, with their tags."""
         query = """{repositoriesOrError{... on RepositoryConnection{nodes{location{name}
             assetNodes{assetKey{path} isExecutable tags{key value}}}}}}"""
@@ -114,7 +140,7 @@ class Desk:
         return {
             ".".join(node["assetKey"]["path"]): {tag["key"]: tag["value"] for tag in node["tags"]}
             for node in found
-            if node["isExecutable"] or any(tag["key"] == "headwater/error" for tag in node["tags"])
+            if node["isExecutable"] or {tag["key"] for tag in node["tags"]} & {ERROR_TAG, RETIRED_TAG}
         }
 
     def state(self, **request: Any) -> dict[str, Any]:

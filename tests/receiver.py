@@ -1,4 +1,4 @@
-"""A web server of somebody else's that webhooks are posted to."""
+"""A web server that receives webhooks."""
 
 from __future__ import annotations
 

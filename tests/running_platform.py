@@ -19,7 +19,7 @@ PASSWORD = "a password of this test only"
 
 @dataclass(frozen=True)
 class Running:
-    """A platform in a home of its own."""
+    """A platform in its own home."""
 
     home: Path
     url: str

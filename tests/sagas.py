@@ -70,7 +70,7 @@ class Order(Request):
 
 def effects(connection: Connection, operation: str) -> list[tuple[str, str]]:
     query = sa.select(EFFECT.c.step, EFFECT.c.what).where(EFFECT.c.operation == operation).order_by(EFFECT.c.number)
-    return [(step, what) for step, what in connection.execute(query)]
+    return [(step, effect) for step, effect in connection.execute(query)]
 
 
 def files(folder: Path) -> list[str]:
@@ -85,8 +85,8 @@ def _obstacles(step: StepContext[Order]) -> None:
         raise Unavailable(f"{step.name} does not answer.")
 
 
-def _insert(connection: Connection, step: StepContext[Order], what: str) -> None:
-    connection.execute(EFFECT.insert().values(operation=step.operation, step=step.name, what=what))
+def _insert(connection: Connection, step: StepContext[Order], effect: str) -> None:
+    connection.execute(EFFECT.insert().values(operation=step.operation, step=step.name, what=effect))
 
 
 def do_inside(connection: Connection, step: StepContext[Order]) -> Output:
@@ -157,7 +157,7 @@ def open_platform(url: str, home: Path) -> Platform:
 
 
 def begun(database: Database, input: Order, saga: Saga[Order] = ORDER) -> str:
-    """Stores an operation that nobody carries out yet."""
+    """Stores an operation that no process runs yet and returns its id."""
     origin = Origin("test.order.place", "orders", "editor", "usr_1", "req_1", "org_1", "prj_1")
     id = new_id("op")
     with database.write() as connection:
@@ -171,11 +171,11 @@ def stored(database: Database, id: str) -> OperationRow:
         return store.get(connection, id)
 
 
-async def finished(database: Database, runner: Runner, id: str, *, seconds: float = 20.0) -> OperationRow:
+async def finished(database: Database, runner: Runner, id: str, *, seconds: float = 60.0) -> OperationRow:
     """Carries on with whatever waits until the operation has ended."""
     async with asyncio.timeout(seconds):
         while not (row := stored(database, id)).state.final:
-            await runner.take_waiting()
+            await runner.start_waiting()
             await asyncio.sleep(0.02)
     return row
 
@@ -210,7 +210,7 @@ class StrikingPool(Pool):
 
 def _wait_for_another(point: str) -> None:
     """Halts this process in its first call to the outside service until another process makes one as well."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while point == "in:charge" and time.monotonic() < deadline:
         if len({line.split()[2] for line in Path(sys.argv[2], "calls").read_text().splitlines()}) > 1:
             break
@@ -220,25 +220,25 @@ def _wait_for_another(point: str) -> None:
 async def _main(url: str, home: str, operation: str, point: str = "", name: str = "SIGKILL") -> None:
     global strike
 
-    def struck(here: str) -> None:
-        if here == point:
+    def struck(reached: str) -> None:
+        if reached == point:
             os.kill(os.getpid(), signal.Signals[name])
 
     strike = struck
     platform = open_platform(url, Path(home))
     platform.workers.write.close()
     platform.workers.write = StrikingPool(1 if url.startswith("sqlite") else 8)
-    # Among several, whoever ends a saga must give it back: they would wait longer than the test for a lease to run out.
+    # Among several processes, the one that ends a saga must release it: the lease lasts longer than the test.
     lease_seconds = 600.0 if operation == "all" else runner_module.LEASE_SECONDS
     runner = Runner(platform, lease_seconds=lease_seconds, first_delay=0.01)
     runner.register(ORDER)
     if operation == "all":
         strike = _wait_for_another
-        runner_module.CAPACITY = 4
+        runner_module.MAX_CONCURRENT_SAGAS = 4
         print("ready", flush=True)
         sys.stdin.readline()
         while any(not stored(platform.database, id).state.final for id in Path(home, "ids").read_text().split()):
-            await runner.take_waiting()
+            await runner.start_waiting()
             await asyncio.sleep(0.01)
     else:
         await runner.run(operation)

@@ -36,14 +36,16 @@ def created(directory: httpx.Client, path: str, body: dict[str, Any]) -> dict[st
     return dict(answer.json())
 
 
-def a_user(directory: httpx.Client, **more: Any) -> dict[str, Any]:
+def a_user(directory: httpx.Client, **attributes: Any) -> dict[str, Any]:
     name = f"Ada.{next(NUMBERS)}@Acme.example"
-    return created(directory, "Users", {"schemas": [USER], "userName": name, "active": True} | more)
+    return created(directory, "Users", {"schemas": [USER], "userName": name, "active": True} | attributes)
 
 
-def a_group(directory: httpx.Client, *members: dict[str, Any], **more: Any) -> dict[str, Any]:
+def a_group(directory: httpx.Client, *members: dict[str, Any], **attributes: Any) -> dict[str, Any]:
     name = f"Data Science {next(NUMBERS)}"
-    return created(directory, "Groups", {"displayName": name, "members": [{"value": m["id"]} for m in members]} | more)
+    return created(
+        directory, "Groups", {"displayName": name, "members": [{"value": m["id"]} for m in members]} | attributes
+    )
 
 
 def patched(directory: httpx.Client, path: str, *operations: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def members(directory: httpx.Client, group: dict[str, Any]) -> set[str]:
 
 
 def as_user(server: Server, user: dict[str, Any]) -> httpx.Client:
-    """The platform as this user, with a login of his own."""
+    """The platform as this user, with a separate login."""
     token = server.api.caller(user["userName"].lower()).token
     return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"})
 
@@ -98,7 +100,7 @@ class _Undo(Exception):
 
 @contextmanager
 def empty_directory(app: Application) -> Iterator[DirectoryStorage]:
-    """The storage of an organization with nobody in it. What is done in it is undone."""
+    """The storage of an empty organization. What is done in it is undone."""
     platform = app.platform
     endpoint = next(one for one in app.registry.endpoints if one.operation_id == "admin_create_user")
     with suppress(_Undo), platform.database.write() as connection:
@@ -106,8 +108,8 @@ def empty_directory(app: Application) -> Iterator[DirectoryStorage]:
         empty = connection.execute(
             sa.select(RESOURCE).where(RESOURCE.c.kind == "admin.organization", RESOURCE.c.id == "org_default")
         ).one()
-        more = {"id": "org_empty", "organization_id": "org_empty", "name": "empty"}
-        connection.execute(RESOURCE.insert().values(**empty._asdict() | more))
+        attributes = {"id": "org_empty", "organization_id": "org_empty", "name": "empty"}
+        connection.execute(RESOURCE.insert().values(**empty._asdict() | attributes))
         access = access_of(connection, admin, platform.permissions)
         principal = Principal(admin, "admin", PrincipalKind.USER, "org_empty", "tok", access)
         ctx = Context(platform, endpoint, principal, request_id="req")

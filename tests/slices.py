@@ -54,8 +54,8 @@ def documents(folder: str) -> list[dict[str, Any]]:
 
 
 def bronze() -> dg.Definitions:
-    """Bronze as the YAML declares it, each packaged file cut down to `DAYS` and read from the landing folder."""
-    folder = Path(load_settings().effective_landing_url)
+    """Bronze as the YAML declares it, each packaged file cut down to `DAYS` and read from the landing area."""
+    folder = Path(load_settings().effective_landing_url) / "flights"
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for document in documents("bronze"):

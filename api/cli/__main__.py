@@ -1,5 +1,5 @@
 """`python -m api.cli`: the `headwater` command without the installed script."""
 
-from api.cli import main
+from api.cli.app import main
 
 main()

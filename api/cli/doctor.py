@@ -1,8 +1,7 @@
-"""`headwater doctor`: what would keep the platform from working, and what to do about it."""
+"""The command `headwater doctor`, which finds problems of the installation and says how to fix them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
@@ -15,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from api.gateways.mail import SmtpMailer
+from api.cli.output import console
 from core import supervisor
 from core.errors import HeadwaterError
 from core.java import find_java
@@ -25,7 +24,7 @@ _LOW_DISK_BYTES = 5_000_000_000
 
 
 class Verdict(StrEnum):
-    """How a finding stands."""
+    """Verdict of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -34,7 +33,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """Result of one check."""
 
     subject: str
     verdict: Verdict
@@ -42,27 +41,25 @@ class Finding:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Adds the command to the app."""
     app.command()(doctor)
 
 
 def doctor() -> None:
-    """Look for what would keep the platform from working. Exit status 1 if something would."""
-    from rich.console import Console
-
+    """Check the installation for problems. The exit status is 1 if a check fails."""
     settings = load_settings()
-    colours = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
-    console, failed = Console(highlight=False), False
+    colors = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+    printer, failed = console(), False
     for finding in examine(settings):
         failed |= finding.verdict is Verdict.FAILED
-        colour = colours[finding.verdict]
-        console.print(f"[{colour}]{finding.verdict:8}[/{colour}] {finding.subject:14} {finding.detail}", soft_wrap=True)
+        color = colors[finding.verdict]
+        printer.print(f"[{color}]{finding.verdict:8}[/{color}] {finding.subject:14} {finding.detail}", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Yields every finding; a check that breaks is a finding too."""
+    """Yields the findings of all checks. An error of a check is a finding, too."""
     checks: list[tuple[str, Callable[[Settings], Iterator[Finding]]]] = [
         ("settings", _settings),
         ("mail", _mail),
@@ -72,6 +69,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("java", _java),
         ("database", _database),
         ("tables", _tables),
+        ("landing", _landing),
         ("events", _events),
     ]
     for subject, check in checks:
@@ -82,7 +80,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def busy_ports(settings: Settings) -> list[int]:
-    """Which of the platform's ports other programs hold."""
+    """Returns the ports of the platform that other programs use."""
     ports = {
         settings.port: settings.host,
         settings.dagster_port: "127.0.0.1",
@@ -94,7 +92,7 @@ def busy_ports(settings: Settings) -> list[int]:
 
 def _bindable(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a closed connection's afterlife does not hold the port.
+        # Like a server, so that recently closed connections do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -106,22 +104,24 @@ def _bindable(host: str, port: int) -> bool:
 def _settings(settings: Settings) -> Iterator[Finding]:
     if settings.unknown:
         yield Finding(
-            "settings", Verdict.WARNING, f"{', '.join(settings.unknown)}: no such setting; see `headwater config`"
+            "settings", Verdict.WARNING, f"{', '.join(settings.unknown)}: unknown settings; see `headwater config`"
         )
     else:
         yield Finding("settings", Verdict.OK, f"home {settings.home}")
 
 
 def _mail(settings: Settings) -> Iterator[Finding]:
+    from api.gateways.mail import SmtpMailer
+
     if SmtpMailer.from_settings(settings):
-        yield Finding("mail", Verdict.OK, "invitations and links to reset passwords are mailed")
+        yield Finding("mail", Verdict.OK, "invitations and password resets are sent by mail")
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:
-    found = f"Python {platform.python_version()}"
+    running = f"Python {platform.python_version()}"
     supported = (3, 11) <= sys.version_info[:2] < (3, 13)
     yield Finding(
-        "python", Verdict.OK if supported else Verdict.FAILED, found + ("" if supported else "; use 3.11 or 3.12")
+        "python", Verdict.OK if supported else Verdict.FAILED, running + ("" if supported else "; use 3.11 or 3.12")
     )
     required = (
         "dagster",
@@ -143,10 +143,10 @@ def _versions(settings: Settings) -> Iterator[Finding]:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     if supervisor.read_state(settings.run_dir):
-        yield Finding("ports", Verdict.OK, f"the platform itself holds {settings.port} to {settings.spark_port}")
+        yield Finding("ports", Verdict.OK, f"the platform uses {settings.port} to {settings.spark_port}")
     elif busy := busy_ports(settings):
         numbers = ", ".join(map(str, busy))
-        yield Finding("ports", Verdict.FAILED, f"{numbers} taken by another program; free it or set HEADWATER_PORT")
+        yield Finding("ports", Verdict.FAILED, f"{numbers} used by another program; stop it or set HEADWATER_PORT")
     else:
         yield Finding("ports", Verdict.OK, f"{settings.port} to {settings.spark_port} are free")
 
@@ -156,7 +156,9 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     low = free < _LOW_DISK_BYTES
     yield Finding(
-        "disk", Verdict.WARNING if low else Verdict.OK, f"{free / 1e9:.0f} GB free" + ("; 5 GB advised" if low else "")
+        "disk",
+        Verdict.WARNING if low else Verdict.OK,
+        f"{free / 1e9:.0f} GB free" + ("; 5 GB recommended" if low else ""),
     )
     if not os.access(folder, os.W_OK):
         yield Finding("disk", Verdict.FAILED, f"{folder} is not writable")
@@ -176,7 +178,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from core.db import Database
 
     if not settings.database_url and not (settings.home / "metadata.db").exists():
-        yield Finding("database", Verdict.OK, "not created yet: `headwater up` does")
+        yield Finding("database", Verdict.OK, "not created yet; `headwater up` creates it")
         return
     database = Database(settings.effective_database_url)
     with database.read() as connection:
@@ -199,14 +201,41 @@ def _tables(settings: Settings) -> Iterator[Finding]:
         return
     database = Database(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
-    sound = 0
+    valid = 0
     for table in tables.list():
         faults = tables.verify(table)
-        sound += not faults
+        valid += not faults
         for fault in faults:
             yield Finding("tables", Verdict.FAILED, fault)
-    yield Finding("tables", Verdict.OK, f"{sound} with a sound log")
+    yield Finding("tables", Verdict.OK, f"{valid} with a valid log")
     database.close()
+
+
+def _landing(settings: Settings) -> Iterator[Finding]:
+    from core.ids import is_asset_id
+    from lakehouse.landing_areas import landing_root
+
+    root = landing_root(settings.effective_landing_url)
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    legacy = [path.name for path in paths if is_asset_id(path.name)]
+    # These are outside the folders of projects, so no definition reads them.
+    misplaced = [path.name for path in paths if path.is_symlink() or not (path.is_dir() or is_asset_id(path.name))]
+    if misplaced:
+        yield Finding(
+            "landing",
+            Verdict.WARNING,
+            f"{len(misplaced)} files or links in {root} belong to no project, such as {misplaced[0]!r}; move each into "
+            "the folder with the name of its project",
+        )
+    if legacy:
+        yield Finding(
+            "landing",
+            Verdict.WARNING,
+            f"{len(legacy)} landing folders have the names of earlier releases, such as {legacy[0]}; they are read, "
+            "but move each to <project>/<schema>/<table>",
+        )
+    if not misplaced and not legacy:
+        yield Finding("landing", Verdict.OK, f"{root}, one folder for each project")
 
 
 def _events(settings: Settings) -> Iterator[Finding]:
@@ -216,11 +245,13 @@ def _events(settings: Settings) -> Iterator[Finding]:
     if relay is None:
         return
 
-    async def ask() -> None:
+    async def check() -> None:
         try:
             await relay.broker.check()
         finally:
             await relay.stop()
 
-    asyncio.run(ask())
-    yield Finding("events", Verdict.OK, f"{relay.broker.name} answers; {settings.events_topic} gets them")
+    import asyncio
+
+    asyncio.run(check())
+    yield Finding("events", Verdict.OK, f"{relay.broker.name} responds; events go to {settings.events_topic}")

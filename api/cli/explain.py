@@ -1,4 +1,4 @@
-"""`headwater explain`: all that the code tells of one operation or mount, without a running platform."""
+"""The command `headwater explain`, which describes an operation or mount from the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this page."""
+    """Adds the command to the app."""
     app.command()(explain)
 
 
@@ -23,12 +23,12 @@ def explain(
     operation: Annotated[
         list[str],
         typer.Argument(
-            metavar="OPERATION", help="Its id, such as admin_create_user, METHOD /path, or the path of a mount."
+            metavar="OPERATION", help="Operation id such as admin_create_user, METHOD /path, or path of a mount."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """Tell who may call an operation or enter a mount, what it writes, what it obeys, and what proves it."""
+    """Describe an operation or mount: its permission, role, hooks, tables, events, and tests."""
     from api.kernel.documents import ledger
     from api.main import SERVICES, mounts
 
@@ -37,7 +37,7 @@ def explain(
         _explain_mount(ledger.explain_mount(mount, SERVICES), as_json)
         return
     root = project_root()
-    proofs = ledger.proofs(root) if (root / "tests").is_dir() else None
+    proofs = ledger.coverage(root) if (root / "tests").is_dir() else None
     found = ledger.explain(ledger.find(SERVICES, asked), proofs, mounted)
     if as_json:
         print(json.dumps(asdict(found), indent=1))
@@ -62,7 +62,7 @@ def _explain_mount(found: ledger.MountExplanation, as_json: bool) -> None:
     _show("role", [found.role])
     _show("source", [found.source])
     _show("acts as", found.acts_as)
-    _show("does", found.carries_out)
+    _show("does", found.executes)
     _show("writes", found.tables)
     _show("events", found.events)
 

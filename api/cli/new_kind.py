@@ -1,4 +1,4 @@
-"""`headwater new-kind`: the declaration, the test and the example of a kind to begin with."""
+"""The command `headwater new-kind`, which generates the declaration, the test, and the example of a kind."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
-from api.cli.entering import enter, entries
 from api.cli.programs import project_root
+from api.cli.registration import apply, entries
 from core.errors import Conflict, InvalidArgument, NotFound
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
-_DECLARATION = Template('''"""$Plural: what they are for."""
+_DECLARATION = Template('''"""$Plural."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from api.kernel.kinds.resource_kind import ResourceKind
 
 
 class ${Model}Spec(Spec):
-    """What $one is."""
+    """Spec of $one."""
 
     title: Title
-    """Name for people."""
+    """Display name."""
 
     description: Text = ""
-    """What it is for."""
+    """Description of the purpose."""
 
 
 class $Model(Resource[${Model}Spec, NoStatus]):
-    """What $one is, in one sentence."""
+    """Definition of $one in one sentence."""
 
 
 $CONSTANT = ResourceKind($Model, plural="$slug", prefix="$prefix", level=Level.PROJECT)
 ''')
 
-_TEST = Template('''"""$Plural: what can be done with them."""
+_TEST = Template('''"""Operations on $plural."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ EXAMPLE = json.loads((Path(__file__).parents[3] / "$example").read_text())
 COLLECTION = "$service_slug/$slug"
 
 
-async def test_one_lives_as_long_as_it_should(tmp_path: Path) -> None:
+async def test_create_change_and_delete(tmp_path: Path) -> None:
     async with running_service(tmp_path, SERVICE) as api:
         one = await tenant(api, "one")
         created = await made(one.admin.post(COLLECTION, EXAMPLE | {"project_id": one.project}))
@@ -79,22 +79,22 @@ _EXAMPLE = Template("""{
   "name": "example",
   "spec": {
     "title": "Example",
-    "description": "What it is for."
+    "description": "An example."
   }
 }
 """)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this page."""
+    """Adds the command to the app."""
     app.command("new-kind")(new_kind)
 
 
 def new_kind(
-    name: Annotated[str, typer.Argument(metavar="SERVICE/KIND", help="Such as rag/corpus.")],
-    plural: Annotated[str, typer.Option(help="Plural in URLs, if not the usual one.")] = "",
+    name: Annotated[str, typer.Argument(metavar="SERVICE/KIND", help="Service and kind, such as rag/corpus.")],
+    plural: Annotated[str, typer.Option(help="Plural in URLs, if it is irregular.")] = "",
 ) -> None:
-    """Write a kind to begin with: its declaration, its test and an example, and enter it in its service."""
+    """Generate the declaration, the test, and the example of a kind, and register it in its service."""
     from api.kernel.kinds.resource_kind import ResourceKind
     from api.main import SERVICES
 
@@ -104,27 +104,34 @@ def new_kind(
     for path in scaffold(root, service, kind, plural=plural, taken=prefixes):
         print(path.relative_to(root))
     for entry in entries(service, kind):
-        print(entry.path if enter(root, entry) else f"\nTo be added by you to {entry.path}:\n    {entry.what}")
-    print("\nThen `make docs` writes it into the documents. See docs/how-to/write-a-kind.md.")
+        print(entry.path if apply(root, entry) else f"\nAdd this to {entry.path}:\n    {entry.instruction}")
+    print("\nThen run `make docs` to generate the reference. See docs/how-to/write-a-kind.md.")
 
 
 def scaffold(root: Path, service: str, kind: str, *, plural: str = "", taken: Collection[str] = ()) -> list[Path]:
     """Writes the three files below `root` and returns their paths.
 
-    `taken` are the prefixes of ids that other kinds have.
+    Args:
+        root: the folder of the repository.
+        service: name of the service.
+        kind: name of the kind.
+        plural: plural of the kind in URLs; by default the regular plural.
+        taken: the id prefixes of other kinds.
 
     Raises:
         InvalidArgument: a name is malformed, or no prefix is free.
-        NotFound: there is no such service.
-        Conflict: one of the files is there; nothing is written.
+        NotFound: the service does not exist.
+        Conflict: one of the files exists; nothing is written.
     """
     slug = plural or _plural(kind).replace("_", "-")
     for word in (service, kind, slug.replace("-", "_")):
         if not _NAME.fullmatch(word) or keyword.iskeyword(word):
-            raise InvalidArgument(f"{word!r} is no name: say <service>/<kind> in lower case words, such as rag/corpus.")
+            raise InvalidArgument(
+                f"{word!r} is not a valid name. Write <service>/<kind> in lower-case words, such as rag/corpus."
+            )
     if not (root / "api" / "services" / service / "service.py").is_file():
-        there = sorted(path.parent.name for path in (root / "api" / "services").glob("*/service.py"))
-        raise NotFound(f"There is no service {service!r}. There are {', '.join(there)}.")
+        services = sorted(path.parent.name for path in (root / "api" / "services").glob("*/service.py"))
+        raise NotFound(f"There is no service {service!r}. The services are {', '.join(services)}.")
     noun = kind.replace("_", " ")
     example = Path("examples") / service / f"{kind}.json"
     values = {
@@ -132,6 +139,7 @@ def scaffold(root: Path, service: str, kind: str, *, plural: str = "", taken: Co
         "service_slug": service.replace("_", "-"),
         "kind": kind,
         "slug": slug,
+        "plural": slug.replace("-", " "),
         "Plural": slug.replace("-", " ").capitalize(),
         "Model": kind.title().replace("_", ""),
         "CONSTANT": kind.upper(),
@@ -144,8 +152,8 @@ def scaffold(root: Path, service: str, kind: str, *, plural: str = "", taken: Co
         root / "tests" / "api" / service / f"test_{slug.replace('-', '_')}.py": _TEST,
         root / example: _EXAMPLE,
     }
-    if there := [str(path.relative_to(root)) for path in texts if path.exists()]:
-        raise Conflict(f"{' and '.join(there)} is there already: nothing was written.")
+    if existing := [str(path.relative_to(root)) for path in texts if path.exists()]:
+        raise Conflict(f"{' and '.join(existing)} already exists. Nothing was written.")
     for path, template in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(template.substitute(values))
@@ -159,9 +167,9 @@ def _plural(kind: str) -> str:
 
 
 def _prefix(kind: str, taken: Collection[str]) -> str:
-    """Three letters of its name that no other kind has."""
+    """Returns three letters of the name that are not the prefix of another kind."""
     letters = re.sub(r"[^a-z]", "", kind).ljust(3, "x")
     free = ("".join(three) for three in combinations(letters, 3) if "".join(three) not in taken)
     if prefix := next(free, ""):
         return prefix
-    raise InvalidArgument(f"Every prefix of three letters of {kind!r} is taken by another kind. Choose another name.")
+    raise InvalidArgument(f"Other kinds have all prefixes of three letters of {kind!r}. Choose another name.")

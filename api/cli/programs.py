@@ -1,11 +1,9 @@
-"""Which processes make up a platform on one machine, and how each shows that it is ready."""
+"""The processes of a platform on one machine, with their readiness probes."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ from core.supervisor import Program
 
 
 def programs(settings: Settings) -> list[Program]:
-    """The processes of `headwater up` in the order of their start (design section 3)."""
+    """Returns the processes of `headwater up` in the order of their start."""
     environment = dict(os.environ) | settings.environment() | {"PYTHONUNBUFFERED": "1", "FLWR_TELEMETRY_ENABLED": "0"}
     workspace = str(settings.dagster_home / "workspace.yaml")
 
@@ -25,20 +23,27 @@ def programs(settings: Settings) -> list[Program]:
         )
 
     def code_server(location: str, module: str, port: int) -> Program:
-        where = ("--host", "127.0.0.1", "--port", str(port), "--location-name", location)
-        command = ("dagster", "code-server", "start", "--module-name", module, *where)
+        address = ("--host", "127.0.0.1", "--port", str(port), "--location-name", location)
+        command = ("dagster", "code-server", "start", "--module-name", module, *address)
         return program(f"code-{location}", *command, ready=lambda: _listens(port))
 
-    dagster_web = ("dagster_webserver", "--host", "127.0.0.1", "--port", str(settings.dagster_port), "--workspace")
+    dagster_web = (
+        "dagster_project.webserver",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(settings.dagster_port),
+        "--workspace",
+    )
     code_servers = ("code-flights", "code-published")
-    found = [
-        program("api", "api.main", ready=lambda: _answers(settings.port, "/health/live", settings)),
+    result = [
+        program("api", "api.main", ready=lambda: _responds(settings.port, "/health/live", settings)),
         code_server("flights", "dagster_project.definitions", settings.code_server_port),
         code_server("published", "dagster_project.published", settings.published_code_server_port),
         program(
             "dagster-webserver",
             *(*dagster_web, workspace, "--path-prefix", "/dagster"),
-            ready=lambda: _answers(settings.dagster_port, "/dagster/server_info"),
+            ready=lambda: _responds(settings.dagster_port, "/dagster/server_info"),
             after=code_servers,
         ),
         program(
@@ -47,8 +52,8 @@ def programs(settings: Settings) -> list[Program]:
     ]
     if settings.launcher == "warm":
         socket_path = settings.run_dir / "zygote.sock"
-        found.append(program("zygote", "dagster_project.zygote", ready=socket_path.exists))
-    return found
+        result.append(program("zygote", "dagster_project.zygote", ready=socket_path.exists))
+    return result
 
 
 def _listens(port: int) -> bool:
@@ -57,13 +62,16 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(port: int, path: str, public: Settings | None = None) -> bool:
+def _responds(port: int, path: str, public: Settings | None = None) -> bool:
     host = "127.0.0.1"
     if public and public.host not in ("0.0.0.0", "::", "localhost"):  # noqa: S104 - compared, not bound
         host = public.host
+    import http.client
+    import ssl
+
     connection = http.client.HTTPConnection(host, port, timeout=0.5)
     if public and public.tls_certfile:
-        # Only "does it answer": the certificate names the public host, not this address.
+        # The certificate is for the public host, not for this address, and the probe only needs a response.
         context = ssl._create_unverified_context()  # noqa: S323
         connection = http.client.HTTPSConnection(host, port, timeout=0.5, context=context)
     try:
@@ -76,5 +84,5 @@ def _answers(port: int, path: str, public: Settings | None = None) -> bool:
 
 
 def project_root() -> Path:
-    """The folder that holds the project's packages."""
+    """Returns the folder that contains the packages of the project."""
     return Path(__file__).resolve().parents[2]

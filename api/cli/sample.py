@@ -1,11 +1,9 @@
-"""The sample project's first run: publish its REST definitions, materialize everything, show progress."""
+"""The first run of the sample project, which publishes its definitions and materializes all assets."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
-
-import yaml
 
 from api.cli.client import Client
 from api.cli.programs import project_root
@@ -17,7 +15,7 @@ _LOAD_SECONDS = 90.0
 
 
 class FirstRun:
-    """Runs once per home: a home whose assets are all materialized is left as it is."""
+    """The first run, once per home. It does nothing if all assets are materialized."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -26,19 +24,21 @@ class FirstRun:
         self.detail = ""
 
     def describe(self) -> dict[str, str]:
-        """State and detail, as `headwater status --json` shows them."""
+        """Returns state and detail as in `headwater status --json`."""
         return {"state": self.state, "detail": self.detail}
 
     def run(self) -> None:
-        """Brings the sample up to date; the outcome is in `state` and `detail`."""
+        """Runs the sample. The outcome is in `state` and `detail`."""
         if self.state == "SKIPPED":
             return
         self.state = "RUNNING"
         try:
             client = Client(self.settings)
             _wait_for_assets(client)
+            import yaml
+
             for path in sorted((project_root() / "dagster_project" / "samples").glob("*.yaml")):
-                publish(client, yaml.safe_load(path.read_text()))
+                publish(client, yaml.safe_load(path.read_text()), keep_retired=True)
             pending = [
                 asset["id"] for asset in _assets(client) if asset["data_version"] is None and asset["executable"]
             ]
@@ -49,7 +49,7 @@ class FirstRun:
             print(f"The sample project is ready: {len(_assets(client))} assets.", flush=True)
         except (HeadwaterError, OSError) as error:
             self.state, self.detail = "FAILED", str(error)
-            print(f"The sample's first run failed: {error}", flush=True)
+            print(f"The first run of the sample failed: {error}", flush=True)
 
     def _materialize(self, client: Client, assets: list[str]) -> None:
         started = time.monotonic()
@@ -71,21 +71,30 @@ class FirstRun:
 
 
 def _try_out(client: Client) -> None:
-    """Asks the index and the model once: what does not answer is noticed now, and the first user need not wait."""
+    """Calls the index and the model once, to detect errors and to load them before the first user needs them."""
     client.post("rag/indexes/flights.index.handbook:search", {"query": "How do I start?", "k": 1})
     flight = client.get("ai-catalog/assets/flights.features.departures/preview", page_size=1, columns="flight_id")
     client.post("ai-system/models/flights.models.arrival_delay:predict", {"instances": flight["rows"]})
 
 
-def publish(client: Client, definition: dict[str, Any]) -> None:
-    """Creates or updates a definition and publishes it; does nothing if it is already live as given."""
+def publish(client: Client, definition: dict[str, Any], *, keep_retired: bool = False) -> None:
+    """Creates or updates a definition and publishes it. Does nothing if the same definition is already live.
+
+    Args:
+        client: the client of the API.
+        definition: the definition, with `component` and `attributes`.
+        keep_retired: whether to skip a retired definition; otherwise the API refuses it.
+    """
     asset = definition["attributes"]["asset"]
-    known = {item["id"]: item for item in client.items("ai-catalog/definitions")}
-    if asset not in known:
+    definitions = {item["id"]: item for item in client.items("ai-catalog/definitions", show_retired=True)}
+    current = definitions.get(asset)
+    if current is None:
         client.post("ai-catalog/definitions", definition)
-    elif known[asset]["attributes"] != definition["attributes"] or known[asset]["component"] != definition["component"]:
-        client.put(f"ai-catalog/definitions/{asset}", definition)
-    elif known[asset]["state"] == "PUBLISHED":
+    elif keep_retired and current["state"] == "RETIRED":
+        return
+    elif any(current[field] != definition[field] for field in ("attributes", "component")):
+        client.patch(f"ai-catalog/definitions/{asset}", definition)
+    elif current["state"] == "PUBLISHED":
         return
     client.post(f"ai-catalog/definitions/{asset}:publish")
 
@@ -103,4 +112,4 @@ def _wait_for_assets(client: Client) -> None:
         except Unavailable:
             pass  # the code locations are still loading
         time.sleep(0.3)
-    raise Unavailable("Dagster did not load the sample project in time; see `headwater status` for its log.")
+    raise Unavailable("Dagster did not load the sample project in time. See `headwater status` for its log.")

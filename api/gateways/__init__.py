@@ -1,1 +1,1 @@
-"""Adapters behind `core.ports`: what the platform needs of the outside."""
+"""Adapters that implement `core.ports` over external systems."""

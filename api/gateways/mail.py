@@ -1,4 +1,4 @@
-"""Mail by SMTP: TLS with a verified certificate, a time limit, and a breaker for a server that is away."""
+"""Mail by SMTP, with a verified TLS certificate, a time limit, and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from api.kernel.breakers import Dependency
 from core import clock
 from core.errors import InvalidArgument, MailRefused, Unavailable
-from core.ports import Mail
+from core.mailer import Mail
 from core.settings import Settings
 
 _PORTS = {"smtps": 465, "smtp": 587, "smtp+plain": 25}
@@ -23,20 +23,23 @@ _PERMANENT = 500
 
 
 class SmtpMailer:
-    """Hands mails to one mail server, over a new connection each."""
+    """A mailer that sends each mail over a new connection to one mail server.
+
+    Args:
+        url: `smtps://` (TLS), `smtp://` (required STARTTLS), or `smtp+plain://` (a local relay without login).
+        sender: the From address.
+
+    Raises:
+        InvalidArgument: an argument is not valid. The detail never contains the URL.
+    """
 
     def __init__(self, url: str, sender: str) -> None:
-        """`url` is `smtps://` (TLS), `smtp://` (STARTTLS, demanded) or `smtp+plain://` (a relay nearby, no login).
-
-        Raises:
-            InvalidArgument: one of the two is not what it must be. The text never repeats the URL.
-        """
         self._server = _server(url)
         try:
             self._from = _address(*parseaddr(sender))
         except ValueError:
             raise InvalidArgument(
-                "HEADWATER_MAIL_FROM is no address. Set it as in Headwater <headwater@example.org>."
+                "HEADWATER_MAIL_FROM is not an address. Set it as in Headwater <headwater@example.org>."
             ) from None
         self.dependency = Dependency(
             "mail server",
@@ -48,34 +51,34 @@ class SmtpMailer:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SmtpMailer | None:
-        """The mailer that the settings describe, if any.
+        """Returns the mailer of the settings, or `None` if mail is not configured.
 
         Raises:
-            InvalidArgument: a setting that it needs is missing or wrong.
+            InvalidArgument: a setting is missing or not valid.
         """
         if not settings.smtp_url:
             return None
         if not settings.url:
-            raise InvalidArgument("HEADWATER_SMTP_URL needs HEADWATER_URL, which links in mails begin with.")
+            raise InvalidArgument("HEADWATER_SMTP_URL needs HEADWATER_URL, the address of links in mails.")
         return cls(settings.smtp_url, settings.mail_from)
 
     async def send(self, mail: Mail) -> None:
-        """Hands a mail over.
+        """Sends a mail.
 
         Raises:
-            MailRefused: the address cannot be written to, or the server takes no mail like this for it.
-            Unavailable: the server is away or cannot take it now, or is not who it should be.
+            MailRefused: the address is not valid, or the server permanently refuses the mail.
+            Unavailable: the server does not respond, refuses the mail temporarily, or has an invalid certificate.
         """
         message = self._message(mail)
         try:
-            await self.dependency.call(lambda: self._hand_over(message), idempotent=False)
+            await self.dependency.call(lambda: self._send(message), idempotent=False)
         except TimeoutError:
-            raise Unavailable("The mail server did not answer in time.") from None
+            raise Unavailable("The mail server did not respond in time.") from None
 
-    async def _hand_over(self, message: EmailMessage) -> None:
+    async def _send(self, message: EmailMessage) -> None:
         import aiosmtplib
 
-        # What a server answers may repeat what it was sent, and that holds a secret. So only its code is told.
+        # A response may repeat the mail, which contains a secret. Therefore errors contain only the code.
         try:
             async with aiosmtplib.SMTP(**self._server, timeout=_TIMEOUT_SECONDS) as connection:
                 await connection.send_message(message)
@@ -84,7 +87,7 @@ class SmtpMailer:
         except aiosmtplib.SMTPDataError as refused:
             raise _refusal("mail", refused.code) from None
         except aiosmtplib.SMTPResponseException as error:
-            raise Unavailable(f"The mail server answered {error.code} ({type(error).__name__}).") from None
+            raise Unavailable(f"The mail server responded with {error.code} ({type(error).__name__}).") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Unavailable(f"The mail server cannot be used ({_cause(error)}).") from None
 
@@ -105,9 +108,9 @@ def _server(url: str) -> dict[str, Any]:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
     except (ValueError, KeyError):
-        raise InvalidArgument("HEADWATER_SMTP_URL begins with smtps://, smtp:// or smtp+plain://.") from None
+        raise InvalidArgument("HEADWATER_SMTP_URL must begin with smtps://, smtp:// or smtp+plain://.") from None
     if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-        raise InvalidArgument("HEADWATER_SMTP_URL is a server and nothing else: smtps://user:password@host:465.")
+        raise InvalidArgument("HEADWATER_SMTP_URL must name only a server: smtps://user:password@host:465.")
     secure = parts.scheme != "smtp+plain"
     if not secure and (parts.username or parts.password):
         raise InvalidArgument("HEADWATER_SMTP_URL would send a password without TLS. Use smtps:// or smtp://.")
@@ -122,16 +125,16 @@ def _server(url: str) -> dict[str, Any]:
     }
 
 
-def _refusal(what: str, code: int) -> Exception:
+def _refusal(subject: str, code: int) -> Exception:
     if code >= _PERMANENT:
-        return MailRefused(f"The mail server refused the {what} ({code}).")
-    return Unavailable(f"The mail server does not take the {what} now ({code}).")
+        return MailRefused(f"The mail server refused the {subject} ({code}).")
+    return Unavailable(f"The mail server does not accept the {subject} now ({code}).")
 
 
 def _cause(error: BaseException) -> str:
-    """What kind of error it was at the bottom, such as a certificate that does not hold."""
-    while (below := error.__cause__ or error.__context__) is not None:
-        error = below
+    """Returns the type of the root cause, such as an invalid certificate."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
     return type(error).__name__
 
 
@@ -139,20 +142,20 @@ def _recipient(address: str) -> Address:
     try:
         return _address("", address)
     except ValueError:
-        raise MailRefused("The address is none that mail can be sent to.") from None
+        raise MailRefused("The address is not a valid mail address.") from None
 
 
 def _address(name: str, address: str) -> Address:
-    """The address. Raises `ValueError` if it is none."""
+    """Returns the address. Raises `ValueError` if it is not valid."""
     try:
-        found = Address(_line(name), addr_spec=address)
+        parsed = Address(_line(name), addr_spec=address)
     except (HeaderParseError, IndexError) as error:
         raise ValueError(address) from error
-    if not (found.username and found.domain):
+    if not (parsed.username and parsed.domain):
         raise ValueError(address)
-    return found
+    return parsed
 
 
 def _line(text: str) -> str:
-    """The text on one line: a line break in a header would begin another one."""
+    """Returns the text on one line, because a line break in a header starts another header."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,9 +1,9 @@
-"""`core.ports.Publisher`: turns a definition row into a live asset, or leaves everything as it was.
+"""`core.publisher.Publisher` over Dagster: each change of a definition row takes effect completely or not at all.
 
-A publication examines the candidate together with everything live in a process of its own, makes the row live,
-has Dagster build the project's assets of the rows, and looks whether the asset is there. If it is not, the row and the
-state version that was last seen to load come back. One lease makes publications wait for each other: two at once would
-lose state.
+A publication validates the candidate together with all live definitions in a separate process, makes the row live, has
+Dagster build the assets of the project from the rows, and verifies that the asset exists. If it does not, the row and
+the last state version that loaded are restored. Publications run one after the other under a lease, because concurrent
+publications would lose state. Retiring is the same without validation. Reinstating publishes what was live.
 """
 
 from __future__ import annotations
@@ -12,120 +12,92 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
-import sqlalchemy as sa
-
-from api.gateways.dagster import queries
-from api.gateways.errands import errand
+from api.gateways.publication_rows import PublicationRows
+from api.gateways.published_location import AssetState, GraphQl, NotVisible, PublishedLocation
+from api.gateways.subprocess_jobs import run_job
+from api.gateways.verdicts import faults_of, not_checked, refusal
 from core import leases, publications
 from core.db import Database
-from core.definitions import DEFINITION, PublishedDefinition, published, state_key
-from core.errors import Conflict, HeadwaterError, InvalidPayload, NotFound, Unavailable
+from core.errors import Conflict, HeadwaterError, Unavailable
 from core.ids import asset_key
-from core.ports import Candidate, Orchestrator
+from core.ports import Orchestrator
+from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
 
-LOCATION = "published"
 LEASE = "publish"
 _LEASE_SECONDS = 120.0
 _WAIT_SECONDS = 30.0
-_VISIBLE_SECONDS = 45.0
 _PAUSE_SECONDS = 0.1
 _RETRY_SECONDS = 2.0
 _RECONCILING = "reconcile"
-_ERROR_TAG = "headwater/error"
 _LOG = logging.getLogger("headwater.publishing")
 
 
-class GraphQl(Protocol):
-    """What the publisher needs of Dagster's webserver; `api.gateways.dagster.DagsterClient` has it."""
+class DefinitionPublisher(Publisher):
+    """Publisher of the definitions of this platform.
 
-    async def read(self, document: str, **variables: Any) -> Any:
-        """Answers a query."""
-
-    async def change(self, document: str, **variables: Any) -> Any:
-        """Carries out a mutation."""
-
-
-class NotVisible(Exception):
-    """The asset did not appear; says why."""
-
-
-class DefinitionPublisher:
-    """Publishes definitions of this platform. `environment` gives child processes the platform's settings."""
+    Args:
+        graphql: the webserver of Dagster.
+        orchestrator: the asset graph.
+        database: the metadata database.
+        environment: the settings of the platform as environment variables for child processes.
+    """
 
     def __init__(
         self, graphql: GraphQl, orchestrator: Orchestrator, database: Database, environment: Mapping[str, str]
     ) -> None:
-        self._graphql = graphql
         self._orchestrator = orchestrator
         self._database = database
+        self._rows = PublicationRows(database)
         self._environment = {**os.environ, **environment}
+        self._location = PublishedLocation(graphql, self._environment)
         self._running: set[asyncio.Task[None]] = set()
 
-    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
-        """Builds the candidate together with everything published, in a process of its own.
+    async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> ValidationReport:
+        """See `Publisher`."""
+        verdict = await self._validate(candidate)
+        return ValidationReport(faults_of(verdict, readable), verdict["changes"], not_checked(verdict, readable))
 
-        Returns faults as `{"pointer": "/attributes/sql", "detail": "..."}`; empty means publishable.
+    async def publish(self, request: PublishRequest) -> None:
+        """See `Publisher`."""
+        await self._complete(self._publish(request, reinstates=False, edited=True))
 
-        Raises:
-            Unavailable: the examining process failed.
-        """
-        return _faults(await self._examine(candidate), readable)
+    async def retire(self, request: RetireRequest) -> None:
+        """See `Publisher`."""
+        await self._complete(self._retire(request))
 
-    async def publish(
-        self,
-        asset_id: str,
-        *,
-        principal: str,
-        principal_id: str,
-        request_id: str,
-        readable: Callable[[str], bool],
-    ) -> None:
-        """Publishes the definition row and returns once Dagster shows the asset.
-
-        Raises:
-            NotFound: there is no such definition.
-            InvalidPayload: it cannot be an asset; everything is as it was.
-            Conflict: something else makes its asset, or another publication takes too long.
-            Unavailable: Dagster does not answer; everything is as it was.
-        """
-        work = asyncio.create_task(self._publish(asset_id, principal, principal_id, request_id, readable))
-        self._running.add(work)
-        work.add_done_callback(self._running.discard)
-        # A client that hangs up must not leave half a publication.
-        await asyncio.shield(work)
+    async def reinstate(self, request: PublishRequest, *, edited: bool) -> None:
+        """See `Publisher`."""
+        await self._complete(self._publish(request, reinstates=True, edited=edited))
 
     async def start(self) -> None:
-        """Begins to reconcile in the background, as soon as Dagster answers."""
-        work = asyncio.create_task(self._reconcile_when_possible(), name=_RECONCILING)
-        self._running.add(work)
-        work.add_done_callback(self._running.discard)
+        """Starts to reconcile in the background as soon as Dagster responds."""
+        self._track(asyncio.create_task(self._reconcile_when_possible(), name=_RECONCILING))
 
     async def stop(self) -> None:
-        """Lets a publication in progress go on to its end, and gives up what merely waits."""
-        for work in list(self._running):
-            if work.get_name() == _RECONCILING:
-                work.cancel()
+        """Waits for the publication in progress, and cancels a pending reconciliation."""
+        for task in list(self._running):
+            if task.get_name() == _RECONCILING:
+                task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def reconcile(self) -> None:
-        """Brings Dagster in line with the rows, which a crash between the two leaves apart.
-
-        Raises:
-            Unavailable: Dagster does not answer.
-        """
+        """See `Publisher`. Rows and Dagster differ after a crash between their changes."""
+        if not await asyncio.to_thread(self._rows.unverified_projects):
+            return
         async with self._lease("reconcile"):
-            for project in await asyncio.to_thread(self._projects_behind):
+            for project in await asyncio.to_thread(self._rows.unverified_projects):
                 try:
-                    version = await self._refresh(project)
-                    await self._verify(project, version, None)
-                    await asyncio.to_thread(self._remember, project, version)
+                    digest = await asyncio.to_thread(self._rows.digest, project)
+                    version = await self._location.renew(project)
+                    await self._location.verify(project, version)
+                    await asyncio.to_thread(self._rows.record_verified, project, version, digest)
                 except NotVisible as error:
                     _LOG.error("The published definitions of %s do not load: %s", project, error)
-                    await self._return_to_last_good(project)
+                    await self._restore_last_verified(project)
 
     async def _reconcile_when_possible(self) -> None:
         while True:
@@ -136,86 +108,68 @@ class DefinitionPublisher:
             else:
                 return
 
-    async def _publish(
-        self, asset_id: str, principal: str, principal_id: str, request_id: str, readable: Callable[[str], bool]
-    ) -> None:
-        project = asset_key(asset_id)[0]
-        async with self._lease(request_id):
-            verdict = await self._examine(await asyncio.to_thread(self._candidate, asset_id))
-            if faults := _faults(verdict, readable):
-                raise _refused(asset_id, faults)
-            before = await asyncio.to_thread(self._go_live, asset_id, verdict, principal, principal_id)
+    async def _complete(self, change: Coroutine[Any, Any, None]) -> None:
+        # The change continues if the client disconnects: a partial publication must not remain.
+        task = asyncio.create_task(change)
+        self._track(task)
+        await asyncio.shield(task)
+
+    def _track(self, task: asyncio.Task[None]) -> None:
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _publish(self, request: PublishRequest, *, reinstates: bool, edited: bool) -> None:
+        async with self._lease(request.request_id):
+            candidate = await asyncio.to_thread(self._rows.candidate, request, reinstates, edited)
+            verdict = await self._validate(candidate)
+            if faults := faults_of(verdict, request.readable):
+                raise refusal(request.asset_id, faults)
+            nodes = self._orchestrator.view().nodes.values()
+            before = await asyncio.to_thread(self._rows.activate, candidate, verdict, request, nodes, reinstates)
             try:
-                version = await self._refresh(project)
-                await self._verify(project, version, asset_id)
+                await self._show(before, AssetState.EXECUTABLE)
             except NotVisible as error:
-                await self._take_back(project, before)
-                raise _refused(asset_id, [{"pointer": "/attributes", "detail": str(error)}]) from error
-            except Exception:
-                await self._take_back(project, before)
-                raise
-            await asyncio.to_thread(self._remember, project, version)
+                raise refusal(request.asset_id, [{"pointer": "/attributes", "detail": str(error)}]) from error
         await self._orchestrator.refresh()
 
-    async def _examine(self, candidate: Candidate) -> dict[str, Any]:
-        return await self._errand("validate", await asyncio.to_thread(self._question, candidate))
+    async def _retire(self, request: RetireRequest) -> None:
+        async with self._lease(request.request_id):
+            # Another process may just have published an asset that depends on it.
+            await self._orchestrator.refresh()
+            before = await asyncio.to_thread(self._rows.retire, request, self._orchestrator.view())
+            try:
+                await self._show(before, AssetState.RETIRED)
+            except NotVisible as error:
+                raise Unavailable(
+                    f"{request.asset_id} cannot be retired now, and nothing was changed: {error}"
+                ) from error
+        await self._orchestrator.refresh()
 
-    async def _refresh(self, project: str) -> str:
-        """Makes a state version of the project's rows and has Dagster build its assets of it; returns the version."""
-        version: str = (await self._errand("state", {"do": "write", "project": project}))["version"]
-        await self._load()
-        return version
-
-    async def _load(self) -> None:
-        """Has Dagster build the assets of the latest versions.
-
-        Within the running code server this takes a moment, and it keeps what it has if it fails. A location that is
-        broken already needs a new server process.
-        """
-        if await self._is_loaded():
-            answer = await self._errand("state", {"do": "load"})
-            if error := answer.get("error"):
-                raise NotVisible(error)
-            return
-        found = (await self._graphql.change(queries.RELOAD_LOCATION, name=LOCATION))["reloadRepositoryLocation"]
-        if found["__typename"] != "WorkspaceLocationEntry":
-            raise NotVisible(found.get("message", found["__typename"]))
-
-    async def _is_loaded(self) -> bool:
-        answer = await self._graphql.read(queries.PUBLISHED_LOCATION, name=LOCATION, keys=[])
-        location = answer["workspaceLocationEntryOrError"].get("locationOrLoadError")
-        return bool(location and location["__typename"] == "RepositoryLocation")
-
-    async def _verify(self, project: str, version: str, asset_id: str | None) -> None:
-        """Returns when the loaded location is made of this version and shows the asset in good order."""
-        keys = [{"path": asset_key(asset_id)}] if asset_id else []
-        async with _patience(f"{asset_id or project} did not appear in time") as again:
-            async for _ in again:
-                answer = await self._graphql.read(queries.PUBLISHED_LOCATION, name=LOCATION, keys=keys)
-                if _loaded_version(answer["workspaceLocationEntryOrError"], state_key(project)) != version:
-                    continue
-                if asset_id is None:
-                    return
-                for node in answer["assetNodes"]:
-                    if node["repository"]["location"]["name"] == LOCATION:
-                        _require_sound(node)
-                        return
-
-    async def _take_back(self, project: str, before: publications.Before) -> None:
-        await asyncio.to_thread(self._restore, before)
-        await self._return_to_last_good(project)
-
-    async def _return_to_last_good(self, project: str) -> None:
-        good = await asyncio.to_thread(self._last_good, project)
+    async def _show(self, before: publications.PreviousState, state: AssetState) -> None:
+        """Has Dagster load a changed row, or restores the previous state."""
+        project = asset_key(before.asset_id)[0]
         try:
-            version = good.version if good else None
-            await self._errand("state", {"do": "set", "key": state_key(project), "version": version})
-            await self._load()
-        except (HeadwaterError, NotVisible) as error:
-            _LOG.error("Could not return %s to its last good version: %s", project, error)
+            # The next `reconcile` finds changes after this digest.
+            digest = await asyncio.to_thread(self._rows.digest, project)
+            version = await self._location.renew(project)
+            await self._location.verify(project, version, before.asset_id, state)
+        except Exception:
+            await asyncio.to_thread(self._rows.restore, before)
+            await self._restore_last_verified(project)
+            raise
+        await asyncio.to_thread(self._rows.record_verified, project, version, digest)
 
-    async def _errand(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        return await errand(name, request, self._environment)
+    async def _validate(self, candidate: Candidate) -> dict[str, Any]:
+        return await run_job(
+            "validate", await asyncio.to_thread(self._rows.validation_request, candidate), self._environment
+        )
+
+    async def _restore_last_verified(self, project: str) -> None:
+        verified = await asyncio.to_thread(self._rows.last_verified, project)
+        try:
+            await self._location.restore(project, verified.version if verified else None)
+        except (HeadwaterError, NotVisible) as error:
+            _LOG.error("Could not restore the last verified version of %s: %s", project, error)
 
     @asynccontextmanager
     async def _lease(self, request_id: str) -> AsyncIterator[None]:
@@ -229,111 +183,3 @@ class DefinitionPublisher:
             yield
         finally:
             await asyncio.to_thread(leases.release, self._database, LEASE, holder)
-
-    # What follows runs in worker threads.
-
-    def _candidate(self, asset_id: str) -> Candidate:
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == asset_id)).first()
-        if row is None:
-            raise NotFound(f"There is no definition {asset_id!r}. See the list of definitions.")
-        return Candidate(asset_id, row.component, row.attributes)
-
-    def _question(self, candidate: Candidate) -> dict[str, Any]:
-        with self._database.read() as connection:
-            live = [item for item in published(connection) if item.asset_id != candidate.asset_id]
-        everything: list[PublishedDefinition | Candidate] = [*live, candidate]
-        rows = [
-            {"asset_id": item.asset_id, "component": item.component, "attributes": dict(item.attributes)}
-            for item in everything
-        ]
-        return {"candidate": candidate.asset_id, "rows": rows}
-
-    def _go_live(
-        self, asset_id: str, verdict: Mapping[str, Any], principal: str, principal_id: str
-    ) -> publications.Before:
-        nodes = self._orchestrator.view().nodes.values()
-        code_assets = {node.id: node.location for node in nodes if node.location != LOCATION}
-        with self._database.write() as connection:
-            return publications.go_live(
-                connection,
-                asset_id,
-                assets=verdict["assets"],
-                reads=verdict["reads"],
-                code_assets=code_assets,
-                principal=principal,
-                principal_id=principal_id,
-            )
-
-    def _restore(self, before: publications.Before) -> None:
-        with self._database.write() as connection:
-            publications.take_back(connection, before)
-
-    def _last_good(self, project: str) -> publications.Publication | None:
-        with self._database.read() as connection:
-            return publications.last_good(connection, project)
-
-    def _remember(self, project: str, version: str) -> None:
-        with self._database.write() as connection:
-            publications.remember(connection, project, version)
-
-    def _projects_behind(self) -> list[str]:
-        with self._database.read() as connection:
-            return [
-                project
-                for project in publications.live_projects(connection)
-                if (good := publications.last_good(connection, project)) is None
-                or good.digest != publications.digest(connection, project)
-            ]
-
-
-@asynccontextmanager
-async def _patience(what: str) -> AsyncIterator[AsyncIterator[None]]:
-    """Yields attempts until the time is over.
-
-    Raises:
-        NotVisible: it is.
-    """
-
-    async def attempts() -> AsyncIterator[None]:
-        while True:
-            yield
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    try:
-        async with asyncio.timeout(_VISIBLE_SECONDS):
-            yield attempts()
-    except TimeoutError as error:
-        raise NotVisible(what) from error
-
-
-def _loaded_version(entry: Mapping[str, Any], key: str) -> str | None:
-    if entry["__typename"] != "WorkspaceLocationEntry":
-        raise NotVisible(entry.get("message", entry["__typename"]))
-    location = entry["locationOrLoadError"]
-    if location and location["__typename"] == "PythonError":
-        raise NotVisible(location["message"])
-    info = entry["defsStateInfo"] or {"keyStateInfo": ()}
-    return next(
-        (item["info"]["version"] for item in info["keyStateInfo"] if item["name"] == key and item["info"]), None
-    )
-
-
-def _require_sound(node: Mapping[str, Any]) -> None:
-    if any(tag["key"] == _ERROR_TAG for tag in node["tags"]):
-        raise NotVisible(node["description"])
-
-
-def _faults(verdict: Mapping[str, Any], readable: Callable[[str], bool]) -> Sequence[Mapping[str, Any]]:
-    """What is wrong with a candidate. What its publisher may not read is told as what does not exist."""
-    faults: Sequence[Mapping[str, Any]] = verdict["errors"]
-    return faults or [
-        {"pointer": "/attributes", "detail": f"reads {name}, which is no asset whose rows you may read"}
-        for name in verdict["reads"]
-        if not readable(name)
-    ]
-
-
-def _refused(asset_id: str, faults: Sequence[Mapping[str, Any]]) -> InvalidPayload:
-    reasons = "; ".join(str(fault["detail"]) for fault in faults)
-    return InvalidPayload(f"{asset_id} cannot be published, and nothing was changed: {reasons}", errors=faults)

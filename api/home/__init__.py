@@ -1,1 +1,1 @@
-"""The home page and the login page: static files that use the REST API."""
+"""The home page, the account page, and the login page: static files that use the REST API."""

@@ -1,4 +1,4 @@
-"""The home page, the account page, the login page and their files, as mounts with their policies."""
+"""Mounts of the home page, the account page, the login page, and their static files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ _FORGOTTEN_LINK = f'<p class="small"><a href="{FORGOTTEN_PAGE}">Forgot your pass
 
 
 def mounts(*, mails: bool) -> list[Mount]:
-    """Home and account need a login and lead to it; the other pages and the files hold nothing of the platform.
+    """Returns the mounts of the pages.
 
-    `mails`: whether the platform sends mail, so that a forgotten password can be reset.
+    Home and account require a login and redirect to it. The other pages and files contain no data of the platform.
+
+    Args:
+        mails: whether the platform sends mail, so that users can reset forgotten passwords.
     """
     return [
         Mount(path="/", app=_page("index.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
@@ -43,16 +46,16 @@ def _page(name: str) -> ASGIApp:
 
 def _login(*, mails: bool) -> ASGIApp:
     text = (_STATIC / "login.html").read_text()
-    made = text.replace("<!-- forgotten -->", _FORGOTTEN_LINK if mails else "")
-    return HTMLResponse(made, headers={"content-security-policy": _SECURITY_POLICY})
+    page = text.replace("<!-- forgotten -->", _FORGOTTEN_LINK if mails else "")
+    return HTMLResponse(page, headers={"content-security-policy": _SECURITY_POLICY})
 
 
 class _Files:
-    """The pages' files. They may be kept, but are asked for anew after an upgrade."""
+    """Static files of the pages. Browsers can cache them, and revalidate them after an upgrade."""
 
     def __init__(self) -> None:
         self._files = StaticFiles(directory=_STATIC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one file."""
+        """Serves a file."""
         await self._files({**scope, "root_path": "/static"}, receive, send)

@@ -1,7 +1,7 @@
-"""The API's documentation in a browser: a page for each service, rendered from its OpenAPI document by Swagger UI.
+"""The API reference in a browser: a page for each service, which Swagger UI renders from its OpenAPI document.
 
-Everything comes from this host, and needs a login as the documents themselves do. What is tried out is done as the one
-who is logged in.
+This host serves all files. The pages require a login, like the documents. Requests from the pages have the identity of
+the user that is logged in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.errors import MethodNotAllowed
 
 PATH = "/api/docs"
 FILES = f"{PATH}/files"
-# Swagger UI sets styles on its elements and draws its icons from data.
+# Swagger UI uses inline styles, and icons from data URLs.
 _SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -43,10 +43,10 @@ _PAGE = """<!doctype html>
 
 
 def mounts(services: Sequence[Service]) -> list[Mount]:
-    """The index, a page for each service, and the files of Swagger UI."""
+    """Returns the mounts of the index, a page for each service, and the files of Swagger UI."""
     static = StaticFiles(directory=str(files("fastapi_offline").joinpath("static")))
-    found = [_mount(PATH, _index(services)), Mount(path=FILES, app=_Files(static), role=Role.VIEWER)]
-    return [*found, *(_mount(f"{PATH}/{service.slug}", _page(service)) for service in services)]
+    shared = [_mount(PATH, _index(services)), Mount(path=FILES, app=_Files(static), role=Role.VIEWER)]
+    return [*shared, *(_mount(f"{PATH}/{service.slug}", _page(service)) for service in services)]
 
 
 def _mount(path: str, text: str) -> Mount:
@@ -56,7 +56,7 @@ def _mount(path: str, text: str) -> Mount:
 def _served(text: str) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or Request(scope).method not in ("GET", "HEAD"):
-            raise MethodNotAllowed("This path answers GET.", metadata={"allow": ["GET", "HEAD"]})
+            raise MethodNotAllowed("This path supports GET.", metadata={"allow": ["GET", "HEAD"]})
         await HTMLResponse(text, headers={"content-security-policy": _SECURITY_POLICY})(scope, receive, send)
 
     return serve
@@ -84,11 +84,11 @@ def _page(service: Service) -> str:
 
 
 class _Files:
-    """Swagger UI's files, below their own path whatever the app is mounted at."""
+    """Files of Swagger UI, with paths relative to their mount."""
 
     def __init__(self, static: ASGIApp) -> None:
         self._static = static
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one file."""
+        """Serves a file."""
         await self._static({**scope, "root_path": FILES}, receive, send)

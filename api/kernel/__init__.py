@@ -1,1 +1,1 @@
-"""The machine every service runs on: declarations become routes, permissions, OpenAPI documents and audit rows."""
+"""The runtime of all services. It turns declarations into routes, permissions, OpenAPI documents, and audit events."""

@@ -1,4 +1,4 @@
-"""The whole HTTP side as one ASGI app: the stack, the services behind it, and what runs beside them."""
+"""The ASGI application: middleware, services, mounts, and background tasks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from api.kernel.credentials.authentication import Authenticator
 from api.kernel.credentials.last_use import LastUse
 from api.kernel.documents.serving import document_mounts
 from api.kernel.http.access_log import AccessLog
+from api.kernel.http.client_address import ClientAddress
 from api.kernel.http.guard import Guard
 from api.kernel.http.metrics import Metrics
 from api.kernel.http.routing import Switch, service_app
-from api.kernel.http.stack import Envelope, Limits, Observer
-from api.kernel.http.tracing import open_telemetry
+from api.kernel.http.served import Observer
+from api.kernel.http.stack import Envelope, Limits
+from api.kernel.http.telemetry import open_telemetry
+from api.kernel.kinds.endpoint import Endpoints
+from api.kernel.kinds.noun import Kinds
 from api.kernel.kinds.registry import Mount, Registry
 from api.kernel.kinds.service import Service
 from api.kernel.operations.engine import Operations
@@ -32,15 +36,26 @@ Task = Callable[[], Awaitable[None]]
 
 
 class Application:
-    """An ASGI app. `mount` adds ordinary ASGI apps, `beside` adds work that lives as long as the app."""
+    """The ASGI application of one process."""
 
-    def __init__(self, platform: Platform, services: Sequence[Service], known: Sequence[Service] | None = None) -> None:
-        """Serves `services`. `known` are all there are, other processes' too: a right is one right everywhere."""
+    def __init__(
+        self, platform: Platform, services: Sequence[Service], all_services: Sequence[Service] | None = None
+    ) -> None:
+        """Creates the application.
+
+        Args:
+            platform: the shared objects of the process.
+            services: the services that this process serves.
+            all_services: the services of all processes, whose permissions can be granted. Defaults to `services`.
+        """
         self.platform = platform
         self.registry = Registry(services)
-        everything = Registry(known or services)
+        everything = (
+            self.registry if all_services is None or set(all_services) == set(services) else Registry(all_services)
+        )
         self.platform.permissions |= everything.permissions
-        self.platform.kinds |= {kind.full_name: kind for service in everything.services for kind in service.kinds}
+        platform.part(Kinds).update({kind.full_name: kind for service in everything.services for kind in service.kinds})
+        platform.part(Endpoints).extend(everything.endpoints)
         self._tasks: list[tuple[Task, Task]] = []
         operations = platform.part(Operations)
         operations.register(saga for service in services for saga in service.sagas)
@@ -49,32 +64,35 @@ class Application:
         limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes)
         metrics = platform.part(Metrics)
         self._stack: ASGIApp = Envelope(
-            limits, tls=bool(platform.settings.tls_certfile), observers=(metrics, *_observers(platform))
+            limits,
+            tls=bool(platform.settings.tls_certfile),
+            observers=(metrics, *_observers(platform)),
+            clients=ClientAddress(platform.settings.trusted_proxies),
         )
         last_use = platform.part(LastUse)
-        self.beside(last_use.start, last_use.stop)
+        self.add_background_task(last_use.start, last_use.stop)
         for mount in (*document_mounts(self.registry, platform), *self._health(), metrics.mount()):
             self.mount(mount)
 
     def mount(self, mount: Mount) -> None:
-        """Adds an ordinary ASGI app with its policy."""
+        """Adds an ASGI application with its policy."""
         self.registry.add(mount)
         if mount.role is not None and mount.permission:
             self.platform.permissions[mount.permission] = mount.role
 
-    def beside(self, start: Task, stop: Task) -> None:
-        """Runs `start` before the first request and `stop` after the last, in reverse order."""
+    def add_background_task(self, start: Task, stop: Task) -> None:
+        """Awaits `start` before the first request and `stop` after the last one. Tasks stop in reverse order."""
         self._tasks.append((start, stop))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request, WebSocket or lifespan."""
+        """Serves one request, WebSocket, or lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             await self._stack(scope, receive, send)
 
     async def startup(self) -> AsyncExitStack:
-        """Checks the database and starts what runs beside; closing the returned stack undoes it."""
+        """Checks the database and starts the background tasks. Closing the returned stack stops them."""
         async with AsyncExitStack() as stack:
             stack.callback(self.platform.close)
             await self.platform.workers.read.run(self._check_database)
@@ -101,7 +119,7 @@ class Application:
     def _check_database(self) -> None:
         with self.platform.database.read() as connection:
             if not sa.inspect(connection).has_table(PRINCIPAL.name):
-                raise Unavailable("The metadata database has no tables yet. Start the platform by `headwater up`.")
+                raise Unavailable("The metadata database has no tables yet. Start the platform with `headwater up`.")
 
     def _health(self) -> list[Mount]:
         return [
@@ -110,25 +128,25 @@ class Application:
         ]
 
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ready means: the database answers and the asset graph was seen. Says which, and nothing else."""
-        parts = {"database": await self._database_answers(), "orchestrator": self._graph_known()}
+        """Responds with 200 if the database responds and the asset graph is current, or else with 503."""
+        parts = {"database": await self._database_responds(), "orchestrator": self._graph_is_current()}
         ready = all(parts.values())
         body = {"status": "ready" if ready else "starting", "parts": parts}
         await JSONResponse(body, 200 if ready else 503)(scope, receive, send)
 
-    async def _database_answers(self) -> bool:
-        def ask() -> None:
+    async def _database_responds(self) -> bool:
+        def query() -> None:
             with self.platform.database.read() as connection:
                 connection.execute(sa.select(1))
 
         try:
             async with asyncio.timeout(2):
-                await self.platform.workers.read.run(ask)
+                await self.platform.workers.read.run(query)
         except (HeadwaterError, TimeoutError):
             return False
         return True
 
-    def _graph_known(self) -> bool:
+    def _graph_is_current(self) -> bool:
         try:
             return self.platform.orchestrator.view().stale_since is None
         except Unavailable:

@@ -1,7 +1,7 @@
-"""Protection from what we depend on and do not run in this process: time limits, retries with a budget, breakers.
+"""Time limits, retries with a budget, and circuit breakers for dependencies outside of this process.
 
-A dependency that fails again and again is left alone for a while: who needs it is told at once instead of waiting,
-and it is not flooded while it recovers. Then one call tries it out.
+The breaker of a dependency that fails repeatedly opens for some time. Calls then fail immediately instead of waiting,
+and the dependency can recover. After that time, one call probes the dependency.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TypeVar
 from core.errors import Unavailable
 
 RETRY_SHARE = 0.2
-"""Retries per call, at most: more would turn an outage of a dependency into a flood of it."""
+"""Maximum number of retries per call on average. More would overload a dependency during an outage."""
 
 _SAVED_RETRIES = 10.0
 _PAUSE_SECONDS = 0.05
@@ -28,7 +28,7 @@ _log = logging.getLogger("headwater.dependencies")
 
 
 class BreakerState(StrEnum):
-    """`CLOSED` lets calls pass, `OPEN` refuses them, `HALF_OPEN` tries one out."""
+    """State of a breaker. `CLOSED` lets calls pass, `OPEN` refuses them, `HALF_OPEN` lets one probe pass."""
 
     CLOSED = "CLOSED"
     OPEN = "OPEN"
@@ -37,7 +37,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DependencyState:
-    """What is known of a dependency: counts are since the start of the process."""
+    """State of a dependency. Counts are since the start of the process."""
 
     name: str
     state: BreakerState
@@ -49,7 +49,7 @@ class DependencyState:
 
 
 class RetryBudget:
-    """Earns a part of a retry by each call, so that retries stay a share of all calls."""
+    """A budget that limits retries to a share of all calls."""
 
     def __init__(self, share: float = RETRY_SHARE) -> None:
         self._share = share
@@ -60,8 +60,8 @@ class RetryBudget:
         self._saved = min(self._saved + self._share, _SAVED_RETRIES)
 
     def spend(self) -> bool:
-        """Takes a retry, if there is one."""
-        # Five fifths are a little less than one.
+        """Takes a retry from the budget. Returns whether there was one."""
+        # In floating point, five fifths are slightly less than one.
         if self._saved < 1 - 1e-9:
             return False
         self._saved -= 1
@@ -69,7 +69,7 @@ class RetryBudget:
 
 
 class Dependency:
-    """Something outside that may be slow or away. To be used from one event loop."""
+    """A system outside of this process that may be slow or unavailable. Use it from one event loop."""
 
     def __init__(
         self,
@@ -82,9 +82,16 @@ class Dependency:
         retry_share: float = RETRY_SHARE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`is_failure` tells what speaks against the dependency from what it merely refused.
+        """Describes the dependency.
 
-        Running into the time limit always does. After `failures` in a row it is left alone for `open_seconds`.
+        Args:
+            name: its name in messages and metrics.
+            timeout_seconds: time limit of one attempt. Exceeding it counts as a failure.
+            is_failure: returns whether an error is a failure of the dependency instead of a refused request.
+            failures: number of consecutive failures that open the breaker.
+            open_seconds: how long the breaker stays open.
+            retry_share: retries per call on average.
+            now: monotonic clock, in seconds.
         """
         from pybreaker import CircuitBreaker
 
@@ -104,20 +111,20 @@ class Dependency:
     async def call(
         self, make: Callable[[], Awaitable[T]], *, idempotent: bool, timeout_seconds: float | None = None
     ) -> T:
-        """Awaits what `make` makes, and passes on what it raises. An idempotent call may be made a second time.
+        """Awaits the result of `make` and raises what it raises. An idempotent call may be attempted twice.
 
         Raises:
-            Unavailable: the breaker is open; nothing was sent.
-            TimeoutError: the time limit passed; a call that is not idempotent may have happened.
+            Unavailable: the breaker is open. Nothing was sent.
+            TimeoutError: the time limit passed. The dependency may have run the call.
         """
         self._budget.earn()
         limit = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             return await self._attempt(make, limit)
         except Exception as error:
-            # A second wait as long as the first helps nobody.
-            again = idempotent and not isinstance(error, TimeoutError) and self._is_failure(error)
-            if not (again and self.state is BreakerState.CLOSED and self._budget.spend()):
+            # No retry after a timeout: the caller has waited long enough.
+            retryable = idempotent and not isinstance(error, TimeoutError) and self._is_failure(error)
+            if not (retryable and self.state is BreakerState.CLOSED and self._budget.spend()):
                 raise
         self._retries += 1
         await asyncio.sleep(_PAUSE_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads retries, protects nothing
@@ -125,11 +132,11 @@ class Dependency:
 
     @property
     def state(self) -> BreakerState:
-        """Whether calls pass now."""
+        """State of the breaker."""
         return BreakerState(self._breaker.current_state.replace("-", "_").upper())
 
     def snapshot(self) -> DependencyState:
-        """What is known of it."""
+        """Returns the state and the counts."""
         wait = self._remaining() if self.state is BreakerState.OPEN else 0.0
         return DependencyState(
             self.name, self.state, self._calls, self._failures, self._refused, self._retries, round(wait, 3)
@@ -143,8 +150,8 @@ class Dependency:
                 result = await make()
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                # Says nothing of the dependency. A probe that was given up leaves the next call to try.
-                self._given_up(probe)
+                # This is no information about the dependency. The next call becomes the probe.
+                self._cancelled(probe)
             elif isinstance(error, TimeoutError) or self._is_failure(error):
                 self._failed(probe, error)
             else:
@@ -154,7 +161,7 @@ class Dependency:
         return result
 
     def _enter(self) -> bool:
-        """Lets a call pass, and tells whether it is the one that tries the dependency out."""
+        """Lets a call pass or refuses it. Returns whether it is the probe."""
         state = self.state
         if state is BreakerState.CLOSED:
             return False
@@ -162,7 +169,7 @@ class Dependency:
             self._refused += 1
             wait = max(1, math.ceil(self._remaining()))
             raise Unavailable(
-                f"{self.name} has failed several times and is left alone for a moment. Try again in {wait} s.",
+                f"{self.name} failed several times, so calls are refused for a moment. Try again in {wait} s.",
                 retry_after_seconds=wait,
             )
         self._breaker.half_open()
@@ -173,7 +180,7 @@ class Dependency:
         return max(0.0, self._opened_at + self._open_seconds - self._now())
 
     def _succeeded(self, probe: bool) -> None:
-        # An answer to a call from before the breaker opened comes too late to say anything.
+        # The result of a call from before the breaker opened is outdated.
         if probe or self.state is BreakerState.CLOSED:
             self._probing = self._probing and not probe
             self._breaker.call(lambda: None)
@@ -197,24 +204,24 @@ class Dependency:
         if self.state is BreakerState.OPEN:
             self._opened_at = self._now()
             if not probe:
-                _log.warning("%s failed several times and is left alone: %s", self.name, type(error).__name__)
+                _log.warning("%s failed several times, calls are refused: %s", self.name, type(error).__name__)
 
-    def _given_up(self, probe: bool) -> None:
+    def _cancelled(self, probe: bool) -> None:
         if probe:
             self._probing = False
 
 
 class Dependencies:
-    """All dependencies of one process; a part of the platform."""
+    """The dependencies of one process."""
 
     def __init__(self, platform: object = None) -> None:
-        self._known: dict[str, Dependency] = {}
+        self._by_name: dict[str, Dependency] = {}
 
     def add(self, dependency: Dependency) -> Dependency:
-        """Shows a dependency among the others. A second one of the same name takes its place."""
-        self._known[dependency.name] = dependency
+        """Adds a dependency. Replaces one with the same name."""
+        self._by_name[dependency.name] = dependency
         return dependency
 
     def states(self) -> tuple[DependencyState, ...]:
-        """The state of each, by name."""
-        return tuple(self._known[name].snapshot() for name in sorted(self._known))
+        """Returns the states of all dependencies, ordered by name."""
+        return tuple(self._by_name[name].snapshot() for name in sorted(self._by_name))

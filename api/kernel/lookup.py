@@ -1,4 +1,4 @@
-"""Finding things by id, and saying what exists instead when there is no such thing."""
+"""Lookups by id whose errors name similar ids."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
-from core.errors import NotFound, UnknownAsset
+from api.kernel.permissions.patterns import pattern_matches
+from core.errors import InvalidPayload, NotFound, UnknownAsset
 from core.ports import AssetNode, GraphView
 
 T = TypeVar("T")
 
 
 def asset(view: GraphView, id: str) -> AssetNode:
-    """The asset with this id.
+    """Returns the asset with this id.
 
     Raises:
-        UnknownAsset: there is none; names the most similar ones.
+        UnknownAsset: there is none. The error names similar ids.
     """
     node = view.nodes.get(id)
     if node is None:
@@ -25,29 +26,50 @@ def asset(view: GraphView, id: str) -> AssetNode:
 
 
 def unknown_asset(view: GraphView, id: str) -> UnknownAsset:
-    """The error for an id that no asset has."""
-    similar = alike(id, view.nodes)
-    return UnknownAsset(f"There is no asset {id!r}. {hint(similar)}", metadata={"similar": similar})
+    """Returns the error for an id that no asset has."""
+    similar = similar_names(id, view.nodes)
+    return UnknownAsset(f"There is no asset {id!r}. {suggestion(similar)}", metadata={"similar": similar})
 
 
-def one(found: Mapping[str, T], what: str, id: str) -> T:
-    """The one of these things that has this id.
+def item(items: Mapping[str, T], noun: str, id: str) -> T:
+    """Returns the item with this id.
 
     Raises:
-        NotFound: none has; names the most similar ones.
+        NotFound: there is none. The error names similar ids.
     """
-    if id not in found:
-        similar = alike(id, found)
-        raise NotFound(f"There is no {what} {id!r}. {hint(similar)}", metadata={"similar": similar})
-    return found[id]
+    if id not in items:
+        similar = similar_names(id, items)
+        raise NotFound(f"There is no {noun} {id!r}. {suggestion(similar)}", metadata={"similar": similar})
+    return items[id]
 
 
-def alike(text: str, names: Iterable[str], most: int = 5) -> list[str]:
-    """The names most similar to what was asked for; the first few if none is."""
-    known = list(names)
-    return get_close_matches(text, known, n=most, cutoff=0.5) or sorted(known)[:most]
+def require_known(name: str, names: Iterable[str], noun: str, pointer: str) -> None:
+    """Raises `InvalidPayload` unless the name is one of `names`. The error names similar ones."""
+    existing = set(names)
+    if name not in existing:
+        detail = f"There is no {noun} {name!r}."
+        raise _unknown_name(detail, f"is not an existing {noun}", similar_names(name, existing), pointer)
 
 
-def hint(similar: list[str]) -> str:
-    """A sentence that names them."""
-    return f"There is, for example, {', '.join(similar)}." if similar else "There is none at all yet."
+def require_match(pattern: str, names: Iterable[str], noun: str, pointer: str) -> None:
+    """Raises `InvalidPayload` unless the pattern matches one of `names`. The error names similar ones."""
+    existing = set(names)
+    if not any(pattern_matches(pattern, name) for name in existing):
+        detail = f"{pattern!r} matches no existing {noun}."
+        raise _unknown_name(detail, f"matches no {noun}", similar_names(pattern, existing), pointer)
+
+
+def _unknown_name(detail: str, fault: str, similar: list[str], pointer: str) -> InvalidPayload:
+    errors = [{"pointer": pointer, "detail": fault}]
+    return InvalidPayload(f"{detail} {suggestion(similar)}", errors=errors, metadata={"similar": similar})
+
+
+def similar_names(text: str, names: Iterable[str], limit: int = 5) -> list[str]:
+    """Returns the names most similar to a text, or the first names in order if none is similar."""
+    candidates = list(names)
+    return get_close_matches(text, candidates, n=limit, cutoff=0.5) or sorted(candidates)[:limit]
+
+
+def suggestion(similar: list[str]) -> str:
+    """Returns the sentence of an error message that lists similar names."""
+    return f"There is, for example, {', '.join(similar)}." if similar else "There are none yet."

@@ -1,4 +1,4 @@
-"""What one API process shares between requests: settings, database, threads, the orchestrator and engines."""
+"""The objects that one API process shares between requests: settings, database, threads, orchestrator, and engines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from api.kernel.storage.reads import SharedReads
 from api.kernel.storage.row_loader import RowLoader
 from api.kernel.workers import Workers
 from core.db import Database
-from core.ports import Mailer, Orchestrator, Publisher
+from core.mailer import Mailer
+from core.ports import Orchestrator
+from core.publisher import Publisher
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from api.kernel.kinds.kind import Kind
     from lakehouse.lineage import Lineage
     from lakehouse.tables import Tables
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 
 class Platform:
-    """Made once by `api.main`, closed at shutdown."""
+    """The shared objects of a process. `api.main` creates it once and closes it at shutdown."""
 
     def __init__(
         self,
@@ -42,30 +43,28 @@ class Platform:
         self.reads = SharedReads(database, self.workers.read)
         self.rows = RowLoader(self.reads)
         self.permissions: dict[str, Role] = {}
-        """Every permission there is, with the least built-in role that includes it; filled by the application."""
-        self.kinds: dict[str, Kind] = {}
-        """Every kind by its full name; filled by the application."""
+        """All permissions, each with the least built-in role that includes it. The application fills it."""
         self._parts: dict[Callable[[Platform], Any], Any] = {}
         self._opening = threading.RLock()
 
-    def part(self, opens: Callable[[Platform], T]) -> T:
-        """The one object that `opens` makes, made on first use and then kept.
+    def part(self, factory: Callable[[Platform], T]) -> T:
+        """Returns the object that `factory` creates. It is created on first use and shared after that.
 
-        Engines are opened this way: their libraries are imported when first needed, not when the API starts. Call it
-        in a worker thread, since a first use may take seconds.
+        Engines are opened this way, so that their libraries are imported when they are first needed. The first use may
+        take seconds: call it in a worker thread.
         """
-        if opens not in self._parts:
+        if factory not in self._parts:
             with self._opening:
-                if opens not in self._parts:
-                    self._parts[opens] = opens(self)
-        return cast("T", self._parts[opens])
+                if factory not in self._parts:
+                    self._parts[factory] = factory(self)
+        return cast("T", self._parts[factory])
 
-    def provide(self, opens: Callable[[Platform], T], part: T) -> None:
-        """Puts `part` in the place of what `opens` would make. For tests and other compositions."""
-        self._parts[opens] = part
+    def provide(self, factory: Callable[[Platform], T], part: T) -> None:
+        """Makes `part(factory)` return this object. For tests and other compositions."""
+        self._parts[factory] = part
 
     def close(self) -> None:
-        """Stops the threads, closes what was opened, newest first, and then the database."""
+        """Stops the threads, closes the shared objects from newest to oldest, and then the database."""
         self.workers.close()
         for part in reversed(self._parts.values()):
             if callable(close := getattr(part, "close", None)):
@@ -74,14 +73,14 @@ class Platform:
 
 
 def open_tables(platform: Platform) -> Tables:
-    """The process's Delta tables: handles are kept, so that a second read of a table is cheap."""
+    """Returns the Delta tables of the process, with cached handles."""
     from lakehouse.tables import Tables
 
     return Tables.from_settings(platform.settings, platform.database)
 
 
 def open_lineage(platform: Platform) -> Lineage:
-    """The process's lineage graph."""
+    """Returns the lineage graph of the process."""
     from lakehouse.lineage import Lineage
 
     return Lineage(platform.database)

@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 problem+json, whatever went wrong. Never a traceback, never the caller's own input."""
+"""Problem documents (RFC 9457) for all errors. They contain neither tracebacks nor values from the request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.kernel.securable import PLATFORM
 from core import errors
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload
 
@@ -28,8 +29,8 @@ _BY_STATUS: Mapping[int, type[HeadwaterError]] = {
 }
 
 
-def body(error: HeadwaterError, *, request_id: str, instance: str = "", service: str = "") -> dict[str, Any]:
-    """The problem document of an error."""
+def body(error: HeadwaterError, *, request_id: str, instance: str = "", service: str = PLATFORM) -> dict[str, Any]:
+    """Returns the problem document of an error."""
     return {
         "type": f"urn:headwater:problem:{error.reason.lower().replace('_', '-')}",
         "title": error.title,
@@ -44,56 +45,69 @@ def body(error: HeadwaterError, *, request_id: str, instance: str = "", service:
     }
 
 
-def response(error: BaseException, *, request_id: str, instance: str = "", service: str = "") -> Response:
-    """The answer to a failed request. What we did not raise on purpose is logged with its trace and told as a 500."""
-    known = known_error(error, request_id)
-    content = json.dumps(body(known, request_id=request_id, instance=instance, service=service), default=str)
-    answer = Response(content, known.status, media_type=MEDIA_TYPE)
-    if known.retry_after_seconds is not None:
-        answer.headers["retry-after"] = str(known.retry_after_seconds)
-    if known.status == 401:
+def response(error: BaseException, *, request_id: str, instance: str = "", service: str = PLATFORM) -> Response:
+    """Returns the response to a failed request. Unexpected errors are logged with a traceback and become a 500."""
+    converted = headwater_error(error, request_id)
+    content = json.dumps(body(converted, request_id=request_id, instance=instance, service=service), default=str)
+    answer = Response(content, converted.status, media_type=MEDIA_TYPE)
+    if converted.retry_after_seconds is not None:
+        answer.headers["retry-after"] = str(converted.retry_after_seconds)
+    if converted.status == 401:
         answer.headers["www-authenticate"] = 'Bearer realm="headwater"'
-    if known.status == 405:
-        answer.headers["allow"] = ", ".join(known.metadata.get("allow", ()))
+    if converted.status == 405:
+        answer.headers["allow"] = ", ".join(converted.metadata.get("allow", ()))
     return answer
 
 
-def known_error(error: BaseException, request_id: str) -> HeadwaterError:
-    """The error as one of ours."""
+def headwater_error(error: BaseException, request_id: str) -> HeadwaterError:
+    """Returns the error itself if it is a `HeadwaterError`, or else the one that describes it to callers."""
     if isinstance(error, HeadwaterError):
         return error
     if isinstance(error, HTTPException):
         return _BY_STATUS.get(error.status_code, InvalidArgument)(str(error.detail))
     if isinstance(error, TimeoutError):
-        return errors.DeadlineExceeded("The platform did not finish in time and gave up. Ask for less, or try again.")
+        return errors.DeadlineExceeded(
+            "The request took longer than its time limit and was stopped. Request less, or try again."
+        )
     _log.error("request %s failed", request_id, exc_info=error)
-    return HeadwaterError(f"Something broke on our side. It is logged as request {request_id}; report it with that id.")
+    return HeadwaterError(
+        f"An unexpected error occurred in the platform. It is logged as request {request_id}. Report it with that id."
+    )
 
 
 def invalid_body(error: ValidationError, below: str = "") -> InvalidPayload:
-    """Faults of a JSON body, each with the JSON pointer of its place; `below` is where the validated part stands."""
+    """Returns the error for an invalid JSON body, with the JSON pointer of each fault.
+
+    Args:
+        error: what the validation of the body, or of a part of it, raised.
+        below: JSON pointer of the validated part.
+    """
     faults = [{"pointer": below + _pointer(fault["loc"]), "detail": fault["msg"]} for fault in _faults(error)]
-    return InvalidPayload(f"The body does not fit: {_first(faults, 'pointer')}", errors=faults)
+    return InvalidPayload(f"The body is not valid: {_first(faults, 'pointer')}", errors=faults)
 
 
 def invalid_query(error: ValidationError) -> InvalidArgument:
-    """Faults of a query string, each with the name of its parameter."""
+    """Returns the error for an invalid query string, with the parameter of each fault."""
     faults = [
         {"parameter": str(fault["loc"][0]) if fault["loc"] else "", "detail": fault["msg"]} for fault in _faults(error)
     ]
-    return InvalidArgument(f"The query does not fit: {_first(faults, 'parameter')}", errors=faults)
+    return InvalidArgument(f"The query is not valid: {_first(faults, 'parameter')}", errors=faults)
 
 
 def _faults(error: ValidationError) -> Iterable[Any]:
-    # Input values stay out: a body may hold a password.
+    # Without input values: a body may contain a password.
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+    return "".join(f"/{escaped(str(part))}" for part in location)
 
 
-def _first(faults: list[dict[str, str]], place: str) -> str:
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    where = faults[0][place] or "the whole"
-    return f"{where}: {faults[0]['detail']}{more}."
+def escaped(step: str) -> str:
+    """Returns a key as a step of a JSON pointer."""
+    return step.replace("~", "~0").replace("/", "~1")
+
+
+def _first(faults: list[dict[str, str]], key: str) -> str:
+    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{faults[0][key] or 'the whole'}: {faults[0]['detail']}{others}."

@@ -1,4 +1,4 @@
-"""The built-in roles, each including the one before."""
+"""The built-in roles. Each role includes the one before it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """`VIEWER` reads, `EDITOR` also changes data and automation, `ADMIN` also manages people and tokens."""
+    """A built-in role.
+
+    `VIEWER` reads, `EDITOR` also changes data and automation, `ADMIN` also manages users and tokens.
+    """
 
     VIEWER = "VIEWER"
     EDITOR = "EDITOR"
     ADMIN = "ADMIN"
 
     def includes(self, other: Role) -> bool:
-        """Whether this role may do everything `other` may."""
+        """Returns whether this role has all permissions of `other`."""
         return _RANK[self] >= _RANK[other]
 
 

@@ -1,4 +1,4 @@
-"""What rights are granted on: the platform, an organization in it, a project in that, a resource in that."""
+"""Securables: what rights are granted on. They form a tree of the platform, organizations, projects, and resources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLATFORM = "platform"
 
 @dataclass(frozen=True, slots=True)
 class Securable:
-    """A place in the tree of scopes. What is granted on a place holds for all that is below it."""
+    """A node in the tree of scopes. A grant on a node applies to everything below it."""
 
     kind: str = PLATFORM
     id: str = PLATFORM
@@ -22,18 +22,18 @@ class Securable:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """Ids from this place up to the platform, each once."""
+        """Ids from this node up to the platform, without duplicates."""
         ids = (self.id, self.project_id, self.organization_id, PLATFORM)
         return tuple(dict.fromkeys(id for id in ids if id))
 
     @property
-    def of_all(self) -> bool:
-        """Whether it tells of all organizations, as the audit trail in the lakehouse does."""
-        return audit.is_audit(self.id)
+    def cross_tenant(self) -> bool:
+        """Whether it contains data of all organizations, as the tables of the audit log do."""
+        return audit.is_audit_table(self.id)
 
     @property
     def urn(self) -> str:
-        """Its name in audit rows and grants."""
+        """Its name in events and grants."""
         return f"urn:headwater:{self.kind}:{self.id}"
 
 
@@ -41,12 +41,12 @@ ROOT = Securable()
 """The platform itself."""
 
 
-def common(places: Iterable[Securable]) -> Securable:
-    """The nearest place that all of these are below."""
-    found = list(places)
-    organizations, projects = {place.organization_id for place in found}, {place.project_id for place in found}
-    if len(found) == 1:
-        return found[0]
+def common_ancestor(securables: Iterable[Securable]) -> Securable:
+    """Returns the nearest securable that contains all of these."""
+    nodes = list(securables)
+    if len(nodes) == 1:
+        return nodes[0]
+    organizations, projects = {node.organization_id for node in nodes}, {node.project_id for node in nodes}
     organization = organizations.pop() if len(organizations) == 1 else None
     if organization is None:
         return ROOT

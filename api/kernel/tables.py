@@ -11,7 +11,9 @@ PRINCIPAL = sa.Table(
     METADATA,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("name", sa.String(128), nullable=False, unique=True),
+    sa.Column("name", sa.String(128), nullable=False),
+    # Users of several organizations can share a name. Without the organization, it means the user who had it first.
+    sa.Column("named_at", UtcDateTime, nullable=False),
     sa.Column("organization_id", sa.String(64), nullable=False, index=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("password_hash", sa.String(256)),
@@ -20,8 +22,9 @@ PRINCIPAL = sa.Table(
     sa.Column("one_time_password", sa.LargeBinary),
     sa.Column("last_login_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("uq_principal_name", "name", "organization_id", unique=True),
 )
-"""What authentication needs of a user or service account; the resource of the same id holds the rest."""
+"""Authentication data of users and service accounts. The resource of the same id has the other fields."""
 
 TOKEN = sa.Table(
     "token",
@@ -30,11 +33,11 @@ TOKEN = sa.Table(
     sa.Column("principal_id", sa.ForeignKey("principal.id"), nullable=False, index=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("label", sa.String(200), nullable=False),
-    # SHA-256 of 256 random bits: nothing to guess, so a slow hash would only cost every request.
+    # SHA-256 of 256 random bits. These cannot be guessed, so a slow hash would protect nothing.
     sa.Column("digest", sa.String(64), nullable=False, unique=True),
     sa.Column("prefix", sa.String(16), nullable=False),
     sa.Column("scopes", sa.JSON, nullable=False),
-    # A refresh token belongs to a family; one that is used twice ends all of it.
+    # Using a refresh token twice revokes its family.
     sa.Column("family", sa.String(64), nullable=False, index=True),
     sa.Column("replaced_by", sa.String(64)),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -50,7 +53,7 @@ AUTH_EPOCH = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("value", sa.Integer, nullable=False),
 )
-"""One row, counted up by every revocation, suspension and role change: processes then drop what they remember."""
+"""One counter. Every revocation, suspension, and role change increments it, and processes then clear their caches."""
 
 LOGIN_FAILURE = sa.Table(
     "login_failure",
@@ -73,7 +76,7 @@ OPERATION = sa.Table(
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("executor", sa.String(16), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    # Of sagas: which one, and what it was asked for. Of launches, from here to `backfill`: what is to be made.
+    # Columns of sagas: `saga` and `input`. Columns of launches: from `assets` to `backfill`.
     sa.Column("saga", sa.String(128)),
     sa.Column("input", sa.JSON),
     sa.Column("assets", sa.JSON, nullable=False),
@@ -97,20 +100,23 @@ OPERATION = sa.Table(
     sa.Column("finished_at", UtcDateTime, index=True),
     sa.Column("traceparent", sa.String(55)),
 )
-"""Long work. Its executor is Dagster (LAUNCH) or, under a lease, a process of the API (SAGA)."""
+"""Long-running operations. The executor is Dagster (LAUNCH) or a process of the API that has a lease (SAGA)."""
 
 IDEMPOTENCY = sa.Table(
     "idempotency",
     METADATA,
-    sa.Column("principal", sa.String(128), primary_key=True),
+    sa.Column("principal_id", sa.String(64), primary_key=True),
     sa.Column("key", sa.String(128), primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False),
+    # Digest of the rights of the caller, and the securable of the request.
+    sa.Column("rights", sa.String(64), nullable=False),
+    sa.Column("securable_id", sa.String(256)),
     sa.Column("operation", sa.String(64), index=True),
     sa.Column("status", sa.Integer),
     sa.Column("body", sa.LargeBinary),
     sa.Column("created_at", UtcDateTime, nullable=False, index=True),
 )
-"""Requests that came with an `Idempotency-Key`, and what they were answered."""
+"""Requests with an `Idempotency-Key` and their responses, by the id of the caller."""
 
 RESOURCE = sa.Table(
     "resource",
@@ -140,7 +146,7 @@ RESOURCE = sa.Table(
     sa.Index("ix_resource_organization", "organization_id", "kind", "id"),
     sa.Index("ix_resource_project", "project_id", "kind", "id"),
 )
-"""Every resource of every service; `scope_id` is where its name is unique: a project, an organization, the platform."""
+"""The resources of all services. `scope_id` is the project, organization, or platform in which the name is unique."""
 
 sa.Index(
     "uq_resource_name",
@@ -162,7 +168,7 @@ REVISION = sa.Table(
     sa.Column("changes", sa.JSON, nullable=False),
     sa.Column("content", sa.JSON, nullable=False),
 )
-"""A resource after each of its changes."""
+"""The states of a resource after each of its changes."""
 
 REFERENCE = sa.Table(
     "reference",
@@ -171,9 +177,11 @@ REFERENCE = sa.Table(
     sa.Column("field", sa.String(64), primary_key=True),
     sa.Column("to_id", sa.String(64), primary_key=True, index=True),
     sa.Column("from_kind", sa.String(64), nullable=False),
-    sa.Column("policy", sa.String(16), nullable=False),
 )
-"""Edges between resources, made from declared fields; `policy` says what deleting the target does."""
+"""References between resources, derived from the declared fields."""
+
+PURGED_PROJECT = sa.Table("purged_project", METADATA, sa.Column("name", sa.String(128), primary_key=True))
+"""Names of projects whose rows were removed with their organization. Their tables may still exist."""
 
 GRANT = sa.Table(
     "grant",
@@ -194,7 +202,7 @@ GRANT = sa.Table(
     sa.Index("ix_grant_principal", "principal_id", "securable_id"),
     sa.Index("ix_grant_organization", "organization_id", "id"),
 )
-"""Who may do what on which securable. Keyed by ids that are never used again, so a new namesake inherits nothing."""
+"""Grants. They refer to ids, which are never reused, so that a new principal of the same name inherits nothing."""
 
 MEMBER = sa.Table(
     "member",
@@ -204,4 +212,4 @@ MEMBER = sa.Table(
     sa.Column("added_at", UtcDateTime, nullable=False),
     sa.Column("added_by", sa.String(128), nullable=False),
 )
-"""Members of groups: principals and other groups. Cycles are refused when a member is added."""
+"""Members of groups: users, service accounts, and other groups. Cycles are refused when a member is added."""

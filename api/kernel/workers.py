@@ -1,4 +1,4 @@
-"""Bounded thread pools: the event loop never waits for a disk, a database or an engine."""
+"""Bounded thread pools. They keep disks, databases, and engines from blocking the event loop."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ T = TypeVar("T")
 
 
 class Pool:
-    """A few threads and a bounded number of callers that may wait for them."""
+    """A fixed number of threads with a bounded queue."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self.name = name
         self.threads = threads
         self.limit = threads + waiting
-        """How many calls may run and wait together."""
+        """Maximum number of calls that run or wait at the same time."""
 
         self.held = 0
-        """How many run and wait now."""
+        """Number of calls that run or wait now."""
 
         self.refused = 0
-        """How many were turned away since the start."""
+        """Number of calls that were refused since the start."""
 
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"headwater-{name}")
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the function in a thread. A caller that gives up does not stop it.
+        """Runs the function in a thread. The function continues if the caller is cancelled.
 
         Raises:
-            Unavailable: too many callers wait already.
+            Unavailable: the queue is full.
         """
         self.enter()
         future = self.submit(partial(function, *args, **kwargs))
@@ -43,10 +43,10 @@ class Pool:
         return await asyncio.shield(future)
 
     def enter(self) -> None:
-        """Counts one caller more, who has to `leave`.
+        """Takes one slot, which the caller must return with `leave`.
 
         Raises:
-            Unavailable: too many callers wait already.
+            Unavailable: the queue is full.
         """
         if self.held >= self.limit:
             self.refused += 1
@@ -54,40 +54,43 @@ class Pool:
         self.held += 1
 
     def leave(self) -> None:
-        """Counts one caller less."""
+        """Returns one slot."""
         self.held -= 1
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Starts the function in a thread, or as soon as one is free."""
+        """Starts the function as soon as a thread is free."""
         return asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
 
     def _release(self, future: asyncio.Future[T]) -> None:
         self.leave()
         if not future.cancelled():
-            future.exception()  # a caller that gave up must not leave "exception was never retrieved" behind
+            future.exception()  # a cancelled caller must not cause "exception was never retrieved"
 
     def close(self) -> None:
-        """Lets running calls finish and drops the waiting ones."""
+        """Waits for running calls and cancels those in the queue."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 class Workers:
-    """The pools of one process."""
+    """The thread pools of one process."""
 
     def __init__(self, *, single_writer: bool) -> None:
-        """`single_writer`: SQLite has one writer at a time, so its writers queue here and not on a file lock.
+        """Creates the pools.
 
-        Its reads are short and never wait, so more threads would only fight for the interpreter.
+        Args:
+            single_writer: whether the database allows one writer at a time, as SQLite does. Writers then wait in the
+                queue of one thread instead of on a file lock, and two threads read, because reads never block.
         """
         self.write = Pool("metadata writes", 1 if single_writer else 8, 256)
         self.read = Pool("metadata reads", 2 if single_writer else 8, 512)
-        self.work = Pool("engine work", 4, 64)
+        self.compute = Pool("engine work", 4, 64)
+        self.queries = Pool("SQL queries", 2, 16)
         self.passwords = Pool("password checks", 2, 16)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """Every pool."""
-        return (self.write, self.read, self.work, self.passwords)
+        """All pools."""
+        return (self.write, self.read, self.compute, self.queries, self.passwords)
 
     def close(self) -> None:
         """Stops all pools."""

@@ -1,1 +1,1 @@
-"""Protocols that other systems speak, as faces of the same operations."""
+"""Protocols of other systems, as further interfaces to the same operations."""

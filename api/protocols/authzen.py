@@ -1,24 +1,23 @@
-"""The OpenID AuthZEN Authorization API 1.0: access decisions for programs that speak it.
+"""The OpenID AuthZEN Authorization API 1.0: access decisions for programs that use it.
 
     POST /access/v1/evaluation           may this subject do this action on this resource?
     POST /access/v1/evaluations          several such questions
     POST /access/v1/search/subject       who may?        /resource: on what?        /action: do what?
     GET  /.well-known/authzen-configuration
 
-A subject is a `user`, `service_account` or `group` by id, users also by login name. A resource type is a kind
-(`admin.project`), an action a verb of it (`get`) or the whole permission. What callers say of properties and context
-is not believed: the platform decides by what it stores. Asking about others needs the permissions of the admin
-service's decisions; what the caller may not know of gets the decision false.
+A subject is a `user`, `service_account`, or `group`. A resource is anything that rights can be granted on. Both are
+identified by id or name. A resource type is a kind (`admin.project`). An action is a verb of the kind (`get`) or the
+complete permission. Properties and context of a request are ignored: the platform decides by what it stores. Questions
+about other principals need the permissions of the admin service's decisions. For a subject or resource that the caller
+can't see, the decision is false.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from pydantic import ConfigDict, Field
 from sqlalchemy.engine import Connection
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
@@ -28,14 +27,26 @@ from api.kernel.decisions import reach
 from api.kernel.decisions.decider import UNKNOWN, Decider, Question, Verdict
 from api.kernel.http.inputs import body_of
 from api.kernel.http.state import state_of
+from api.kernel.kinds.names import Names
+from api.kernel.kinds.noun import Kinds
 from api.kernel.kinds.registry import Mount
+from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.models import Request
 from api.kernel.permissions.principal import Principal
 from api.kernel.platform import Platform
 from api.kernel.roles import Role
 from api.kernel.storage import store
 from api.kernel.tables import PRINCIPAL
-from core.errors import InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound, PermissionDenied
+from api.protocols.authzen_requests import (
+    Action,
+    Evaluations,
+    Resource,
+    Search,
+    Semantic,
+    Subject,
+    Tuple,
+)
+from core.errors import AmbiguousName, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound, PermissionDenied
 
 PATH = "/access/v1"
 CONFIGURATION = "/.well-known/authzen-configuration"
@@ -43,76 +54,6 @@ _PREFIX = "admin."
 _HOLDERS = ("user", "service_account", "group")
 
 B = TypeVar("B", bound=Request)
-# Others' extensions must not break a request: what is not known here is passed over.
-_OPEN = ConfigDict(extra="ignore")
-
-
-class Subject(Request):
-    """Who."""
-
-    model_config = _OPEN
-    type: Annotated[str, Field(max_length=64)]
-    id: Annotated[str, Field(max_length=256)] = ""
-
-
-class Resource(Request):
-    """On what."""
-
-    model_config = _OPEN
-    type: Annotated[str, Field(max_length=64)]
-    id: Annotated[str, Field(max_length=256)] = ""
-
-
-class Action(Request):
-    """Doing what."""
-
-    model_config = _OPEN
-    name: Annotated[str, Field(max_length=128)]
-
-
-class Tuple(Request):
-    """A question, or the parts of it that differ from the defaults of its request."""
-
-    model_config = _OPEN
-    subject: Subject | None = None
-    action: Action | None = None
-    resource: Resource | None = None
-
-
-class Semantic(StrEnum):
-    """When to stop answering."""
-
-    EXECUTE_ALL = "execute_all"
-    DENY_ON_FIRST_DENY = "deny_on_first_deny"
-    PERMIT_ON_FIRST_PERMIT = "permit_on_first_permit"
-
-
-class Options(Request):
-    """How to answer several questions."""
-
-    model_config = _OPEN
-    evaluations_semantic: Annotated[Semantic, Field(strict=False)] = Semantic.EXECUTE_ALL
-
-
-class Evaluations(Tuple):
-    """Several questions with common defaults."""
-
-    evaluations: Annotated[list[Tuple], Field(max_length=1000)] = []
-    options: Options = Options()
-
-
-class PageRequest(Request):
-    """Which page."""
-
-    model_config = _OPEN
-    token: Annotated[str, Field(max_length=256)] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-
-class Search(Tuple):
-    """What to look for: the part that is left open."""
-
-    page: PageRequest = PageRequest()
 
 
 class AuthZen:
@@ -120,7 +61,7 @@ class AuthZen:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._answers: dict[str, tuple[type[Any], Callable[[Decider, Any], Any]]] = {
+        self._handlers: dict[str, tuple[type[Any], Callable[[Decider, Any], Any]]] = {
             f"{PATH}/evaluation": (Tuple, _evaluation),
             f"{PATH}/evaluations": (Evaluations, _evaluations),
             f"{PATH}/search/subject": (Search, _search_subject),
@@ -129,17 +70,17 @@ class AuthZen:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one question; errors are problem documents, as everywhere."""
+        """Handles one request. Errors are problem documents."""
         request = HttpRequest(scope, receive)
-        found = self._answers.get(scope["path"])
-        if found is None:
-            raise NotFound(f"Nothing is served at {scope['path']!r}. See {CONFIGURATION}.")
+        handler = self._handlers.get(scope["path"])
+        if handler is None:
+            raise NotFound(f"There is no endpoint {scope['path']!r}. See {CONFIGURATION}.")
         if request.method != "POST":
-            raise MethodNotAllowed("This path answers POST.", metadata={"allow": ["POST"]})
-        model, answer = found
+            raise MethodNotAllowed("This path only accepts POST.", metadata={"allow": ["POST"]})
+        model, answer = handler
         body = await _body(request, model)
         principal = state_of(scope).principal
-        assert principal is not None  # the mount asks for a login
+        assert principal is not None  # The mount requires authentication.
         result = await self._platform.workers.read.run(self._decide, answer, body, principal)
         await JSONResponse(result, headers={"cache-control": "no-store"})(scope, receive, send)
 
@@ -149,7 +90,7 @@ class AuthZen:
 
 
 def mounts(platform: Platform) -> list[Mount]:
-    """The API for whoever is logged in, and its public description."""
+    """Returns the API for authenticated callers, and its public configuration document."""
     return [
         Mount(path=PATH, app=AuthZen(platform), role=Role.VIEWER, speaks_for="admin"),
         Mount(path=CONFIGURATION, app=configuration, role=None, exact=True, speaks_for="admin"),
@@ -157,7 +98,7 @@ def mounts(platform: Platform) -> list[Mount]:
 
 
 async def configuration(scope: Scope, receive: Receive, send: Send) -> None:
-    """Where the endpoints are."""
+    """Serves the configuration document with the addresses of the endpoints."""
     base = str(HttpRequest(scope).base_url).rstrip("/")
     document = {
         "policy_decision_point": base,
@@ -174,11 +115,11 @@ async def _body(request: HttpRequest, model: type[B]) -> B:
     try:
         return (await body_of(request, model))[0]
     except InvalidPayload as error:
-        raise InvalidArgument(error.detail, errors=error.errors) from None  # the specification says 400
+        raise InvalidArgument(error.detail, errors=error.errors) from None  # The specification requires 400.
 
 
 def _evaluation(decider: Decider, body: Tuple) -> dict[str, Any]:
-    return _answer(_decided(decider, *_whole(body, "")))
+    return _answer(_decide(decider, *_require_complete(body, "")))
 
 
 def _evaluations(decider: Decider, body: Evaluations) -> dict[str, Any]:
@@ -192,7 +133,7 @@ def _evaluations(decider: Decider, body: Evaluations) -> dict[str, Any]:
             action=one.action or body.action,
             resource=one.resource or body.resource,
         )
-        answers.append(_one(decider, merged, n))
+        answers.append(_evaluate_one(decider, merged, n))
         allowed = answers[-1]["decision"]
         if semantic is Semantic.DENY_ON_FIRST_DENY and not allowed:
             break
@@ -201,18 +142,18 @@ def _evaluations(decider: Decider, body: Evaluations) -> dict[str, Any]:
     return {"evaluations": answers}
 
 
-def _one(decider: Decider, body: Tuple, n: int) -> dict[str, Any]:
-    """One answer of several: what is wrong with its question is told in it, and closes nothing but itself."""
+def _evaluate_one(decider: Decider, body: Tuple, n: int) -> dict[str, Any]:
+    """Returns one of several answers. It contains the error of its question, so that the others are answered."""
     try:
-        return _answer(_decided(decider, *_whole(body, f"/evaluations/{n}")))
+        return _answer(_decide(decider, *_require_complete(body, f"/evaluations/{n}")))
     except (InvalidArgument, PermissionDenied) as error:
         return {"decision": False, "context": {"error": {"status": error.status, "message": error.detail}}}
 
 
-def _decided(decider: Decider, subject: Subject, action: Action, resource: Resource) -> Verdict:
+def _decide(decider: Decider, subject: Subject, action: Action, resource: Resource) -> Verdict:
     permission = _permission(action.name, resource.type)
-    question = Question(_subject_id(decider, subject), permission, resource.id, resource.type)
-    # Asked even of what is unknown: who may not ask is told so, whatever he asks.
+    question = Question(_subject_id(decider, subject), permission, _resource_id(decider, resource), resource.type)
+    # Also for an unknown permission, so that callers without the right to ask are always refused.
     verdict = decider.decide(question)
     return verdict if permission in decider.platform.permissions else UNKNOWN
 
@@ -220,50 +161,49 @@ def _decided(decider: Decider, subject: Subject, action: Action, resource: Resou
 def _search_subject(decider: Decider, body: Search) -> dict[str, Any]:
     subject, action, resource = _parts(body, "subject", "action", "resource")
     permission = _permission(action.name, resource.type)
-    place = decider.place(Question("", permission, resource.id, resource.type), "list_subjects")
+    place = decider.target(Question("", permission, _resource_id(decider, resource), resource.type), "list_subjects")
     if place is None or permission not in decider.platform.permissions:
         return _page([], body)
-    found = reach.subjects(decider.platform, decider.rights, permission, place)
+    ids = reach.subjects(decider, permission, place)
     kind = _noun(subject.type)
-    left = _of_kind(decider.connection, [id for id in found if id > body.page.token], kind)
-    return _page([{"type": subject.type, "id": id} for id in left], body)
+    remaining = _of_kind(decider.connection, [id for id in ids if id > body.page.token], kind)
+    return _page([{"type": subject.type, "id": id} for id in remaining], body)
 
 
 def _search_resource(decider: Decider, body: Search) -> dict[str, Any]:
     subject, action, resource = _parts(body, "subject", "action", "resource")
-    asking = "admin.decision.list_objects"
+    required = "admin.decision.list_objects"
     id = _subject_id(decider, subject)
-    if id != decider.asker.id and not decider.asker.access.anywhere(asking):
-        raise PermissionDenied(f"This needs the permission {asking}, which you do not hold here.")
+    if id != decider.caller.id and not decider.caller.access.anywhere(required):
+        raise PermissionDenied(f"This needs the permission {required}, which you do not hold here.")
     permission = _permission(action.name, resource.type)
     if permission not in decider.platform.permissions or decider.subject(id) is None:
         return _page([], body)
-    what = (id, permission, resource.type)
-    found = reach.objects(decider, *what, after=body.page.token, limit=body.page.limit + 1)
-    return _page([{"type": resource.type, "id": one.id} for one in found], body)
+    objects = reach.objects(decider, id, permission, resource.type, after=body.page.token, limit=body.page.limit + 1)
+    return _page([{"type": resource.type, "id": one.id} for one in objects], body)
 
 
 def _search_action(decider: Decider, body: Search) -> dict[str, Any]:
     subject, resource = _parts(body, "subject", "resource")
     id, prefix = _subject_id(decider, subject), f"{resource.type}."
+    on = _resource_id(decider, resource)
     names = sorted(name for name in decider.platform.permissions if name.startswith(prefix))
-    found = [
+    actions = [
         {"name": name.removeprefix(prefix)}
         for name in names
-        if name.removeprefix(prefix) > body.page.token
-        and decider.decide(Question(id, name, resource.id, resource.type)).allowed
+        if name.removeprefix(prefix) > body.page.token and decider.decide(Question(id, name, on, resource.type)).allowed
     ]
-    return _page(found, body)
+    return _page(actions, body)
 
 
-def _page(found: list[dict[str, str]], body: Search) -> dict[str, Any]:
-    page = found[: body.page.limit]
-    more = len(found) > len(page)
+def _page(results: list[dict[str, str]], body: Search) -> dict[str, Any]:
+    page = results[: body.page.limit]
+    has_next = len(results) > len(page)
     last = page[-1] if page else {}
-    return {"results": page, "page": {"next_token": (last.get("id") or last.get("name", "")) if more else ""}}
+    return {"results": page, "page": {"next_token": (last.get("id") or last.get("name", "")) if has_next else ""}}
 
 
-def _whole(body: Tuple, pointer: str) -> tuple[Subject, Action, Resource]:
+def _require_complete(body: Tuple, pointer: str) -> tuple[Subject, Action, Resource]:
     subject, action, resource = _parts(body, "subject", "action", "resource", pointer=pointer)
     for name, part in (("subject", subject), ("resource", resource)):
         if not part.id:
@@ -291,25 +231,40 @@ def _noun(type: str) -> str:
 
 
 def _subject_id(decider: Decider, subject: Subject) -> str:
-    """The id of a subject; what it was called if there is none of that type, which then is unknown."""
+    """Returns the id of a subject, or a text that no principal has as id if there is no such subject."""
     kind = _noun(subject.type)
     if kind not in _HOLDERS:
         return f"{subject.type}:{subject.id}"
-    row = store.find(decider.connection, f"{_PREFIX}{kind}", subject.id, named=kind == "user")
+    kind = f"{_PREFIX}{kind}"
+    row = store.find(decider.connection, kind, _id(decider, kind, subject.id), within=None)
     return row.id if row else f"{subject.type}:{subject.id}"
 
 
+def _resource_id(decider: Decider, resource: Resource) -> str:
+    kind = resource.type
+    stored = isinstance(decider.platform.part(Kinds).get(kind), StoredKind)
+    return _id(decider, kind, resource.id) if stored else resource.id
+
+
+def _id(decider: Decider, kind: str, text: str) -> str:
+    """Returns the id in a text: the text itself, or the id of the visible resource with this name."""
+    try:
+        return Names(decider.platform, decider.connection, decider.caller).id_of(kind, text)
+    except AmbiguousName as error:
+        raise InvalidArgument(error.detail, metadata=error.metadata) from None  # The specification requires 400.
+
+
 def _of_kind(connection: Connection, ids: list[str], kind: str) -> list[str]:
-    wanted = PRINCIPAL.c.kind == kind.upper()
-    found: list[str] = []
+    of_kind = PRINCIPAL.c.kind == kind.upper()
+    matching: list[str] = []
     for start in range(0, len(ids), 5000):
-        some = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id.in_(ids[start : start + 5000]), wanted)
-        found += connection.execute(some).scalars()
-    return sorted(found)
+        batch = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id.in_(ids[start : start + 5000]), of_kind)
+        matching += connection.execute(batch).scalars()
+    return sorted(matching)
 
 
 def _answer(verdict: Verdict) -> dict[str, Any]:
     context = {"reason": verdict.reason.value}
-    if verdict.rule:
+    if verdict.rule and verdict.disclosed:
         context["grant_id"] = verdict.rule.grant_id
     return {"decision": verdict.allowed, "context": context}

@@ -1,7 +1,8 @@
-"""Operations called by a protocol face: the same function, rights and audit row, in another wire format."""
+"""Calls of operations by other protocols: same function, permissions, and audit event, in another format."""
 
 from __future__ import annotations
 
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,20 +16,22 @@ from api.kernel.permissions.principal import ANONYMOUS, Principal
 from core.errors import InvalidArgument, UnsupportedMediaType
 
 FORM = "application/x-www-form-urlencoded"
+_MAX_BYTES = 100_000
+"""Maximum size of a form. It exceeds every token that fits in a header."""
 
 
 class Calls:
-    """Makes the context of an operation for a request that came to a mount."""
+    """Contexts of operations for requests to a mount."""
 
     def __init__(self, app: Application) -> None:
         self.platform = app.platform
         self._endpoints = {endpoint.operation_id: endpoint for endpoint in app.registry.endpoints}
 
     def context(self, scope: Scope, operation_id: str, principal: Principal = ANONYMOUS) -> Context:
-        """The context, as if the operation itself had been called. The mount must say that it does so."""
+        """Returns a context as if the operation had been called itself. The mount must declare the operation."""
         state = state_of(scope)
         mount = state.found.mount if state.found else None
-        if mount is None or operation_id not in (*mount.acts_as, *mount.carries_out):
+        if mount is None or operation_id not in (*mount.acts_as, *mount.executes):
             raise RuntimeError(f"{state.route} acts as {operation_id}, which its mount does not declare")
         return Context(
             self.platform,
@@ -36,26 +39,34 @@ class Calls:
             principal,
             request_id=state.request_id,
             client=state.client,
-            traceparent=state.trace.told,
+            traceparent=state.trace.stored,
         )
 
 
 async def form_of(scope: Scope, receive: Receive, send: Send) -> dict[str, str]:
-    """The fields of a form in the body.
+    """Returns the fields of a form in the body.
 
     Raises:
-        UnsupportedMediaType: it is no form.
-        InvalidArgument: it is malformed, or a field comes twice.
+        UnsupportedMediaType: The body is not a form.
+        InvalidArgument: The form is malformed or too long, contains control characters, or repeats a field.
     """
     request = Request(scope, receive, send)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise UnsupportedMediaType(f"Send the parameters as {FORM}.")
+    types = request.headers.getlist("content-type")
+    message = Message()
+    message["content-type"] = types[0] if len(types) == 1 else ""
+    if message.get_content_type() != FORM or message.get_content_charset("utf-8") != "utf-8":
+        raise UnsupportedMediaType(f"Send the parameters as {FORM}, in UTF-8.")
+    body = await request.body()
+    if len(body) > _MAX_BYTES:
+        raise InvalidArgument(f"The form is longer than {_MAX_BYTES:,} bytes.")
     try:
         pairs: list[tuple[str, Any]] = parse_qsl(
-            (await request.body()).decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=50
+            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=50, errors="strict"
         )
     except ValueError:
         raise InvalidArgument("The form is malformed.") from None
     if len({name for name, _ in pairs}) != len(pairs):
-        raise InvalidArgument("A parameter comes twice.")
+        raise InvalidArgument("A parameter is sent twice.")
+    if any(not character.isprintable() for pair in pairs for text in pair for character in text):
+        raise InvalidArgument("A parameter contains a control character.")
     return dict(pairs)

@@ -1,4 +1,4 @@
-"""How other systems learn to trust the platform: its OAuth and OpenID Connect documents, and its public keys."""
+"""Discovery documents of OAuth and OpenID Connect, and the platform's public keys."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 
 
 class OAuthDiscovery:
-    """What anybody may ask for."""
+    """Public documents for clients and verifiers."""
 
     def __init__(self, app: Application) -> None:
         self._platform = app.platform
         self._calls = Calls(app)
 
     def issuer(self, scope: Scope) -> str:
-        """The platform's address as others know it. Behind a proxy, only the setting `url` tells."""
+        """Returns the public address of the platform. Behind a proxy, it is the setting `url`."""
         url = HTTPConnection(scope).url
         return self._platform.settings.url.rstrip("/") or f"{url.scheme}://{url.netloc}"
 
     async def authorization_server(self, scope: Scope, receive: Receive, send: Send) -> Response:
-        """What is spoken here (RFC 8414)."""
+        """Serves the authorization server metadata (RFC 8414)."""
         return JSONResponse(self._metadata(scope))
 
     async def openid(self, scope: Scope, receive: Receive, send: Send) -> Response:
-        """The same with what OpenID Connect adds, so that its verifiers find the keys of signed tokens.
+        """Serves the metadata with the fields of OpenID Connect, so that verifiers find the keys of signed tokens.
 
-        Nobody can log in elsewhere by this platform: no authorization endpoint, no response types, no id tokens.
+        The platform is no identity provider: it has no authorization endpoint, response types, or id tokens.
         """
-        more = {
+        openid = {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [ALGORITHM],
             "claims_supported": list(signed_tokens.CLAIMS),
         }
-        return JSONResponse(self._metadata(scope) | more)
+        return JSONResponse(self._metadata(scope) | openid)
 
     async def keys(self, scope: Scope, receive: Receive, send: Send) -> Response:
-        """The public keys (RFC 7517). The first request makes them: so nobody ever keeps a set without them."""
+        """Serves the public keys (RFC 7517). The first request creates them, so no client caches a set without keys."""
         ctx = self._calls.context(scope, "admin_list_signing_keys")
-        found = await ctx.query(signing_keys.published)
-        if not found:
-            await self._platform.workers.write.run(self._make)
-            found = await ctx.query(signing_keys.published)
+        keys = await ctx.query(signing_keys.published)
+        if not keys:
+            await self._platform.workers.write.run(self._create_keys)
+            keys = await ctx.query(signing_keys.published)
         seconds = int(CACHE.total_seconds())
-        return JSONResponse({"keys": found}, headers={"cache-control": f"public, max-age={seconds}"})
+        return JSONResponse({"keys": keys}, headers={"cache-control": f"public, max-age={seconds}"})
 
-    def _make(self) -> None:
+    def _create_keys(self) -> None:
         with self._platform.database.write() as connection:
             events.append_all(connection, self._platform.part(SigningKeys).advance(connection))
 

@@ -1,11 +1,12 @@
-"""Login in a browser by an identity provider: authorization code with PKCE, state and nonce."""
+"""Logins of browsers through an identity provider: authorization code with PKCE, state, and nonce.
+
+Each provider has its own redirect URI. With a common one, a provider of one organization could receive the response
+of another organization's provider (mix-up), and redeem its code.
+"""
 
 from __future__ import annotations
 
-import json
-import re
 import secrets
-from datetime import timedelta
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -16,25 +17,28 @@ from api.kernel.application import Application
 from api.kernel.credentials.authentication import session_cookie
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.credentials.tokens import TokenRow
+from api.kernel.http.own_path import own_path
+from api.kernel.http.state import state_of
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.unit import Unit
+from api.kernel.platform import Platform
 from api.protocols.calls import Calls
-from api.services.admin.kinds.identity_provider import IdentityProvider
+from api.services.admin.kinds.identity_provider import LOGIN_PATH as PATH
+from api.services.admin.kinds.identity_provider import IdentityProvider, redirect_path
 from api.services.admin.kinds.session import session_life, set_cookie
-from api.services.admin.logic import password_policy, session_tokens, signing_in
-from api.services.admin.logic.openid import Challenge, OpenId, authorization_url
+from api.services.admin.logic import login_states, password_policy, session_tokens, signing_in
+from api.services.admin.logic.login_states import MAX_LOGIN_DURATION, Attempt
+from api.services.admin.logic.openid import Challenge, Discovery, OpenId, authorization_url
 from core import clock
 from core.errors import HeadwaterError, MethodNotAllowed, NotFound, Unauthenticated
 from core.ids import new_id
 
-PATH = "/login/oidc"
-_PATIENCE = timedelta(minutes=10)
-_OUR_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\x7f]*")
-_CONTEXT = "oidc-login"
+_RESPONSE_PARAMETERS = ("state", "code", "iss", "error")
+"""Parameters of a response. RFC 6749 forbids repeating them."""
 
 
 def mounts(app: Application) -> list[Mount]:
-    """`/login/oidc/{provider}` begins a login, `/login/oidc/callback` ends it."""
+    """Returns the mount: `/login/oidc/{provider}` starts a login, `/login/oidc/{provider}/callback` completes it."""
     return [Mount(path=PATH, app=_Login(app), role=None, speaks_for="admin", acts_as=("admin_login",))]
 
 
@@ -42,108 +46,140 @@ class _Login:
     def __init__(self, app: Application) -> None:
         self._calls = Calls(app)
         self._platform = app.platform
-        self._cookie = f"{session_cookie(app.platform.settings.port)}_oidc"
+        settings = app.platform.settings
+        self._secure = bool(settings.tls_certfile) or settings.url.startswith("https://")
+        # Only over https can a cookie be protected from other hosts of the domain.
+        self._cookie = f"{'__Host-' if self._secure else ''}{session_cookie(settings.port)}_oidc_"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
+        """Handles one request."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
-            raise MethodNotAllowed("This path answers GET.", metadata={"allow": ["GET"]})
+            raise MethodNotAllowed("This path only accepts GET.", metadata={"allow": ["GET"]})
         request = Request(scope, receive)
-        rest = scope["path"][len(PATH) :].strip("/")
-        if not rest or "/" in rest:
+        name, slash, suffix = scope["path"][len(PATH) + 1 :].partition("/")
+        if not name or (slash and suffix != "callback"):
             raise NotFound("Name an identity provider: /login/oidc/{provider}.")
-        response = await (self._end(request) if rest == "callback" else self._begin(request, rest))
+        if name == "callback" and not slash:
+            raise Unauthenticated(
+                "Each identity provider has its own redirect URI. At the provider, register the `redirect_path` of the "
+                "identity provider, relative to the platform's address."
+            )
+        if slash and scope["method"] != "GET":
+            # A HEAD request must not use up the response.
+            raise MethodNotAllowed("This path only accepts GET.", metadata={"allow": ["GET"]})
+        response = await (self._complete(request, name) if slash else self._start(request, name))
         await response(scope, receive, send)
 
-    async def _begin(self, request: Request, name: str) -> Response:
-        """Sends the browser to the provider, with a cookie that binds what comes back to this browser."""
+    async def _start(self, request: Request, name: str) -> Response:
+        """Redirects the browser to the provider, with a cookie that binds the response to this browser."""
         ctx = self._calls.context(request.scope, "admin_login")
         provider = await ctx.read(lambda unit: signing_in.provider_named(unit, name))
         discovery = await self._platform.part(OpenId).discover(provider.spec.issuer)
         challenge = Challenge.new()
-        wanted = request.query_params.get("next", "/")
-        redirect_uri = f"{self._base(request)}{PATH}/callback"
-        kept = {
-            "provider": provider.id,
-            "state": challenge.state,
-            "nonce": challenge.nonce,
-            "verifier": challenge.verifier,
-            # Only a path of this site: a foreign address after login would be a gift to phishers.
-            "next": wanted if len(wanted) <= 1000 and _OUR_PATH.fullmatch(wanted) else "/",
-            "redirect_uri": redirect_uri,
-            "until": (clock.now() + _PATIENCE).timestamp(),
-        }
+        redirect_uri = f"{self._base(request)}{redirect_path(provider.id)}"
+        attempt = Attempt(
+            provider.id,
+            challenge.state,
+            challenge.nonce,
+            challenge.verifier,
+            own_path(request.query_params.get("next", "/")),
+            redirect_uri,
+            (clock.now() + MAX_LOGIN_DURATION).timestamp(),
+        )
         spec = provider.spec
         target = authorization_url(discovery, spec.client_id, spec.scopes, challenge, redirect_uri)
         response = RedirectResponse(target, 303)
-        sealed = self._platform.part(open_sealer).seal(json.dumps(kept), _CONTEXT)
-        self._set_cookie(response, sealed, int(_PATIENCE.total_seconds()))
+        sealed = attempt.seal(self._platform.part(open_sealer))
+        response.headers.append("set-cookie", self._cookie_of(attempt.state, sealed, provider.id))
         return response
 
-    async def _end(self, request: Request) -> Response:
-        """Redeems the code, signs the user in and sends him where he wanted to go."""
-        query = dict(parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=50))
-        kept = self._kept(request, query.get("state", ""))
-        if "error" in query or not query.get("code"):
-            raise Unauthenticated("The identity provider did not log you in. Begin again.")
-        if "iss" in query and not await self._is_issuer(request, kept["provider"], query["iss"]):
-            raise Unauthenticated("The answer comes from another identity provider. Begin again.")
+    async def _complete(self, request: Request, id: str) -> Response:
+        """Redeems the code, logs the user in, and redirects them to `next`. The attempt ends in every case."""
+        parameters = _parameters(request)
+        sealer = self._platform.part(open_sealer)
+        sealed = request.cookies.get(self._name_of(parameters["state"]), "")
+        attempt = login_states.started_attempt(sealer, sealed, id, parameters["state"])
+        deleted_cookie = self._cookie_of(attempt.state, "", id)
+        try:
+            await self._platform.workers.write.run(_spend, self._platform, attempt)
+            response = await self._log_in(request, attempt, parameters)
+        except HeadwaterError:
+            state_of(request.scope).headers += (("set-cookie", deleted_cookie),)
+            raise
+        response.headers.append("set-cookie", deleted_cookie)
+        return response
+
+    async def _log_in(self, request: Request, attempt: Attempt, parameters: dict[str, str]) -> Response:
         ctx = self._calls.context(request.scope, "admin_login")
 
-        def known(unit: Unit) -> tuple[IdentityProvider, str]:
-            provider = signing_in.provider_named(unit, kept["provider"])
+        def require_provider(unit: Unit) -> tuple[IdentityProvider, str]:
+            provider = signing_in.provider_named(unit, attempt.provider_id)
             return provider, signing_in.sealed_secret(unit, provider)
 
-        provider, sealed = await ctx.read(known)
-        secret = self._platform.part(open_sealer).unseal(sealed, f"client-secret:{provider.id}") if sealed else ""
+        provider, sealed = await ctx.read(require_provider)
         openid = self._platform.part(OpenId)
         discovery = await openid.discover(provider.spec.issuer)
+        _require_issuer(discovery, parameters)
+        if "error" in parameters or not parameters.get("code"):
+            raise Unauthenticated("The identity provider did not log you in. Start again.")
+        secret = self._platform.part(open_sealer).unseal(sealed, f"client-secret:{provider.id}") if sealed else ""
         token = await openid.redeem(
             discovery,
             client_id=provider.spec.client_id,
             secret=secret,
-            code=query["code"],
-            verifier=kept["verifier"],
-            redirect_uri=kept["redirect_uri"],
+            code=parameters["code"],
+            verifier=attempt.verifier,
+            redirect_uri=attempt.redirect_uri,
         )
-        claims = await openid.claims(discovery, token, [provider.spec.client_id], nonce=kept["nonce"])
+        claims = await openid.claims(discovery, token, [provider.spec.client_id], nonce=attempt.nonce)
         life = session_life(ctx, await ctx.query(password_policy.load))
 
-        def work(unit: Unit) -> tuple[str, TokenRow]:
+        def change(unit: Unit) -> tuple[str, TokenRow]:
             account = signing_in.sign_in(unit, provider, claims, new_id("ses"))
             return session_tokens.start(unit.connection, account, session_id=ctx.subject, address=ctx.client, life=life)
 
-        cookie, session = await ctx.write(work)
+        cookie, session = await ctx.write(change)
         set_cookie(ctx, cookie, session.expires_at)
-        response = RedirectResponse(kept["next"], 303)
-        self._set_cookie(response, "", 0)
+        response = RedirectResponse(attempt.next, 303)
         for name, value in ctx.headers:
             response.headers.append(name, value)
         return response
 
-    def _kept(self, request: Request, state: str) -> dict[str, str]:
-        """What this browser was given when it began."""
-        failed = Unauthenticated("This login was not begun in this browser, or too long ago. Begin again.")
-        try:
-            text = self._platform.part(open_sealer).unseal(request.cookies.get(self._cookie, ""), _CONTEXT)
-            kept: dict[str, str] = json.loads(text)
-        except (HeadwaterError, ValueError):
-            raise failed from None
-        if float(kept["until"]) < clock.now().timestamp():
-            raise failed
-        if not secrets.compare_digest(kept["state"].encode(), state.encode()):
-            raise failed
-        return kept
-
-    async def _is_issuer(self, request: Request, provider_id: str, issuer: str) -> bool:
-        ctx = self._calls.context(request.scope, "admin_login")
-        provider = await ctx.read(lambda unit: signing_in.provider_named(unit, provider_id))
-        return provider.spec.issuer == issuer
-
     def _base(self, request: Request) -> str:
         return self._platform.settings.url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
 
-    def _set_cookie(self, response: Response, value: str, seconds: int) -> None:
-        secure = "; Secure" if self._platform.settings.tls_certfile else ""
-        header = f"{self._cookie}={value}; Path={PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-        response.headers.append("set-cookie", header)
+    def _name_of(self, state: str) -> str:
+        return self._cookie + login_states.digest_of(state)[:16]
+
+    def _cookie_of(self, state: str, value: str, provider_id: str) -> str:
+        seconds = int(MAX_LOGIN_DURATION.total_seconds()) if value else 0
+        # The prefix requires the path of the whole site.
+        path = "/; Secure" if self._secure else f"{PATH}/{provider_id}"
+        return f"{self._name_of(state)}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+
+
+def _spend(platform: Platform, attempt: Attempt) -> None:
+    with platform.database.write() as connection:
+        login_states.spend(connection, attempt)
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Returns the parameters of the provider's response."""
+    try:
+        pairs = parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise login_states.refused() from None
+    names = [name for name, _ in pairs if name in _RESPONSE_PARAMETERS]
+    parameters = dict(pairs)
+    if len(set(names)) != len(names) or not parameters.get("state"):
+        raise login_states.refused()
+    return parameters
+
+
+def _require_issuer(discovery: Discovery, parameters: dict[str, str]) -> None:
+    """Refuses a response with another issuer, or without one if the provider supports it (RFC 9207)."""
+    named = parameters.get("iss")
+    if named is None and not discovery.names_itself:
+        return
+    if not secrets.compare_digest((named or "").encode(), discovery.issuer.encode()):
+        raise Unauthenticated("The response comes from another identity provider. Start again.")

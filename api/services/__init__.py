@@ -1,1 +1,1 @@
-"""The REST services, all of one shape: `service.py`, `kinds/<kind>.py`, `logic/<topic>.py`."""
+"""The REST services, each with `service.py`, `kinds/<kind>.py`, and `logic/<topic>.py`."""

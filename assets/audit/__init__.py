@@ -1,1 +1,1 @@
-"""The audit trail in the lakehouse. The API writes its tables; Dagster knows them, and tells of each new version."""
+"""The audit log in the lakehouse. The API writes its tables. Dagster has them as assets and records each version."""

@@ -1,4 +1,4 @@
-"""The four tables of the audit trail as assets that something else makes: the API copies events into them."""
+"""The four tables of the audit log as external assets. The API copies events into them."""
 
 import dagster as dg
 
@@ -7,11 +7,11 @@ from core.ids import asset_key
 
 OWNERS = ["team:platform"]
 CODE_VERSION = "1"
-"""Raise it when the API begins to write other columns."""
+"""Raise it when the API writes other columns."""
 
 
 def audit_assets() -> list[dg.AssetSpec]:
-    """The specs of all of them. None can be materialized: see `jobs.audit_versions` for how they get their versions."""
+    """Returns the specs of the tables. No run can materialize them; `jobs.audit_versions` records their versions."""
     return [_spec(name, table) for name, table in TABLES.items()]
 
 
@@ -22,7 +22,7 @@ def _spec(name: str, table: AuditTable) -> dg.AssetSpec:
     ]
     return dg.AssetSpec(
         key=asset_key(name),
-        description=f"{table.description} The API adds rows, and never changes one.",
+        description=f"{table.description} The API appends rows and never changes one.",
         group_name=asset_key(name)[1],
         owners=OWNERS,
         kinds={"delta", "audit"},

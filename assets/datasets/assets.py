@@ -1,4 +1,4 @@
-"""Silver: the sample's tables typed, in UTC, without duplicates. Computed by Polars."""
+"""The silver tables of the sample: typed, in UTC, and without duplicates, computed by Polars."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.datasets import schemas
-from assets.datasets.checks import Check, Range, Reference, RowCount, asset_checks, materialized_version
+from assets.datasets.checks import asset_checks, step_checks
+from assets.datasets.rules import Check, Range, Reference, RowCount
+from assets.declaration import eager
+from assets.step_checks import ProducedVersion, StepCheck, checked_asset
 from core.ids import asset_id, asset_key
 from resources.delta import Delta, materialized
 
@@ -19,21 +22,24 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:data"]
 FLIGHTS = "flights.silver.flights"
+WEATHER = "flights.silver.weather"
+PLANES = "flights.silver.planes"
+AIRPORTS = "flights.silver.airports"
+AIRLINES = "flights.silver.airlines"
 _DISAGREEING_FRACTION = 0.001
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 def _code_version() -> str:
-    """Digest of the code that decides silver content."""
-    files = [(_HERE / name).read_bytes() for name in ("transforms.py", "schemas.py")]
+    """Returns the digest of the code that determines the content of the silver tables."""
+    files = [(_FOLDER / name).read_bytes() for name in ("transforms.py", "schemas.py")]
     return hashlib.sha256(b"\0".join(files)).hexdigest()[:16]
 
 
 def _when_flights_land() -> dg.AutomationCondition[Any]:
-    """As `eager`, but moved by landed rows alone: the packaged source changes with the daily refresh only."""
+    """Returns `eager` for landed rows only, because the packaged source changes only in the daily refresh."""
     landing = dg.AssetSelection.assets(["flights", "bronze", "flights_landing"])
-    updated = dg.AutomationCondition.any_deps_updated()
-    condition = dg.AutomationCondition.eager().replace(updated, updated.allow(landing))
+    condition = eager(landing)
     return (condition & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label("when flights land")
 
 
@@ -50,105 +56,6 @@ def _silver(
         code_version=_code_version(),
         automation_condition=automation,
     )
-
-
-@dg.multi_asset(
-    specs=[
-        _silver(
-            "flights",
-            "flights.bronze.flights_landing",
-            "flights.silver.airports",
-            description="One row per flight, times as UTC instants; landed rows take the place of the source's.",
-            automation=_when_flights_land(),
-        )
-    ]
-)
-def silver_flights(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
-    """One row per flight: scheduled and actual times as UTC instants, landed rows replacing those of the source."""
-    from assets.datasets import transforms
-
-    step = delta.step(context)
-    scheduled = _frame(step, "flights.bronze.flights")
-    landed = _frame(step, "flights.bronze.flights_landing").select(scheduled.columns)
-    airports = _frame(step, "flights.silver.airports", columns=["faa", "time_zone"])
-    rows = transforms.flights(scheduled, landed, airports)
-    replaced = scheduled.height + landed.height - rows.height
-    return _write(context, step, rows, schemas.FLIGHTS, {"replaced_or_undated_rows": replaced})
-
-
-@dg.asset_check(
-    asset=["flights", "silver", "flights"],
-    blocking=True,
-    description="The UTC instants, shown on the clocks of origin and destination, are the clock times of the source.",
-)
-def clocks_agree(context: dg.AssetCheckExecutionContext, delta: Delta) -> dg.AssetCheckResult:
-    """Reads what was written, and exactly the source versions it was made from.
-
-    In the year of the sample one flight differs: it landed at "2:03" in the night that had no such hour.
-    """
-    from assets.datasets import transforms
-
-    tables = delta.tables()
-    version = materialized_version(context, dg.AssetKey(asset_key(FLIGHTS)))
-    silver = tables.snapshot(FLIGHTS, version=version)
-    edges = delta.lineage().provenance(FLIGHTS, silver.data_version)
-    versions = {edge.in_asset: int(edge.in_version.rpartition("@")[2]) for edge in edges}
-    scheduled, landed = (
-        tables.snapshot(table, version=versions.get(table)).scan().collect()
-        for table in ("flights.bronze.flights", "flights.bronze.flights_landing")
-    )
-    wrong = transforms.clock_disagreements(silver.scan().collect(), scheduled, landed)
-    return dg.AssetCheckResult(
-        passed=wrong.height <= silver.row_count * _DISAGREEING_FRACTION,
-        description=f"{wrong.height} of {silver.row_count} flights show another time on a clock than the source says.",
-        metadata={
-            "failing_rows": wrong.height,
-            "checked_rows": silver.row_count,
-            "tolerance": _DISAGREEING_FRACTION,
-            "delta/version": silver.version,
-            "sample": dg.JsonMetadataValue(wrong.head(5).to_dicts()),
-        },
-    )
-
-
-@dg.multi_asset(
-    specs=[
-        _silver("weather", description="Hourly weather by airport and UTC hour; impossible wind speeds set to missing.")
-    ]
-)
-def silver_weather(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
-    """Hourly weather by airport and UTC hour; impossible wind speeds set to missing."""
-    from assets.datasets import transforms
-
-    step = delta.step(context)
-    return _write(context, step, transforms.weather(_frame(step, "flights.bronze.weather")), schemas.WEATHER)
-
-
-@dg.multi_asset(specs=[_silver("planes", description="Aircraft by registration.")])
-def silver_planes(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
-    """Aircraft by registration."""
-    from assets.datasets import transforms
-
-    step = delta.step(context)
-    return _write(context, step, transforms.planes(_frame(step, "flights.bronze.planes")), schemas.PLANES)
-
-
-@dg.multi_asset(specs=[_silver("airports", description="Airports by FAA code with their time zone.")])
-def silver_airports(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
-    """Airports by FAA code with their time zone."""
-    from assets.datasets import transforms
-
-    step = delta.step(context)
-    return _write(context, step, transforms.airports(_frame(step, "flights.bronze.airports")), schemas.AIRPORTS)
-
-
-@dg.multi_asset(specs=[_silver("airlines", description="Airlines by IATA code.")])
-def silver_airlines(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
-    """Airlines by IATA code."""
-    from assets.datasets import transforms
-
-    step = delta.step(context)
-    return _write(context, step, transforms.airlines(_frame(step, "flights.bronze.airlines")), schemas.AIRLINES)
 
 
 CHECKS: Mapping[str, Sequence[Check]] = {
@@ -179,7 +86,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             description="The source lacks the aircraft of 14.9 % of the flights, mostly of AA and MQ.",
         ),
     ],
-    "flights.silver.weather": [
+    WEATHER: [
         Check(unique=["origin", "observed_at"], blocking=True),
         Check(not_null=["origin", "observed_at"], blocking=True),
         Check(range=Range(column="temp", min=-40, max=130)),
@@ -187,19 +94,19 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         Check(range=Range(column="wind_speed", min=0, max=200)),
         Check(range=Range(column="visib", min=0, max=10)),
     ],
-    "flights.silver.planes": [
+    PLANES: [
         Check(unique=["tailnum"], blocking=True),
         Check(not_null=["tailnum"], blocking=True),
         Check(range=Range(column="manufacture_year", min=1940, max=2014)),
         Check(range=Range(column="seats", min=1, max=900)),
     ],
-    "flights.silver.airports": [
+    AIRPORTS: [
         Check(unique=["faa"], blocking=True),
         Check(not_null=["faa"], blocking=True),
         Check(
             not_null=["time_zone"],
             severity="warn",
-            description="The source lacks the zone of three airports, none of them a destination.",
+            description="The source lacks the time zone of three airports, none of them a destination.",
         ),
         Check(
             range=Range(column="lat", min=15, max=72),
@@ -207,21 +114,132 @@ CHECKS: Mapping[str, Sequence[Check]] = {
             description="The source places Dillant Hopkins (EEN, New Hampshire) at 72.3 N, 42.9 E.",
         ),
     ],
-    "flights.silver.airlines": [
+    AIRLINES: [
         Check(unique=["carrier"], blocking=True),
         Check(not_null=["carrier", "name"], blocking=True),
     ],
 }
 
 
+def clocks_agree(version: ProducedVersion) -> dg.AssetCheckResult:
+    """Compares the instants of the written version with the clock times of the source versions that it was read from.
+
+    One flight of the sample differs: it landed at "2:03" in the night in which clocks skipped that hour.
+    """
+    from assets.datasets import transforms
+
+    tables, silver = version.delta.tables(), version.snapshot
+    edges = version.delta.lineage().provenance(FLIGHTS, silver.data_version)
+    versions = {edge.in_asset: int(edge.in_version.rpartition("@")[2]) for edge in edges}
+    scheduled, landed = (
+        tables.snapshot(table, version=versions.get(table)).scan().collect()
+        for table in ("flights.bronze.flights", "flights.bronze.flights_landing")
+    )
+    wrong = transforms.clock_disagreements(silver.scan().collect(), scheduled, landed)
+    return dg.AssetCheckResult(
+        asset_key=_CLOCKS_AGREE.asset_key,
+        check_name=_CLOCKS_AGREE.name,
+        passed=wrong.height <= silver.row_count * _DISAGREEING_FRACTION,
+        description=f"{wrong.height} of {silver.row_count} flights have another local time than the source.",
+        metadata={
+            "failing_rows": wrong.height,
+            "checked_rows": silver.row_count,
+            "tolerance": _DISAGREEING_FRACTION,
+            "delta/version": silver.version,
+            "sample": dg.JsonMetadataValue(wrong.head(5).to_dicts()),
+        },
+    )
+
+
+_CLOCKS_AGREE = dg.AssetCheckSpec(
+    "clocks_agree",
+    asset=asset_key(FLIGHTS),
+    blocking=True,
+    description="The UTC instants, converted to the zones of origin and destination, are the clock times of the "
+    "source.",
+)
+
+
+@checked_asset(
+    specs=[
+        _silver(
+            "flights",
+            "flights.bronze.flights_landing",
+            "flights.silver.airports",
+            description="One row per flight, times as UTC instants; landed rows replace rows of the source.",
+            automation=_when_flights_land(),
+        )
+    ],
+    checks=[StepCheck(_CLOCKS_AGREE, clocks_agree), *step_checks(FLIGHTS, CHECKS[FLIGHTS])],
+)
+def silver_flights(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """One row per flight: scheduled and actual times as UTC instants. Landed rows replace rows of the source."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    scheduled = _frame(step, "flights.bronze.flights")
+    landed = _frame(step, "flights.bronze.flights_landing").select(scheduled.columns)
+    airports = _frame(step, "flights.silver.airports", columns=["faa", "time_zone"])
+    rows = transforms.flights(scheduled, landed, airports)
+    replaced = scheduled.height + landed.height - rows.height
+    return _write(context, step, rows, schemas.FLIGHTS, {"replaced_or_undated_rows": replaced})
+
+
+@checked_asset(
+    specs=[
+        _silver("weather", description="Hourly weather by airport and UTC hour; impossible wind speeds set to missing.")
+    ],
+    checks=step_checks(WEATHER, CHECKS[WEATHER]),
+)
+def silver_weather(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Hourly weather by airport and UTC hour; impossible wind speeds set to missing."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.weather(_frame(step, "flights.bronze.weather")), schemas.WEATHER)
+
+
+@checked_asset(
+    specs=[_silver("planes", description="Aircraft by registration.")],
+    checks=step_checks(PLANES, CHECKS[PLANES]),
+)
+def silver_planes(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Aircraft by registration."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.planes(_frame(step, "flights.bronze.planes")), schemas.PLANES)
+
+
+@checked_asset(
+    specs=[_silver("airports", description="Airports by FAA code with their time zone.")],
+    checks=step_checks(AIRPORTS, CHECKS[AIRPORTS]),
+)
+def silver_airports(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Airports by FAA code with their time zone."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.airports(_frame(step, "flights.bronze.airports")), schemas.AIRPORTS)
+
+
+@checked_asset(
+    specs=[_silver("airlines", description="Airlines by IATA code.")],
+    checks=step_checks(AIRLINES, CHECKS[AIRLINES]),
+)
+def silver_airlines(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
+    """Airlines by IATA code."""
+    from assets.datasets import transforms
+
+    step = delta.step(context)
+    return _write(context, step, transforms.airlines(_frame(step, "flights.bronze.airlines")), schemas.AIRLINES)
+
+
 def definitions() -> dg.Definitions:
-    """The silver tables and their checks."""
+    """Returns the silver tables and their checks."""
     return dg.Definitions(
         assets=[silver_airlines, silver_airports, silver_flights, silver_planes, silver_weather],
-        asset_checks=[
-            clocks_agree,
-            *(check for asset, checks in CHECKS.items() for check in asset_checks(asset, checks)),
-        ],
+        asset_checks=[check for asset, checks in CHECKS.items() for check in asset_checks(asset, checks)],
     )
 
 
@@ -246,7 +264,7 @@ def _write(
 
 
 def column_lineage(asset: str, columns: Mapping[str, schemas.Column]) -> dg.TableColumnLineage:
-    """Which bronze and silver columns each column of a silver table is computed from."""
+    """Returns the bronze and silver columns from which each column of a silver table is computed."""
     project, _, table = asset_key(asset)
 
     def source(name: str) -> dg.TableColumnDep:

@@ -1,160 +1,96 @@
-"""Asset checks from YAML: each counts the rows that break a rule and shows a few of them."""
+"""Evaluation of declared checks: each counts the rows that break a rule and samples a few of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import AfterValidator, Field, model_validator
 
-from core.errors import UnknownColumn
-from core.ids import asset_key, is_asset_id
+from assets.datasets.rules import Check, Reference
+from assets.findings import lacking
+from assets.step_checks import ProducedVersion, StepCheck
+from core.errors import HeadwaterError, UnknownColumn
+from core.ids import asset_key
 from resources.delta import Delta
+from resources.gates import DATA_VERSION
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from lakehouse.tables import Tables
 
 _SAMPLE_ROWS = 5
-_RULES = ("unique", "not_null", "range", "references", "holds", "row_count")
 
 
-class Range(dg.Model):
-    """Bounds of a column, both inclusive; missing values pass."""
-
-    column: str
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        return self
-
-
-def _table_id(text: str) -> str:
-    if not is_asset_id(text):
-        raise ValueError("must be the id of a table, as flights.silver.planes")
-    return text
-
-
-class Reference(dg.Model):
-    """A column whose values exist in a column of another table; missing values pass."""
-
-    column: str
-    table: Annotated[str, AfterValidator(_table_id)]
-    key: str
-
-
-class RowCount(dg.Model):
-    """Bounds of the number of rows, both inclusive."""
-
-    min: int = 1
-    max: int | None = None
-
-
-class Check(dg.Model):
-    """One rule, its name, and what happens when rows break it.
-
-    Exactly one of `unique`, `not_null`, `range`, `references`, `holds` and `row_count` is given.
-    """
-
-    unique: list[str] | None = Field(None, min_length=1, description="Columns that together identify a row.")
-    not_null: list[str] | None = Field(None, min_length=1, description="Columns without missing values.")
-    range: Range | None = None
-    references: Reference | None = None
-    holds: str | None = Field(None, description="SQL expression over one row; rows where it is false break the rule.")
-    row_count: RowCount | None = None
-    name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
-    description: str | None = None
-    blocking: bool = Field(False, description="Whether a failure stops assets downstream in the same run.")
-    severity: Literal["error", "warn"] = "error"
-    tolerance: float = Field(0.0, ge=0, lt=1, description="Fraction of rows that may break the rule.")
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        given = [rule for rule in _RULES if getattr(self, rule) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(_RULES)}; given: {', '.join(given) or 'none'}")
-        if self.blocking and self.severity == "warn":
-            raise ValueError("a check that blocks has severity error")
-        if self.holds is not None and self.name is None:
-            raise ValueError("a `holds` check needs a name")
-        return self
-
-    @property
-    def check_name(self) -> str:
-        """The given name, or one made from the rule and its columns."""
-        if self.name:
-            return self.name
-        if self.unique:
-            return f"unique_{'_'.join(self.unique)}"
-        if self.not_null:
-            return f"not_null_{'_'.join(self.not_null)}"
-        if self.range:
-            return f"range_{self.range.column}"
-        if self.references:
-            return f"references_{self.references.column}"
-        return "row_count"
-
-    @property
-    def sentence(self) -> str:
-        """What the check asserts, in words."""
-        if self.unique:
-            rule = f"No two rows share {', '.join(self.unique)}"
-        elif self.not_null:
-            rule = f"No value is missing in {', '.join(self.not_null)}"
-        elif self.range:
-            rule = f"{self.range.column} lies within {_bounds(self.range.min, self.range.max)}"
-        elif self.references:
-            rule = f"{self.references.column} exists in {self.references.table}.{self.references.key}"
-        elif self.row_count:
-            rule = f"The number of rows lies within {_bounds(self.row_count.min, self.row_count.max)}"
-        else:
-            rule = f"Holds for every row: {self.holds}"
-        return f"{rule}, up to {self.tolerance:.1%} of the rows excepted." if self.tolerance else f"{rule}."
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    return f"[{'-∞' if low is None else f'{low:g}'}, {'∞' if high is None else f'{high:g}'}]"
-
-
-def asset_checks(asset: str, checks: Sequence[Check]) -> list[dg.AssetChecksDefinition]:
-    """One step that evaluates all checks of an asset, each selectable on its own; none for no checks.
+def step_checks(asset: str, checks: Sequence[Check]) -> list[StepCheck]:
+    """Returns the checks that are evaluated in the step of their asset: all except those of `asset_checks`.
 
     Raises:
         ValueError: two checks have the same name.
     """
-    by_name = {check.check_name: check for check in checks}
-    if len(by_name) < len(checks):
-        raise ValueError(f"two checks of {asset} have the same name; name one of them")
-    if not checks:
+    return [
+        StepCheck(_spec(asset, name, check), partial(_evaluate_produced, asset, check))
+        for name, check in _by_name(asset, checks).items()
+        if not _is_separate(check)
+    ]
+
+
+def asset_checks(asset: str, checks: Sequence[Check]) -> list[dg.AssetChecksDefinition]:
+    """Returns one step with the non-blocking checks that read another table, if there are any.
+
+    In the step of the asset, these checks would make the asset wait for the other table. They run after both tables,
+    and a launch can select or omit each of them. The health of the asset then reports omitted checks as not evaluated.
+
+    Raises:
+        ValueError: two checks have the same name.
+    """
+    by_name = {name: check for name, check in _by_name(asset, checks).items() if _is_separate(check)}
+    if not by_name:
         return []
     key = dg.AssetKey(asset_key(asset))
-    specs = [
-        dg.AssetCheckSpec(
-            name,
-            asset=key,
-            description=check.description or check.sentence,
-            blocking=check.blocking,
-            additional_deps=[dg.AssetKey(asset_key(check.references.table))] if check.references else None,
-        )
-        for name, check in by_name.items()
-    ]
+    specs = [_spec(asset, name, check) for name, check in by_name.items()]
 
     @dg.multi_asset_check(name=f"{asset.replace('.', '__')}__checks", specs=specs, can_subset=True)
     def evaluate_checks(context: dg.AssetCheckExecutionContext, delta: Delta) -> Any:
         tables = delta.tables()
         version = materialized_version(context, key)
         for selected in sorted(context.selected_asset_check_keys, key=lambda selected: selected.name):
-            yield evaluate(tables, asset, by_name[selected.name], version=version)
+            result = evaluate(tables, asset, by_name[selected.name], version=version)
+            data_version = tables.snapshot(asset, version=version).data_version
+            yield result.with_metadata({**result.metadata, DATA_VERSION: data_version})
 
     return [evaluate_checks]
 
 
+def _by_name(asset: str, checks: Sequence[Check]) -> dict[str, Check]:
+    by_name = {check.check_name: check for check in checks}
+    if len(by_name) < len(checks):
+        raise ValueError(f"two checks of {asset} have the same name; set `name` on one of them")
+    return by_name
+
+
+def _is_separate(check: Check) -> bool:
+    return check.references is not None and not check.blocking
+
+
+def _spec(asset: str, name: str, check: Check) -> dg.AssetCheckSpec:
+    read = [check.references.table] if check.references and check.references.table != asset else []
+    return dg.AssetCheckSpec(
+        name,
+        asset=dg.AssetKey(asset_key(asset)),
+        description=check.description or check.sentence,
+        blocking=check.blocking,
+        additional_deps=[dg.AssetKey(asset_key(table)) for table in read] or None,
+    )
+
+
+def _evaluate_produced(asset: str, check: Check, version: ProducedVersion) -> dg.AssetCheckResult:
+    return evaluate(version.delta.tables(), asset, check, version=version.snapshot.version)
+
+
 def materialized_version(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> int | None:
-    """The version Dagster knows, which a check speaks of: not one that another writer commits meanwhile."""
+    """Returns the table version of the newest materialization, not one that another writer commits meanwhile."""
     event = context.instance.get_latest_materialization_event(key)
     materialization = event.asset_materialization if event else None
     value = materialization.metadata.get("delta/version") if materialization else None
@@ -162,17 +98,17 @@ def materialized_version(context: dg.AssetCheckExecutionContext, key: dg.AssetKe
 
 
 def evaluate(tables: "Tables", asset: str, check: Check, *, version: int | None = None) -> dg.AssetCheckResult:
-    """Evaluates one check on one version of a table, the latest by default.
+    """Evaluates one check on one version of a table, by default the latest.
 
     Raises:
-        UnknownColumn: the rule names a column the table lacks.
+        UnknownColumn: the rule names a column that the table lacks.
     """
     snapshot = tables.snapshot(asset, version=version)
     rows = snapshot.scan()
     if missing := _columns(check) - set(snapshot.schema.names):
         raise UnknownColumn(
-            f"Check {check.check_name} names {sorted(missing)[0]!r}, which {asset} lacks; "
-            f"it has {', '.join(snapshot.schema.names)}."
+            f"Check {check.check_name} names the column {sorted(missing)[0]!r}, but {asset} has "
+            f"{', '.join(snapshot.schema.names)}."
         )
     reference = {}
     if check.references:
@@ -203,6 +139,41 @@ def evaluate(tables: "Tables", asset: str, check: Check, *, version: int | None 
     )
 
 
+def fault_of(check: Check, schema: "pa.Schema | None", other: "pa.Schema | None") -> str | None:
+    """Returns why a check cannot be evaluated, by evaluating it on an empty table; `None` if no fault is known.
+
+    Args:
+        check: the rule.
+        schema: columns of its table; `None` if they are not known.
+        other: columns of the table that it references; `None` if there is none, or they are not known.
+    """
+    import polars as pl
+    import pyarrow as pa
+
+    from lakehouse.expressions import row_expression
+
+    reference = check.references
+    if reference and other is not None and reference.key not in other.names:
+        return lacking(reference.table, reference.key, other.names)
+    try:
+        if check.holds is not None:
+            row_expression(check.holds)
+        if schema is None or check.row_count:
+            return None
+        if missing := sorted(_columns(check) - set(schema.names)):
+            return lacking("the table", missing[0], schema.names)
+        if check.range and pa.types.is_temporal(kind := schema.field(check.range.column).type):
+            return f"{check.range.column} is of type {kind}, but a range has numeric bounds; use `holds`"
+        rows = pl.DataFrame(schema.empty_table()).lazy()
+        if reference is None:
+            rows.filter(_broken(check)).collect()
+        elif other is not None:
+            _unreferenced(rows, reference, pl.DataFrame(other.empty_table()).lazy()).collect()
+    except (pl.exceptions.PolarsError, HeadwaterError) as error:
+        return f"cannot be evaluated: {str(error).splitlines()[0]}"
+    return None
+
+
 def _severity(check: Check) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.WARN if check.severity == "warn" else dg.AssetCheckSeverity.ERROR
 
@@ -228,6 +199,8 @@ def _columns(check: Check) -> set[str]:
 def _broken(check: Check) -> "pl.Expr":
     import polars as pl
 
+    from lakehouse.expressions import row_expression
+
     if check.unique:
         return pl.struct(check.unique).is_duplicated()
     if check.not_null:
@@ -238,7 +211,7 @@ def _broken(check: Check) -> "pl.Expr":
             column > high if high is not None else pl.lit(value=False)
         )
     assert check.holds
-    return ~pl.sql_expr(check.holds)
+    return ~row_expression(check.holds)
 
 
 def _unreferenced(rows: "pl.LazyFrame", rule: Reference, other: "pl.LazyFrame") -> "pl.LazyFrame":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def described(rows: pa.Table, descriptions: Mapping[str, str]) -> pa.Table:
-    """The rows with column descriptions as field metadata `comment`, which Delta keeps.
+    """Returns the rows with column descriptions as field metadata `comment`, which Delta stores.
 
     Raises:
         SchemaMismatch: a described column does not exist.
@@ -21,7 +21,7 @@ def described(rows: pa.Table, descriptions: Mapping[str, str]) -> pa.Table:
 
     if unknown := [name for name in descriptions if name not in rows.schema.names]:
         raise SchemaMismatch(
-            f"`columns` describes {', '.join(unknown)}, which the table lacks; it has {', '.join(rows.schema.names)}."
+            f"`columns` describes {', '.join(unknown)}, but the table has {', '.join(rows.schema.names)}."
         )
     fields = [
         field.with_metadata({"comment": descriptions[field.name]}) if field.name in descriptions else field

@@ -1,4 +1,4 @@
-"""Fetching a source over HTTP without letting a definition reach into the private network."""
+"""Download of a source over HTTP that does not let a definition reach the private network."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from core import egress
-from core.errors import PayloadTooLarge, PermissionDenied, Unavailable
+from core.errors import InvalidPayload, PayloadTooLarge, PermissionDenied, Unavailable
 
 MAX_BYTES = 2_000_000_000
 _TIMEOUT_SECONDS = 30
@@ -22,62 +21,74 @@ def download(url: str, *, private_hosts: bool = False, max_bytes: int = MAX_BYTE
 
     Args:
         url: `http` or `https`.
-        private_hosts: whether private and loopback addresses may be reached.
-        max_bytes: larger answers are refused.
+        private_hosts: whether private and loopback addresses are allowed.
+        max_bytes: maximum size of the response.
 
     Raises:
-        PermissionDenied: the address, or one that it redirects to, is private.
-        PayloadTooLarge: the answer is larger than `max_bytes`.
-        Unavailable: no answer, or one that is no success.
+        PermissionDenied: the address, or an address that it redirects to, is private.
+        PayloadTooLarge: the response is larger than `max_bytes`.
+        InvalidPayload: the URL, or a URL that it redirects to, is not valid.
+        Unavailable: the host did not respond, or responded with an error.
     """
-    handlers = [] if private_hosts else [_PublicHttp(), _PublicHttps(context=ssl.create_default_context())]
-    # Through a proxy the address reached would be the proxy's, so the guard would judge the wrong one.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
     try:
-        with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
-            content = answer.read(max_bytes + 1)
+        with _opener(private_hosts).open(url, timeout=_TIMEOUT_SECONDS) as response:
+            content = response.read(max_bytes + 1)
     except urllib.error.HTTPError as error:
-        raise Unavailable(f"{url} answered {error.code} {error.reason}.") from error
+        raise Unavailable(f"{url} responded with {error.code} {error.reason}.") from error
+    except ValueError as error:  # raised also for the URL of a redirect
+        raise InvalidPayload(f"{url} is not a valid URL, or redirects to one that is not: {error}.") from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.URLError) and isinstance(error.reason, PermissionError):
             raise PermissionDenied(str(error.reason)) from error
-        raise Unavailable(f"{url} did not answer ({error}). Check the address and retry.") from error
+        raise Unavailable(f"{url} did not respond ({error}). Check the address and retry.") from error
     if len(content) > max_bytes:
         raise PayloadTooLarge(f"{url} is larger than {max_bytes} bytes.")
     return bytes(content)
 
 
-def _require_public(host: str, addresses: Iterable[str]) -> None:
-    for text in addresses:
-        if not egress.is_public(text):
-            raise PermissionError(
-                f"{host} is a private address. Sources are fetched from public ones only, unless the operator sets "
-                "HEADWATER_PRIVATE_SOURCES."
-            )
+def _opener(private_hosts: bool) -> urllib.request.OpenerDirector:
+    """Returns an opener for http and https only, also after redirects. The default opener also reads files and FTP.
 
-
-def _connect_publicly(connection: http.client.HTTPConnection, connect: Callable[[], None]) -> None:
-    """Judges the name before it is used, so that nothing is learnt of private ports, and then the address really
-    connected to, before a byte is sent: a name may resolve anew at every look-up.
+    It uses no proxy, because the address check would then apply to the proxy.
     """
-    found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
-    _require_public(connection.host, (str(item[4][0]) for item in found))
-    connect()
+    context = ssl.create_default_context()
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPHandler() if private_hosts else _PublicHttp(),
+        urllib.request.HTTPSHandler(context=context) if private_hosts else _PublicHttps(context=context),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _connect(
+    address: tuple[str, int], timeout: float | None = None, source_address: tuple[str, int] | None = None
+) -> socket.socket:
+    """Connects to the address that was checked, because each lookup of a name can return another address."""
+    host, port = address
     try:
-        _require_public(connection.host, [connection.sock.getpeername()[0]])
-    except PermissionError:
-        connection.close()
-        raise
+        resolved = egress.resolve(host, port, private=False)
+    except PermissionError as error:
+        raise PermissionError(
+            f"{error} Sources are read from public addresses only, unless the operator sets HEADWATER_PRIVATE_SOURCES."
+        ) from None
+    return socket.create_connection((resolved, port), timeout, source_address)
 
 
 class _PublicConnection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        _connect_publicly(self, super().connect)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = _connect
 
 
 class _PublicTlsConnection(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        _connect_publicly(self, super().connect)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = _connect
 
 
 class _PublicHttp(urllib.request.HTTPHandler):

@@ -1,28 +1,40 @@
-"""Assets made from files: one file as a whole, or every file that lands in a folder."""
+"""Assets with the content of files: of a single file, or of every file that lands in a folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.datasets.columns import described
-from assets.datasets.sources import CsvSource, LandingSource, PackageSource, SourceFile, fetch
-from core.errors import SchemaMismatch
+from assets.datasets.sources import CsvSource, LandingSource, PackageSource, fetch
+from assets.step_checks import StepCheck, checked_asset
+from core.errors import (
+    InvalidPayload,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    StorageFull,
+    TableDamaged,
+    Unavailable,
+    WriteConflict,
+)
 from core.ids import asset_key
 from lakehouse.delimited import Column
+from lakehouse.files.reading import read_table
+from lakehouse.landing_areas import project_area, repository_area
 from resources.delta import Delta, materialized
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from lakehouse.landing import Landed
+    from lakehouse.landing import Landing
+    from lakehouse.landing_files import LandingFile
+    from lakehouse.landing_record import Landed
 
 LANDING_METADATA = "headwater/landing_pattern"
-"""Definition metadata of a table fed by a landing folder; the sensors find such tables by it."""
+"""Definition metadata of a table with a landing folder. The sensors find these tables by it."""
 
 _SETTLE_SECONDS = 1.0
-_SHOWN_FAULTS = 3
 
 
 def ingested_asset(
@@ -32,26 +44,31 @@ def ingested_asset(
     descriptions: Mapping[str, str],
     null_values: Sequence[str],
     folder: Path | None,
+    checks: Sequence[StepCheck],
 ) -> dg.AssetsDefinition:
-    """A table that is one file as it is; a run replaces it wholly.
+    """Returns an asset with the content of one file. A run replaces the table.
 
     Args:
         spec: the asset.
         source: the file.
-        columns: declared columns in any order; empty to take what the file has.
-        descriptions: column name to description.
-        null_values: texts that stand for a missing value.
-        folder: where a relative path is looked for besides the landing folder.
+        columns: declared columns in any order; empty to use the columns of the file.
+        descriptions: description by column name.
+        null_values: texts that represent a missing value.
+        folder: the folder, in addition to the landing area, in which a relative path is resolved.
+        checks: checks of the table that the step evaluates.
     """
+    options = source.options(null_values)
 
-    @dg.multi_asset(specs=[spec], name="__".join(spec.key.path))
+    @checked_asset(specs=[spec], checks=checks, name="__".join(spec.key.path))
     def ingest(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
         settings = delta.settings()
-        folders = [place for place in (folder, Path(settings.effective_landing_url)) if place is not None]
-        file = fetch(source, folders, private_hosts=settings.private_sources)
-        step = delta.step(context, params={"null_values": list(null_values)})
+        areas = [project_area(settings.effective_landing_url, spec.key.path[0])]
+        if folder is not None:
+            areas.insert(0, repository_area(folder, settings))
+        file = fetch(source, areas, private_hosts=settings.private_sources)
+        step = delta.step(context, params=asdict(options))
         step.use(f"file:{file.address}"[:200], f"sha256:{file.sha256}")
-        rows = read_csv(file, columns, null_values)
+        rows = read_table(file.content, file.address, columns, options)
         commit = step.overwrite(described(rows, descriptions), evolve_schema=True)
         return materialized(
             context,
@@ -66,91 +83,114 @@ def ingested_asset(
     return ingest
 
 
-def read_csv(file: SourceFile, columns: Sequence[Column], null_values: Sequence[str]) -> "pa.Table":
-    """Reads a CSV file with a header, strictly by the declared columns, or with inferred types if there are none.
-
-    Raises:
-        SchemaMismatch: says which lines do not fit and why.
-    """
-    import polars as pl
-
-    from lakehouse.delimited import LINE, parse
-
-    if not columns:
-        try:
-            frame = pl.read_csv(file.content, null_values=list(null_values), infer_schema_length=None)
-        except pl.exceptions.PolarsError as error:
-            raise SchemaMismatch(f"{file.address} is no CSV file: {str(error).splitlines()[0]}") from error
-        return frame.to_arrow()
-    parsed = parse(file.content, columns, null_values=null_values)
-    if parsed.rejected:
-        first = "; ".join(f"line {item.line}: {item.reason}" for item in parsed.rejected[:_SHOWN_FAULTS])
-        raise SchemaMismatch(
-            f"{len(parsed.rejected)} lines of {file.address} do not fit the declared columns: {first}. Correct the "
-            "file or the columns; a landing source would quarantine such lines instead."
-        )
-    return parsed.rows.drop(LINE).to_arrow()
-
-
 def landed_assets(
     spec: dg.AssetSpec,
     source: LandingSource,
     columns: Sequence[Column],
     descriptions: Mapping[str, str],
     null_values: Sequence[str],
+    checks: Sequence[StepCheck],
 ) -> dg.AssetsDefinition:
-    """A table that grows by the files of its landing folder, and its quarantine."""
-    from lakehouse.landing import quarantine_of
+    """Returns a table with the rows of the files in its landing folder, and its quarantine. `checks` are of both."""
+    from lakehouse.landing import quarantine_table
 
     table = ".".join(spec.key.path)
     quarantine = dg.AssetSpec(
-        key=asset_key(quarantine_of(table)),
-        description=f"Lines of landed files that became no row of `{table}`: the reason, the line, the raw text.",
+        key=asset_key(quarantine_table(table)),
+        description=f"Lines of landed files that are not rows of `{table}`, each with its reason and raw text.",
         owners=spec.owners,
         group_name=spec.group_name,
-        kinds={"delta", "csv"},
+        kinds=spec.kinds,
         code_version=spec.code_version,
     )
 
-    @dg.multi_asset(specs=[spec, quarantine], name="__".join(spec.key.path))
+    @checked_asset(specs=[spec, quarantine], checks=checks, name="__".join(spec.key.path))
     def land(context: dg.AssetExecutionContext, delta: Delta) -> Iterator[dg.MaterializeResult[Any]]:
-        from lakehouse.landing import Landing, LandingRecord, candidates, folder_of, settled
+
+        from lakehouse.landing import Landing
+        from lakehouse.landing_files import landing_files, landing_folder, unchanged_files
+        from lakehouse.landing_record import LandingRecord
 
         landing = Landing(
             table,
             columns,
             LandingRecord(delta.database()),
             lambda name: delta.step(context, asset=dg.AssetKey(asset_key(name))),
-            delimiter=source.delimiter,
-            null_values=null_values,
+            options=source.options(null_values),
             descriptions=descriptions,
         )
         landing.prepare()
-        folder = folder_of(delta.settings().effective_landing_url, table)
-        folder.mkdir(parents=True, exist_ok=True)
-        waiting = _waiting(delta, table, candidates(folder, source.pattern))
-        landed = [result for file in settled(waiting, seconds=_SETTLE_SECONDS) if (result := landing.ingest(file))]
-        for result in landed:
-            context.log.info("%s: %d rows, %d quarantined", result.file, result.row_count, result.rejected_count)
+        landing_url = delta.settings().effective_landing_url
+        ingestion = _Ingestion(folder=str(landing_folder(landing_url, table)))
+        pending = _pending(delta, table, landing_files(landing_url, table, source.pattern), ingestion)
+        for file in unchanged_files(pending, seconds=_SETTLE_SECONDS):
+            ingestion.ingest(file, landing)
+        ingestion.log(context)
         tables = delta.tables()
-        yield materialized(context, tables.snapshot(table), metadata=_summary(landed, str(folder)))
-        yield materialized(context, tables.snapshot(quarantine_of(table)), metadata=_summary(landed, str(folder)))
+        yield materialized(context, tables.snapshot(table), metadata=ingestion.summary())
+        yield materialized(context, tables.snapshot(quarantine_table(table)), metadata=ingestion.summary())
+        if ingestion.failed:
+            # Raised after the materializations, so that downstream assets see the rows of the other files.
+            name, error = next(iter(ingestion.failed.items()))
+            raise InvalidPayload(
+                f"{len(ingestion.failed)} files could not be ingested, such as {name}: {error}"
+            ) from error
 
     return land
 
 
-def _waiting(delta: Delta, table: str, found: Sequence[Any]) -> list[Any]:
-    from lakehouse.landing import LandingRecord, digest
+@dataclass
+class _Ingestion:
+    """Results of the files of one run. A file that cannot be ingested does not affect other files."""
 
-    digests = {file: digest(file.path) for file in found}
-    known = LandingRecord(delta.database()).known(table, digests.values())
-    return [file for file in found if digests[file] not in known]
+    folder: str
+    landed: list["Landed"] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+    def ingest(self, file: "LandingFile", landing: "Landing") -> None:
+        """Ingests a file, or records why it cannot be ingested."""
+        try:
+            result = landing.ingest(file)
+        except (StorageFull, Unavailable, WriteConflict, TableDamaged):
+            raise  # every other file would fail as well
+        except (PermissionDenied, PayloadTooLarge) as error:
+            self.skipped[file.display_name] = error.detail
+        except Exception as error:  # noqa: BLE001 - a fault of one file affects that file only
+            self.failed[file.display_name] = error
+        else:
+            self.landed += [result] if result else []
+
+    def log(self, context: dg.AssetExecutionContext) -> None:
+        """Logs the result of each file."""
+        for result in self.landed:
+            context.log.info("%s: %d rows, %d quarantined", result.file, result.row_count, result.rejected_count)
+        for name, reason in {**self.skipped, **self.failed}.items():
+            context.log.warning("%s is skipped: %s", name, reason)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the results as metadata of the materialization."""
+        counts = {
+            "landing/folder": self.folder,
+            "landing/files": len(self.landed),
+            "landing/rows": sum(result.row_count for result in self.landed),
+            "landing/quarantined_rows": sum(result.rejected_count for result in self.landed),
+        }
+        skipped = self.skipped | {name: str(error) for name, error in self.failed.items()}
+        return counts | ({"landing/left_aside": dg.JsonMetadataValue(skipped)} if skipped else {})
 
 
-def _summary(landed: Sequence["Landed"], folder: str) -> dict[str, Any]:
-    return {
-        "landing/folder": folder,
-        "landing/files": len(landed),
-        "landing/rows": sum(result.row_count for result in landed),
-        "landing/quarantined_rows": sum(result.rejected_count for result in landed),
-    }
+def _pending(delta: Delta, table: str, files: Sequence["LandingFile"], ingestion: _Ingestion) -> list["LandingFile"]:
+    """Returns the readable files whose content is not in the table."""
+    from lakehouse.landing_record import LandingRecord
+
+    digests: dict[LandingFile, str] = {}
+    for file in files:
+        try:
+            digests[file] = file.digest()
+        except NotFound:
+            continue
+        except (PermissionDenied, PayloadTooLarge) as error:
+            ingestion.skipped[file.display_name] = error.detail
+    ingested = LandingRecord(delta.database()).ingested(table, digests.values())
+    return [file for file, checksum in digests.items() if checksum not in ingested]

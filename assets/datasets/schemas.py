@@ -1,6 +1,6 @@
-"""Declared schemas of the sample's silver tables: types, nullability and what each column means.
+"""Declared schemas of the silver tables of the sample: type, nullability, and description of each column.
 
-The descriptions become Delta column comments, and from there the data dictionary.
+The descriptions become Delta column comments, from which the data dictionary is generated.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: an Arrow type by name, what it means, and whether a value may be missing."""
+    """Arrow type, description, and nullability of a column."""
 
     type: str
     description: str
     nullable: bool = True
     sources: tuple[str, ...] | None = None
-    """Columns it is computed from, of the bronze table, or of a silver one as `airports.time_zone`; `None`: of the
-    column of the same name."""
+    """Source columns, of the bronze table or, as `airports.time_zone`, of a silver table. `None` for the column of the
+    same name."""
 
 
 _DAY = ("year", "month", "day")
@@ -116,7 +116,7 @@ AIRLINES = {
 
 
 def arrow_schema(columns: Mapping[str, Column]) -> pa.Schema:
-    """The Arrow schema of a declaration; descriptions travel as field metadata `comment`."""
+    """Returns the Arrow schema of a declaration, with descriptions as field metadata `comment`."""
     import pyarrow as pa
 
     return pa.schema(

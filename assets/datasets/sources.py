@@ -1,61 +1,96 @@
-"""Where an ingested table comes from, and reading it as a Polars frame."""
+"""Sources of ingested tables, and the content of their files."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import io
+import lzma
 import sysconfig
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from assets.datasets.download import download
-from core.errors import InvalidPayload, NotFound
+from assets.datasets.reader import ReaderOptions
+from core.errors import InvalidPayload, NotFound, PayloadTooLarge
+from lakehouse.areas import MAX_FILE_BYTES, Area
+from lakehouse.file_names import path_fault
 
 
-def _inside(path: str) -> str:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise ValueError("must be a relative path without `..`")
+def _relative_path(path: str) -> str:
+    if fault := path_fault(path):
+        raise ValueError(fault)
     return path
 
 
-RelativePath = Annotated[str, AfterValidator(_inside)]
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+"""A path in a definition. It is read only through an `Area`."""
 
 
-class PackageSource(dg.Model):
-    """A CSV file that an installed Python package carries. The package is never imported."""
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - the attribute validates the port
+    except ValueError as error:
+        raise ValueError(f"is not a valid URL ({error})") from error
+    if not parts.hostname:
+        raise ValueError("must be a URL with a host")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_address)]
+"""A URL in a definition. It is read only by `download`."""
+
+
+class PackageSource(ReaderOptions):
+    """A file of an installed Python package. The package is never imported."""
 
     kind: Literal["package"]
     package: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-    file: Annotated[RelativePath, Field(pattern=r"\.(csv|zip)$")]
+    file: Annotated[RelativePath, Field(pattern=r"\.(csv|tsv|txt|jsonl|ndjson|json|parquet|zip)$")]
+
+    @property
+    def file_format(self) -> str:
+        """Format of the file, as declared or from its name."""
+        return self.options(()).format_of(self.file)
 
 
-class CsvSource(dg.Model):
-    """A CSV file, plain or zipped: `path` below the landing folder or beside the YAML file, or an HTTP `url`."""
+class CsvSource(ReaderOptions):
+    """A file, plain or zipped: a `path` in the landing area or next to the YAML file, or an HTTP `url`."""
 
-    kind: Literal["csv"]
+    kind: Literal["csv", "file"]
     path: RelativePath | None = None
-    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    url: Address | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_location(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give exactly one of path and url")
         return self
 
+    @property
+    def file_format(self) -> str:
+        """Format of the file, as declared or from its name."""
+        return self.options(()).format_of(self.path or self.url or "")
 
-class LandingSource(dg.Model):
-    """Files dropped into the table's own folder below the landing folder, each ingested once."""
+
+class LandingSource(ReaderOptions):
+    """Files that are delivered to the landing folder of the table, each ingested once."""
 
     kind: Literal["landing"]
-    pattern: Annotated[str, Field(pattern=r"^[^/\\]+$")] = "*.csv"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    pattern: Annotated[RelativePath, Field(pattern=r"^[^/\\]+$")] = "*.csv"
+
+    @property
+    def file_format(self) -> str:
+        """Format of the files, as declared or from the pattern of their names."""
+        return self.options(()).format_of(self.pattern)
 
 
 Source = Annotated[PackageSource | CsvSource | LandingSource, Field(discriminator="kind")]
@@ -63,7 +98,7 @@ Source = Annotated[PackageSource | CsvSource | LandingSource, Field(discriminato
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """The bytes of a source, unpacked, and what identifies them."""
+    """Unpacked content of a source, with its address and version."""
 
     address: str
     content: bytes
@@ -75,52 +110,56 @@ class SourceFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def fetch(source: PackageSource | CsvSource, folders: Sequence[Path], *, private_hosts: bool = False) -> SourceFile:
-    """Reads a source's file.
+def fetch(source: PackageSource | CsvSource, areas: Sequence[Area], *, private_hosts: bool = False) -> SourceFile:
+    """Reads the file of a source.
 
     Args:
-        source: which file.
-        folders: where a relative path is looked for, in this order; the file must lie inside.
-        private_hosts: whether a URL may lead to a private or loopback address.
+        source: the source of the file.
+        areas: the areas in which a relative path is resolved, in this order.
+        private_hosts: whether private and loopback addresses are allowed in URLs.
 
     Raises:
         NotFound: the package or file does not exist.
-        PermissionDenied: the URL leads to where sources may not be read from.
-        Unavailable: the URL did not answer.
-        InvalidPayload: the archive does not hold exactly one file.
+        PermissionDenied: the platform cannot read the file, or the URL has an address that is not allowed.
+        PayloadTooLarge: the file, or its unpacked content, is larger than `MAX_FILE_BYTES`.
+        Unavailable: the host of the URL did not respond.
+        InvalidPayload: the archive does not contain exactly one file.
     """
     if isinstance(source, PackageSource):
-        found = _find(source.file, _installed(source.package))
-        return SourceFile(f"{source.package}/{source.file}", _unpacked(found))
+        packages = [Area(folder, f"the package {source.package}") for folder in installed(source.package)]
+        return SourceFile(f"{source.package}/{source.file}", _read(source.file, packages))
     if source.path is not None:
-        return SourceFile(source.path, _unpacked(_find(source.path, folders)))
+        return SourceFile(source.path, _read(source.path, areas))
     assert source.url is not None
     content = download(source.url, private_hosts=private_hosts)
     return SourceFile(source.url, _unzipped(content, source.url) if source.url.endswith(".zip") else content)
 
 
-def _installed(package: str) -> list[Path]:
-    """Folders of an installed package. A folder that merely lies on the import path is none."""
+def installed(package: str) -> list[Path]:
+    """Returns the folders of an installed package. Other folders on the import path are not packages in this sense.
+
+    Raises:
+        NotFound: the package is not installed.
+    """
     spec = importlib.util.find_spec(package)
-    installed = [Path(sysconfig.get_path(scheme)).resolve() for scheme in ("purelib", "platlib")]
-    places = [Path(place).resolve() for place in (spec.submodule_search_locations or ())] if spec else []
-    if found := [place for place in places if any(place.is_relative_to(root) for root in installed)]:
-        return found
+    roots = [Path(sysconfig.get_path(scheme)).resolve() for scheme in ("purelib", "platlib")]
+    locations = [Path(location).resolve() for location in (spec.submodule_search_locations or ())] if spec else []
+    if folders := [folder for folder in locations if any(folder.is_relative_to(root) for root in roots)]:
+        return folders
     raise NotFound(f"The Python package {package} is not installed.")
 
 
-def _find(path: str, folders: Sequence[Path]) -> Path:
-    for folder in folders:
-        # Resolved on both sides, so that a link cannot lead out of the folder.
-        found = (folder / path).resolve()
-        if found.is_file() and found.is_relative_to(folder.resolve()):
-            return found
-    raise NotFound(f"There is no file {path}; looked in {', '.join(map(str, folders)) or 'no folder'}.")
-
-
-def _unpacked(path: Path) -> bytes:
-    content = path.read_bytes()
-    return _unzipped(content, path.name) if path.suffix == ".zip" else content
+def _read(path: str, areas: Sequence[Area]) -> bytes:
+    """Returns the unpacked content of a file from the first area that has it."""
+    faults = []
+    for area in areas:
+        try:
+            content = area.read(path)
+        except NotFound as error:
+            faults.append(error.detail)
+        else:
+            return _unzipped(content, path) if path.endswith(".zip") else content
+    raise NotFound(" ".join(faults) or f"There is no file {path}, because the definition has no folder.")
 
 
 def _unzipped(content: bytes, name: str) -> bytes:
@@ -128,7 +167,12 @@ def _unzipped(content: bytes, name: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) != 1:
-                raise InvalidPayload(f"{name} holds {len(members)} files; a zipped source holds exactly one.")
-            return archive.read(members[0])
-    except zipfile.BadZipFile as error:
-        raise InvalidPayload(f"{name} is not a zip archive: {error}.") from error
+                raise InvalidPayload(f"{name} contains {len(members)} files; a zipped source contains exactly one.")
+            with archive.open(members[0]) as member:
+                # The size in the archive may be wrong, so the unpacked bytes are counted.
+                unpacked = member.read(MAX_FILE_BYTES + 1)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, lzma.LZMAError) as error:
+        raise InvalidPayload(f"{name} is not a zip archive that can be unpacked: {error}.") from error
+    if len(unpacked) > MAX_FILE_BYTES:
+        raise PayloadTooLarge(f"{name} contains more than {MAX_FILE_BYTES:,} bytes. Split it into several files.")
+    return unpacked

@@ -1,4 +1,4 @@
-"""Tables computed by Spark, from SQL or a Python function over exact versions of other tables."""
+"""The component for tables that Spark computes, by SQL or by a Python function."""
 
 import hashlib
 import re
@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
-from assets.datasets.checks import asset_checks
+from assets.datasets.checks import asset_checks, step_checks
 from assets.datasets.component import SqlFile
+from assets.datasets.spark_binding import bind_spark
 from assets.datasets.spark_sql import prepared, view_names
 from assets.declaration import AssetId, TableComponent
+from assets.step_checks import checked_asset
 from core.errors import InvalidPayload, SchemaMismatch
 from core.ids import asset_key
+from lakehouse.sql_lineage import column_lineage
 from resources.delta import Delta, materialized
 from resources.spark import Spark
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from assets.findings import Findings
     from lakehouse.tables import Snapshot
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -30,28 +35,31 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 def _function(text: str | None) -> str | None:
     if text is not None and not _FUNCTION.fullmatch(text):
-        raise ValueError(f"{text!r} is no function; write module:function")
+        raise ValueError(f"{text!r} does not name a function; write module:function")
     return text
 
 
 class SparkTransformComponent(TableComponent):
     """A table that Spark computes from other tables, by SQL or by a Python function.
 
-    Each run reads one exact version of every input, on whichever engine the platform is set to (Sail, Apache Spark or a
-    remote cluster), and records it.
+    Each run reads one version of every input and records it. The setting `HEADWATER_SPARK` selects the engine: Sail,
+    Apache Spark, or a remote cluster.
     """
 
     inputs: list[AssetId] = Field(min_length=1, description="Ids of the tables that are read.")
     sql: Annotated[str, Field(min_length=1)] | SqlFile | None = Field(
-        None, description="One SELECT in Spark's dialect; inputs are named by id or by the last part of it."
+        None, description="One SELECT in Spark's dialect. It names inputs by id or by the last part of the id."
     )
     function: Annotated[str | None, AfterValidator(_function)] = Field(
         None,
-        description="module:function, called with the session and the inputs by id; returns a DataFrame. YAML only.",
+        description="Python function, as module:function. It takes the session and the inputs by id, and returns a "
+        "DataFrame. YAML only.",
     )
-    mode: Literal["overwrite", "merge"] = Field("overwrite", description="Replace the table, or update it by key.")
+    mode: Literal["overwrite", "merge"] = Field(
+        "overwrite", description="Whether a run replaces the table or updates it by key."
+    )
     on: list[str] = Field(default_factory=list, description="Key columns of a merge.")
-    columns: dict[str, str] = Field(default_factory=dict, description="Column name to description.")
+    columns: dict[str, str] = Field(default_factory=dict, description="Description by column name.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -59,8 +67,10 @@ class SparkTransformComponent(TableComponent):
             raise ValueError("give exactly one of sql and function")
         if (self.mode == "merge") != bool(self.on):
             raise ValueError("on: a merge needs key columns, and only a merge has them")
+        if len(set(self.on)) < len(self.on):
+            raise ValueError("on: a column is named twice")
         if self.asset in self.inputs:
-            raise ValueError(f"inputs: {self.asset} cannot be made from itself")
+            raise ValueError(f"inputs: {self.asset} cannot be an input of itself")
         if isinstance(self.sql, str):
             try:
                 prepared(self.sql, view_names(self.inputs))
@@ -68,16 +78,24 @@ class SparkTransformComponent(TableComponent):
                 raise ValueError(error.detail) from error
         return self
 
+    def bind(self, findings: "Findings") -> "pa.Schema | None":
+        """Binds the statement to the columns of its inputs, where the engine is the embedded one."""
+        if not isinstance(self.sql, str):
+            return None
+        return bind_spark(
+            self.asset, self.sql, self.inputs, keys=self.on, columns=list(self.columns), findings=findings
+        )
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The asset and its checks.
+        """Returns the asset and its checks.
 
         Raises:
             InvalidPayload: the SQL file or the module is missing, or a published definition names one.
         """
         code = self._function_source() if self.function else self._statement()
-        shown = {} if self.function else {"sql": dg.MetadataValue.md(f"```sql\n{code}\n```")}
+        metadata = {} if self.function else {"sql": dg.MetadataValue.md(f"```sql\n{code}\n```")}
         spec = self.spec(
-            kinds={"spark", "python" if self.function else "sql"}, deps=self.inputs, code=[code], metadata=shown
+            kinds={"spark", "python" if self.function else "sql"}, deps=self.inputs, code=[code], metadata=metadata
         )
         asset = _spark_asset(spec, self, "" if self.function else code)
         return dg.Definitions(assets=[asset], asset_checks=asset_checks(self.asset, self.checks))
@@ -86,23 +104,16 @@ class SparkTransformComponent(TableComponent):
         if isinstance(self.sql, str):
             return self.sql
         assert self.sql is not None
-        if self.folder is None:
-            raise InvalidPayload(
-                "sql: a file stands beside a YAML file of the repository; publish the statement itself."
-            )
-        path = Path(self.folder / self.sql.file)
-        if not path.is_file():
-            raise InvalidPayload(f"sql: there is no file {self.sql.file} beside the YAML file of {self.asset}.")
-        statement = path.read_text()
+        statement = self.sql.read(self.folder, self.asset)
         prepared(statement, view_names(self.inputs))
         return statement
 
     def _function_source(self) -> str:
         assert self.function
         if self.folder is None:
-            raise InvalidPayload("function: Python code is named in a YAML file of the repository only; publish SQL.")
+            raise InvalidPayload("function: only YAML files of the repository can name Python code. Publish SQL.")
         module = self.function.split(":")[0]
-        # Found, not imported: loading definitions must not run what imports pyspark.
+        # Located without an import: loading definitions must not import pyspark.
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             raise InvalidPayload(f"function: there is no module {module}.")
@@ -110,7 +121,7 @@ class SparkTransformComponent(TableComponent):
 
 
 def _spark_asset(spec: dg.AssetSpec, declared: SparkTransformComponent, statement: str) -> dg.AssetsDefinition:
-    @dg.multi_asset(specs=[spec], name=declared.op_name)
+    @checked_asset(specs=[spec], checks=step_checks(declared.asset, declared.checks), name=declared.op_name)
     def transform(context: dg.AssetExecutionContext, delta: Delta, spark: Spark) -> dg.MaterializeResult[Any]:
         step = delta.step(context, engine="spark")
         inputs = {asset: step.read(asset) for asset in declared.inputs}
@@ -120,15 +131,15 @@ def _spark_asset(spec: dg.AssetSpec, declared: SparkTransformComponent, statemen
         else:
             views = view_names(declared.inputs)
             named = {views[asset]: frame for asset, frame in frames.items()}
-            frame = spark.sql(prepared(statement, views), named)
+            frame = spark.query(prepared(statement, views), named)
         _require_columns(declared, frame.columns)
         commit = spark.write(
             step,
             frame,
             mode=declared.mode,
             on=declared.on,
-            # The declaration decides the columns of a table that is made anew by every run.
-            evolve_schema=declared.mode == "overwrite",
+            # The declaration determines the columns, whether a run replaces the table or merges into it.
+            evolve_schema=True,
             comments=declared.columns,
         )
         versions = {f"input/{asset}": snapshot.version for asset, snapshot in inputs.items()}
@@ -143,23 +154,23 @@ def _call(function: str, spark: Spark, frames: Mapping[str, "DataFrame"]) -> "Da
 
     module_name, name = function.split(":")
     module = import_module(module_name)
-    if not callable(found := getattr(module, name, None)):
+    if not callable(compute := getattr(module, name, None)):
         raise InvalidPayload(f"function: {module_name} has no function {name}.")
-    # By value: a server that has imported an older state of the module would otherwise go on using that one.
+    # By value: a server that imported an older state of the module would otherwise continue to use it.
     cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-    frame: DataFrame = found(spark.session(), dict(frames))
+    frame: DataFrame = compute(spark.session(), dict(frames))
     return frame
 
 
 def _require_columns(declared: SparkTransformComponent, names: Sequence[str]) -> None:
     if missing := [name for name in (*declared.columns, *declared.on) if name not in names]:
         raise SchemaMismatch(
-            f"{declared.asset} declares {', '.join(missing)}, which its result lacks; it has {', '.join(names)}."
+            f"The result of {declared.asset} lacks the declared columns {', '.join(missing)}; it has "
+            f"{', '.join(names)}."
         )
 
 
 def _column_lineage(statement: str, inputs: "Mapping[str, Snapshot]", names: Sequence[str]) -> dict[str, Any]:
-    from lakehouse.sql_lineage import column_lineage
 
     schemas = {asset: snapshot.schema.names for asset, snapshot in inputs.items()}
     sources = column_lineage(statement, schemas)

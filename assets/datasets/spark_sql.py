@@ -1,58 +1,26 @@
-"""What a Spark SQL statement of a component may do: one query that reads its inputs and nothing else.
+"""Restriction of the Spark SQL of a component to one query that reads only its inputs.
 
-Spark would also read files by path, run scripts and call Java methods, so a statement is looked at before it runs. What
-is refused here by mistake can be said in another way; what is let through reads exact versions only.
+Spark would also read files by path, run scripts, and call Java methods. Therefore a statement is parsed in Spark's
+dialect, its tree is checked against lists of allowed nodes, and the engine runs SQL that is generated from the checked
+tree. The text of the user never reaches the engine.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import InvalidPayload
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+|--[^\n]*|/\*.*?\*/)
-    | (?P<text>[rR]?'(?:[^'\\]|\\.|'')*'|[rR]?"(?:[^"\\]|\\.|"")*")
-    | (?P<quoted>`(?:[^`]|``)*`)
-    | (?P<word>[A-Za-z_]\w*)
-    | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_REFUSED_WORDS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "TRUNCATE", "SET"})
-_REFUSED_CALLS = frozenset({"REFLECT", "TRY_REFLECT", "JAVA_METHOD", "IDENTIFIER"})
-_TABLE_CALLS = frozenset({"RANGE", "EXPLODE", "EXPLODE_OUTER", "POSEXPLODE", "INLINE", "STACK"})
-_CALLS_WITH_FROM = frozenset({"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "OVERLAY"})
-_FORMATS = frozenset({"DELTA", "PARQUET", "ORC", "CSV", "JSON", "TEXT", "AVRO", "XML", "BINARYFILE", "JDBC", "ICEBERG"})
-_ENDS_RELATION = frozenset(
-    [
-        "WHERE",
-        "GROUP",
-        "HAVING",
-        "ORDER",
-        "LIMIT",
-        "UNION",
-        "EXCEPT",
-        "INTERSECT",
-        "JOIN",
-        "ON",
-        "USING",
-        "INNER",
-        "LEFT",
-        "RIGHT",
-        "FULL",
-        "CROSS",
-        "FROM",
-    ]
-)
+if TYPE_CHECKING:
+    from sqlglot import exp
 
-_Token = tuple[str, str]
+_MAX_LENGTH = 100_000
 
 
 def view_names(inputs: Sequence[str]) -> dict[str, str]:
-    """Temporary view of each input: its table's name, or schema and table where two inputs share one."""
+    """Returns the name of the temporary view of each input: the table name, with the schema if it is ambiguous."""
     short = [asset.split(".")[2] for asset in inputs]
     return {
         asset: name if short.count(name) == 1 else "_".join(asset.split(".")[1:])
@@ -61,118 +29,75 @@ def view_names(inputs: Sequence[str]) -> dict[str, str]:
 
 
 def prepared(statement: str, views: Mapping[str, str]) -> str:
-    """The statement with asset ids replaced by the names of their views.
+    """Returns the SQL that an engine may run for a statement: the same query, generated from its checked tree.
+
+    Asset ids become the names of their views. Comments and hints are removed.
 
     Args:
-        statement: one SELECT; tables are named by asset id or by view.
-        views: asset id to view name, see `view_names`.
+        statement: one query in Spark's dialect that names tables by asset id or by view.
+        views: view name by asset id, see `view_names`.
 
     Raises:
-        InvalidPayload: it is no single query, or reads something that is not an input; says which word is at fault.
+        InvalidPayload: the statement is not a single query, or reads or calls something that is not allowed. The detail
+            contains the position.
     """
-    statement = _with_views(statement, views).strip().rstrip(";")
-    _require_one_query(statement, views)
-    return statement
+    if len(statement) > _MAX_LENGTH:
+        raise InvalidPayload(f"sql: is longer than {_MAX_LENGTH:,} characters.")
+    # A separate thread has a separate stack, so the allowed depth of nesting does not depend on the caller.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_prepared, statement, views).result()
 
 
-def _require_one_query(statement: str, views: Mapping[str, str]) -> None:
-    tokens = _tokens(statement)
-    words = [value.upper() if kind == "word" else "" for kind, value in tokens]
-    if not words or (tokens[0][1] != "(" and words[0] not in ("SELECT", "WITH")):
-        raise InvalidPayload("sql: must be one SELECT, with or without a WITH clause before it.")
-    for position, (kind, value) in enumerate(tokens):
-        following = tokens[position + 1][1] if position + 1 < len(tokens) else ""
-        if value == ";" or words[position] in _REFUSED_WORDS:
-            raise InvalidPayload(f"sql: {value} has no place in one query. Quote a column of that name with backticks.")
-        if words[position] in _REFUSED_CALLS and following == "(":
-            raise InvalidPayload(f"sql: the function {value} is not allowed.")
-        if (words[position] in _FORMATS and following == ".") or (kind == "quoted" and re.search(r"[/:\\]", value)):
-            raise InvalidPayload(f"sql: {value} reads files by path; read tables named in `inputs`.")
-        if words[position] == "USING" and tokens[position + 1 : position + 2] and tokens[position + 1][0] == "text":
-            raise InvalidPayload("sql: scripts are not run.")
-    _require_inputs(tokens, words, views)
+def _prepared(statement: str, views: Mapping[str, str]) -> str:
+    try:
+        tree = _parsed(statement)
+        _require_allowed(tree, views)
+        text = _written(tree)
+        if _parsed(text) != tree:
+            raise InvalidPayload("sql: is ambiguous. Put expressions in parentheses.")
+    except RecursionError:
+        raise InvalidPayload("sql: is nested too deeply.") from None
+    return text
 
 
-def _tokens(statement: str) -> list[_Token]:
-    found = ((str(match.lastgroup), match.group()) for match in _TOKEN.finditer(statement))
-    return [token for token in found if token[0] != "space"]
+def _written(tree: exp.Expr) -> str:
+    from assets.datasets.spark_dialect import CheckedSpark
+
+    text: str = tree.sql(dialect=CheckedSpark, comments=False, identify=True, normalize_functions=False)
+    return text
 
 
-def _with_views(statement: str, views: Mapping[str, str]) -> str:
-    matches = [match for match in _TOKEN.finditer(statement) if match.lastgroup != "space"]
-    result, copied, position = [], 0, 0
-    while position < len(matches):
-        part = matches[position : position + 5]
-        name = "".join(match.group().strip("`") for match in part)
-        if name in views:
-            result += [statement[copied : part[0].start()], views[name]]
-            copied = part[-1].end()
-            position += 5
-        else:
-            position += 1
-    return "".join([*result, statement[copied:]])
+def _parsed(statement: str) -> exp.Expr:
+    import sqlglot
+    from sqlglot.errors import ParseError, SqlglotError
+
+    from assets.datasets.spark_dialect import CheckedSpark, normalized
+
+    try:
+        trees = [tree for tree in sqlglot.parse(statement, dialect=CheckedSpark) if tree is not None]
+    except ParseError as error:
+        fault = error.errors[0] if error.errors else {}
+        raise InvalidPayload(
+            f"sql: is not valid Spark SQL near {fault.get('highlight') or 'its end'!r}, line {fault.get('line', 1)}, "
+            f"column {fault.get('col', 1)}: {fault.get('description', 'it cannot be parsed')}"
+        ) from error
+    except SqlglotError as error:
+        raise InvalidPayload(f"sql: is not valid Spark SQL: {str(error).splitlines()[0]}") from error
+    if len(trees) != 1:
+        raise InvalidPayload("sql: must be one query, such as one SELECT, optionally after a WITH clause.")
+    return normalized(trees[0])
 
 
-def _require_inputs(tokens: list[_Token], words: list[str], views: Mapping[str, str]) -> None:
-    known = {name.upper() for name in views.values()}
-    known |= {words[at - 1] for at, word in enumerate(words) if word == "AS" and _opens(tokens, at + 1) and at}
-    calls: list[str] = []
-    for position, (_, value) in enumerate(tokens):
-        if value == "(":
-            calls.append(words[position - 1] if position else "")
-        elif value == ")" and calls:
-            calls.pop()
-        elif words[position] in ("FROM", "JOIN"):
-            before = words[position - 1] if position else ""
-            if before == "DISTINCT" and position > 1 and words[position - 2] in ("IS", "NOT"):
-                continue
-            if calls and calls[-1] in _CALLS_WITH_FROM:
-                continue
-            _require_relations(tokens, words, position + 1, known, views)
+def _require_allowed(tree: exp.Expr, views: Mapping[str, str]) -> None:
+    from assets.datasets.spark_tree import Refused, require_query
+
+    try:
+        require_query(tree, views)
+    except Refused as error:
+        _refuse(error.node, error.reason)
 
 
-def _require_relations(
-    tokens: list[_Token], words: list[str], position: int, known: set[str], views: Mapping[str, str]
-) -> None:
-    """Looks at one relation, and at those that follow it after commas."""
-    while True:
-        name = _name(tokens, position)
-        call = _opens(tokens, position + 1)
-        allowed = (name.upper() in known and not call) or (name.upper() in _TABLE_CALLS and call)
-        if name == "(":
-            if words[position + 1 : position + 2] not in (["SELECT"], ["WITH"], ["VALUES"], ["FROM"]):
-                _require_relations(tokens, words, position + 1, known, views)
-        elif not (allowed or name.upper() in ("LATERAL", "VALUES")):
-            raise InvalidPayload(
-                f"sql: reads {name}, which is not among the inputs. Its inputs are "
-                f"{', '.join(f'{asset} (also {view})' for asset, view in views.items())}."
-            )
-        position = _after_relation(tokens, words, position)
-        if tokens[position : position + 1] != [("other", ",")]:
-            return
-        position += 1
-
-
-def _name(tokens: list[_Token], position: int) -> str:
-    """The name at a position, with all its parts."""
-    name = tokens[position][1].strip("`") if position < len(tokens) else "nothing"
-    while tokens[position + 1 : position + 2] == [("other", ".")] and position + 2 < len(tokens):
-        position += 2
-        name += "." + tokens[position][1].strip("`")
-    return name
-
-
-def _after_relation(tokens: list[_Token], words: list[str], position: int) -> int:
-    """The token after a relation, its arguments and its alias."""
-    depth = 0
-    while position < len(tokens):
-        value = tokens[position][1]
-        if not depth and (value in (",", ")") or words[position] in _ENDS_RELATION):
-            break
-        depth += {"(": 1, ")": -1}.get(value, 0)
-        position += 1
-    return position
-
-
-def _opens(tokens: list[_Token], position: int) -> bool:
-    return tokens[position : position + 1] == [("other", "(")]
+def _refuse(node: exp.Expr, reason: str) -> NoReturn:
+    meta = next((part.meta for part in node.walk() if "line" in part.meta), {})
+    place = f" (line {meta['line']}, column {meta['col']})" if meta else ""
+    raise InvalidPayload(f"sql: {reason}{place}")

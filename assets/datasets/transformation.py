@@ -1,4 +1,4 @@
-"""Assets made by a SQL statement over exact versions of other tables."""
+"""Assets that are the result of a SQL statement over versions of other tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,29 +6,36 @@ from typing import Any
 import dagster as dg
 
 from assets.datasets.columns import described
+from assets.step_checks import StepCheck, checked_asset
 from core.errors import InvalidPayload
 from core.ids import asset_key
+from lakehouse.sql_lineage import column_lineage
 from resources.delta import Delta, materialized
 
 
 def sql_asset(
-    spec: dg.AssetSpec, statement: str, tables: Sequence[str], descriptions: Mapping[str, str]
+    spec: dg.AssetSpec,
+    statement: str,
+    tables: Sequence[str],
+    descriptions: Mapping[str, str],
+    checks: Sequence[StepCheck],
 ) -> dg.AssetsDefinition:
-    """A table that is the result of a statement; a run replaces it wholly.
+    """Returns an asset that is the result of a statement. A run replaces the table.
 
     Args:
         spec: the asset.
-        statement: one SELECT in DuckDB's dialect; tables are named by id.
-        tables: the tables it reads.
-        descriptions: column name to description.
+        statement: one SELECT in DuckDB's dialect that names tables by id.
+        tables: ids of the tables that it reads.
+        descriptions: description by column name.
+        checks: checks of the table that the step evaluates.
     """
 
-    @dg.multi_asset(specs=[spec], name="__".join(spec.key.path))
+    @checked_asset(specs=[spec], checks=checks, name="__".join(spec.key.path))
     def transform(context: dg.AssetExecutionContext, delta: Delta) -> dg.MaterializeResult[Any]:
         query = delta.query()
         if (read := query.tables(statement)) != sorted(tables):
             raise InvalidPayload(
-                f"The statement reads {', '.join(read) or 'no table'}, but its inputs were taken to be "
+                f"The statement reads {', '.join(read) or 'no table'}, but the asset was defined with the inputs "
                 f"{', '.join(tables) or 'none'}. Name each table as project.schema.table right after FROM or JOIN."
             )
         step = delta.step(context, engine="duckdb")
@@ -45,7 +52,6 @@ def sql_asset(
 
 
 def _column_lineage(statement: str, schemas: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, Any]:
-    from lakehouse.sql_lineage import column_lineage
 
     sources = column_lineage(statement, schemas)
     if sources is None or len(sources) != len(names):

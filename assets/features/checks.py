@@ -1,21 +1,20 @@
-"""The proof that no feature uses the future, as blocking asset checks on the stored table."""
+"""Blocking checks that no feature of a stored table uses the future."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from assets.datasets.checks import materialized_version
-from assets.features.view import FeatureView, duration, evidence_column
+from assets.features.knowledge import Comparison, compare_without_future
+from assets.features.view import Duration, FeatureView, duration, evidence_column
+from assets.step_checks import ProducedVersion, StepCheck
 from core.errors import NotFound
 from core.ids import asset_key
-from resources.delta import Delta
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from assets.features.knowledge import Comparison
     from lakehouse.lineage import Lineage
     from lakehouse.snapshot import Snapshot
     from lakehouse.tables import Tables
@@ -23,51 +22,47 @@ if TYPE_CHECKING:
 EVIDENCE = "no_feature_uses_the_future"
 FORGETTING = "features_survive_forgetting"
 
+_EARLIEST, _LATEST = datetime(101, 1, 1, tzinfo=UTC), datetime(9899, 1, 1, tzinfo=UTC)
+"""Bounds of the instants that are re-enacted. Tables contain years that Python's `datetime` does not support."""
+
 
 class PointInTime(dg.Model):
-    """How thoroughly a feature table is checked against its own past."""
+    """Extent of the check of a feature table against its past."""
 
-    instants: int = Field(4, ge=1, le=100, description="How many moments are re-enacted, spread over the table.")
-    look_back: str = Field(
-        "1d", pattern=r"^[1-9][0-9]*[mhd]$", description="How long before each moment predictions are compared."
+    instants: int = Field(4, ge=1, le=100, description="Number of instants to re-enact, spread over the table.")
+    look_back: Duration = Field("1d", description="Time before each instant whose predictions are compared.")
+
+
+def point_in_time_checks(asset: str, view: FeatureView, extent: PointInTime) -> list[StepCheck]:
+    """Returns two blocking checks of a feature table: of its recorded evidence, and of features without the future."""
+    key = dg.AssetKey(asset_key(asset))
+    evidence = dg.AssetCheckSpec(
+        EVIDENCE,
+        asset=key,
+        blocking=True,
+        description="In every row, the newest instant that each group of features used is not after the prediction.",
+    )
+    forgetting = dg.AssetCheckSpec(
+        FORGETTING,
+        asset=key,
+        blocking=True,
+        description=(
+            f"At {extent.instants} instants, features computed without everything that was not known yet equal the "
+            f"stored features of the predictions of the preceding {extent.look_back}."
+        ),
     )
 
+    def evaluate_forgetting(version: ProducedVersion) -> dg.AssetCheckResult:
+        return check_forgetting(view, version.snapshot, version.delta.tables(), version.delta.lineage(), extent)
 
-def point_in_time_checks(asset: str, view: FeatureView, extent: PointInTime) -> dg.AssetChecksDefinition:
-    """Two blocking checks of a feature table: its recorded evidence, and its re-computation without the future."""
-    key = dg.AssetKey(asset_key(asset))
-    specs = [
-        dg.AssetCheckSpec(
-            EVIDENCE,
-            asset=key,
-            blocking=True,
-            description="The newest instant each group of features used is not after the prediction, in every row.",
-        ),
-        dg.AssetCheckSpec(
-            FORGETTING,
-            asset=key,
-            blocking=True,
-            description=(
-                f"At {extent.instants} moments, everything not yet known is taken out of the sources; features "
-                f"computed from the rest equal the stored ones for predictions of the preceding {extent.look_back}."
-            ),
-        ),
+    return [
+        StepCheck(evidence, lambda version: check_evidence(view, version.snapshot)),
+        StepCheck(forgetting, evaluate_forgetting),
     ]
-
-    @dg.multi_asset_check(name=f"{asset.replace('.', '__')}__point_in_time", specs=specs, can_subset=True)
-    def point_in_time(context: dg.AssetCheckExecutionContext, delta: Delta) -> Any:
-        selected = {check.name for check in context.selected_asset_check_keys}
-        snapshot = delta.tables().snapshot(asset, version=materialized_version(context, key))
-        if EVIDENCE in selected:
-            yield check_evidence(view, snapshot)
-        if FORGETTING in selected:
-            yield check_forgetting(view, snapshot, delta.tables(), delta.lineage(), extent)
-
-    return point_in_time
 
 
 def check_evidence(view: FeatureView, snapshot: "Snapshot") -> dg.AssetCheckResult:
-    """Counts rows in which a group of features used an instant after the prediction."""
+    """Counts the rows in which a group of features used an instant after the prediction."""
     import polars as pl
 
     groups = [group.name for group in view.groups if group.kind != "row"]
@@ -86,7 +81,7 @@ def check_evidence(view: FeatureView, snapshot: "Snapshot") -> dg.AssetCheckResu
         description=(
             f"{', '.join(violations)} used the future."
             if violations
-            else f"{len(groups)} groups of features, {snapshot.row_count} rows: none used the future."
+            else f"No group of {len(groups)} used the future in {snapshot.row_count} rows."
         ),
         metadata={
             "checked_rows": snapshot.row_count,
@@ -100,13 +95,11 @@ def check_evidence(view: FeatureView, snapshot: "Snapshot") -> dg.AssetCheckResu
 def check_forgetting(
     view: FeatureView, snapshot: "Snapshot", tables: "Tables", lineage: "Lineage", extent: PointInTime
 ) -> dg.AssetCheckResult:
-    """Recomputes features from what was known at a few moments, and compares them with the stored ones.
+    """Recomputes features from what was known at a few instants, and compares them with the stored features.
 
     Raises:
-        NotFound: lineage does not tell which versions of the sources the table was made from.
+        NotFound: the lineage does not contain the versions of the sources of the table.
     """
-    from assets.features.knowledge import compare_without_future
-
     frames = _sources_as_used(view, snapshot, tables, lineage)
     features = snapshot.scan().collect()
     comparisons = [
@@ -120,20 +113,20 @@ def check_forgetting(
         check_name=FORGETTING,
         passed=not changed,
         description=(
-            f"Without the future, {', '.join(changed)} come out otherwise."
+            f"{', '.join(changed)} change when the future is removed."
             if changed
-            else f"{compared} rows at {len(comparisons)} moments come out the same without the future."
+            else f"{compared} rows at {len(comparisons)} instants are the same without the future."
         ),
         metadata={
             "compared_rows": compared,
             "compared_features": len(view.features),
-            "moments": dg.JsonMetadataValue([_shown(comparison) for comparison in comparisons]),
+            "moments": dg.JsonMetadataValue([_moment(comparison) for comparison in comparisons]),
             "delta/version": snapshot.version,
         },
     )
 
 
-def _shown(comparison: "Comparison") -> dict[str, Any]:
+def _moment(comparison: Comparison) -> dict[str, Any]:
     return {
         "instant": comparison.instant.isoformat(),
         "rows": comparison.row_count,
@@ -142,22 +135,23 @@ def _shown(comparison: "Comparison") -> dict[str, Any]:
 
 
 def _moments(features: "pl.DataFrame", count: int) -> list[datetime]:
-    """Times of prediction spread evenly over the rows: at such a time, some predictions are due exactly then."""
+    """Returns prediction times spread evenly over the rows, so that predictions are due exactly at each of them."""
     times = features["predicted_at"].sort()
+    times = times.filter(times.is_between(_EARLIEST, _LATEST))
     return sorted({times[int((i + 0.5) * len(times) / count)] for i in range(count)}) if len(times) else []
 
 
 def _sources_as_used(
     view: FeatureView, snapshot: "Snapshot", tables: "Tables", lineage: "Lineage"
 ) -> dict[str, "pl.DataFrame"]:
-    # The sources may have moved on: the record says which versions this very table was made from.
+    # The sources may have newer versions. The lineage has the versions that this table was computed from.
     used = {edge.in_asset: edge.in_version for edge in lineage.provenance(snapshot.table, snapshot.data_version)}
     frames = {}
     for name, source in view.sources.items():
         if source.table not in used:
             raise NotFound(
-                f"No lineage tells which version of {source.table} went into {snapshot.table} version "
-                f"{snapshot.version}. Materialize {snapshot.table} again, then check it."
+                f"The lineage of {snapshot.table} version {snapshot.version} does not contain the version of "
+                f"{source.table} that it was computed from. Materialize {snapshot.table} again, then check it."
             )
         version = int(used[source.table].rpartition("@")[2])
         frames[name] = tables.snapshot(source.table, version=version).scan().select(source.read_columns).collect()

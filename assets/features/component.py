@@ -1,43 +1,45 @@
-"""Feature tables declared in YAML or published over REST."""
+"""The component for feature tables."""
 
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.datasets.checks import asset_checks
+from assets.datasets.checks import asset_checks, step_checks
 from assets.declaration import TableComponent
+from assets.features.binding import bind
 from assets.features.checks import PointInTime, point_in_time_checks
+from assets.features.point_in_time import build
 from assets.features.view import FeatureView, evidence_column
+from assets.step_checks import checked_asset
 from resources.delta import Delta, materialized
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from assets.findings import Findings
     from lakehouse.step import Step
 
 
 class FeatureViewComponent(TableComponent, FeatureView):
-    """A table of features, each computed from nothing but what was known when its prediction was due.
+    """A table of features, each computed only from what was known when its prediction was due.
 
-    Two blocking checks prove it on every materialized version: no feature used an instant after its prediction, and
-    none changes when everything after that prediction is taken away.
+    Two blocking checks verify every materialized version: no feature used an instant after its prediction, and no
+    feature changes when everything after that prediction is removed.
     """
 
     point_in_time: PointInTime = PointInTime()
 
+    def bind(self, findings: "Findings") -> "pa.Schema | None":
+        """Binds sources, entity, and groups to the columns of the tables."""
+        return bind(self.asset, self, findings)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The asset, its proof, and its declared checks."""
-        return dg.Definitions(
-            assets=[self._asset()],
-            asset_checks=[
-                point_in_time_checks(self.asset, self, self.point_in_time),
-                *asset_checks(self.asset, self.checks),
-            ],
-        )
+        """Returns the asset with its point-in-time checks and its declared checks."""
+        return dg.Definitions(assets=[self._asset()], asset_checks=asset_checks(self.asset, self.checks))
 
     def _asset(self) -> dg.AssetsDefinition:
-        @dg.multi_asset(
+        @checked_asset(
             name=self.op_name,
             specs=[
                 self.spec(
@@ -46,9 +48,12 @@ class FeatureViewComponent(TableComponent, FeatureView):
                     metadata={"features": len(self.features)},
                 )
             ],
+            checks=[
+                *point_in_time_checks(self.asset, self, self.point_in_time),
+                *step_checks(self.asset, self.checks),
+            ],
         )
         def feature_table(context: dg.AssetExecutionContext, delta: Delta) -> Any:
-            from assets.features.point_in_time import build
 
             step = delta.step(context, engine="polars")
             rows = build(self, read_sources(self, step))
@@ -59,8 +64,7 @@ class FeatureViewComponent(TableComponent, FeatureView):
                 commit,
                 metadata={
                     "features": len(self.features),
-                    "predicted_from": str(rows["predicted_at"].min()),
-                    "predicted_until": str(rows["predicted_at"].max()),
+                    **_extent(rows["predicted_at"]),
                     "missing": dg.JsonMetadataValue(_missing(rows.select(self.features))),
                     **{f"{name}_share": float(rows[name].mean() or 0) for name in labels},  # type: ignore[arg-type]
                 },
@@ -70,11 +74,26 @@ class FeatureViewComponent(TableComponent, FeatureView):
 
 
 def read_sources(view: FeatureView, step: "Step") -> dict[str, "pl.DataFrame"]:
-    """Reads every source at the version that `step` pins, no more columns than the view takes."""
+    """Reads the columns that the view uses of every source, at the version that `step` pins."""
     return {
         name: step.read(source.table, columns=source.read_columns).scan().select(source.read_columns).collect()
         for name, source in view.sources.items()
     }
+
+
+def _extent(instants: "pl.Series") -> dict[str, str]:
+    """Returns the first and the last instant as text, because Python's `datetime` does not support all years."""
+    import polars as pl
+
+    first, last = (
+        instants.to_frame()
+        .select(
+            pl.col(instants.name).min().cast(pl.String).alias("first"),
+            pl.col(instants.name).max().cast(pl.String).alias("last"),
+        )
+        .row(0)
+    )
+    return {"predicted_from": str(first), "predicted_until": str(last)}
 
 
 def _boolean() -> Any:
@@ -84,23 +103,23 @@ def _boolean() -> Any:
 
 
 def _missing(features: "pl.DataFrame") -> dict[str, float]:
-    """Per feature with gaps, the share of rows without a value."""
+    """Returns the share of rows without a value, for each feature that lacks values."""
     counts = features.null_count().row(0, named=True)
     return {name: round(count / features.height, 4) for name, count in counts.items() if count}
 
 
 def _described(view: FeatureView, rows: "pl.DataFrame") -> "pa.Table":
-    """The rows as Arrow, each column with its definition as comment."""
+    """Returns the rows as Arrow, each column with its definition as comment."""
     import pyarrow as pa
 
     comments = dict(view.entity.columns) | {"predicted_at": "When the prediction was due."}
     for group in view.groups:
-        comments[evidence_column(group.name)] = f"Newest instant of anything the features of {group.name} used."
+        comments[evidence_column(group.name)] = f"Newest instant that the features of {group.name} used."
         if group.kind == "backlog":
             comments[group.count] = (
-                f"Begun today ({group.opened}), not over ({group.closed}), by {', '.join(group.by)}."
+                f"Opened today ({group.opened}) and not closed yet ({group.closed}), by {', '.join(group.by)}."
             )
-            comments[group.age_minutes] = "Mean minutes since those began."
+            comments[group.age_minutes] = "Mean age of the open ones in minutes."
         elif group.kind == "window":
             span = {None: "ever", "day": "today"}.get(group.span, f"the last {group.span}")
             over = f"over {span} until {group.until}, by {', '.join(group.by)}, as known at {group.at or 'known_at'}"

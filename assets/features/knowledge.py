@@ -1,4 +1,4 @@
-"""What was known at an instant, and the proof by forgetting: features must not change when the future is taken away."""
+"""Knowledge at an instant: sources without their future, and features recomputed from them for comparison."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Features as stored against features computed from what was known at `instant`."""
+    """Stored features compared with features computed from what was known at `instant`."""
 
     instant: datetime
     row_count: int
-    """Entities whose prediction was due by then, within the look-back."""
+    """Number of entities whose prediction was due by then, within the look-back."""
     changed: dict[str, int]
-    """Per feature, the number of those rows in which it differs. Empty when nothing does."""
+    """Number of these rows that differ, by feature. Empty if no row differs."""
 
 
 def forget(view: FeatureView, frames: Mapping[str, pl.DataFrame], instant: datetime) -> dict[str, pl.DataFrame]:
-    """Returns the sources as they were known at `instant`: later facts missing, later rows gone."""
+    """Returns the sources as they were known at `instant`: without later facts and without later rows."""
     import polars as pl
 
-    remembered = {}
+    from lakehouse.expressions import row_expression
+
+    sources = {}
     for name, source in view.sources.items():
         frame = frames[name]
         if source.known_at is not None:
-            frame = frame.filter(pl.sql_expr(source.known_at) <= instant)
-        remembered[name] = frame.with_columns(
+            frame = frame.filter(row_expression(source.known_at) <= instant)
+        sources[name] = frame.with_columns(
             pl.when(pl.col(at) <= instant).then(pl.col(column)).alias(column)
             for at, revealed in source.facts.items()
             for column in (at, *revealed)
         )
-    return remembered
+    return sources
 
 
 def compare_without_future(
@@ -52,14 +54,14 @@ def compare_without_future(
 ) -> Comparison:
     """Recomputes the newest predictions due by `instant` from what was known then, and compares them with `features`.
 
-    Sharpest where predictions were due exactly at `instant`: for them, anything later is forgotten.
+    The comparison is strictest for predictions that were due exactly at `instant`, which lose everything later.
 
     Args:
         view: the declaration.
         frames: the sources that `features` was computed from.
-        features: the computed view, all of it.
-        instant: from when on everything is forgotten.
-        look_back: how long before `instant` predictions are compared.
+        features: all rows of the computed view.
+        instant: the instant after which everything is removed.
+        look_back: the time before `instant` whose predictions are compared.
     """
     import polars as pl
 
@@ -77,12 +79,12 @@ def compare_without_future(
 
 
 def key_columns(view: FeatureView) -> list[str]:
-    """Columns of the feature table that no fact enters: they order its rows alike in any state of knowledge."""
-    import polars as pl
+    """Returns the columns of the feature table that depend on no fact, so that they order its rows at any instant."""
+    from lakehouse.expressions import row_expression
 
     unknown = set(view.sources[view.entity.source].fact_columns)
     return [
         name
         for name, expression in view.entity.columns.items()
-        if not unknown & set(pl.sql_expr(expression).meta.root_names())
+        if not unknown & set(row_expression(expression).meta.root_names())
     ]

@@ -1,16 +1,18 @@
-"""Computes a feature view: every feature from nothing but what was known when its prediction was due.
+"""Point-in-time computation of a feature view: every feature only from what was known when its prediction was due.
 
-All aggregates come from running totals over events in the order in which they became known: the total at the end of
-a window less the total at its start. Reading a running total at an instant is a backward as-of join, so a later
-event cannot enter. Each group also records the newest instant it used, as evidence.
+Events are ordered by the instant at which they became known. A backward as-of join finds the first and the last event
+of each window, so it excludes later events. The aggregates are exact sums over that range of events, so events outside
+a window have no influence on it. Each group also records the newest instant that it used, as evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from assets.features.totals import RangeTotals
 from assets.features.view import (
     AsOfGroup,
     BacklogGroup,
@@ -21,10 +23,12 @@ from assets.features.view import (
     duration,
     evidence_column,
 )
-from core.errors import SchemaMismatch
+from core.errors import InvalidArgument, SchemaMismatch
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from assets.features.totals import Integers
 
 _TICK = timedelta(microseconds=1)
 
@@ -41,31 +45,50 @@ def build(
     Args:
         view: the declaration.
         frames: the rows of each source, by the source's name.
-        predicted_from: leaves out entities whose prediction was due earlier.
-        predicted_until: leaves out entities whose prediction was due later.
+        predicted_from: excludes entities whose prediction was due earlier.
+        predicted_until: excludes entities whose prediction was due later.
 
     Returns:
-        One row per entity, ordered by time of prediction and then by the columns known ahead: the entity's columns,
-        `predicted_at` (UTC), all features (float32, missing where nothing was known) and per group `<group>_seen_at`,
-        the newest instant it used.
+        One row per entity, ordered by prediction time and then by the columns known in advance: the columns of the
+        entity, `predicted_at` (UTC), all features (float32, missing where no value was known), and `<group>_seen_at`
+        per group, the newest instant that it used.
 
     Raises:
         SchemaMismatch: an expression does not fit the columns of its source.
     """
     import polars as pl
 
-    try:
-        entities, described = _entities(view, frames[view.entity.source], predicted_from, predicted_until)
-        parts = [_group(view, group, entities, frames) for group in view.groups]
-    except pl.exceptions.PolarsError as error:
-        raise SchemaMismatch(f"A feature cannot be computed: {error}") from error
+    entities, described = known_entities(view, frames[view.entity.source], predicted_from, predicted_until)
+    parts = [computed(view, group, entities, frames) for group in view.groups]
     return pl.concat([described, *parts], how="horizontal")
 
 
-def _entities(
-    view: FeatureView, rows: pl.DataFrame, since: datetime | None, until: datetime | None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+@contextmanager
+def _translated() -> Iterator[None]:
     import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise SchemaMismatch(f"A feature cannot be computed: {str(error).splitlines()[0]}") from error
+    except SchemaMismatch:
+        raise
+    except InvalidArgument as error:
+        raise SchemaMismatch(f"A feature cannot be computed: {error}") from error
+
+
+@_translated()
+def known_entities(
+    view: FeatureView, rows: pl.DataFrame, since: datetime | None = None, until: datetime | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the columns known in advance, numbered by `row`, and the columns of the entity with `predicted_at`.
+
+    Raises:
+        SchemaMismatch: an expression does not fit the columns of the source.
+    """
+    import polars as pl
+
+    from lakehouse.expressions import row_expression
 
     entity, source = view.entity, view.sources[view.entity.source]
     timestamp = pl.col(entity.timestamp)
@@ -82,26 +105,32 @@ def _entities(
             pl.lit(value=True) if since is None else pl.col("predicted_at") >= since,
             pl.lit(value=True) if until is None else pl.col("predicted_at") <= until,
         )
-        .sort("predicted_at", *source.columns)  # the same rows in the same order, however the source lies
+        .sort("predicted_at", *source.columns)  # the same order of rows for any order of the source
         .with_row_index("row")
     )
     described = rows.select(
-        *(pl.sql_expr(expression).alias(name) for name, expression in entity.columns.items()), "predicted_at"
+        *(row_expression(expression).alias(name) for name, expression in entity.columns.items()), "predicted_at"
     )
-    # What is only known later stays out of the groups' reach.
+    # Groups get no column that becomes known later.
     known = rows.select("row", "predicted_at", "day_start", "day", "local_time", *source.columns)
     return known, described
 
 
-def _group(
+@_translated()
+def computed(
     view: FeatureView,
     group: RowGroup | AsOfGroup | WindowGroup | BacklogGroup,
     entities: pl.DataFrame,
     frames: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
+    """Returns the features of one group, one row per entity.
+
+    Raises:
+        SchemaMismatch: an expression does not fit the columns, or does not result in a number.
+    """
     match group:
         case RowGroup():
-            return entities.select(_features(group.features))
+            return entities.select(_features(group.features, entities))
         case AsOfGroup():
             return _as_of(view, group, entities, frames[group.source])
         case WindowGroup():
@@ -113,103 +142,168 @@ def _group(
 def _as_of(view: FeatureView, group: AsOfGroup, entities: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    instant = pl.sql_expr(str(view.sources[group.source].known_at))
-    known = rows.select(*group.by, *_features(group.features), instant=instant).drop_nulls("instant")
-    found = _latest(entities, known.sort("instant", maintain_order=True), group.by, "predicted_at")
+    from lakehouse.expressions import row_expression
+
+    instant = row_expression(str(view.sources[group.source].known_at))
+    known = rows.select(*group.by, *_features(group.features, rows), instant=instant).drop_nulls("instant")
+    newest = _latest(entities, known, group.by, "predicted_at")
     if group.max_age:
-        fresh = found["instant"] >= entities["predicted_at"] - duration(group.max_age)
-        found = found.with_columns(pl.when(fresh).then(pl.all()))
-    return found.select(*group.features, pl.col("instant").alias(evidence_column(group.name)))
+        fresh = newest["instant"] >= entities["predicted_at"] - duration(group.max_age)
+        newest = newest.with_columns(pl.when(fresh).then(pl.all()))
+    return newest.select(*group.features, pl.col("instant").alias(evidence_column(group.name)))
 
 
 def _window(view: FeatureView, group: WindowGroup, entities: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    instant = pl.col(group.at) if group.at else pl.sql_expr(str(view.sources[group.source].known_at))
+    from lakehouse.expressions import row_expression
+
+    instant = pl.col(group.at) if group.at else row_expression(str(view.sources[group.source].known_at))
     aggregates = {name: aggregate(text) for name, text in group.features.items()}
-    values = {expression: pl.sql_expr(expression) for _, expression in aggregates.values()}
-    totals = _running_totals(rows, group.by, instant, values)
+    expressions = list(dict.fromkeys(expression for _, expression in aggregates.values()))
+    summed = {expression for function, expression in aggregates.values() if function != "COUNT"}
+    values = [_value(text, rows, summed=text in summed).alias(f"value {n}") for n, text in enumerate(expressions)]
+    events = _events(rows, group.by, instant, values)
     until = pl.col("predicted_at") if group.until == "prediction" else pl.col("day_start") - _TICK
     entities = entities.with_columns(until=until)
-    end = _latest(entities, totals, group.by, "until")
-    difference = end
+    newest = _latest(entities, events, group.by, "until")
+    begin, stop = newest["first"].fill_null(0), newest["position"].fill_null(-1) + 1
     if group.span is not None:
         start = pl.col("day_start") - _TICK if group.span == "day" else pl.col("until") - duration(group.span)
-        before = _latest(entities.with_columns(start=start), totals, group.by, "start")
-        difference = end.select(pl.col(column) - before[column] for column in end.columns if column != "instant")
-    features = [_aggregated(name, function, expression) for name, (function, expression) in aggregates.items()]
-    return difference.select(features).with_columns(end["instant"].alias(evidence_column(group.name)))
+        before = _latest(entities.with_columns(start=start), events, group.by, "start")
+        begin = (before["position"] + 1).fill_null(begin)
+    totals = {text: _totals(events, f"value {n}") for n, text in enumerate(expressions)}
+    window = begin.to_numpy(), stop.to_numpy()
+    features = [
+        _aggregated(name, function, totals[expression], *window) for name, (function, expression) in aggregates.items()
+    ]
+    return pl.DataFrame(features).with_columns(newest["instant"].alias(evidence_column(group.name)))
 
 
-def _aggregated(name: str, function: str, expression: str) -> pl.Expr:
+def _aggregated(name: str, function: str, totals: RangeTotals, begin: Integers, stop: Integers) -> pl.Series:
+    """Returns one aggregate per entity, missing where no value is known or the result is NaN."""
     import polars as pl
 
-    total, count = pl.col(f"sum {expression}"), pl.col(f"count {expression}")
-    known = {
-        "COUNT": count,
-        "SUM": pl.when(count > 0).then(total),
-        "AVG": pl.when(count > 0).then(total / count),
-    }
-    return known[function].cast(pl.Float32).alias(name)
+    count = pl.Series(name, totals.count(begin, stop))
+    if function == "COUNT":
+        return count.cast(pl.Float32)
+    total = pl.Series(name, totals.sum(begin, stop))
+    result = total / count if function == "AVG" else total
+    return result.set(count == 0, None).cast(pl.Float32).fill_nan(None)
 
 
 def _backlog(view: FeatureView, group: BacklogGroup, entities: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     opened, closed = pl.col(group.opened), pl.col(group.closed)
-    rows = rows.with_columns(day=opened.dt.convert_time_zone(view.time_zone).dt.date())
+    day = opened.dt.convert_time_zone(view.time_zone).dt.date()
+    rows = rows.with_columns(day=day)
     by = [*group.by, "day"]
-    minute = {"minute": opened.dt.timestamp("us") / 60e6}
-    # What ends before it begins (a flight that leaves early) was never open.
+    # Microseconds into the day are integers that a float holds exactly.
+    moment = (opened.dt.timestamp("us") - day.cast(pl.Datetime("us")).dt.timestamp("us")).cast(pl.Float64)
+    # An event that ends before it begins, such as a flight that leaves early, was never open.
     ended = rows.filter(closed.is_not_null())
-    begun = _latest(entities, _running_totals(rows, by, opened, minute), by, "predicted_at")
-    done = _latest(entities, _running_totals(ended, by, pl.max_horizontal(opened, closed), minute), by, "predicted_at")
-    count = begun["count minute"] - done["count minute"]
-    mean_minute = (begun["sum minute"] - done["sum minute"]) / count
-    now = entities["predicted_at"].dt.timestamp("us") / 60e6
-    seen = pl.max_horizontal(begun["instant"], done["instant"])
+    seen, sums = [], []
+    for events in (
+        _events(rows, by, opened, [moment.alias("moment")]),
+        _events(ended, by, pl.max_horizontal(opened, closed), [moment.alias("moment")]),
+    ):
+        newest = _latest(entities, events, by, "predicted_at")
+        window = newest["first"].fill_null(0).to_numpy(), (newest["position"].fill_null(-1) + 1).to_numpy()
+        totals = _totals(events, "moment")
+        sums.append((pl.Series(totals.count(*window)), pl.Series(totals.sum(*window))))
+        seen.append(newest["instant"])
+    (begun, begun_sum), (done, done_sum) = sums
+    count = begun - done
+    now = entities["predicted_at"].dt.timestamp("us") - entities["day"].cast(pl.Datetime("us")).dt.timestamp("us")
+    age_minutes = (now - (begun_sum - done_sum) / count) / 60e6
     return pl.select(
         count.cast(pl.Float32).alias(group.count),
-        pl.when(count > 0).then(now - mean_minute).cast(pl.Float32).alias(group.age_minutes),
-        seen.alias(evidence_column(group.name)),
+        age_minutes.set(count == 0, None).cast(pl.Float32).alias(group.age_minutes),
+        pl.max_horizontal(seen).alias(evidence_column(group.name)),
     )
 
 
-def _features(features: Mapping[str, str]) -> list[pl.Expr]:
+def _features(features: Mapping[str, str], rows: pl.DataFrame) -> list[pl.Expr]:
     import polars as pl
 
-    return [pl.sql_expr(text).cast(pl.Float32).fill_nan(None).alias(name) for name, text in features.items()]
+    return [_number(text, rows).cast(pl.Float32).fill_nan(None).alias(name) for name, text in features.items()]
 
 
-def _running_totals(
-    rows: pl.DataFrame, by: Sequence[str], instant: pl.Expr, values: Mapping[str, pl.Expr]
-) -> pl.DataFrame:
-    """Per event, in order of `instant`: sum and count of each value over all events so far that share `by`."""
+def _value(text: str, rows: pl.DataFrame, *, summed: bool) -> pl.Expr:
+    """Returns the value that an event adds: its number, or 1 where events are only counted."""
     import polars as pl
 
-    events = (
-        rows.select(*by, *(value.cast(pl.Float64).alias(name) for name, value in values.items()), instant=instant)
-        .drop_nulls("instant")
-        .sort("instant", maintain_order=True)
+    from lakehouse.expressions import row_expression
+
+    if summed:
+        return _number(text, rows).cast(pl.Float64)
+    return pl.when(row_expression(text).is_not_null()).then(1.0)
+
+
+def _number(text: str, rows: pl.DataFrame) -> pl.Expr:
+    """Returns the expression if its values are numbers. Texts and dates are refused, although Polars casts some.
+
+    Raises:
+        SchemaMismatch: its values have another type.
+    """
+    import polars as pl
+
+    from lakehouse.expressions import row_expression, type_of
+
+    kind = type_of(text, rows)
+    if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null, pl.Duration)):
+        raise SchemaMismatch(f"{text!r} is of type {kind}; a feature needs numbers or booleans.")
+    return row_expression(text)
+
+
+def _events(rows: pl.DataFrame, by: Sequence[str], instant: pl.Expr, values: Sequence[pl.Expr]) -> pl.DataFrame:
+    """Returns the rows whose instant is known, in order of `instant`.
+
+    `position` numbers the rows so that rows with the same `by` are contiguous and keep that order; `first` is the
+    position of the first of them.
+    """
+    import polars as pl
+
+    events = rows.select(*by, *values, instant=instant).drop_nulls("instant").sort("instant", maintain_order=True)
+    size = pl.len().cast(pl.Int64)
+    runs = (
+        events.group_by(by, maintain_order=True)
+        .agg(size=size)
+        .with_columns(first=pl.col("size").cum_sum() - pl.col("size"))
     )
-    totals = []
-    for name in values:
-        totals.append(pl.col(name).fill_null(0.0).cum_sum().over(by).alias(f"sum {name}"))
-        totals.append(pl.col(name).is_not_null().cast(pl.Float64).cum_sum().over(by).alias(f"count {name}"))
-    return events.select(*by, "instant", *totals)
+    return (
+        events.with_columns(position=pl.int_range(pl.len()).over(by))
+        .join(runs.drop("size"), on=list(by), nulls_equal=True, maintain_order="left")
+        .with_columns(pl.col("position") + pl.col("first"))
+    )
+
+
+def _totals(events: pl.DataFrame, column: str) -> RangeTotals:
+    import numpy as np
+
+    place, values = events["position"].to_numpy(), events[column]
+    ordered, present = np.empty(len(place)), np.empty(len(place), dtype=bool)
+    ordered[place] = values.fill_null(float("nan")).to_numpy()
+    present[place] = values.is_not_null().to_numpy()
+    return RangeTotals(ordered, present)
 
 
 def _latest(entities: pl.DataFrame, known: pl.DataFrame, by: Sequence[str], bound: str) -> pl.DataFrame:
-    """For each entity, in its order, the newest row of `known` at or before `bound`; totals of nothing are zero."""
+    """Returns the newest row of `known` at or before `bound` for each entity, in order; missing where there is none."""
     import polars as pl
 
-    found = (
+    newest = (
         entities.select("row", *by, bound)
         .sort(bound, maintain_order=True)
         .join_asof(
-            known, left_on=bound, right_on="instant", by=list(by), coalesce=False, check_sortedness=False
+            known,
+            left_on=bound,
+            right_on="instant",
+            by=list(by),
+            coalesce=False,
+            check_sortedness=False,
         )  # both sides are sorted above; Polars cannot check that per group
         .sort("row")
     )
-    totals = [column for column in known.columns if column.startswith(("sum ", "count "))]
-    return found.select(pl.exclude("row", *by, bound)).with_columns(pl.col(totals).fill_null(0.0))
+    return newest.select(pl.exclude("row", *by, bound))

@@ -1,10 +1,11 @@
-"""What a feature view declares: its sources, when each of their facts became known, and the features made of them.
+"""The declaration of a feature view: its sources, when each of their facts became known, and the features.
 
-Expressions are SQL over the columns of one row, as in `dep_delay > 15`. They are parsed when the view is computed:
-parsing needs Polars, whose threads must not run in the process that the warm launcher forks from.
+Expressions are SQL over the columns of one row, such as `dep_delay > 15`. They are parsed when the view is computed,
+because parsing needs Polars, whose threads must not run in the zygote.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -12,21 +13,27 @@ import dagster as dg
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from assets.declaration import AssetId
+from core.errors import InvalidArgument
+from lakehouse.files.options import require_zone
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _AGGREGATE = re.compile(r"(AVG|SUM|COUNT)\((.+)\)", re.IGNORECASE | re.DOTALL)
+_MAX_DAYS = 36_500
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def duration(text: str) -> timedelta:
-    """Reads `30m`, `2h` or `28d`.
+    """Parses a duration such as `30m`, `2h` or `28d`.
 
     Raises:
-        ValueError: another form.
+        ValueError: the text has another form, or the duration is too long.
     """
     if not re.fullmatch(r"[1-9][0-9]*[mhd]", text):
-        raise ValueError(f"{text!r} is no duration; write 30m, 2h or 28d")
-    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        raise ValueError(f"{text!r} is not a duration; write 30m, 2h or 28d")
+    number = int(text[:-1]) if len(text) < 12 else _MAX_DAYS * 1440
+    if (parsed := timedelta(**{_UNITS[text[-1]]: min(number, _MAX_DAYS * 1440)})) >= timedelta(_MAX_DAYS):
+        raise ValueError(f"{text!r} is too long; a duration is shorter than {_MAX_DAYS} days")
+    return parsed
 
 
 def _duration(text: str) -> str:
@@ -41,7 +48,7 @@ def _aggregate(text: str) -> str:
 
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is no column name; use lower-case letters, digits and underscores")
+        raise ValueError(f"{text!r} is not a valid column name; use lower-case letters, digits and underscores")
     return text
 
 
@@ -49,15 +56,24 @@ def aggregate(text: str) -> tuple[str, str]:
     """Splits `AVG(dep_delay > 15)` into `AVG` and `dep_delay > 15`; `COUNT(*)` counts the constant 1.
 
     Raises:
-        ValueError: no such form.
+        ValueError: the text has another form.
     """
     if text.strip().upper() == "COUNT(*)":
         return "COUNT", "1"
     if not (match := _AGGREGATE.fullmatch(text.strip())) or match[2].strip() == "*":
-        raise ValueError(f"{text!r} is no aggregate; write AVG(x), SUM(x), COUNT(x) or COUNT(*)")
+        raise ValueError(f"{text!r} is not an aggregate; write AVG(x), SUM(x), COUNT(x) or COUNT(*)")
     return match[1].upper(), match[2].strip()
 
 
+def _zone(text: str) -> str:
+    try:
+        require_zone(text)
+    except InvalidArgument as error:
+        raise ValueError(error.detail) from error
+    return text
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, AfterValidator(_name)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Expression = Annotated[str, Field(min_length=1)]
@@ -69,40 +85,42 @@ class Source(dg.Model):
 
     table: AssetId
     columns: list[str] = Field(
-        min_length=1, description="Columns known from the start of the row, such as a published schedule."
+        min_length=1, description="Columns that are known in advance, such as a published schedule."
     )
     facts: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="A column with an instant, and the columns that become known then. Before it, all are missing.",
+        description="Columns that become known at an instant, by the column with that instant. Before it, all are "
+        "missing.",
     )
     known_at: Expression | None = Field(
-        None, description="The instant from which the whole row is known. Without it, rows are known ahead."
+        None,
+        description="SQL expression of the instant from which the row is known. By default, rows are known in advance.",
     )
 
     @property
     def fact_columns(self) -> list[str]:
-        """Columns that are unknown at first: the instants and what they reveal."""
+        """Columns that are unknown at first: the instants, and the columns that become known at them."""
         return [column for at, revealed in self.facts.items() for column in (at, *revealed)]
 
     @property
     def read_columns(self) -> list[str]:
-        """Every column taken from the table."""
+        """All columns that are read from the table."""
         return list(dict.fromkeys([*self.columns, *self.fact_columns]))
 
 
 class Entity(dg.Model):
-    """What a row of the feature table stands for, and when its prediction is made."""
+    """Entity of the feature table, one per row, and the time of its prediction."""
 
     source: str = Field(description="Source with one row per entity.")
-    timestamp: str = Field(description="Column with the instant of the event, known ahead.")
-    offset: Duration | None = Field(None, description="How long before the event the prediction is made.")
+    timestamp: str = Field(description="Column with the instant of the event, known in advance.")
+    offset: Duration | None = Field(None, description="Time between the prediction and the event.")
     columns: dict[Name, Expression] = Field(
-        min_length=1, description="Key, labels and whatever else travels along; never features."
+        min_length=1, description="Key, labels, and other columns that are not features."
     )
 
 
 class RowGroup(dg.Model):
-    """Features of the entity's own row, from columns known ahead. `local_time` is its timestamp on the local clock."""
+    """Features of the entity's row, from columns known in advance. `local_time` is its timestamp in the time zone."""
 
     kind: Literal["row"] = "row"
     name: Name
@@ -110,13 +128,13 @@ class RowGroup(dg.Model):
 
 
 class AsOfGroup(dg.Model):
-    """Features of the newest row of a source that was known by the time of prediction."""
+    """Features of the newest row of a source that was known at the time of the prediction."""
 
     kind: Literal["asof"] = "asof"
     name: Name
     source: str
     by: list[str] = Field(min_length=1, description="Columns that a source row shares with the entity.")
-    max_age: Duration | None = Field(None, description="How old the row may be; an older one counts as missing.")
+    max_age: Duration | None = Field(None, description="Maximum age of the row. An older row counts as missing.")
     features: dict[Name, Expression] = Field(min_length=1)
 
 
@@ -132,7 +150,7 @@ class WindowGroup(dg.Model):
         "prediction", description="End of the window: the prediction, or the local midnight before it."
     )
     span: Literal["day"] | Duration | None = Field(
-        None, description="Length of the window, or `day` for since local midnight. Without it, everything before."
+        None, description="Length of the window, or `day` for the time since local midnight. By default unlimited."
     )
     features: dict[Name, Aggregate] = Field(min_length=1)
 
@@ -144,7 +162,7 @@ class WindowGroup(dg.Model):
 
 
 class BacklogGroup(dg.Model):
-    """What began since local midnight and was not finished at the time of prediction."""
+    """Count and age of the events that began since local midnight and were open at the time of the prediction."""
 
     kind: Literal["backlog"] = "backlog"
     name: Name
@@ -152,8 +170,8 @@ class BacklogGroup(dg.Model):
     opened: str = Field(description="Column with the instant of the beginning.")
     closed: str = Field(description="Column with the instant of the end; missing while it is not known.")
     by: list[str] = Field(min_length=1)
-    count: Name = Field(description="Feature: how many are open.")
-    age_minutes: Name = Field(description="Feature: mean time since their beginning, in minutes.")
+    count: Name = Field(description="Feature: number of open events.")
+    age_minutes: Name = Field(description="Feature: mean time since the beginning of the open events, in minutes.")
 
     @property
     def features(self) -> list[str]:
@@ -165,12 +183,12 @@ Group = Annotated[RowGroup | AsOfGroup | WindowGroup | BacklogGroup, Field(discr
 
 
 class FeatureView(BaseModel):
-    """Features of an entity, each from what was known when the prediction was due."""
+    """Features of an entity, each computed from what was known when the prediction was due."""
 
     sources: dict[Name, Source] = Field(min_length=1)
     entity: Entity
     groups: list[Group] = Field(min_length=1)
-    time_zone: str = Field("UTC", description="IANA time zone whose midnights divide the days.")
+    time_zone: TimeZone = Field("UTC", description="IANA time zone that determines the local midnights.")
 
     @property
     def features(self) -> list[str]:
@@ -179,40 +197,59 @@ class FeatureView(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        evidence = [evidence_column(group.name) for group in self.groups if group.kind != "row"]
-        names = [*self.entity.columns, "predicted_at", *self.features, *evidence]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"column {twice[0]!r} is declared twice")
-        entity = self._source(self.entity.source)
+        taken = {"predicted_at"}
+        for pointer, name in self._result_columns():
+            if name in taken:
+                raise ValueError(f"{pointer}: column {name!r} is declared twice")
+            taken.add(name)
+        entity = self._source(self.entity.source, "entity/source")
         if self.entity.timestamp not in entity.columns:
-            raise ValueError(f"entity timestamp {self.entity.timestamp!r} is no column known ahead")
-        for group in self.groups:
+            raise ValueError(f"entity/timestamp: {self.entity.timestamp!r} is not a column known in advance")
+        for number, group in enumerate(self.groups):
             if group.kind != "row":
-                self._check_group(group, entity)
+                self._check_group(group, entity, f"groups/{number}")
         return self
 
-    def _source(self, name: str) -> Source:
+    def _result_columns(self) -> Iterator[tuple[str, str]]:
+        """Yields the columns of the feature table, each with the pointer to the attribute that names it."""
+        for name in self.entity.columns:
+            yield f"entity/columns/{name}", name
+        for number, group in enumerate(self.groups):
+            pointer = f"groups/{number}"
+            if group.kind == "backlog":
+                yield from ((f"{pointer}/count", group.count), (f"{pointer}/age_minutes", group.age_minutes))
+            else:
+                yield from ((f"{pointer}/features/{name}", name) for name in group.features)
+            if group.kind != "row":
+                yield f"{pointer}/name", evidence_column(group.name)
+
+    def _source(self, name: str, pointer: str) -> Source:
         if name not in self.sources:
-            raise ValueError(f"source {name!r} is not declared; declared: {', '.join(self.sources)}")
+            raise ValueError(f"{pointer}: source {name!r} is not declared; declared: {', '.join(self.sources)}")
         return self.sources[name]
 
-    def _check_group(self, group: AsOfGroup | WindowGroup | BacklogGroup, entity: Source) -> None:
-        source = self._source(group.source)
-        needed = [(column, source.columns, "of its source") for column in group.by]
-        needed += [(column, entity.columns, "of the entity known ahead") for column in group.by]
+    def _check_group(self, group: AsOfGroup | WindowGroup | BacklogGroup, entity: Source, pointer: str) -> None:
+        source = self._source(group.source, f"{pointer}/source")
+        needed = [("by", column, source.columns, "of its source") for column in group.by]
+        needed += [("by", column, entity.columns, "of the entity known in advance") for column in group.by]
         match group:
             case AsOfGroup() | WindowGroup(at=None):
                 if source.known_at is None:
-                    raise ValueError(f"group {group.name!r} needs `known_at` on source {group.source!r}")
+                    raise ValueError(f"{pointer}/source: group {group.name!r} needs `known_at` on {group.source!r}")
             case WindowGroup():
-                needed.append((str(group.at), source.read_columns, "of its source"))
+                needed.append(("at", str(group.at), source.read_columns, "of its source"))
             case BacklogGroup():
-                needed += [(column, source.read_columns, "of its source") for column in (group.opened, group.closed)]
-        for column, columns, whose in needed:
+                read = source.read_columns
+                needed += [
+                    ("opened", group.opened, read, "of its source"),
+                    ("closed", group.closed, read, "of its source"),
+                ]
+        for attribute, column, columns, owner in needed:
             if column not in columns:
-                raise ValueError(f"group {group.name!r}: {column!r} is no column {whose} ({', '.join(columns)})")
+                detail = f"group {group.name!r}: {column!r} is not a column {owner} ({', '.join(columns)})"
+                raise ValueError(f"{pointer}/{attribute}: {detail}")
 
 
 def evidence_column(group: str) -> str:
-    """Column with the newest instant of anything a group of features used."""
+    """Returns the name of the column with the newest instant that a group of features used."""
     return f"{group}_seen_at"

@@ -1,18 +1,18 @@
-"""What must be true of an index: it holds every document, wholly indexed, and finds what people look for."""
+"""Checks of an index: it contains all documents, is up to date, and returns the expected results."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from assets.step_checks import ProducedVersion, StepCheck
 from core.ids import asset_id
-from resources.delta import Delta
+from rag.evaluation import Evaluation, RelevanceJudgment, evaluate_index
 from resources.vectors import Vectors
 
 if TYPE_CHECKING:
     from lakehouse.tables import Tables
-    from rag.evaluation import Evaluation, Judgement
     from rag.index import Index
     from rag.retrieval import Retriever
 
@@ -20,100 +20,102 @@ DOCUMENTS = "documents_present"
 INDEXED = "rows_indexed"
 RECALL = "golden_recall"
 
-_SHOWN = 20
+_MAX_REPORTED = 20
 
 
 class GoldenQuery(dg.Model):
-    """A query, and the documents that answer it: addresses, or `address#heading` for one section."""
+    """A query and its relevant documents: addresses, or `address#heading` for one section."""
 
     query: str = Field(min_length=1)
     relevant: list[str] = Field(min_length=1)
 
 
 class Golden(dg.Model):
-    """Queries whose answers are known, and how many must be found."""
+    """Queries with known relevant documents, and the recall that a search must reach."""
 
     queries: list[GoldenQuery] = Field(min_length=1)
-    k: int = Field(10, ge=1, le=100, description="How many hits of an answer are looked at.")
-    floor: float = Field(0.8, ge=0, le=1, description="Least mean recall.")
-    blocking: bool = Field(True, description="Whether falling below the floor stops assets downstream.")
+    k: int = Field(10, ge=1, le=100, description="Number of hits that are evaluated.")
+    floor: float = Field(0.8, ge=0, le=1, description="Minimum mean recall.")
+    blocking: bool = Field(True, description="Whether downstream assets cannot use a version below the floor.")
 
-    def judgements(self) -> "list[Judgement]":
-        """The queries as the evaluation takes them."""
-        from rag.evaluation import Judgement
-
-        return [Judgement(item.query, tuple(item.relevant)) for item in self.queries]
+    def judgments(self) -> list[RelevanceJudgment]:
+        """Returns the queries as relevance judgments."""
+        return [RelevanceJudgment(item.query, tuple(item.relevant)) for item in self.queries]
 
 
-def index_checks(key: dg.AssetKey, golden: Golden | None) -> list[dg.AssetChecksDefinition]:
-    """The checks of one index, each selectable on its own."""
-    specs = [
-        dg.AssetCheckSpec(
-            DOCUMENTS, asset=key, blocking=True, description="Every document of the table is in the search index."
+def index_checks(key: dg.AssetKey, golden: Golden | None) -> list[StepCheck]:
+    """Returns the checks of an index."""
+    asset = asset_id(key.path)
+    documents = dg.AssetCheckSpec(
+        DOCUMENTS, asset=key, blocking=True, description="Every document of the table is in the search index."
+    )
+    indexed = dg.AssetCheckSpec(
+        INDEXED,
+        asset=key,
+        blocking=True,
+        description="The search index equals the newest version of the table, and all rows are indexed.",
+    )
+    checks = [
+        StepCheck(
+            documents,
+            lambda version: documents_present(key, _vectors(version).index(asset), version.delta.tables()),
         ),
-        dg.AssetCheckSpec(
-            INDEXED,
-            asset=key,
-            blocking=True,
-            description="The search index equals the newest version of the table, and no row waits to be indexed.",
-        ),
+        StepCheck(indexed, lambda version: rows_indexed(key, _vectors(version).index(asset), version.delta.tables())),
     ]
-    if golden is not None:
-        specs.append(
-            dg.AssetCheckSpec(
-                RECALL,
-                asset=key,
-                blocking=golden.blocking,
-                description=f"Hybrid search finds at least {golden.floor:.0%} of what answers {len(golden.queries)} "
-                f"golden queries among the first {golden.k} hits.",
-            )
-        )
+    if golden is None:
+        return checks
+    recall = dg.AssetCheckSpec(
+        RECALL,
+        asset=key,
+        blocking=golden.blocking,
+        description=f"The first {golden.k} hits of a hybrid search contain at least {golden.floor:.0%} of the relevant "
+        f"documents of {len(golden.queries)} golden queries.",
+    )
 
-    @dg.multi_asset_check(name=f"{'__'.join(key.path)}__search", specs=specs, can_subset=True)
-    def search_checks(context: dg.AssetCheckExecutionContext, delta: Delta, vectors: Vectors) -> Iterator[Any]:
-        asset, tables = asset_id(key.path), delta.tables()
-        wanted = {selected.name for selected in context.selected_asset_check_keys}
-        if DOCUMENTS in wanted:
-            yield documents_present(key, vectors.index(asset), tables)
-        if INDEXED in wanted:
-            yield rows_indexed(key, vectors.index(asset), tables)
-        if golden is not None and RECALL in wanted:
-            with vectors.retriever(tables) as retriever:
-                yield golden_recall(key, retriever, golden)
+    def evaluate_recall(version: ProducedVersion) -> dg.AssetCheckResult:
+        with _vectors(version).retriever(version.delta.tables()) as retriever:
+            return golden_recall(key, retriever, golden)
 
-    return [search_checks]
+    return [*checks, StepCheck(recall, evaluate_recall)]
+
+
+def _vectors(version: ProducedVersion) -> Vectors:
+    vectors = version.resources["vectors"]
+    assert isinstance(vectors, Vectors)
+    return vectors
 
 
 def documents_present(key: dg.AssetKey, index: "Index", tables: "Tables") -> dg.AssetCheckResult:
-    """Compares the documents of the table with those of the mirror, chunk counts included."""
+    """Compares the documents of the table, and their numbers of chunks, with the documents of the mirror."""
     import polars as pl
 
     snapshot = tables.snapshot(index.name)
     counted = snapshot.scan().group_by("document").len().sort("document").collect()
-    wanted: dict[str, int] = dict(counted.with_columns(pl.col("len").cast(pl.Int64)).iter_rows())
+    expected: dict[str, int] = dict(counted.with_columns(pl.col("len").cast(pl.Int64)).iter_rows())
     present = index.documents() if index.versions() else {}
-    wrong = sorted(uri for uri in wanted.keys() | present.keys() if wanted.get(uri) != present.get(uri))
+    wrong = sorted(uri for uri in expected.keys() | present.keys() if expected.get(uri) != present.get(uri))
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=DOCUMENTS,
         passed=not wrong,
-        description=f"{len(wanted) - len(wanted.keys() & set(wrong))} of {len(wanted)} documents are wholly present.",
-        metadata={"documents": len(wanted), "delta/version": snapshot.version, "wrong": wrong[:_SHOWN]},
+        description=f"The index contains {len(expected) - len(expected.keys() & set(wrong))} of {len(expected)} "
+        "documents completely.",
+        metadata={"documents": len(expected), "delta/version": snapshot.version, "wrong": wrong[:_MAX_REPORTED]},
     )
 
 
 def rows_indexed(key: dg.AssetKey, index: "Index", tables: "Tables") -> dg.AssetCheckResult:
-    """Compares versions, and asks every LanceDB index for rows it does not hold yet."""
+    """Compares the content of table and index, and counts the rows that LanceDB has not indexed yet."""
     snapshot, status = tables.snapshot(index.name), index.status()
-    # Not the version numbers: a vacuum of the table makes a version with the same rows.
+    # Version numbers may differ: a vacuum of the table commits a version with the same rows.
     current = status is not None and index.equals(snapshot)
     unindexed = status.unindexed_rows if status else snapshot.row_count
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=INDEXED,
         passed=current and unindexed == 0,
-        description=f"The index stands at version {status.version if status else 'none'}, the table at "
-        f"{snapshot.version}; {unindexed} rows wait to be indexed.",
+        description=f"The index has version {status.version if status else 'none'}, the table version "
+        f"{snapshot.version}; {unindexed} rows are not indexed.",
         metadata={
             "unindexed_rows": unindexed,
             "delta/version": snapshot.version,
@@ -123,19 +125,17 @@ def rows_indexed(key: dg.AssetKey, index: "Index", tables: "Tables") -> dg.Asset
 
 
 def golden_recall(key: dg.AssetKey, retriever: "Retriever", golden: Golden) -> dg.AssetCheckResult:
-    """Runs the golden queries, and each leg alone beside them, to show what fusing them brings."""
-    from rag.evaluation import evaluate_index
-
-    judgements = golden.judgements()
+    """Evaluates the golden queries by hybrid search, and by vector and text search alone for comparison."""
+    judgments = golden.judgments()
     asset = asset_id(key.path)
-    hybrid = evaluate_index(retriever, asset, judgements, golden.k)
-    vector = evaluate_index(retriever, asset, judgements, golden.k, mode="vector")
-    text = evaluate_index(retriever, asset, judgements, golden.k, mode="text")
+    hybrid = evaluate_index(retriever, asset, judgments, golden.k)
+    vector = evaluate_index(retriever, asset, judgments, golden.k, mode="vector")
+    text = evaluate_index(retriever, asset, judgments, golden.k, mode="text")
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=RECALL,
         passed=hybrid.recall >= golden.floor,
-        description=f"Recall@{golden.k} is {hybrid.recall:.2f}, the floor {golden.floor:.2f}.",
+        description=f"Recall@{golden.k} is {hybrid.recall:.2f}; the floor is {golden.floor:.2f}.",
         metadata={
             "recall": hybrid.recall,
             "ndcg": hybrid.ndcg,
@@ -149,14 +149,14 @@ def golden_recall(key: dg.AssetKey, retriever: "Retriever", golden: Golden) -> d
 
 
 def _outcomes(
-    hybrid: "Evaluation", vector: "Evaluation", text: "Evaluation", relevant: Sequence[Sequence[str]]
+    hybrid: Evaluation, vector: Evaluation, text: Evaluation, relevant: Sequence[Sequence[str]]
 ) -> dg.MetadataValue:
     lines = [
-        "| query | wanted | hybrid found first | hybrid | vector | text |",
+        "| query | relevant | first hybrid hit | hybrid | vector | text |",
         "| --- | --- | --- | ---: | ---: | ---: |",
     ]
-    for wanted, *legs in zip(relevant, hybrid.outcomes, vector.outcomes, text.outcomes, strict=True):
-        first = legs[0].found[0] if legs[0].found else ""
-        cells = [legs[0].query, ", ".join(wanted), first, *(f"{leg.recall:.2f}" for leg in legs)]
+    for expected, *results in zip(relevant, hybrid.queries, vector.queries, text.queries, strict=True):
+        first = results[0].results[0] if results[0].results else ""
+        cells = [results[0].query, ", ".join(expected), first, *(f"{result.recall:.2f}" for result in results)]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return dg.MetadataValue.md("\n".join(lines))

@@ -1,4 +1,4 @@
-"""How an index shows in Dagster: what was done, and a map of its chunks."""
+"""Metadata of the materialization of an index: counts, and a map of its chunks."""
 
 import base64
 import io
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from rag.corpus import Corpus
     from rag.index import IndexStatus, SyncReport
 
-_COLOURED = 9
-_MOST_POINTS = 5_000
+_COLORS = 9
+_MAX_POINTS = 5_000
 
 
 def index_metadata(
     corpus: "Corpus", gathered: "Gathered", report: "SyncReport", status: "IndexStatus | None", snapshot: "Snapshot"
 ) -> dict[str, Any]:
-    """Metadata of one materialization: counts as plain numbers, so that Dagster plots them."""
-    assert status is not None, "a synchronised index has a status"
+    """Returns the metadata of a materialization. Counts are plain numbers, so that Dagster plots them."""
+    assert status is not None, "a synchronized index has a status"
     metadata: dict[str, Any] = {
         "documents": corpus.documents,
         "chunks": corpus.rows.num_rows,
         "embedded": corpus.embedded,
         "reused": corpus.reused,
         "deleted": corpus.deleted,
-        "changed_documents": len(corpus.touched),
+        "changed_documents": len(corpus.changed_documents),
         "mirror/inserted": report.inserted,
         "mirror/updated": report.updated,
         "mirror/deleted": report.deleted,
@@ -40,7 +40,7 @@ def index_metadata(
         "mirror/vector_index": status.vector_index,
         "mirror/searchable_versions": list(status.versions),
         "embedder": status.embedder,
-        "blank_documents": list(corpus.blank),
+        "blank_documents": list(corpus.empty_documents),
     }
     if gathered.refused:
         metadata["refused_files"] = dg.JsonMetadataValue(gathered.refused)
@@ -50,23 +50,23 @@ def index_metadata(
 
 
 def chunk_map(snapshot: "Snapshot") -> dg.MarkdownMetadataValue:
-    """The chunks in the plane of their two principal components, coloured by where they come from, as a PNG."""
-    # No pyplot: it keeps global state and may look for a display.
+    """Returns a PNG of the chunks in the plane of their two principal components, colored by source."""
+    # No pyplot: it has global state and may need a display.
     from matplotlib.figure import Figure
 
-    rows = snapshot.to_arrow(columns=["document", "labels", "embedding"], limit=_MOST_POINTS).to_pylist()
+    rows = snapshot.to_arrow(columns=["document", "labels", "embedding"], limit=_MAX_POINTS).to_pylist()
     groups = [_group(row["document"], row["labels"]) for row in rows]
     points = _plane([row["embedding"] for row in rows])
-    common = [name for name, _ in Counter(groups).most_common(_COLOURED)]
+    common = [name for name, _ in Counter(groups).most_common(_COLORS)]
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for name in [*common, "other"]:
-        chosen = [place for place, group in enumerate(groups) if (group if group in common else "other") == name]
-        if chosen:
+        members = [number for number, group in enumerate(groups) if (group if group in common else "other") == name]
+        if members:
             axes.scatter(
-                points[chosen, 0], points[chosen, 1], s=14, alpha=0.75, linewidths=0, label=f"{name} ({len(chosen)})"
+                points[members, 0], points[members, 1], s=14, alpha=0.75, linewidths=0, label=f"{name} ({len(members)})"
             )
-    axes.set_title("Chunks by meaning: near in the picture, near in a search", fontsize=10)
+    axes.set_title("Chunks by meaning: close chunks are similar", fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -84,9 +84,9 @@ def _group(document: str, labels: list[str]) -> str:
 def _plane(vectors: list[list[float]]) -> "npt.NDArray[np.float64]":
     import numpy as np
 
-    centred = np.asarray(vectors, dtype=np.float64)
-    centred -= centred.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    # An axis is known up to its sign: fix it, or the picture may flip from one version to the next.
+    centered = np.asarray(vectors, dtype=np.float64)
+    centered -= centered.mean(axis=0)
+    _, _, directions = np.linalg.svd(centered, full_matrices=False)
+    # The sign of an axis is arbitrary. A fixed sign keeps the map from flipping between versions.
     signs = np.sign(directions[np.arange(2), np.abs(directions[:2]).argmax(axis=1)])
-    return np.asarray(centred @ (directions[:2] * signs[:, None]).T)
+    return np.asarray(centered @ (directions[:2] * signs[:, None]).T)

@@ -1,4 +1,4 @@
-"""The verdicts that decide whether a trained model is served: blocking checks, made in the step that trained it."""
+"""Blocking checks of a trained model, evaluated in the step that trains it. A model that fails one is not served."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ EXPORT_IS_EXACT = "export_is_exact"
 MEETS_REQUIREMENTS = "meets_requirements"
 
 TOLERANCE = 1e-5
-"""Largest difference between an exported and a trained probability."""
+"""Maximum difference between the probabilities of the exported and the trained model."""
 
 
 class Requirements(dg.Model):
-    """What a model must reach on the test rows besides beating the base rate."""
+    """Metrics that a model must reach on the test rows, in addition to beating the base rate."""
 
     min_auc: float = Field(0.5, ge=0, le=1)
     max_brier: float = Field(1.0, ge=0, le=1)
@@ -38,13 +38,13 @@ def verdicts(
     requirements: Requirements,
     difference: float,
 ) -> list[Verdict]:
-    """Judges a model by its metrics on the test rows.
+    """Evaluates the checks of a model from its metrics on the test rows.
 
     Args:
-        metrics: of the exported model.
+        metrics: metrics of the exported model.
         baseline: the same metrics of the base rate, computed in the same run.
-        requirements: floors given by the declaration.
-        difference: largest distance between probabilities of the trained and the exported model.
+        requirements: required metrics of the declaration.
+        difference: largest difference between the probabilities of the trained and the exported model.
     """
     figures = f"AUC {metrics['auc']:.4f}, Brier {metrics['brier']:.4f}"
     against = f"base rate AUC {baseline['auc']:.4f}, Brier {baseline['brier']:.4f}"
@@ -73,17 +73,17 @@ def verdicts(
 
 
 def specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The blocking checks of a model."""
-    described = {
-        BEATS_BASE_RATE: "Ranks better (AUC) and errs less (Brier) than the base rate of the row's group.",
-        MEETS_REQUIREMENTS: "Reaches the declared AUC and Brier score on the test rows.",
-        EXPORT_IS_EXACT: f"The exported model gives the trained model's probabilities to within {TOLERANCE:.0e}.",
+    """Returns the specs of the blocking checks of a model."""
+    descriptions = {
+        BEATS_BASE_RATE: "The model has a higher AUC and a lower Brier score than the base rate of the row's group.",
+        MEETS_REQUIREMENTS: "The model reaches the declared AUC and Brier score on the test rows.",
+        EXPORT_IS_EXACT: f"The exported model has the probabilities of the trained model to within {TOLERANCE:.0e}.",
     }
-    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=True) for name, text in described.items()]
+    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=True) for name, text in descriptions.items()]
 
 
 def result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """A verdict as Dagster records it."""
+    """Returns a verdict as a check result of Dagster."""
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=verdict.name,

@@ -1,4 +1,4 @@
-"""What a model is trained, tuned and judged on."""
+"""The rows on which a model is trained, tuned, and evaluated."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InvalidArgument, SchemaMismatch
+from lakehouse.expressions import require_condition, row_expression, type_of
 from serving.signature import Feature
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
-
-    from lakehouse.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """SQL conditions over a row of the feature table."""
+    """SQL conditions over a row of the feature table that select the splits."""
 
     train: str
     tune: str
-    """The part of the training rows that decides when to stop and where the threshold lies."""
+    """Condition of the training rows that determine the number of trees and the threshold."""
     test: str
 
 
@@ -31,52 +31,106 @@ class Part:
     """Rows of one split with a known target."""
 
     inputs: NDArray[Any]
-    """float32, columns as in `Data.features`; not-a-number is missing."""
+    """`[n, features]`, float32, with the columns of `Data.features`. NaN is a missing value."""
     target: NDArray[Any]
-    """bool"""
+    """`[n]`, bool."""
     groups: pl.Series
-    """Which base rate each row belongs to."""
+    """`[n]`, name of the base rate of each row."""
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def where(self, chosen: NDArray[Any]) -> Part:
-        """The rows for which `chosen` is true."""
-        return Part(self.inputs[chosen], self.target[chosen], self.groups.filter(chosen))
+    def where(self, mask: NDArray[Any]) -> Part:
+        """Returns the rows for which `mask` is true."""
+        return Part(self.inputs[mask], self.target[mask], self.groups.filter(mask))
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The rows of a training, and what its inputs are."""
+    """The rows of a training and its inputs."""
 
     features: list[Feature]
     train: Part
     tuning: NDArray[Any]
-    """bool, one per training row: whether it belongs to the tuning part."""
+    """`[training rows]`, bool: whether the row belongs to the tuning part."""
     test: Part
 
 
 def columns_used(inputs: Sequence[str], target: str, splits: Splits, groups: Sequence[str]) -> list[str]:
-    """Columns of the feature table that a training reads, in a stable order.
+    """Returns the columns of the feature table that a training reads, in a stable order.
 
     Raises:
-        InvalidArgument: an expression is no SQL.
+        InvalidArgument: an expression is not valid SQL.
     """
     roots = [
         name
         for text in (splits.train, splits.tune, splits.test, *groups)
-        for name in _expression(text).meta.root_names()
+        for name in row_expression(text).meta.root_names()
     ]
     return list(dict.fromkeys([*inputs, target, *roots]))
 
 
-def numeric_columns(snapshot: Snapshot, exclude: Sequence[str]) -> list[str]:
-    """Floating point columns of a feature table: its features, as keys and labels have other types."""
+def numeric_columns(schema: pa.Schema, exclude: Sequence[str]) -> list[str]:
+    """Returns the floating-point columns of a feature table. Keys and labels have other types."""
     import pyarrow as pa
 
-    return [
-        field.name for field in snapshot.schema if pa.types.is_floating(field.type) and field.name not in set(exclude)
-    ]
+    return [field.name for field in schema if pa.types.is_floating(field.type) and field.name not in set(exclude)]
+
+
+def require_inputs(schema: pa.Schema, names: Sequence[str]) -> None:
+    """Checks that there are inputs, and that each is numeric or boolean.
+
+    Raises:
+        SchemaMismatch: there are no inputs, or an input has another type.
+    """
+    import pyarrow as pa
+
+    if not names:
+        raise SchemaMismatch("The feature table has no floating-point column to use as input. Set `inputs`.")
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    for name in names:
+        if not any(fits(schema.field(name).type) for fits in numbers):
+            raise SchemaMismatch(f"The input {name} is of type {schema.field(name).type}; a number is needed.")
+
+
+def require_keys(schema: pa.Schema, names: Sequence[str]) -> None:
+    """Checks that rows can be found by the text of their values in key columns.
+
+    Raises:
+        SchemaMismatch: a column has a binary or nested type.
+    """
+    import pyarrow as pa
+
+    for name in names:
+        kind = schema.field(name).type
+        if pa.types.is_nested(kind) or kind in (pa.binary(), pa.large_binary(), pa.binary_view()):
+            raise SchemaMismatch(f"The key {name} is of type {kind}; a text, a number, a date or an instant is needed.")
+
+
+def require_boolean(target: str, schema: pa.Schema) -> None:
+    """Checks that a target is boolean.
+
+    Raises:
+        SchemaMismatch: the target has another type.
+    """
+    import pyarrow as pa
+
+    if not pa.types.is_boolean(kind := schema.field(target).type):
+        raise SchemaMismatch(f"The target {target} is of type {kind}; a boolean column is needed.")
+
+
+def require_group(text: str, rows: pl.DataFrame) -> None:
+    """Checks that the values of an expression can name a group.
+
+    Raises:
+        InvalidArgument: the expression is not valid SQL.
+        UnknownColumn: the expression names a column that does not exist.
+        SchemaMismatch: the expression cannot be computed, or has a binary or nested type.
+    """
+    import polars as pl
+
+    if (kind := type_of(text, rows)).is_nested() or kind == pl.Binary:
+        raise SchemaMismatch(f"The base rate {text!r} is of type {kind}, which cannot name a group.")
 
 
 def prepare(rows: pl.DataFrame, inputs: Sequence[str], target: str, splits: Splits, groups: Sequence[str]) -> Data:
@@ -84,84 +138,81 @@ def prepare(rows: pl.DataFrame, inputs: Sequence[str], target: str, splits: Spli
 
     Args:
         rows: the columns of `columns_used`.
-        inputs: numeric columns the model takes.
-        target: boolean column it predicts.
-        splits: which rows it is trained, tuned and judged on.
-        groups: SQL expressions whose values together name the base rate that a row belongs to.
+        inputs: numeric columns that are the inputs of the model.
+        target: boolean column to predict.
+        splits: conditions of the rows for training, tuning, and evaluation.
+        groups: SQL expressions whose values together name the base rate of a row.
 
     Raises:
-        InvalidArgument: a split is empty or knows only one outcome, tuning rows are no training rows, or rows are both
-            trained on and judged by.
-        SchemaMismatch: the target is not boolean or an expression does not fit the table.
+        InvalidArgument: a split is empty or has only one outcome, tuning rows are not training rows, or training and
+            test rows overlap.
+        SchemaMismatch: the target is not boolean, or an expression does not fit the table.
     """
     import polars as pl
 
-    if rows.schema[target] != pl.Boolean:
-        raise SchemaMismatch(f"The target {target} is {rows.schema[target]}; a boolean column is needed.")
+    schema = rows.clear().to_arrow().schema
+    require_boolean(target, schema)
+    require_inputs(schema, inputs)
     rows = rows.drop_nulls(target)
     marks = _marks(rows, splits, groups)
     train, tune, test = (marks[name].to_numpy() for name in ("train", "tune", "test"))
-    whole = Part(
+    labeled = Part(
         rows.select(pl.col(list(inputs)).cast(pl.Float32).fill_null(float("nan"))).to_numpy(order="c"),
         rows[target].to_numpy(),
         marks["group"],
     )
-    _require_sound(whole.target, target, train, tune, test)
+    _require_valid(labeled.target, target, train, tune, test)
     return Data(
         features=[_described(rows.filter(train)[name]) for name in inputs],
-        train=whole.where(train),
+        train=labeled.where(train),
         tuning=tune[train],
-        test=whole.where(test),
+        test=labeled.where(test),
     )
 
 
 def _marks(rows: pl.DataFrame, splits: Splits, groups: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    group = [_expression(text).cast(pl.String).fill_null("?") for text in groups] or [pl.lit("all")]
+    for text in (splits.train, splits.tune, splits.test):
+        require_condition(text, rows)
+    for text in groups:
+        require_group(text, rows)
+    group = [row_expression(text).cast(pl.String).fill_null("?") for text in groups] or [pl.lit("all")]
     try:
-        return rows.select(
-            train=_expression(splits.train).fill_null(value=False),
-            tune=_expression(splits.tune).fill_null(value=False),
-            test=_expression(splits.test).fill_null(value=False),
+        marks = rows.with_columns(
+            train=row_expression(splits.train).fill_null(value=False),
+            tune=row_expression(splits.tune).fill_null(value=False),
+            test=row_expression(splits.test).fill_null(value=False),
             group=pl.concat_str(group, separator="|"),
         )
+        return marks.select("train", "tune", "test", "group")
     except pl.exceptions.PolarsError as error:
         raise SchemaMismatch(f"A split or base rate cannot be computed: {error}") from error
 
 
-def _require_sound(
+def _require_valid(
     outcome: NDArray[Any], target: str, train: NDArray[Any], tune: NDArray[Any], test: NDArray[Any]
 ) -> None:
     if shared := int((train & test).sum()):
-        raise InvalidArgument(f"{shared} rows are both trained on and judged by: `train` and `test` overlap.")
+        raise InvalidArgument(f"`train` and `test` overlap: both select {shared} rows.")
     if outside := int((tune & ~train).sum()):
-        raise InvalidArgument(f"{outside} rows of `tune` are no training rows.")
-    for name, chosen in {"train less tune": train & ~tune, "tune": tune, "test": test}.items():
-        if not 0 < outcome[chosen].sum() < chosen.sum():
+        raise InvalidArgument(f"{outside} rows of `tune` are not rows of `train`.")
+    for name, mask in {"train without tune": train & ~tune, "tune": tune, "test": test}.items():
+        if not 0 < outcome[mask].sum() < mask.sum():
             raise InvalidArgument(
-                f"The {name} rows ({int(chosen.sum())}) do not hold both outcomes of {target}. Widen that split."
+                f"The rows of {name} ({int(mask.sum())}) do not contain both outcomes of {target}. Widen that split."
             )
-
-
-def _expression(text: str) -> pl.Expr:
-    import polars as pl
-
-    try:
-        return pl.sql_expr(text)
-    except pl.exceptions.PolarsError as error:
-        raise InvalidArgument(f"{text!r} is no SQL expression over one row: {error}") from error
 
 
 def _described(column: pl.Series) -> Feature:
     import polars as pl
 
     values = column.cast(pl.Float32).drop_nulls().drop_nans()
-    known = len(values) > 0
+    present = len(values) > 0
     return Feature(
         name=column.name,
-        minimum=float(values.min()) if known else None,  # type: ignore[arg-type]
-        maximum=float(values.max()) if known else None,  # type: ignore[arg-type]
-        median=float(values.median()) if known else None,  # type: ignore[arg-type]
+        minimum=float(values.min()) if present else None,  # type: ignore[arg-type]
+        maximum=float(values.max()) if present else None,  # type: ignore[arg-type]
+        median=float(values.median()) if present else None,  # type: ignore[arg-type]
         missing_share=round(1 - len(values) / max(len(column), 1), 6),
     )

@@ -1,4 +1,4 @@
-"""How good probabilities are, and the base rate they have to beat."""
+"""Metrics of predicted probabilities, and the base rate that a model must beat."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 BINS = 10
 
 
-def judge(target: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, float]:
-    """Threshold-free measures of probabilities: `auc` ranks them; `brier` and `log_loss` also punish false confidence.
+def probability_metrics(target: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, float]:
+    """Returns metrics that need no threshold.
 
-    `calibration_error` is the mean distance between promised and observed frequency over ten equally large bins.
+    `auc` measures the ranking. `brier` and `log_loss` also penalize false confidence. `calibration_error` is the mean
+    difference between predicted and observed frequency over ten bins with equal numbers of rows.
     """
     import numpy as np
     from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-    promised, observed, weight = calibration(target, probabilities)
+    predicted, observed, weight = calibration(target, probabilities)
     return {
         "rows": len(target),
         "positive_share": float(target.mean()),
@@ -31,12 +32,12 @@ def judge(target: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, float]
         "brier": float(brier_score_loss(target, probabilities)),
         "log_loss": float(log_loss(target, probabilities)),
         "average_precision": float(average_precision_score(target, probabilities)),
-        "calibration_error": float(np.average(np.abs(promised - observed), weights=weight)),
+        "calibration_error": float(np.average(np.abs(predicted - observed), weights=weight)),
     }
 
 
-def judge_labels(target: NDArray[Any], probabilities: NDArray[Any], threshold: float) -> dict[str, float]:
-    """Measures of the decision `probability >= threshold`; precision is 0 if nothing is predicted positive."""
+def label_metrics(target: NDArray[Any], probabilities: NDArray[Any], threshold: float) -> dict[str, float]:
+    """Returns metrics of the decision `probability >= threshold`. Precision is 0 if no row is predicted positive."""
     predicted = probabilities >= threshold
     hits = float((predicted & target).sum())
     return {
@@ -48,7 +49,7 @@ def judge_labels(target: NDArray[Any], probabilities: NDArray[Any], threshold: f
 
 
 def base_rate(train: Part, test: Part) -> NDArray[Any]:
-    """Share of positives among the training rows of the same group, per test row; of all where a group is new."""
+    """Returns, per test row, the share of positives among the training rows of its group, or of all for a new group."""
     import polars as pl
 
     rates = (
@@ -61,7 +62,7 @@ def base_rate(train: Part, test: Part) -> NDArray[Any]:
 
 
 def best_threshold(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Where the true positive rate exceeds the false positive rate most (Youden's J)."""
+    """Returns the threshold with the largest difference of true and false positive rate (Youden's J)."""
     from sklearn.metrics import roc_curve
 
     false_positives, true_positives, thresholds = roc_curve(target, probabilities)
@@ -69,7 +70,7 @@ def best_threshold(target: NDArray[Any], probabilities: NDArray[Any]) -> float:
 
 
 def calibration(target: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Mean probability, observed frequency and number of rows, per bin of (nearly) equally many rows."""
+    """Returns mean probability, observed frequency, and number of rows of each bin; bins have equal numbers of rows."""
     import numpy as np
 
     order = np.argsort(probabilities, kind="stable")
@@ -84,23 +85,23 @@ def calibration(target: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDAr
 def permutation_importance(
     predict: Callable[[NDArray[Any]], NDArray[Any]], part: Part, *, rows: int, repeats: int, seed: int
 ) -> list[tuple[float, float]]:
-    """How much AUC is lost when one input is shuffled: mean and standard deviation per input, on a sample of rows.
+    """Returns the loss of AUC when one input is shuffled: mean and standard deviation per input, on a sample of rows.
 
-    Inputs that say the same stand in for one another, so each of them may seem unimportant.
+    Correlated inputs replace one another, so each of them may seem unimportant.
     """
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
     random = np.random.default_rng(seed)
-    chosen = random.permutation(len(part))[:rows]
-    inputs, target = part.inputs[chosen], part.target[chosen]
-    whole = roc_auc_score(target, predict(inputs))
-    found = []
+    sample = random.permutation(len(part))[:rows]
+    inputs, target = part.inputs[sample], part.target[sample]
+    reference = roc_auc_score(target, predict(inputs))
+    importances = []
     for column in range(inputs.shape[1]):
         losses = []
         for _ in range(repeats):
             shuffled = inputs.copy()
             shuffled[:, column] = random.permutation(shuffled[:, column])
-            losses.append(whole - roc_auc_score(target, predict(shuffled)))
-        found.append((float(np.mean(losses)), float(np.std(losses))))
-    return found
+            losses.append(reference - roc_auc_score(target, predict(shuffled)))
+        importances.append((float(np.mean(losses)), float(np.std(losses))))
+    return importances

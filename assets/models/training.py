@@ -1,4 +1,4 @@
-"""One training: fit, export, judge the exported model, and everything that is to be remembered of it."""
+"""One training: fit, export, and evaluation of the exported model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from assets.models.boosting import BoostingParameters, fit, to_onnx
 from assets.models.checks import Requirements, Verdict, verdicts
 from assets.models.data import Data
-from assets.models.evaluation import base_rate, best_threshold, judge, judge_labels, permutation_importance
+from assets.models.evaluation import (
+    base_rate,
+    best_threshold,
+    label_metrics,
+    permutation_importance,
+    probability_metrics,
+)
 from assets.models.plots import calibration_plot, importance_plot, roc_plot
 
 if TYPE_CHECKING:
@@ -23,33 +29,33 @@ _LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A trained and judged model."""
+    """A trained and evaluated model."""
 
     artifact: bytes
     trees: int
     threshold: float
     metrics: Mapping[str, float]
-    """Of the exported model on the test rows."""
+    """Metrics of the exported model on the test rows."""
     baseline: Mapping[str, float]
-    """Of the base rate on the same rows."""
+    """Metrics of the base rate on the same rows."""
     verdicts: list[Verdict]
     importances: Mapping[str, float]
-    """AUC lost when an input is shuffled, the greatest first."""
+    """Loss of AUC when an input is shuffled, largest first."""
     plots: Mapping[str, str]
-    """Markdown with an embedded picture, by name."""
+    """Markdown with an embedded image, by name."""
 
 
 def train(
     data: Data, parameters: BoostingParameters, requirements: Requirements, *, seed: int, threshold: float | None
 ) -> Training:
-    """Trains and judges a model. The same arguments give the same artifact, byte for byte.
+    """Trains and evaluates a model. The same arguments result in the same artifact, byte for byte.
 
     Args:
-        data: rows to train, tune and judge on.
-        parameters: of the trees.
-        requirements: what the model must reach on the test rows.
-        seed: of the trees and of the shuffling for importances.
-        threshold: probability from which the prediction is positive; `None` finds it on the tuning rows.
+        data: rows for training, tuning, and evaluation.
+        parameters: parameters of the trees.
+        requirements: metrics that the model must reach on the test rows.
+        seed: seed of the trees and of the shuffling for importances.
+        threshold: minimum probability of a positive prediction; `None` to determine it on the tuning rows.
     """
     import numpy as np
 
@@ -61,8 +67,8 @@ def train(
         threshold = best_threshold(data.train.target[data.tuning], fitted.tuning_probabilities)
     target, exported = data.test.target, predict(data.test.inputs)
     baseline = base_rate(data.train, data.test)
-    metrics = judge(target, exported) | judge_labels(target, exported, threshold)
-    baseline_metrics = judge(target, baseline)
+    metrics = probability_metrics(target, exported) | label_metrics(target, exported, threshold)
+    baseline_metrics = probability_metrics(target, baseline)
     importances = permutation_importance(
         predict, data.test, rows=_IMPORTANCE_ROWS, repeats=_IMPORTANCE_REPEATS, seed=seed
     )
@@ -85,7 +91,7 @@ def train(
 
 
 def libraries() -> dict[str, str]:
-    """Versions of the libraries that decide the result."""
+    """Returns the versions of the libraries that determine the result."""
     return {name: version(name) for name in _LIBRARIES}
 
 

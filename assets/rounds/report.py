@@ -1,4 +1,4 @@
-"""How a round shows in Dagster: figures that plot over the rounds, a table of the clients, a convergence plot."""
+"""Metadata of the materialization of a round: metrics, a table of the clients, and a convergence plot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLIENT_FIGURES = ("examples", "train_loss", "holdout_examples", "loss", "brier"
 
 
 def round_metadata(done: Round, federation: Federation, training: str, input_version: str) -> dict[str, Any]:
-    """Metadata of one round's materialization. Plain numbers, so that Dagster plots each over the rounds."""
+    """Returns the metadata of a round. Metrics are plain numbers, so that Dagster plots them over the rounds."""
     overall = {"loss": done.metrics.loss, "brier": done.metrics.brier, "auc": done.metrics.auc}
     per_client = {
         f"{client.client}/{figure}": getattr(client, figure)
@@ -59,20 +59,20 @@ def _client_table(done: Round) -> dg.TableMetadataValue:
     return dg.TableMetadataValue(records, dg.TableSchema(columns))
 
 
-def convergence(done: Sequence[Round]) -> dg.MarkdownMetadataValue:
-    """Loss and AUC of the global model over the rounds, overall and at each client, as an embedded PNG."""
-    # No pyplot: it keeps global state and may look for a display.
+def convergence(rounds: Sequence[Round]) -> dg.MarkdownMetadataValue:
+    """Returns a PNG of loss and AUC of the global model over the rounds, overall and for each client."""
+    # No pyplot: it has global state and may need a display.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for position, (name, title) in enumerate([("loss", "Log loss on the holdout"), ("auc", "AUC on the holdout")]):
         axes = figure.add_subplot(1, 2, position + 1)
-        for client in [client.client for client in done[-1].clients]:
+        for client in [client.client for client in rounds[-1].clients]:
             series = [
-                (one.number, getattr(part, name)) for one in done for part in one.clients if part.client == client
+                (done.number, getattr(part, name)) for done in rounds for part in done.clients if part.client == client
             ]
-            axes.plot(*zip(*_known(series), strict=True), linewidth=1, alpha=0.7, label=client)
-        overall = _known([(one.number, getattr(one.metrics, name)) for one in done])
+            axes.plot(*zip(*_computed(series), strict=True), linewidth=1, alpha=0.7, label=client)
+        overall = _computed([(done.number, getattr(done.metrics, name)) for done in rounds])
         axes.plot(*zip(*overall, strict=True), color="black", linewidth=2, marker="o", markersize=3, label="all")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("round")
@@ -84,5 +84,5 @@ def convergence(done: Sequence[Round]) -> dg.MarkdownMetadataValue:
     return dg.MarkdownMetadataValue(f"![convergence over the rounds](data:image/png;base64,{image})")
 
 
-def _known(series: Sequence[tuple[int, float | None]]) -> list[tuple[int, float]]:
+def _computed(series: Sequence[tuple[int, float | None]]) -> list[tuple[int, float]]:
     return [(number, value) for number, value in series if value is not None] or [(0, float("nan"))]

@@ -1,4 +1,4 @@
-"""Runs a federated training as an asset: one Delta commit and one materialization per round, resumable."""
+"""A federated training as a step: resumable, with one Delta commit and one materialization per round."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.ids import asset_id, new_id
 from resources.delta import materialized
 
 if TYPE_CHECKING:
-    from federated.outcomes import Judgement, Round
+    from federated.outcomes import Evaluation, Round
     from federated.spec import Federation
     from lakehouse.step import Step
     from lakehouse.tables import Commit, Snapshot
     from resources.delta import Delta
     from resources.flower import Flower
 
-# What Dagster itself adds to a step's result; an event logged in between must bring it along.
+# Tags that Dagster adds to the result of a step. An event that the step logs must have them, too.
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
@@ -37,7 +37,7 @@ def train(
     baseline_auc: float | None,
     compare_alone: bool,
 ) -> dg.MaterializeResult[Any]:
-    """Continues or begins the training, keeps and reports every round, and checks the last one."""
+    """Starts or continues the training, stores and reports every round, and evaluates the checks on the last round."""
     from federated.clients import table_sources
 
     step = delta.step(context, engine="flower", params={"spec_digest": federation.digest, "rounds": federation.rounds})
@@ -46,8 +46,8 @@ def train(
     recorder = _Recorder(context, delta, step, federation, rows.data_version)
     start = None if restart else recorder.continue_from()
     if start is not None and start.number == federation.rounds:
-        context.log.info("All %d rounds are there for these data; run with restart to train anew", start.number)
-    last = flower.train(federation, sources, start=start, on_round=recorder.keep)
+        context.log.info("All %d rounds exist for these data. Run with restart to train from scratch.", start.number)
+    last = flower.train(federation, sources, start=start, on_round=recorder.store)
     metadata: dict[str, Any] = {"convergence": report.convergence(recorder.rounds)}
     results = [
         checks.rounds_complete(recorder.stored_numbers(), federation.rounds),
@@ -60,18 +60,18 @@ def train(
     return recorder.result(last, metadata, results)
 
 
-def _alone(flower: Flower, federation: Federation, sources: list[Any]) -> dict[str, Judgement | str]:
-    found: dict[str, Judgement | str] = {}
+def _alone(flower: Flower, federation: Federation, sources: list[Any]) -> dict[str, Evaluation | str]:
+    evaluations: dict[str, Evaluation | str] = {}
     for client in federation.clients:
         try:
-            found[client.name] = flower.alone(federation, sources, client.name)
+            evaluations[client.name] = flower.single_client_baseline(federation, sources, client.name)
         except QuorumLost as error:
-            found[client.name] = error.detail
-    return found
+            evaluations[client.name] = error.detail
+    return evaluations
 
 
 class _Recorder:
-    """Writes rounds to the asset's table and tells Dagster of each."""
+    """Writes rounds to the table of the asset and reports each to Dagster."""
 
     def __init__(
         self, context: dg.AssetExecutionContext, delta: Delta, step: Step, federation: Federation, input_version: str
@@ -86,43 +86,43 @@ class _Recorder:
         self.rounds: list[Round] = []
 
     def continue_from(self) -> Round | None:
-        """The last complete round of the newest training of this declaration on these data."""
+        """Continues the newest training of this declaration on these data. Returns its last complete round, if any."""
         from federated.history import latest_training
 
         asset = asset_id(self._context.asset_key.path)
         if not self._tables.exists(asset):
             return None
-        found = latest_training(self._tables.snapshot(asset), self._federation, self._input_version)
-        if found is None or not found.rounds:
+        training = latest_training(self._tables.snapshot(asset), self._federation, self._input_version)
+        if training is None or not training.rounds:
             return None
-        self._training = found.id
-        self.rounds = [done for done in found.rounds if done.number <= self._federation.rounds]
+        self._training = training.id
+        self.rounds = [done for done in training.rounds if done.number <= self._federation.rounds]
         last = self.rounds[-1]
         self._context.log.info("Training %s continues after round %d", self._training, last.number)
         self._commit = self._write(last)
         if last.number < self._federation.rounds and self._reported() != (self._training, last.number):
-            self._report(last)  # a kill between the commit and the event
+            self._report(last)  # the process was killed between the commit and the event
         return last
 
-    def keep(self, done: Round) -> None:
-        """Commits a round, and reports it unless it is the last: that one is the result of the step."""
+    def store(self, done: Round) -> None:
+        """Commits a round, and reports it unless it is the last round, which is the result of the step."""
         self._commit = self._write(done)
         self.rounds.append(done)
         if done.number < self._federation.rounds:
             self._report(done)
 
     def stored_numbers(self) -> list[int]:
-        """Round numbers of this training in the table, as they are."""
+        """Returns the round numbers of this training in the table."""
         import polars as pl
 
         rows = self._tables.snapshot(self._step.asset).scan().filter(pl.col("training") == self._training)
-        found: list[int] = rows.select("round").collect()["round"].to_list()
-        return [number for number in found if number <= self._federation.rounds]
+        numbers: list[int] = rows.select("round").collect()["round"].to_list()
+        return [number for number in numbers if number <= self._federation.rounds]
 
     def result(
         self, last: Round, metadata: dict[str, Any], check_results: list[dg.AssetCheckResult]
     ) -> dg.MaterializeResult[Any]:
-        """The last round's materialization."""
+        """Returns the materialization of the last round."""
         assert self._commit is not None
         return materialized(
             self._context, self._commit, metadata=self._metadata(last) | metadata, check_results=check_results
@@ -130,10 +130,12 @@ class _Recorder:
 
     def _write(self, done: Round) -> Commit:
         from federated.history import to_row
+        from lakehouse.evolution import filled
 
         row = to_row(done, self._federation, self._training, self._input_version, clock.now())
-        # `once` answers with the first commit if this round is there already.
-        return self._step.append(row, once=f"{self._training}/{done.number}")
+        # If this round is already stored, `once` makes `append` return its commit.
+        rows = filled(row, self._step.evolve(row.schema))
+        return self._step.append(rows, once=f"{self._training}/{done.number}")
 
     def _metadata(self, done: Round) -> dict[str, Any]:
         return report.round_metadata(done, self._federation, self._training, self._input_version)

@@ -1,1 +1,1 @@
-"""The component tree of the location `published`: one instance per project, and what stands beside them."""
+"""The component tree of the location `published`: one instance per project, and their shared definitions."""

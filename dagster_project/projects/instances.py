@@ -1,7 +1,7 @@
-"""A component instance for every project that has published something.
+"""A component instance for every project with published definitions.
 
-Which projects these are is read from the state versions this load is pinned to, not from the database: a run must find
-the projects it was planned with.
+The projects are read from the state versions to which this load is pinned, not from the database, because a run needs
+the projects with which it was planned.
 """
 
 from collections.abc import Callable
@@ -11,28 +11,29 @@ import dagster as dg
 from assets.published import PublishedAssets
 from core.definitions import PROJECTS_KEY, STATE_PREFIX
 from dagster_project.internals import DefinitionsLoadContext
-from dagster_project.surroundings import finish_published, location_of_published
+from dagster_project.shared_definitions import complete_published, with_policies_and_sensors
 
 
 def published_assets(project: str) -> PublishedAssets:
-    """The component of a project."""
-    return PublishedAssets(project, finish_published, location_of_published)
+    """Returns the component of a project."""
+    return PublishedAssets(project, with_policies_and_sensors, complete_published)
 
 
 def pinned_projects() -> set[str]:
-    """Projects that have a state version in this load."""
+    """Returns the projects that have a state version in this load."""
     keys = DefinitionsLoadContext.get().state_keys_with_prefix(STATE_PREFIX)
     return {key.removeprefix(STATE_PREFIX).removesuffix("]") for key in keys}
 
 
-class Newcomers(dg.Component):
-    """Projects that first published after this code server had started; they get an instance at its next start.
+class NewProjects(dg.Component):
+    """Projects whose first publication is after the start of this code server.
 
-    Dagster finds instances once. Without this a first publication would have to wait for a new server process.
+    Dagster finds component instances only at the start. This component makes a first publication visible without a new
+    server process. At the next start, the project gets an instance.
     """
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The assets of every project that has no instance."""
+        """Returns the assets of every project without an instance."""
         components = [published_assets(project) for project in sorted(pinned_projects() - _PROJECTS)]
         for component in components:
             _rebuild_on_change(context, component.defs_state_config.key)
@@ -40,7 +41,7 @@ class Newcomers(dg.Component):
 
 
 def _rebuild_on_change(context: dg.ComponentLoadContext, key: str) -> None:
-    """What Dagster does for components from YAML: a new version of this state rebuilds this component and no other."""
+    # A new version of this state rebuilds only this component. Dagster does the same for components from YAML.
     context.component_tree.mark_component_defs_state_key(context.component_loc, key)
 
 
@@ -54,10 +55,10 @@ def _instance(project: str) -> Callable[[dg.ComponentLoadContext], PublishedAsse
 
 
 @dg.component_instance
-def newcomers(context: dg.ComponentLoadContext) -> Newcomers:
-    """The component of projects that are new."""
+def new_projects(context: dg.ComponentLoadContext) -> NewProjects:
+    """Returns the component of new projects."""
     _rebuild_on_change(context, PROJECTS_KEY)
-    return Newcomers()
+    return NewProjects()
 
 
 _PROJECTS = pinned_projects()

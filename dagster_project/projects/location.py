@@ -1,11 +1,11 @@
-"""What stands beside the published assets. It is part of the tree, so that a reload of the assets keeps it."""
+"""The shared definitions of published assets, in the component tree so that a reload of the assets keeps them."""
 
 import dagster as dg
 
-from dagster_project.surroundings import around_published
+from dagster_project.shared_definitions import shared_definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Resources, automation and executor."""
-    return around_published()
+    """Returns resources, automation, and executor."""
+    return shared_definitions()

@@ -1,4 +1,4 @@
-"""Starts the zygote of this process's settings."""
+"""The program of the zygote."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import time
 from core.settings import load_settings
 from dagster_project.instance import LOCATION_MODULES
 
-# The allocators of Arrow and Delta start a thread when they are loaded, unless told otherwise; they read this once.
-_QUIET = dict.fromkeys(("MALLOC_CONF", "_RJEM_MALLOC_CONF", "JE_ARROW_MALLOC_CONF"), "background_thread:false")
+# The allocators of Arrow and Delta start a thread when they are loaded, unless these variables are set.
+_ALLOCATOR_OPTIONS = dict.fromkeys(
+    ("MALLOC_CONF", "_RJEM_MALLOC_CONF", "JE_ARROW_MALLOC_CONF"), "background_thread:false"
+)
 _PRELOADED = ("numpy", "pyarrow", "pyarrow.dataset", "pyarrow.compute", "deltalake", "duckdb", "psutil", "sqlalchemy")
-"""What most runs import and what leaves no thread behind. Polars does, so runs that use it import it themselves."""
+"""Libraries that most runs import and that start no threads. Polars starts threads, so runs import it."""
 
 
 def main(arguments: list[str]) -> None:
-    """Loads the locations, opens the socket and serves until SIGTERM."""
+    """Loads the locations, opens the socket, and serves until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m dagster_project.zygote", description=__doc__)
     parser.add_argument("locations", nargs="*", metavar="NAME=MODULE", help="default: the platform's locations")
     parser.add_argument("--inherit", default="{}", help=argparse.SUPPRESS)
@@ -28,7 +30,7 @@ def main(arguments: list[str]) -> None:
     started = time.monotonic()
     _preload()
 
-    # Only now: what follows imports Dagster, and the libraries above must come first and alone.
+    # These modules import Dagster, which must be imported after the preloaded libraries.
     from dagster_project.internals import InstanceRef
     from dagster_project.zygote import wire
     from dagster_project.zygote.locations import Location
@@ -52,14 +54,14 @@ def main(arguments: list[str]) -> None:
     print(f"ready after {time.monotonic() - started:.1f} s", flush=True)
     zygote.serve()
     sys.stdout.flush()
-    os._exit(0)  # libraries loaded for the children have nothing to tidy up here, and some complain when they try
+    os._exit(0)  # skips the exit handlers of libraries, which have nothing to clean up here and may fail
 
 
 def _preload() -> None:
-    os.environ.update(_QUIET)
+    os.environ.update(_ALLOCATOR_OPTIONS)
     for name in _PRELOADED:
         importlib.import_module(name)
-    for name in _QUIET:
+    for name in _ALLOCATOR_OPTIONS:
         del os.environ[name]
 
 

@@ -1,4 +1,4 @@
-"""The code locations a zygote holds: loading them, and knowing when what it holds is no longer what is on disk."""
+"""The code locations of a zygote: loading them, and detecting changes of their source files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dagster_project.internals import (
 )
 
 ATTRIBUTE = "defs"
-"""The name under which every location's module holds its definitions."""
+"""Name of the attribute with the definitions in the module of every location."""
 
 _ASSET_JOB = "__ASSET_JOB"
 _SUFFIXES = {".py", ".yaml", ".yml", ".sql", ".json"}
@@ -43,19 +43,19 @@ _SUFFIXES = {".py", ".yaml", ".yml", ".sql", ".json"}
 
 @dataclass(frozen=True)
 class State:
-    """The state of state-backed components: which version of each key is the latest, and its content."""
+    """State of state-backed components: the latest version of each key, and its content."""
 
     info: DefsStateInfo = field(default_factory=DefsStateInfo.empty)
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
-        """The version of each key that has one."""
+        """Version of each key that has one."""
         return {key: entry.version for key, entry in self.info.info_mapping.items() if entry}
 
     @classmethod
     def read(cls, instance: dg.DagsterInstance) -> State:
-        """Reads the latest versions. Opens connections: never call it in the zygote itself."""
+        """Reads the latest versions. It opens connections, so the zygote calls it only in a child."""
         storage = instance.defs_state_storage
         info = storage.get_latest_defs_state_info() if storage else None
         if storage is None or info is None:
@@ -65,15 +65,15 @@ class State:
             path = Path(folder) / "state"
             for key, entry in info.info_mapping.items():
                 if entry is not None:
-                    # A lost content is reported by the location when it loads, where there is a log to read.
+                    # The location reports missing content in its log when it loads.
                     with contextlib.suppress(OSError, ValueError):
                         storage.download_state_to_path(key, entry.version, path)
                         contents[key] = path.read_bytes()
         return cls(info, contents)
 
 
-class _HeldState(DefsStateStorage):
-    """Serves a state that is already in memory, so that loading definitions opens nothing."""
+class _InMemoryState(DefsStateStorage):
+    """State storage in memory, so that loading definitions opens no connection."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -93,48 +93,48 @@ class _HeldState(DefsStateStorage):
 
 @dataclass
 class Location:
-    """One code location. `error` says why runs of it must start the cold way."""
+    """A code location. `error` is the reason for which the zygote cannot fork its runs."""
 
     name: str
     module: str
     versions: dict[str, str] = field(default_factory=dict)
-    """Versions of the states its definitions were built from."""
+    """State versions from which its definitions were built."""
     error: str = ""
 
     def load(self, state: State) -> None:
-        """Imports and resolves every definition, so that a fork finds them ready. Never raises."""
+        """Imports and resolves all definitions, so that forked children have them in memory. Never raises."""
         sys.modules.pop(self.module, None)
         try:
-            with set_defs_state_storage(_HeldState(state)):
+            with set_defs_state_storage(_InMemoryState(state)):
                 loaded = RepositoryLoadData(defs_state_info=state.info, code_location_name=self.name)
                 DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION, loaded))
                 module = importlib.import_module(self.module)
                 repository = resolve(module)
-            # A run asks the module for its definitions: it shall get the resolved ones.
+            # A run reads the definitions from the module, and gets the resolved ones.
             setattr(module, ATTRIBUTE, repository)
             used = _state_keys(repository)
             self.versions = {key: version for key, version in state.versions.items() if self._uses(key, used)}
             _stop_library_threads()
             self.error = unsafe_to_fork(f"importing {self.module}")
-        except Exception as error:  # noqa: BLE001 - any fault of user code; the cold way will show it in full
+        except Exception as error:  # noqa: BLE001 - any fault of user code; the default launcher reports it in full
             traceback.print_exc()
             self.error = f"{self.module} does not load: {type(error).__name__}: {error}"
 
     def outdated(self, state: State) -> bool:
-        """Whether the definitions would be others if they were built of this state."""
+        """Returns whether definitions built from this state would differ."""
         return self.versions != {key: v for key, v in state.versions.items() if self._uses(key, self.versions)}
 
-    def _uses(self, key: str, known: Collection[str]) -> bool:
-        # Projects of published definitions come and go; what other components use is known once they are loaded.
-        return key in known or (self.name == PUBLISHED_LOCATION and key.startswith(STATE_PREFIX))
+    def _uses(self, key: str, used: Collection[str]) -> bool:
+        # Projects with published definitions change at any time; the keys of other components are fixed when loaded.
+        return key in used or (self.name == PUBLISHED_LOCATION and key.startswith(STATE_PREFIX))
 
     def unload(self) -> None:
-        """Forgets the definitions, so that the run about to start builds them from its own state version."""
+        """Unloads the definitions, so that a run builds them from the state version with which it was planned."""
         sys.modules.pop(self.module, None)
 
 
 def resolve(module: ModuleType) -> RepositoryDefinition:
-    """The definitions of a location's module, every one of them built."""
+    """Returns the repository of the module of a location, with all definitions built."""
     pointer = ModuleCodePointer(module.__name__, ATTRIBUTE, str(Path.cwd()))
     repository = ReconstructableRepository(pointer).get_definition()
     repository.load_all_definitions()
@@ -150,7 +150,7 @@ def _state_keys(repository: RepositoryDefinition) -> set[str]:
 
 
 def _stop_library_threads() -> None:
-    """Linear algebra libraries stop their threads before every fork and start them again when needed: let them."""
+    # Linear algebra libraries stop their threads before a fork, and restart them when they are needed.
     pid = os.fork()
     if not pid:
         os._exit(0)
@@ -158,9 +158,12 @@ def _stop_library_threads() -> None:
 
 
 def unsafe_to_fork(after: str) -> str:
-    """Why this process must not be forked, or an empty string.
+    """Returns the reason for which this process must not be forked, or an empty text.
 
-    A lock held by another thread would stay locked in the child for ever, and a database connection would be shared.
+    A lock that another thread holds would stay locked in the child, and a database connection would be shared.
+
+    Args:
+        after: the preceding step, for the reason.
     """
     tasks = Path("/proc/self/task")
     threads = len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
@@ -185,25 +188,24 @@ def _is_connected(descriptor: str) -> bool:
         try:
             copy.getpeername()
         except OSError:
-            return False  # a listening socket: the zygote's own
+            return False  # the listening socket of the zygote
         return copy.family != socket.AF_UNIX
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that definitions were loaded from, and folders in which a new file would be one more definition."""
+    """Files from which definitions were loaded, and folders in which a new file would add definitions."""
 
     files: frozenset[str]
     folders: frozenset[Path]
     stamps: Mapping[str, tuple[int, int, int]]
-    """Time of change, size and inode of each file."""
+    """Modification time, size, and inode of each file."""
 
     @classmethod
     def of(cls, modules: Collection[str], *, broken: bool) -> Sources:
-        """Finds every loaded module that lives next to `modules`, and the definition folders of their packages.
+        """Returns the files of all loaded modules next to `modules`, and the definition folders of their packages.
 
-        While a location is broken everything next to them counts: the file at fault may not have got as far as being
-        loaded.
+        While a location is broken, all files next to them are included, because the faulty file may not be loaded.
         """
         folders_of_packages = {_root(module.partition(".")[0]) for module in modules}
         roots = tuple(f"{folder}{os.sep}" for folder in folders_of_packages)
@@ -223,24 +225,24 @@ class Sources:
             folders = {_root(name) / name / "defs" for name in packages}
         return cls._stamped(frozenset(files), frozenset(folders))
 
-    def again(self) -> Sources:
-        """The same files and folders as they are now."""
+    def refreshed(self) -> Sources:
+        """Returns the same files and folders with their current state."""
         return self._stamped(self.files, self.folders)
 
     def changed_since(self, instant_ns: int) -> bool:
-        """Whether a file changed after an instant, up to now; times in the future are somebody's wrong clock."""
+        """Returns whether a file changed between an instant and now. Times in the future come from a wrong clock."""
         now = time.time_ns()
         return any(instant_ns < changed <= now for changed, _, _ in self.stamps.values())
 
     @classmethod
     def _stamped(cls, files: frozenset[str], folders: frozenset[Path]) -> Sources:
-        found = {str(path) for folder in folders for path in folder.rglob("*") if path.suffix in _SUFFIXES}
-        return cls(files, folders, {path: _stamp(path) for path in files | found})
+        definitions = {str(path) for folder in folders for path in folder.rglob("*") if path.suffix in _SUFFIXES}
+        return cls(files, folders, {path: _stamp(path) for path in files | definitions})
 
 
 @cache
 def _root(package: str) -> Path:
-    """The folder that a top-level module or package is imported from."""
+    """Returns the folder from which a top-level module or package is imported."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
@@ -250,7 +252,7 @@ def _root(package: str) -> Path:
 
 def _stamp(path: str) -> tuple[int, int, int]:
     try:
-        status = os.stat(path)  # noqa: PTH116 - two hundred of these per second
+        status = os.stat(path)  # noqa: PTH116 - called two hundred times per second
     except OSError:
         return (0, 0, 0)
     return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,7 +1,7 @@
-"""Runs a trivial asset once in the zygote itself, in a folder that is deleted again.
+"""A rehearsal: the zygote runs a trivial asset once, in a temporary folder, before it forks.
 
-A first run imports fifty modules, compiles its SQL statements and fills Dagster's caches. Done before any fork,
-every run inherits the result.
+A first run imports fifty modules, compiles its SQL statements, and fills Dagster's caches. Every forked run inherits
+the result.
 """
 
 import tempfile
@@ -41,7 +41,7 @@ defs = dg.Definitions(assets=[_rehearsal], asset_checks=[_rehearsal_check], exec
 
 
 def rehearse(settings: Settings) -> None:
-    """Executes the asset the way a run worker does and closes everything it opened."""
+    """Executes the asset like a run worker, and closes all connections."""
     with tempfile.TemporaryDirectory(prefix="headwater-rehearsal-") as folder:
         home = replace(settings, home=Path(folder), dagster_database_url="")
         write_instance(home)

@@ -1,4 +1,4 @@
-"""The zygote's loop: requests, deaths of children, changed code."""
+"""The loop of the zygote, which handles requests, ended children, and changed code."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from dagster_project.workers import Worker, end_group
 from dagster_project.zygote import children, wire
 from dagster_project.zygote.locations import Location, Sources, State, unsafe_to_fork
 
-_LOOK_SECONDS = 1.0
-_STOP_SECONDS = 7.0  # the supervisor waits ten
+_POLL_SECONDS = 1.0
+_STOP_SECONDS = 7.0  # the supervisor waits for ten seconds
 
 
 @dataclass
 class Zygote:
-    """Holds loaded locations and forks from them. `workers` maps a child's process id to its run."""
+    """Loaded locations, and the children that were forked from them. `workers` maps process ids to run ids."""
 
     run_dir: Path
     ref: InstanceRef
     locations: Mapping[str, Location]
     listener: socket.socket | None = None
-    """Opened when everything is loaded: who finds the socket may launch."""
+    """The socket for requests, which is opened when all locations are loaded."""
     workers: dict[int, str] = field(default_factory=dict)
 
-    _helpers: set[int] = field(default_factory=set)
+    _task_children: set[int] = field(default_factory=set)
     _state_writers: set[int] = field(default_factory=set)
-    _doomed: dict[Worker, tuple[float, str]] = field(default_factory=dict)
+    _terminating: dict[Worker, tuple[float, str]] = field(default_factory=dict)
     _sources: Sources | None = None
     _edited_while_loading: bool = False
     _stopping: bool = False
 
     def load(self) -> None:
-        """Loads every location with the latest state, and remembers the files this was done from."""
+        """Loads all locations with the latest state, and records their source files."""
         started = time.time_ns()
         state = self._read_state()
         for location in self.locations.values():
             location.load(state)
-        self._remember_sources()
+        self._record_sources()
         self._edited_while_loading = self._sources is not None and self._sources.changed_since(started)
-        _settle()
+        _compact_heap()
         for location in self.locations.values():
             print(f"location {location.name}: {location.error or 'ready'}", flush=True)
 
     def serve(self) -> None:
-        """Answers until SIGTERM, then ends every run and returns."""
+        """Serves requests until SIGTERM, then ends all runs and returns."""
         assert self.listener is not None
         wake, waker = socket.socketpair()
         for end in (wake, waker):
@@ -70,7 +70,7 @@ class Zygote:
             selector.register(self.listener, selectors.EVENT_READ)
             selector.register(wake, selectors.EVENT_READ)
             self._reap()
-            looked = time.monotonic()
+            polled = time.monotonic()
             while not self._stopping:
                 ready = selector.select(self._pause())
                 with contextlib.suppress(BlockingIOError):
@@ -80,8 +80,8 @@ class Zygote:
                     self._accept()
                 self._reap()
                 self._kill_overdue()
-                if time.monotonic() - looked > _LOOK_SECONDS:
-                    looked = time.monotonic()
+                if time.monotonic() - polled > _POLL_SECONDS:
+                    polled = time.monotonic()
                     if self._code_changed():
                         self._replace()
         self._stop_runs()
@@ -94,13 +94,13 @@ class Zygote:
         assert self.listener is not None
         connection, _ = self.listener.accept()
         connection.settimeout(1.0)
-        with connection, contextlib.suppress(wire.ZygoteAway, ValueError):
+        with connection, contextlib.suppress(wire.ZygoteUnavailable, ValueError):
             request = wire.receive(connection)
-            wanted = getattr(self, f"_op_{request.get('op')}", None)
-            if wanted is None:
+            handler = getattr(self, f"_op_{request.get('op')}", None)
+            if handler is None:
                 wire.send(connection, {"error": f"unknown request {request.get('op')!r}"})
             else:
-                wanted(connection, request)
+                handler(connection, request)
 
     def _op_status(self, connection: socket.socket, _request: Mapping[str, Any]) -> None:
         locations = {name: location.error for name, location in self.locations.items()}
@@ -111,7 +111,7 @@ class Zygote:
     def _op_launch(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
         location = self.locations.get(request["location"])
         if location is None:
-            wire.send(connection, {"error": f"location {request['location']!r} is not warm"})
+            wire.send(connection, {"error": f"location {request['location']!r} is not loaded"})
             return
         if not self._may_fork(connection, location.error):
             return
@@ -120,120 +120,120 @@ class Zygote:
         self.workers[pid] = run_id
 
     def _op_perform(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
-        """Does an errand in a child, with everything loaded."""
+        """Runs a subprocess job in a child."""
         if self._may_fork(connection, ""):
-            errand, wanted = str(request["errand"]), request["request"]
-            pid = self._fork(lambda: children.do_errand(connection, errand, wanted))
-            self._helpers.add(pid)
-            if errand == "state":
+            job, body = str(request["job"]), request["request"]
+            pid = self._fork(lambda: children.perform_job(connection, job, body))
+            self._task_children.add(pid)
+            if job == "state":
                 self._state_writers.add(pid)
 
     def _may_fork(self, connection: socket.socket, error: str) -> bool:
-        """Whether a child would work with the code on disk; if not, the client is told what to do."""
+        """Returns whether a child would have the code on disk. If not, sends the client an error or a retry."""
         if self._code_changed():
             wire.send(connection, {"retry": True})
             connection.close()
             self._replace()
-        error = error or unsafe_to_fork("something")
+        error = error or unsafe_to_fork("a request")
         if error:
             wire.send(connection, {"error": error})
         return not error
 
     def _op_terminate(self, connection: socket.socket, request: Mapping[str, Any]) -> None:
-        """Interrupts a run's process, whether a child of this zygote or of one before it."""
+        """Interrupts the process of a run, which can be a child of this zygote or of a former one."""
         run_id = str(request["run_id"])
         pids = [pid for pid, run in self.workers.items() if run == run_id]
         worker = Worker.started_before(pids[0], time.time()) if pids else Worker.from_tag(request["worker"])
         terminating = worker is not None and worker.interrupt()
         if worker is not None and terminating:
-            self._doomed[worker] = (time.monotonic() + GRACE_SECONDS, run_id)
+            self._terminating[worker] = (time.monotonic() + GRACE_SECONDS, run_id)
         wire.send(connection, {"terminating": terminating})
 
     def _fork(self, body: Callable[[], int]) -> int:
-        def alone() -> int:
+        def without_listener() -> int:
             if self.listener is not None:
                 self.listener.close()
             return body()
 
-        return children.fork(alone)
+        return children.fork(without_listener)
 
-    def _help(self, body: Callable[[], int]) -> None:
-        self._helpers.add(self._fork(body))
+    def _fork_task(self, body: Callable[[], int]) -> None:
+        self._task_children.add(self._fork(body))
 
     def _reap(self) -> None:
-        for pid in [*self.workers, *self._helpers]:
+        for pid in [*self.workers, *self._task_children]:
             with contextlib.suppress(ChildProcessError):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
-                    self._bury(pid, os.waitstatus_to_exitcode(status))
+                    self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
-    def _bury(self, pid: int, code: int) -> None:
-        self._helpers.discard(pid)
+    def _on_exit(self, pid: int, code: int) -> None:
+        self._task_children.discard(pid)
         if pid in self._state_writers:
             self._state_writers.discard(pid)
             self._reload_state()
         run_id = self.workers.pop(pid, None)
-        self._doomed = {worker: doom for worker, doom in self._doomed.items() if worker.pid != pid}
+        self._terminating = {worker: entry for worker, entry in self._terminating.items() if worker.pid != pid}
         if run_id is None:
             return
         if code == children.DONE_WITH_OTHER_STATE:
             self._reload_state()
         elif code != children.DONE:
             end_group(pid)
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            self._report(run_id, f"The run's process {pid} {how}.")
+            cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            self._report(run_id, f"The run's process {pid} {cause}.")
 
-    def _report(self, run_id: str, how: str) -> None:
-        self._help(lambda: children.report_death(self.ref, run_id, how))
+    def _report(self, run_id: str, cause: str) -> None:
+        self._fork_task(lambda: children.report_death(self.ref, run_id, cause))
 
     def _kill_overdue(self) -> None:
-        for worker, (deadline, run_id) in list(self._doomed.items()):
+        for worker, (deadline, run_id) in list(self._terminating.items()):
             if time.monotonic() < deadline and worker.alive():
                 continue
-            del self._doomed[worker]
-            how = f"The run's process {worker.pid} was killed: it did not stop within {GRACE_SECONDS:g} s."
+            del self._terminating[worker]
+            cause = f"The run's process {worker.pid} was killed because it did not stop within {GRACE_SECONDS:g} s."
             killed = worker.kill()
-            if worker.pid not in self.workers:  # not a child: nobody else will tell
-                self._report(run_id, how if killed else f"The run's process {worker.pid} has stopped.")
+            if worker.pid not in self.workers:  # not a child, so `_on_exit` does not report it
+                self._report(run_id, cause if killed else f"The run's process {worker.pid} has stopped.")
 
     def _pause(self) -> float:
-        return 0.1 if self._doomed else _LOOK_SECONDS
+        return 0.1 if self._terminating else _POLL_SECONDS
 
     def _read_state(self) -> State:
         reading, writing = os.pipe()
-        self._help(lambda: children.read_state(self.ref, writing))
+        self._fork_task(lambda: children.read_state(self.ref, writing))
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
-            return pickle.loads(content) if (content := pipe.read()) else State()  # noqa: S301 - from our own child
+            return pickle.loads(content) if (content := pipe.read()) else State()  # noqa: S301 - from a child of this process
 
     def _reload_state(self) -> None:
         state = self._read_state()
         for location in self.locations.values():
             if location.outdated(state):
                 location.load(state)
-        self._remember_sources()
-        _settle()
+        self._record_sources()
+        _compact_heap()
 
-    def _remember_sources(self) -> None:
+    def _record_sources(self) -> None:
         modules = [__name__, *(location.module for location in self.locations.values())]
         self._sources = Sources.of(modules, broken=any(location.error for location in self.locations.values()))
 
     def _code_changed(self) -> bool:
         assert self._sources is not None
-        return self._edited_while_loading or self._sources.again() != self._sources
+        return self._edited_while_loading or self._sources.refreshed() != self._sources
 
     def _replace(self) -> None:
-        """Starts over in this very process: same id, same socket, same children, new code."""
-        print("code changed: loading it again", flush=True)
+        """Replaces the program of this process, and keeps its process id, socket, and children."""
+        print("code changed: reloading it", flush=True)
         assert self.listener is not None
         os.set_inheritable(self.listener.fileno(), True)
         inherited = json.dumps({"listener": self.listener.fileno(), "workers": self.workers})
         modules = [f"{location.name}={location.module}" for location in self.locations.values()]
         program = [sys.executable, "-m", "dagster_project.zygote", *modules, "--inherit", inherited]
-        os.execv(sys.executable, program)  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, program)  # noqa: S606 - no shell is needed
 
     def _stop_runs(self) -> None:
-        """Interrupts every run and ends what does not stop; each run's log says so."""
+        """Interrupts all runs, kills those that do not stop, and reports it in their logs."""
         deadline = time.monotonic() + _STOP_SECONDS
         for pid in list(self.workers):
             Worker.started_before(pid, time.time()).interrupt()
@@ -242,12 +242,12 @@ class Zygote:
             self._reap()
         for pid in list(self.workers):
             end_group(pid)
-        while self.workers or self._helpers:
+        while self.workers or self._task_children:
             time.sleep(0.02)
             self._reap()
 
 
-def _settle() -> None:
-    """Makes the heap cheap to share: garbage gone, and the rest out of reach of the children's collector."""
+def _compact_heap() -> None:
+    """Collects garbage, and excludes the heap from later collections, so that children share its pages."""
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""How processes talk to the zygote: one JSON line each way, over a Unix socket in the run folder.
+"""The protocol of the zygote: one JSON line in each direction, over a Unix socket in the run folder.
 
-Only the standard library: the validator must be able to ask before it pays for importing Dagster.
+It uses only the standard library, so that a subprocess job can ask the zygote before it imports Dagster.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_MAX_PATH = 100  # the kernel's limit for socket addresses is 108 bytes
+_MAX_PATH = 100  # Linux limits socket addresses to 108 bytes
 _CHUNK = 1 << 16
 
 
-class ZygoteAway(Exception):
-    """Nobody serves the socket, or the answer did not come in time."""
+class ZygoteUnavailable(Exception):
+    """No zygote serves the socket, or it did not respond in time."""
 
 
 def listen(run_dir: Path) -> socket.socket:
-    """Opens the socket for this user alone, replacing one that a killed predecessor left."""
+    """Opens the socket, which only the current user can access, and replaces the socket of a killed zygote."""
     run_dir.mkdir(parents=True, exist_ok=True)
     path = run_dir / "zygote.sock"
     temporary = run_dir / f".zygote.{os.getpid()}"
@@ -42,7 +42,7 @@ def connect(run_dir: Path, timeout_seconds: float) -> socket.socket:
     """Connects to the zygote of a run folder.
 
     Raises:
-        ZygoteAway: nobody listens there.
+        ZygoteUnavailable: no process listens on the socket.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout_seconds)
@@ -51,7 +51,7 @@ def connect(run_dir: Path, timeout_seconds: float) -> socket.socket:
             connection.connect(f"{folder}zygote.sock")
     except OSError as error:
         connection.close()
-        raise ZygoteAway(f"no warm process listens in {run_dir} ({error.strerror or error})") from error
+        raise ZygoteUnavailable(f"no zygote listens in {run_dir} ({error.strerror or error})") from error
     return connection
 
 
@@ -59,35 +59,35 @@ def send(connection: socket.socket, message: Mapping[str, Any]) -> None:
     """Sends one message.
 
     Raises:
-        ZygoteAway: the other side has gone.
+        ZygoteUnavailable: the peer closed the connection.
     """
     try:
         connection.sendall(json.dumps(message).encode() + b"\n")
     except OSError as error:
-        raise ZygoteAway(f"the connection broke ({error.strerror or error})") from error
+        raise ZygoteUnavailable(f"the connection broke ({error.strerror or error})") from error
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
     """Receives one message.
 
     Raises:
-        ZygoteAway: the other side closed the connection or did not answer in time.
+        ZygoteUnavailable: the peer closed the connection or did not respond in time.
     """
     received = bytearray()
     try:
         while not received.endswith(b"\n"):
             chunk = connection.recv(_CHUNK)
             if not chunk:
-                raise ZygoteAway("the connection was closed")
+                raise ZygoteUnavailable("the connection was closed")
             received += chunk
     except OSError as error:
-        raise ZygoteAway(f"no answer ({error.strerror or error})") from error
+        raise ZygoteUnavailable(f"no response ({error.strerror or error})") from error
     message: dict[str, Any] = json.loads(received)
     return message
 
 
 class _Folder:
-    """A prefix that reaches files of a folder even when its own path is too long for a socket address."""
+    """A path prefix for the files of a folder that is short enough for a socket address."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

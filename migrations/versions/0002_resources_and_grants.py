@@ -68,9 +68,9 @@ _GRANT = sa.table(
 
 
 def upgrade() -> None:
-    """Applies the change. People, tokens and events that are there already are carried over."""
+    """Applies the change. Existing users, tokens, and events are migrated."""
     connection = op.get_bind()
-    people = _rows(connection, _PRINCIPAL, "id name role state password_hash created_by created_at updated_at")
+    users = _rows(connection, _PRINCIPAL, "id name role state password_hash created_by created_at updated_at")
     tokens = _rows(connection, _TOKEN, "id principal_id kind label digest created_at expires_at revoked_at")
     events = _rows(connection, _EVENT, "sequence id type subject principal request_id at data")
     for table in ("token", "principal", "event"):
@@ -394,19 +394,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("lease_expires_at", core.db.UtcDateTime(timezone=True), nullable=True))
         batch_op.create_index(batch_op.f("ix_operation_finished_at"), ["finished_at"], unique=False)
 
-    if people:
+    if users:
         _organization(connection)
-    for person in people:
-        _carry(connection, person)
+    for user in users:
+        _migrate_user(connection, user)
     for token in tokens:
         connection.execute(_TOKEN.insert().values(**token, prefix="hw_", scopes=[], family=token["id"]))
     _chain(connection, sorted(events, key=lambda event: event["sequence"]))
 
 
 def downgrade() -> None:
-    """Takes the change back. Who had another right than a built-in role on the platform becomes a viewer."""
+    """Reverts the change. A user with a right other than a built-in role on the platform becomes a viewer."""
     connection = op.get_bind()
-    people = _rows(connection, _PRINCIPAL, "id name kind state password_hash created_at")
+    users = _rows(connection, _PRINCIPAL, "id name kind state password_hash created_at")
     roles = {role: name for name, role in _ROLES.items()}
     held = {}
     for grant in _rows(connection, _GRANT, "principal_id role_id effect securable_id"):
@@ -507,11 +507,11 @@ def downgrade() -> None:
     op.drop_table("event")
     op.drop_table("client_secret")
     _create_old_tables()
-    for person in people:
-        kept = {name: person[name] for name in ("id", "name", "password_hash", "created_at")}
-        state = "ACTIVE" if person["state"] == "ACTIVE" else "SUSPENDED"
-        more = {"role": held.get(person["id"], "VIEWER"), "state": state, "created_by": _BY}
-        connection.execute(_PRINCIPAL.insert().values(**kept, **more, updated_at=person["created_at"]))
+    for user in users:
+        unchanged = {name: user[name] for name in ("id", "name", "password_hash", "created_at")}
+        state = "ACTIVE" if user["state"] == "ACTIVE" else "SUSPENDED"
+        defaults = {"role": held.get(user["id"], "VIEWER"), "state": state, "created_by": _BY}
+        connection.execute(_PRINCIPAL.insert().values(**unchanged, **defaults, updated_at=user["created_at"]))
     for token in tokens:
         connection.execute(_TOKEN.insert().values(**token))
     for event in events:
@@ -531,19 +531,19 @@ def _organization(connection):
     _store(connection, "admin.organization", _ORGANIZATION, "default", spec, {"state": "ACTIVE"}, clock.now())
 
 
-def _carry(connection, person):
-    """A person's account, resource, and his role as a grant on the platform."""
+def _migrate_user(connection, user):
+    """Migrates the account of a user, with a resource and with their role as a grant on the platform."""
     spec = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
-    state = {"state": person["state"]}
-    _store(connection, "admin.user", person["id"], person["name"], spec, state, person["created_at"])
-    kept = {name: person[name] for name in ("id", "name", "state", "password_hash", "created_at")}
-    changed = person["updated_at"] if person["password_hash"] else None
-    more = {"kind": "USER", "organization_id": _ORGANIZATION, "password_reset_required": False}
-    connection.execute(_PRINCIPAL.insert().values(**kept, **more, password_changed_at=changed))
-    what = {"principal_id": person["id"], "role_id": _ROLES[person["role"]], "effect": "ALLOW", "condition": ""}
-    where = {"securable_id": "platform", "securable_kind": "platform"}
-    who = {"id": new_id("gra"), "created_by": _BY, "created_at": clock.now()}
-    connection.execute(_GRANT.insert().values(**what, **where, **who))
+    state = {"state": user["state"]}
+    _store(connection, "admin.user", user["id"], user["name"], spec, state, user["created_at"])
+    unchanged = {name: user[name] for name in ("id", "name", "state", "password_hash", "created_at")}
+    changed = user["updated_at"] if user["password_hash"] else None
+    defaults = {"kind": "USER", "organization_id": _ORGANIZATION, "password_reset_required": False}
+    connection.execute(_PRINCIPAL.insert().values(**unchanged, **defaults, password_changed_at=changed))
+    role = {"principal_id": user["id"], "role_id": _ROLES[user["role"]], "effect": "ALLOW", "condition": ""}
+    scope = {"securable_id": "platform", "securable_kind": "platform"}
+    origin = {"id": new_id("gra"), "created_by": _BY, "created_at": clock.now()}
+    connection.execute(_GRANT.insert().values(**role, **scope, **origin))
 
 
 def _store(connection, kind, id, name, spec, status, at):
@@ -558,7 +558,7 @@ def _store(connection, kind, id, name, spec, status, at):
 
 
 def _chain(connection, events):
-    """Events in their order, numbered without gaps and chained by their hashes."""
+    """Migrates events in order, numbered without gaps and chained by their hashes."""
     hash = _GENESIS
     for sequence, event in enumerate(events, 1):
         place = {"kind": ".".join(event["type"].split(".")[:2]), "organization_id": None, "project_id": None}

@@ -10,12 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Applies the change. Documents that are there already are of no known shape, and completed as they are read."""
+    """Applies the change. Existing documents have no shape, so reading them completes missing fields."""
     with op.batch_alter_table("resource", schema=None) as batch_op:
         batch_op.add_column(sa.Column("shape", sa.String(length=16), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
-    """Takes the change back."""
+    """Reverts the change."""
     with op.batch_alter_table("resource", schema=None) as batch_op:
         batch_op.drop_column("shape")

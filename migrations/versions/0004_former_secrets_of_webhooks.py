@@ -19,7 +19,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes the change back."""
+    """Reverts the change."""
     with op.batch_alter_table("webhook_endpoint", schema=None) as batch_op:
         batch_op.drop_column("former_until")
         batch_op.drop_column("former_secret")

@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes the change back."""
+    """Reverts the change."""
     with op.batch_alter_table("invitation", schema=None) as batch_op:
         for name in ("mail_problem", "mailed_at", "sealed"):
             batch_op.drop_column(name)

@@ -17,7 +17,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes the change back."""
+    """Reverts the change."""
     for table in ("operation", "event"):
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.drop_column("traceparent")

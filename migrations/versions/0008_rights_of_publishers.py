@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Applies the change. Of what is live already it is not known what it reads: it is watched when published again."""
+    """Applies the change. The inputs of live definitions are unknown, so they are checked from their next publication."""
     with op.batch_alter_table("definition", schema=None) as batch_op:
         batch_op.add_column(sa.Column("published_by_id", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("published_reads", sa.JSON(none_as_null=True), nullable=True))
@@ -18,7 +18,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes the change back."""
+    """Reverts the change."""
     with op.batch_alter_table("definition", schema=None) as batch_op:
         for name in ("blocked", "published_reads", "published_by_id"):
             batch_op.drop_column(name)

@@ -1,4 +1,4 @@
-"""The API's documentation in a browser: every page stands on its own host and needs a login."""
+"""The API's documentation in a browser: every page loads from its own host only and needs a login."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from api.main import SERVICES
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api
+
+pytestmark = on_sqlite
 
 PAGES = ["/api/docs", *(f"/api/docs/{service.slug}" for service in SERVICES)]
 

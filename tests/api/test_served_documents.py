@@ -1,4 +1,4 @@
-"""What is served beside the operations: documents, catalogue, health."""
+"""What is served in addition to the operations: documents, catalogue, health."""
 
 from __future__ import annotations
 

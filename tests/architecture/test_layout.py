@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from core import errors
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "lakehouse", "rag", "federated", "serving", "resources", "assets", "jobs", "dagster_project", "api")
 BANNED = {"utils", "util", "manager", "helper", "helpers", "misc", "common", "base"}
@@ -48,3 +50,15 @@ def test_every_package_says_what_it_is_for() -> None:
         if not ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text()))
     ]
     assert silent == []
+
+
+def test_every_error_of_the_api_is_in_the_reference() -> None:
+    """Kind: a client meets a reason that `docs/reference/errors.md`, written from `core.errors`, does not list."""
+    declared = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    elsewhere = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / "api").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & declared
+    ]
+    assert elsewhere == []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,11 +12,13 @@ from alembic.migration import MigrationContext
 
 from api.kernel.credentials import tokens
 from api.kernel.kinds.registry import Registry
+from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.permissions import grants
 from api.kernel.securable import ROOT as ROOT_SECURABLE
+from api.kernel.tables import RESOURCE
 from api.main import SERVICES
 from api.services.admin.logic.bootstrap import bootstrap
-from core import events
+from core import clock, events
 from core.db import Database
 from migrations.tables import METADATA
 
@@ -54,7 +57,7 @@ def test_every_migration_can_be_taken_back(url: str) -> None:
 
 
 def test_people_tokens_and_events_of_the_first_tables_are_carried_over(url: str) -> None:
-    """Who could do something before can do it after, and the trail of events is chained from its beginning."""
+    """Principals can do after it what they could do before, and the audit log is chained from its beginning."""
     command.upgrade(configuration(url), "0001")
     database = Database(url)
     now, later = "2026-11-01 12:00:00+00:00", "2099-01-01 00:00:00+00:00"
@@ -85,15 +88,15 @@ def test_people_tokens_and_events_of_the_first_tables_are_carried_over(url: str)
             connection.exec_driver_sql(text)
     command.upgrade(configuration(url), "head")
     with database.read() as connection:
-        assert events.verify(connection) is None
+        assert events.verify_chain(connection) is None
         assert events.head(connection)[0] == 3
-        assert tokens.valid(connection, "eve") is None
+        assert tokens.authenticating(connection, "eve") is None
         for name, permission, allowed in (
             ("admin", "admin.grant.create", True),
             ("ada", "ai_catalog.asset.get", True),
             ("ada", "admin.grant.create", False),
         ):
-            found = tokens.valid(connection, name)
+            found = tokens.authenticating(connection, name)
             assert found
             assert (
                 grants.access_of(connection, found.principal.id, PERMISSIONS).allows(permission, ROOT_SECURABLE)
@@ -108,4 +111,36 @@ def test_people_tokens_and_events_of_the_first_tables_are_carried_over(url: str)
         ("admin", "ADMIN", "ACTIVE"),
         ("eve", "EDITOR", "SUSPENDED"),
     ]
+    database.close()
+
+
+def test_webhook_endpoints_subscribe_to_the_present_event_types(url: str) -> None:
+    """An endpoint that names only types of an earlier release would be silent for ever."""
+    command.upgrade(configuration(url), "0014")
+    database, now = Database(url), clock.now()
+    former = {
+        "whk_former": ["admin.grant.created", "admin.grant.deleted", "admin.signing_key.rotated"],
+        "whk_both": ["admin.user.*", "admin.grant.given", "admin.grant.created"],
+        "whk_present": ["*"],
+    }
+    row = {"kind": "admin.webhook_endpoint", "organization_id": "org_default", "scope_id": "org_default"}
+    row |= {"owner": "usr_ada", "state": "ACTIVE", "generation": 1, "version": 1, "labels": {}, "status": {}}
+    row |= {"created_at": now, "created_by": "ada", "updated_at": now, "updated_by": "ada"}
+    hook = {"organization_id": "org_default", "url": "https://hooks.example.org", "secret": "", "state": "ACTIVE"}
+    with database.write() as connection:
+        for id, types in former.items():
+            spec = {"url": "https://hooks.example.org", "types": types}
+            connection.execute(RESOURCE.insert().values(id=id, name=id, spec=spec, **row))
+            connection.execute(WEBHOOK_ENDPOINT.insert().values(id=id, types=types, created_at=now, **hook))
+    command.upgrade(configuration(url), "head")
+    present = {
+        "whk_former": ["admin.grant.given", "admin.grant.revoked", "admin.signing_key.activated"],
+        "whk_both": ["admin.user.*", "admin.grant.given"],
+        "whk_present": ["*"],
+    }
+    with database.read() as connection:
+        stored = connection.execute(sa.select(RESOURCE.c.id, RESOURCE.c.spec)).all()
+        delivered = connection.execute(sa.select(WEBHOOK_ENDPOINT.c.id, WEBHOOK_ENDPOINT.c.types)).all()
+    assert {id: spec["types"] for id, spec in stored if id in former} == present
+    assert dict(map(tuple, delivered)) == present
     database.close()

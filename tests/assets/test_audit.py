@@ -1,4 +1,4 @@
-"""The audit tables on the Dagster side: known from the start, told of once for each version, read by nobody else."""
+"""The audit tables on the Dagster side: known from the start, told of once for each version, read by no other asset."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Daemon:
             self.instance.report_runless_asset_event(event)
         return [".".join(event.asset_key.path) for event in found.asset_events if event.asset_key]
 
-    def told(self) -> list[dg.AssetMaterialization]:
+    def reports(self) -> list[dg.AssetMaterialization]:
         """What is known of the events' table, the newest first."""
         records = self.instance.fetch_materializations(KEY, limit=10).records
         return [record.asset_materialization for record in records if record.asset_materialization]
@@ -71,7 +71,7 @@ def test_each_version_is_told_of_once_with_its_rows(tables: Tables) -> None:
         tables.append(EVENTS, rows(4))
         tables.create_with(GRANTS, rows())
         assert daemon.tick() == [EVENTS, GRANTS], "what came between two looks is one event"
-        newest, first = daemon.told()
+        newest, first = daemon.reports()
         snapshot = tables.snapshot(EVENTS)
         assert newest.tags == {"dagster/data_version": snapshot.data_version}
         assert {name: value.value for name, value in newest.metadata.items()} == {
@@ -89,9 +89,9 @@ def test_none_of_them_can_be_materialized_or_takes_part_in_a_job() -> None:
     for name, table in TABLES.items():
         node = graph.get(dg.AssetKey(asset_key(name)))
         assert (node.is_executable, node.is_materializable) == (False, False), name
-        shown = node.metadata["dagster/column_schema"].columns
-        assert [column.name for column in shown] == list(table.columns), name
-        assert all(column.description for column in shown), name
+        schema_columns = node.metadata["dagster/column_schema"].columns
+        assert [column.name for column in schema_columns] == list(table.columns), name
+        assert all(column.description for column in schema_columns), name
     planned = {key for job in repository.get_all_jobs() for key in job.asset_layer.executable_asset_keys}
     assert planned.isdisjoint(dg.AssetKey(asset_key(name)) for name in TABLES)
 
@@ -110,5 +110,5 @@ def test_none_of_them_can_be_materialized_or_takes_part_in_a_job() -> None:
 def test_no_published_definition_reads_them(attributes: dict[str, object]) -> None:
     common = {"asset": "flights.gold.stolen", "description": "What is not mine."}
     row = Row("flights.gold.stolen", "SqlTransformComponent", common | attributes)
-    with pytest.raises(InvalidPayload, match=f"{EVENTS} tells of all organizations"):
+    with pytest.raises(InvalidPayload, match=f"{EVENTS} contains data of all organizations"):
         build(row)

@@ -60,7 +60,9 @@ def test_the_run_succeeds(ran: Ran) -> None:
 
 def test_bronze_is_the_source_as_it_is(ran: Ran) -> None:
     source = pl.read_csv(
-        Path(load_settings().effective_landing_url) / "flights.csv", null_values="NA", infer_schema_length=None
+        Path(load_settings().effective_landing_url) / "flights" / "flights.csv",
+        null_values="NA",
+        infer_schema_length=None,
     )
     assert ran.rows("flights.bronze.flights").equals(source)
 
@@ -70,8 +72,8 @@ def test_silver_has_the_declared_schema_and_descriptions(ran: Ran, table: str) -
     declared = getattr(schemas, table.upper())
     schema = ran.tables.snapshot(f"flights.silver.{table}").schema
     assert schema.equals(schemas.arrow_schema(declared), check_metadata=True)
-    shown = ran.materialization(f"flights.silver.{table}").metadata["dagster/column_schema"].value
-    assert {column.name: column.description for column in shown.columns} == {
+    displayed = ran.materialization(f"flights.silver.{table}").metadata["dagster/column_schema"].value
+    assert {column.name: column.description for column in displayed.columns} == {
         name: column.description for name, column in declared.items()
     }
 

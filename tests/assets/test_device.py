@@ -1,4 +1,4 @@
-"""Trainers on devices: one at a time on each, streamed, in an environment of their own."""
+"""Trainers on devices: one at a time per device, with streamed logs, in their own environment."""
 
 import json
 import sys
@@ -40,19 +40,19 @@ def script(tmp_path: Path) -> Path:
 
 
 def train(script: Path, *, pool: str | None = None, instance: dg.DagsterInstance | None = None, **extras: Any) -> Any:
-    kept = []
+    trainings = []
 
     @dg.asset(pool=pool)
     def network(context: dg.AssetExecutionContext, device: Device) -> Any:
         trained = device.train(context, script, arguments=["--fast"], extras=extras)
-        kept.append(trained)
+        trainings.append(trained)
         return trained.results[0]
 
     with instance or dg.DagsterInstance.ephemeral() as running:
         result = dg.materialize([network], resources={"device": Device()}, instance=running)
     assert result.success
     (event,) = result.asset_materializations_for_node("network")
-    return kept[0], event
+    return trainings[0], event
 
 
 def test_a_trainer_reports_metrics_and_its_materialization(home: Path, script: Path) -> None:
@@ -137,7 +137,7 @@ def _holder_job() -> dg.JobDefinition:
     return holder
 
 
-def test_the_device_is_the_one_asked_for_or_a_clear_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_is_the_requested_one_or_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "detect", lambda: Accelerator("cuda", 1, ("A",)))
     assert Device(name="cpu").accelerator().name == "cpu"
     assert device_pool() == "device-cuda"

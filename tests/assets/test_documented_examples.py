@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 
+from assets import components
 from assets.components import component
 from core.settings import load_settings
+from lakehouse.landing_files import landing_folder
 from lakehouse.query import Query
 from resources.delta import Delta
 from tests import sample, slices
@@ -21,7 +24,7 @@ DOCS = slices.ROOT / "docs"
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """Code blocks of a page, without the indentation of a list they stand in."""
+    """Returns the code blocks of a page, without the indentation of a list."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
@@ -61,7 +64,7 @@ def test_the_late_flight_of_the_tutorial(home: Path) -> None:
     tables = slices.open_tables()
     (csv,) = re.findall(r"<<'CSV'\n(.*?)CSV\n", (DOCS / "tutorials/first-hour.md").read_text(), re.DOTALL)
     table = "flights.bronze.flights_landing"
-    folder = Path(load_settings().effective_landing_url) / table
+    folder = landing_folder(load_settings().effective_landing_url, table)
     folder.mkdir(parents=True)
     (folder / "late.csv").write_text(csv)
     (document,) = [item for item in slices.documents("bronze") if item["attributes"]["asset"] == table]
@@ -82,14 +85,15 @@ def test_queries_of_the_tutorial_name_columns_that_exist(home: Path) -> None:
         Query(tables).sql(statement)
 
 
-def test_the_component_of_the_how_to(home: Path) -> None:
-    tables = slices.open_tables()
-    source = next(text for text in blocks("how-to/write-a-component.md", "python") if "class Holidays" in text)
-    names: dict[str, Any] = {
-        "__name__": "assets.datasets.holidays",
-        "days_of": lambda country, years: [date(year, 7, 4) for year in years],
-    }
-    exec(compile(source, "write-a-component.md", "exec", dont_inherit=True), names)
+def test_the_component_of_the_how_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's class, in the module that the page names, passes the page's own test with the page's own YAML."""
+    source, test = blocks("how-to/write-a-component.md", "python")[:2]
+    module = ModuleType("assets.datasets.calendar")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(components._MODULES, "CalendarComponent", module.__name__)
+    exec(compile(source, "write-a-component.md", "exec", dont_inherit=True), vars(module))
+    names: dict[str, Any] = {}
+    exec(compile(test, "write-a-component.md", "exec", dont_inherit=True), names)
+    names["test_calendar"](home)
     (declared,) = [yaml.safe_load(text) for text in blocks("how-to/write-a-component.md", "yaml")]
-    assert run(names["HolidaysComponent"].model_validate(declared["attributes"])).success
-    assert tables.snapshot("calendar.bronze.holidays").to_arrow().to_pylist() == [{"day": date(2013, 7, 4)}]
+    assert component(declared["type"].rpartition(".")[2], declared["attributes"]).asset == "calendar.bronze.days"

@@ -1,4 +1,4 @@
-"""The index component on a small project of its own: sources, increments, lineage, checks."""
+"""The index component on its own small project: sources, increments, lineage, checks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def workshop(home: Path) -> Iterator[Workshop]:
     for name in ("planes", "weather"):
         declaration = schemas.arrow_schema(getattr(schemas, name.upper()))
         tables.create(f"flights.silver.{name}", declaration, description=f"What we know about {name}.")
-    folder = Path(load_settings().effective_landing_url)
+    folder = Path(load_settings().effective_landing_url) / "flights"
     with dg.DagsterInstance.ephemeral() as instance:
         made = Workshop(folder, tables, instance)
         for page, text in PAGES.items():
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_left_out_and_named(workshop: Workshop) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ({"kind": "files", "root": "nowhere", "glob": ["*.md"]}, "no folder nowhere"),
         ({"kind": "files", "glob": ["*.rst"]}, r"matches \*\.rst"),
@@ -207,9 +207,9 @@ def test_a_file_that_cannot_be_read_is_left_out_and_named(workshop: Workshop) ->
     ],
 )
 def test_a_source_that_is_not_there_fails_and_writes_nothing(
-    workshop: Workshop, source: dict[str, Any], said: str
+    workshop: Workshop, source: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(NotFound, match=said):
+    with pytest.raises(NotFound, match=message):
         workshop.run(sources=[source])
     assert not workshop.tables.exists(INDEX)
 
@@ -252,7 +252,7 @@ def test_the_golden_check_fails_below_its_floor(workshop: Workshop) -> None:
     ("attributes", "pointer"),
     [
         ({"sources": []}, "/attributes/sources"),
-        ({"sources": [{"kind": "files", "glob": ["../*.md"]}]}, "/attributes/sources/0/files/glob/0"),
+        ({"sources": [{"kind": "files", "glob": ["../*.md"]}]}, "/attributes/sources/0/glob/0"),
         ({"sources": [{"kind": "web"}]}, "/attributes/sources/0"),
         ({"chunk_size": 1}, "/attributes/chunk_size"),
         ({"golden": {"queries": []}}, "/attributes/golden/queries"),

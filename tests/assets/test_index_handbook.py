@@ -88,7 +88,7 @@ def test_every_page_of_the_repository_is_in_it(handbook: Handbook) -> None:
 @pytest.mark.parametrize(
     ("query", "subject"),
     [
-        # No word of these queries, stemmed or not, stands in the passages that answer.
+        # No word of these queries, stemmed or not, occurs in the passages that answer.
         ("when was the airplane built", "planes"),
         ("fuel", "planes"),
         ("storm", "weather"),
@@ -98,7 +98,8 @@ def test_a_hit_by_meaning_that_words_miss(handbook: Handbook, query: str, subjec
     answers = {f"flights.silver.{subject}", f"flights.bronze.{subject}"}
     assert not answers & set(handbook.found(query, "text", k=100))
     assert answers & set(handbook.found(query, "vector"))
-    assert answers & set(handbook.found(query, "hybrid"))
+    # As many hits as the golden queries check: pages that contain a word of the query may rank higher.
+    assert answers & set(handbook.found(query, "hybrid", k=10))
 
 
 def test_a_hit_by_words_that_meaning_ranks_lower(handbook: Handbook) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -13,8 +14,11 @@ import pytest
 
 from assets.datasets.ingestion import LANDING_METADATA
 from core.settings import load_settings
-from jobs.sensors import LANDING_TAG, MAX_ATTEMPTS, landing_sensor, landing_sensors, look
-from lakehouse.landing import Candidate, LandingRecord
+from jobs.sensors import LANDING_TAG, MAX_ATTEMPTS, compare_files, landing_sensor, landing_sensors
+from lakehouse import areas, delimited
+from lakehouse.files import reading
+from lakehouse.landing_files import LandingFile, landing_folder
+from lakehouse.landing_record import LandingRecord
 from lakehouse.tables import Tables
 from resources.delta import Delta
 from tests import slices
@@ -36,7 +40,7 @@ def tables(home: Path) -> Tables:
 
 @pytest.fixture
 def folder(tables: Tables) -> Path:
-    folder = Path(load_settings().effective_landing_url) / TABLE
+    folder = landing_folder(load_settings().effective_landing_url, TABLE)
     folder.mkdir(parents=True)
     return folder
 
@@ -63,7 +67,7 @@ class TestAsset:
         (rejected,) = tables.snapshot(QUARANTINE).to_arrow().to_pylist()
         assert rejected["line"] == 3
         assert rejected["raw"] == bad.strip()
-        assert rejected["reason"] == "month: 13 is above 12; dep_time: 'x' is no int64"
+        assert rejected["reason"] == "month: 13 is above 12; dep_time: 'x' is not a valid int64"
         metadata = events[KEYS[0]].metadata
         assert (metadata["landing/files"].value, metadata["landing/quarantined_rows"].value) == (1, 1)
         assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
@@ -179,7 +183,7 @@ class TestSensor:
         (folder / "a.csv").write_text(HEADER)
         watch.tick()
         watch.ran(watch.request(), dg.DagsterRunStatus.STARTED)
-        assert "wait for the run that is active" in str(watch.tick())
+        assert "wait until the active run ends" in str(watch.tick())
 
     def test_a_failed_run_is_repeated_but_not_for_ever(self, watch: Watch, folder: Path) -> None:
         (folder / "a.csv").write_text(HEADER)
@@ -205,9 +209,9 @@ class TestSensor:
         before = file.stat()
         file.write_text(HEADER.upper())
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-        found = Candidate.look(file)
+        found = LandingFile.at(file)
         assert found
-        complete, _ = look([found], json.loads(watch.cursor))
+        complete, _ = compare_files([found], json.loads(watch.cursor))
         assert complete == {"a.csv": remembered}
 
     def test_files_that_are_gone_are_forgotten(self, watch: Watch, folder: Path) -> None:
@@ -223,6 +227,121 @@ class TestSensor:
         watch.tick()
         os.utime(file, ns=(1, 1))
         assert "new or growing" in str(watch.tick())
+
+
+NAMES = [
+    b"caf\xe9.csv",
+    b"\xff\xfe.csv",
+    b"new\nline.csv",
+    b"\x01\x1b[31m.csv",
+    b"'; DROP TABLE landed_file; --.csv",
+    b"%2e%2e%2fx.csv",
+    b"back\\slash.csv",
+    b" .csv",
+    "caf\u00e9.csv".encode(),
+    "cafe\u0301.csv".encode(),
+    "\u202evsc.csv".encode(),
+    b"Name.csv",
+    b"name.csv",
+    b"n" * 251 + b".csv",
+    b"\xff" * 251 + b".csv",
+]
+
+
+class TestOneFileNeverKeepsTheOthersWaiting:
+    """The kind: something about one file raises, in the sensor or in the run, and no later file is ever ingested.
+
+    What may be about a file: any name that a file system allows, no right to read it, its size, that it is gone or
+    something else by the time it is opened, and whatever its reading raises.
+    """
+
+    def test_any_name_is_ingested(self, tables: Tables, watch: Watch, folder: Path) -> None:
+        for number, name in enumerate(NAMES, 1):
+            content = HEADER + ROW.format(day=1 + number % 28, flight=number)
+            (folder / os.fsdecode(name)).write_text(content + "x\n")
+        watch.tick()
+        request = watch.request()
+        json.dumps(request.tags)
+        assert ingest(watch.instance).success
+        assert "No new file" in str(watch.tick())
+        rows = tables.snapshot(TABLE).to_arrow().select(["flight", "_file"]).to_pylist()
+        assert sorted(row["flight"] for row in rows) == list(range(1, len(NAMES) + 1))
+        displayed = {row["flight"]: row["_file"] for row in rows}
+        assert len(set(displayed.values())) == len(NAMES)
+        assert all(name.isprintable() for name in displayed.values())
+        assert displayed[1] == "caf\\xe9.csv"
+        assert displayed[9] == "caf\u00e9.csv"
+        assert {row["_file"] for row in tables.snapshot(QUARANTINE).to_arrow().to_pylist()} == set(displayed.values())
+        recorded = LandingRecord(tables.ledger._database).files(TABLE)
+        assert len(recorded) == len(NAMES)
+        assert all(len(landed.file) <= 500 for landed in recorded)
+
+    def test_what_cannot_be_read_is_left_aside_with_the_reason(
+        self, tables: Tables, watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with (folder / "a-huge.csv").open("wb") as file:
+            file.truncate(areas.MAX_FILE_BYTES + 1)  # takes no space
+        (folder / "b-closed.csv").write_text(HEADER)
+        os.mkfifo(folder / "c-pipe.csv")
+        (folder / "d-folder.csv").mkdir()
+        (folder / "e-good.csv").write_text(HEADER + ROW.format(day=1, flight=1))
+        opening = os.open
+
+        def closed(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if path == "b-closed.csv":
+                raise PermissionError(13, "Permission denied")
+            return opening(path, flags, mode, dir_fd=dir_fd)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(areas.os, "open", closed)
+            watch.tick()
+            watch.request()
+            result = ingest(watch.instance)
+            assert result.success
+            assert tables.snapshot(TABLE).row_count == 1
+            (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == KEYS[0]]
+            aside = event.materialization.metadata["landing/left_aside"].value
+            assert set(aside) == {"a-huge.csv", "b-closed.csv"}
+            reported = str(watch.tick())
+            assert "2 files are skipped" in reported
+            assert "a-huge.csv is larger than" in reported
+            assert "can't read b-closed.csv" in reported
+        watch.request()  # it can be read now without a change to the file
+
+    def test_a_file_whose_reading_fails_is_named_and_the_others_go_on(
+        self, tables: Tables, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number, name in enumerate(("a", "poison", "z"), 1):
+            (folder / f"{name}.csv").write_text(HEADER + ROW.format(day=number, flight=number))
+            os.utime(folder / f"{name}.csv", (number, number))
+        read_rows = reading.read_rows
+
+        def read(content: bytes, *args: Any) -> delimited.Parsed:
+            if b",UA,2," in content:
+                raise RuntimeError("a fault of the reader")
+            return read_rows(content, *args)
+
+        monkeypatch.setattr("lakehouse.landing.read_rows", read)
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = ingest(instance)
+        assert not result.success
+        assert sorted(tables.snapshot(TABLE).to_arrow()["flight"].to_pylist()) == [1, 3]
+        events = {event.asset_key: event.materialization for event in result.get_asset_materialization_events()}
+        assert events[KEYS[0]].metadata["landing/left_aside"].value == {"poison.csv": "a fault of the reader"}
+        failure = next(event for event in result.all_events if event.is_step_failure)
+        assert "poison.csv: a fault of the reader" in str(failure.step_failure_data.error)
+
+    def test_the_folder_of_earlier_releases_is_read_too(self, tables: Tables, watch: Watch, folder: Path) -> None:
+        """Also when both folders have a file of the same name."""
+        earlier = Path(load_settings().effective_landing_url) / TABLE
+        earlier.mkdir()
+        (earlier / "a.csv").write_text(HEADER + ROW.format(day=1, flight=1))
+        (folder / "a.csv").write_text(HEADER + ROW.format(day=1, flight=2))
+        watch.tick()
+        watch.request()
+        assert ingest(watch.instance).success
+        assert "No new file" in str(watch.tick())
+        assert sorted(tables.snapshot(TABLE).to_arrow()["flight"].to_pylist()) == [1, 2]
 
 
 def test_each_landing_table_has_its_sensor(home: Path) -> None:

@@ -66,7 +66,7 @@ class TestModel:
         assert trained.baseline["brier"] == pytest.approx(0.1671, abs=0.00005)
 
     def test_is_not_too_good_to_be_true(self, trained: training.Training) -> None:
-        # A flight's own departure delay alone ranks with an AUC of 0.88: whoever sees the future is far above this.
+        # A flight's own departure delay alone ranks with an AUC of 0.88: one that sees the future is far above this.
         assert trained.metrics["auc"] < 0.77
 
     def test_promises_what_it_keeps(self, trained: training.Training) -> None:

@@ -146,9 +146,9 @@ class TestEveryRound:
         known = rows().filter(pl.col("relapse").is_not_null())
         (row,) = stored(tables).iter_rows(named=True)
         for client in json.loads(row["client_metrics"]):
-            mine = known.filter(pl.col("site") == client["client"])
-            assert client["examples"] == mine.filter(pl.col("month") <= 9).height
-            assert client["holdout_examples"] == mine.filter(pl.col("month") >= 10).height
+            owned = known.filter(pl.col("site") == client["client"])
+            assert client["examples"] == owned.filter(pl.col("month") <= 9).height
+            assert client["holdout_examples"] == owned.filter(pl.col("month") >= 10).height
 
     def test_has_the_exact_input_version_in_its_lineage(self, run: Run, tables: Tables) -> None:
         tables.append(FEATURES, rows(seed=1, count=50))
@@ -316,7 +316,7 @@ class TestFaults:
 
     def test_below_the_quorum_it_fails_and_keeps_nothing(self, run: Run, tables: Tables) -> None:
         slices = {"north": "site = 'north'", "east": "site = 'east'"}
-        with pytest.raises(QuorumLost, match="1 of 2 clients answered, 2 are needed"):
+        with pytest.raises(QuorumLost, match="1 of 2 clients replied, but 2 are required"):
             run(component(clients=slices))
         assert not tables.exists(ROUNDS)
 

@@ -61,14 +61,14 @@ def test_the_declaration_trains_and_its_weights_predict_as_the_page_says() -> No
     component = declared()
     federation = component.federation()
     departures = Departures(component.features)
-    kept = []
-    rounds.run(federation, table_sources({component.table: departures}, federation), on_round=kept.append)  # type: ignore[dict-item]
-    stored = pl.concat(pl.DataFrame(to_row(done, federation, "t1", "v", datetime.now(UTC))) for done in kept)
+    remaining = []
+    rounds.run(federation, table_sources({component.table: departures}, federation), on_round=remaining.append)  # type: ignore[dict-item]
+    stored = pl.concat(pl.DataFrame(to_row(done, federation, "t1", "v", datetime.now(UTC))) for done in remaining)
     names: dict[str, Any] = {}
     exec(blocks("python")[0], names)
     found = names["late_probability"](stored.sample(fraction=1, shuffle=True, seed=0), departures.frame)
     x = departures.frame.select(component.features).to_numpy()
-    np.testing.assert_array_equal(found, probabilities(kept[-1].weights, kept[-1].scaling.apply(x)))
+    np.testing.assert_array_equal(found, probabilities(remaining[-1].weights, remaining[-1].scaling.apply(x)))
     assert roc_auc_score(departures.frame["late"], found) > 0.75
 
 

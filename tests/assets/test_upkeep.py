@@ -1,4 +1,4 @@
-"""Maintenance: merges small files, deletes what nobody needs, respects pins, mends lineage."""
+"""Maintenance: merges small files, deletes unused ones, respects pins, repairs lineage."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_lineage_leads_through_an_optimized_version(tables: Tables) -> None:
 def test_a_table_of_few_files_is_left_alone(tables: Tables) -> None:
     write(tables, 1)
     version = tables.snapshot(TABLE).version
-    assert maintain()[TABLE] == {"optimized": False, "deleted_files": 0, "mended_commits": 0}
+    assert maintain()[TABLE] == {"optimized": False, "deleted_files": 0, "repaired_commits": 0}
     assert tables.snapshot(TABLE).version == version
 
 
@@ -94,7 +94,7 @@ def test_lost_edges_are_recorded_again(tables: Tables) -> None:
     write(tables, 1)
     with tables.ledger._database.write() as connection:
         connection.execute(sa.delete(LINEAGE_EDGE))
-    assert maintain()[TABLE]["mended_commits"] == 1
+    assert maintain()[TABLE]["repaired_commits"] == 1
     assert Lineage(tables.ledger._database).provenance(TABLE, tables.snapshot(TABLE).data_version)
 
 
@@ -103,10 +103,10 @@ def test_one_damaged_table_is_named_and_the_others_are_maintained(tables: Tables
     tables.overwrite("p.s.broken", pl.DataFrame({"n": [1]}))
     log = Path(tables.uri("p.s.broken")) / "_delta_log" / f"{0:020}.json"
     log.write_text("")
-    said = maintain(succeeds=False)
-    assert said["said"] == "1 of 2 tables could not be maintained: p.s.broken."
-    assert set(said["failed"]) == {"p.s.broken"}
-    assert set(said["result"]) == {TABLE}
+    message = maintain(succeeds=False)
+    assert message["said"] == "1 of 2 tables failed in maintenance: p.s.broken."
+    assert set(message["failed"]) == {"p.s.broken"}
+    assert set(message["result"]) == {TABLE}
 
 
 def test_it_runs_every_hour_by_itself() -> None:

@@ -101,7 +101,7 @@ def _lists(database: Any, name: str) -> list[dict[str, Any]]:
         "10 grants on the oldest resources": [_rule(n, KIND, f"thg_{n:06}") for n in range(10)],
     }
     rows = []
-    for what, rules in cases.items():
+    for label, rules in cases.items():
         access = Access(rules, {PERMISSION: Role.VIEWER})
 
         def page(access: Access = access) -> list[Any]:
@@ -110,9 +110,9 @@ def _lists(database: Any, name: str) -> list[dict[str, Any]]:
                 select = select.where(access.where(PERMISSION)).order_by(RESOURCE.c.id.desc()).limit(51)
                 return list(connection.execute(select))
 
-        assert len(page()) == (len(rules) if "oldest" in what else 51)
+        assert len(page()) == (len(rules) if "oldest" in label else 51)
         milliseconds = _median(page, 15)
-        rows.append(_row(f"first page of {RESOURCES:,}, {what}", milliseconds, "< 50 ms", name))
+        rows.append(_row(f"first page of {RESOURCES:,}, {label}", milliseconds, "< 50 ms", name))
     return rows
 
 
@@ -137,7 +137,7 @@ def _compiling(database: Any, name: str) -> dict[str, Any]:
 
 
 def _rule(n: int, kind: str, id: str) -> Any:
-    from api.kernel.permissions.access import Rule
+    from api.kernel.permissions.rule import Rule
 
     return Rule(f"gra_{n}", "usr_bench", "", id, kind, denies=False, patterns=("bench.*.get",))
 
@@ -178,8 +178,8 @@ def _median(function: Callable[[], Any], times: int) -> float:
     return median(found)
 
 
-def _row(name: str, ours: float, goal: str, note: str) -> dict[str, Any]:
-    figures = {"ours_ms": round(ours, 4), "peer_ms": None, "ratio": ""}
+def _row(name: str, headwater: float, goal: str, note: str) -> dict[str, Any]:
+    figures = {"ours_ms": round(headwater, 4), "peer_ms": None, "ratio": ""}
     return {"name": name, "peer": "", **figures, "goal": goal, "note": note}
 
 

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 CLIENTS = 50
 ASSET = "flights.gold.route_delays"
 
-OURS = """
+HEADWATER_PROGRAM = """
 import sys
 from api.main import create_app, serve
 from core.settings import load_settings
@@ -187,8 +187,8 @@ def run(requests: int = 4000, rounds: int = 5) -> list[dict[str, Any]]:
 def _reads(home: Path, token: str, requests: int, rounds: int) -> list[dict[str, Any]]:
     port = _free_port()
     variables = {"HEADWATER_HOME": str(home), "HEADWATER_PORT": str(port), "HEADWATER_AUDIT_MIRROR_SECONDS": "0"}
-    ours = Server(port, [sys.executable, "-c", OURS], **variables)
-    ours.wait()
+    headwater = Server(port, [sys.executable, "-c", HEADWATER_PROGRAM], **variables)
+    headwater.wait()
     paths = {
         "one asset": f"/api/v1/ai-catalog/assets/{ASSET}",
         "assets": "/api/v1/ai-catalog/assets",
@@ -205,19 +205,23 @@ def _reads(home: Path, token: str, requests: int, rounds: int) -> list[dict[str,
     bare.wait()
     rows = []
     for name, path in paths.items():
-        for server in (ours, bare):
+        for server in (headwater, bare):
             measure(server, path, token, 500)
-        samples = [(measure(ours, path, token, requests), measure(bare, path, token, requests)) for _ in range(rounds)]
-        what = f"GET {name}" if "items" not in content[name] else f"list of {len(content[name]['items'])} {name}"
+        samples = [
+            (measure(headwater, path, token, requests), measure(bare, path, token, requests)) for _ in range(rounds)
+        ]
+        request_label = (
+            f"GET {name}" if "items" not in content[name] else f"list of {len(content[name]['items'])} {name}"
+        )
         for index, measured, goal in ((0, "server CPU", "≤ 1.4"), (2, "p99 at 50 clients", "< 20 ms")):
-            mine, peers = ([pair[side][index] for pair in samples] for side in (0, 1))
-            ratio = median(a / b for a, b in zip(mine, peers, strict=True))
+            headwater_times, peers = ([pair[side][index] for pair in samples] for side in (0, 1))
+            ratio = median(a / b for a, b in zip(headwater_times, peers, strict=True))
             note = ""
             if index == 2:
                 medians = median(pair[0][1] for pair in samples), median(pair[1][1] for pair in samples)
                 note = f"p50 {medians[0]:.1f} ms, bare {medians[1]:.1f} ms; both queue for one core"
-            rows.append(_row(f"{what}: {measured}", median(mine), median(peers), ratio, goal, note))
-    ours.stop()
+            rows.append(_row(f"{request_label}: {measured}", median(headwater_times), median(peers), ratio, goal, note))
+    headwater.stop()
     bare.stop()
     return rows
 
@@ -240,8 +244,10 @@ def _start(home: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-def _row(name: str, ours: float, peer: float, ratio: float, goal: str, note: str, unit: str = "ms") -> dict[str, Any]:
-    figures = {"ours_ms": round(ours, 3), "peer_ms": round(peer, 3), "ratio": round(ratio, 2)}
+def _row(
+    name: str, headwater: float, peer: float, ratio: float, goal: str, note: str, unit: str = "ms"
+) -> dict[str, Any]:
+    figures = {"ours_ms": round(headwater, 3), "peer_ms": round(peer, 3), "ratio": round(ratio, 2)}
     return {"name": name, "peer": "bare FastAPI", **figures, "goal": goal, "note": note, "unit": unit}
 
 

@@ -1,6 +1,6 @@
 """Ten clients, three rounds: our in-process grid against Flower's own simulation (Ray), same ClientApp and ServerApp.
 
-Ray is no dependency of ours, so the peer runs in an environment of its own:
+Headwater does not depend on Ray, so the peer runs in a separate environment:
 
     python3.11 -m venv PEER && PEER/bin/pip install "flwr[simulation]==1.41.0" safetensors
     python tests/bench/bench_federated.py --peer-python PEER/bin/python
@@ -90,7 +90,7 @@ def run_peer(path: str) -> tuple[float, Any]:
     from federated.rounds import server_app
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    kept: list[Any] = []
+    results: list[Any] = []
     spec = module._federation()
     server = ServerApp()
 
@@ -99,12 +99,12 @@ def run_peer(path: str) -> tuple[float, Any]:
         while len(list(grid.get_node_ids())) < CLIENTS:
             time.sleep(0.01)  # the simulation registers its nodes in another thread
         names = {node_id: f"c{position}" for position, node_id in enumerate(grid.get_node_ids())}
-        server_app(spec, names, start=None, on_round=kept.append, traffic=dict)(grid, context)
+        server_app(spec, names, start=None, on_round=results.append, traffic=dict)(grid, context)
 
     app = client_app([module.Digits(path, partition) for partition in range(CLIENTS)], spec)
     started = time.perf_counter()
     run_simulation(server, app, CLIENTS, backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}})
-    return time.perf_counter() - started, kept[-1]
+    return time.perf_counter() - started, results[-1]
 
 
 def _side(which: str, path: str) -> None:
@@ -152,9 +152,9 @@ def run(peer_python: str | None = None) -> list[dict[str, Any]]:
         pairs = [(_apart(sys.executable, "ours", path), _apart(peer_python, "peer", path)) for _ in range(REPEATS)]
     difference = max(
         abs(a - b)
-        for mine, theirs in pairs
-        for name in mine["weights"]
-        for a, b in zip(mine["weights"][name], theirs["weights"][name], strict=True)
+        for measured, theirs in pairs
+        for name in measured["weights"]
+        for a, b in zip(measured["weights"][name], theirs["weights"][name], strict=True)
     )
     assert difference < 1e-12, f"the two sides trained different models: {difference}"
     note = f"same ClientApp, ServerApp and FedAdam; final weights differ by {difference:.0e} at most"
@@ -167,13 +167,13 @@ def run(peer_python: str | None = None) -> list[dict[str, Any]]:
 def _row(
     name: str, figure: str, goal: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]], note: str
 ) -> dict[str, Any]:
-    mine, theirs = (median(pair[side][figure] for pair in pairs) * 1000 for side in (0, 1))
+    measured, theirs = (median(pair[side][figure] for pair in pairs) * 1000 for side in (0, 1))
     return {
         "name": name,
         "peer": "flwr run_simulation (Ray)",
-        "ours_ms": round(mine, 2),
+        "ours_ms": round(measured, 2),
         "peer_ms": round(theirs, 2),
-        "ratio": round(theirs / mine, 2),
+        "ratio": round(theirs / measured, 2),
         "goal": goal,
         "note": note,
     }

@@ -63,7 +63,7 @@ from api.kernel.models import Request
 from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.service import Service
-from api.kernel.kinds.standard import Method
+from api.kernel.kinds.stored_kind import Method
 from api.kernel.kinds.unit import Unit
 METHODS = frozenset({Method.LIST, Method.GET, Method.CREATE, Method.UPDATE, Method.DELETE, Method.RESTORE})
 """
@@ -141,7 +141,7 @@ def _creates(home: Path, count: int = 2000) -> list[dict[str, Any]]:
         async with _running(home) as api:
             context, values = _context(api), plain_row()
 
-            def ours(name: str) -> None:
+            def headwater(name: str) -> None:
                 _create(api, context, name)
 
             def bare(name: str) -> None:
@@ -149,11 +149,11 @@ def _creates(home: Path, count: int = 2000) -> list[dict[str, Any]]:
                     connection.execute(RESOURCE.insert().values(**values | {"id": name, "name": name}))
 
             def without(name: str) -> None:
-                kept, events.append_all = events.append_all, lambda connection, all: 0
+                original, events.append_all = events.append_all, lambda connection, all: 0
                 _create(api, context, name)
-                events.append_all = kept
+                events.append_all = original
 
-            used: dict[Any, list[float]] = {ours: [], bare: [], without: []}
+            used: dict[Any, list[float]] = {headwater: [], bare: [], without: []}
             for turn in range(count):
                 for create, seconds in used.items():
                     before = time.thread_time()
@@ -169,7 +169,8 @@ def _creates(home: Path, count: int = 2000) -> list[dict[str, Any]]:
         ("create a resource: the audit's own share", "the same without audit", found["without"], "≤ 1.15", limit),
     )
     return [
-        _row(what, peer, found["ours"], cost, found["ours"] / cost, goal, text) for what, peer, cost, goal, text in rows
+        _row(case_name, peer, found["ours"], cost, found["ours"] / cost, goal, text)
+        for case_name, peer, cost, goal, text in rows
     ]
 
 
@@ -181,7 +182,7 @@ def _lists(home: Path, many: int = 1_000_000) -> list[dict[str, Any]]:
             found = {}
             for size in (1_000, many):
                 fill_projects(api.database, size)
-                for what, query in (
+                for case_name, query in (
                     ("newest page by id", {}),
                     ("by name", {"order_by": "name"}),
                     ("by state", {"filter": 'state == "ACTIVE"'}),
@@ -195,15 +196,16 @@ def _lists(home: Path, many: int = 1_000_000) -> list[dict[str, Any]]:
                         reply = await api.admin.get(path, params={"page_size": 50, **query})
                         times.append((time.perf_counter() - before) * 1000)
                         assert len(reply.json["items"]) == 50
-                    found[what, size] = median(times)
+                    found[case_name, size] = median(times)
             return [
-                (what, found[what, many], found[what, 1_000]) for what in ("newest page by id", "by name", "by state")
+                (case_name, found[case_name, many], found[case_name, 1_000])
+                for case_name in ("newest page by id", "by name", "by state")
             ]
 
     rows = asyncio.run(measure())
     return [
-        _row(f"list of 50 among 1,000,000, {what}", "among 1,000", big, small, big / small, "≤ 1.5", "SQLite")
-        for what, big, small in rows
+        _row(f"list of 50 among 1,000,000, {case_name}", "among 1,000", big, small, big / small, "≤ 1.5", "SQLite")
+        for case_name, big, small in rows
     ]
 
 
@@ -302,10 +304,17 @@ def _create(api: Any, context: Any, name: str) -> None:
 
 
 def _row(
-    name: str, peer: str, ours: float, peers: float | None, ratio: float | None, goal: str, note: str, unit: str = "ms"
+    name: str,
+    peer: str,
+    headwater: float,
+    peers: float | None,
+    ratio: float | None,
+    goal: str,
+    note: str,
+    unit: str = "ms",
 ) -> dict[str, Any]:
     figures = {
-        "ours_ms": round(ours, 4),
+        "ours_ms": round(headwater, 4),
         "peer_ms": None if peers is None else round(peers, 4),
         "ratio": "" if ratio is None else round(ratio, 2),
     }

@@ -1,6 +1,6 @@
 """`Tables` against raw delta-rs: small appends, five million rows, opening; lineage against a recursive SQL query.
 
-Both sides work in turn in one process, on data of the same shape, each on tables of its own.
+Both sides work in turn in one process, on data of the same shape, each on its own tables.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ class Pair:
     """Times of ours and of the peer, taken in turn; wall and CPU of this process with all its threads."""
 
     def __init__(self) -> None:
-        self.ours: list[tuple[float, float]] = []
+        self.headwater: list[tuple[float, float]] = []
         self.peer: list[tuple[float, float]] = []
 
-    def round(self, ours: Callable[[], object], peer: Callable[[], object]) -> None:
+    def round(self, headwater: Callable[[], object], peer: Callable[[], object]) -> None:
         """One round; who goes first changes from round to round."""
-        if len(self.ours) % 2:
+        if len(self.headwater) % 2:
             self.peer.append(_timed(peer))
-            self.ours.append(_timed(ours))
+            self.headwater.append(_timed(headwater))
         else:
-            self.ours.append(_timed(ours))
+            self.headwater.append(_timed(headwater))
             self.peer.append(_timed(peer))
 
     def row(self, name: str, peer: str, goal: str, note: str, *, faster: bool) -> dict[str, Any]:
         """`faster`: the ratio is how many times faster ours is; otherwise ours over the peer."""
-        wall = [(p[0] / o[0]) if faster else (o[0] / p[0]) for o, p in zip(self.ours, self.peer, strict=True)]
-        cpu_ours, cpu_peer = sum(o[1] for o in self.ours), sum(p[1] for p in self.peer)
+        wall = [(p[0] / o[0]) if faster else (o[0] / p[0]) for o, p in zip(self.headwater, self.peer, strict=True)]
+        cpu_ours, cpu_peer = sum(o[1] for o in self.headwater), sum(p[1] for p in self.peer)
         cpu = (cpu_peer / cpu_ours if faster else cpu_ours / cpu_peer) if cpu_ours and cpu_peer else 0.0
         return {
             "name": name,
             "peer": peer,
-            "ours_ms": round(median(o[0] for o in self.ours) * 1000, 3),
+            "ours_ms": round(median(o[0] for o in self.headwater) * 1000, 3),
             "peer_ms": round(median(p[0] for p in self.peer) * 1000, 3),
             "ratio": round(median(wall), 2),
             "goal": goal,
@@ -62,9 +62,9 @@ class Pair:
         }
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
+def _timed(function: Callable[[], object]) -> tuple[float, float]:
     cpu, wall = time.process_time(), time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -113,11 +113,15 @@ def _big(tables: Tables, folder: Path) -> list[dict[str, Any]]:
         shutil.rmtree(raw, ignore_errors=True)
         shutil.rmtree(tables.uri(name), ignore_errors=True)
         tables.adopt(name)
-        kept = pairs if number else {key: Pair() for key in pairs}  # the first round warms caches up
-        kept["write"].round(lambda: tables.overwrite(name, rows), lambda: write_deltalake(raw, rows, mode="overwrite"))
+        recorded = pairs if number else {key: Pair() for key in pairs}  # the first round warms caches up
+        recorded["write"].round(
+            lambda: tables.overwrite(name, rows), lambda: write_deltalake(raw, rows, mode="overwrite")
+        )
         for _ in range(READS):
-            kept["arrow"].round(lambda: tables.snapshot(name).to_arrow(), lambda: DeltaTable(raw).to_pyarrow_table())
-            kept["polars"].round(lambda: tables.snapshot(name).scan().collect(), lambda: pl.read_delta(raw))
+            recorded["arrow"].round(
+                lambda: tables.snapshot(name).to_arrow(), lambda: DeltaTable(raw).to_pyarrow_table()
+            )
+            recorded["polars"].round(lambda: tables.snapshot(name).scan().collect(), lambda: pl.read_delta(raw))
     for side in ("ours", "peer"):  # one write and one read of the same round
         writes, reads = getattr(pairs["write"], side), getattr(pairs["arrow"], side)[::READS]
         setattr(pairs["both"], side, [_sum(w, r) for w, r in zip(writes, reads, strict=True)])

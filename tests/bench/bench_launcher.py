@@ -66,13 +66,13 @@ def run() -> list[dict[str, Any]]:
             modules = {"flights": "tinyproject"}
             return stack.enter_context(DagsterProcesses(folder / name / "home", modules, code=code, instance=config))
 
-        ours = instance("ours", None)
+        headwater = instance("ours", None)
         default, unqueued = instance("default", BARE), instance("unqueued", WITHOUT_QUEUE)
-        client = _api(ours)
+        client = _api(headwater)
         stack.callback(client.close)
         ways: dict[str, Callable[[], float]] = {
-            "GraphQL": lambda: _graphql(ours),
-            "REST": lambda: _rest(ours, client),
+            "GraphQL": lambda: _graphql(headwater),
+            "REST": lambda: _rest(headwater, client),
             "default": lambda: _graphql(default),
             "unqueued": lambda: _graphql(unqueued),
         }
@@ -83,7 +83,7 @@ def run() -> list[dict[str, Any]]:
                 if number:  # the first round warms up
                     times[way].append(seconds * 1000)
         cold = "starts with Dagster's default launcher"
-        assert not any(cold in ours.log(name) for name in ("webserver", "daemon", "zygote")), "a run started cold"
+        assert not any(cold in headwater.log(name) for name in ("webserver", "daemon", "zygote")), "a run started cold"
     return [
         _row(f"materialize over {way}", peer, times[way], times[key], goal)
         for way in ("REST", "GraphQL")
@@ -140,15 +140,15 @@ def _api(platform: DagsterProcesses) -> httpx.Client:
     return client
 
 
-def _row(name: str, peer: str, ours: list[float], peers: list[float], goal: str) -> dict[str, Any]:
+def _row(name: str, peer: str, headwater: list[float], peers: list[float], goal: str) -> dict[str, Any]:
     return {
         "name": name,
         "peer": peer,
-        "ours_ms": median(ours),
+        "ours_ms": median(headwater),
         "peer_ms": median(peers),
-        "ratio": round(median(peers) / median(ours), 1),
+        "ratio": round(median(peers) / median(headwater), 1),
         "goal": f"{goal} times faster",
-        "note": f"ours {min(ours):.0f} to {max(ours):.0f} ms, theirs {min(peers):.0f} to {max(peers):.0f} ms",
+        "note": f"ours {min(headwater):.0f} to {max(headwater):.0f} ms, theirs {min(peers):.0f} to {max(peers):.0f} ms",
     }
 
 

@@ -51,7 +51,7 @@ def _measured(folder: Path) -> list[dict[str, Any]]:
         inputs = np.full((1, len(names)), 1.0, dtype=np.float32)
         return float(session.run(["probabilities"], {"features": inputs})[0][0, 1])
 
-    def ours(key: str) -> float:
+    def headwater(key: str) -> float:
         return predictor.predict(MODEL, [{"flight_id": key}]).predictions[0].probability
 
     def ours_explained(key: str) -> float:
@@ -60,10 +60,10 @@ def _measured(folder: Path) -> list[dict[str, Any]]:
     def ours_given(key: str) -> float:
         return predictor.predict(MODEL, [dict.fromkeys(names, 1.0)]).predictions[0].probability
 
-    differences = [abs(ours(key) - plain_lookup(key)) for key in keys[:20]]  # also loads the index
+    differences = [abs(headwater(key) - plain_lookup(key)) for key in keys[:20]]  # also loads the index
     assert max(differences) < 1e-6, "both ways must give the same probabilities"
     return [
-        _row("one flight by its id", "Polars scan of the Delta table + onnxruntime", ours, plain_lookup, keys),
+        _row("one flight by its id", "Polars scan of the Delta table + onnxruntime", headwater, plain_lookup, keys),
         _row("one flight by its id, explained", "the same without explanation", ours_explained, plain_lookup, keys),
         _row("one flight by given inputs", "bare onnxruntime, nothing checked", ours_given, plain_call, keys),
     ]
@@ -96,20 +96,20 @@ def _prepared(tables: Any) -> tuple[list[str], Any]:
 
 
 def _row(
-    name: str, peer: str, ours: Callable[[str], float], theirs: Callable[[str], float], keys: list[str]
+    name: str, peer: str, headwater: Callable[[str], float], theirs: Callable[[str], float], keys: list[str]
 ) -> dict[str, Any]:
-    mine, other = [], []
+    measured, other = [], []
     for key in keys:
-        for function, times in ((ours, mine), (theirs, other)):
+        for function, times in ((headwater, measured), (theirs, other)):
             start = time.perf_counter()
             function(key)
             times.append((time.perf_counter() - start) * 1e3)
     return {
         "name": name,
         "peer": peer,
-        "ours_ms": round(median(mine), 3),
+        "ours_ms": round(median(measured), 3),
         "peer_ms": round(median(other), 3),
-        "ratio": round(median(other) / median(mine), 2),
+        "ratio": round(median(other) / median(measured), 2),
         "goal": "none set",
         "note": f"times faster than the peer; median of {len(keys)}, warm; 336,776 flights, 47 inputs",
     }

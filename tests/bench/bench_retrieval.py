@@ -135,7 +135,7 @@ def _quality(tables: Any, store: Any) -> list[dict[str, Any]]:
     from rag.chunking import Chunker, Document
     from rag.corpus import build
     from rag.embedding import WordLlamaEmbedder
-    from rag.evaluation import Judgement, evaluate_index
+    from rag.evaluation import RelevanceJudgment, evaluate_index
     from rag.index import Index
     from rag.retrieval import Retriever
 
@@ -147,9 +147,9 @@ def _quality(tables: Any, store: Any) -> list[dict[str, Any]]:
     tables.overwrite(index, build(documents, Chunker(embedder=embedder.digest), embedder).rows)
     Index(store, index).sync(tables.snapshot(index))
     retriever = Retriever(store, tables, embedder=embedder)
-    judgements = [Judgement(summary, (uri,)) for uri, summary, _ in found[:300]]
+    judgments = [RelevanceJudgment(summary, (uri,)) for uri, summary, _ in found[:300]]
     ndcg = {
-        mode: evaluate_index(retriever, index, judgements, K, mode=mode).ndcg for mode in ("hybrid", "text", "vector")
+        mode: evaluate_index(retriever, index, judgments, K, mode=mode).ndcg for mode in ("hybrid", "text", "vector")
     }
     retriever.close()
     note = "; ".join(f"{mode} {value:.3f}" for mode, value in ndcg.items())
@@ -219,18 +219,18 @@ def _latency(data: Data, retriever: Any, raw: Callable[..., Any], note: str) -> 
         ),
     ]
     rows = []
-    for name, ours, theirs in cases:
+    for name, headwater, theirs in cases:
         for n in range(10):
-            ours(n), theirs(n)
-        pairs = [(_timed(ours, n), _timed(theirs, n)) for n in range(QUERIES)]
-        mine, peer = (median(side) * 1000 for side in zip(*pairs, strict=True))
+            headwater(n), theirs(n)
+        pairs = [(_timed(headwater, n), _timed(theirs, n)) for n in range(QUERIES)]
+        measured, peer = (median(side) * 1000 for side in zip(*pairs, strict=True))
         rows.append(
             {
                 "name": name,
                 "peer": "raw LanceDB",
-                "ours_ms": mine,
+                "ours_ms": measured,
                 "peer_ms": peer,
-                "ratio": round(mine / peer, 2),
+                "ratio": round(measured / peer, 2),
                 "goal": GOAL_LATENCY,
                 "note": f"{note}; median of {QUERIES}",
             }

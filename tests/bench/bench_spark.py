@@ -73,24 +73,24 @@ def run() -> list[dict[str, Any]]:
         for number in range(ROUNDS):
             for engine, found in times.items():
                 found.append(_first_result(engine, table, Path(folder) / f"{engine}-{number}"))
-    ours = times["embedded"]
+    headwater = times["embedded"]
     return [
-        _row("first result, behind Spark Connect", "local Apache Spark 4.2", ours, times["local"], 0, GOAL),
-        _row("first result, plain PySpark", "pyspark 4.2 in process", ours, times["classic"], 0, GOAL),
-        _row("second result, behind Spark Connect", "local Apache Spark 4.2", ours, times["local"], 1, "none"),
+        _row("first result, behind Spark Connect", "local Apache Spark 4.2", headwater, times["local"], 0, GOAL),
+        _row("first result, plain PySpark", "pyspark 4.2 in process", headwater, times["classic"], 0, GOAL),
+        _row("second result, behind Spark Connect", "local Apache Spark 4.2", headwater, times["local"], 1, "none"),
     ]
 
 
 def _row(
-    name: str, peer: str, ours: list[tuple[float, float]], theirs: list[tuple[float, float]], at: int, goal: str
+    name: str, peer: str, headwater: list[tuple[float, float]], theirs: list[tuple[float, float]], at: int, goal: str
 ) -> dict[str, Any]:
-    mine, other = median(pair[at] for pair in ours) * 1000, median(pair[at] for pair in theirs) * 1000
+    measured, other = median(pair[at] for pair in headwater) * 1000, median(pair[at] for pair in theirs) * 1000
     return {
         "name": name,
         "peer": peer,
-        "ours_ms": round(mine, 1),
+        "ours_ms": round(measured, 1),
         "peer_ms": round(other, 1),
-        "ratio": round(other / mine, 2),
+        "ratio": round(other / measured, 2),
         "goal": goal,
         "note": f"median of {ROUNDS} cold starts each; imports and server start counted, download of jars not",
     }

@@ -1,4 +1,4 @@
-"""Runs every bench in a process of its own and writes `docs/reference/benchmarks.md`.
+"""Runs every bench in a separate process and writes `docs/reference/benchmarks.md`.
 
 A bench is `bench_<topic>.py` with `run() -> list[dict]`; each row compares ours with the peer, interleaved in one run:
 `name, peer, ours_ms, peer_ms, ratio, goal, note`. `ratio` is what the goal speaks of (see the row's goal);

@@ -1,4 +1,4 @@
-"""One API for a whole module; each test has callers of its own, so that none can log another one out."""
+"""One API for a whole module; each test has its own callers, so that none can log another one out."""
 
 from __future__ import annotations
 

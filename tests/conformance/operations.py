@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.kernel.kinds.endpoint import Endpoint
+from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.registry import Registry
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.main import SERVICES
@@ -23,6 +24,11 @@ def url(endpoint: Endpoint, id: str | None = None, part: str = "1") -> str:
     return path.replace(f"{{{endpoint.part}}}", part)
 
 
+def collection(kind: Kind) -> str:
+    """Path of a kind's collection below `/api/v1/`."""
+    return f"{kind.service.replace('_', '-')}/{kind.plural}"
+
+
 def minimal(endpoint: Endpoint) -> dict[str, Any]:
     """A body that fits, so that what is wrong with the request is something else."""
     return BODIES.get(endpoint.operation_id, {})
@@ -31,8 +37,8 @@ def minimal(endpoint: Endpoint) -> dict[str, Any]:
 BODIES: dict[str, dict[str, Any]] = {
     "admin_update_api_key": {"label": "a key"},
     "admin_clone_role": {"name": "cloned"},
-    "admin_add_members_group": {"members": ["usr_06e1xq0000example000000000"]},
-    "admin_remove_members_group": {"members": ["usr_06e1xq0000example000000000"]},
+    "admin_add_members_group": {"members": ["usr_06e1xq0000exampe0000000000"]},
+    "admin_remove_members_group": {"members": ["usr_06e1xq0000exampe0000000000"]},
     "admin_set_client_secret_identity_provider": {"client_secret": "a secret of the provider"},
     "admin_preview_identity_provider": {"claims": {"sub": "ana"}},
     "admin_purge_organization": {"name": "default"},
@@ -42,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
+    "ai_catalog_run_queries": {"sql": "SELECT 1 AS one"},
     "ai_system_predict_model": {"instances": [{}]},
     "rag_search_index": {"query": "anything"},
 }

@@ -38,7 +38,7 @@ async def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             yield api
 
 
-class Things:
+class StoredKind:
     """The things of one kind, through the API."""
 
     def __init__(self, api: Api, kind: ResourceKind[Any]) -> None:
@@ -63,9 +63,9 @@ class Things:
         """The thing in an answer, which has every field that was declared and no other."""
         assert reply.status == status, reply.response.text
         self.kind.model.model_validate_json(reply.response.content)
-        thing: dict[str, Any] = reply.json
-        assert reply.headers["etag"] == thing["etag"]
-        return thing
+        created_one: dict[str, Any] = reply.json
+        assert reply.headers["etag"] == created_one["etag"]
+        return created_one
 
     async def listed(self, **query: Any) -> list[str]:
         reply = await self.api.admin.get(self.path, params=query)
@@ -74,175 +74,181 @@ class Things:
 
     def events(self, id: str) -> list[str]:
         """What the audit trail says was done to it, oldest first."""
-        return [event["type"].rpartition(".")[2] for event in self.api.events() if event["subject"] == id]
+        return [event["type"].rpartition(".")[2] for event in self.api.events(subject=id)]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def things(api: Api, kind: ResourceKind[Any]) -> Things:
-    found = Things(api, kind)
+async def stored_kind(api: Api, kind: ResourceKind[Any]) -> StoredKind:
+    found = StoredKind(api, kind)
     if kind.level is Level.PROJECT:
-        found.project = (await Things(api, PROJECT).create())["id"]
+        found.project = (await StoredKind(api, PROJECT).create())["id"]
     return found
 
 
 @pytest.mark.standard("create", "get", "list", "update", "delete", "history", "restore")
 @every_kind
-async def test_from_creation_to_restoration(things: Things) -> None:
-    admin = things.api.admin
-    made = await things.create()
+async def test_from_creation_to_restoration(stored_kind: StoredKind) -> None:
+    admin = stored_kind.api.admin
+    made = await stored_kind.create()
     id, name = made["id"], made["name"]
-    one = f"{things.path}/{id}"
+    one = f"{stored_kind.path}/{id}"
     assert (made["version"], made["generation"], made["created_by"], made["deleted_at"]) == (1, 1, "admin", None)
-    assert made["spec"].items() >= things.spec.items()
-    assert things.fits(await admin.get(one)) == made
-    assert await things.listed(filter=f'name == "{name}" && labels["of"] == "life"') == [id]
+    assert made["spec"].items() >= stored_kind.spec.items()
+    assert stored_kind.fits(await admin.get(one)) == made
+    assert await stored_kind.listed(filter=f'name == "{name}" && labels["of"] == "life"') == [id]
 
-    changed = things.fits(await admin("PATCH", one, json={"spec": things.change, "labels": {"of": None, "x": "y"}}))
-    assert changed["spec"] == made["spec"] | things.change
+    changed = stored_kind.fits(
+        await admin("PATCH", one, json={"spec": stored_kind.change, "labels": {"of": None, "x": "y"}})
+    )
+    assert changed["spec"] == made["spec"] | stored_kind.change
     assert (changed["labels"], changed["version"], changed["generation"]) == ({"x": "y"}, 2, 2)
     assert changed["etag"] != made["etag"]
-    assert await things.listed(filter=f'name == "{name}" && labels["of"] == "life"') == []
+    assert await stored_kind.listed(filter=f'name == "{name}" && labels["of"] == "life"') == []
 
     history = (await admin.get(f"{one}/revisions")).json["items"]
     assert [(revision["version"], revision["by"]) for revision in history] == [(2, "admin"), (1, "admin")]
-    assert all(field in json.dumps(history[0]["changes"]) for field in things.change)
+    assert all(field in json.dumps(history[0]["changes"]) for field in stored_kind.change)
     first = (await admin.get(f"{one}/revisions/1")).json
     assert (first["spec"], first["labels"]) == (made["spec"], made["labels"])
     assert (await admin.get(f"{one}/revisions/3")).status == 404
 
     assert (await admin("DELETE", f"/api/v1/{one}")).status == 204
     assert (await admin.get(one)).status == 404
-    assert (await admin("PATCH", one, json={"spec": things.change})).status == 404
-    assert await things.listed(filter=f'name == "{name}"') == []
-    assert await things.listed(filter=f'name == "{name}"', show_deleted="true") == [id]
+    assert (await admin("PATCH", one, json={"spec": stored_kind.change})).status == 404
+    assert await stored_kind.listed(filter=f'name == "{name}"') == []
+    assert await stored_kind.listed(filter=f'name == "{name}"', show_deleted="true") == [id]
     assert len((await admin.get(f"{one}/revisions")).json["items"]) == 3, "what is gone still has its history"
 
-    back = things.fits(await admin.post(f"{one}:restore"))
+    back = stored_kind.fits(await admin.post(f"{one}:restore"))
     assert (back["spec"], back["labels"], back["deleted_at"]) == (changed["spec"], changed["labels"], None)
-    assert things.fits(await admin.get(one)) == back
+    assert stored_kind.fits(await admin.get(one)) == back
     assert (await admin.post(f"{one}:restore")).status in (404, 409)
-    succeeded = [event for event in things.api.events() if event["data"]["outcome"] == "succeeded"]
-    types = [event["type"].rpartition(".")[2] for event in succeeded if event["subject"] == id]
+    succeeded = [event for event in stored_kind.api.events(subject=id) if event["data"]["outcome"] == "succeeded"]
+    types = [event["type"].rpartition(".")[2] for event in succeeded]
     assert types == ["created", "updated", "deleted", "restored"], "each once"
 
 
 @pytest.mark.standard("update", "delete")
 @every_kind
-async def test_only_what_was_seen_is_changed(things: Things) -> None:
-    made = await things.create()
-    one, stale = f"{things.path}/{made['id']}", {"if-match": made["etag"]}
-    changed = things.fits(await things.api.admin("PATCH", one, json={"spec": things.change}, headers=stale))
+async def test_only_what_was_seen_is_changed(stored_kind: StoredKind) -> None:
+    made = await stored_kind.create()
+    one, stale = f"{stored_kind.path}/{made['id']}", {"if-match": made["etag"]}
+    changed = stored_kind.fits(
+        await stored_kind.api.admin("PATCH", one, json={"spec": stored_kind.change}, headers=stale)
+    )
     for method, options in (("PATCH", {"json": {"labels": {"a": "b"}}}), ("DELETE", {})):
-        reply = await things.api.admin(method, one, headers=stale, **options)
+        reply = await stored_kind.api.admin(method, one, headers=stale, **options)
         assert (reply.status, reply.reason) == (412, "PRECONDITION_FAILED")
-    assert things.fits(await things.api.admin.get(one)) == changed
-    assert (await things.api.admin("DELETE", one, headers={"if-match": changed["etag"]})).status == 204
+    assert stored_kind.fits(await stored_kind.api.admin.get(one)) == changed
+    assert (await stored_kind.api.admin("DELETE", one, headers={"if-match": changed["etag"]})).status == 204
 
 
 @pytest.mark.standard("create", "update", "delete")
 @every_kind
-async def test_validating_changes_nothing(things: Things) -> None:
-    admin, check = things.api.admin, {"params": {"validate_only": "true"}}
-    made = await things.create()
-    one, draft = f"{things.path}/{made['id']}", things.draft()
-    before = len(things.api.events())
-    assert (await admin.post(things.path, draft, **check)).status == 201
-    assert (await admin("PATCH", one, json={"spec": things.change}, **check)).status == 200
+async def test_validating_changes_nothing(stored_kind: StoredKind) -> None:
+    admin, check = stored_kind.api.admin, {"params": {"validate_only": "true"}}
+    made = await stored_kind.create()
+    one, draft = f"{stored_kind.path}/{made['id']}", stored_kind.draft()
+    before = stored_kind.api.last_sequence()
+    assert (await admin.post(stored_kind.path, draft, **check)).status == 201
+    assert (await admin("PATCH", one, json={"spec": stored_kind.change}, **check)).status == 200
     assert (await admin("DELETE", one, **check)).status == 204
-    refused = await admin.post(things.path, draft | {"spec": {"no_such_field": 1}}, **check)
+    refused = await admin.post(stored_kind.path, draft | {"spec": {"no_such_field": 1}}, **check)
     assert refused.status == 422
-    assert things.fits(await admin.get(one)) == made
-    assert await things.listed(filter=f'name == "{draft["name"]}"') == []
-    assert len(things.api.events()) == before
+    assert stored_kind.fits(await admin.get(one)) == made
+    assert await stored_kind.listed(filter=f'name == "{draft["name"]}"') == []
+    assert stored_kind.api.events(after=before) == []
 
 
 @pytest.mark.standard("create")
 @every_kind
-async def test_the_same_request_twice_is_done_once(things: Things) -> None:
-    draft, once = things.draft(), {"headers": {"idempotency-key": f"life-{next(_NUMBERS)}"}}
-    first = await things.api.admin.post(things.path, draft, **once)
-    again = await things.api.admin.post(things.path, draft, **once)
+async def test_the_same_request_twice_is_done_once(stored_kind: StoredKind) -> None:
+    draft, once = stored_kind.draft(), {"headers": {"idempotency-key": f"life-{next(_NUMBERS)}"}}
+    first = await stored_kind.api.admin.post(stored_kind.path, draft, **once)
+    again = await stored_kind.api.admin.post(stored_kind.path, draft, **once)
     assert (first.status, again.status, again.json) == (201, 201, first.json)
     assert again.headers["idempotency-replayed"] == "true"
-    assert things.events(first.json["id"]) == ["created"]
-    other = await things.api.admin.post(things.path, draft | {"labels": {}}, **once)
+    assert stored_kind.events(first.json["id"]) == ["created"]
+    other = await stored_kind.api.admin.post(stored_kind.path, draft | {"labels": {}}, **once)
     assert (other.status, other.reason) == (422, "IDEMPOTENCY_KEY_REUSED")
-    assert (await things.api.admin.post(things.path, draft)).status == 409, "without the key the name is taken"
+    assert (await stored_kind.api.admin.post(stored_kind.path, draft)).status == 409, (
+        "without the key the name is taken"
+    )
 
 
 @pytest.mark.standard("batch")
 @every_kind
-async def test_a_batch_is_all_or_none_unless_it_says_otherwise(things: Things) -> None:
-    admin, kept, gone = things.api.admin, await things.create(), await things.create()
-    fresh = things.draft()
+async def test_a_batch_is_all_or_none_unless_it_says_otherwise(stored_kind: StoredKind) -> None:
+    admin, kept_one, gone = stored_kind.api.admin, await stored_kind.create(), await stored_kind.create()
+    fresh = stored_kind.draft()
     items = [
         {"method": "CREATE", "body": fresh},
-        {"method": "UPDATE", "id": kept["id"], "if_match": kept["etag"], "body": {"spec": things.change}},
+        {"method": "UPDATE", "id": kept_one["id"], "if_match": kept_one["etag"], "body": {"spec": stored_kind.change}},
         {"method": "DELETE", "id": gone["id"]},
-        {"method": "UPDATE", "id": "nobody", "body": {"spec": things.change}},
+        {"method": "UPDATE", "id": "absent", "body": {"spec": stored_kind.change}},
     ]
-    before = len([one for one in things.api.events() if one["data"]["outcome"] == "succeeded"])
-    assert (await admin.post(f"{things.path}:batch", {"items": items})).status == 404
-    assert await things.listed(filter=f'name == "{fresh["name"]}"') == []
-    assert things.fits(await admin.get(f"{things.path}/{kept['id']}")) == kept
-    assert len([one for one in things.api.events() if one["data"]["outcome"] == "succeeded"]) == before
+    before = stored_kind.api.last_sequence()
+    assert (await admin.post(f"{stored_kind.path}:batch", {"items": items})).status == 404
+    assert await stored_kind.listed(filter=f'name == "{fresh["name"]}"') == []
+    assert stored_kind.fits(await admin.get(f"{stored_kind.path}/{kept_one['id']}")) == kept_one
+    assert [one for one in stored_kind.api.events(after=before) if one["data"]["outcome"] == "succeeded"] == []
 
-    result = await admin.post(f"{things.path}:batch", {"items": items, "atomic": False})
+    result = await admin.post(f"{stored_kind.path}:batch", {"items": items, "atomic": False})
     assert result.status == 200, result.response.text
     assert [item["status"] for item in result.json["items"]] == [201, 200, 204, 404]
     assert (result.json["failed"], result.json["items"][3]["problem"]["reason"]) == (1, "NOT_FOUND")
     created = result.json["items"][0]["id"]
-    assert await things.listed(filter=f'name == "{fresh["name"]}"') == [created]
-    changed = things.fits(await admin.get(f"{things.path}/{kept['id']}"))
-    assert changed["spec"] == kept["spec"] | things.change
+    assert await stored_kind.listed(filter=f'name == "{fresh["name"]}"') == [created]
+    changed = stored_kind.fits(await admin.get(f"{stored_kind.path}/{kept_one['id']}"))
+    assert changed["spec"] == kept_one["spec"] | stored_kind.change
     assert changed["etag"] == result.json["items"][1]["etag"]
-    assert (await admin.get(f"{things.path}/{gone['id']}")).status == 404
-    done = [things.events(id)[-1] for id in (created, kept["id"], gone["id"])]
-    assert done == ["created", "updated", "deleted"], "each has an event of its own"
+    assert (await admin.get(f"{stored_kind.path}/{gone['id']}")).status == 404
+    done = [stored_kind.events(id)[-1] for id in (created, kept_one["id"], gone["id"])]
+    assert done == ["created", "updated", "deleted"], "each has a separate event"
 
 
 @pytest.mark.standard("export")
 @every_kind
-async def test_an_export_is_the_list(things: Things) -> None:
-    made = await things.create()
+async def test_an_export_is_the_list(stored_kind: StoredKind) -> None:
+    made = await stored_kind.create()
     query = {"filter": f'name == "{made["name"]}"'}
-    lines = await things.api.admin.get(f"{things.path}:export", params=query)
+    lines = await stored_kind.api.admin.get(f"{stored_kind.path}:export", params=query)
     assert [json.loads(line) for line in lines.response.text.splitlines()] == [made]
-    table = await things.api.admin.get(f"{things.path}:export", params=query | {"format": "csv"})
+    table = await stored_kind.api.admin.get(f"{stored_kind.path}:export", params=query | {"format": "csv"})
     (row,) = csv.DictReader(io.StringIO(table.response.text))
     assert (row["id"], row["name"], json.loads(row["spec"])) == (made["id"], made["name"], made["spec"])
-    everything = (await things.api.admin.get(f"{things.path}:export")).response.text.splitlines()
-    assert {json.loads(line)["id"] for line in everything} == set(await things.listed(page_size=1000))
+    everything = (await stored_kind.api.admin.get(f"{stored_kind.path}:export")).response.text.splitlines()
+    assert {json.loads(line)["id"] for line in everything} == set(await stored_kind.listed(page_size=1000))
 
 
 @pytest.mark.standard("watch")
 @every_kind
-async def test_a_watch_goes_on_where_it_ended(things: Things) -> None:
-    after = things.api.events()[-1]["sequence"]
-    made = await things.create()
-    one = f"{things.path}/{made['id']}"
-    changed = things.fits(await things.api.admin("PATCH", one, json={"spec": things.change}))
-    _, created, updated = await things.api.admin.stream(f"{things.path}:watch", 3, after=str(after))
+async def test_a_watch_goes_on_where_it_ended(stored_kind: StoredKind) -> None:
+    after = stored_kind.api.last_sequence()
+    made = await stored_kind.create()
+    one = f"{stored_kind.path}/{made['id']}"
+    changed = stored_kind.fits(await stored_kind.api.admin("PATCH", one, json={"spec": stored_kind.change}))
+    _, created, updated = await stored_kind.api.admin.stream(f"{stored_kind.path}:watch", 3, after=str(after))
     assert [event["data"]["id"] for event in (created, updated)] == [made["id"]] * 2
     assert [event["data"]["type"].rpartition(".")[2] for event in (created, updated)] == ["created", "updated"]
     assert updated["data"]["resource"] == changed
-    (_, later) = await things.api.admin.stream(f"{things.path}:watch", 2, after=created["id"])
+    (_, later) = await stored_kind.api.admin.stream(f"{stored_kind.path}:watch", 2, after=created["id"])
     assert later == updated, "nothing is told twice, nothing left out"
 
 
 @pytest.mark.standard("list")
 @every_kind
-async def test_pages_neither_repeat_nor_lose_what_was_there(things: Things) -> None:
-    there = {(await things.create())["id"] for _ in range(5)}
+async def test_pages_neither_repeat_nor_lose_what_was_there(stored_kind: StoredKind) -> None:
+    ids = {(await stored_kind.create())["id"] for _ in range(5)}
     seen: list[str] = []
     query = {"page_size": 2, "order_by": "name desc"}
     while True:
-        page = (await things.api.admin.get(things.path, params=query)).json
+        page = (await stored_kind.api.admin.get(stored_kind.path, params=query)).json
         seen += [item["id"] for item in page["items"]]
         if not page["next_page_token"]:
             break
         query["page_token"] = page["next_page_token"]
-        made = await things.create()
-        await things.api.admin("DELETE", f"{things.path}/{made['id']}")
+        made = await stored_kind.create()
+        await stored_kind.api.admin("DELETE", f"{stored_kind.path}/{made['id']}")
     assert len(seen) == len(set(seen))
-    assert there <= set(seen)
+    assert ids <= set(seen)

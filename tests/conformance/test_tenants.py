@@ -17,14 +17,14 @@ from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Level
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller, running
-from tests.conformance.operations import DRAFTS, GUARDED, STORED, minimal, url
+from tests.conformance.one_pass import in_one_pass
+from tests.conformance.operations import DRAFTS, GUARDED, STORED, collection, minimal, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "of-the-other"
 """A word in every text of the other organization. No answer to the first may hold it."""
-NAMED = {kind.full_name for kind in STORED if kind.named}
 
 
 @dataclass
@@ -42,6 +42,10 @@ class Two:
     api: Api
     one: Estate
     other: Estate
+    last_read: int = 0
+    """Sequence of the last event that `changes` has read: the audit log is read once, however many cases ask."""
+
+    done: list[dict[str, Any]] = field(default_factory=list)
 
     def placed(self, text: str, foreign: Estate | None = None) -> str:
         """The text with ids in the places of `{kind}`, by default foreign ones, and of `[kind]`."""
@@ -51,13 +55,18 @@ class Two:
             text = text.replace(f"[{kind}]", id)
         return text
 
-    async def contents(self) -> str:
-        """Everything there is in the other organization, and every event of it."""
+    def changes(self) -> list[str]:
+        """Every change that was made, in either organization, by its event."""
+        for event in self.api.events(after=self.last_read):
+            self.last_read = event["sequence"]
+            if succeeded(event):
+                self.done.append(event)
+        return [f"{one['type']} {one['subject']} {one['id']}" for one in self.done]
+
+    async def contents(self) -> list[str]:
+        """Everything there is in the other organization, a line for each."""
         path = f"admin/organizations/{self.other.tenant.organization}/contents"
-        text = (await self.api.admin.get(path)).response.text
-        ids = set(self.other.ids.values())
-        changes = [one["id"] for one in self.api.events() if one["subject"] in ids and succeeded(one)]
-        return json.dumps([sorted(text.splitlines()), changes])
+        return sorted((await self.api.admin.get(path)).response.text.splitlines())
 
 
 def succeeded(event: dict[str, Any]) -> bool:
@@ -74,9 +83,9 @@ async def estate(api: Api, name: str, word: str) -> Estate:
             continue
         spec, _ = DRAFTS[kind.full_name]
         place = {"project_id": own.project} if kind.level is Level.PROJECT else {"organization_id": own.organization}
-        called = name if kind.full_name in NAMED or kind.name == "user" else "same"
+        called = name if kind.named is Level.PLATFORM else "same"
         body = {"name": called, "spec": spec, "labels": {"word": word}, **place}
-        ids[kind.full_name] = (await made(api.admin.post(f"admin/{kind.plural}", body)))["id"]
+        ids[kind.full_name] = (await made(api.admin.post(collection(kind), body)))["id"]
     await made(api.admin.post(f"admin/groups/{ids['admin.group']}:add-members", {"members": [ids["admin.user"]]}))
     ids["admin.grant"] = await grant(api, ids["admin.user"], "rol_viewer", own.project)
     key = {"label": word, "principal_id": ids["admin.service_account"]}
@@ -98,8 +107,16 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
         yield Two(api, one, other)
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def untouched(two: Two) -> AsyncIterator[Two]:
+    """The two, of whom the other has in the end what it had: asked once, since it holds a thing of every kind."""
+    before = await two.contents()
+    yield two
+    assert await two.contents() == before, "one of the cases changed this without an event"
+
+
 PLATFORM_WIDE = ("settings", "signing_key")
-"""Kinds whose things belong to no organization, so that none can be somebody else's."""
+"""Kinds whose resources belong to no organization, and so to no other tenant."""
 
 OWNED = [one for one in GUARDED if one.service == "admin" and one.shape.on_item and one.answer is not Answer.STREAM]
 COLLECTIONS = [
@@ -107,9 +124,10 @@ COLLECTIONS = [
 ]
 
 
-@pytest.mark.parametrize("endpoint", OWNED, ids=str)
-async def test_an_id_in_the_path_is_as_unknown_as_one_that_nothing_has(two: Two, endpoint: Endpoint) -> None:
-    caller, before = two.one.tenant.admin, await two.contents()
+@in_one_pass("endpoint", OWNED)
+async def test_an_id_in_the_path_is_as_unknown_as_one_that_nothing_has(untouched: Two, endpoint: Endpoint) -> None:
+    two = untouched
+    caller, before = two.one.tenant.admin, two.changes()
     theirs = two.other.ids.get(endpoint.kind.full_name)
     if theirs is None:
         assert endpoint.kind.name in PLATFORM_WIDE, f"the estate needs a thing of {endpoint.kind.full_name}"
@@ -121,7 +139,7 @@ async def test_an_id_in_the_path_is_as_unknown_as_one_that_nothing_has(two: Two,
     assert shape(foreign.json, theirs) == shape(unknown.json, nobody)
     assert set(foreign.headers) == set(unknown.headers)
     assert SECRET not in foreign.response.text
-    assert await two.contents() == before
+    assert two.changes() == before
 
 
 def shape(problem: dict[str, Any], id: str) -> dict[str, Any]:
@@ -130,7 +148,7 @@ def shape(problem: dict[str, Any], id: str) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-@pytest.mark.parametrize("endpoint", COLLECTIONS, ids=str)
+@in_one_pass("endpoint", COLLECTIONS)
 async def test_no_list_holds_or_counts_anything_of_it(two: Two, endpoint: Endpoint) -> None:
     caller, fields = two.one.tenant.admin, endpoint.query.model_fields if endpoint.query else {}
     queries: list[dict[str, str]] = [{}]
@@ -155,7 +173,23 @@ async def test_no_list_holds_or_counts_anything_of_it(two: Two, endpoint: Endpoi
             assert reply.json["total_size"] == 0
 
 
-def swaps() -> list[Any]:
+@dataclass(frozen=True)
+class Swap:
+    """A request with a foreign id in its body."""
+
+    name: str
+    path: str
+    body: Any
+
+    @property
+    def method(self) -> str:
+        return "PATCH" if self.path.count("/") > 1 and ":" not in self.path else "POST"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def swaps() -> list[Swap]:
     """Requests with a foreign id in the body: `{kind}` stands for that of the other, `[kind]` for one's own."""
     place = {"organization_id": "{admin.organization}"}
     found: list[tuple[str, str, Any]] = []
@@ -167,15 +201,16 @@ def swaps() -> list[Any]:
             Level.ORGANIZATION: [place],
             Level.PROJECT: [{"project_id": "{admin.project}"}],
         }[kind.level]
-        theirs, batch = f"{{{kind.full_name}}}", f"{kind.plural}:batch"
+        theirs, all_of_them = f"{{{kind.full_name}}}", collection(kind)
+        batch = f"{all_of_them}:batch"
         found += [
-            *((f"create-{kind.name}", kind.plural, body | where) for where in wheres),
-            (f"owner-{kind.name}", f"{kind.plural}/[{kind.full_name}]", {"owner": "{admin.user}"}),
+            *((f"create-{kind.name}", all_of_them, body | where) for where in wheres),
+            (f"owner-{kind.name}", f"{all_of_them}/[{kind.full_name}]", {"owner": "{admin.user}"}),
             (f"batch-{kind.name}-update", batch, changes("UPDATE", id=theirs, body={"spec": change})),
             (f"batch-{kind.name}-delete", batch, changes("DELETE", id=theirs)),
             *((f"batch-{kind.name}-create", batch, changes("CREATE", body=body | where)) for where in wheres),
         ]
-    mine = {"principal_id": "[admin.user]", "role_id": "rol_viewer", "securable_id": "[admin.project]"}
+    grant_of_tenant = {"principal_id": "[admin.user]", "role_id": "rol_viewer", "securable_id": "[admin.project]"}
     for name, swap in {
         "principal": {"principal_id": "{admin.user}"},
         "group": {"principal_id": "{admin.group}"},
@@ -184,72 +219,79 @@ def swaps() -> list[Any]:
         "organization": {"securable_id": "{admin.organization}"},
         "platform": {"securable_id": "platform"},
     }.items():
-        found.append((f"grant-{name}", "grants", mine | swap))
-        found.append((f"apply-{name}", "grants:apply", {"grant": [mine | swap]}))
-        found.append((f"simulate-{name}", "decisions:simulate", {"grant": [mine | swap]}))
+        found.append((f"grant-{name}", "admin/grants", grant_of_tenant | swap))
+        found.append((f"apply-{name}", "admin/grants:apply", {"grant": [grant_of_tenant | swap]}))
+        found.append((f"simulate-{name}", "admin/decisions:simulate", {"grant": [grant_of_tenant | swap]}))
     question = {"permission": "admin.project.get", "securable_id": "[admin.project]"}
     listed = {"permission": "admin.project.get", "kind": "admin.project", "principal_id": "{admin.user}"}
     found += [
-        ("revoke", "grants:apply", {"revoke": ["{admin.grant}"]}),
-        ("simulated-revocation", "decisions:simulate", {"revoke": ["{admin.grant}"]}),
-        ("members", "groups/[admin.group]:add-members", {"members": ["{admin.user}"]}),
-        ("member-groups", "groups/[admin.group]:add-members", {"members": ["{admin.group}"]}),
-        ("move", "projects/[admin.project]:move", place),
-        ("preview-move", "projects/[admin.project]:preview-move", place),
-        ("clone", "roles/[admin.role]:clone", {"name": "swapped"} | place),
-        ("key", "api-keys", {"label": "swapped", "principal_id": "{admin.service_account}"}),
-        ("key-of-user", "api-keys", {"label": "swapped", "principal_id": "{admin.user}"}),
-        ("invitation", "invitations", {"email": "a@example.org"} | place),
-        ("invited-group", "invitations", {"email": "b@example.org", "groups": ["{admin.group}"]}),
+        ("revoke", "admin/grants:apply", {"revoke": ["{admin.grant}"]}),
+        ("simulated-revocation", "admin/decisions:simulate", {"revoke": ["{admin.grant}"]}),
+        ("members", "admin/groups/[admin.group]:add-members", {"members": ["{admin.user}"]}),
+        ("member-groups", "admin/groups/[admin.group]:add-members", {"members": ["{admin.group}"]}),
+        ("move", "admin/projects/[admin.project]:move", place),
+        ("preview-move", "admin/projects/[admin.project]:preview-move", place),
+        ("clone", "admin/roles/[admin.role]:clone", {"name": "swapped"} | place),
+        ("key", "admin/api-keys", {"label": "swapped", "principal_id": "{admin.service_account}"}),
+        ("key-of-user", "admin/api-keys", {"label": "swapped", "principal_id": "{admin.user}"}),
+        ("invitation", "admin/invitations", {"email": "a@example.org"} | place),
+        ("invited-group", "admin/invitations", {"email": "b@example.org", "groups": ["{admin.group}"]}),
         *(
-            (f"invited-{name}", "invitations", {"email": "c@example.org", "grants": [swap]})
+            (f"invited-{name}", "admin/invitations", {"email": "c@example.org", "grants": [swap]})
             for name, swap in {
                 "role": {"role_id": "{admin.role}", "securable_id": "[admin.project]"},
                 "project": {"role_id": "rol_viewer", "securable_id": "{admin.project}"},
             }.items()
         ),
-        ("explain", "decisions:explain", question | {"principal_id": "{admin.user}"}),
-        ("list-objects", "decisions:list-objects", listed),
-        ("list-subjects", "decisions:list-subjects", question | {"securable_id": "{admin.project}"}),
-        ("effective", "grants:effective", {"securable_id": "{admin.project}"}),
-        ("mapped-group", "identity-providers/[admin.identity_provider]", {"spec": {"groups": {"x": "{admin.group}"}}}),
-        ("mapped-role", "identity-providers/[admin.identity_provider]", {"spec": {"roles": {"x": "{admin.role}"}}}),
+        ("explain", "admin/decisions:explain", question | {"principal_id": "{admin.user}"}),
+        ("list-objects", "admin/decisions:list-objects", listed),
+        ("list-subjects", "admin/decisions:list-subjects", question | {"securable_id": "{admin.project}"}),
+        ("effective", "admin/grants:effective", {"securable_id": "{admin.project}"}),
+        (
+            "mapped-group",
+            "admin/identity-providers/[admin.identity_provider]",
+            {"spec": {"groups": {"x": "{admin.group}"}}},
+        ),
+        (
+            "mapped-role",
+            "admin/identity-providers/[admin.identity_provider]",
+            {"spec": {"roles": {"x": "{admin.role}"}}},
+        ),
     ]
-    return [pytest.param(f"admin/{path}", body, id=name) for name, path, body in found]
+    return [Swap(name, path, body) for name, path, body in found]
 
 
 def changes(method: str, **item: Any) -> dict[str, Any]:
     return {"items": [{"method": method, **item}]}
 
 
-@pytest.mark.parametrize(("path", "body"), swaps())
-async def test_an_id_in_the_body_is_refused(two: Two, path: str, body: dict[str, Any]) -> None:
-    method = "PATCH" if path.count("/") > 1 and ":" not in path else "POST"
-    before = await two.contents()
-    mine = len([event for event in two.api.events() if succeeded(event)])
-    reply = await two.one.tenant.admin(method, two.placed(path), json=json.loads(two.placed(json.dumps(body))))
+@in_one_pass("swap", swaps())
+async def test_an_id_in_the_body_is_refused(untouched: Two, swap: Swap) -> None:
+    two, before = untouched, untouched.changes()
+    body = json.loads(two.placed(json.dumps(swap.body)))
+    reply = await two.one.tenant.admin(swap.method, two.placed(swap.path), json=body)
     assert reply.status in (403, 404, 409, 422), reply.response.text
     assert SECRET not in reply.response.text
-    assert await two.contents() == before
-    assert len([event for event in two.api.events() if succeeded(event)]) == mine, "nothing was changed on the way"
+    assert two.changes() == before, "nothing was changed on the way, in either"
 
 
 UNFIT = (
     *("batch-organization-delete", "batch-project-delete"),  # they are not empty
-    *("grant-platform", "apply-platform", "simulate-platform"),  # the platform is nobody's own
+    *("grant-platform", "apply-platform", "simulate-platform"),  # the platform belongs to no tenant
     *("member-groups", "move", "mapped-group"),  # a group in itself, a project where it is, a group not made for it
 )
 """Swaps that would be refused with ids of one's own too."""
 
 
-@pytest.mark.parametrize(("path", "body"), [swap for swap in swaps() if swap.id not in UNFIT])
-async def test_the_same_with_ids_of_ones_own_is_taken(two: Two, path: str, body: dict[str, Any]) -> None:
+@in_one_pass("swap", [swap for swap in swaps() if swap.name not in UNFIT])
+async def test_the_same_with_ids_of_ones_own_is_taken(two: Two, swap: Swap) -> None:
     """So that the test before does not pass for another reason."""
-    method = "PATCH" if path.count("/") > 1 and ":" not in path else "POST"
-    own = two.placed(json.dumps(body), foreign=two.one)
-    found = two.api.app.registry.find(f"/api/v1/{two.placed(path)}")
-    tried = {"validate_only": "true"} if found and (endpoint := found.endpoint(method)) and endpoint.changes else {}
-    reply = await two.one.tenant.admin(method, two.placed(path), json=json.loads(own), params=tried)
+    body = json.loads(two.placed(json.dumps(swap.body), foreign=two.one))
+    path = two.placed(swap.path)
+    found = two.api.app.registry.find(f"/api/v1/{path}")
+    endpoint = found and found.endpoint(swap.method)
+    tried = {"validate_only": "true"} if endpoint and endpoint.changes else {}
+    reply = await two.one.tenant.admin(swap.method, path, json=body, params=tried)
     assert reply.status < 300, reply.response.text
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.running_platform import Running, started
+
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -37,24 +37,24 @@ class Site:
         return self.admin.post(path, json=body, **options).raise_for_status().json()
 
     def try_login(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:
-        """A login beside the browser."""
+        """A login outside the browser."""
         body = {"name": name, "password": password, "one_time_password": code}
         return httpx.post(f"{self.url}/api/v1/admin/sessions:login", json=body)
 
     def enroll(self, name: str) -> tuple[Phone, list[str]]:
         """Gives a user a one-time password, set up a minute ago. Returns it and the recovery codes."""
-        mine = {"headers": {"authorization": f"Bearer {self.try_login(name).json()['token']}"}}
-        phone = Phone(self.post(f"users/{name}:enroll-one-time-password", {}, **mine)["secret"])
-        confirmed = self.post(f"users/{name}:confirm-one-time-password", {"code": phone.code(-1)}, **mine)
+        owned = {"headers": {"authorization": f"Bearer {self.try_login(name).json()['token']}"}}
+        phone = Phone(self.post(f"users/{name}:enroll-one-time-password", {}, **owned)["secret"])
+        confirmed = self.post(f"users/{name}:confirm-one-time-password", {"code": phone.code(-1)}, **owned)
         return phone, confirmed["recovery_codes"]
 
     @contextmanager
     def page(self, **options: Any) -> Iterator[Page]:
-        """A browser window of somebody new. Its pages break no policy and throw no error."""
+        """A browser window of a new visitor. Its pages break no policy and throw no error."""
         complaints: list[str] = []
         context = self.browser.new_context(**options)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
 
         def listen(message: ConsoleMessage) -> None:
             complaints.append(message.text)

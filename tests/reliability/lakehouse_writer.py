@@ -31,7 +31,7 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-def main(work: str, root: str, url: str, writer: str, count: int) -> None:
+def main(mode: str, root: str, url: str, writer: str, count: int) -> None:
     tables, database = Tables(root, Database(url)), Database(url)
     lineage = Lineage(database)
     # The libraries load with the first write: a writer must be killed while it writes, not while it imports.
@@ -39,9 +39,9 @@ def main(work: str, root: str, url: str, writer: str, count: int) -> None:
     env_digest(), git_sha()
     say("ready")
     for number in range(count):
-        if work == "create":
+        if mode == "create":
             tables.append(f"shop.made.{writer}_{number}", batch(writer, number))
-        elif work == "merge":
+        elif mode == "merge":
             increment(tables)
         else:
             step = Step(
@@ -56,9 +56,9 @@ def main(work: str, root: str, url: str, writer: str, count: int) -> None:
             )
             step.read(SOURCE)
             step.append(batch(writer, number))
-            if work == "mixed" and number % 4 == 3:
+            if mode == "mixed" and number % 4 == 3:
                 step.merge(batch(writer, number), ["writer", "batch", "row"])
-            if work == "mixed" and number % 5 == 4:
+            if mode == "mixed" and number % 5 == 4:
                 tables.optimize(TABLE)
         say("done", number)
 

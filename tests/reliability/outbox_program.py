@@ -1,7 +1,7 @@
 """A process with a dispatcher. Arguments: home, and how it dies: `committed`, `handled` or `never`.
 
 `committed`: killed right after events were committed. `handled`: killed when the effect of an event is committed and
-its cursor is not. `never`: delivers until all 20 effects are there.
+its cursor is not. `never`: delivers until all 20 effects are there and the cursor is behind them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_SEEN
 from api.kernel.platform import Platform
 from core.db import Database
-from core.events import Event, Recorded, append
+from core.events import Event, RecordedEvent, append
 from core.settings import load_settings
 from migrations.tables import METADATA
 from tests.orchestration import FakeOrchestrator
@@ -37,7 +37,7 @@ async def main(home: str, death: str) -> None:
     METADATA.create_all(database.engine)
     platform = Platform(settings, database, FakeOrchestrator())
 
-    async def handle(item: Recorded) -> None:
+    async def handle(item: RecordedEvent) -> None:
         def effect() -> None:
             with database.write() as connection:
                 if deliveries.once(connection, "counter", item.event.id):
@@ -52,9 +52,10 @@ async def main(home: str, death: str) -> None:
             with database.write() as connection:
                 append(connection, Event("admin.user.created", f"usr_{number % 3}", "ada"))
 
-    def effects() -> int:
+    def settled() -> bool:
         with database.read() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(OUTBOX_SEEN)).scalar_one()
+            effects = connection.execute(sa.select(sa.func.count()).select_from(OUTBOX_SEEN)).scalar_one()
+            return effects == 20 and deliveries.cursor(connection, "counter") == 20
 
     dispatcher = Dispatcher(platform, [Subscriber("counter", ("*",), handle)])
     if death == "committed":
@@ -64,7 +65,7 @@ async def main(home: str, death: str) -> None:
         append_some()
     await dispatcher.start()
     async with asyncio.timeout(60):
-        while effects() < 20:
+        while not settled():
             await asyncio.sleep(0.05)
     await dispatcher.stop()
     platform.close()

@@ -1,4 +1,4 @@
-"""A process that runs a federated training as an asset, and kills itself where it is told to.
+"""A process that runs a federated training as an asset, and kills itself at a given point.
 
 Arguments: `<point> <round>`; points: `none`, `commit` (before the round's commit), `edges` (after the commit, before
 its lineage is recorded), `event` (before the round is reported), `training` (in the middle of the clients' work).

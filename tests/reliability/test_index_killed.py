@@ -1,4 +1,4 @@
-"""Killed anywhere between table and mirror: the next search answers from the whole newest version."""
+"""The writer is killed anywhere between table and mirror: the next search uses the complete newest version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(folder: Path, die: str) -> subprocess.Popen[str]:
 
 
 def assert_whole(folder: Path) -> int:
-    """The newest version answers wholly and from itself alone; returns it."""
+    """Checks that searches return the newest version completely, and no other version. Returns the version."""
     tables = open_tables(folder)
     newest = tables.snapshot(INDEX)
     rows = newest.to_arrow(columns=["id", "document", "text"]).to_pylist()
@@ -54,7 +54,7 @@ def assert_whole(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("where", ["before-mirror", "before-tag"])
-def test_a_writer_killed_at_the_worst_moment(tmp_path: Path, where: str) -> None:
+def test_a_writer_killed_at_a_critical_moment(tmp_path: Path, where: str) -> None:
     with start(tmp_path, where) as writer:
         assert writer.wait(timeout=120) == -signal.SIGKILL
     mirror = Index(Store(str(tmp_path / "vectors")), INDEX)
@@ -64,10 +64,10 @@ def test_a_writer_killed_at_the_worst_moment(tmp_path: Path, where: str) -> None
     assert mirror.versions() == [1, 2]
 
 
-def test_a_writer_killed_again_and_again_at_any_moment(tmp_path: Path) -> None:
+def test_a_writer_killed_repeatedly_at_random_moments(tmp_path: Path) -> None:
     rng = random.Random(11)
     seen: list[int] = []
-    # A slow machine needs longer until one of them has done something.
+    # A slow machine needs more time until a writer has made progress.
     while len(seen) < 5 or (seen[-1] == seen[0] and len(seen) < 25):
         with start(tmp_path, "anywhere") as writer:
             assert writer.stdout is not None

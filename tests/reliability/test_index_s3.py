@@ -1,4 +1,4 @@
-"""Table and mirror of an index on an S3-compatible store, addressed by the platform's own settings."""
+"""Table and mirror of an index on an S3-compatible store, with the platform's own settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.db import METADATA, Database
 from core.errors import UnknownVersion
@@ -21,6 +19,7 @@ from rag.erasure import erase
 from rag.index import Index
 from rag.layout import Store
 from rag.retrieval import Retriever
+from tests.s3_store import s3_store
 
 INDEX = "shop.index.manuals"
 
@@ -29,34 +28,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
-    client = boto3.client(
-        "s3",
-        endpoint_url=options["AWS_ENDPOINT_URL"],
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="platform")
-    client.close()
-    yield load_settings(
-        {
-            "HEADWATER_HOME": str(tmp_path),
-            "HEADWATER_LAKEHOUSE_URL": "s3://platform/lakehouse",
-            "HEADWATER_VECTORS_URL": "s3://platform/vectors",
-            "HEADWATER_STORAGE_OPTIONS": json.dumps(options),
-        }
-    )
-    server.stop()
+    with s3_store("platform") as options:
+        yield load_settings(
+            {
+                "HEADWATER_HOME": str(tmp_path),
+                "HEADWATER_LAKEHOUSE_URL": "s3://platform/lakehouse",
+                "HEADWATER_VECTORS_URL": "s3://platform/vectors",
+                "HEADWATER_STORAGE_OPTIONS": json.dumps(options),
+            }
+        )
 
 
 def test_publish_search_pin_and_erase(settings: Settings) -> None:

@@ -69,7 +69,7 @@ def test_appends_until_the_disk_is_full(tables: Tables, disk: Path) -> None:
         while True:
             tables.append(TABLE, blobs(500))
 
-    with pytest.raises(StorageFull, match="no room left") as caught:
+    with pytest.raises(StorageFull, match="store was full") as caught:
         append_for_ever()
     assert caught.value.metadata == {"table": TABLE}
     snapshot = tables.snapshot(TABLE)

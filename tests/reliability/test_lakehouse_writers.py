@@ -17,7 +17,9 @@ import pytest
 
 from core.db import METADATA, Database
 from lakehouse.lineage import Lineage
+from lakehouse.repair import repair_lineage
 from lakehouse.tables import Tables
+from tests.dagster_processes import until
 
 SCRIPT = Path(__file__).parent / "lakehouse_writer.py"
 TABLE, SOURCE, ROWS = "shop.silver.orders", "shop.bronze.orders", 3
@@ -29,6 +31,7 @@ class Lake:
     """A lakehouse that processes write to."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.root, self.url = str(folder / "lakehouse"), f"sqlite:///{folder / 'metadata.db'}"
         self.database = Database(self.url)
         METADATA.create_all(self.database.engine)
@@ -36,18 +39,41 @@ class Lake:
     def opened(self) -> Tables:
         return Tables(self.root, self.database)
 
-    def start(self, work: str, writer: str, count: int) -> subprocess.Popen[str]:
+    def start(self, mode: str, writer: str, count: int) -> Writer:
         """Starts a writer and waits until it is ready to write."""
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), work, self.root, self.url, writer, str(count)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        return process
+        return Writer(self, mode, writer, count)
+
+
+class Writer:
+    """A process that writes. Its output goes to files: what a pipe holds when the process is killed may be lost."""
+
+    def __init__(self, lake: Lake, mode: str, name: str, count: int) -> None:
+        self._output, self._errors = lake.folder / f"{name}.out", lake.folder / f"{name}.err"
+        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), mode, lake.root, lake.url, name, str(count)],
+                stdout=output,
+                stderr=errors,
+                env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+            )
+        until(lambda: "ready\n" in self.output() or self._process.poll() is not None, 120, "the writer")
+        assert "ready\n" in self.output(), self._errors.read_text()
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def acknowledged(self) -> list[int]:
+        """Returns the numbers of the batches that the process has reported as committed."""
+        lines = self.output().split("\n")[:-1]
+        return [int(line.split()[1]) for line in lines if line.startswith("done ")]
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def finish(self) -> None:
+        """Waits for the process, which must succeed."""
+        assert self._process.wait(120) == 0, self._errors.read_text()
 
 
 @pytest.fixture
@@ -63,36 +89,33 @@ def batches(tables: Tables, table: str = TABLE) -> dict[tuple[str, int], int]:
     return Counter(zip(rows["writer"].to_pylist(), rows["batch"].to_pylist(), strict=True))
 
 
-def acknowledged(output: str) -> list[int]:
-    return [int(line.split()[1]) for line in output.splitlines() if line.startswith("done ")]
-
-
-@pytest.mark.parametrize("work", ["append", "mixed"])
-def test_a_killed_writer_leaves_whole_batches_and_exact_lineage(lake: Lake, work: str) -> None:
-    chance = random.Random(work)
+@pytest.mark.parametrize("mode", ["append", "mixed"])
+def test_a_killed_writer_leaves_whole_batches_and_exact_lineage(lake: Lake, mode: str) -> None:
+    chance = random.Random(mode)
     lake.opened().append(SOURCE, pa.table({"id": [1]}))
     promised: set[tuple[str, int]] = set()
     for round_number in range(6):
         writer = f"w{round_number}"
-        process = lake.start(work, writer, 1000)
+        process = lake.start(mode, writer, 1000)
+        if round_number % 2:
+            until(lambda process=process: bool(process.acknowledged()), 60, "a batch")  # type: ignore[misc]
         time.sleep(chance.uniform(0.02, 0.5))
-        process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
-        promised |= {(writer, number) for number in acknowledged(output)}
+        process.kill()
+        promised |= {(writer, number) for number in process.acknowledged()}
         tables = lake.opened()
         if not tables.exists(TABLE):
             assert not promised
             continue
-        there = batches(tables)
-        assert set(there.values()) <= {ROWS}, "half or doubled batches"
-        assert promised <= there.keys(), "an acknowledged batch is gone"
+        committed = batches(tables)
+        assert set(committed.values()) <= {ROWS}, "half or doubled batches"
+        assert promised <= committed.keys(), "an acknowledged batch is gone"
         # At most the batch that was under way when the process was killed was committed without being acknowledged.
-        assert len(there) - len(promised) <= round_number + 1
+        assert len(committed) - len(promised) <= round_number + 1
         assert tables.verify(TABLE) == []
-        promised = set(there)
-    assert promised, "no writer lived long enough to write"
+        promised = set(committed)
+    assert promised
     tables, lineage = lake.opened(), Lineage(lake.database)
-    lineage.repair(tables)
+    repair_lineage(tables, lineage)
     source = tables.snapshot(SOURCE).data_version
     for commit in tables.history(TABLE, limit=10_000):
         if commit.operation in ("WRITE", "MERGE"):
@@ -108,11 +131,10 @@ def test_a_writer_killed_while_it_makes_a_table_leaves_none_or_a_whole_one(lake:
     for round_number in range(4):
         process = lake.start("create", f"w{round_number}", 1000)
         time.sleep(chance.uniform(0.02, 0.4))
-        process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
+        process.kill()
         tables = lake.opened()
         made = tables.list("shop.made.")
-        promised = {f"shop.made.w{round_number}_{number}" for number in acknowledged(output)}
+        promised = {f"shop.made.w{round_number}_{number}" for number in process.acknowledged()}
         assert promised <= set(made)
         for table in made:
             assert set(batches(tables, table).values()) == {ROWS}
@@ -127,9 +149,8 @@ def test_appends_of_two_processes_all_stand(lake: Lake) -> None:
     lake.opened().append(SOURCE, pa.table({"id": [1]}))
     processes = [lake.start("append", writer, 25) for writer in ("a", "b")]
     for process in processes:
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        assert acknowledged(output) == list(range(25))
+        process.finish()
+        assert process.acknowledged() == list(range(25))
     tables = lake.opened()
     assert batches(tables) == {(writer, number): ROWS for writer in ("a", "b") for number in range(25)}
     assert tables.snapshot(TABLE).version == 49
@@ -147,8 +168,7 @@ def test_updates_of_two_processes_are_never_lost(lake: Lake) -> None:
     lake.opened().append(TABLE, pa.table({"id": [1], "n": [0]}))
     processes = [lake.start("merge", writer, 10) for writer in ("a", "b")]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+        process.finish()
     snapshot = lake.opened().snapshot(TABLE)
     assert snapshot.to_arrow()["n"].to_pylist() == [20]
     assert snapshot.version == 20

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.landing import LandingRecord, quarantine_of
+from lakehouse.landing import quarantine_table
+from lakehouse.landing_record import LandingRecord
 from tests import slices
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,9 @@ import sys
 from core.db import Database
 from core.settings import load_settings
 from lakehouse.delimited import Column
-from lakehouse.landing import Landing, LandingRecord, candidates, folder_of
+from lakehouse.landing import Landing
+from lakehouse.landing_files import files_in, landing_folder
+from lakehouse.landing_record import LandingRecord
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
@@ -40,7 +43,7 @@ def step(asset):
 landing = Landing({TABLE!r}, [Column("id", "int64"), Column("name", "string")], LandingRecord(database), step)
 landing.prepare()
 known = {{landed.file for landed in LandingRecord(database).files({TABLE!r})}}
-for file in candidates(folder_of(settings.effective_landing_url, {TABLE!r}), "*.csv"):
+for file in files_in(landing_folder(settings.effective_landing_url, {TABLE!r}), "*.csv"):
     if file.path.name not in known:
         print(file.path.name, flush=True)
         landing.ingest(file)
@@ -53,7 +56,7 @@ def start() -> subprocess.Popen[str]:
 
 def test_every_line_is_there_once(home: Path) -> None:
     tables = slices.open_tables()
-    folder = home / "landing" / TABLE
+    folder = home / "landing" / "p" / "bronze" / "orders"
     folder.mkdir(parents=True)
     for number in range(FILES):
         good = [f"{number * ROWS + row},name\n" for row in range(ROWS)]
@@ -75,7 +78,7 @@ def test_every_line_is_there_once(home: Path) -> None:
 
     ids = Counter(tables.snapshot(TABLE).to_arrow().column("id").to_pylist())
     assert ids == Counter(range(FILES * ROWS))
-    raws = Counter(tables.snapshot(quarantine_of(TABLE)).to_arrow().column("raw").to_pylist())
+    raws = Counter(tables.snapshot(quarantine_table(TABLE)).to_arrow().column("raw").to_pylist())
     assert raws == Counter(f"bad{number},name" for number in range(FILES))
     assert len(LandingRecord(tables.ledger._database).files(TABLE)) == FILES
     assert tables.verify(TABLE) == []

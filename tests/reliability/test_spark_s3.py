@@ -6,10 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.db import METADATA, Database
 from core.settings import Settings, load_settings
@@ -20,37 +18,19 @@ from resources.spark import Spark
 from resources.spark_conf import spark_conf
 from resources.spark_server import stop
 from tests.ports import free_ports
+from tests.s3_store import s3_store
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "hidden",
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
-    client = boto3.client(
-        "s3",
-        endpoint_url=options["AWS_ENDPOINT_URL"],
-        aws_access_key_id="key",
-        aws_secret_access_key="hidden",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="lake")
-    client.close()
-    monkeypatch.setenv("HEADWATER_PORT", str(free_ports(5)))
-    monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", "s3://lake/tables")
-    monkeypatch.setenv("HEADWATER_STORAGE_OPTIONS", json.dumps(options))
-    yield load_settings()
-    stop(load_settings())
-    server.stop()
+    with s3_store("lake") as options:
+        monkeypatch.setenv("HEADWATER_PORT", str(free_ports(5)))
+        monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", "s3://lake/tables")
+        monkeypatch.setenv("HEADWATER_STORAGE_OPTIONS", json.dumps(options))
+        yield load_settings()
+        stop(load_settings())
 
 
 def test_sail_reads_and_writes_tables_on_s3(settings: Settings) -> None:
@@ -74,7 +54,7 @@ def test_sail_reads_and_writes_tables_on_s3(settings: Settings) -> None:
     database.close()
 
 
-def test_apache_spark_is_told_the_same_in_its_own_words(settings: Settings, tmp_path: Path) -> None:
+def test_apache_spark_gets_the_same_options_under_its_own_names(settings: Settings, tmp_path: Path) -> None:
     conf = spark_conf(settings, "127.0.0.1", 1, tmp_path)
     assert conf["spark.hadoop.fs.s3a.access.key"] == "key"
     assert conf["spark.hadoop.fs.s3a.secret.key"] == "hidden"

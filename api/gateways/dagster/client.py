@@ -9,79 +9,86 @@ import httpx
 import msgspec
 
 from api.kernel.breakers import Dependency
-from api.kernel.http.tracing import hand_on
+from api.kernel.http.trace_context import propagate
 from core.errors import HeadwaterError, LaunchUnconfirmed, Unavailable
+from core.loopback import HEADER, loopback_key
 from core.settings import Settings
 
 READ_SECONDS = 20.0
 CHANGE_SECONDS = 40.0
-"""Longer than a launch takes on a busy machine; shorter than after which an unseen launch counts as none."""
+"""Longer than a launch on a busy machine, and shorter than the time after which an unconfirmed launch is given up."""
 
 MARGIN_SECONDS = 8.0
-"""For the connection and an answer that trickles in; after that the whole call is given up."""
+"""Additional time of a call for the connection and for a slow response body."""
 
 OPEN_SECONDS = 1.0
-"""How long Dagster is left alone. Short: it is on loopback, and whoever waits for its start looks all the time."""
+"""Time without calls after failures. It is short because Dagster is on loopback, and callers wait for its start."""
 
 
 class DagsterClient:
-    """Sends GraphQL documents. Create it inside the running event loop's process; connections open on first use."""
+    """A client that sends GraphQL documents. It opens connections on first use.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: address of the GraphQL API.
+        key: the key that the guard of the webserver requires; empty if it has no guard.
+    """
+
+    def __init__(self, url: str, key: str = "") -> None:
         self.dependency = Dependency(
             "Dagster",
             timeout_seconds=READ_SECONDS + MARGIN_SECONDS,
-            is_failure=_speaks_against,
+            is_failure=_is_failure,
             open_seconds=OPEN_SECONDS,
         )
-        # No TLS context and no proxy from the environment: this is loopback.
+        # Loopback needs neither a TLS context nor a proxy.
         self._http = httpx.AsyncClient(
             base_url=url,
             verify=False,  # noqa: S501 - plain HTTP on loopback
             trust_env=False,
+            headers={HEADER: key} if key else {},
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30),
-            event_hooks={"request": [hand_on]},
+            event_hooks={"request": [propagate]},
         )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DagsterClient:
-        """The client of this platform's webserver."""
-        return cls(f"{settings.effective_dagster_url}/dagster")
+        """Returns the client of the webserver of this platform."""
+        return cls(f"{settings.effective_dagster_url}/dagster", loopback_key(settings.keys_dir))
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._http.aclose()
 
     async def read(self, document: str, **variables: Any) -> Any:
-        """Answers a query.
+        """Runs a query and returns its data.
 
         Raises:
-            Unavailable: Dagster does not answer or not with data, or did not so often that it is left alone.
+            Unavailable: Dagster does not respond, responds without data, or failed too often recently.
         """
         try:
             return await self.dependency.call(lambda: self._send(document, variables, READ_SECONDS), idempotent=True)
         except (httpx.TransportError, TimeoutError) as error:
-            raise _away() from error
+            raise _unavailable() from error
 
     async def change(self, document: str, **variables: Any) -> Any:
-        """Carries out a mutation.
+        """Runs a mutation and returns its data.
 
         Raises:
-            Unavailable: Dagster does not answer; nothing was done.
-            LaunchUnconfirmed: it was sent, but the answer never came.
+            Unavailable: Dagster does not respond; nothing was changed.
+            LaunchUnconfirmed: the mutation was sent, but Dagster did not respond.
         """
         try:
-            # Never sent twice: a launch that was not confirmed may have happened.
+            # Not retried: an unconfirmed launch may have started a run.
             return await self.dependency.call(
                 lambda: self._send(document, variables, CHANGE_SECONDS),
                 idempotent=False,
                 timeout_seconds=CHANGE_SECONDS + MARGIN_SECONDS,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _away() from error
+            raise _unavailable() from error
         except (httpx.TransportError, TimeoutError) as error:
             raise LaunchUnconfirmed(
-                "Dagster was told, but its answer did not come. Look again in a moment whether it was done.",
+                "The request was sent to Dagster, but it did not respond. Check in a moment whether it took effect.",
                 retry_after_seconds=5,
             ) from error
 
@@ -91,23 +98,23 @@ class DagsterClient:
         headers = {"content-type": "application/json"}
         response = await self._http.post("/graphql", content=body, headers=headers, timeout=timeout)
         try:
-            # A view of thousands of assets is megabytes: decoding that on the loop would hold everybody up.
+            # Decoding megabytes, such as thousands of assets, would block the event loop.
             small = len(response.content) < 200_000
             answer = _decode(response.content) if small else await asyncio.to_thread(_decode, response.content)
         except msgspec.DecodeError as error:
             raise Unavailable(
-                f"Dagster answered {response.status_code} without data.", retry_after_seconds=2
+                f"Dagster responded with {response.status_code} and no data.", retry_after_seconds=2
             ) from error
         if answer.get("errors"):
             text = str(answer["errors"][0].get("message", ""))[:300]
-            raise Unavailable(f"Dagster could not answer: {text}", retry_after_seconds=2)
+            raise Unavailable(f"Dagster responded with an error: {text}", retry_after_seconds=2)
         return answer["data"]
 
 
 def refusal(answer: Any, fallback: type[HeadwaterError]) -> HeadwaterError:
-    """The error in a GraphQL result that is no success."""
+    """Returns the error in an unsuccessful GraphQL result."""
     faults = [fault["message"] for fault in answer.get("errors", ())] or [answer.get("message", answer["__typename"])]
-    # The first line only: the rest of Dagster's messages are stack traces.
+    # Only the first line, because Dagster's messages continue with stack traces.
     text = "; ".join(str(fault).strip().split("\n")[0] for fault in faults)
     return fallback(text.removeprefix("dagster._core.errors."))
 
@@ -116,10 +123,10 @@ def _decode(content: bytes) -> Any:
     return msgspec.json.decode(content)
 
 
-def _speaks_against(error: BaseException) -> bool:
-    # What Dagster answers, even an error, shows that it is there.
+def _is_failure(error: BaseException) -> bool:
+    # Any response, even an error, shows that Dagster is available.
     return isinstance(error, httpx.TransportError)
 
 
-def _away() -> Unavailable:
-    return Unavailable("Dagster does not answer. It may be starting; see `headwater status`.", retry_after_seconds=2)
+def _unavailable() -> Unavailable:
+    return Unavailable("Dagster does not respond. It may be starting; see `headwater status`.", retry_after_seconds=2)

@@ -1,4 +1,4 @@
-"""How a launch becomes GraphQL parameters: runs in stages, or a backfill."""
+"""GraphQL parameters of a launch: runs in stages, or a backfill."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from typing import Any
 
 from core import ids
 from core.errors import InvalidPayload
-from core.ports import AssetNode, Launch
+from core.ports import AssetNode
+from core.runs import Launch
 
 ASSET_JOB = "__ASSET_JOB"
 _PARTITION_TAG = "dagster/partition"
 
 
 def is_backfill(launch: Launch) -> bool:
-    """Whether Dagster's backfill daemon has to sequence it."""
+    """Returns whether a launch needs a backfill, which Dagster's daemon splits into runs."""
     return launch.all_partitions or len(launch.partitions) > 1
 
 
 def stages(nodes: Sequence[AssetNode]) -> list[list[AssetNode]]:
-    """The assets in the order in which they can be launched.
+    """Returns the assets in the stages in which they can be launched.
 
-    A run never reaches beyond its code location. So what another location needs comes one stage earlier.
+    A run is limited to one code location. An input from another location is therefore in an earlier stage.
     """
-    chosen = {node.id: node for node in nodes}
+    selected = {node.id: node for node in nodes}
     numbers: dict[str, int] = {}
-    waiting = list(chosen)
-    while waiting:
-        node = chosen[waiting[-1]]
-        above = [chosen[id] for id in node.upstream if id in chosen]
-        if missing := [other.id for other in above if other.id not in numbers]:
-            waiting.extend(missing)
+    pending = list(selected)
+    while pending:
+        node = selected[pending[-1]]
+        inputs = [selected[id] for id in node.upstream if id in selected]
+        if missing := [other.id for other in inputs if other.id not in numbers]:
+            pending.extend(missing)
             continue
-        waiting.pop()
-        numbers[node.id] = max((numbers[up.id] + (up.location != node.location) for up in above), default=0)
-    found: list[list[AssetNode]] = [[] for _ in range(max(numbers.values(), default=0) + 1)]
+        pending.pop()
+        numbers[node.id] = max((numbers[other.id] + (other.location != node.location) for other in inputs), default=0)
+    result: list[list[AssetNode]] = [[] for _ in range(max(numbers.values(), default=0) + 1)]
     for node in nodes:
-        found[numbers[node.id]].append(node)
-    return found
+        result[numbers[node.id]].append(node)
+    return result
 
 
 def backfill_params(launch: Launch, nodes: Sequence[AssetNode]) -> dict[str, Any]:
-    """`LaunchBackfillParams`."""
+    """Returns the `LaunchBackfillParams` of a launch."""
     params: dict[str, Any] = {"assetSelection": _keys(nodes), "tags": _tags(launch)}
     if launch.partitions:
         params["partitionNames"] = list(launch.partitions)
@@ -53,7 +54,7 @@ def backfill_params(launch: Launch, nodes: Sequence[AssetNode]) -> dict[str, Any
 
 
 def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any]]:
-    """`ExecutionParams` of one run per code location."""
+    """Returns the `ExecutionParams` of one run per code location."""
     groups: dict[tuple[str, str], list[AssetNode]] = {}
     for node in nodes:
         groups.setdefault((node.location, node.repository), []).append(node)
@@ -77,11 +78,11 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
 
 
 def _job(nodes: Sequence[AssetNode]) -> str:
-    """The implicit job that holds all these assets."""
+    """Returns the implicit job that contains all these assets."""
     common = set.intersection(*(set(node.jobs) for node in nodes))
     jobs = sorted(job for job in common if job.startswith(ASSET_JOB))
     if not jobs:
-        raise InvalidPayload(f"No single run can make {', '.join(node.id for node in nodes)} together.")
+        raise InvalidPayload(f"No single run can materialize {', '.join(node.id for node in nodes)} together.")
     return jobs[0]
 
 

@@ -8,35 +8,36 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.gateways.dagster import parsing, queries
+from api.gateways.dagster import mutations, parsing, queries
 from api.gateways.dagster.client import DagsterClient, refusal
 from api.gateways.dagster.launching import backfill_params, is_backfill, run_params, stages
 from api.gateways.dagster.readmodel import ReadModel
 from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
-from core.ports import AssetNode, Automation, BackfillState, GraphView, Launch, Launched, LogLine, RunState, RunStatus
+from core.ports import AssetNode, Automation, GraphView
+from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus
 
 _BACKFILL_TAG = "dagster/backfill"
 _log = logging.getLogger("headwater.orchestrator")
 
 
 class DagsterOrchestrator:
-    """Dagster as the platform sees it. `start` it before use, `stop` it after."""
+    """The Dagster of this platform. Call `start` before use and `stop` after."""
 
     def __init__(self, client: DagsterClient) -> None:
         self.client = client
         self.read_model = ReadModel(client)
-        self._probing: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to watch Dagster. Returns at once: the view appears when Dagster answers."""
-        self._probing = asyncio.create_task(self.read_model.run())
+        """Starts to watch Dagster. Returns immediately; the view is available when Dagster responds."""
+        self._watcher = asyncio.create_task(self.read_model.run())
 
     async def stop(self) -> None:
         """Stops watching and closes the connections."""
-        if self._probing:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
         await self.client.close()
 
     def view(self) -> GraphView:
@@ -45,23 +46,23 @@ class DagsterOrchestrator:
 
     async def refresh(self, assets: Sequence[str] = ()) -> None:
         """See `Orchestrator`."""
-        await (self.read_model.reread(assets) if assets else self.read_model.look())
+        await (self.read_model.refresh_states(assets) if assets else self.read_model.refresh_changed())
 
     async def refresh_graph(self) -> None:
-        """As `refresh`, and reads the definitions again: after a publish."""
+        """Refreshes the definitions as well as the states, after a publication."""
         await self.read_model.refresh(graph=True)
 
     def stages(self, launch: Launch) -> int:
-        """See `Orchestrator`. What waits for another code location is a later stage."""
+        """See `Orchestrator`. Assets with inputs from another code location are in a later stage."""
         return 1 if is_backfill(launch) else len(stages(self._nodes(launch)))
 
     async def launch(self, launch: Launch, stage: int = 1) -> Launched:
-        """See `Orchestrator`. Each code location becomes a run; several partitions become a backfill."""
+        """See `Orchestrator`. Each code location gets a run; several partitions get a backfill."""
         nodes = self._nodes(launch)
         self.read_model.expect_changes()
         if not is_backfill(launch):
             return Launched(await self._start_runs(launch, stages(nodes)[stage - 1]))
-        answer = await self.client.change(queries.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
+        answer = await self.client.change(mutations.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
         result = answer["launchPartitionBackfill"]
         if result["__typename"] != "LaunchBackfillSuccess":
             raise refusal(result, InvalidPayload)
@@ -70,13 +71,13 @@ class DagsterOrchestrator:
     def _nodes(self, launch: Launch) -> list[AssetNode]:
         view = self.view()
         if unknown := [asset for asset in launch.assets if asset not in view.nodes]:
-            raise NotFound(f"Dagster knows no asset {', '.join(unknown)}.")
+            raise NotFound(f"Dagster has no asset {', '.join(unknown)}.")
         return [view.nodes[asset] for asset in launch.assets]
 
     async def _start_runs(self, launch: Launch, nodes: Sequence[AssetNode]) -> tuple[str, ...]:
         started: list[str] = []
         for params in run_params(launch, nodes):
-            result = (await self.client.change(queries.LAUNCH_RUN, params=params))["launchRun"]
+            result = (await self.client.change(mutations.LAUNCH_RUN, params=params))["launchRun"]
             if result["__typename"] != "LaunchRunSuccess":
                 if started:
                     await self.terminate(Launched(tuple(started)))
@@ -102,12 +103,12 @@ class DagsterOrchestrator:
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
         """See `Orchestrator`."""
-        found = await self._runs({"tags": [{"key": key, "value": value}]}, 500)
-        for run in found:
+        runs = await self._runs({"tags": [{"key": key, "value": value}]}, 500)
+        for run in runs:
             if backfill := run.tags.get(_BACKFILL_TAG):
                 return Launched(backfill=backfill)
-        if found:
-            return Launched(tuple(sorted(run.id for run in found)))
+        if runs:
+            return Launched(tuple(sorted(run.id for run in runs)))
         recent = (await self.client.read(queries.RECENT_BACKFILLS))["partitionBackfillsOrError"]
         for backfill in recent.get("results", ()):
             if {"key": key, "value": value} in backfill["tags"]:
@@ -125,23 +126,23 @@ class DagsterOrchestrator:
         """See `Orchestrator`."""
         runs = list(launched.runs)
         if launched.backfill:
-            answer = await self.client.change(queries.CANCEL_BACKFILL, id=launched.backfill)
+            answer = await self.client.change(mutations.CANCEL_BACKFILL, id=launched.backfill)
             _require(answer["cancelPartitionBackfill"], "CancelBackfillSuccess")
             state = await self.backfill(launched.backfill)
             runs.extend(state.runs if state else ())
         live = [run.id for run in await self._runs({"runIds": runs}, len(runs)) if not run.status.final] if runs else []
         if not live:
             return
-        answer = (await self.client.change(queries.TERMINATE_RUNS, ids=live))["terminateRuns"]
+        answer = (await self.client.change(mutations.TERMINATE_RUNS, ids=live))["terminateRuns"]
         _require(answer, "TerminateRunsResult")
         for result in answer["terminateRunResults"]:
             if result["__typename"] != "TerminateRunSuccess":
-                # It may have ended meanwhile, or its worker may be gone: the next look at the run tells.
+                # It may have ended meanwhile, or its worker may not exist. The next refresh reads its state.
                 _log.warning("a run could not be terminated: %s", result.get("message", result["__typename"]))
         self.read_model.expect_changes()
 
     async def logs(self, run: str, *, after: str | None, limit: int) -> Sequence[LogLine]:
-        """See `Orchestrator`. Dagster's cursors stand between pages; ours are one plus a number of lines after it."""
+        """See `Orchestrator`. Dagster has cursors between pages; a cursor here adds the number of lines after one."""
         base, _, skipped = (after or "").rpartition("|")
         skip = int(skipped) if skipped.isdigit() else 0
         variables = {"id": run, "after": base or None, "limit": limit + skip}
@@ -157,26 +158,26 @@ class DagsterOrchestrator:
     async def start_schedule(self, schedule: Automation) -> None:
         """See `Orchestrator`."""
         selector = {"scheduleName": schedule.id, **_repository(schedule)}
-        answer = await self.client.change(queries.START_SCHEDULE, selector=selector)
+        answer = await self.client.change(mutations.START_SCHEDULE, selector=selector)
         _require(answer["startSchedule"], "ScheduleStateResult")
         await self.refresh_graph()
 
     async def stop_schedule(self, schedule: Automation) -> None:
         """See `Orchestrator`."""
-        answer = await self.client.change(queries.STOP_SCHEDULE, id=schedule.state_id)
+        answer = await self.client.change(mutations.STOP_SCHEDULE, id=schedule.state_id)
         _require(answer["stopRunningSchedule"], "ScheduleStateResult")
         await self.refresh_graph()
 
     async def start_sensor(self, sensor: Automation) -> None:
         """See `Orchestrator`."""
         selector = {"sensorName": sensor.id, **_repository(sensor)}
-        answer = await self.client.change(queries.START_SENSOR, selector=selector)
+        answer = await self.client.change(mutations.START_SENSOR, selector=selector)
         _require(answer["startSensor"], "Sensor")
         await self.refresh_graph()
 
     async def stop_sensor(self, sensor: Automation) -> None:
         """See `Orchestrator`."""
-        answer = await self.client.change(queries.STOP_SENSOR, id=sensor.state_id)
+        answer = await self.client.change(mutations.STOP_SENSOR, id=sensor.state_id)
         _require(answer["stopSensor"], "StopSensorMutationResult")
         await self.refresh_graph()
 

@@ -1,30 +1,16 @@
-"""From GraphQL answers to the values of `core.ports`."""
+"""Conversion of GraphQL responses to the data classes of `core.ports` and `core.runs`."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from api.gateways.dagster.check_parsing import check_state
 from core import ids
-from core.ports import (
-    AssetNode,
-    AssetState,
-    Automation,
-    BackfillState,
-    CheckState,
-    CheckStatus,
-    LocationState,
-    LogLine,
-    Materialization,
-    Produced,
-    RunState,
-    RunStatus,
-    RunSummary,
-    StaleCause,
-    Staleness,
-)
+from core.ports import AssetNode, AssetState, Automation, LocationState, Materialization, StaleCause, Staleness
+from core.runs import BackfillState, LogLine, ProducedVersion, RunState, RunStatus, RunSummary
 
 _RUN_STATUS = {
     "QUEUED": RunStatus.QUEUED,
@@ -52,12 +38,12 @@ _DATA_VERSION = "dagster/data_version"
 
 
 def run_status(status: str) -> RunStatus:
-    """Our word for a Dagster run status."""
+    """Returns the status of a run for a status of Dagster."""
     return _RUN_STATUS[status]
 
 
 def locations(answer: Any) -> Iterator[tuple[LocationState, list[Any]]]:
-    """Each code location with its repositories; none while it is broken or loading."""
+    """Yields each code location with its repositories, which are empty while it is broken or loading."""
     for entry in answer["workspaceOrError"]["locationEntries"]:
         loaded = entry["locationOrLoadError"]
         if loaded and loaded["__typename"] == "RepositoryLocation":
@@ -68,7 +54,7 @@ def locations(answer: Any) -> Iterator[tuple[LocationState, list[Any]]]:
 
 
 def node(raw: Any, location: str, repository: str) -> AssetNode:
-    """One asset as declared."""
+    """Returns an asset as declared."""
     condition = raw["automationCondition"]
     return AssetNode(
         id=asset(raw["assetKey"]),
@@ -96,7 +82,7 @@ def _compared_with(raw: Any) -> tuple[str, ...]:
 
 
 def schedule(raw: Any, location: str, repository: str) -> Automation:
-    """One schedule with its state."""
+    """Returns a schedule with its state."""
     state = raw["scheduleState"]
     upcoming = raw["futureTicks"]["results"]
     return Automation(
@@ -117,7 +103,7 @@ def schedule(raw: Any, location: str, repository: str) -> Automation:
 
 
 def sensor(raw: Any, location: str, repository: str) -> Automation:
-    """One sensor with its state."""
+    """Returns a sensor with its state."""
     state = raw["sensorState"]
     targets = [target["pipelineName"] for target in raw["targets"] or ()]
     return Automation(
@@ -136,28 +122,29 @@ def sensor(raw: Any, location: str, repository: str) -> Automation:
 
 
 def states(answer: Any) -> dict[str, AssetState]:
-    """What is true of each asset."""
+    """Returns the state of each asset, by asset id."""
     latest = {asset(info["assetKey"]): info for info in answer["assetsLatestInfo"]}
-    found: dict[str, AssetState] = {}
+    result: dict[str, AssetState] = {}
     for raw in answer["assetNodes"]:
         id = asset(raw["assetKey"])
-        if raw["isAutoCreatedStub"] and id in found:
+        if raw["isAutoCreatedStub"] and id in result:
             continue
         info = latest.get(id, {})
         events = raw["assetMaterializations"]
-        found[id] = AssetState(
+        materialization = _materialization(events[0]) if events else None
+        result[id] = AssetState(
             staleness=Staleness(raw["staleStatus"] or "MISSING"),
             causes=tuple(_cause(cause) for cause in raw["staleCauses"]),
-            materialization=_materialization(events[0]) if events else None,
-            checks=tuple(_check(check) for check in raw["assetChecksOrError"].get("checks", ())),
+            materialization=materialization,
+            checks=tuple(check_state(check, materialization) for check in raw["assetChecksOrError"].get("checks", ())),
             last_run=_summary(info["latestRun"]) if info.get("latestRun") else None,
             runs_in_progress=(*info.get("unstartedRunIds", ()), *info.get("inProgressRunIds", ())),
         )
-    return found
+    return result
 
 
 def run(raw: Any) -> RunState:
-    """One run, without what it produced."""
+    """Returns a run without its produced versions."""
     stats = raw["stats"]
     done = stats.get("stepsSucceeded", 0) + stats.get("stepsFailed", 0)
     return RunState(
@@ -172,18 +159,18 @@ def run(raw: Any) -> RunState:
     )
 
 
-def produced(answer: Any) -> tuple[Produced, ...]:
-    """The versions an ended run made."""
+def produced(answer: Any) -> tuple[ProducedVersion, ...]:
+    """Returns the versions that a run produced."""
     events = answer["runOrError"].get("assetMaterializations", ())
     return tuple(
-        Produced(asset(event["assetKey"]), _tag(event["tags"], _DATA_VERSION), event["partition"])
+        ProducedVersion(asset(event["assetKey"]), _tag(event["tags"], _DATA_VERSION), event["partition"])
         for event in events
         if event["assetKey"]
     )
 
 
 def backfill(raw: Any) -> BackfillState:
-    """One backfill, counted in partitions; an asset without partitions counts as one."""
+    """Returns a backfill with its progress in partitions. An asset without partitions counts as one."""
     done = total = 0
     for status in (raw["assetBackfillData"] or {}).get("assetBackfillStatuses", ()):
         if status["__typename"] == "UnpartitionedAssetStatus":
@@ -198,7 +185,7 @@ def backfill(raw: Any) -> BackfillState:
 
 
 def log_line(raw: Any, cursor: str) -> LogLine:
-    """One event of a run; a failure's message is its cause, not where Dagster noticed it."""
+    """Returns an event of a run. The message of a failure includes its cause."""
     message = raw["message"]
     if raw.get("error"):
         message = f"{message} {failure(raw['error'])}".strip()
@@ -213,23 +200,23 @@ def log_line(raw: Any, cursor: str) -> LogLine:
 
 
 def failure(error: Any) -> str:
-    """The error that code of ours or of the user raised, in one line.
+    """Returns the first line of the error that the platform or the user's code raised.
 
-    Dagster wraps it in errors of its own; what caused it further down is a library's view of the same fault.
+    Dagster wraps this error. The causes of the error are errors of libraries.
     """
     chain = [error, *(error.get("causes") or ())]
-    raised = next((found for found in chain if not str(found.get("className")).startswith("Dagster")), chain[-1])
+    raised = next((item for item in chain if not str(item.get("className")).startswith("Dagster")), chain[-1])
     line = str(raised["message"]).strip().split("\n")[0]
     return line.removeprefix(f"core.errors.{raised.get('className')}: ")
 
 
 def asset(key: Any) -> str:
-    """Asset id of a key."""
+    """Returns the asset id of a key."""
     return ids.asset_id(key["path"])
 
 
 def instant(seconds: float | None) -> datetime | None:
-    """A Unix time in seconds as an instant."""
+    """Returns the instant of a Unix time in seconds."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
@@ -282,30 +269,6 @@ def _metadata(entries: Sequence[Any]) -> Iterator[tuple[str, str | int | float |
                 yield entry["label"], entry["path"]
             case "UrlMetadataEntry":
                 yield entry["label"], entry["url"]
-
-
-def _check(raw: Any) -> CheckState:
-    execution = raw["executionForLatestMaterialization"]
-    status, at, run_id, message = CheckStatus.NOT_RUN, None, None, None
-    if execution:
-        status, at, run_id = _check_status(execution), instant(execution["timestamp"]), execution["runId"]
-        message = (execution["evaluation"] or {}).get("description")
-    return CheckState(raw["name"], raw["description"] or "", raw["blocking"], status, at, run_id, message)
-
-
-def _check_status(execution: Mapping[str, Any]) -> CheckStatus:
-    match execution["status"]:
-        case "SUCCEEDED":
-            return CheckStatus.PASSED
-        case "FAILED":
-            warns = (execution["evaluation"] or {}).get("severity") == "WARN"
-            return CheckStatus.WARNED if warns else CheckStatus.FAILED
-        case "EXECUTION_FAILED":
-            return CheckStatus.FAILED
-        case "IN_PROGRESS":
-            return CheckStatus.RUNNING
-        case _:
-            return CheckStatus.NOT_RUN
 
 
 def _summary(raw: Any) -> RunSummary:

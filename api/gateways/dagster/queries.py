@@ -1,6 +1,6 @@
-"""Every GraphQL document we send to Dagster.
+"""All GraphQL queries that the platform sends to Dagster.
 
-Dagster calls its schema "still evolving": a test validates each of these against the schema of the pinned version.
+Dagster calls its schema "still evolving", so a test validates each query against the schema of the pinned version.
 """
 
 from __future__ import annotations
@@ -75,10 +75,6 @@ TOGETHER = """
 query Together($key: AssetKeyInput!) { assetNodeAdditionalRequiredKeys(assetKeys: [$key]) { path } }
 """
 
-TOGETHER = """
-query Together($key: AssetKeyInput!) { assetNodeAdditionalRequiredKeys(assetKeys: [$key]) { path } }
-"""
-
 STATES = """
 query States($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {
@@ -105,7 +101,7 @@ query States($keys: [AssetKeyInput!]!) {
           name description blocking
           executionForLatestMaterialization {
             runId status timestamp
-            evaluation { success severity description }
+            evaluation { success severity description metadataEntries { label ... on TextMetadataEntry { text } } }
           }
         }
       }
@@ -116,6 +112,26 @@ query States($keys: [AssetKeyInput!]!) {
     unstartedRunIds inProgressRunIds
     latestRun { runId status startTime endTime }
   }
+}
+"""
+
+
+def check_histories(count: int) -> str:
+    """Returns the document that reads the last evaluations of `count` checks: `$asset0`, `$check0`, and so on."""
+    declared = " ".join(f"$asset{n}: AssetKeyInput! $check{n}: String!" for n in range(count))
+    fields = "\n".join(
+        f"  history{n}: assetCheckExecutions(assetKey: $asset{n}, checkName: $check{n}, limit: {_EVALUATIONS})"
+        " { ...Evaluation }"
+        for n in range(count)
+    )
+    return f"query CheckHistories({declared}) {{\n{fields}\n}}\n{_EVALUATION}"
+
+
+_EVALUATIONS = 10
+_EVALUATION = """
+fragment Evaluation on AssetCheckExecution {
+  runId status timestamp
+  evaluation { success severity description metadataEntries { label ... on TextMetadataEntry { text } } }
 }
 """
 
@@ -199,94 +215,6 @@ query RecentBackfills {
 PARTITION_KEYS = """
 query PartitionKeys($key: AssetKeyInput!) {
   assetNodeOrError(assetKey: $key) { __typename ... on AssetNode { partitionKeys } }
-}
-"""
-
-_LAUNCH_ERRORS = """
-  ... on Error { message }
-  ... on RunConfigValidationInvalid { errors { message } }
-"""
-
-LAUNCH_RUN = (
-    """
-mutation LaunchRun($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-"""
-    + _LAUNCH_ERRORS
-    + "} }"
-)
-
-LAUNCH_BACKFILL = (
-    """
-mutation LaunchBackfill($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-"""
-    + _LAUNCH_ERRORS
-    + "} }"
-)
-
-TERMINATE_RUNS = """
-mutation TerminateRuns($ids: [String!]!) {
-  terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) {
-    __typename
-    ... on PythonError { message }
-    ... on TerminateRunsResult {
-      terminateRunResults { __typename ... on TerminateRunFailure { message } ... on PythonError { message } }
-    }
-  }
-}
-"""
-
-CANCEL_BACKFILL = """
-mutation CancelBackfill($id: String!) {
-  cancelPartitionBackfill(backfillId: $id) { __typename ... on PythonError { message } }
-}
-"""
-
-START_SCHEDULE = """
-mutation StartSchedule($selector: ScheduleSelector!) {
-  startSchedule(scheduleSelector: $selector) {
-    __typename
-    ... on PythonError { message }
-    ... on ScheduleNotFoundError { message }
-    ... on UnauthorizedError { message }
-  }
-}
-"""
-
-STOP_SCHEDULE = """
-mutation StopSchedule($id: String!) {
-  stopRunningSchedule(id: $id) { __typename ... on PythonError { message } ... on ScheduleNotFoundError { message } }
-}
-"""
-
-START_SENSOR = """
-mutation StartSensor($selector: SensorSelector!) {
-  startSensor(sensorSelector: $selector) {
-    __typename
-    ... on PythonError { message }
-    ... on SensorNotFoundError { message }
-  }
-}
-"""
-
-STOP_SENSOR = """
-mutation StopSensor($id: String!) {
-  stopSensor(id: $id) { __typename ... on PythonError { message } }
-}
-"""
-
-RELOAD_LOCATION = """
-mutation ReloadLocation($name: String!) {
-  reloadRepositoryLocation(repositoryLocationName: $name) {
-    __typename
-    ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename ... on PythonError { message } } }
-    ... on Error { message }
-  }
 }
 """
 

@@ -1,1 +1,1 @@
-"""Brokers that get every event: a stream of Redis or a topic of Kafka, as one more consumer of the outbox."""
+"""Relays that send every event to a message broker: a Redis stream or a Kafka topic."""

@@ -1,4 +1,4 @@
-"""Passes every event on to a broker: a consumer of the outbox that waits for as long as the broker is away."""
+"""A relay, which sends every event to a broker: a consumer of the outbox that waits until the broker is available."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from urllib.parse import SplitResult, urlsplit
 from api.kernel.breakers import Dependency
 from api.kernel.outbox.subscriber import Subscriber
 from core.errors import InvalidArgument, Unavailable
-from core.events import Recorded
+from core.events import RecordedEvent
 from core.settings import Settings
 
 PUBLISH_SECONDS = 10.0
 OPEN_SECONDS = 2.0
-"""How long a broker that failed is left alone. Short: the outbox looks whether it is back, and nobody else waits."""
+"""Time without calls after failures. It is short because only the outbox waits for the broker."""
 
-_LONGEST_TOPIC = 100
+_MAX_TOPIC_LENGTH = 100
 
 
 class Broker(Protocol):
-    """Where events go. Its errors hold no secret."""
+    """A message broker. Its errors contain no secrets."""
 
     name: str
-    """`Redis` or `Kafka`."""
+    """Name for messages: `Redis` or `Kafka`."""
 
-    async def publish(self, item: Recorded) -> None:
-        """Returns when the broker has the event.
+    async def publish(self, item: RecordedEvent) -> None:
+        """Sends an event. Returns when the broker has acknowledged it.
 
         Raises:
-            Unavailable: it did not take it, or did not say so, and would take no other.
-            PayloadTooLarge: it takes others, but not this one.
+            Unavailable: the broker did not acknowledge the event.
+            PayloadTooLarge: the event is too large for the broker.
         """
 
     async def check(self) -> None:
-        """Raises `Unavailable` unless the broker answers and lets us in."""
+        """Checks the connection and the login. Raises `Unavailable` if they fail."""
 
     async def close(self) -> None:
         """Closes the connections."""
 
 
 class Relay:
-    """One broker behind its breaker."""
+    """A broker with its circuit breaker."""
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self.broker = broker
@@ -50,34 +50,34 @@ class Relay:
             is_failure=lambda error: isinstance(error, Unavailable),
             open_seconds=OPEN_SECONDS,
         )
-        # The cursor is kept under this name: another address of the same broker goes on, another topic begins anew.
-        self.subscriber = Subscriber(f"{broker.name.lower()}:{topic}", ("*",), self._publish, waits=True)
+        # The cursor has this name: it remains if the address of a broker changes, but another topic has a new cursor.
+        self.subscriber = Subscriber(f"{broker.name.lower()}:{topic}", ("*",), self._publish, blocks=True)
 
     async def start(self) -> None:
-        """Nothing yet: the process that dispatches connects when there is an event."""
+        """Does nothing: the process that dispatches events connects on the first event."""
 
     async def stop(self) -> None:
         """Closes the connections."""
         await self.broker.close()
 
-    async def _publish(self, item: Recorded) -> None:
+    async def _publish(self, item: RecordedEvent) -> None:
         try:
-            # Not a second time here: the outbox does that.
+            # Not retried here, because the outbox retries.
             await self.dependency.call(lambda: self.broker.publish(item), idempotent=False)
         except TimeoutError:
-            raise Unavailable(f"{self.broker.name} did not answer within {PUBLISH_SECONDS:g} seconds.") from None
+            raise Unavailable(f"{self.broker.name} did not respond within {PUBLISH_SECONDS:g} seconds.") from None
 
 
 def open_relay(settings: Settings) -> Relay | None:
-    """The relay of these settings, or None without `events_url`.
+    """Returns the relay of the settings, or `None` without `events_url`.
 
     Raises:
-        InvalidArgument: the URL cannot be used, or its client is not installed.
+        InvalidArgument: the URL is not valid, or its client is not installed.
     """
     if not settings.events_url:
         return None
-    if not 0 < len(settings.events_topic) <= _LONGEST_TOPIC:
-        raise InvalidArgument(f"HEADWATER_EVENTS_TOPIC must have 1 to {_LONGEST_TOPIC} characters.")
+    if not 0 < len(settings.events_topic) <= _MAX_TOPIC_LENGTH:
+        raise InvalidArgument(f"HEADWATER_EVENTS_TOPIC must have 1 to {_MAX_TOPIC_LENGTH} characters.")
     try:
         return Relay(_broker(settings, _parsed(settings.events_url)), settings.events_topic)
     except ModuleNotFoundError as error:
@@ -86,7 +86,7 @@ def open_relay(settings: Settings) -> Relay | None:
 
 
 def _broker(settings: Settings, url: SplitResult) -> Broker:
-    # Optional packages: imported where they are wanted.
+    # The clients are optional packages.
     if url.scheme in ("redis", "rediss"):
         from api.gateways.relays.redis_stream import RedisStream
 
@@ -104,6 +104,6 @@ def _parsed(url: str) -> SplitResult:
     except ValueError:
         parts = SplitResult("", "", "", "", "")
     if not parts.hostname:
-        # The address stays out: it may hold a password.
-        raise InvalidArgument("HEADWATER_EVENTS_URL is no address such as redis://host:6379 or kafka://host:9092.")
+        # The URL is not included, because it may contain a password.
+        raise InvalidArgument("HEADWATER_EVENTS_URL must be a URL such as redis://host:6379 or kafka://host:9092.")
     return parts

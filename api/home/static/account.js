@@ -29,7 +29,7 @@ function passwordField(id, name, label, autocomplete) {
 async function showFactor(user) {
   const account = await get(`admin/users/${encodeURIComponent(user)}/account`);
   if (!account.has_password) {
-    const elsewhere = () => h("p", { class: "muted" }, "You log in through your identity provider: see to it there.");
+    const elsewhere = () => h("p", { class: "muted" }, "You log in through your identity provider. Change it there.");
     fill("factor", elsewhere());
     return fill("password", elsewhere());
   }
@@ -39,7 +39,7 @@ async function showFactor(user) {
 
 function setUp(user) {
   const form = h("form", { class: "steps", novalidate: true },
-    h("p", {}, "You log in with your password alone. With a code from an app on your phone, a stolen password opens nothing."),
+    h("p", {}, "You log in with a password only. With a one-time code from an app, a stolen password is not enough to log in."),
     alert(), submit("Set up"));
   onSubmit(form, "", async () => {
     const enrollment = await begin(user);
@@ -52,8 +52,8 @@ function setUp(user) {
 
 function switchOff(user) {
   const form = h("form", { class: "steps", novalidate: true },
-    h("p", {}, "You log in with your password and a code of your app. To take another phone, switch it off and set it up anew."),
-    ...codeField("off-code"), alert(), submit("Switch off"));
+    h("p", {}, "You log in with your password and a code from your app. To use another phone, turn it off and set it up again."),
+    ...codeField("off-code"), alert(), submit("Turn off"));
   onSubmit(form, "code", async (fields) => {
     await post(`admin/users/${encodeURIComponent(user)}:disable-one-time-password`, { code: code(fields.code.value) });
     await showFactor(user);
@@ -65,8 +65,8 @@ function switchOff(user) {
 function renewCodes(user) {
   const form = h("form", { class: "steps", novalidate: true },
     h("h3", {}, "Recovery codes"),
-    h("p", {}, "Few of them left, or lost? New ones end the old."),
-    ...field("renew-code", "code", "Code of your app, or a recovery code that is left", CODE), alert(), h("button", { type: "submit" }, "Make new ones"));
+    h("p", {}, "If you have few recovery codes left, or lost them, create new ones. The old ones stop working."),
+    ...field("renew-code", "code", "Code from your app, or an unused recovery code", CODE), alert(), h("button", { type: "submit" }, "Create new codes"));
   onSubmit(form, "code", async (fields) => {
     const proof = { code: code(fields.code.value) };
     const { recovery_codes } = await post(`admin/users/${encodeURIComponent(user)}:renew-recovery-codes`, proof);
@@ -82,9 +82,9 @@ function change(name, withCode) {
     h("input", { name: "name", value: name, autocomplete: "username", readonly: true, hidden: true }),
     ...passwordField("old", "password", "Current password", "current-password"),
     ...passwordField("new", "fresh", "New password", "new-password"),
-    ...passwordField("again", "again", "New password, once more", "new-password"),
+    ...passwordField("again", "again", "Repeat the new password", "new-password"),
     ...(withCode ? codeField("change-code") : []),
-    alert(), submit("Change"), h("p", { class: "muted small" }, "All your logins end, this one too."));
+    alert(), submit("Change"), h("p", { class: "muted small" }, "All your sessions end, including this one."));
   onSubmit(form, "password", async (fields) => {
     const { password, fresh, again } = fields;
     if (fresh.value !== again.value) throw refused("The two passwords differ.", again);

@@ -1,4 +1,4 @@
-// One asset: what it is, how it stands, what it was made from, its newest rows.
+// One asset: its description, state, inputs, and newest rows.
 
 import { ago, element as h, get, post, short } from "./api.js";
 
@@ -34,7 +34,7 @@ export async function showAsset(target, id, onLaunch) {
       status),
     h("p", {}, asset.description ?? ""),
     h("div", { class: "columns" },
-      h("div", {}, h("h3", {}, "Made from, exactly"), inputs(provenance)),
+      h("div", {}, h("h3", {}, "Exact inputs"), inputs(provenance)),
       h("div", {}, h("h3", {}, "Versions"), versions(history)),
       h("div", {}, h("h3", {}, "Checks"), checks(asset))),
     preview ? h("div", { class: "scroll" }, rows(preview)) : h("p", { class: "muted" }, "No rows yet."),
@@ -44,14 +44,14 @@ export async function showAsset(target, id, onLaunch) {
 }
 
 function inputs(provenance) {
-  const making = provenance?.makings.at(-1);
-  if (!making) return h("p", { class: "muted" }, "Nothing recorded.");
+  const materialization = provenance?.materializations.at(-1);
+  if (!materialization) return h("p", { class: "muted" }, "Nothing recorded.");
   return h("div", {},
-    h("ul", {}, ...making.inputs.map(({ asset, version }) =>
+    h("ul", {}, ...materialization.inputs.map(({ asset, version }) =>
       h("li", {}, asset.includes(":") ? asset : h("a", { href: `?asset=${asset}` }, asset), " ",
         h("code", { title: version }, short(version).slice(0, 16))))),
-    h("p", { class: "muted small" }, `by ${making.engine}, code ${making.code_version}, `,
-      h("a", { href: `/dagster/runs/${making.run}` }, "run"), `, for ${making.principal}`));
+    h("p", { class: "muted small" }, `by ${materialization.engine}, code ${materialization.code_version}, `,
+      h("a", { href: `/dagster/runs/${materialization.run}` }, "run"), `, for ${materialization.principal}`));
 }
 
 function versions(history) {

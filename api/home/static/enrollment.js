@@ -4,10 +4,10 @@ import { code, onSubmit } from "./form.js";
 const verb = (user, name) => `admin/users/${encodeURIComponent(user)}:${name}-one-time-password`;
 const grouped = (secret) => secret.match(/.{1,4}/g).join(" ");
 
-// Makes the secret. Until its first code is confirmed, logins go on as before.
+// Creates the secret. Logins do not need it until its first code is confirmed.
 export const begin = async (user) => ({ user, ...(await post(verb(user, "enroll"))) });
 
-// Shows the secret, asks for its first code, shows the recovery codes. Settles when the user has kept them.
+// Shows the secret, asks for its first code, and shows the recovery codes. Resolves when the user has stored them.
 export async function complete(place, enrollment) {
   const codes = await firstCode(place, enrollment);
   await kept(place, codes);
@@ -17,10 +17,10 @@ export async function complete(place, enrollment) {
 function firstCode(place, { user, secret, qr_code }) {
   return new Promise((resolve) => {
     const form = h("form", { class: "steps", novalidate: true },
-      h("p", {}, "Scan this with an authenticator app on your phone."),
+      h("p", {}, "Scan this code with an authenticator app on your phone."),
       h("img", { class: "qr", src: qr_code, alt: "QR code for an authenticator app", width: 200, height: 200 }),
       h("p", { id: "typed" }, "Or type this key into the app: ", h("code", { class: "key-text" }, grouped(secret))),
-      h("label", { for: "first-code" }, "The code that the app shows now"),
+      h("label", { for: "first-code" }, "Current code from the app"),
       h("input", { id: "first-code", name: "code", autocomplete: "one-time-code", inputmode: "numeric", maxlength: 64,
         required: true, "aria-describedby": "typed" }),
       h("p", { class: "problem", role: "alert", hidden: true }),
@@ -42,7 +42,7 @@ export function kept(place, codes) {
     const said = h("p", { class: "muted small", role: "status" });
     place.replaceChildren(h("div", { class: "steps" },
       title,
-      h("p", {}, "If you lose the app, each of them stands in for a code once. They are shown only now: keep them in a safe place."),
+      h("p", {}, "If you lose the app, you can use each of them once instead of a code. They are shown only now. Store them in a safe place."),
       shown,
       h("button", { type: "button", onclick: () => copy(codes, shown, said) }, "Copy"),
       said,
@@ -56,8 +56,8 @@ async function copy(codes, shown, said) {
     await navigator.clipboard.writeText(codes.join("\n"));
     said.textContent = "Copied.";
   } catch {
-    // Browsers open the clipboard to pages over TLS only.
+    // Browsers allow access to the clipboard over TLS only.
     getSelection().selectAllChildren(shown);
-    said.textContent = "They are selected: copy them with the keys of your system.";
+    said.textContent = "The codes are selected. Copy them with your keyboard.";
   }
 }

@@ -8,6 +8,6 @@ onSubmit(document.getElementById("forgotten"), "name", async (fields) => {
   const name = fields.name.value.trim();
   if (!name) return fields.name.focus();
   const { minutes } = await post("admin/sessions:request-password-reset", { name });
-  // The same for everybody: whether there is such an account is nobody's business.
-  done.textContent = `If there is such an account, a mail is on its way. Its link works for ${minutes} minutes.`;
+  // The same for every account name, so that it does not disclose which accounts exist.
+  done.textContent = `If this account exists, we sent an email. Its link works for ${minutes} minutes.`;
 });

@@ -1,4 +1,4 @@
-// A form whose work may be refused: the reason is read out, and the field to try again is selected.
+// A form that the API may refuse. The reason is announced, and the field to correct gets the focus.
 
 export const refused = (message, field) => Object.assign(new Error(message), { field });
 
@@ -21,5 +21,5 @@ export function onSubmit(form, field, work) {
   });
 }
 
-// Apps show a code in groups, and so it is typed.
+// Apps show a code in groups, and users type it with the spaces.
 export const code = (typed) => typed.replace(/\s/g, "");

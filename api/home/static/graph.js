@@ -1,4 +1,4 @@
-// Draws the asset graph: layers from left to right, every arrow pointing downstream.
+// Draws the asset graph: layers from left to right, with arrows that point downstream.
 
 const SVG = "http://www.w3.org/2000/svg";
 const NODE = { width: 178, height: 40, gapX: 74, gapY: 14 };
@@ -20,7 +20,7 @@ export function layout(assets) {
   [...assets].sort((a, b) => a.id.localeCompare(b.id)).forEach(({ id }) => (columns[layer.get(id)] ??= []).push(id));
   const children = new Map(assets.map((a) => [a.id, []]));
   parents.forEach((list, id) => list.forEach((parent) => children.get(parent).push(id)));
-  // Barycentre sweeps: a node moves towards the middle of its neighbours, which removes most crossings.
+  // Barycenter sweeps: each node moves toward the middle of its neighbors, which removes most crossings.
   for (let sweep = 0; sweep < 8; sweep++) {
     const forward = sweep % 2 === 0;
     const row = new Map(columns.flatMap((column) => column.map((id, i) => [id, i - column.length / 2])));
@@ -83,7 +83,7 @@ export function render(target, assets, onSelect) {
   target.replaceChildren(svg);
 }
 
-// Lights up everything the asset is made from and everything made from it.
+// Highlights everything upstream and downstream of the asset.
 function trace(svg, id, parents) {
   const related = new Set([id]);
   const up = (node) => parents.get(node).forEach((parent) => related.has(parent) || (related.add(parent), up(parent)));

@@ -1,4 +1,4 @@
-// Who is logged in, and the way out: the same on every page behind the login.
+// The user and the logout button, on every page that needs a login.
 import { get, logout } from "./api.js";
 
 const at = (id) => document.getElementById(id);
@@ -6,7 +6,7 @@ const at = (id) => document.getElementById(id);
 at("logout").addEventListener("click", () => logout().finally(() => location.assign("/login")));
 
 export const session = get("admin/sessions/current").then((found) => {
-  // Such a login can do nothing on these pages: its user left the login page before he was through.
+  // This session can't use these pages: its user left the login page before the last step.
   if (found.must_enroll) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   at("who").textContent = found.role ? `${found.user} (${found.role.toLowerCase()})` : found.user;
   return found;

@@ -22,6 +22,7 @@ async function showGraph() {
   at("numbers").replaceChildren(
     number(assets.length, "assets"),
     number(count("health", "HEALTHY"), "healthy"),
+    number(count("health", "UNCHECKED"), "unchecked"),
     number(count("staleness", "STALE"), "stale"),
     number(assets.filter((asset) => asset.data_version).length, "materialized"),
   );

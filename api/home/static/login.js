@@ -1,19 +1,16 @@
 import { login, post, remove } from "./api.js";
 import { begin, complete } from "./enrollment.js";
 import { code, onSubmit, refused } from "./form.js";
+import { ownPath } from "./own-path.js";
 
 const at = (id) => document.getElementById(id);
 const provider = at("provider");
 const REMEMBERED = "headwater.identity-provider";
-// What was typed, until the page is left: a login may take several steps.
+// The user's input, kept until the page is left, because a login can take several steps.
 let typed;
 let limited;
 
-function target() {
-  const next = new URLSearchParams(location.search).get("next") ?? "/";
-  // Only a path of this site: a foreign address after login would be a gift to phishers.
-  return /^\/(?![/\\])/.test(next) ? next : "/";
-}
+const target = () => ownPath(new URLSearchParams(location.search).get("next") ?? "/");
 
 function show(id) {
   for (const card of document.querySelectorAll("main > .card")) card.hidden = card.id !== id;
@@ -22,7 +19,7 @@ function show(id) {
 async function enter() {
   const session = await login(typed.name, typed.password, typed.code);
   if (session.must_enroll) return setUp(session);
-  // Nothing hangs on it: it can do nothing any more, and ends by itself.
+  // A failure has no effect: this session has no rights, and expires.
   if (limited) await remove(`admin/sessions/${limited}`).catch(() => {});
   location.assign(target());
 }
@@ -32,8 +29,8 @@ async function setUp(session) {
   limited = session.id;
   show("enrollment");
   await complete(at("steps"), enrollment);
-  // The login stays limited to what was done, and the first code is spent.
-  askForNext("Your one-time password is set up. Log in with it once.");
+  // The session stays limited to this step, and the first code is used up.
+  askForNext("Your one-time password is set up. Log in with a code.");
 }
 
 function askForNext(why) {
@@ -46,7 +43,7 @@ function askToChange() {
   const { elements } = at("change");
   elements.name.value = typed.name;
   elements.code.value = typed.code;
-  // Only who typed a code is asked for it again; it may be too old when the password is chosen.
+  // Users who typed a code are asked for it again, because it may expire while they choose the password.
   at("change-code").hidden = !typed.code;
   show("change");
   elements.password.focus();
@@ -70,10 +67,10 @@ onSubmit(at("change"), "password", async (fields) => {
     await post("admin/sessions:change-password", { name, password, new_password: fields.password.value, one_time_password });
   } catch (error) {
     if (error.status !== 401 || !typed.code) throw error;
-    throw refused("The code is wrong or too old.", fields.code);
+    throw refused("The code is wrong or expired.", fields.code);
   }
   typed = { name, password: fields.password.value, code: "" };
-  if (one_time_password) return askForNext("Your password was changed. Log in with it once more.");
+  if (one_time_password) return askForNext("Your password was changed. Log in again.");
   await enter();
 });
 

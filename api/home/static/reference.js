@@ -1,8 +1,8 @@
-// The pages of the API's documentation. Requests are made as the one who is logged in.
+// The pages of the API documentation. Requests are sent as the user who is logged in.
 SwaggerUIBundle({
   dom_id: "#reference",
   url: document.body.dataset.document,
-  // Else it asks another host whether the document is valid.
+  // Otherwise, it sends the document to another host for validation.
   validatorUrl: null,
   deepLinking: true,
   docExpansion: "list",

@@ -3,7 +3,7 @@ import { onSubmit, refused } from "./form.js";
 
 const form = document.getElementById("reset");
 const done = document.getElementById("done");
-// Behind the #, where no server and no log sees it; taken out of the address at once, so that no history keeps it.
+// In the fragment, which is not sent to servers. It is removed from the address immediately, so that no history keeps it.
 const token = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 

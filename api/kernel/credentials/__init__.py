@@ -1,1 +1,1 @@
-"""Who is calling: accounts, passwords, tokens, and how secrets are sealed."""
+"""Authentication: accounts, passwords, tokens, and the encryption of secrets."""

@@ -1,4 +1,4 @@
-"""From credentials to a principal: a lookup by hash, remembered until it expires or something is revoked."""
+"""Authentication of requests. Principals are looked up by the hash of their token and cached until a revocation."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from core import clock
 from core.errors import Unauthenticated
 
 EPOCH_SECONDS = 1.0
-"""How long another process's revocation may go unseen."""
+"""Seconds after which this process notices revocations of other processes."""
 
-_REMEMBERED = 10_000
+_CACHE_SIZE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Login:
     principal: Principal
     expires_at: datetime
     is_key: bool
 
 
 class Authenticator:
-    """Checks bearer tokens and session cookies."""
+    """A check of bearer tokens and session cookies."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._known: dict[str, _Known] = {}
+        self._cache: dict[str, _Login] = {}
         self._epoch = -1
         self._checked_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
@@ -44,11 +44,11 @@ class Authenticator:
         self.cookie = session_cookie(platform.settings.port)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
-        """Who sent this request.
+        """Returns the principal that sent this request.
 
         Raises:
-            Unauthenticated: nobody known, or credentials that do not hold (any more).
-            Unavailable: the database cannot say whether they were revoked.
+            Unauthenticated: there are no credentials, or they are not valid.
+            Unavailable: the database does not respond, so the credentials may have been revoked.
         """
         header = connection.headers.get("authorization")
         if header is not None:
@@ -61,44 +61,44 @@ class Authenticator:
         raise Unauthenticated("Send a bearer token, or log in: POST /api/v1/admin/sessions:login.")
 
     def session_secret(self, connection: HTTPConnection) -> str:
-        """The session cookie, or an empty string."""
+        """Returns the session cookie, or an empty string."""
         return connection.cookies.get(self.cookie, "")
 
     async def _check(self, secret: str, address: str) -> Principal:
         if time.monotonic() - self._checked_at > EPOCH_SECONDS:
-            await self._see_epoch()
+            await self._refresh_epoch()
         digest = tokens.digest_of(secret)
-        known = self._known.get(digest)
-        if known is None:
+        login = self._cache.get(digest)
+        if login is None:
             epoch = self._epoch
-            known = await self._platform.workers.read.run(self._look_up, secret)
-            if known is not None and epoch == self._epoch:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[digest] = known
-        if known is None or known.expires_at <= clock.now():
-            raise Unauthenticated("The token or login is unknown, expired or revoked. Log in again.")
-        if known.is_key:
-            self._last_use.note(known.principal.token_id, address)
-        return known.principal
+            login = await self._platform.workers.read.run(self._look_up, secret)
+            if login is not None and epoch == self._epoch:
+                if len(self._cache) >= _CACHE_SIZE:
+                    self._cache.clear()
+                self._cache[digest] = login
+        if login is None or login.expires_at <= clock.now():
+            raise Unauthenticated("The token or login is unknown, expired, or revoked. Log in again.")
+        if login.is_key:
+            self._last_use.note(login.principal.token_id, address)
+        return login.principal
 
     def forget(self) -> None:
-        """Drops what is remembered: this process has just revoked something."""
-        self._known.clear()
+        """Clears the cache. Call it when this process has revoked credentials or rights."""
+        self._cache.clear()
         self._checked_at = float("-inf")
 
-    async def _see_epoch(self) -> None:
-        """Waits for one look at the epoch, shared by all requests that need it."""
+    async def _refresh_epoch(self) -> None:
+        """Reads the epoch, once for all requests that wait for it."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._read_epoch())
         await asyncio.shield(self._checking)
 
     async def _read_epoch(self) -> None:
         started = time.monotonic()
-        epoch, found = await self._platform.workers.read.run(self._current_epoch)
-        if found is not None:
-            self._known.clear()
-            self._platform.provide(projects.Projects, found)
+        epoch, current = await self._platform.workers.read.run(self._current_epoch)
+        if current is not None:
+            self._cache.clear()
+            self._platform.provide(projects.Projects, current)
             self._epoch = epoch
         self._checked_at = started
 
@@ -107,15 +107,15 @@ class Authenticator:
             epoch = epochs.current(connection)
             return epoch, projects.load(connection) if epoch != self._epoch else None
 
-    def _look_up(self, secret: str) -> _Known | None:
+    def _look_up(self, secret: str) -> _Login | None:
         with self._platform.database.read() as connection:
-            valid = tokens.valid(connection, secret)
+            valid = tokens.authenticating(connection, secret)
             if valid is None:
                 return None
             account = valid.principal
             access = grants.access_of(connection, account.id, self._platform.permissions, valid.scopes)
-        who = (account.id, account.name, account.kind, account.organization_id, valid.id)
-        return _Known(Principal(*who, access), valid.expires_at, valid.kind is tokens.TokenKind.TOKEN)
+        principal = Principal(account.id, account.name, account.kind, account.organization_id, valid.id, access)
+        return _Login(principal, valid.expires_at, valid.kind is tokens.TokenKind.TOKEN)
 
 
 def _address(connection: HTTPConnection) -> str:
@@ -123,11 +123,11 @@ def _address(connection: HTTPConnection) -> str:
 
 
 def session_cookie(port: int) -> str:
-    """Name of the session cookie. Browsers keep cookies per host, not per port, so the name holds the port."""
+    """Returns the name of the session cookie. It contains the port, because browsers share cookies between ports."""
     return f"headwater_{port}"
 
 
 def cookie_header(name: str, secret: str, expires_at: datetime, *, secure: bool) -> str:
-    """The `Set-Cookie` value of a login; an empty secret ends it."""
+    """Returns the `Set-Cookie` header of a login. An empty secret deletes the cookie."""
     seconds = max(0, int((expires_at - clock.now()).total_seconds())) if secret else 0
     return f"{name}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")

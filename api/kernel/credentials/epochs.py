@@ -1,4 +1,4 @@
-"""One counter that tells every process when to forget the credentials it remembers."""
+"""The authentication epoch: a counter in the database that makes every process clear its cache of credentials."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NEXT = Prepared(
 
 
 def current(connection: Connection) -> int:
-    """The epoch now; 0 until something was first revoked."""
+    """Returns the current epoch. It is 0 before the first revocation."""
     return connection.execute(sa.select(AUTH_EPOCH.c.value).where(AUTH_EPOCH.c.id == _ROW)).scalar_one_or_none() or 0
 
 
 def bump(connection: Connection) -> None:
-    """Begins a new epoch, in the transaction of the revocation."""
+    """Starts a new epoch. Call it in the transaction of the revocation."""
     if _NEXT.run(connection, [{}]) == 0:
         first = insert(connection, AUTH_EPOCH).values(id=_ROW, value=1)
         connection.execute(first.on_conflict_do_update(index_elements=["id"], set_={"value": AUTH_EPOCH.c.value + 1}))

@@ -1,4 +1,4 @@
-"""When and from where keys were last used: remembered, and written once a minute instead of at every request."""
+"""Time and address of the last use of API keys, written to the database once a minute."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ _log = logging.getLogger("headwater.api")
 
 
 class LastUse:
-    """What was used since the last write. Noted on the event loop; a key costs one row a minute however busy it is."""
+    """The uses since the last write. Use it on the event loop. A key causes at most one write per minute."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._noted: dict[str, tuple[datetime, str]] = {}
+        self._uses: dict[str, tuple[datetime, str]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def note(self, token_id: str, address: str) -> None:
-        """Remembers a use."""
-        self._noted[token_id] = (clock.now(), address[:64])
+        """Records a use."""
+        self._uses[token_id] = (clock.now(), address[:64])
 
     async def start(self) -> None:
-        """Begins to write."""
+        """Starts the task that writes the uses."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Writes what is left and ends."""
+        """Stops the task and writes the remaining uses."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.flush()
 
     async def flush(self) -> None:
-        """Writes what was noted. If the database is away, it is kept for the next time."""
-        noted, self._noted = self._noted, {}
-        if not noted:
+        """Writes the recorded uses. Keeps them for the next time if the database is unavailable."""
+        uses, self._uses = self._uses, {}
+        if not uses:
             return
         try:
-            await self._platform.workers.write.run(self._write, noted)
+            await self._platform.workers.write.run(self._write, uses)
         except HeadwaterError as error:
-            self._noted = noted | self._noted
-            _log.warning("the last use of %d keys could not be written: %s", len(noted), error.detail)
+            self._uses = uses | self._uses
+            _log.warning("the last use of %d keys could not be written: %s", len(uses), error.detail)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
 
-    def _write(self, noted: dict[str, tuple[datetime, str]]) -> None:
+    def _write(self, uses: dict[str, tuple[datetime, str]]) -> None:
         update = (
             TOKEN.update()
             .where(
                 TOKEN.c.id == sa.bindparam("of"),
-                # Another process may have seen a later one.
+                # Another process may have written a later use.
                 sa.or_(TOKEN.c.last_used_at.is_(None), TOKEN.c.last_used_at < sa.bindparam("at")),
             )
             .values(last_used_at=sa.bindparam("at"), last_used_from=sa.bindparam("address"))
         )
-        rows = [{"of": id, "at": at, "address": address} for id, (at, address) in sorted(noted.items())]
+        rows = [{"of": id, "at": at, "address": address} for id, (at, address) in sorted(uses.items())]
         with self._platform.database.write() as connection:
             connection.execute(update, rows)

@@ -1,4 +1,4 @@
-"""Passwords: argon2id hashes, and checks that take equally long whether or not the account exists."""
+"""Passwords: argon2id hashes, and checks that take the same time whether or not the account exists."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from core.errors import InvalidPayload
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-SHORTEST = 10
-LONGEST = 256
+MIN_LENGTH = 10
+MAX_LENGTH = 256
+
+# OWASP's second choice for argon2id (19 MiB, two passes): about 30 ms, and a burst of logins needs little memory.
+TIME_COST = 2
+MEMORY_KIB = 19_456
 
 
 @cache
 def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher
 
-    # OWASP's second choice for argon2id (19 MiB, two passes): about 30 ms, and no burst of logins eats the memory.
-    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+    return PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
 
 
 @cache
@@ -28,23 +31,26 @@ def _decoy() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The hash to store. Takes tens of milliseconds: call it in a worker thread.
+    """Returns the hash to store. Takes tens of milliseconds: call it in a worker thread.
 
     Raises:
         InvalidPayload: the password is too short or too long.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
-        fault = {"pointer": "/password", "detail": f"needs {SHORTEST} to {LONGEST} characters"}
-        raise InvalidPayload(f"The password needs {SHORTEST} to {LONGEST} characters.", errors=[fault])
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        fault = {"pointer": "/password", "detail": f"needs {MIN_LENGTH} to {MAX_LENGTH} characters"}
+        raise InvalidPayload(f"The password needs {MIN_LENGTH} to {MAX_LENGTH} characters.", errors=[fault])
     return _hasher().hash(password)
 
 
 def verify(stored: str | None, password: str) -> bool:
-    """Whether the password belongs to the hash; None, as for an unknown account, costs the same and is never right."""
+    """Returns whether the password matches the hash.
+
+    For None, which stands for an unknown account, it takes the same time and returns False.
+    """
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:
-        right = _hasher().verify(stored or _decoy(), password[:LONGEST])
+        matches = _hasher().verify(stored or _decoy(), password[:MAX_LENGTH])
     except (VerificationError, InvalidHashError):
         return False
-    return right and stored is not None
+    return matches and stored is not None

@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM under keys that only the owner of the keys folder can read."""
+"""Encryption of stored secrets: AES-256-GCM with keys that only the owner of the keys folder can read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FILE = "sealing.keys"
 
 
 class Sealer:
-    """Seals short texts. The newest key seals, every key in the file unseals. Thread-safe.
+    """An encryption of short texts. It encrypts with the newest key and decrypts with all keys. Thread-safe.
 
-    The file holds a line `<id> <key>` per key, newest first. Processes that share a metadata database need the same
-    file. A sealed text is bound to its `context` (the row it belongs to), so that it cannot be moved to another row.
+    The file contains a line `<id> <key>` per key, newest first. Processes that share a metadata database need the same
+    file. A sealed text is bound to its `context` (the row that contains it), so that it cannot be moved to another row.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,11 +27,11 @@ class Sealer:
         self._keys: Mapping[str, bytes] = {}
 
     def seal(self, text: str, context: str) -> str:
-        """Encrypts a text; makes the first key if there is none."""
+        """Encrypts a text. Creates the first key if there is none."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         if not self._keys:
-            self._make()
+            self._create_file()
             self._keys = self._read()
         key_id, key = next(iter(self._keys.items()))
         nonce = os.urandom(12)
@@ -39,7 +39,7 @@ class Sealer:
         return f"v1.{key_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def unseal(self, sealed: str, context: str) -> str:
-        """Decrypts what `seal` made.
+        """Decrypts a text that `seal` returned.
 
         Raises:
             Unavailable: the key is not in the file, or the text was altered or belongs to another context.
@@ -51,33 +51,36 @@ class Sealer:
             _, key_id, payload = sealed.split(".")
             content = base64.urlsafe_b64decode(payload)
         except ValueError as error:
-            raise Unavailable("A stored secret is damaged. Set it anew.") from error
+            raise Unavailable("A stored secret is damaged. Set it again.") from error
         if key_id not in self._keys:
             self._keys = self._read()  # another process may have added it
         if key_id not in self._keys:
-            raise Unavailable(f"A stored secret was sealed by key {key_id}, which {self._path} does not hold.")
+            raise Unavailable(
+                f"A stored secret was encrypted with key {key_id}, which {self._path} does not contain. Restore the "
+                "key, or set the secret again."
+            )
         try:
             return AESGCM(self._keys[key_id]).decrypt(content[:12], content[12:], context.encode()).decode()
         except InvalidTag as error:
-            raise Unavailable("A stored secret is damaged. Set it anew.") from error
+            raise Unavailable("A stored secret is damaged. Set it again.") from error
 
     def derived(self, purpose: str) -> bytes:
-        """A key for one purpose, the same in every process that has the file, until the next rotation."""
+        """Returns a key for one purpose: the same in every process that has the file, until the next rotation."""
         if not self._keys:
-            self._make()
+            self._create_file()
             self._keys = self._read()
         return hmac.digest(next(iter(self._keys.values())), purpose.encode(), "sha256")
 
     def rotate(self) -> None:
-        """Adds a new key for what is sealed from now on. Older texts stay readable until their key is removed."""
-        self._make()
+        """Adds a key that encrypts from now on. Older texts stay readable until their key is removed."""
+        self._create_file()
         fresh = self._path.with_suffix(f".{secrets.token_hex(4)}")
         self._create(fresh, f"{_new_line()}{self._path.read_text()}")
         fresh.replace(self._path)
         self._keys = self._read()
 
-    def _make(self) -> None:
-        """Makes the file with one key, whole or not at all, unless there is one."""
+    def _create_file(self) -> None:
+        """Creates the file with one key, atomically, unless it exists."""
         if self._path.exists():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -109,5 +112,5 @@ def _new_line() -> str:
 
 
 def open_sealer(platform: Platform) -> Sealer:
-    """What seals the secrets of this process: `platform.part(open_sealer)`."""
+    """Returns the encryption of this process, for `platform.part(open_sealer)`."""
     return Sealer(platform.settings.keys_dir)

@@ -1,7 +1,7 @@
-"""Slows down who guesses passwords, or has mails sent: per account, and per address.
+"""Throttling of failed logins and password resets, per account and per address.
 
-After a few free tries each further one doubles the wait, up to a quarter of an hour. Counts live in the database, so
-neither a restart nor another process resets them; keys are hashes, so the table names nobody.
+After a few free attempts, each further attempt doubles the wait, up to 15 minutes. Counts are in the database, so all
+processes share them and they survive restarts. The keys are hashes, so the table contains no names.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from sqlalchemy.engine import Connection
 
 from api.kernel.tables import LOGIN_FAILURE
 from core import clock
+from core.callers import caller_network
 from core.db import insert
 from core.errors import TooManyRequests
 
-LONGEST_WAIT = timedelta(minutes=15)
+FIRST_WAIT = timedelta(seconds=1)
+MAX_WAIT = timedelta(minutes=15)
 _FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Something that may try too often, and how many tries are free."""
+    """A counter, and the number of attempts that are free."""
 
     key: str
     free: int
@@ -33,22 +35,32 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is counted, under each of its counts."""
+    """An attempt, and the counters that it increments."""
 
-    what: str
+    noun: str
     counts: Sequence[Count]
 
 
 def login(account: str, address: str) -> Attempt:
-    """A login, of which failures are counted. An address serves many people, so it has more free failures."""
+    """Returns a login as an attempt. An address has more free attempts, because many users may share it."""
+    address = caller_network(address)
     counts = Count(_key("account", account, address), 5), Count(_key("address", address), 30)
     return Attempt("failed logins", counts)
 
 
 def password_reset(account: str, address: str) -> Attempt:
-    """A request for a mail that resets a password. It fills an inbox, so whoever asks, an account has one count."""
+    """Returns a request for a mail that resets a password, as an attempt.
+
+    The counter of the account is the same for all addresses, because each mail fills its inbox.
+    """
+    address = caller_network(address)
     counts = Count(_key("reset of", account), 5), Count(_key("reset from", address), 30)
     return Attempt("requests to reset a password", counts)
+
+
+def confirmation(principal_id: str) -> Attempt:
+    """Returns the confirmation of a code as an attempt. Only the account counts: users may share the address."""
+    return Attempt("wrong codes", (Count(_key("confirmation", principal_id), 5),))
 
 
 def refuse_if_waiting(connection: Connection, attempt: Attempt) -> None:
@@ -61,7 +73,7 @@ def refuse_if_waiting(connection: Connection, attempt: Attempt) -> None:
         if remaining > timedelta(0):
             seconds = int(remaining.total_seconds()) + 1
             raise TooManyRequests(
-                f"Too many {attempt.what}. Try again in {seconds} seconds.", retry_after_seconds=seconds
+                f"Too many {attempt.noun}. Try again in {seconds} seconds.", retry_after_seconds=seconds
             )
 
 
@@ -76,12 +88,13 @@ def note(connection: Connection, attempt: Attempt) -> None:
 
 
 def clear(connection: Connection, account: str, address: str) -> None:
-    """Forgets an account's failed logins after a success; the address keeps its own."""
+    """Resets the failed logins of an account after a success. The counter of the address stays."""
     connection.execute(LOGIN_FAILURE.delete().where(LOGIN_FAILURE.c.key == login(account, address).counts[0].key))
 
 
 def _wait(excess: int) -> timedelta:
-    return timedelta(0) if excess < 0 else min(timedelta(seconds=2 ** min(excess, 20)), LONGEST_WAIT)
+    """Returns the wait after the free attempts and `excess` more: the first wait, doubled for each attempt."""
+    return timedelta(0) if excess < 0 else min(FIRST_WAIT * 2 ** min(excess, 20), MAX_WAIT)
 
 
 def _key(*parts: str) -> str:

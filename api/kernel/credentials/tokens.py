@@ -1,4 +1,4 @@
-"""Bearer tokens and login sessions: 256 random bits, shown once, stored as SHA-256."""
+"""Bearer tokens and login sessions: 256 random bits, returned once and stored as SHA-256."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ PREFIX = "hw_"
 
 
 class TokenKind(StrEnum):
-    """A session is a login, held by a browser's cookie; a token was issued on purpose: an API key.
+    """Kind of a token.
 
-    An access token is short-lived and comes from a login, a key or an identity provider. A refresh token only buys
-    another access token. A signed token is a JWT for another system and opens nothing here. `family` of all three is
-    the session or key they come from, and they end with it.
+    A `SESSION` is a login in a browser, held in a cookie. A `TOKEN` is an API key. An `ACCESS` token is short-lived and
+    comes from a login, an API key, or an identity provider. A `REFRESH` token is only accepted in exchange for another
+    access token. A `SIGNED` token is a JWT for another system and is not accepted here. The `family` of the last three
+    is the session or API key that they come from; they are revoked with it.
     """
 
     SESSION = "SESSION"
@@ -41,7 +42,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """What is known of a token; never the token."""
+    """The stored fields of a token, without its secret."""
 
     id: str
     kind: TokenKind
@@ -60,8 +61,8 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Valid:
-    """A token that holds: whose it is, what it is limited to, until when."""
+class ValidToken:
+    """A valid token with its account and limits."""
 
     id: str
     kind: TokenKind
@@ -81,12 +82,12 @@ JOINED = TOKEN.join(PRINCIPAL, PRINCIPAL.c.id == TOKEN.c.principal_id)
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> TokenRow:
-    """The token in a row of `COLUMNS`."""
+    """Returns the token in a row of `COLUMNS`."""
     return TokenRow(**{**row._mapping, "kind": TokenKind(row._mapping["kind"])})
 
 
 def digest_of(secret: str) -> str:
-    """The form in which a token is stored and looked up."""
+    """Returns the digest by which a token is stored and looked up."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -101,21 +102,32 @@ def issue(
     scopes: Sequence[str] = (),
     family: str = "",
 ) -> tuple[str, TokenRow]:
-    """Makes a token and returns its secret, which is not kept, with its row.
+    """Creates a token. Returns its secret, which is not stored, and its row.
 
     Raises:
-        InvalidPayload: it would expire in the past.
+        InvalidPayload: `expires_at` is in the past.
     """
     now = clock.now()
     if expires_at <= now:
-        fault = {"pointer": "/expires_at", "detail": "lies in the past"}
-        raise InvalidPayload("The token would have expired already.", errors=[fault])
+        fault = {"pointer": "/expires_at", "detail": "is in the past"}
+        raise InvalidPayload("The token would already be expired. Choose a time in the future.", errors=[fault])
     secret = PREFIX + secrets.token_urlsafe(32)
-    how: dict[str, Any] = {"kind": kind, "label": label, "created_at": now, "expires_at": expires_at}
-    return secret, keep(connection, secret, principal_id, id=id or new_id("tok"), **how, scopes=scopes, family=family)
+    row = store(
+        connection,
+        secret,
+        principal_id,
+        id=id or new_id("tok"),
+        kind=kind,
+        label=label,
+        created_at=now,
+        expires_at=expires_at,
+        scopes=scopes,
+        family=family,
+    )
+    return secret, row
 
 
-def keep(
+def store(
     connection: Connection,
     secret: str,
     principal_id: str,
@@ -128,15 +140,26 @@ def keep(
     scopes: Sequence[str],
     family: str,
 ) -> TokenRow:
-    """Stores the row of a token that was made already; nothing of the token but its hash and its first letters."""
-    values = {"principal_id": principal_id, "kind": kind.value, "label": label, "digest": digest_of(secret)}
-    more = {"prefix": secret[:8], "scopes": list(scopes), "family": family or id}
-    connection.execute(TOKEN.insert().values(id=id, created_at=created_at, expires_at=expires_at, **values, **more))
+    """Stores the row of a token that exists already: only the digest and the first characters of the token itself."""
+    connection.execute(
+        TOKEN.insert().values(
+            id=id,
+            principal_id=principal_id,
+            kind=kind.value,
+            label=label,
+            digest=digest_of(secret),
+            prefix=secret[:8],
+            scopes=list(scopes),
+            family=family or id,
+            created_at=created_at,
+            expires_at=expires_at,
+        )
+    )
     return get(connection, id)
 
 
 def get(connection: Connection, id: str) -> TokenRow:
-    """The token with this id.
+    """Returns the token with this id.
 
     Raises:
         NotFound: there is none.
@@ -148,7 +171,7 @@ def get(connection: Connection, id: str) -> TokenRow:
 
 
 def revoke(connection: Connection, id: str) -> None:
-    """Ends a token and what comes from it at once, in every process. Ending it twice is no error."""
+    """Revokes a token and the tokens that come from it, in all processes. Revoking it again has no effect."""
     derived = sa.and_(TOKEN.c.family == id, TOKEN.c.kind.in_([kind.value for kind in _DERIVED]))
     connection.execute(
         TOKEN.update()
@@ -159,46 +182,55 @@ def revoke(connection: Connection, id: str) -> None:
 
 
 def end_logins(connection: Connection, principal_id: str) -> None:
-    """Ends every login of an account, and the tokens that came from it. Keys stay. Also needs `Unit.rights_changed`."""
+    """Revokes all logins of an account with their tokens, but no API keys. Also call `Unit.rights_changed`."""
     logins = TOKEN.c.kind != TokenKind.TOKEN.value
-    ours = TOKEN.update().where(TOKEN.c.principal_id == principal_id, logins, TOKEN.c.revoked_at.is_(None))
-    connection.execute(ours.values(revoked_at=clock.now()))
+    update = TOKEN.update().where(TOKEN.c.principal_id == principal_id, logins, TOKEN.c.revoked_at.is_(None))
+    connection.execute(update.values(revoked_at=clock.now()))
 
 
-def valid(connection: Connection, secret: str) -> Valid | None:
-    """Whom a secret that authenticates here belongs to, if it holds now and its account works.
+def authenticating(connection: Connection, secret: str) -> ValidToken | None:
+    """Returns the token with this secret if it authenticates requests, is valid, and its account is active.
 
-    A refresh token does not authenticate, and a signed token is for others.
+    Refresh tokens and signed tokens authenticate no requests.
     """
-    found = holding(connection, secret)
-    return None if found is None or found.kind in (TokenKind.REFRESH, TokenKind.SIGNED) else found
+    token = valid(connection, secret)
+    return None if token is None or token.kind in (TokenKind.REFRESH, TokenKind.SIGNED) else token
 
 
-def holding(connection: Connection, secret: str) -> Valid | None:
-    """Whom a secret of any kind belongs to, if it holds now and its account works."""
+def valid(connection: Connection, secret: str) -> ValidToken | None:
+    """Returns the token of any kind with this secret if it is valid and its account is active."""
     names = ("id", "kind", "family", "expires_at", "scopes")
     row = connection.execute(
         sa.select(*accounts.COLUMNS, *(TOKEN.c[name].label(f"token_{name}") for name in names))
         .select_from(JOINED)
-        .where(TOKEN.c.digest == digest_of(secret), TOKEN.c.revoked_at.is_(None), accounts.WORKING)
+        .where(TOKEN.c.digest == digest_of(secret), TOKEN.c.revoked_at.is_(None), accounts.ACTIVE)
     ).first()
     if row is None or row.token_expires_at <= clock.now():
         return None
-    what = (row.token_id, TokenKind(row.token_kind), row.token_family)
-    return Valid(*what, accounts.account_of(row), tuple(row.token_scopes), row.token_expires_at)
+    return ValidToken(
+        row.token_id,
+        TokenKind(row.token_kind),
+        row.token_family,
+        accounts.account_of(row),
+        tuple(row.token_scopes),
+        row.token_expires_at,
+    )
 
 
 def issue_token(database: Database, principal_name: str, *, label: str, expires: datetime) -> str:
-    """A bearer token for an account, for who may write the database: the command line.
+    """Returns a new bearer token for an account, by its name or id. For the command line, without a permission check.
 
     Raises:
         NotFound: there is no such account.
-        Conflict: it is suspended.
+        Conflict: the account is not active, or several accounts have this name.
     """
     with database.write() as connection:
-        account = accounts.get(connection, principal_name)
+        matches = accounts.with_id_or_name(connection, principal_name)
+        if len(matches) > 1:
+            raise Conflict(f"Several organizations have an account {principal_name!r}. Write organization/name.")
+        account = matches[0] if matches else accounts.get(connection, principal_name)
         if account.state is not accounts.AccountState.ACTIVE:
-            raise Conflict(f"{account.name} is {account.state}.")
+            raise Conflict(f"The account {account.name} is {account.state}.")
         secret, row = issue(connection, account.id, kind=TokenKind.TOKEN, label=label, expires_at=expires)
         facts = {"action": "admin.api_key.create", "outcome": "succeeded", "label": label}
         event = events.Event(

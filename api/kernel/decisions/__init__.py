@@ -1,1 +1,1 @@
-"""Answers about permissions: whether, why, who, on what; now, after a change, and in the past."""
+"""Questions about permissions: decisions with their reasons, principals, and objects, now and in the past."""

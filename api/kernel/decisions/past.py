@@ -1,13 +1,12 @@
-"""What decisions stood on at a moment of the past, rebuilt from what the metadata database never forgets.
+"""The basis of decisions at a time in the past, reconstructed from the metadata database.
 
-Things are their last revision until then. A grant or membership of now that is older than the moment held at it, for
-neither is ever changed; one that has ended since is told by the event of its end. So a question about yesterday reads
-what happened since yesterday, not all that ever happened.
+Resources have the state of their last revision before that time. Current grants and memberships that are older than the
+time were in effect, because they never change. Those that have ended since are in the events of their end. A question
+about yesterday therefore reads only the events since yesterday.
 
-A change counts from the time it bears, which is when its transaction began: one that was being committed at the moment
-counts already, though a request of that moment may not have seen it.
+A change counts from the start of its transaction, even if requests at that time could not see it yet.
 
-Two things are as they are now: what the built-in roles include, and organizations that were purged, which are gone.
+Two things are current: the permissions of built-in roles, and the organizations, of which purged ones are missing.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials.accounts import AccountState
-from api.kernel.decisions.rights import AT_ONCE, Rights
+from api.kernel.decisions.rights import BATCH_SIZE, Rights
 from api.kernel.permissions import grants
-from api.kernel.permissions.access import Rule
 from api.kernel.permissions.projects import PROJECT, Projects
+from api.kernel.permissions.rule import Rule
 from api.kernel.securable import Securable
 from api.kernel.storage.store import Stored
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, REVISION
@@ -36,111 +35,118 @@ from core.errors import InvalidPayload
 from core.events import EVENT
 from core.ids import is_asset_id
 
-_GIVEN, _REVOKED = "admin.grant.given", "admin.grant.revoked"
+_GRANTED, _REVOKED = "admin.grant.given", "admin.grant.revoked"
 _ADDED, _REMOVED = "admin.group.members_added", "admin.group.members_removed"
 _ACCOUNTS = ("admin.user", "admin.service_account")
 
 
 class Past(Rights):
-    """All grants and memberships as they were at a moment.
+    """The grants, memberships, accounts, and resources at a time in the past.
 
     Raises:
-        InvalidPayload: the moment lies in the future, or before anything happened here.
+        InvalidPayload: the time is in the future, or before the first event.
     """
 
     def __init__(self, connection: Connection, moment: datetime) -> None:
         super().__init__(connection)
         _require_past(connection, moment)
         self.moment = moment
-        self._known: dict[str, Stored] = {}
-        self._looked_for: set[str] = set()
+        self._rows: dict[str, Stored] = {}
+        self._requested: set[str] = set()
 
     @property
     def changed(self) -> bool:
-        """Always: the asker's own rights may have been others, too."""
+        """Always true: the rights of the caller may have changed too."""
         return True
 
     def groups(self, principal_id: str) -> dict[str, str]:
-        """Every group a principal was in, with the member it was in by."""
-        return grants.climbed(principal_id, self._above)
+        """Returns the groups of a principal, each with the member that connects it."""
+        return grants.all_groups(principal_id, self._memberships)
 
     def find(self, id: str) -> Stored | None:
-        """The resource of whatever kind with this id as it was, deleted or not."""
-        return self._find_all([id]).get(id)
+        """Returns the resource of any kind with this id in its state at that time, deleted or not."""
+        return self._rows_at_moment([id]).get(id)
 
-    def working(self, ids: Iterable[str]) -> set[str]:
-        """Those of these principals whose credentials worked."""
-        rows = [row for row in self._find_all(ids).values() if row.kind in _ACCOUNTS and _active(row)]
-        homes = self._find_all({row.organization_id for row in rows if row.organization_id})
-        return {row.id for row in rows if (home := homes.get(row.organization_id or "")) and _active(home)}
+    def active(self, ids: Iterable[str]) -> set[str]:
+        """Returns the principals that were active in an active organization."""
+        rows = [row for row in self._rows_at_moment(ids).values() if row.kind in _ACCOUNTS and _active(row)]
+        organizations = self._rows_at_moment({row.organization_id for row in rows if row.organization_id})
+        active = {id for id, organization in organizations.items() if _active(organization)}
+        return {row.id for row in rows if row.organization_id in active}
 
-    def placed(self, place: Securable) -> Securable:
-        """Where something stood that is found by its name: in the project that then had the first part of it."""
-        if is_asset_id(place.id):
-            name = place.id.partition(".")[0]
+    def at_moment(self, securable: Securable) -> Securable:
+        """Returns the securable of an item that is not stored, in the project that had its name at that time."""
+        if is_asset_id(securable.id):
+            name = securable.id.partition(".")[0]
             ids = sa.select(RESOURCE.c.id).where(RESOURCE.c.kind == PROJECT, RESOURCE.c.name == name)
-            then = self._find_all(self.connection.execute(ids).scalars())
-            live = {row.name: row.securable for row in then.values() if row.deleted_at is None}
-            return Projects(places=live).inside(name, place.kind, place.id)
-        project = self.find(place.project_id) if place.project_id else None
-        return replace(place, organization_id=project.organization_id) if project else place
+            rows = self._rows_at_moment(self.connection.execute(ids).scalars()).values()
+            # As in `projects.load`: the live project counts, or the one that was deleted last.
+            ordered = sorted(rows, key=lambda row: (row.deleted_at is None, row.deleted_at or row.created_at))
+            projects = {row.name: row.securable for row in ordered}
+            return Projects(projects=projects).inside(name, securable.kind, securable.id)
+        project = self.find(securable.project_id) if securable.project_id else None
+        return replace(securable, organization_id=project.organization_id) if project else securable
 
-    def asked_at(self, place: Securable) -> Securable:
-        """The organization that it stood in, if it has gone to another one: who has it now learns nothing of that."""
-        here = RESOURCE.c.id == (place.project_id or place.id)
-        now = self.connection.execute(sa.select(RESOURCE.c.organization_id).where(here)).scalar()
-        home = place.organization_id
-        return place if now in (None, home) or home is None else Securable("admin.organization", home, home)
+    def read_scope(self, securable: Securable) -> Securable:
+        """Returns the former organization if the securable has moved since, because only it may read its past."""
+        condition = RESOURCE.c.id == (securable.project_id or securable.id)
+        current = self.connection.execute(sa.select(RESOURCE.c.organization_id).where(condition)).scalar()
+        former = securable.organization_id
+        if former is None or current in (None, former):
+            return securable
+        return Securable("admin.organization", former, former)
 
-    def _kept(self, column: sa.ColumnElement[str], wanted: set[str]) -> list[Rule]:
-        lasting = sa.select(GRANT).where(column.in_(wanted), GRANT.c.created_at <= self.moment)
-        rows = [row._asdict() for row in self.connection.execute(lasting)]
-        told = EVENT.c.data[column.key].as_string().in_(wanted)
+    def _select(self, column: sa.ColumnElement[str], values: set[str]) -> list[Rule]:
+        current = sa.select(GRANT).where(column.in_(values), GRANT.c.created_at <= self.moment)
+        rows = [row._asdict() for row in self.connection.execute(current)]
+        concerned = EVENT.c.data[column.key].as_string().in_(values)
         revoked = sa.select(EVENT.c.subject, EVENT.c.data).where(
-            EVENT.c.type == _REVOKED, EVENT.c.at > self.moment, told
+            EVENT.c.type == _REVOKED, EVENT.c.at > self.moment, concerned
         )
         ended = {row.subject: row.data for row in self.connection.execute(revoked)}
-        given = sa.select(EVENT.c.subject, EVENT.c.data).where(
-            EVENT.c.type == _GIVEN,
+        granted = sa.select(EVENT.c.subject, EVENT.c.data).where(
+            EVENT.c.type == _GRANTED,
             EVENT.c.at <= self.moment,
             EVENT.c.subject.in_(revoked.with_only_columns(EVENT.c.subject).scalar_subquery()),
         )
-        # Events of earlier releases tell the rest in the event of the grant.
-        rows += [{"id": id, **data, **ended[id]} for id, data in self.connection.execute(given)]
+        # Events of earlier releases have some fields only in the event of the grant.
+        rows += [{"id": id, **data, **ended[id]} for id, data in self.connection.execute(granted)]
         return self._rules(sorted(rows, key=lambda row: str(row["id"])))
 
     def _rules(self, rows: Sequence[dict[str, Any]]) -> list[Rule]:
-        roles = {row.id: row for row in self._find_all({row["role_id"] for row in rows if row.get("role_id")}).values()}
-        found: list[Rule] = []
+        roles = {
+            row.id: row for row in self._rows_at_moment({row["role_id"] for row in rows if row.get("role_id")}).values()
+        }
+        rules: list[Rule] = []
         for row in rows:
             role = roles.get(row.get("role_id") or "")
             live = role if role and role.deleted_at is None else None
-            said = {column.name: row.get(column.name) for column in GRANT.c}
-            said |= {"expires_at": _time(said["expires_at"]), "condition": said["condition"] or ""}
-            names = {"role_name": live and live.name, "role_spec": live and live.spec}
-            found += grants.rules_of(SimpleNamespace(**said, **names))
-        return found
+            values = {column.name: row.get(column.name) for column in GRANT.c}
+            values |= {"expires_at": _time(values["expires_at"]), "condition": values["condition"] or ""}
+            values |= {"role_name": live and live.name, "role_spec": live and live.spec}
+            rules += grants.rules_of(SimpleNamespace(**values))
+        return rules
 
-    def _above(self, members: Sequence[str]) -> list[tuple[str, str]]:
+    def _memberships(self, members: Sequence[str]) -> list[tuple[str, str]]:
         pairs = self._pairs(MEMBER.c.member_id, members) | {pair for pair in self._left if pair[1] in members}
-        groups = self._find_all({group for group, _ in pairs})
+        groups = self._rows_at_moment({group for group, _ in pairs})
         return [pair for pair in pairs if pair[0] in groups and groups[pair[0]].deleted_at is None]
 
     def _members(self, groups: set[str]) -> set[str]:
-        # Most of a wave are people: by their ids they need not be looked at.
-        found = self._find_all(id for id in groups if id.startswith("grp_"))
-        live = [id for id, row in found.items() if row.deleted_at is None]
+        # Most ids are those of users, which have no members.
+        rows = self._rows_at_moment(id for id in groups if id.startswith("grp_"))
+        live = [id for id, row in rows.items() if row.deleted_at is None]
         pairs = self._pairs(MEMBER.c.group_id, live) | {pair for pair in self._left if pair[0] in live}
         return {member for _, member in pairs}
 
     def _pairs(self, column: sa.ColumnElement[str], ids: Sequence[str]) -> set[tuple[str, str]]:
-        """Group and member of what lasts until now."""
+        """Returns the memberships that are still in effect, as pairs of group and member."""
         select = sa.select(MEMBER.c.group_id, MEMBER.c.member_id).where(MEMBER.c.added_at <= self.moment)
         return {(group, member) for group, member in self.connection.execute(select.where(column.in_(ids)))}
 
     @cached_property
     def _left(self) -> set[tuple[str, str]]:
-        """Group and member of what has ended since, even if it began anew."""
+        """The memberships that have ended since, even if they started again, as pairs of group and member."""
         since = sa.and_(EVENT.c.type == _REMOVED, EVENT.c.at > self.moment)
         removals = sa.select(EVENT.c.subject, EVENT.c.data).where(since)
         ended = {(group, member) for group, data in self.connection.execute(removals) for member in data["removed"]}
@@ -155,18 +161,18 @@ class Past(Rights):
             inside -= {(group, member) for member in data.get("removed", ())}
         return ended & inside
 
-    def _everybody(self) -> set[str]:
+    def _all_principals(self) -> set[str]:
         select = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.created_at <= self.moment)
         return set(self.connection.execute(select).scalars())
 
-    def _find_all(self, ids: Iterable[str]) -> dict[str, Stored]:
-        wanted = set(ids)
-        missing = sorted(wanted - self._looked_for)
-        for start in range(0, len(missing), AT_ONCE):
-            for row in self._revisions(missing[start : start + AT_ONCE]):
-                self._known[row.id] = row
-        self._looked_for |= wanted
-        return {id: self._known[id] for id in wanted if id in self._known}
+    def _rows_at_moment(self, ids: Iterable[str]) -> dict[str, Stored]:
+        requested = set(ids)
+        missing = sorted(requested - self._requested)
+        for start in range(0, len(missing), BATCH_SIZE):
+            for row in self._revisions(missing[start : start + BATCH_SIZE]):
+                self._rows[row.id] = row
+        self._requested |= requested
+        return {id: self._rows[id] for id in requested if id in self._rows}
 
     def _revisions(self, ids: Sequence[str]) -> Iterable[Stored]:
         latest = (
@@ -175,10 +181,12 @@ class Past(Rights):
             .group_by(REVISION.c.resource_id)
             .subquery()
         )
-        ours = sa.and_(REVISION.c.resource_id == latest.c.resource_id, REVISION.c.version == latest.c.version)
+        is_latest = sa.and_(REVISION.c.resource_id == latest.c.resource_id, REVISION.c.version == latest.c.version)
         unchanged = [RESOURCE.c[name] for name in ("kind", "scope_id", "generation", "created_at", "created_by")]
         select = (
-            sa.select(REVISION, *unchanged).join(latest, ours).join(RESOURCE, RESOURCE.c.id == REVISION.c.resource_id)
+            sa.select(REVISION, *unchanged)
+            .join(latest, is_latest)
+            .join(RESOURCE, RESOURCE.c.id == REVISION.c.resource_id)
         )
         return [_stored(row) for row in self.connection.execute(select)]
 
@@ -186,16 +194,16 @@ class Past(Rights):
 def _require_past(connection: Connection, moment: datetime) -> None:
     first = connection.execute(sa.select(EVENT.c.at).order_by(EVENT.c.sequence).limit(1)).scalar()
     if moment > clock.now():
-        fault = {"pointer": "/as_of", "detail": "lies in the future"}
-        raise InvalidPayload("What will be decided is not known. Ask about a moment until now.", errors=[fault])
+        fault = {"pointer": "/as_of", "detail": "is in the future"}
+        raise InvalidPayload("as_of is in the future. Send a time in the past.", errors=[fault])
     if first is None or moment < first:
-        fault = {"pointer": "/as_of", "detail": "lies before everything that is known"}
-        began = f"{first.isoformat()}" if first else "later"
-        raise InvalidPayload(f"Nothing is known of that moment: the records begin at {began}.", errors=[fault])
+        fault = {"pointer": "/as_of", "detail": "is before the first event"}
+        start = f"The first event is from {first.isoformat()}." if first else "There are no events yet."
+        raise InvalidPayload(f"as_of is before the first event. {start}", errors=[fault])
 
 
 def _stored(row: Any) -> Stored:
-    """The resource as a revision tells it."""
+    """Returns the resource in a row of revisions."""
     content = row.content
     return Stored(
         id=row.resource_id,

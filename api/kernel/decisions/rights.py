@@ -1,6 +1,6 @@
-"""What a decision stands on: grants, memberships, accounts and things.
+"""The basis of decisions: grants, memberships, accounts, and resources.
 
-`Rights` reads them as they are now; `past` as they were. The rules that judge by them are the same.
+`Rights` reads their current state, `past.Past` an earlier one.
 """
 
 from __future__ import annotations
@@ -13,90 +13,91 @@ from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import accounts
 from api.kernel.permissions import grants
-from api.kernel.permissions.access import Rule
-from api.kernel.permissions.grants import EVERYBODY, FOR_EVERYBODY
+from api.kernel.permissions.grants import AUTHENTICATED, AUTHENTICATED_RULES
+from api.kernel.permissions.rule import Rule
 from api.kernel.securable import Securable
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE
 
-AT_ONCE = 5000
-"""Most ids in one statement."""
+BATCH_SIZE = 5000
+"""Maximum number of ids in one statement."""
 
 
 class Rights:
-    """All grants and memberships as they are, but for the changes that are tried: nothing of them is stored."""
+    """The current grants, memberships, accounts, and resources, optionally with simulated changes of grants."""
 
     moment: datetime | None = None
-    """When grants must hold; None is now."""
+    """Time at which grants must hold. None is now."""
 
     def __init__(self, connection: Connection, *, without: Iterable[str] = (), added: Iterable[Rule] = ()) -> None:
+        """Simulates the removal of the grants `without` and the addition of the rules `added`. Stores nothing."""
         self.connection = connection
         self._without = frozenset(without)
         self._added = tuple(added)
 
     @property
     def changed(self) -> bool:
-        """Whether they are others than those that requests are checked by."""
+        """Whether they differ from the rights that requests are checked with."""
         return bool(self._without or self._added)
 
     def groups(self, principal_id: str) -> dict[str, str]:
-        """Every group a principal is in, with the member it is in by."""
+        """Returns the groups of a principal, each with the member that connects it."""
         return grants.groups_of(self.connection, principal_id)
 
-    def of(self, subjects: Iterable[str]) -> list[Rule]:
-        """The rules for these principals and groups."""
-        wanted = set(subjects)
-        found = self._kept(GRANT.c.principal_id, wanted)
-        return [*found, *(rule for rule in self._added if rule.subject_id in wanted), *FOR_EVERYBODY]
+    def rules_of(self, subjects: Iterable[str]) -> list[Rule]:
+        """Returns the rules of principals and groups."""
+        ids = set(subjects)
+        added = (rule for rule in self._added if rule.subject_id in ids)
+        return [*self._select(GRANT.c.principal_id, ids), *added, *AUTHENTICATED_RULES]
 
-    def on(self, securables: Iterable[str]) -> list[Rule]:
-        """The rules on these securables, whoever they are for."""
-        wanted = set(securables)
-        more = (*self._added, *FOR_EVERYBODY)
-        return [*self._kept(GRANT.c.securable_id, wanted), *(rule for rule in more if rule.securable_id in wanted)]
+    def rules_on(self, securables: Iterable[str]) -> list[Rule]:
+        """Returns the rules on securables, for all principals."""
+        ids = set(securables)
+        unstored = (rule for rule in (*self._added, *AUTHENTICATED_RULES) if rule.securable_id in ids)
+        return [*self._select(GRANT.c.securable_id, ids), *unstored]
 
-    def expanded(self, ids: Iterable[str]) -> set[str]:
-        """These principals and groups with everybody who is in them, directly or through other groups."""
-        found = set(ids)
-        if EVERYBODY in found:
-            found |= self._everybody()
-        wave = found - {EVERYBODY}
+    def with_members(self, ids: Iterable[str]) -> set[str]:
+        """Returns principals and groups with all direct and indirect members."""
+        reached = set(ids)
+        if AUTHENTICATED in reached:
+            reached |= self._all_principals()
+        wave = reached - {AUTHENTICATED}
         while wave:
-            wave = self._members(wave) - found
-            found |= wave
-        return found
+            wave = self._members(wave) - reached
+            reached |= wave
+        return reached
 
     def find(self, id: str) -> Stored | None:
-        """The resource of whatever kind with this id, deleted or not."""
+        """Returns the resource of any kind with this id, deleted or not, or None."""
         return store.find_any(self.connection, id)
 
-    def working(self, ids: Iterable[str]) -> set[str]:
-        """Those of these principals whose credentials work."""
-        wanted, found = sorted(set(ids)), set()
-        for start in range(0, len(wanted), AT_ONCE):
-            some = PRINCIPAL.c.id.in_(wanted[start : start + AT_ONCE])
-            select = sa.select(PRINCIPAL.c.id).where(some, accounts.WORKING)
-            found |= set(self.connection.execute(select).scalars())
-        return found
+    def active(self, ids: Iterable[str]) -> set[str]:
+        """Returns the principals that are active in an active organization."""
+        candidates, active = sorted(set(ids)), set()
+        for start in range(0, len(candidates), BATCH_SIZE):
+            batch = PRINCIPAL.c.id.in_(candidates[start : start + BATCH_SIZE])
+            select = sa.select(PRINCIPAL.c.id).where(batch, accounts.ACTIVE)
+            active |= set(self.connection.execute(select).scalars())
+        return active
 
-    def placed(self, place: Securable) -> Securable:
-        """Where something stands that is found by its name and stands at this place now."""
-        return place
+    def at_moment(self, securable: Securable) -> Securable:
+        """Returns the securable of an item that is not stored, at the time of the decisions."""
+        return securable
 
-    def asked_at(self, place: Securable) -> Securable:
-        """Where somebody needs the right to know of what stands at this place."""
-        return place
+    def read_scope(self, securable: Securable) -> Securable:
+        """Returns the securable on which a caller needs the permission to read about this one."""
+        return securable
 
-    def _kept(self, column: sa.ColumnElement[str], wanted: set[str]) -> list[Rule]:
-        found = grants.rules(self.connection, column.in_(wanted))
-        return [rule for rule in found if rule.grant_id not in self._without]
+    def _select(self, column: sa.ColumnElement[str], values: set[str]) -> list[Rule]:
+        rules = grants.rules(self.connection, column.in_(values))
+        return [rule for rule in rules if rule.grant_id not in self._without]
 
-    def _everybody(self) -> set[str]:
+    def _all_principals(self) -> set[str]:
         return set(self.connection.execute(sa.select(PRINCIPAL.c.id)).scalars())
 
     def _members(self, groups: set[str]) -> set[str]:
-        """The direct members of those of these that are groups."""
+        """Returns the direct members of the ids that are groups."""
         live = sa.and_(RESOURCE.c.kind == "admin.group", RESOURCE.c.deleted_at.is_(None))
         members = sa.select(MEMBER.c.member_id).join(RESOURCE, RESOURCE.c.id == MEMBER.c.group_id)
         return set(self.connection.execute(members.where(MEMBER.c.group_id.in_(groups), live)).scalars())

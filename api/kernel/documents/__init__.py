@@ -1,1 +1,1 @@
-"""What is told of the declarations: OpenAPI, catalogue, ledger."""
+"""Documents that are derived from the declarations: OpenAPI, the catalog of kinds, and explanations of operations."""

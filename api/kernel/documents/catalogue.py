@@ -1,4 +1,4 @@
-"""The kind catalogue of a service: what a console needs to draw lists, forms and buttons."""
+"""The catalog of the kinds of a service. A console needs it for lists, forms, and buttons."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _GROUPS = {
     "parts": (Shape.PART, Shape.PART_ITEM),
     "actions": (Shape.ACTION, Shape.COLLECTION_ACTION),
 }
-"""Every shape is in one of them: what the whole collection tells are `reads`, what one item has are `parts`."""
+"""The groups of shapes. `reads` are operations on the collection, `parts` are operations on the parts of an item."""
 
 
 def catalogue(service: Service) -> dict[str, Any]:
-    """Every kind with its standard methods, reads, parts and actions; schemas stand in the OpenAPI document."""
+    """Returns the kinds with their standard methods, reads, parts, and actions. OpenAPI documents have the schemas."""
     kinds = []
     for kind in service.kinds:
-        own = [endpoint for endpoint in service.endpoints if endpoint.kind is kind]
+        endpoints = [endpoint for endpoint in service.endpoints if endpoint.kind is kind]
         kinds.append(
             {
                 "name": kind.name,
@@ -28,11 +28,11 @@ def catalogue(service: Service) -> dict[str, Any]:
                 "title": kind.title,
                 "description": kind.description,
                 "example": kind.example,
-                "path": f"/api/v1/{own[0].base}" if own else None,
+                "path": f"/api/v1/{endpoints[0].base}" if endpoints else None,
                 "filter_by": list(kind.filter_by),
                 "order_by": list(kind.order_by),
                 **{
-                    group: [_describe(endpoint) for endpoint in own if endpoint.shape in shapes]
+                    group: [_describe(endpoint) for endpoint in endpoints if endpoint.shape in shapes]
                     for group, shapes in _GROUPS.items()
                 },
             }

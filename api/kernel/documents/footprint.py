@@ -1,7 +1,7 @@
-"""What a function writes and tells, read from its code: nothing is run.
+"""The footprint of a function: the tables that it may write and the events that it may add, by static analysis.
 
-Calls are followed as far as names lead: functions, methods of `self`, `unit` and `ctx`, sagas. What is chosen by a
-value at run time is not seen, and a branch that is rarely taken counts like any other: it says what may be written.
+The analysis follows names: functions, methods of `self`, `unit`, and `ctx`, and sagas. It does not see functions that
+are selected by a value at run time, and it includes branches that are rarely taken.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from api.kernel.sagas.saga import Saga
 from core.db import Prepared
 from core.events import Event
 
-_OURS = ("api", "core", "lakehouse", "rag", "serving", "federated")
-_WRITES = ("insert", "update", "delete", "put")
+_PACKAGES = ("api", "core", "lakehouse", "rag", "serving", "federated")
+_WRITES = ("insert", "update", "delete", "upsert")
 _BY_NAME: Mapping[str, Any] = {"unit": Unit, "ctx": Context}
-"""What the functions of services call the things they are given."""
+"""The classes of parameters, by their names in service functions."""
 
 _METHODS: Mapping[Any, str] = {
     standard.create: "create",
@@ -36,75 +36,75 @@ _METHODS: Mapping[Any, str] = {
     standard.write: "update",
     standard.delete: "delete",
 }
-"""Functions that change a kind they are given, with its hooks."""
+"""Functions that change resources of a kind and run its hooks, with the verb of these hooks."""
 
 
 class Footprint:
-    """The tables that functions may write, and the types of the events that they add."""
+    """The tables that functions may write, and the types of events that they may add."""
 
     def __init__(self) -> None:
         self.tables: set[str] = set()
         self.events: set[str] = set()
-        self._seen: set[tuple[FunctionType, type | None]] = set()
+        self._visited: set[tuple[FunctionType, type | None]] = set()
 
     def reaches(self, function: Callable[..., Any]) -> bool:
-        """Whether what was followed may call this function."""
-        return any(function is seen for seen, _ in self._seen)
+        """Returns whether the followed functions may call this function."""
+        return any(function is visited for visited, _ in self._visited)
 
-    def follow(self, thing: Any, owner: type | None = None) -> None:
-        """Takes in whatever a name stands for; `owner` is the class of which it is a method."""
-        if isinstance(thing, Prepared):
-            thing = thing.statement
-        if isinstance(thing, UpdateBase) and isinstance(thing.table, sa.Table):
-            self.tables.add(thing.table.name)
-        elif isinstance(thing, Saga):
-            for step in thing.steps:
+    def follow(self, value: Any, owner: type | None = None) -> None:
+        """Adds the footprint of the value of a name. `owner` is the class if the value is a method."""
+        if isinstance(value, Prepared):
+            value = value.statement
+        if isinstance(value, UpdateBase) and isinstance(value.table, sa.Table):
+            self.tables.add(value.table.name)
+        elif isinstance(value, Saga):
+            for step in value.steps:
                 self.follow(step.do)
                 self.follow(step.undo)
-        if isinstance(thing, MethodType):
-            owner = type(thing.__self__)
-        function = _function(thing)
-        if function is None or (function, owner) in self._seen:
+        if isinstance(value, MethodType):
+            owner = type(value.__self__)
+        function = _function(value)
+        if function is None or (function, owner) in self._visited:
             return
-        self._seen.add((function, owner))
-        if function.__module__.partition(".")[0] in _OURS:
+        self._visited.add((function, owner))
+        if function.__module__.partition(".")[0] in _PACKAGES:
             cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-            known = {name: _content(cell) for name, cell in cells.items()}
-            self._read(function.__code__, function.__globals__, {**_BY_NAME, "self": owner, "cls": owner} | known)
+            values = {name: _content(cell) for name, cell in cells.items()}
+            self._read(function.__code__, function.__globals__, {**_BY_NAME, "self": owner, "cls": owner} | values)
 
-    def _read(self, code: CodeType, module: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-        here: Any = None
-        made: Any = None  # what was last called into being: attributes of something unknown are taken for its
+    def _read(self, code: CodeType, module: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        current: Any = None
+        result: Any = None  # class of the last call: attributes of unknown values are looked up on it
         named: set[str] = set()
-        changes = ""  # what the function just named does with the kind that is named next
-        written = False  # some table, and which one is not said: `insert(TABLE)`, or each one of a list
+        changes = ""  # verb of the last function of `_METHODS`, for the kind that follows
+        written = False  # whether the code writes a table that it does not name directly, as in `insert(TABLE)`
         for step in dis.get_instructions(code):
             if step.opname.startswith("LOAD_") and str(step.argval).lstrip("_") in _WRITES:
-                written = written or not isinstance(here, sa.Table)
+                written = written or not isinstance(current, sa.Table)
             if step.opname == "LOAD_GLOBAL":
-                here = module.get(step.argval)
-                if changes and isinstance(here, ResourceKind):
-                    self._follow_hooks(here, changes)
+                current = module.get(step.argval)
+                if changes and isinstance(current, ResourceKind):
+                    self._follow_hooks(current, changes)
                     changes = ""
-                made = _result(here) or made
-                self.follow(here)
+                result = _result(current) or result
+                self.follow(current)
             elif step.opname.startswith(("LOAD_FAST", "LOAD_DEREF")):
-                here = known.get(step.argval)
-                self.follow(here)
+                current = values.get(step.argval)
+                self.follow(current)
             elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-                here = self._attribute(made if here is None else here, step.argval)
-                made = _result(here) or made
+                current = self._attribute(result if current is None else current, step.argval)
+                result = _result(current) or result
             else:
                 if isinstance(step.argval, CodeType):
-                    self._read(step.argval, module, known)
-                elif isinstance(step.argval, str) and (here is Event or here is Unit.emit):
-                    # What begins so and has no end yet is put together of parts.
+                    self._read(step.argval, module, values)
+                elif isinstance(step.argval, str) and (current is Event or current is Unit.emit):
+                    # A type that ends like this is the start of an f-string.
                     self.events.add(f"{step.argval}*" if step.argval.endswith(("_", ".")) else step.argval)
-                here = None if step.opname not in ("PRECALL", "PUSH_NULL") else here
-            if isinstance(here, sa.Table):
-                named.add(here.name)
-            elif isinstance(here, FunctionType):
-                changes = _METHODS.get(here, changes)
+                current = None if step.opname not in ("PRECALL", "PUSH_NULL") else current
+            if isinstance(current, sa.Table):
+                named.add(current.name)
+            elif isinstance(current, FunctionType):
+                changes = _METHODS.get(current, changes)
         if written:
             self.tables |= named
 
@@ -114,48 +114,48 @@ class Footprint:
         for _, hook in kind.hooks(verb):
             self.follow(hook)
 
-    def _attribute(self, thing: Any, name: str) -> Any:
-        if isinstance(thing, sa.Table):
+    def _attribute(self, value: Any, name: str) -> Any:
+        if isinstance(value, sa.Table):
             if name in _WRITES:
-                self.tables.add(thing.name)
+                self.tables.add(value.name)
             return None
-        found = inspect.getattr_static(thing, name, None)
-        if not isinstance(thing, ModuleType):
-            self.follow(found, thing if isinstance(thing, type) else type(thing))
+        attribute = inspect.getattr_static(value, name, None)
+        if not isinstance(value, ModuleType):
+            self.follow(attribute, value if isinstance(value, type) else type(value))
         else:
-            self.follow(found)
-        return found
+            self.follow(attribute)
+        return attribute
 
 
-def _function(thing: Any) -> FunctionType | None:
-    """The plain function behind what is called."""
+def _function(value: Any) -> FunctionType | None:
+    """Returns the plain function behind a callable, or None."""
     while True:
-        if isinstance(thing, FunctionType):
-            inner = getattr(thing, "__wrapped__", None)
+        if isinstance(value, FunctionType):
+            inner = getattr(value, "__wrapped__", None)
             if inner is None:
-                return thing
-            thing = inner
-        elif isinstance(thing, staticmethod | classmethod | MethodType):
-            thing = thing.__func__
-        elif isinstance(thing, property):
-            thing = thing.fget
-        elif isinstance(thing, functools.partial | functools.cached_property):
-            thing = thing.func
+                return value
+            value = inner
+        elif isinstance(value, staticmethod | classmethod | MethodType):
+            value = value.__func__
+        elif isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, functools.partial | functools.cached_property):
+            value = value.func
         else:
             return None
 
 
-def _result(thing: Any) -> type | None:
-    """The class of what a call answers, where the code says so."""
-    if isinstance(thing, type):
-        return thing if thing.__module__.partition(".")[0] in _OURS else None
-    function = _function(thing)
-    found = function.__globals__.get(str(function.__annotations__.get("return"))) if function else None
-    return found if isinstance(found, type) else None
+def _result(value: Any) -> type | None:
+    """Returns the class that a call returns, if an annotation names it."""
+    if isinstance(value, type):
+        return value if value.__module__.partition(".")[0] in _PACKAGES else None
+    function = _function(value)
+    annotated = function.__globals__.get(str(function.__annotations__.get("return"))) if function else None
+    return annotated if isinstance(annotated, type) else None
 
 
 def _content(cell: Any) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:  # a name that is bound later
+    except ValueError:  # the name is not bound yet
         return None

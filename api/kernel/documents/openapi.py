@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a service, made from the objects that serve it, so it cannot drift."""
+"""The OpenAPI 3.1 document of a service, generated from the declarations that also serve the requests."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _REFERENCE = "#/components/schemas/{model}"
 
 
 class FieldFault(Model):
-    """What is wrong with one field."""
+    """A fault in a field of the body or in a parameter of the query."""
 
     pointer: str = ""
-    """JSON pointer into the body."""
+    """JSON pointer of the field in the body."""
 
     parameter: str = ""
     """Name of the query parameter."""
 
     detail: str
-    """What is wrong with it."""
+    """Description of the fault."""
 
 
 class Problem(Model):
-    """An error, as RFC 9457 problem+json."""
+    """A problem document (RFC 9457) that describes an error."""
 
     type: str
-    """URN of the kind of problem."""
+    """URN of the type of problem."""
 
     title: str
-    """The kind of problem in words."""
+    """Type of problem, for people."""
 
     status: int
-    """The HTTP status."""
+    """HTTP status."""
 
     detail: str
     """What happened, and what to do next."""
@@ -52,19 +52,19 @@ class Problem(Model):
     """Path of the request."""
 
     reason: str
-    """The kind of problem in upper snake case, stable for programs."""
+    """Type of problem in upper snake case. Stable, for programs."""
 
     service: str
-    """Service that answered; empty if the request reached none."""
+    """Name of the service. `platform` if the request reached none."""
 
     metadata: dict[str, Any]
-    """Further facts, such as the names that exist instead."""
+    """Additional facts, such as similar names that exist."""
 
     errors: list[FieldFault]
-    """Faults of single fields."""
+    """Faults of fields and parameters."""
 
     request_id: str
-    """Id of the request, as in the log and the audit trail."""
+    """Id of the request in the log and in the audit log."""
 
 
 _READABLE = (
@@ -75,7 +75,7 @@ _READABLE = (
 
 
 class _Schemas(GenerateJsonSchema):
-    """Names generic models after what they hold, `AssetPage`: names in generated clients are for people."""
+    """A schema generator that names generic models after their items, such as `AssetPage`."""
 
     def normalize_name(self, name: str) -> str:
         for pattern, readable in _READABLE:
@@ -84,7 +84,7 @@ class _Schemas(GenerateJsonSchema):
 
 
 def document(service: Service) -> dict[str, Any]:
-    """The whole document of one service."""
+    """Returns the OpenAPI document of a service."""
     references, components = _schemas(service)
     queries = {endpoint.query for endpoint in service.endpoints if endpoint.query}
     fields = {query: components.pop(_name(references[query, "validation"])) for query in queries}
@@ -102,7 +102,7 @@ def document(service: Service) -> dict[str, Any]:
             "schemas": components,
             "responses": {
                 "Problem": {
-                    "description": "Anything that went wrong.",
+                    "description": "An error.",
                     "content": {"application/problem+json": {"schema": references[Problem, "serialization"]}},
                 }
             },
@@ -115,31 +115,31 @@ def document(service: Service) -> dict[str, Any]:
 
 
 def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """The references by model, and the schemas they lead to."""
-    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
+    """Returns the references by model, and the schemas by name."""
+    models: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
     patches: dict[type[BaseModel], tuple[type[Spec], tuple[str, ...]]] = {}
     for endpoint in service.endpoints:
         for model in (endpoint.query, endpoint.request):
             if model is not None:
-                wanted[model, "validation"] = None
+                models[model, "validation"] = None
         if endpoint.request is not None and issubclass(endpoint.request, Change):
             spec = endpoint.request.spec_type()
             fixed = endpoint.kind.immutable if isinstance(endpoint.kind, ResourceKind) else ()
             patches[endpoint.request] = spec, fixed
-            wanted[spec, "validation"] = None
+            models[spec, "validation"] = None
         if endpoint.result is not None:
-            wanted[endpoint.result, "serialization"] = None
-    made, definitions = models_json_schema(
-        list(wanted), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
+            models[endpoint.result, "serialization"] = None
+    generated, definitions = models_json_schema(
+        list(models), by_alias=True, ref_template=_REFERENCE, schema_generator=_Schemas
     )
-    references = {key: _renamed(reference) for key, reference in made.items()}
+    references = {key: _renamed(reference) for key, reference in generated.items()}
     schemas: dict[str, Any] = {}
     for name, schema in definitions.get("$defs", {}).items():
-        called = _readable(name)
-        if called in schemas:
-            raise ValueError(f"{service.name} has two models called {called}: one would hide the other")
-        # Generators of clients call their classes after the title.
-        schemas[called] = {**_renamed(schema), "title": called}
+        title = _readable(name)
+        if title in schemas:
+            raise ValueError(f"{service.name} has two models with the name {title}")
+        # Generated clients name their classes after the title.
+        schemas[title] = {**_renamed(schema), "title": title}
     for change, (spec, fixed) in patches.items():
         name = f"{spec.__name__}Patch"
         schemas[name] = _patch(schemas[_name(references[spec, "validation"])], name, fixed)
@@ -152,7 +152,7 @@ def _schemas(service: Service) -> tuple[dict[Any, Any], dict[str, Any]]:
 
 
 def _patch(schema: dict[str, Any], name: str, fixed: Sequence[str]) -> dict[str, Any]:
-    """The merge-patch of a document without what is fixed: nothing is required, and null resets a field."""
+    """Returns the schema of a merge patch, without the fixed fields. All fields are optional and nullable."""
     fields = {
         field: {key: value for key, value in declared.items() if key != "default"}
         for field, declared in schema["properties"].items()
@@ -163,17 +163,17 @@ def _patch(schema: dict[str, Any], name: str, fixed: Sequence[str]) -> dict[str,
 
 
 def _readable(name: str) -> str:
-    """What a schema is called: as its class.
+    """Returns the name of a schema, which is the name of its class.
 
-    A class of the kernel whose name a service uses too is `Platform...`; what is taken in another form than it is
-    given is `...Input`.
+    A class of the kernel with the same name as one of the service gets the prefix `Platform`. A schema that differs
+    between requests and responses gets the suffix `Input` for requests.
     """
     module, _, plain = name.removesuffix("-Output").replace("-Input", "Input").rpartition("__")
     return f"Platform{plain}" if module.startswith("api__kernel") else plain
 
 
 def _renamed(value: Any) -> Any:
-    """A schema whose references lead to readable names."""
+    """Returns a schema with readable names in its references."""
     if isinstance(value, list):
         return [_renamed(item) for item in value]
     if not isinstance(value, dict):
@@ -200,7 +200,7 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
         "x-source": endpoint.source,
     }
     if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE):
-        operation["responses"]["304"] = {"description": "Unchanged since the answer with this ETag."}
+        operation["responses"]["304"] = {"description": "Not modified since the response with this ETag."}
     if endpoint.public:
         operation["security"] = []
     if endpoint.request is not None:
@@ -212,9 +212,9 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
 
 
 def _parameters(endpoint: Endpoint, fields: dict[type[Query], Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    parameters: list[dict[str, Any]] = []
     if endpoint.shape.on_item:
-        found.append(
+        parameters.append(
             {
                 "name": endpoint.kind.name,
                 "in": "path",
@@ -225,37 +225,39 @@ def _parameters(endpoint: Endpoint, fields: dict[type[Query], Any]) -> list[dict
             }
         )
     if endpoint.shape is Shape.PART_ITEM:
-        text = f"Which of the {endpoint.verb}."
-        found.append({"name": endpoint.part, "in": "path", "required": True, "description": text, "schema": _ID})
+        text = f"Id in the {endpoint.verb}."
+        parameters.append({"name": endpoint.part, "in": "path", "required": True, "description": text, "schema": _ID})
     if endpoint.changes and endpoint.kind.scoped:
-        text = "Try the change, tell what would come of it, and undo it."
+        text = "Whether to validate the change and return its result without storing it."
         schema = {"type": "boolean", "default": False}
-        found.append({"name": "validate_only", "in": "query", "required": False, "description": text, "schema": schema})
+        parameters.append(
+            {"name": "validate_only", "in": "query", "required": False, "description": text, "schema": schema}
+        )
     if endpoint.query is not None:
         schema = fields[endpoint.query]
         for name, field in schema.get("properties", {}).items():
             description = field.pop("description", "")
             required = name in schema.get("required", ())
-            found.append(
+            parameters.append(
                 {"name": name, "in": "query", "required": required, "description": description, "schema": field}
             )
-    found.extend(_header(*header) for header in _headers(endpoint))
-    return found
+    parameters.extend(_header(*header) for header in _headers(endpoint))
+    return parameters
 
 
 def _headers(endpoint: Endpoint) -> list[tuple[str, str]]:
     if endpoint.answer is Answer.STREAM:
-        return [("Last-Event-ID", "Id of the last event seen: the stream goes on after it.")]
+        return [("Last-Event-ID", "Id of the last event that you received. The stream continues after it.")]
     if endpoint.method == "GET":
-        return [("If-None-Match", "ETag of the answer at hand: 304 if it is still right.")]
-    found = []
+        return [("If-None-Match", "ETag of a cached response. The status is 304 if it is still current.")]
+    headers = []
     if endpoint.changes and endpoint.method == "POST" and not endpoint.public:
-        found.append(
-            ("Idempotency-Key", "Names this request: a repeated one is answered again, not carried out again.")
+        headers.append(
+            ("Idempotency-Key", "Key of this request. A repeated request with the key returns the first response.")
         )
-    if endpoint.changes and endpoint.shape.on_item and endpoint.kind.scoped:
-        found.append(("If-Match", "ETag of the resource as it was seen: 412 if it has changed since."))
-    return found
+    if endpoint.versioned:
+        headers.append(("If-Match", "ETag of the version to change. The status is 412 if the resource has changed."))
+    return headers
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
@@ -267,10 +269,13 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
         return {"description": "Done."}
     if endpoint.answer is Answer.FILE:
         text = {"schema": {"type": "string"}}
-        return {"description": "The lines.", "content": {"application/x-ndjson": text, "text/csv": text}}
+        return {
+            "description": "The resources, one per line.",
+            "content": {"application/x-ndjson": text, "text/csv": text},
+        }
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
-        # The schema of one event, as of OpenAPI 3.2's `itemSchema`, which generators of 3.1 do not know.
+        # The schema of one event, because OpenAPI 3.1 has no `itemSchema`.
         data = {
             "type": "string",
             "contentMediaType": "application/json",
@@ -282,7 +287,7 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if endpoint.answer is Answer.ROWS:
         content[ARROW_STREAM] = {"schema": {"type": "string", "format": "binary"}}
-    descriptions = {201: "Created.", 202: "Accepted: follow the operation."}
+    descriptions = {201: "Created.", 202: "Accepted. The operation reports the progress."}
     return {"description": descriptions.get(endpoint.status, "Success."), "content": content}
 
 

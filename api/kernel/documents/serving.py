@@ -1,4 +1,4 @@
-"""Documents made once and then served as they are: gzip where it is accepted, 304 where it is known."""
+"""JSON documents that are generated once and served with gzip and ETags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.errors import MethodNotAllowed
 
 
 class Document:
-    """A JSON document as an ASGI app. It is made on the first request, in a worker thread."""
+    """A JSON document as an ASGI application. The first request generates it in a worker thread."""
 
     def __init__(self, platform: Platform, make: Callable[[], Any]) -> None:
         self._platform = platform
@@ -33,9 +33,9 @@ class Document:
         """Serves the document."""
         request = Request(scope, receive)
         if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed("This path answers GET.", metadata={"allow": ["GET"]})
+            raise MethodNotAllowed("This path supports GET.", metadata={"allow": ["GET"]})
         if self._content is None:
-            self._content = await self._platform.workers.work.run(self._build)
+            self._content = await self._platform.workers.compute.run(self._build)
         plain, packed, etag = self._content
         headers = {"etag": etag, "cache-control": "private, no-cache", "vary": "accept-encoding"}
         if request.headers.get("if-none-match") == etag:
@@ -53,7 +53,7 @@ class Document:
 
 
 def document_mounts(registry: Registry, platform: Platform) -> list[Mount]:
-    """The index, and each service's OpenAPI document and kind catalogue; readable by whoever is logged in."""
+    """Returns the mounts of the index, the OpenAPI documents, and the kind catalogs of services, for all principals."""
     index = {
         "services": [
             {
@@ -66,8 +66,8 @@ def document_mounts(registry: Registry, platform: Platform) -> list[Mount]:
             for service in registry.services
         ]
     }
-    made: list[tuple[str, Callable[[], Any]]] = [("/api/openapi", lambda: index)]
+    documents: list[tuple[str, Callable[[], Any]]] = [("/api/openapi", lambda: index)]
     for service in registry.services:
-        made.append((f"{PREFIX}{service.slug}/openapi.json", partial(document, service)))
-        made.append((f"{PREFIX}{service.slug}/kinds", partial(catalogue, service)))
-    return [Mount(path=path, app=Document(platform, make), role=Role.VIEWER, exact=True) for path, make in made]
+        documents.append((f"{PREFIX}{service.slug}/openapi.json", partial(document, service)))
+        documents.append((f"{PREFIX}{service.slug}/kinds", partial(catalogue, service)))
+    return [Mount(path=path, app=Document(platform, make), role=Role.VIEWER, exact=True) for path, make in documents]

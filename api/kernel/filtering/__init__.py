@@ -1,1 +1,1 @@
-"""The filter language: a part of CEL, read once, equal in SQL and in Python."""
+"""The filter language: a subset of CEL that compiles to SQL and to Python with the same results."""

@@ -1,8 +1,8 @@
-"""Filters of lists and conditions of grants: a part of CEL over declared fields, compiled to SQL and to Python.
+"""Filters of lists and conditions of grants: a subset of CEL over declared fields, compiled to SQL and to Python.
 
     owner == "ana" && labels.env in ["prod", "stage"] && !("pii" in spec.tags) && size >= 3
 
-A comparison with what is missing is false, its negation true; only `== null` and `!= null` ask whether it is there.
+A comparison with a missing value is false, and its negation is true. `== null` and `!= null` test for missing values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ import sqlalchemy as sa
 
 from api.kernel.filtering import cel
 from api.kernel.filtering.cel import Fault, core, offset
-from api.kernel.filtering.predicates import Comparison, Every, Member, Not, OneOf, Part, Predicate, Present, Some
+from api.kernel.filtering.predicates import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Contains,
+    IsPresent,
+    Not,
+    OneOf,
+    Predicate,
+    Substring,
+)
 from api.kernel.filtering.terms import Field, FieldType, Label, Literal, Term
 from core import clock
 from core.db import UtcDateTime
@@ -26,52 +36,52 @@ from core.errors import InvalidArgument
 
 __all__ = ["NOW", "Field", "FieldType", "Filter", "parse"]
 
-MOST_CONDITIONS = 50
-LONGEST_LIST = 100
+MAX_CONDITIONS = 50
+MAX_LIST_LENGTH = 100
 
 
 class _Now(Field):
-    """A constant that each use of a filter sets anew."""
+    """The time at which a filter is used."""
 
     def sql(self) -> sa.ColumnElement[Any]:
         return sa.literal(clock.now(), UtcDateTime())
 
 
 NOW = _Now(FieldType.TIMESTAMP, read=lambda item: clock.now())
-"""The time at which the filter is used, for a list that declares `now`."""
+"""The current time, for lists that declare the field `now`."""
 
 _ALLOWED = (
     'Write field == "value" (also !=, <, <=, >, >=), field in ["a", "b"], "value" in field, field == null, '
     'field.startsWith("x") (also endsWith, contains), labels.key, has(labels.key), timestamp("2026-01-31T00:00:00Z"), '
     "joined by &&, ||, ! and brackets."
 )
-_HOW = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
-_TURNED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ORDERED = (FieldType.STRING, FieldType.INTEGER, FieldType.NUMBER, FieldType.TIMESTAMP)
-_WHOLE = (FieldType.STRINGS, FieldType.LABELS)
+_COLLECTIONS = (FieldType.STRINGS, FieldType.LABELS)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that was understood."""
+    """A parsed filter."""
 
     text: str
     predicate: Predicate
 
     def sql(self) -> sa.ColumnElement[bool]:
-        """The filter as an SQL condition, true or false and never NULL."""
+        """Returns the filter as an SQL condition that is never NULL."""
         return self.predicate.sql()
 
     def matches(self, item: Any) -> bool:
-        """Whether the item meets the filter."""
+        """Returns whether the item matches the filter."""
         return self.predicate.matches(item)
 
 
 def parse(text: str, fields: Mapping[str, Field]) -> Filter:
-    """Understands a filter over these fields. An empty one is met by everything.
+    """Parses a filter over these fields. Everything matches an empty filter.
 
     Raises:
-        InvalidArgument: it is no filter, or not one of these fields; says where, and what is allowed.
+        InvalidArgument: the filter is not valid, or uses other fields. The error has the position and the grammar.
     """
     return _parse(text, tuple(fields.items()))
 
@@ -80,13 +90,13 @@ def parse(text: str, fields: Mapping[str, Field]) -> Filter:
 def _parse(text: str, fields: tuple[tuple[str, Field], ...]) -> Filter:
     try:
         if not text.strip():
-            return Filter(text, Every(()))
+            return Filter(text, AllOf(()))
         syntax = cel.syntax(text)
         return Filter(text, _Reader(dict(fields), syntax.strings).condition(syntax.tree))
     except Fault as fault:
-        here = ", ".join(f"{name} ({field.type.value})" for name, field in fields) or "none"
+        names = ", ".join(f"{name} ({field.type.value})" for name, field in fields) or "none"
         raise InvalidArgument(
-            f"filter: {fault.what} at position {fault.offset + 1}. {_ALLOWED} Fields here: {here}."
+            f"filter: {fault.detail} at position {fault.offset + 1}. {_ALLOWED} Fields of this list: {names}."
         ) from None
 
 
@@ -95,7 +105,7 @@ class _Null:
 
 
 class _Reader:
-    """Turns a syntax tree into predicates."""
+    """A conversion of a syntax tree to predicates."""
 
     def __init__(self, fields: Mapping[str, Field], strings: Mapping[int, str]) -> None:
         self.fields = fields
@@ -103,28 +113,28 @@ class _Reader:
         self.conditions = 0
 
     def condition(self, node: Any) -> Predicate:
-        """What is true or false."""
+        """Returns the predicate of a node."""
         node = core(node)
         if node.data == "paren_expr":
             return self.condition(node.children[0])
         if node.data in ("conditionalor", "conditionaland"):
             parts = [self.condition(part) for part in self._operands(node)]
-            return Some(parts) if node.data == "conditionalor" else Every(parts)
+            return AnyOf(parts) if node.data == "conditionalor" else AllOf(parts)
         if node.data == "unary" and node.children[0].data == "unary_not":
             return self._not(node)
         self.conditions += 1
-        if self.conditions > MOST_CONDITIONS:
-            raise Fault(offset(node), f"there are more than {MOST_CONDITIONS} conditions")
+        if self.conditions > MAX_CONDITIONS:
+            raise Fault(offset(node), f"there are more than {MAX_CONDITIONS} conditions")
         if node.data == "relation":
             return self._relation(node)
         if node.data == "member_dot_arg":
             return self._method(node)
         if node.data == "ident_arg" and node.children[0] == "has":
-            return Present(self._scalar(self._argument(node, "has")))
+            return IsPresent(self._scalar(self._argument(node, "has")))
         term = self._term(node)
         if isinstance(term, Field) and term.type is FieldType.BOOLEAN:
             return Comparison(term, "==", Literal(FieldType.BOOLEAN, True))
-        raise Fault(offset(node), "this is no condition")
+        raise Fault(offset(node), "this is not a condition")
 
     def _operands(self, node: Any) -> list[Any]:
         parts = []
@@ -135,65 +145,65 @@ class _Reader:
         return [node, *reversed(parts)]
 
     def _not(self, node: Any) -> Predicate:
-        turned = False
+        negated = False
         while node.data == "unary" and len(node.children) == 2 and node.children[0].data == "unary_not":
-            turned = not turned
+            negated = not negated
             node = core(node.children[1])
         part = self.condition(node)
-        return Not(part) if turned else part
+        return Not(part) if negated else part
 
     def _relation(self, node: Any) -> Predicate:
-        how = _HOW[node.children[0].data.removeprefix("relation_")]
+        operator = _OPERATORS[node.children[0].data.removeprefix("relation_")]
         first, second = core(node.children[0].children[0]), core(node.children[1])
         if first.data == "relation":
-            raise Fault(offset(first), "comparisons are not chained")
-        if how == "in":
+            raise Fault(offset(first), "comparisons cannot be chained")
+        if operator == "in":
             return self._in(first, second)
         left, right = self._term(first), self._term(second)
         if isinstance(left, _Null | Literal) and not isinstance(right, _Null | Literal):
-            first, second, left, right, how = second, first, right, left, _TURNED[how]
+            first, second, left, right, operator = second, first, right, left, _MIRRORED[operator]
         if isinstance(left, _Null | Literal):
-            raise Fault(offset(first), "a comparison without a field")
-        if left.type in _WHOLE:
-            raise Fault(offset(first), f'a {left.type.value} is not compared as a whole; write "value" in it')
+            raise Fault(offset(first), "a comparison needs a field")
+        if left.type in _COLLECTIONS:
+            raise Fault(offset(first), f'{left.type.value} cannot be compared; write "value" in the field')
         if isinstance(right, _Null):
-            if how not in ("==", "!="):
+            if operator not in ("==", "!="):
                 raise Fault(offset(second), "null has no order")
-            return Not(Present(left)) if how == "==" else Present(left)
-        if how not in ("==", "!=") and left.type not in _ORDERED:
+            return Not(IsPresent(left)) if operator == "==" else IsPresent(left)
+        if operator not in ("==", "!=") and left.type not in _ORDERED:
             raise Fault(offset(first), f"{left.type.value} has no order")
-        return Comparison(left, how, self._typed(right, left.type, second))
+        return Comparison(left, operator, self._typed(right, left.type, second))
 
     def _in(self, first: Any, second: Any) -> Predicate:
         left = self._term(first)
         if second.data == "list_lit":
-            if isinstance(left, _Null | Literal) or left.type in _WHOLE:
+            if isinstance(left, _Null | Literal) or left.type in _COLLECTIONS:
                 raise Fault(offset(first), "only a field with a single value can be in a list")
             items = [item for list_ in second.children for item in list_.children]
-            if len(items) > LONGEST_LIST:
-                raise Fault(offset(second), f"the list has more than {LONGEST_LIST} values")
+            if len(items) > MAX_LIST_LENGTH:
+                raise Fault(offset(second), f"the list has more than {MAX_LIST_LENGTH} values")
             constants = []
             for item in items:
                 term = self._typed(self._term(item), left.type, item)
                 if not isinstance(term, Literal):
-                    raise Fault(offset(item), "a list holds values, not fields")
+                    raise Fault(offset(item), "a list contains values, not fields")
                 constants.append(term)
             return OneOf(left, constants)
         right = self._term(second)
-        if not isinstance(right, Field) or right.type not in _WHOLE:
-            raise Fault(offset(second), "in needs a list of strings, labels or [ ]")
+        if not isinstance(right, Field) or right.type not in _COLLECTIONS:
+            raise Fault(offset(second), "`in` needs a list of strings, labels, or [ ]")
         if not isinstance(left, Literal) or left.type is not FieldType.STRING:
-            raise Fault(offset(first), "in needs a string before it here")
+            raise Fault(offset(first), "`in` needs a string before it")
         if right.type is FieldType.STRINGS:
-            return Member(right, left.constant)
-        return Present(Label(right, left.constant))
+            return Contains(right, left.constant)
+        return IsPresent(Label(right, left.constant))
 
     def _typed(self, term: Term | _Null, type: FieldType, node: Any) -> Term:
         if isinstance(term, Literal) and term.type is FieldType.INTEGER and type is FieldType.NUMBER:
             return Literal(type, float(term.constant))
         if isinstance(term, _Null) or term.type is not type:
-            found = "null" if isinstance(term, _Null) else term.type.value
-            raise Fault(offset(node), f"{type.value} is expected, not {found},")
+            actual = "null" if isinstance(term, _Null) else term.type.value
+            raise Fault(offset(node), f"{type.value} is expected, not {actual},")
         return term
 
     def _method(self, node: Any) -> Predicate:
@@ -202,8 +212,8 @@ class _Reader:
             raise Fault(node.children[1].start_pos, f"unknown method {name!r}")
         term = self._scalar(node.children[0])
         if term.type is not FieldType.STRING:
-            raise Fault(offset(node), f"{name} is asked of a string, not of {term.type.value},")
-        return Part(term, name, self._string(self._argument(node, name)))
+            raise Fault(offset(node), f"{name} is a method of strings, not of {term.type.value},")
+        return Substring(term, name, self._string(self._argument(node, name)))
 
     def _argument(self, node: Any, name: str) -> Any:
         arguments = node.children[-1].children if getattr(node.children[-1], "data", "") == "exprlist" else []
@@ -213,7 +223,7 @@ class _Reader:
 
     def _scalar(self, node: Any) -> Term:
         term = self._term(node)
-        if isinstance(term, _Null | Literal) or term.type in _WHOLE:
+        if isinstance(term, _Null | Literal) or term.type in _COLLECTIONS:
             raise Fault(offset(node), "a field with a single value is expected")
         return term
 
@@ -241,15 +251,15 @@ class _Reader:
             return Literal(FieldType.TIMESTAMP, _instant(self._string(argument), offset(argument)))
         if node.data == "ident_arg":
             raise Fault(offset(node), f"unknown function {str(node.children[0])!r}")
-        raise Fault(offset(node), "what is written is not allowed here")
+        raise Fault(offset(node), "this expression is not allowed")
 
     def _named(self, node: Any) -> Term:
-        place, path = offset(node), []
+        start, path = offset(node), []
         while node.data == "member_dot":
             path.append(str(node.children[1]))
             node = core(node.children[0])
         if node.data != "ident":
-            raise Fault(place, "only a field has parts")
+            raise Fault(start, "only fields have parts")
         path.append(str(node.children[0]))
         name = ".".join(reversed(path))
         if name in self.fields:
@@ -257,12 +267,12 @@ class _Reader:
         labels = self.fields.get(".".join(reversed(path[1:])))
         if labels is not None and labels.type is FieldType.LABELS:
             return Label(labels, path[0])
-        raise Fault(place, f"unknown field {name!r}")
+        raise Fault(start, f"unknown field {name!r}")
 
     def _literal(self, token: Any) -> Term | _Null:
-        text, place = str(token), token.start_pos
+        text, start = str(token), token.start_pos
         if token.type == "STRING_LIT":
-            return Literal(FieldType.STRING, self.strings[place])
+            return Literal(FieldType.STRING, self.strings[start])
         if token.type == "NULL_LIT":
             return _Null()
         if token.type == "BOOL_LIT":
@@ -273,14 +283,14 @@ class _Reader:
             integer = int(text, 16 if "x" in text else 10)
             if -(2**63) <= integer < 2**63:
                 return Literal(FieldType.INTEGER, integer)
-        raise Fault(place, "this value is out of range or of a type that is not allowed")
+        raise Fault(start, "this value is out of range or of a type that is not allowed")
 
 
-def _instant(text: str, place: int) -> datetime:
+def _instant(text: str, start: int) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
-        if "T" in text and found.tzinfo is not None:
-            return found.astimezone(UTC)
+        instant = datetime.fromisoformat(text)
+        if "T" in text and instant.tzinfo is not None:
+            return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise Fault(place, "this is no timestamp such as 2026-01-31T00:00:00Z")
+    raise Fault(start, "this is not a timestamp such as 2026-01-31T00:00:00Z")

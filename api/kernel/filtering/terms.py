@@ -1,4 +1,4 @@
-"""The terms of a filter: fields, labels and constants, each as SQL and as Python."""
+"""The terms of a filter: fields, labels, and constants. Each one evaluates in SQL and in Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.db import UtcDateTime
 
 
 class FieldType(Enum):
-    """What a field holds, in the words of an error."""
+    """Type of a field. The values are the names in error messages."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -46,9 +46,10 @@ _PYTHON_TYPES: dict[FieldType, tuple[type, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """A field that filters may name: its SQL expression, and how it is read from an item; what is unused is left out.
+    """A field that filters can use, with its SQL expression, its reader, or both.
 
-    `column` of a list or of labels is a JSON column or a path in one. Two fields are equal only if they are one.
+    `column` of a list or of labels is a JSON column or a path in one. `read` returns the value of an item. Fields
+    compare by identity.
     """
 
     type: FieldType
@@ -56,19 +57,19 @@ class Field:
     read: Callable[[Any], Any] | None = None
 
     def sql(self) -> sa.ColumnElement[Any]:
-        """The SQL expression."""
+        """Returns the SQL expression."""
         if self.column is None:
             raise TypeError("this field was declared without a column")
         return self.column
 
     def value(self, item: Any) -> Any:
-        """What the item holds, None if it is missing or of another type."""
+        """Returns the value of an item, or None if it is missing or has another type."""
         if self.read is None:
             raise TypeError("this field was declared without a reader")
-        found = self.read(item)
-        if isinstance(found, Enum):
-            found = found.value
-        return _plain(found, _PYTHON_TYPES[self.type]) if self.type in _PYTHON_TYPES else found
+        value = self.read(item)
+        if isinstance(value, Enum):
+            value = value.value
+        return _plain(value, _PYTHON_TYPES[self.type]) if self.type in _PYTHON_TYPES else value
 
 
 def _plain(value: Any, types: tuple[type, ...]) -> Any:
@@ -89,13 +90,13 @@ class Term(Protocol):
 
     @property
     def type(self) -> FieldType:
-        """What it holds."""
+        """Type of the values."""
 
     def sql(self) -> sa.ColumnElement[Any]:
-        """The term in SQL."""
+        """Returns the term in SQL."""
 
     def value(self, item: Any) -> Any:
-        """The term of an item; None if it is missing."""
+        """Returns the value for an item, or None if it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +107,26 @@ class Literal:
     constant: Any
 
     def sql(self) -> sa.ColumnElement[Any]:
-        """A bound parameter."""
+        """Returns a bound parameter."""
         return sa.literal(self.constant, _SQL_TYPES[self.type])
 
     def value(self, item: Any) -> Any:
-        """The constant, whatever the item."""
+        """Returns the constant."""
         return self.constant
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label."""
+    """A label of an item."""
 
     field: Field
     key: str
     type: FieldType = FieldType.STRING
 
     def sql(self) -> sa.ColumnElement[Any]:
-        """The value of the label."""
+        """Returns the value of the label in SQL."""
         return Entry(self.field.sql(), sa.literal(self.key, sa.Text()))
 
     def value(self, item: Any) -> Any:
-        """The value of the label."""
+        """Returns the value of the label, or None."""
         return _plain((self.field.value(item) or {}).get(self.key), (str,))

@@ -1,1 +1,1 @@
-"""From bytes to operations and back: the ASGI stack, the guard, the one handler."""
+"""HTTP: the ASGI stack, the guard, and the request handlers of operations."""

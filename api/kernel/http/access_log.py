@@ -1,6 +1,6 @@
-"""The access log: one JSON line per request, with nothing in it that a caller could have hidden a secret in.
+"""The access log: one JSON line per request, without values in which a caller could send a secret.
 
-No header, no query, and no path but the templates of what is served; of an unknown path only a short, harmless form.
+It contains no headers, no query, and the template instead of the path. An unknown path is shortened and sanitized.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from starlette.types import Scope
 from core import clock
 
 if TYPE_CHECKING:
-    from api.kernel.http.stack import Served
+    from api.kernel.http.served import Served
     from api.kernel.http.state import RequestState
 
 LOGGER = "headwater.access"
-LONGEST_PATH = 200
+MAX_PATH_LENGTH = 200
 _UNUSUAL = re.compile(r"[^A-Za-z0-9/_.~:-]")
 _log = logging.getLogger(LOGGER)
 
 
 class AccessLog:
-    """Writes a line when a request has ended. An observer of the envelope."""
+    """An observer that writes a line when a request has ended."""
 
     def began(self, scope: Scope, state: RequestState) -> None:
-        """Nothing is written before the end."""
+        """Does nothing: the line is written at the end."""
 
     def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
         """Writes the line."""
@@ -50,21 +50,21 @@ class AccessLog:
             "client": state.client,
         }
         if not state.route:
-            line["path"] = harmless(scope["path"])
+            line["path"] = sanitized(scope["path"])
         if not served.complete:
             line["aborted"] = True
         text = msgspec.json.encode(line).decode()
-        # Without the walk up the stack for file and line, which costs more than all the rest.
+        # Not with `_log.info`, which walks up the stack for the file and line and so dominates the cost.
         _log.handle(_log.makeRecord(LOGGER, logging.INFO, __name__, 0, text, (), None))
 
 
-def harmless(path: str) -> str:
-    """An unknown path for the log: short, printable, and no markup."""
-    return _UNUSUAL.sub("?", path[:LONGEST_PATH])
+def sanitized(path: str) -> str:
+    """Returns an unknown path for the log: short, printable, and without markup."""
+    return _UNUSUAL.sub("?", path[:MAX_PATH_LENGTH])
 
 
 def write_to(stream: TextIO | None = None) -> logging.Handler:
-    """Sends the lines bare to `stream`, standard error by default, and not to the text log as well."""
+    """Writes the lines to a stream, by default standard error, instead of the text log."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     _log.addHandler(handler)
@@ -73,4 +73,4 @@ def write_to(stream: TextIO | None = None) -> logging.Handler:
 
 
 def _method(scope: Scope) -> str:
-    return harmless(scope.get("method", "WEBSOCKET"))[:16]
+    return sanitized(scope.get("method", "WEBSOCKET"))[:16]

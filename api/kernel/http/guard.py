@@ -1,7 +1,6 @@
-"""Closed unless declared open: every path without a policy is refused, every other one asks for its role.
+"""The guard: authentication, cross-site protection, rate limits, and permissions of operations, documents, and mounts.
 
-This is the whole of it: authentication, cross-site protection and permission are decided here, once, for operations,
-documents and mounted apps alike.
+Paths without a declared policy are refused.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.kernel.credentials.authentication import Authenticator
 from api.kernel.http.cross_site import refuse_cross_site
+from api.kernel.http.paths import require_normal
 from api.kernel.http.rate_limits import open_rate_limiter
 from api.kernel.http.state import RequestState, state_of
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.endpoint import Endpoint
+from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.registry import Found, Registry
-from api.kernel.kinds.unit import denied
 from api.kernel.permissions.principal import Principal
 from api.kernel.platform import Platform
 from api.kernel.securable import ROOT
@@ -29,7 +29,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """Lets a request pass to what its path stands for, or refuses it."""
+    """ASGI middleware that refuses requests or passes them on to their operation or mount."""
 
     def __init__(self, app: ASGIApp, registry: Registry, authenticator: Authenticator, platform: Platform) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class Guard:
         self._rate_limiter = platform.part(open_rate_limiter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request or WebSocket."""
+        """Handles one request or WebSocket."""
         state = state_of(scope)
         try:
             await self._admit(HTTPConnection(scope), state)
@@ -56,7 +56,7 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _admit(self, connection: HTTPConnection, state: RequestState) -> None:
-        """Raises unless the request may pass; fills in who asks and for what."""
+        """Sets the principal and the operation of the request. Raises an error if the request is refused."""
         method = connection.scope.get("method", "GET")
         found = state.found = self._registry.find(connection.scope["path"])
         endpoint = state.endpoint = found.endpoint(method) if found else None
@@ -65,13 +65,16 @@ class Guard:
             if not public:
                 state.principal = await self._authenticator.principal(connection)
         finally:
-            # Whoever guesses credentials is counted, too.
+            # Requests with wrong credentials count too.
             await self._rate_limiter.admit(state)
-        if found is None or (connection.scope["type"] == "websocket" and found.mount is None):
-            raise NotFound(f"Nothing is served at {connection.scope['path']!r}. See /api/openapi for what is.")
+        if found is None or (connection.scope["type"] == "websocket" and not (found.mount and found.mount.sockets)):
+            raise NotFound(f"There is nothing at {connection.scope['path']!r}. /api/openapi lists the services.")
+        if found.mount is not None and not found.mount.exact:
+            # The mounted app parses the path itself.
+            require_normal(connection.scope)
         if found.mount is None and endpoint is None:
             allowed = sorted(found.operations)
-            raise MethodNotAllowed(f"This path answers {', '.join(allowed)}.", metadata={"allow": allowed})
+            raise MethodNotAllowed(f"This path supports {', '.join(allowed)}.", metadata={"allow": allowed})
         if state.principal is None:
             return
         if state.principal.by_cookie and (method not in _SAFE or connection.scope["type"] == "websocket"):
@@ -79,7 +82,7 @@ class Guard:
         await self._permit(state.principal, found, endpoint, state)
 
     async def _permit(self, principal: Principal, found: Found, endpoint: Endpoint | None, state: RequestState) -> None:
-        """Asks for the permission where it can be decided by the path; the unit of work decides about resources."""
+        """Checks the permission as far as the path determines it. The unit of work checks it on resources."""
         if endpoint is None:
             mount = found.mount
             if mount is not None and mount.permission and not principal.access.allows(mount.permission, ROOT):
@@ -101,9 +104,9 @@ class Guard:
             return principal.access.anywhere(endpoint.permission)
         if not principal.access.anywhere(endpoint.permission):
             return False
-        # Who may not know of it is told what he would be told if it did not exist.
+        # If the caller cannot see the item, this raises the same error as for an item that does not exist.
         kind.locate.require(self._platform, principal.access, found.id)
-        return principal.access.allows(endpoint.permission, kind.locate.place(self._platform, found.id))
+        return principal.access.allows(endpoint.permission, kind.locate.securable(self._platform, found.id))
 
     def _record_denial(self, endpoint: Endpoint, principal: Principal, found: Found, state: RequestState) -> None:
         ctx = Context(
@@ -112,7 +115,7 @@ class Guard:
             principal,
             request_id=state.request_id,
             client=state.client,
-            traceparent=state.trace.told,
+            traceparent=state.trace.stored,
             subject=found.id,
         )
         with self._platform.database.write() as connection:
@@ -130,5 +133,7 @@ def _is_navigation(connection: HTTPConnection) -> bool:
 
 
 def _relative(scope: Scope) -> str:
-    query = scope.get("query_string", b"").decode("latin-1")
-    return str(scope["path"]) + (f"?{query}" if query else "")
+    # As sent by the client, because the decoded path may not be a valid path.
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return (path + (b"?" + query if query else b"")).decode("latin-1")

@@ -1,22 +1,25 @@
-"""The one handler behind every operation: input to model, call, result to bytes."""
+"""The request handler of operations: it validates the input, calls the service function, and encodes the result."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from api.kernel import problems
 from api.kernel.credentials.authentication import Authenticator
+from api.kernel.filtering import cel
+from api.kernel.http import replays
 from api.kernel.http.inputs import body_of, query_of, refuse_unknown
 from api.kernel.http.state import RequestState, state_of
+from api.kernel.kinds import slots
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.encoded import Encoded
+from api.kernel.kinds.encoded import Encoded, etag_of
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Resource
 from api.kernel.kinds.rows import ARROW_STREAM, Rows
@@ -28,18 +31,21 @@ from api.kernel.platform import Platform
 from api.kernel.storage import idempotency
 from core.errors import Conflict, InvalidArgument, NotAcceptable
 
+_SHORT_FILTER = 100
+"""Maximum length of filters that are parsed on the event loop."""
+
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
 
 def handler(endpoint: Endpoint, platform: Platform, operations: Operations) -> Handler:
-    """The request handler of an operation."""
+    """Returns the request handler of an operation."""
     call = _Call(endpoint, platform, operations)
 
     async def handle(request: HttpRequest) -> Response:
         state = state_of(request.scope)
         try:
-            return await call.answer(request, state)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem document
+            return await call.respond(request, state)
+        except Exception as error:  # noqa: BLE001 - all errors become problem documents
             return problems.response(
                 error, request_id=state.request_id, instance=request.scope["path"], service=endpoint.service
             )
@@ -53,13 +59,18 @@ class _Call:
         self.platform = platform
         self.operations = operations
 
-    async def answer(self, request: HttpRequest, state: RequestState) -> Response:
+    async def respond(self, request: HttpRequest, state: RequestState) -> Response:
         endpoint = self.endpoint
+        if endpoint.changes and not endpoint.versioned and "if-match" in request.headers:
+            raise InvalidArgument("This operation doesn't check If-Match. Send the request without that header.")
         arguments: list[Any] = [state.found.id] if endpoint.shape.on_item and state.found else []
         if endpoint.shape is Shape.PART_ITEM and state.found:
             arguments.append(state.found.part)
         if endpoint.query is not None:
-            arguments.append(query_of(request.query_params, endpoint.query))
+            query = query_of(request.query_params, endpoint.query)
+            if len(text := getattr(query, "filter", "")) > _SHORT_FILTER:
+                await self.platform.workers.read.run(cel.prepare, text)
+            arguments.append(query)
         elif request.scope["query_string"]:
             refuse_unknown(request.query_params, {"validate_only"} if endpoint.changes else set())
         raw = b""
@@ -67,14 +78,15 @@ class _Call:
             model, raw = await body_of(request, endpoint.request)
             arguments.append(model)
         ctx = self._context(request, state, raw)
+        await self._name_ids(ctx, arguments)
         if ctx.claim and (earlier := await ctx.query(idempotency.earlier, ctx.claim)):
-            return await self._replay(earlier, ctx)
+            return await self._replay(earlier, ctx, ctx.claim)
         if endpoint.answer is Answer.STREAM:
             return await self._stream(endpoint.function(ctx, *arguments), request, ctx)
         result = await self._call(ctx, arguments)
-        response = await self._respond(request, result, ctx)
+        response = await self._encode(request, result, ctx)
         if ctx.claim and not ctx.answered and not endpoint.secret and endpoint.answer is not Answer.OPERATION:
-            await self.platform.workers.write.run(self._keep, ctx.claim, response)
+            await self.platform.workers.write.run(self._store_response, ctx.claim, response)
         for name, value in ctx.headers:
             response.headers.append(name, value)
         return response
@@ -87,24 +99,37 @@ class _Call:
             state.principal or ANONYMOUS,
             request_id=state.request_id,
             client=state.client,
-            traceparent=state.trace.told,
+            traceparent=state.trace.stored,
             subject=found.id if found else "",
         )
+        ctx.disconnected = request.is_disconnected
         if endpoint.answer is Answer.STREAM:
             ctx.last_event_id = request.headers.get("last-event-id", "")
         if endpoint.changes:
             ctx.if_match = request.headers.get("if-match", "")
             ctx.validate_only = _validate_only(request)
-            key = request.headers.get("idempotency-key")
-            if key is not None and state.principal:
-                what = (request.method, request.scope["path"], raw)
-                ctx.claim = idempotency.claim_of(key, state.principal.name, *what)
+            if ctx.validate_only and endpoint.outside:
+                raise InvalidArgument(
+                    f"{endpoint.verb} has effects outside of the database, so it cannot be validated only. Leave "
+                    "validate_only out."
+                )
+            if state.principal:
+                ctx.claim = replays.claim_of(request, state.principal, raw)
         if endpoint.kind.locate and found and found.id:
-            ctx.securable = endpoint.kind.locate.place(self.platform, found.id)
+            ctx.securable = endpoint.kind.locate.securable(self.platform, found.id)
         return ctx
 
+    async def _name_ids(self, ctx: Context, arguments: list[Any]) -> None:
+        """Replaces the names in the input by ids, so that the service function sees ids only."""
+        for model in (argument for argument in arguments if isinstance(argument, BaseModel)):
+            if names := slots.names(model):
+                await ctx.read(lambda unit: unit.names.fill(names))
+            text, fields = getattr(model, "filter", ""), self.endpoint.kind.filter_by
+            if isinstance(text, str) and slots.filter_names(text, fields):
+                model.filter = await ctx.read(lambda unit: unit.names.in_filter(text, fields))  # type: ignore[attr-defined]  # noqa: B023
+
     async def _call(self, ctx: Context, arguments: list[Any]) -> Any:
-        """Calls the service function; a change leaves its audit row whether it succeeds or fails."""
+        """Calls the service function. Changes are recorded in the audit log, whether they succeed or fail."""
         try:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 result = await self.endpoint.function(ctx, *arguments)
@@ -117,7 +142,7 @@ class _Call:
             await ctx.transact(lambda connection: None)
         return result
 
-    async def _respond(self, request: HttpRequest, result: Any, ctx: Context) -> Response:
+    async def _encode(self, request: HttpRequest, result: Any, ctx: Context) -> Response:
         endpoint = self.endpoint
         if endpoint.answer is Answer.NOTHING:
             return Response(status_code=204)
@@ -131,22 +156,22 @@ class _Call:
     async def _rows(self, request: HttpRequest, rows: Rows[Any], ctx: Context) -> Response:
         arrow = _prefers_arrow(request.headers.get("accept", "*/*"))
         if arrow:
-            response = Response(await ctx.work(rows.to_ipc), media_type=ARROW_STREAM)
+            response = Response(await ctx.compute(rows.to_ipc), media_type=ARROW_STREAM)
         else:
             adapter = self.endpoint.adapter
-            content = await ctx.work(lambda: adapter.dump_json(rows.to_model(), by_alias=True))
+            content = await ctx.compute(lambda: adapter.dump_json(rows.to_model(), by_alias=True))
             response = _json(request, content, 200)
         response.headers.update(rows.headers)
         response.headers["vary"] = "accept"
         return response
 
     async def _stream(self, events: AsyncGenerator[ServerEvent, None], request: HttpRequest, ctx: Context) -> Response:
-        # The first event decides the status: what cannot be streamed at all is an ordinary problem.
+        # The first event determines the status, so that early errors become problem documents.
         first = await anext(events)
 
         def failed(error: BaseException) -> bytes:
-            known = problems.known_error(error, ctx.request_id)
-            text = json.dumps(problems.body(known, request_id=ctx.request_id, service=self.endpoint.service))
+            converted = problems.headwater_error(error, ctx.request_id)
+            text = json.dumps(problems.body(converted, request_id=ctx.request_id, service=self.endpoint.service))
             return f"event: error\ndata: {text}\n\n".encode()
 
         async def check() -> None:
@@ -156,41 +181,41 @@ class _Call:
         content = encoded(first, events, failed, check)
         return Streamed(content, events, media_type="text/event-stream", headers=headers)
 
-    async def _replay(self, earlier: idempotency.Earlier, ctx: Context) -> Response:
+    async def _replay(self, earlier: idempotency.EarlierResponse, ctx: Context, claim: idempotency.Claim) -> Response:
         headers = {"idempotency-replayed": "true"}
+        await replays.require_access(ctx, claim, earlier)
         if earlier.operation:
             operation = await self.operations.observe(earlier.operation)
             content = self.endpoint.adapter.dump_json(to_resource(operation), by_alias=True)
             return Response(content, self.endpoint.status, headers, "application/json")
         if earlier.status is None or earlier.body is None:
             raise Conflict(
-                "This request was carried out before, but its answer was not kept: it held a secret, or the platform "
-                "stopped before answering. Look at the resource instead of repeating the request."
+                "This request has already run, but its response was not stored, because it contained a secret or the "
+                "platform stopped. Read the resource instead of repeating the request."
             )
         return Response(earlier.body, earlier.status, headers, "application/json")
 
-    def _keep(self, claim: idempotency.Claim, response: Response) -> None:
+    def _store_response(self, claim: idempotency.Claim, response: Response) -> None:
         with self.platform.database.write() as connection:
-            idempotency.keep(connection, claim, response.status_code, bytes(response.body))
+            idempotency.update(connection, claim, status=response.status_code, body=bytes(response.body))
 
 
 def _validate_only(request: HttpRequest) -> bool:
-    """Whether the change shall only be tried."""
     value = request.query_params.get("validate_only", "false")
     if value not in ("true", "false"):
-        raise InvalidArgument("validate_only is true or false.")
+        raise InvalidArgument("validate_only must be true or false.")
     return value == "true"
 
 
 async def _file(request: HttpRequest, lines: AsyncGenerator[bytes, None]) -> Response:
     media = "text/csv" if request.query_params.get("format") == "csv" else "application/x-ndjson"
-    # The first lines decide the status: what cannot be written at all is an ordinary problem.
+    # The first line determines the status, so that early errors become problem documents.
     first = await anext(lines, b"")
 
     async def all_lines() -> AsyncGenerator[bytes, None]:
         yield first
-        async for more in lines:
-            yield more
+        async for line in lines:
+            yield line
 
     return Streamed(all_lines(), lines, media_type=media, headers={"content-disposition": "attachment"})
 
@@ -198,16 +223,16 @@ async def _file(request: HttpRequest, lines: AsyncGenerator[bytes, None]) -> Res
 def _json(request: HttpRequest, content: bytes, status: int, etag: str = "") -> Response:
     if request.method not in ("GET", "HEAD"):
         return Response(content, status, {"etag": etag} if etag else None, "application/json")
-    etag = etag or f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+    etag = etag or etag_of(content)
     headers = {"etag": etag, "cache-control": "private, no-cache"}
-    known = request.headers.get("if-none-match")
-    if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):
+    cached = request.headers.get("if-none-match")
+    if cached and (cached.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in cached.split(","))):
         return Response(status_code=304, headers=headers)
     return Response(content, status, headers, "application/json")
 
 
 def _prefers_arrow(accept: str) -> bool:
-    """Whether `Accept` ranks Arrow above JSON; the first offered type of equal weight wins."""
+    """Returns whether `Accept` prefers Arrow to JSON. Arrow wins if both have the same weight."""
     weights = {"arrow": 0.0, "json": 0.0}
     for item in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in item.split(";"))
@@ -217,7 +242,7 @@ def _prefers_arrow(accept: str) -> bool:
         elif media_type in ("application/json", "application/*", "*/*", "application/problem+json"):
             weights["json"] = max(weights["json"], quality)
     if not any(weights.values()):
-        raise NotAcceptable(f"Offered here: application/json and {ARROW_STREAM}.")
+        raise NotAcceptable(f"This operation returns application/json and {ARROW_STREAM}. Accept one of them.")
     return weights["arrow"] >= weights["json"] and weights["arrow"] > 0
 
 

@@ -1,7 +1,7 @@
-"""Metrics in the format of Prometheus: counted by plain integers on the event loop, rendered when somebody asks.
+"""Metrics in the format of Prometheus. The event loop counts, and a scrape renders the counts.
 
-A series is named by the operation and never by what a caller wrote, so that nobody can make it grow: paths that are
-not served share one name.
+The labels of a series never contain text of a caller, so that callers cannot create series. Unknown paths share one
+label.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.errors import DeadlineExceeded, MethodNotAllowed
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from api.kernel.http.stack import Served
+    from api.kernel.http.served import Served
     from api.kernel.http.state import RequestState
 
 PATH = "/metrics"
@@ -61,7 +61,7 @@ class _Gauge:
 
 
 class Metrics:
-    """What one process counts, and the page that shows it. An observer of the envelope; a part of the platform."""
+    """The metrics of one process. They observe all requests and serve `/metrics`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -71,59 +71,69 @@ class Metrics:
         self._gauges: dict[str, _Gauge] = {}
         self._in_flight = 0
         self._registry: Any = None
-        # Its own thread: when the other pools are full, the metrics have to say so.
+        # A separate thread, so that metrics are available when the pools are full.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headwater-metrics")
-        self.gauge_from("headwater_operations", "Unfinished long operations by state.", self._operations, label="state")
+        self.gauge_from(
+            "headwater_operations",
+            "Number of unfinished long-running operations by state.",
+            self._operations,
+            label="state",
+        )
 
     def began(self, scope: Scope, state: RequestState) -> None:
-        """Counts a request in."""
+        """Counts a request as in flight."""
         self._in_flight += 1
 
     def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
-        """Counts a request out."""
+        """Counts the response of a request."""
         self._in_flight -= 1
         subject: object = state.endpoint or (state.found.mount if state.found else None)
         key = (subject, scope.get("method", "WEBSOCKET"), served.status)
         series = self._series.get(key)
         if series is None:
-            # Only a mount or a miss can have been asked by a method of the caller's invention.
+            # Requests to mounts and unknown paths may have any method.
             method = key[1] if key[1] in _METHODS else "OTHER"
             series = self._series.setdefault((subject, method, served.status), _Series())
         series.count += 1
-        if not _lasting(subject, key[1]):
+        if not _is_stream(subject, key[1]):
             series.seconds += served.seconds
             series.bins[bisect_left(BOUNDS, served.seconds)] += 1
         if state.rejected:
             self._rejected[state.rejected] = self._rejected.get(state.rejected, 0) + 1
 
     def gauge_from(self, name: str, help: str, callback: Callable[[], Values], *, label: str = "") -> None:
-        """Adds a gauge whose value `callback` tells at each scrape, in a thread of its own: it may read the database.
+        """Adds a gauge.
 
-        With a `label` it answers values by that label. A callback that fails leaves its gauge out and is counted in
-        `headwater_metrics_failures_total`.
+        Args:
+            name: name of the metric.
+            help: description of the metric.
+            callback: returns the value, or the values by label, at each scrape. It runs in a separate thread, so it may
+                read the database. If it raises, the gauge is left out and counted in
+                `headwater_metrics_failures_total`.
+            label: name of the label. Empty if there is a single value.
         """
         self._gauges[name] = _Gauge(name, help, callback, label)
 
     def mount(self) -> Mount:
-        """The page with its policy."""
+        """Returns the mount of `/metrics`."""
         return Mount(path=PATH, app=self, role=Role.ADMIN, permission="platform.metrics.read", exact=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the metrics as text 0.0.4, or as OpenMetrics to whoever accepts that.
+        """Serves the metrics as text 0.0.4, or as OpenMetrics if the client accepts it.
 
         Raises:
             DeadlineExceeded: a gauge takes too long.
         """
         request = Request(scope, receive)
         if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed("This path answers GET.", metadata={"allow": ["GET"]})
+            raise MethodNotAllowed("This path supports GET.", metadata={"allow": ["GET"]})
         loop = asyncio.get_running_loop()
         rendering = loop.run_in_executor(self._thread, self._render, request.headers.get("accept", ""))
         try:
             async with asyncio.timeout(SCRAPE_SECONDS):
                 content, media_type = await rendering
         except TimeoutError:
-            raise DeadlineExceeded("A gauge did not answer in time. See the log of the API.") from None
+            raise DeadlineExceeded("A gauge did not return in time. See the log of the API.") from None
         await Response(content, headers={"content-type": media_type, "vary": "accept"})(scope, receive, send)
 
     def close(self) -> None:
@@ -131,7 +141,7 @@ class Metrics:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def collect(self) -> Iterator[Metric]:
-        """Yields every metric: the collector protocol of prometheus-client."""
+        """Yields all metrics. This is the collector protocol of prometheus-client."""
         yield from self._requests()
         yield from self._occupancy()
         yield from self._dependencies()
@@ -154,30 +164,31 @@ class Metrics:
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         names = ("service", "operation", "method", "status")
-        count = CounterMetricFamily("headwater_requests", "Requests that were answered.", labels=names)
+        count = CounterMetricFamily("headwater_requests", "Number of requests with a response.", labels=names)
         seconds = HistogramMetricFamily(
-            "headwater_request_seconds", "Time until the last byte of the answer; no streams.", labels=names
+            "headwater_request_seconds", "Time until the last byte of the response, without streams.", labels=names
         )
-        # Copies: the event loop goes on counting.
+        # Copies, because the event loop continues to count.
         for (subject, method, status), series in list(self._series.items()):
             labels = (*_names(subject), method, str(status))
             count.add_metric(labels, series.count)
-            if not _lasting(subject, method):
+            if not _is_stream(subject, method):
                 seconds.add_metric(labels, _cumulative(list(series.bins)), series.seconds)
         rejected = CounterMetricFamily(
-            "headwater_requests_rejected", "Requests refused before an operation ran.", labels=("reason",)
+            "headwater_requests_rejected", "Number of requests refused before an operation ran.", labels=("reason",)
         )
         for reason, number in list(self._rejected.items()):
             rejected.add_metric((reason,), number)
         yield from (count, seconds, rejected)
-        yield GaugeMetricFamily("headwater_requests_in_flight", "Requests being answered.", self._in_flight)
+        yield GaugeMetricFamily("headwater_requests_in_flight", "Number of requests in flight.", self._in_flight)
 
     def _occupancy(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
-        held = GaugeMetricFamily("headwater_pool_held", "Calls that run or wait in a worker pool.", labels=("pool",))
-        limit = GaugeMetricFamily("headwater_pool_limit", "Calls a worker pool takes at most.", labels=("pool",))
-        refused = CounterMetricFamily("headwater_pool_refused", "Calls a full worker pool refused.", labels=("pool",))
+        labels = ("pool",)
+        held = GaugeMetricFamily("headwater_pool_held", "Number of calls that run or wait in a pool.", labels=labels)
+        limit = GaugeMetricFamily("headwater_pool_limit", "Maximum number of calls in a pool.", labels=labels)
+        refused = CounterMetricFamily("headwater_pool_refused", "Number of calls that a pool refused.", labels=labels)
         for pool in self._platform.workers.pools:
             held.add_metric((pool.name,), pool.held)
             limit.add_metric((pool.name,), pool.limit)
@@ -189,22 +200,22 @@ class Metrics:
 
         labels = ("dependency",)
         state = GaugeMetricFamily(
-            "headwater_breaker_state", "1 for the state a breaker is in.", labels=(*labels, "state")
+            "headwater_breaker_state", "1 for the current state of a breaker, 0 for others.", labels=(*labels, "state")
         )
         families = {
-            what: CounterMetricFamily(f"headwater_dependency_{what}", help, labels=labels)
-            for what, help in (
-                ("calls", "Calls that were sent, retries included."),
-                ("failures", "Calls that spoke against the dependency."),
-                ("refused", "Calls an open breaker refused."),
-                ("retries", "Calls that were sent again."),
+            name: CounterMetricFamily(f"headwater_dependency_{name}", help, labels=labels)
+            for name, help in (
+                ("calls", "Number of calls that were sent, with retries."),
+                ("failures", "Number of failed calls."),
+                ("refused", "Number of calls that an open breaker refused."),
+                ("retries", "Number of repeated calls."),
             )
         }
         for dependency in self._platform.part(Dependencies).states():
             for possible in BreakerState:
                 state.add_metric((dependency.name, possible.value), float(dependency.state is possible))
-            for what, family in families.items():
-                family.add_metric((dependency.name,), getattr(dependency, what))
+            for name, family in families.items():
+                family.add_metric((dependency.name,), getattr(dependency, name))
         yield from (state, *families.values())
 
     def _called_gauges(self) -> Iterator[Metric]:
@@ -219,12 +230,14 @@ class Metrics:
                         family.add_metric((value_label,), float(value))
                 else:
                     family.add_metric((), float(values))
-            except Exception:  # noqa: BLE001 - one gauge must not take the others with it
+            except Exception:  # noqa: BLE001 - an error of one gauge must not affect the others
                 self._failed[gauge.name] = self._failed.get(gauge.name, 0) + 1
                 _log.exception("the gauge %s could not be read", gauge.name)
             else:
                 yield family
-        failed = CounterMetricFamily("headwater_metrics_failures", "Gauges that could not be read.", labels=("metric",))
+        failed = CounterMetricFamily(
+            "headwater_metrics_failures", "Number of failures to read a gauge.", labels=("metric",)
+        )
         for name, number in list(self._failed.items()):
             failed.add_metric((name,), number)
         yield failed
@@ -234,8 +247,8 @@ class Metrics:
             OPERATION.c.state.not_in([state.value for state in FINAL])
         )
         with self._platform.database.read() as connection:
-            found = {row[0]: float(row[1]) for row in connection.execute(count.group_by(OPERATION.c.state))}
-        return {state.value: found.get(state.value, 0.0) for state in OperationState if not state.final}
+            counts = {row[0]: float(row[1]) for row in connection.execute(count.group_by(OPERATION.c.state))}
+        return {state.value: counts.get(state.value, 0.0) for state in OperationState if not state.final}
 
 
 def _names(subject: object) -> tuple[str, str]:
@@ -246,8 +259,8 @@ def _names(subject: object) -> tuple[str, str]:
     return "", "none"
 
 
-def _lasting(subject: object, method: str) -> bool:
-    """Whether it lasts as long as the caller wants, so that its duration says nothing of us."""
+def _is_stream(subject: object, method: str) -> bool:
+    """Returns whether the client determines the duration, so that it is no measure of the platform."""
     return method == "WEBSOCKET" or (isinstance(subject, Endpoint) and subject.answer is Answer.STREAM)
 
 

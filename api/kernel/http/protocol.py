@@ -1,4 +1,4 @@
-"""HTTP below ASGI: heads that are malformed, too large or too slow are refused before any app sees them."""
+"""The HTTP protocol below ASGI. It refuses request heads that are malformed, too large, or too slow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ HEAD_BYTES = 64 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits on the request head, and problem documents where it says plain text."""
+    """The protocol of uvicorn with limits for request heads, and with problem documents instead of plain text."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the clock: a connection must say what it wants. Answers leave at once.
+        """Starts the timer and sets `TCP_NODELAY`.
 
-        An event loop does the latter by itself only for sockets it has made; on one that it was given, each answer
-        would wait 40 ms for the caller's acknowledgement of its head.
+        Event loops set `TCP_NODELAY` only on sockets that they create. On others, each response would wait 40 ms for
+        the acknowledgement of its head.
         """
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
@@ -35,12 +35,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """A next request on the same connection has its own clock."""
+        """Starts the timer for the next request of the connection."""
         self._head_bytes = 0
         self._expect_head()
         super().on_message_begin()
@@ -56,13 +56,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head has arrived in time."""
+        """Stops the timer, because the head is complete."""
         self._stop_timer()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP, or too much of it, and closes the connection."""
-        error = InvalidArgument(f"{msg} A head may have {HEAD_BYTES:,} bytes.")
+        """Responds to a malformed or oversized request and closes the connection."""
+        error = InvalidArgument(f"{msg} The head of a request may have at most {HEAD_BYTES:,} bytes.")
         content = json.dumps(problems.body(error, request_id=new_id("req"))).encode()
         head = (
             "HTTP/1.1 400 Bad Request\r\n"
@@ -74,19 +74,19 @@ class HttpProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES:
-            # Raised through the parser, which reports it as a malformed request.
+            # The parser reports this as a malformed request.
             raise ValueError("the head is too large")
 
     def _expect_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _give_up(self) -> None:
+    def _close(self) -> None:
         self._head_timer = None
         if not self.transport.is_closing():
             self.transport.close()

@@ -1,12 +1,11 @@
-"""Rate limits: each principal has its own, and so has each address from which nobody has logged in.
+"""Rate limits per principal and, for requests without authentication, per address.
 
-The count is a sliding window: what was counted in the window before weighs as much as of it still lies within the
-last window. A process counts in memory of its own; several share a store with `rate_limit_url`.
+The counts are sliding windows: the count of the previous window is weighted by its overlap with the last window length.
+Each process counts in memory, or all processes share a store if `rate_limit_url` is set.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from core.callers import caller_network
 from core.errors import InvalidArgument, TooManyRequests
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 STORE_SECONDS = 0.25
-"""How long a shared store may take; after that the request passes uncounted."""
+"""Time limit for the shared store. After it, the request passes without being counted."""
 
-_REMEMBERED = 100_000
+_MAX_KEYS = 100_000
 _log = logging.getLogger("headwater.api")
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many requests in so many seconds."""
+    """A maximum number of requests in a number of seconds."""
 
     policy: str
     requests: int
@@ -43,11 +43,11 @@ class Limit:
 
 class _Store(Protocol):
     async def hit(self, limit: Limit, key: str) -> float | None:
-        """Counts a request. Answers None if it may pass, else the seconds after which one may."""
+        """Counts a request. Returns None if it may pass, or else the number of seconds to wait."""
 
 
 class Windows:
-    """Counts of one process."""
+    """The counts of one process."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -55,7 +55,7 @@ class Windows:
         self._swept_at = now()
 
     async def hit(self, limit: Limit, key: str) -> float | None:
-        """Counts a request. Answers None if it may pass, else the seconds after which one may."""
+        """Counts a request. Returns None if it may pass, or else the number of seconds to wait."""
         now = self._now()
         window, elapsed = divmod(now, limit.seconds)
         count = self._counts.get(key)
@@ -71,8 +71,8 @@ class Windows:
         return None
 
     def _sweep(self, now: float, seconds: int) -> None:
-        """Forgets who has not come for two windows; whoever floods us with names makes it forget all."""
-        if len(self._counts) >= _REMEMBERED:
+        """Removes counts that are older than two windows, or all of them if there are too many keys."""
+        if len(self._counts) >= _MAX_KEYS:
             self._counts.clear()
         elif now - self._swept_at > 2 * seconds:
             self._swept_at = now
@@ -81,14 +81,14 @@ class Windows:
 
 
 class SharedWindows:
-    """Counts of several processes in one store. Without its answer, requests pass: a limit is no safety device."""
+    """The counts of several processes in a shared store. If the store does not respond, requests pass."""
 
     def __init__(self, limiter: SlidingWindowCounterRateLimiter) -> None:
         self._limiter = limiter
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
 
     async def hit(self, limit: Limit, key: str) -> float | None:
-        """Counts a request. Answers None if it may pass, else the seconds after which one may."""
+        """Counts a request. Returns None if it may pass, or else the number of seconds to wait."""
         import asyncio
 
         try:
@@ -97,18 +97,18 @@ class SharedWindows:
                     return None
                 stats = await self._limiter.get_window_stats(limit.item, key)
                 return max(1.0, stats.reset_time - time.time())
-        except Exception:  # noqa: BLE001 - each kind of store fails in its own way
-            if time.monotonic() - self._told_at > 60:
-                self._told_at = time.monotonic()
-                _log.warning("the store of the rate limits does not answer; requests pass uncounted", exc_info=True)
+        except Exception:  # noqa: BLE001 - each kind of store has other errors
+            if time.monotonic() - self._warned_at > 60:
+                self._warned_at = time.monotonic()
+                _log.warning("the store of the rate limits does not respond; requests are not counted", exc_info=True)
             return None
 
 
 class RateLimiter:
-    """Refuses who asks too often."""
+    """A check of the rate limits."""
 
     def __init__(self, settings: Settings, store: _Store | None = None) -> None:
-        """Raises `InvalidArgument` if a limit cannot be read or its store's library is missing."""
+        """Raises `InvalidArgument` if a limit is malformed or the library of its store is missing."""
         self._principal = _limit("principal", settings.rate_limit)
         self._anonymous = _limit("anonymous", settings.rate_limit_anonymous)
         self._store = store or _store(settings.rate_limit_url)
@@ -117,19 +117,19 @@ class RateLimiter:
         """Counts a request of a principal.
 
         Raises:
-            TooManyRequests: it has used its share up.
+            TooManyRequests: the limit is reached.
         """
         await self._count(self._principal, principal_key, None)
 
     async def admit(self, state: RequestState) -> None:
-        """Counts a request for whoever sent it: the principal, or the address while nobody is known.
+        """Counts a request of its principal or, without authentication, of its address.
 
         Raises:
-            TooManyRequests: it has used its share up. The answer's headers say what the limit is.
+            TooManyRequests: the limit is reached. The headers of the response contain the limit.
         """
         principal = state.principal
         if principal is None:
-            await self._count(self._anonymous, f"address/{network_of(state.client)}", state)
+            await self._count(self._anonymous, f"address/{caller_network(state.client)}", state)
         elif self._principal is not None:
             organization = getattr(principal, "organization_id", "")
             await self._count(self._principal, f"principal/{organization}/{principal.id}", state)
@@ -153,32 +153,19 @@ class RateLimiter:
 
 
 def open_rate_limiter(platform: Platform) -> RateLimiter:
-    """The limiter of this process."""
+    """Returns the rate limiter of this process."""
     return RateLimiter(platform.settings)
 
 
-def network_of(address: str) -> str:
-    """What counts as one caller: an IPv4 address, or an IPv6 network of 64 bits, which one customer gets whole."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
-
-
 def _wait(limit: Limit, elapsed: float, current: int, previous: int) -> float:
-    """Seconds until the window lets one more pass."""
+    """Returns the number of seconds until one more request may pass."""
     remaining = limit.seconds - elapsed
-    room = limit.requests - 1
-    if current <= room:
-        # The window before fades: wait until what is left of it fits beside this one.
-        return max(0.0, limit.seconds * (1 - (room - current) / previous) - elapsed)
-    # Nothing more in this window; in the next one this one fades.
-    return remaining + limit.seconds * (1 - room / current)
+    allowed = limit.requests - 1
+    if current <= allowed:
+        # The weight of the previous window decreases until its share and the current count are within the limit.
+        return max(0.0, limit.seconds * (1 - (allowed - current) / previous) - elapsed)
+    # The current window is full. In the next one, its weight decreases.
+    return remaining + limit.seconds * (1 - allowed / current)
 
 
 def _limit(policy: str, text: str) -> Limit | None:
@@ -189,9 +176,9 @@ def _limit(policy: str, text: str) -> Limit | None:
     try:
         item = parse(text)
     except ValueError as error:
-        raise InvalidArgument(f"The rate limit {text!r} cannot be read; write it like 100/second.") from error
+        raise InvalidArgument(f"The rate limit {text!r} is malformed. Write it like 100/second.") from error
     if item.amount < 1:
-        raise InvalidArgument(f"The rate limit {text!r} lets nobody pass; leave it empty for no limit.")
+        raise InvalidArgument(f"The rate limit {text!r} allows no request. Leave it empty for no limit.")
     return Limit(policy, item.amount, item.get_expiry(), item)
 
 
@@ -210,7 +197,7 @@ def _store(url: str) -> _Store:
             raise InvalidArgument(f"The rate limits need an asynchronous store: async+{scheme} instead of {scheme}.")
         return SharedWindows(SlidingWindowCounterRateLimiter(storage))
     except (ConfigurationError, NotImplementedError) as error:
-        # The address stays out: it may hold a password.
+        # Without the URL, which may contain a password.
         raise InvalidArgument(
             f"A store of kind {scheme!r} cannot be used for rate limits: {type(error).__name__}."
         ) from error

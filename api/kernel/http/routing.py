@@ -1,9 +1,8 @@
-"""One FastAPI app per service, made from the declarations, and the switch that hands a request to it.
+"""The FastAPI applications of services, and the switch that passes requests to them.
 
-The guard has found the operation already, so no route list is searched: the last route costs what the first does.
-The routes are ordinary `APIRoute`s all the same; a test matches each path against them. Their endpoints take the
-request and answer every error themselves, so they are called without FastAPI's dependencies and error layers, which
-would cost as much as all the rest.
+The guard has found the operation already, so no list of routes is searched. The routes are regular `APIRoute`s, and a
+test matches each path against them. Their endpoints handle requests and errors themselves. So they are called without
+the dependencies and error handlers of FastAPI, which would double the cost of a request.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from core.errors import NotFound
 
 
 class _IdConvertor(Convertor[str]):
-    """An id in a path. A colon begins a verb, so `GET /{asset}` must not swallow `/{asset}:preview`."""
+    """An id in a path. A colon starts a verb, so `GET /{asset}` must not match `/{asset}:preview`."""
 
     regex = "[^/:]+"
 
@@ -43,31 +42,31 @@ register_url_convertor("id", _IdConvertor())
 
 
 class DeclaredRouter(APIRouter):
-    """A router that runs the route of the operation the guard found.
+    """A router that runs the route of the operation that the guard found.
 
-    A route is made by its first request: to make all 2,400 beforehand would add a fifth to the start of a process.
+    The first request creates the route. Creating all 2,400 routes would add a fifth to the start of a process.
     """
 
     def __init__(self, service: Service, platform: Platform, operations: Operations) -> None:
         super().__init__(redirect_slashes=False)
         self._endpoints = service.endpoints
-        self._made: dict[Endpoint, APIRoute] = {}
+        self._routes: dict[Endpoint, APIRoute] = {}
         self._handler = partial(handler, platform=platform, operations=operations)
 
     def route_of(self, endpoint: Endpoint) -> APIRoute:
-        """The route of an operation."""
-        if endpoint not in self._made:
-            self._made[endpoint] = _route(endpoint, self._handler(endpoint))
-            self.routes.append(self._made[endpoint])
-        return self._made[endpoint]
+        """Returns the route of an operation."""
+        if endpoint not in self._routes:
+            self._routes[endpoint] = _route(endpoint, self._handler(endpoint))
+            self.routes.append(self._routes[endpoint])
+        return self._routes[endpoint]
 
     def complete(self) -> None:
-        """Makes the routes of all operations."""
+        """Creates the routes of all operations."""
         for endpoint in self._endpoints:
             self.route_of(endpoint)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves a request that passed the guard."""
+        """Handles a request that passed the guard."""
         state = state_of(scope)
         assert state.endpoint is not None
         assert state.found is not None
@@ -81,14 +80,14 @@ class DeclaredRouter(APIRouter):
 
 
 class _ServiceApp(FastAPI):
-    """An app without layers of its own: the platform's stack stands around all of them."""
+    """An application without middleware, because the stack of the platform wraps all services."""
 
     def build_middleware_stack(self) -> ASGIApp:
         return self.router
 
 
 def service_app(service: Service, platform: Platform, operations: Operations) -> FastAPI:
-    """The FastAPI app of a service. Its documents are made by `openapi`, not by FastAPI."""
+    """Returns the FastAPI application of a service. `openapi` generates its document, not FastAPI."""
     app = _ServiceApp(title=service.title, openapi_url=None, docs_url=None, redoc_url=None)
     app.router = DeclaredRouter(service, platform, operations)
     return app
@@ -109,20 +108,20 @@ def _route(endpoint: Endpoint, handle: Handler) -> APIRoute:
 
 
 class Switch:
-    """Hands a request that passed the guard to its service or mount."""
+    """An ASGI application that passes requests on to their service or mount."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        """`apps`: the service apps by service name."""
+        """Takes the applications by service name."""
         self._apps = apps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request or WebSocket."""
+        """Handles one request or WebSocket."""
         state = state_of(scope)
         if state.endpoint is not None:
             await self._apps[state.endpoint.service](scope, receive, send)
             return
         if state.found is None or state.found.mount is None:
-            raise NotFound("Nothing is served here.")
+            raise NotFound("There is nothing at this path.")
         mount = state.found.mount
         if not mount.exact:
             scope = {**scope, "root_path": scope.get("root_path", "") + mount.path}

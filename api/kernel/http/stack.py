@@ -1,4 +1,4 @@
-"""The outer layers of the ASGI stack, pure ASGI: identity and headers of every answer, limits on every body."""
+"""The outer ASGI middleware: request ids, headers of responses, and limits for request bodies."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ParamSpec, Protocol
+from typing import Any, ParamSpec
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.kernel import problems
+from api.kernel.http.client_address import ClientAddress
+from api.kernel.http.served import Observer, Served
 from api.kernel.http.state import KEY, RequestState, state_of
-from api.kernel.http.tracing import CURRENT, trace_of
+from api.kernel.http.trace_context import CURRENT, trace_of
 from core.errors import PayloadTooLarge, RequestTimeout
 from core.ids import new_id
 
 BODY_SECONDS = 30.0
+_MAX_DIGITS = 19
+"""Maximum number of digits of a `Content-Length` that is parsed."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
-_LOADS_NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_STRICT_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _DEFAULTS = (
     (b"referrer-policy", b"same-origin"),
@@ -32,43 +36,28 @@ _log = logging.getLogger("headwater.api")
 P = ParamSpec("P")
 
 
-@dataclass(slots=True)
-class Served:
-    """How a request was answered. `complete` is False if the answer was cut off."""
-
-    status: int = 0
-    size_bytes: int = 0
-    seconds: float = 0.0
-    complete: bool = False
-
-
-class Observer(Protocol):
-    """Sees every request. It must not wait; what it raises is logged and changes nothing."""
-
-    def began(self, scope: Scope, state: RequestState) -> None:
-        """Called before anything else is done."""
-
-    def ended(self, scope: Scope, state: RequestState, served: Served) -> None:
-        """Called when the last byte was sent, or nothing more will be."""
-
-
 class Envelope:
-    """Gives each request an id, each answer its headers, and turns whatever escapes into a problem document."""
+    """Middleware that assigns request ids, sets headers of responses, and turns errors into problem documents."""
 
-    def __init__(self, app: ASGIApp, *, tls: bool, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, tls: bool, observers: Sequence[Observer] = (), clients: ClientAddress | None = None
+    ) -> None:
         self._app = app
+        self._clients = clients or ClientAddress()
         self._hsts = tls
         self._observers = tuple(observers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or WebSocket."""
-        client = scope.get("client")
-        state = RequestState(_request_id(scope), client[0] if client else "", trace=trace_of(scope))
+        address = self._clients.of(scope)
+        if scope.get("client") and scope["client"][0] != address:
+            scope["client"] = (address, 0)  # for applications that read the address there
+        state = RequestState(_request_id(scope), address, trace=trace_of(scope))
         scope[KEY] = state
         served = Served()
         began_at = perf_counter()
         for observer in self._observers:
-            _guarded(observer.began, scope, state)
+            _notify(observer.began, scope, state)
         token = CURRENT.set(state.trace)
         try:
             if scope["type"] == "websocket":
@@ -78,9 +67,9 @@ class Envelope:
         finally:
             CURRENT.reset(token)
             served.seconds = perf_counter() - began_at
-            # The first to begin is the last to end, so that they nest.
+            # In reverse order, so that observers nest.
             for observer in reversed(self._observers):
-                _guarded(observer.ended, scope, state, served)
+                _notify(observer.ended, scope, state, served)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send, served: Served) -> None:
         state = state_of(scope)
@@ -98,18 +87,20 @@ class Envelope:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if served.status:
-                # Too late for a status: cutting the connection tells the client that the body is incomplete.
-                _log.exception("request %s failed while it was being answered", state.request_id)
+                # The status was sent already. The closed connection shows the client that the body is incomplete.
+                _log.exception("request %s failed while its response was being sent", state.request_id)
                 raise
-            known = problems.known_error(error, state.request_id)
-            state.rejected = known.reason
-            response = problems.response(known, request_id=state.request_id, instance=scope["path"])
+            converted = problems.headwater_error(error, state.request_id)
+            state.rejected = converted.reason
+            response = problems.response(
+                converted, request_id=state.request_id, instance=scope["path"], service=state.service
+            )
             await response(scope, receive, send_with_headers)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, served: Served) -> None:
         state = state_of(scope)
 
-        async def send_watched(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             if message["type"] == "websocket.accept":
                 served.status = 101
             elif message["type"] == "websocket.close":
@@ -120,25 +111,25 @@ class Envelope:
                 served.size_bytes += len(message.get("bytes") or message.get("text") or "")
             await send(message)
 
-        await self._app(scope, receive, send_watched)
+        await self._app(scope, receive, send_observed)
         served.complete = True
 
     def _add_headers(self, message: Message, state: RequestState) -> None:
-        """Sets ours, and those of the defaults that the app has not set."""
-        ours = [(b"x-request-id", state.request_id.encode()), _NOSNIFF]
-        ours += ((name.encode(), value.encode("latin-1")) for name, value in state.headers)
+        """Sets the headers of the platform, and default headers that the application did not set."""
+        fixed = [(b"x-request-id", state.request_id.encode()), _NOSNIFF]
+        fixed += ((name.encode(), value.encode("latin-1")) for name, value in state.headers)
         if state.endpoint:
-            ours += ((b"x-operation", state.endpoint.operation_id.encode()), _LOADS_NOTHING)
+            fixed += ((b"x-operation", state.endpoint.operation_id.encode()), _STRICT_CSP)
         if self._hsts:
-            ours.append(_HSTS)
-        decided = {name for name, _ in ours}
-        kept = [header for header in message.get("headers", ()) if header[0] not in decided]
-        decided.update(name for name, _ in kept)
-        message["headers"] = [*kept, *ours, *(header for header in _DEFAULTS if header[0] not in decided)]
+            fixed.append(_HSTS)
+        names = {name for name, _ in fixed}
+        other = [header for header in message.get("headers", ()) if header[0] not in names]
+        names.update(name for name, _ in other)
+        message["headers"] = [*other, *fixed, *(header for header in _DEFAULTS if header[0] not in names)]
 
 
 class Limits:
-    """Refuses bodies that are too large, and those that do not arrive in time."""
+    """Middleware that refuses request bodies that are too large or too slow."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, body_seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -151,7 +142,7 @@ class Limits:
             await self._app(scope, receive, send)
             return
         declared = _header(scope, b"content-length")
-        if declared.isdigit() and int(declared) > self._max:
+        if declared.isdigit() and (len(declared) > _MAX_DIGITS or int(declared) > self._max):
             raise self._too_large()
         await self._app(scope, self._limited(receive), send)
 
@@ -178,19 +169,19 @@ class Limits:
         return limited
 
     def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body is larger than the {self._max:,} bytes accepted here.")
+        return PayloadTooLarge(f"The body is larger than the maximum of {self._max:,} bytes.")
 
 
-def _guarded(observe: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+def _notify(observe: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
     try:
         observe(*args, **kwargs)
-    except Exception:  # noqa: BLE001 - whoever watches must not break what is watched
-        _log.exception("a request could not be observed")
+    except Exception:  # noqa: BLE001 - an error of an observer must not affect the request
+        _log.exception("an observer of a request failed")
 
 
 def _request_id(scope: Scope) -> str:
-    given = _header(scope, b"x-request-id").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else new_id("req")
+    id = _header(scope, b"x-request-id").decode("latin-1")
+    return id if _REQUEST_ID.fullmatch(id) else new_id("req")
 
 
 def _has_body(scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""One declared operation: everything that routing, permissions, audit and OpenAPI need to know of it."""
+"""A declared operation: everything that routing, permissions, audit, and OpenAPI need."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
 from api.kernel.kinds.encoded import Encoded
+from api.kernel.kinds.noun import Noun
 from api.kernel.models import Query, Request
+from api.kernel.permissions.power import Power
+from api.kernel.platform import Platform
 from api.kernel.roles import Role
-
-if TYPE_CHECKING:
-    from api.kernel.kinds.kind import Kind
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,22 +43,22 @@ class Shape(Enum):
 
 
 class Answer(Enum):
-    """What comes back."""
+    """The form of the response."""
 
     JSON = "a model as JSON"
     NOTHING = "204 without a body"
     ROWS = "rows as JSON or as an Arrow IPC stream"
     STREAM = "server-sent events"
-    FILE = "a stream of lines to keep"
+    FILE = "a file, streamed line by line"
     OPERATION = "202 with an operation"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Endpoint:
-    """One operation. Made by the decorators of `Kind`; compared by identity."""
+    """One operation. The decorators of `Kind` create it. Endpoints are compared by identity."""
 
     service: str
-    kind: Kind
+    kind: Noun
     shape: Shape
     verb: str
     function: Callable[..., Any]
@@ -70,16 +70,22 @@ class Endpoint:
     changes: bool = False
     public: bool = False
     own: bool = False
-    """Whether it only concerns the caller's own things, so that no grant is needed."""
+    """Whether it concerns only what belongs to the caller, so that it needs no grant."""
     secret: bool = False
+    power: Power | None = None
+    """What it lets its caller pass on. None if its kind does not change principals or rights."""
+    versioned: bool = False
+    """Whether it checks `If-Match`. Other operations refuse the header, because to ignore it loses changes."""
     past: str = ""
     name: str = ""
     right: str = ""
-    """Verb of its permission, where it shares that of another operation."""
+    """Verb of its permission, if it shares the permission of another operation."""
     text: str = ""
     declared: Callable[..., Any] | None = None
-    """The author's function or class, where `function` is the kernel's."""
+    """The function or class of the author, if `function` belongs to the kernel."""
     timeout_seconds: float = 60.0
+    outside: bool = False
+    """Whether it changes something outside the metadata database, so that it does not support `validate_only`."""
 
     @cached_property
     def base(self) -> str:
@@ -88,7 +94,7 @@ class Endpoint:
 
     @cached_property
     def key(self) -> str:
-        """The path with `*` for the id: how the registry finds the endpoint."""
+        """The path with `*` for the id, by which the registry finds the endpoint."""
         return self.base + ("/*" if self.shape.on_item else "") + self.shape.suffix.format(verb=self.verb, part="*")
 
     @cached_property
@@ -109,7 +115,7 @@ class Endpoint:
 
     @cached_property
     def operation_id(self) -> str:
-        """Name in SDKs, such as `ai_catalog_materialize_asset`. Stable: it derives from the declared names only."""
+        """Name in SDKs, such as `ai_catalog_materialize_asset`. It depends on the declared names only."""
         if self.name:
             return f"{self.service}_{self.name}"
         noun = self.kind.name if self.shape.on_item or self.shape is Shape.CREATE else self.kind.plural_name
@@ -121,24 +127,24 @@ class Endpoint:
 
     @cached_property
     def permission(self) -> str:
-        """Name of the right it needs, such as `ai_catalog.asset.materialize`."""
+        """The permission that it needs, such as `ai_catalog.asset.materialize`."""
         return f"{self.service}.{self.kind.name}.{(self.right or self.verb).replace('-', '_')}"
 
     @cached_property
     def event(self) -> str:
-        """Type of the audit event of a success, such as `ai_catalog.schedule.started`."""
+        """Type of the event of a success, such as `ai_catalog.schedule.started`."""
         verb = self.verb.replace("-", "_")
         past = self.past or (f"{verb}d" if verb.endswith("e") else f"{verb}ed")
         return f"{self.service}.{self.kind.name}.{past}"
 
     @cached_property
     def summary(self) -> str:
-        """First sentence of the docstring."""
+        """First line of the docstring."""
         return self.description.split("\n", 1)[0].strip()
 
     @cached_property
     def description(self) -> str:
-        """The docstring: the OpenAPI text."""
+        """The docstring, which is the text in the OpenAPI document."""
         return inspect.cleandoc(self.text or (self.declared or self.function).__doc__ or "")
 
     @cached_property
@@ -163,20 +169,27 @@ class Endpoint:
 
     @property
     def keeps_answer(self) -> bool:
-        """Whether its answer may be stored for a replay, and can be as soon as the function has returned."""
+        """Whether its response can be stored for a replay when the function returns."""
         return not self.secret and self.answer is Answer.JSON
 
     def encode(self, result: Any) -> bytes:
-        """The JSON form of what the function returned."""
+        """Returns the JSON form of the result of the function."""
         return result.content if isinstance(result, Encoded) else bytes(self.adapter.dump_json(result, by_alias=True))
 
     def __str__(self) -> str:
         return self.operation_id
 
 
+class Endpoints(list[Endpoint]):
+    """Every operation of the platform, those of other processes too. The application fills it."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__()
+
+
 @cache
 def source_of(declared: Callable[..., Any]) -> str:
-    """File and line where a function or class is written."""
+    """Returns the file and line of a function or class."""
     file = Path(inspect.getfile(declared)).resolve()
-    shown = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file.name
-    return f"{shown}:{inspect.getsourcelines(declared)[1]}"
+    path = file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file.name
+    return f"{path}:{inspect.getsourcelines(declared)[1]}"

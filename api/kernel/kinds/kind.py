@@ -1,37 +1,37 @@
-"""A noun of a service, and the typed decorators that hang methods on it.
+"""A kind: a noun of a service, with the typed decorators that register its operations.
 
     ASSET = Kind("asset", plural="assets", title="Asset", description="...", example="flights.gold.route_delays")
 
     @ASSET.action("materialize", request=MaterializeAsset, long=True)
     async def materialize_asset(ctx: Context, asset: str, request: MaterializeAsset) -> Launch: ...
 
-Each decorator is generic over the models it is given, so mypy refuses a function whose parameters or result differ
-from the declaration. The function itself is returned unchanged.
+Each decorator is generic over its models, so mypy refuses a function whose parameters or result differ from the
+declaration. The decorators return the function unchanged.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import cached_property, partial
 from typing import Any, Literal, TypeVar, overload
 
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
+from api.kernel.kinds.noun import Noun
 from api.kernel.kinds.rows import Rows
 from api.kernel.kinds.streams import ServerEvent
 from api.kernel.models import ListQuery, Model, Page, Query, Request
 from api.kernel.operations.resource import Operation
-from api.kernel.permissions.graph import Locator
 from api.kernel.roles import Role
 from api.kernel.sagas.saga import SagaCall
-from core.errors import HeadwaterError, NotFound
-from core.ports import Launch
+from core.runs import Launch
 
 Q = TypeVar("Q", bound=Query)
 LQ = TypeVar("LQ", bound=ListQuery)
 B = TypeVar("B", bound=Request)
 R = TypeVar("R", bound=Model)
-I = TypeVar("I")  # noqa: E741 - what goes in
-O = TypeVar("O")  # noqa: E741 - what comes out
+I = TypeVar("I")  # noqa: E741 - input
+O = TypeVar("O")  # noqa: E741 - output
 F = TypeVar("F", bound=Callable[..., Any])
 W = TypeVar("W", bound="Launch | SagaCall[Any]")
 
@@ -41,127 +41,127 @@ Lines = AsyncGenerator[bytes, None]
 StreamOf = Callable[[Context, str, I], AsyncGenerator[ServerEvent, None]]
 
 
-class Kind:
-    """One noun. A `rooted` kind lives at `/api/v1/<plural>`, across the services.
+class Kind(Noun):
+    """A kind with its operations."""
 
-    `locate` tells where an item stands in the tree of scopes, so that rights granted on a project or organization reach
-    it; without it only rights on the whole platform do.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        plural: str,
-        title: str,
-        description: str,
-        example: str,
-        rooted: bool = False,
-        locate: Locator | None = None,
-        scoped: bool = False,
-        filter_by: tuple[str, ...] = (),
-        order_by: tuple[str, ...] = (),
-    ) -> None:
-        self.name = name
-        self.plural = plural
-        self.plural_name = plural.replace("-", "_")
-        self.title = title
-        self.description = description
-        self.example = example
-        self.rooted = rooted
-        self.service = ""
-        """The service it belongs to; known once the service is made."""
-        self.locate = locate
-        self.scoped = scoped
-        """Whether its functions check every item themselves, so that a right anywhere is enough to call them."""
-        self.filter_by = filter_by
-        self.order_by = order_by
-        self._declared: list[Callable[[str], Endpoint]] = []
-
-    def unknown(self, id: str) -> HeadwaterError:
-        """The error for an id that nothing has, or nothing that the caller may know of."""
-        return NotFound(f"There is no {self.title.lower()} {id!r}.")
-
-    @property
-    def full_name(self) -> str:
-        """`<service>.<kind>`."""
-        return f"{self.service}.{self.name}"
-
-    def permission(self, verb: str) -> str:
-        """Name of the right to do this with it."""
-        return f"{self.full_name}.{verb.replace('-', '_')}"
+    @cached_property
+    def _declared(self) -> list[partial[Endpoint]]:
+        return []
 
     def endpoints(self, service: str) -> list[Endpoint]:
-        """The declared operations as parts of a service, which the kind belongs to from then on."""
+        """Returns the declared operations as endpoints of a service, and makes the kind belong to that service."""
         self.service = service
-        return [declare(service) for declare in self._declared]
+        return [declare(service=service) for declare in self._declared]
 
     def list(
         self, *, query: type[LQ], item: type[R], role: Role = Role.VIEWER, own: bool = False
     ) -> Callable[[OnCollection[LQ, Page[R]]], OnCollection[LQ, Page[R]]]:
         """`GET /plural`."""
-        return self.hang(Shape.LIST, "list", query=query, result=Page[item], role=role, own=own)  # type: ignore[valid-type]
+        return self.register(Shape.LIST, "list", query=query, result=Page[item], role=role, own=own)  # type: ignore[valid-type]
 
     def get(
         self, *, result: type[R], role: Role = Role.VIEWER, own: bool = False
     ) -> Callable[[Callable[[Context, str], Awaitable[R]]], Callable[[Context, str], Awaitable[R]]]:
         """`GET /plural/{id}`."""
-        return self.hang(Shape.GET, "get", result=result, role=role, own=own)
+        return self.register(Shape.GET, "get", result=result, role=role, own=own)
 
     def create(
-        self, *, request: type[B], result: type[R], role: Role = Role.EDITOR, secret: bool = False, own: bool = False
+        self,
+        *,
+        request: type[B],
+        result: type[R],
+        role: Role = Role.EDITOR,
+        secret: bool = False,
+        own: bool = False,
+        past: str = "",
     ) -> Callable[[OnCollection[B, R]], OnCollection[B, R]]:
-        """`POST /plural`. A `secret` answer is shown once and never stored for a replay."""
-        how = {"request": request, "result": result, "role": role, "changes": True, "secret": secret, "own": own}
-        return self.hang(Shape.CREATE, "create", **how)
+        """`POST /plural`. A `secret` response is returned once and never stored for a replay.
+
+        `past` replaces `created` in the type of the event.
+        """
+        return self.register(
+            Shape.CREATE,
+            "create",
+            request=request,
+            result=result,
+            role=role,
+            changes=True,
+            secret=secret,
+            own=own,
+            past=past,
+        )
 
     def update(
-        self, *, request: type[B], result: type[R], role: Role = Role.EDITOR, own: bool = False
+        self,
+        *,
+        request: type[B],
+        result: type[R],
+        role: Role = Role.EDITOR,
+        own: bool = False,
+        versioned: bool = False,
     ) -> Callable[[OnItem[B, R]], OnItem[B, R]]:
-        """`PATCH /plural/{id}`: JSON merge-patch; `request.model_fields_set` tells absent from null."""
-        return self.hang(Shape.UPDATE, "update", request=request, result=result, role=role, own=own, changes=True)
+        """`PATCH /plural/{id}`: JSON merge-patch. `request.model_fields_set` distinguishes absent from null."""
+        return self.register(
+            Shape.UPDATE,
+            "update",
+            request=request,
+            result=result,
+            role=role,
+            own=own,
+            changes=True,
+            versioned=versioned,
+        )
 
     def delete(
-        self, *, role: Role = Role.EDITOR, own: bool = False
+        self, *, role: Role = Role.EDITOR, own: bool = False, past: str = "", versioned: bool = False
     ) -> Callable[[Callable[[Context, str], Awaitable[None]]], Callable[[Context, str], Awaitable[None]]]:
-        """`DELETE /plural/{id}`, answering 204."""
-        return self.hang(Shape.DELETE, "delete", answer=Answer.NOTHING, role=role, own=own, changes=True)
+        """`DELETE /plural/{id}`, with status 204. `past` replaces `deleted` in the type of the event."""
+        return self.register(
+            Shape.DELETE,
+            "delete",
+            answer=Answer.NOTHING,
+            role=role,
+            own=own,
+            changes=True,
+            past=past,
+            versioned=versioned,
+        )
 
     def part(
         self, name: str, *, query: type[Q], result: type[R], role: Role = Role.VIEWER, own: bool = False
     ) -> Callable[[OnItem[Q, R]], OnItem[Q, R]]:
-        """`GET /plural/{id}/<name>`: something that exists only as a part of the item."""
-        return self.hang(Shape.PART, name, query=query, result=result, role=role, own=own)
+        """`GET /plural/{id}/<name>`: a part of the item."""
+        return self.register(Shape.PART, name, query=query, result=result, role=role, own=own)
 
     def rows(
         self, name: str, *, query: type[Q], result: type[R], role: Role = Role.VIEWER
     ) -> Callable[[OnItem[Q, Rows[R]]], OnItem[Q, Rows[R]]]:
-        """A part made of rows: JSON, or an Arrow IPC stream if `Accept` asks for it."""
-        return self.hang(Shape.PART, name, query=query, result=result, answer=Answer.ROWS, role=role)
+        """A part that consists of rows: JSON, or an Arrow IPC stream if `Accept` asks for it."""
+        return self.register(Shape.PART, name, query=query, result=result, answer=Answer.ROWS, role=role)
 
     def collection_read(
         self, verb: str, *, query: type[Q], result: type[R], role: Role = Role.VIEWER, own: bool = False
     ) -> Callable[[OnCollection[Q, R]], OnCollection[Q, R]]:
-        """`GET /plural:<verb>`: something that the whole collection has, such as counts."""
-        return self.hang(Shape.COLLECTION_READ, verb, query=query, result=result, role=role, own=own)
+        """`GET /plural:<verb>`: a property of the whole collection, such as counts."""
+        return self.register(Shape.COLLECTION_READ, verb, query=query, result=result, role=role, own=own)
 
     def file(
         self, verb: str, *, query: type[Q], role: Role = Role.VIEWER
     ) -> Callable[[OnCollection[Q, Lines]], OnCollection[Q, Lines]]:
-        """`GET /plural:<verb>`: lines to keep, streamed; CSV if the query says `format=csv`."""
-        return self.hang(Shape.COLLECTION_READ, verb, query=query, answer=Answer.FILE, role=role)
+        """`GET /plural:<verb>`: a file, streamed line by line; CSV if the query contains `format=csv`."""
+        return self.register(Shape.COLLECTION_READ, verb, query=query, answer=Answer.FILE, role=role)
 
     def lines(
         self, name: str, *, query: type[Q], role: Role = Role.VIEWER
     ) -> Callable[[OnItem[Q, Lines]], OnItem[Q, Lines]]:
-        """A part to keep as a file: it is sent as it is made, a line after the other."""
-        return self.hang(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
+        """A part that is a file, streamed line by line."""
+        return self.register(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
 
     def stream(
         self, name: str, *, query: type[Q], event: type[R], role: Role = Role.VIEWER
     ) -> Callable[[StreamOf[Q]], StreamOf[Q]]:
-        """A part that keeps coming: server-sent events whose data is an `event`; resumes after `Last-Event-ID`."""
-        return self.hang(Shape.PART, name, query=query, result=event, answer=Answer.STREAM, role=role)
+        """A part that is a stream of server-sent events whose data is an `event`. Resumes after `Last-Event-ID`."""
+        return self.register(Shape.PART, name, query=query, result=event, answer=Answer.STREAM, role=role)
 
     @overload
     def action(
@@ -176,6 +176,8 @@ class Kind:
         own: bool = ...,
         secret: bool = ...,
         timeout_seconds: float = ...,
+        outside: bool = ...,
+        versioned: bool = ...,
     ) -> Callable[[OnItem[B, R]], OnItem[B, R]]: ...
 
     @overload
@@ -183,14 +185,15 @@ class Kind:
         self, verb: str, *, request: type[B], long: Literal[True], role: Role | None = ..., past: str = ...
     ) -> Callable[[OnItem[B, W]], OnItem[B, W]]: ...
 
-    def action(self, verb: str, **how: Any) -> Any:
+    def action(self, verb: str, **options: Any) -> Any:
         """`POST /plural/{id}:<verb>`.
 
-        `reads` marks one that changes nothing, so viewers may call it. A `long` one answers 202 with an operation and
-        its function returns what to launch, or a saga with its input. `past` is the past tense of the verb
-        where `-ed` would be wrong.
+        `reads` marks an action that changes nothing, so that viewers can call it. A `long` action responds with 202 and
+        an operation; its function returns what to launch, or a saga with its input. `past` is the past tense of the
+        verb where `-ed` would be wrong. An action that changes something `outside` the metadata database does not
+        support `validate_only`. A `versioned` action checks `If-Match` by `Call.require_match`.
         """
-        return self._act(Shape.ACTION, verb, **how)
+        return self._act(Shape.ACTION, verb, **options)
 
     @overload
     def collection_action(
@@ -213,9 +216,18 @@ class Kind:
         self, verb: str, *, request: type[B], long: Literal[True], role: Role | None = ..., past: str = ...
     ) -> Callable[[OnCollection[B, W]], OnCollection[B, W]]: ...
 
-    def collection_action(self, verb: str, **how: Any) -> Any:
-        """`POST /plural:<verb>`; `public` needs no login, `name` is what SDKs call it. The rest as `action`."""
-        return self._act(Shape.COLLECTION_ACTION, verb, **how)
+    @overload
+    def collection_action(
+        self, verb: str, *, request: type[B], result: type[R], rows: Literal[True], own: bool = ...
+    ) -> Callable[[OnCollection[B, Rows[R]]], OnCollection[B, Rows[R]]]: ...
+
+    def collection_action(self, verb: str, **options: Any) -> Any:
+        """`POST /plural:<verb>`. The options are those of `action`.
+
+        A `public` action needs no login. `name` is its name in SDKs. An action with `rows` changes nothing and returns
+        JSON, or an Arrow IPC stream if `Accept` asks for it.
+        """
+        return self._act(Shape.COLLECTION_ACTION, verb, **options)
 
     def _act(
         self,
@@ -223,25 +235,56 @@ class Kind:
         verb: str,
         *,
         reads: bool = False,
+        rows: bool = False,
         long: bool = False,
         role: Role | None = None,
         past: str = "",
-        **how: Any,
+        **options: Any,
     ) -> Any:
+        if rows:
+            reads, options["answer"] = True, Answer.ROWS
         if long:
-            # Accepted is not done: the operation's own event tells how it ended.
+            # The operation has an event for its end.
             past = past or f"{verb.replace('-', '_')}_requested"
-            how |= {"answer": Answer.OPERATION, "result": Operation}
+            options |= {"answer": Answer.OPERATION, "result": Operation}
         role = role or (Role.VIEWER if reads else Role.EDITOR)
-        return self.hang(shape, verb, changes=not reads, role=role, past=past, **how)
+        return self.register(shape, verb, changes=not reads, role=role, past=past, **options)
 
-    def hang(self, shape: Shape, verb: str, **how: Any) -> Callable[[F], F]:
-        """Hangs an operation of any shape; the decorators above are the typed ways to do so."""
+    def register(self, shape: Shape, verb: str, **options: Any) -> Callable[[F], F]:
+        """Registers an operation of any shape. The decorators above are the typed ways to do so."""
+        options.setdefault("power", self.powers.get(verb))
 
-        def hang(function: F) -> F:
-            self._declared.append(
-                lambda service: Endpoint(service=service, kind=self, shape=shape, verb=verb, function=function, **how)
-            )
+        def register(function: F) -> F:
+            self._declared.append(partial(Endpoint, kind=self, shape=shape, verb=verb, function=function, **options))
             return function
 
-        return hang
+        return register
+
+    def register_unit(
+        self,
+        shape: Shape,
+        verb: str,
+        function: Callable[..., Any],
+        declared: Callable[..., Any],
+        *,
+        reads: bool = False,
+        **options: Any,
+    ) -> None:
+        """Registers a synchronous function that runs in the transaction of its request.
+
+        A change of an item checks `If-Match` by `Call.require_match`.
+
+        Args:
+            shape: the form of the operation.
+            verb: its verb.
+            function: takes the unit of work and the input.
+            declared: the author's function or class, whose docstring documents the operation unless there is a `text`.
+            reads: whether the function only reads.
+            options: further fields of the endpoint.
+        """
+
+        async def run(ctx: Context, *arguments: Any) -> Any:
+            return await (ctx.read if reads else ctx.write)(lambda unit: function(unit, *arguments))
+
+        options.setdefault("versioned", shape.on_item and not reads)
+        self.register(shape, verb, changes=not reads, declared=declared, **options)(run)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from api.kernel import problems
 from api.kernel.kinds.resource import Resource
 from api.kernel.kinds.shape import read, written
+from api.kernel.kinds.stored_kind import StoredKind
 from core.errors import InvalidArgument, InvalidPayload
 
-if TYPE_CHECKING:
-    from api.kernel.kinds.resource_kind import ResourceKind
 
-
-def patched(kind: ResourceKind[Any], resource: Resource[Any, Any], patch: dict[str, Any]) -> Any:
-    """The spec of a resource after a merge-patch.
+def patched(kind: StoredKind[Any], resource: Resource[Any, Any], patch: dict[str, Any]) -> Any:
+    """Returns the spec of a resource after a merge-patch.
 
     Raises:
-        InvalidPayload: the patch names what is fixed or unknown, or the spec would not be valid.
+        InvalidPayload: the patch contains an immutable or unknown field, or the spec would not be valid.
         InvalidArgument: it is nested too deeply.
     """
     before = json.loads(resource.spec.model_dump_json(by_alias=True))
@@ -34,7 +32,7 @@ def patched(kind: ResourceKind[Any], resource: Resource[Any, Any], patch: dict[s
     model, known = kind.model.spec_type(), {"by_alias": True, "by_name": False}
     try:
         spec = model.model_validate_json(json.dumps(merged(before, patch)), **known)
-        # What a newer release stored is unknown here: nobody may send it, but it is not lost either.
+        # Fields that a newer release stored are unknown here. Callers cannot send them, but a change keeps them.
         stored = json.loads(written(resource.spec))
         return spec if stored == before else read(model, json.dumps(merged(stored, patch)))
     except ValidationError as error:
@@ -44,7 +42,7 @@ def patched(kind: ResourceKind[Any], resource: Resource[Any, Any], patch: dict[s
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """A JSON document after a merge-patch."""
+    """Returns a JSON document after a merge-patch."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}

@@ -1,31 +1,22 @@
-"""References: fields of a spec that lead to other resources."""
+"""References: fields of a spec that contain ids of other resources."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from api.kernel.kinds.resource import Resource
 
 
-class OnDelete(Enum):
-    """What deleting the target of a reference does."""
-
-    RESTRICT = "RESTRICT"
-    CLEAR = "CLEAR"
-    CASCADE = "CASCADE"
-
-
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A field of the spec that holds the id, or a list of ids, of another kind, named `<service>.<kind>`."""
+    """A field of the spec with the id, or a list of ids, of another kind. Its target cannot be deleted."""
 
     field: str
     to: str
-    on_delete: OnDelete = OnDelete.RESTRICT
+    """The kind of the target: `<service>.<kind>`."""
 
     def ids(self, resource: Resource[Any, Any]) -> list[str]:
-        """The ids in the field."""
+        """Returns the ids in the field."""
         value = getattr(resource.spec, self.field)
         return [] if value is None else [value] if isinstance(value, str) else list(value)

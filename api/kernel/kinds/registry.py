@@ -1,6 +1,6 @@
-"""Every path the API answers, found by dictionary: the same answer serves policy, routing and documents.
+"""The registry of every path that the API serves, for policy, routing, and documents.
 
-A path that is not here has no policy and is refused, whatever app might have served it.
+A path that is not in the registry has no policy and is refused.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from api.kernel.roles import Role
 
 PREFIX = "/api/v1/"
 _ID = re.compile(r"[^/:\x00-\x1f\x7f]{1,256}")
-"""What an id in a path may be made of. No colon: that begins a verb."""
+"""The characters of an id in a path. A colon begins a verb."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mount:
-    """An ordinary ASGI app at a path, with its policy.
-
-    `role` None makes it public; otherwise whoever is logged in may enter, or, if there is a `permission`, who holds it
-    on the platform: `role` is then the least built-in role that includes it. `exact` mounts serve one path only.
-    `login_page` sends browsers that are not logged in there instead of answering 401. `speaks_for` is the name of the
-    service whose things it offers by somebody else's protocol. `acts_as` are the ids of operations in whose name its
-    own code acts; `carries_out` are those that it does as they are, so that it writes what they write.
-    """
+    """An ASGI app at a path, with its policy."""
 
     path: str
     app: ASGIApp
     role: Role | None
+    """None makes the mount public. Otherwise it needs a login or, if there is a `permission`, that permission on the
+    platform; `role` is then the least built-in role that includes the permission."""
     exact: bool = False
+    """Whether it serves only this path, and no path below."""
+    sockets: bool = False
+    """Whether it serves WebSockets, too."""
     login_page: str = ""
+    """Where it redirects browsers that are not logged in, instead of responding with 401."""
     permission: str = ""
     speaks_for: str = ""
+    """Name of the service whose resources it offers through another protocol."""
     acts_as: tuple[str, ...] = ()
-    carries_out: tuple[str, ...] = ()
+    """Ids of the operations whose permissions and events its own code uses."""
+    executes: tuple[str, ...] = ()
+    """Ids of the operations that it runs unchanged, so that it writes what they write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands at a path: operations by method, or a mount. `id` and `part` are what the path names."""
+    """The content of a path: operations by method, or a mount. `id` and `part` are the ids in the path."""
 
     operations: Mapping[str, Endpoint] = field(default_factory=dict)
     id: str = ""
@@ -52,7 +54,7 @@ class Found:
     mount: Mount | None = None
 
     def endpoint(self, method: str) -> Endpoint | None:
-        """The operation this method calls. HEAD is GET without a body."""
+        """Returns the operation that a method calls. HEAD is GET without a body."""
         return self.operations.get("GET" if method == "HEAD" else method)
 
 
@@ -60,25 +62,27 @@ class Registry:
     """All services and mounts of one process."""
 
     def __init__(self, services: Sequence[Service], mounts: Sequence[Mount] = ()) -> None:
-        """Raises `ValueError` where two declarations claim the same path or name."""
+        """Raises `ValueError` if two declarations have the same path or name."""
         self.services = tuple(sorted(services, key=lambda service: service.name))
         self.endpoints = tuple(endpoint for service in self.services for endpoint in service.endpoints)
         self._operations: dict[str, dict[str, Endpoint]] = {}
         self._exact: dict[str, Mount] = {}
         self._prefixes: list[Mount] = []
-        names: set[str] = set()
+        self.names: dict[str, Endpoint] = {}
+        """Every operation by its id."""
+
         for endpoint in self.endpoints:
             methods = self._operations.setdefault(endpoint.key, {})
-            if endpoint.method in methods or endpoint.operation_id in names:
+            if endpoint.method in methods or endpoint.operation_id in self.names:
                 raise ValueError(f"{endpoint} is declared twice ({endpoint.method} {endpoint.path})")
             methods[endpoint.method] = endpoint
-            names.add(endpoint.operation_id)
+            self.names[endpoint.operation_id] = endpoint
         self._rooted = {endpoint.kind.plural for endpoint in self.endpoints if endpoint.kind.rooted}
         for mount in mounts:
             self.add(mount)
 
     def add(self, mount: Mount) -> None:
-        """Adds a mount. The longest path wins."""
+        """Adds a mount. The longest matching path has precedence."""
         if mount.exact:
             self._exact[mount.path] = mount
         else:
@@ -97,7 +101,7 @@ class Registry:
         return (*self._exact.values(), *self._prefixes)
 
     def find(self, path: str) -> Found | None:
-        """What stands at this (decoded) path, or None."""
+        """Returns the content of this (decoded) path, or None."""
         if mount := self._exact.get(path):
             return Found(mount=mount)
         if path.startswith(PREFIX) and (found := self._operation(path[len(PREFIX) :])):

@@ -1,6 +1,6 @@
-"""A resource: an envelope of identity, scope and history around what callers ask for and what the platform observed.
+"""A resource: an envelope of identity, scope, and history around a spec, which callers write, and a status.
 
-An author writes three classes, and the type checker sees every field of them:
+An author writes three classes, so the type checker knows every field:
 
     class ProjectSpec(Spec): ...
     class ProjectStatus(Status): ...
@@ -14,27 +14,28 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.kernel.models import Model, Page, Request, generic
+from api.kernel.references import Organization, PrincipalReference, Project
 
 _STORED = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class Spec(Request):
-    """What callers ask for. Only callers write it."""
+    """What a resource should be. Only callers write it."""
 
     model_config = _STORED
 
 
 class Status(Model):
-    """What the platform observed. Only the platform writes it; `state`, if there is one, changes by actions alone."""
+    """What the platform observes. Only the platform writes it. Only actions change its `state`, if it has one."""
 
     model_config = _STORED
 
 
 class NoStatus(Status):
-    """Of a kind of which nothing is observed."""
+    """The status of a kind without observations."""
 
 
 S = TypeVar("S", bound=Spec)
@@ -44,99 +45,104 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Level(Enum):
-    """Where resources of a kind live: below the platform itself, in an organization, or in a project of one."""
+    """The scope that resources of a kind belong to: the platform, an organization, or a project."""
 
     PLATFORM = "PLATFORM"
     ORGANIZATION = "ORGANIZATION"
     PROJECT = "PROJECT"
 
 
-def _plain(text: str) -> str:
-    """Refuses what only deceives readers: controls, invisible and direction-changing characters."""
+def _plain(text: object) -> object:
+    """Normalizes text. Refuses control, invisible, and direction-changing characters, which deceive readers.
+
+    Runs before the length limits are checked, so that stored text is valid when it is read again.
+    """
+    if not isinstance(text, str):
+        return text
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for character in text):
         raise ValueError("holds an invisible or control character")
     return unicodedata.normalize("NFC", text).strip()
 
 
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_plain)]
+Text = Annotated[str, Field(max_length=2000), BeforeValidator(_plain)]
 """Text for people: any script, no invisible characters, normalized."""
 
-Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
-"""A line for people."""
+Title = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_plain)]
+"""A title for people, of one line."""
 
 Labels = Annotated[
     dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9._/-]{0,62}$")],
-        Annotated[str, Field(max_length=200), AfterValidator(_plain)],
+        Annotated[str, Field(max_length=200), BeforeValidator(_plain)],
     ],
     Field(max_length=64),
 ]
-"""Free key-value pairs to find things by."""
+"""Free key-value pairs for searching."""
 
 
 @generic
 class Resource(Model, Generic[S, T]):
-    """One stored thing."""
+    """One stored resource."""
 
     id: str
-    """Id, never used again for anything else."""
+    """Id. It is never reused."""
 
     kind: str
-    """What it is: `<service>.<kind>`."""
+    """Kind: `<service>.<kind>`."""
 
     organization_id: str | None
-    """Organization it belongs to; null for what belongs to the platform."""
+    """Id of the organization that it belongs to. Null if it belongs to the platform."""
 
     project_id: str | None
-    """Project it belongs to; null outside projects."""
+    """Id of the project that it belongs to. Null outside projects."""
 
     name: str
-    """Name, unique in its scope while it is not deleted."""
+    """Name, unique in its scope among resources that are not deleted."""
 
     labels: dict[str, str]
-    """Free key-value pairs to find it by."""
+    """Free key-value pairs for searching."""
 
     owner: str
-    """Id of the principal that answers for it."""
+    """Id of the principal that is responsible for it."""
 
     etag: str
-    """Changes with every change; send it as `If-Match` to change only what was seen."""
+    """Version for `If-Match`: send it to change only the version that you read."""
 
     generation: int
-    """Counts changes of the spec."""
+    """Number of changes of the spec."""
 
     version: int
-    """Counts all changes, and names its revisions."""
+    """Number of all changes, and number of the newest revision."""
 
     created_at: datetime
     """When it was created."""
 
     created_by: str
-    """Name of who created it."""
+    """Name of the principal that created it."""
 
     updated_at: datetime
     """When it last changed."""
 
     updated_by: str
-    """Name of who changed it last."""
+    """Name of the principal that changed it last."""
 
     deleted_at: datetime | None
-    """When it was deleted; null while it lives."""
+    """When it was deleted. Null if it is not deleted."""
 
     spec: S
-    """What was asked for."""
+    """What it should be. Callers write it."""
 
     status: T
-    """What the platform observed."""
+    """What the platform observes."""
 
     @classmethod
     def spec_type(cls) -> type[Spec]:
-        """The class of `spec`."""
+        """Returns the class of `spec`."""
         return _model(cls, "spec", Spec)
 
     @classmethod
     def status_type(cls) -> type[Status]:
-        """The class of `status`."""
+        """Returns the class of `status`."""
         return _model(cls, "status", Status)
 
 
@@ -147,17 +153,17 @@ class Draft(Request, Generic[S]):
     name: Annotated[str, Field(max_length=128)]
     """Name, unique in its scope."""
 
-    organization_id: Annotated[str, Field(max_length=64)] | None = None
-    """Organization it shall belong to; by default that of the caller, or that of its project."""
+    organization_id: Organization | None = None
+    """Organization that it belongs to. Defaults to the organization of its project, or of the caller."""
 
-    project_id: Annotated[str, Field(max_length=64)] | None = None
-    """Project it shall belong to, for kinds that live in projects."""
+    project_id: Project | None = None
+    """Project that it belongs to, for kinds that belong to projects."""
 
     labels: Labels = {}
-    """Free key-value pairs to find it by."""
+    """Free key-value pairs for searching."""
 
     spec: S
-    """What is asked for."""
+    """What it should be."""
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
@@ -167,23 +173,23 @@ class Draft(Request, Generic[S]):
 
 @generic
 class Change(Request, Generic[S]):
-    """What to change, as JSON merge-patch: absent stays, null removes."""
+    """Changes as JSON merge-patch: absent fields stay as they are, null removes."""
 
     name: Annotated[str, Field(max_length=128)] | None = None
     """New name."""
 
-    owner: Annotated[str, Field(max_length=64)] | None = None
-    """Id of the principal that shall answer for it."""
+    owner: PrincipalReference | None = None
+    """Principal that is responsible for it."""
 
     labels: dict[str, str | None] = {}
-    """Labels to set; null removes one."""
+    """Labels to set. Null removes a label."""
 
     spec: dict[str, Any] = {}
-    """Fields of the spec to set; null sets a field back to its default."""
+    """Fields of the spec to set. Null resets a field to its default."""
 
     @classmethod
     def spec_type(cls) -> type[Spec]:
-        """The class of the spec that it changes."""
+        """Returns the class of the spec that it changes."""
         spec: type[Spec] = cls.__pydantic_generic_metadata__["args"][0]
         return spec
 
@@ -196,29 +202,29 @@ class Change(Request, Generic[S]):
 class ResourcePage(Page[R], Generic[R]):
     """One page of resources."""
 
-    total_size: int | None = Field(description="How many there are in all, if it was asked for.")
+    total_size: int | None = Field(description="Number of all matching resources, if the request asked for it.")
 
 
 class Revision(Model):
-    """One change of a resource, and what it was like afterwards."""
+    """One change of a resource."""
 
     version: int
-    """The version this change made."""
+    """The version that the change created."""
 
     at: datetime
-    """When."""
+    """When the change was made."""
 
     by: str
-    """Name of who did it."""
+    """Name of the principal that made the change."""
 
     action: str
-    """What was done: the permission it needed."""
+    """The permission that the change needed."""
 
     changes: list[FieldChange]
     """Every field that changed."""
 
     request_id: str
-    """The request that did it."""
+    """Id of the request that made the change."""
 
 
 class FieldChange(Model):
@@ -228,10 +234,10 @@ class FieldChange(Model):
     """JSON pointer of the field in the resource."""
 
     before: Any
-    """Its value before; null if it had none."""
+    """Value before. Null if it had none."""
 
     after: Any
-    """Its value after; null if it has none."""
+    """Value after. Null if it has none."""
 
 
 def _model(cls: type[BaseModel], field: str, base: type[M]) -> type[M]:

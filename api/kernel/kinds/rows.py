@@ -1,10 +1,10 @@
-"""Rows as an answer: JSON for people, an Arrow IPC stream for programs, from one Arrow table."""
+"""Rows as a response: JSON for people or an Arrow IPC stream for programs, from one Arrow table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from api.kernel.models import Model
 
@@ -18,18 +18,18 @@ ARROW_STREAM = "application/vnd.apache.arrow.stream"
 
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[R]):
-    """An Arrow table, how its rows become the JSON model, and headers that both forms carry."""
+    """An Arrow table, a function that returns its JSON model, and headers of both forms."""
 
     table: pa.Table
-    model: Callable[[list[dict[str, Any]]], R]
+    model: Callable[[], R]
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def to_model(self) -> R:
-        """The JSON form."""
-        return self.model(self.table.to_pylist())
+        """Returns the JSON form."""
+        return self.model()
 
     def to_ipc(self) -> bytes:
-        """The Arrow IPC stream form. One record batch at least, so that a reader always learns the schema."""
+        """Returns the Arrow IPC stream form. It has a record batch even without rows, so readers get the schema."""
         import pyarrow as pa
 
         sink = pa.BufferOutputStream()

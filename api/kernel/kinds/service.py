@@ -11,7 +11,7 @@ from api.kernel.sagas.saga import Saga
 
 
 class Service:
-    """One of the platform's services. `name` is snake_case; its URLs say it in kebab-case."""
+    """A service of the platform. `name` is in snake_case. Its URLs contain the name in kebab-case."""
 
     def __init__(
         self, name: str, title: str, kinds: Sequence[Kind], *, description: str = "", sagas: Sequence[Saga[Any]] = ()

@@ -1,6 +1,6 @@
-"""The shape of stored documents: which fields the classes of a kind have, and how their text is written.
+"""The shape of stored documents: the fields that the classes of a kind have, and the text format of a document.
 
-A row says in which shape it was written, so that one of another release is known without being parsed.
+Each row records the shape it was written in, so that rows of another release are recognized without parsing them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def shape_of(*models: type[BaseModel]) -> str:
-    """A short digest of the names of all fields, those of inner models too; docstrings and defaults do not count."""
+    """Returns a short digest of the names of all fields, also of nested models, without docstrings and defaults."""
     return hashlib.sha256(json.dumps([_fields(model, ()) for model in models]).encode()).hexdigest()[:16]
 
 
@@ -32,40 +32,42 @@ def _fields(annotation: Any, within: tuple[type, ...]) -> Any:
 
 
 def read(model: type[M], text: str | bytes) -> M:
-    """A stored document. Fields it lacks get their defaults; those that a newer release wrote are kept aside.
+    """Returns a stored document. Missing fields get their defaults. Fields of a newer release become extra fields.
 
     Raises:
-        ValidationError: it is none of this model.
+        ValidationError: the text is no document of this model.
     """
     return model.model_validate_json(text, extra="allow")
 
 
 def written(model: BaseModel) -> str:
-    """The text of a document, with what `read` kept aside."""
+    """Returns the text of a document, with the extra fields that `read` kept."""
     text = model.model_dump_json(by_alias=True)
-    if not _keeps(model):
+    if not _has_extra(model):
         return text
     document = json.loads(text)
-    _put_back(model, document)
+    _restore_extra(model, document)
     return json.dumps(document)
 
 
-def _keeps(value: Any) -> bool:
+def _has_extra(value: Any) -> bool:
     if isinstance(value, BaseModel):
-        return bool(value.__pydantic_extra__) or any(_keeps(part) for part in value.__dict__.values())
+        return bool(value.__pydantic_extra__) or any(_has_extra(part) for part in value.__dict__.values())
     if isinstance(value, Mapping):
-        return any(_keeps(part) for part in value.values())
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes) and any(_keeps(part) for part in value)
+        return any(_has_extra(part) for part in value.values())
+    return (
+        isinstance(value, Sequence) and not isinstance(value, str | bytes) and any(_has_extra(part) for part in value)
+    )
 
 
-def _put_back(value: Any, document: Any) -> None:
+def _restore_extra(value: Any, document: Any) -> None:
     if isinstance(value, BaseModel):
         document |= value.__pydantic_extra__ or {}
         for name, field in type(value).model_fields.items():
-            _put_back(getattr(value, name), document.get(field.serialization_alias or name))
+            _restore_extra(getattr(value, name), document.get(field.serialization_alias or name))
     elif isinstance(value, Mapping):
         for part, place in zip(value.values(), document.values(), strict=True):
-            _put_back(part, place)
+            _restore_extra(part, place)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for part, place in zip(value, document, strict=True):
-            _put_back(part, place)
+            _restore_extra(part, place)

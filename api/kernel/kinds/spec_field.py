@@ -16,7 +16,7 @@ from api.kernel.tables import RESOURCE
 
 
 def filter_field(resource: type[Resource[Any, Any]], path: str) -> Field:
-    """The filter field of `spec.<name>` or `status.<name>`. Rows without it are found by its default.
+    """Returns the filter field of `spec.<name>` or `status.<name>`. Rows without it match its default.
 
     Raises:
         KeyError: there is no such field.

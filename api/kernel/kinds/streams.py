@@ -1,4 +1,4 @@
-"""Answers that go on: closed when their client has left; server-sent events are numbered and have heartbeats."""
+"""Streaming responses. They are closed when the client disconnects. Server-sent events have ids and heartbeats."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from starlette.types import Receive, Scope, Send
 from api.kernel.models import Model
 
 CHECK_SECONDS = 3.0
-_CHECKS_A_HEARTBEAT = 5
+_CHECKS_PER_HEARTBEAT = 5
 
 
 class Source(Protocol):
-    """What a stream is made from, and holds something until it is closed."""
+    """The source of a stream, which holds resources until it is closed."""
 
     async def aclose(self) -> object:
-        """Gives back what it holds."""
+        """Releases the resources."""
 
 
 class Streamed(StreamingResponse):
-    """A stream that is closed with its source once it ends or its client has left, even before the first byte.
+    """A stream that is closed with its source when it ends or its client disconnects, even before the first byte.
 
-    A generator that was never begun, or waits between two pieces, would otherwise be left to the garbage collector.
+    Otherwise the garbage collector would close a generator that never started or that waits between two items.
     """
 
-    def __init__(self, content: AsyncGenerator[bytes, None], source: Source, **how: Any) -> None:
-        super().__init__(content, **how)
+    def __init__(self, content: AsyncGenerator[bytes, None], source: Source, **options: Any) -> None:
+        super().__init__(content, **options)
         self._content = content
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends what there is."""
+        """Sends the stream."""
         async with aclosing(self._source), aclosing(self._content):
             await super().__call__(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event. A client that reconnects sends the last `id` it saw as `Last-Event-ID`."""
+    """One server-sent event. A client that reconnects sends the last `id` it received as `Last-Event-ID`."""
 
     data: Model
     event: str
     id: str = ""
 
     def encode(self) -> bytes:
-        """The wire form. JSON holds no raw line break, so the data is one line."""
+        """Returns the wire format. JSON contains no raw line break, so the data is one line."""
         head = f"id: {self.id}\n" if self.id else ""
         return f"{head}event: {self.event}\ndata: {self.data.model_dump_json(by_alias=True)}\n\n".encode()
 
@@ -61,11 +61,13 @@ async def encoded(
     failed: Callable[[BaseException], bytes],
     check: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
-    """The byte stream of these events after a first one, with a comment line whenever nothing came for a while.
+    """Yields the wire format of these events, with a comment line as a heartbeat when there is no event for a while.
 
-    `check` raises once the caller may no longer read: it is asked every few seconds, and before every event.
-
-    A failure after the first byte can no longer be a status code: it becomes one last event, made by `failed`.
+    Args:
+        first: the first event.
+        events: the further events.
+        failed: returns the wire format of the last event if the stream fails. The status code is already sent then.
+        check: raises if the caller may no longer read. It runs every few seconds and before every event.
     """
     waiting: asyncio.Future[ServerEvent] | None = None
     try:
@@ -77,7 +79,7 @@ async def encoded(
             await check()
             if not done:
                 quiet += 1
-                if quiet % _CHECKS_A_HEARTBEAT == 0:
+                if quiet % _CHECKS_PER_HEARTBEAT == 0:
                     yield b": still here\n\n"
                 continue
             quiet = 0
@@ -85,7 +87,7 @@ async def encoded(
             yield event.result().encode()
     except StopAsyncIteration:
         return
-    except Exception as error:  # noqa: BLE001 - the stream is the only place left to tell it
+    except Exception as error:  # noqa: BLE001 - only the stream itself can still report it
         yield failed(error)
     finally:
         if waiting is not None:

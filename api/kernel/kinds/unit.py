@@ -1,6 +1,6 @@
-"""A unit of work: the one transaction of a request, and the resources it may read and change in it.
+"""A unit of work: the one transaction of a request, and the resources that the request reads and changes in it.
 
-Whatever goes through a unit is checked against the caller's grants, keeps its history, and tells of itself in an event.
+A unit checks every access against the caller's grants, keeps the history of every change, and records events.
 """
 
 from __future__ import annotations
@@ -9,97 +9,116 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import epochs
+from api.kernel.credentials.authentication import Authenticator
+from api.kernel.credentials.lockout import refuse_lockout
+from api.kernel.kinds.call import Call
+from api.kernel.kinds.names import Names
+from api.kernel.kinds.refusals import denied, unusable_name
 from api.kernel.kinds.resource import Level, Resource
+from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.principal import Principal
 from api.kernel.platform import Platform
-from api.kernel.securable import ROOT, Securable
+from api.kernel.securable import PLATFORM, ROOT, Securable
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from core import clock
-from core.errors import Conflict, InvalidPayload, NotFound, PermissionDenied, PreconditionFailed
+from core.errors import Conflict, InvalidPayload
 from core.events import Event
-from core.ids import new_id
-
-if TYPE_CHECKING:
-    from api.kernel.kinds.context import Context
-    from api.kernel.kinds.resource_kind import ResourceKind
+from core.ids import is_generated_id, new_id
 
 R = TypeVar("R", bound=Resource[Any, Any])
 
-ORGANIZATION = "admin.organization"
-PROJECT = "admin.project"
-HOLDERS = ("admin.user", "admin.service_account", "admin.group")
-"""Kinds that can own things and be granted rights."""
-
 
 class Unit:
-    """What a service function is given to work with inside the transaction of its request."""
+    """What a service function works with inside the transaction of its request."""
 
-    def __init__(self, ctx: Context, connection: Connection, *, writes: bool) -> None:
-        self.ctx = ctx
+    def __init__(self, call: Call, connection: Connection, *, writes: bool) -> None:
+        self.call = call
         self.connection = connection
+        self.names = Names(call.platform, connection, call.principal)
         self.now: datetime = clock.now()
         self.events: list[Event] = []
         self.committed: list[Callable[[], None]] = []
-        """Called once the transaction is committed, on the event loop."""
-        self._writes = writes
+        """Called on the event loop when the transaction is committed."""
+        self.held: dict[str, Access] = {}
+        """Rights of principals as read in this transaction, by id. `escalation` fills it."""
+        self.writes = writes
+        """Whether the transaction writes, so that the rows it reads to change are locked."""
+        self._unsettled = False
 
     @property
     def principal(self) -> Principal:
-        """Who asks."""
-        return self.ctx.principal
+        """The caller."""
+        return self.call.principal
 
     @property
     def platform(self) -> Platform:
         """What the process shares."""
-        return self.ctx.platform
+        return self.call.platform
 
     def emit(self, type: str, subject: str, securable: Securable, **data: Any) -> None:
-        """Adds an event beside that of the request itself."""
-        self.events.append(self.ctx.event(type, subject, securable, **data))
+        """Adds an event in addition to that of the request."""
+        self.events.append(self.call.event(type, subject, securable, **data))
 
-    def rights_changed(self) -> None:
-        """Makes every process forget what it knows of credentials and rights; this one as soon as it is committed."""
-        from api.kernel.credentials.authentication import Authenticator
-
+    def forget(self) -> None:
+        """Makes every process drop its caches of credentials and scopes; this process when it has committed."""
         epochs.bump(self.connection)
         self.committed.append(self.platform.part(Authenticator).forget)
 
+    def rights_changed(self) -> None:
+        """Does what `forget` does, and makes `settle` check that the platform still has an admin."""
+        self.forget()
+        self.held.clear()
+        self._unsettled = True
+
+    def settle(self) -> None:
+        """Checks what must hold after all changes.
+
+        Raises:
+            Conflict: no user could administer the platform any more.
+        """
+        if self._unsettled:
+            self._unsettled = False
+            refuse_lockout(self.connection, self.platform.database, self.platform.permissions)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undoes what is done inside, and its events, if it raises."""
-        events, committed = len(self.events), len(self.committed)
+        """Undoes the changes made inside, and their events, if the block raises."""
+        events, committed, unsettled = len(self.events), len(self.committed), self._unsettled
         try:
             with self.connection.begin_nested():
                 yield
+                self.settle()
         except BaseException:
+            self._unsettled = unsettled
+            self.held.clear()
             del self.events[events:], self.committed[committed:]
             raise
 
     @contextmanager
-    def part(self, kind: ResourceKind[Any], verb: str, *, past: str = "", if_match: str = "") -> Iterator[None]:
-        """One change of several: it gets an event of its own, called by the verb or its `past`, and an `If-Match`."""
-        ctx = self.ctx
-        saved = ctx.subject, ctx.securable, ctx.if_match, ctx.facts
-        ctx.if_match, ctx.facts = if_match, {}
+    def part(self, kind: StoredKind[Any], verb: str, *, past: str = "", if_match: str = "") -> Iterator[None]:
+        """Makes one of several changes, with its own event, named by the verb or its `past`, and its own `If-Match`."""
+        call = self.call
+        saved = call.subject, call.securable, call.if_match, call.facts
+        call.if_match, call.facts = if_match, {}
         try:
             yield
             past = past or (f"{verb}d" if verb.endswith("e") else f"{verb}ed")
-            data = {"action": kind.permission(verb), "outcome": "succeeded", **ctx.facts}
-            self.emit(f"{kind.full_name}.{past}", ctx.subject, ctx.securable, **data)
+            data = {"action": kind.permission(verb), "outcome": "succeeded", **call.facts}
+            self.emit(f"{kind.full_name}.{past}", call.subject, call.securable, **data)
         finally:
-            ctx.subject, ctx.securable, ctx.if_match, ctx.facts = saved
+            call.subject, call.securable, call.if_match, call.facts = saved
 
     def allows(self, permission: str, securable: Securable = ROOT, item: Any = None) -> bool:
-        """Whether the caller holds a permission on something."""
+        """Returns whether the caller holds a permission on something."""
         return self.principal.access.allows(permission, securable, item)
 
     def require(self, permission: str, securable: Securable = ROOT, item: Any = None) -> None:
@@ -107,103 +126,48 @@ class Unit:
         if not self.allows(permission, securable, item):
             raise denied(permission)
 
-    def row(self, kind: ResourceKind[Any], id: str, *, permission: str = "", deleted: bool = False) -> Stored:
-        """The row of a resource that the caller may see, and on which he holds the permission.
+    def row(self, kind: StoredKind[Any], id: str, *, permission: str = "", deleted: bool = False) -> Stored:
+        """Returns the row of a resource that the caller can see and holds `permission` on.
 
         Raises:
-            NotFound: there is none, or none that the caller may know of.
-            PermissionDenied: the caller may see it, but not this.
+            NotFound: there is none, none that the caller may know of, or the resource is deleted.
+            Conflict: `deleted` asks for a deleted resource, and it is not deleted.
+            PermissionDenied: the caller can see the resource, but lacks the permission.
         """
-        row = store.find(self.connection, kind.full_name, id, named=kind.named, lock=self._writes)
-        return shown(kind, self.principal.access, id, row, permission=permission, deleted=deleted)
+        row = self.find(kind, id)
+        return kind.authorized(row, id, self.principal.access, permission=permission, deleted=deleted)
 
-    def get(self, kind: ResourceKind[R], id: str, *, permission: str = "") -> R:
-        """The resource, as `row`."""
+    def find(self, kind: StoredKind[Any], id: str) -> Stored | None:
+        """Returns the row of the resource with this id, or with this name if the caller can see it, or None.
+
+        Raises:
+            AmbiguousName: the caller can see several resources of this name.
+        """
+        row = store.find(self.connection, kind.full_name, id, within=kind.names_in(self.principal), lock=self.writes)
+        if row is None and kind.named is not Level.PLATFORM and (named := self.names.id_of(kind.full_name, id)) != id:
+            row = store.find(self.connection, kind.full_name, named, within=None, lock=self.writes)
+        return row
+
+    def get(self, kind: StoredKind[R], id: str, *, permission: str = "") -> R:
+        """Returns the resource. Raises as `row`."""
         return kind.resource(self.row(kind, id, permission=permission))
 
     def subject(self, row: Stored) -> None:
-        """Makes this resource the one the audit row of the request is about, and checks `If-Match` against it.
+        """Makes a resource the subject of the request's audit record, and checks `If-Match` against it.
 
         Raises:
             PreconditionFailed: the caller saw another version.
         """
-        self.ctx.subject = row.id
-        self.ctx.securable = row.securable
-        wanted = self.ctx.if_match
-        if wanted and wanted != "*" and row.etag not in (tag.strip() for tag in wanted.split(",")):
-            raise PreconditionFailed(
-                f"It was changed since you read it: its ETag is now {row.etag}. Read it again and repeat the change.",
-                metadata={"etag": row.etag},
-            )
+        self.call.subject = row.id
+        self.call.securable = row.securable
+        self.call.require_match(row.etag)
 
-    def scope(self, kind: ResourceKind[Any], organization: str | None, project: str | None) -> Securable:
-        """Where a new resource of this kind shall live.
+    def creates(self, id: str, scope: Securable) -> None:
+        """Makes a new item of a `TableKind` the subject of the request's audit record."""
+        self.call.subject, self.call.securable = id, scope
 
-        Raises:
-            InvalidPayload: its kind needs another scope.
-            NotFound: there is no such organization or project that the caller may know of.
-            Conflict: the scope is suspended or archived.
-        """
-        if kind.level is Level.PLATFORM:
-            if organization or project:
-                raise _misplaced("/project_id" if project else "/organization_id", f"{kind.title}s belong to neither")
-            return ROOT
-        if kind.level is Level.ORGANIZATION and project:
-            raise _misplaced("/project_id", f"{kind.title}s belong to an organization, not to a project")
-        if kind.level is Level.PROJECT:
-            if not project:
-                raise _misplaced("/project_id", f"a {kind.title.lower()} belongs to a project: name it")
-            found = self._place(PROJECT, project, "/project_id")
-            if organization and self._place(ORGANIZATION, organization, "/organization_id").id != found.organization_id:
-                raise _misplaced("/organization_id", f"project {project!r} is not in it")
-            return Securable(PROJECT, found.id, found.organization_id, found.id)
-        found = self._place(ORGANIZATION, organization or self.principal.organization_id, "/organization_id")
-        return Securable(ORGANIZATION, found.id, found.id)
-
-    def _place(self, kind: str, id: str, pointer: str) -> Stored:
-        row = store.find(self.connection, kind, id, named=True)
-        noun = kind.partition(".")[2]
-        if row is None or row.deleted_at or not self.allows(f"{kind}.get", row.securable, row):
-            fault = {"pointer": pointer, "detail": "names none that you may see"}
-            raise NotFound(f"There is no {noun} {id!r}.", errors=[fault])
-        if row.state != "ACTIVE":
-            raise Conflict(f"The {noun} {row.name} is {row.state}: nothing can be created in it.")
-        return row
-
-    def add(self, kind: ResourceKind[R], resource: R) -> R:
-        """Stores a new resource. The caller's right to do so is not checked again.
-
-        Raises:
-            Conflict: the name is taken.
-        """
-        row = kind.stored(resource, scope_id=self._name_scope(kind, resource))
-        store.insert(self.connection, row, action=self.ctx.endpoint.permission, request_id=self.ctx.request_id)
-        if kind.references:
-            store.refer(self.connection, row, self._targets(kind, resource, None))
-        resource.etag = row.etag
-        return resource
-
-    def save(self, kind: ResourceKind[R], before: Stored, resource: R) -> R:
-        """Stores what was changed of a resource, and brings its etag and version up to date.
-
-        Raises:
-            Conflict: the new name is taken.
-            PreconditionFailed: somebody else changed it.
-        """
-        after = kind.stored(resource, scope_id=self._name_scope(kind, resource))
-        after = replace(after, updated_at=self.now, updated_by=self.principal.name)
-        action, request_id = self.ctx.endpoint.permission, self.ctx.request_id
-        after = store.replace_row(self.connection, before, after, action=action, request_id=request_id)
-        if kind.references:
-            store.refer(self.connection, after, self._targets(kind, resource, kind.resource(before)))
-        if after.version > before.version:
-            self.ctx.note(version=after.version, changes=store.changes(before, after))
-        resource.version, resource.generation, resource.etag = after.version, after.generation, after.etag
-        resource.updated_at, resource.updated_by = after.updated_at, after.updated_by
-        return resource
-
-    def new(self, kind: ResourceKind[R], scope: Securable, name: str, spec: Any, **more: Any) -> R:
-        """A resource that does not exist yet, with its id."""
+    def new(self, kind: StoredKind[R], scope: Securable, name: str, spec: Any, **fields: Any) -> R:
+        """Returns a resource that is not stored yet, with its id. `fields` replace the values of a new resource."""
         id = new_id(kind.prefix)
         values: dict[str, Any] = {
             "id": id,
@@ -224,41 +188,68 @@ class Unit:
             "spec": spec,
             "status": kind.initial(),
         }
-        return cast("R", kind.model.model_construct(**values | more))
+        return cast("R", kind.model.model_construct(**values | fields))
 
-    def _name_scope(self, kind: ResourceKind[Any], resource: Resource[Any, Any]) -> str:
-        if kind.named:
-            return "platform"
-        return resource.project_id or resource.organization_id or "platform"
-
-    def _targets(self, kind: ResourceKind[R], resource: R, before: R | None) -> list[tuple[str, str, str]]:
-        """Edges of the declared reference fields; new ones must lead to what the caller may see."""
-        edges: list[tuple[str, str, str]] = []
-        for reference in kind.references:
-            ids = reference.ids(resource)
-            known = set(reference.ids(before)) if before else set()
-            for id in ids:
-                if id not in known:
-                    self._check_target(reference.to, id, f"/spec/{reference.field}")
-                edges.append((reference.field, id, reference.on_delete.value))
-        return edges
-
-    def holder(self, id: str, pointer: str) -> Stored:
-        """The user, service account or group with this id, which can own things and be granted rights.
+    def add(self, kind: StoredKind[R], resource: R) -> R:
+        """Stores a new resource. Does not check whether the caller may create it.
 
         Raises:
-            InvalidPayload: there is none that the caller may see.
+            Conflict: the name is taken.
+            InvalidPayload: the name has the form of an id, or a reference names nothing that the caller can see.
         """
-        row = store.find_any(self.connection, id)
-        known = row is not None and row.kind in HOLDERS and row.deleted_at is None
-        if (
-            row is None
-            or not known
-            or not (id == self.principal.id or self.allows(f"{row.kind}.get", row.securable, row))
-        ):
-            fault = {"pointer": pointer, "detail": "is the id of no user, service account or group that you may see"}
-            raise InvalidPayload(f"There is no user, service account or group {id!r}.", errors=[fault])
-        return row
+        _refuse_id(resource.name)
+        row = kind.stored(resource, scope_id=kind.name_scope(resource))
+        with self._naming(row):
+            store.insert(self.connection, row, action=self.call.endpoint.permission, request_id=self.call.request_id)
+        if kind.references:
+            store.refer(self.connection, row, self._edges(kind, resource, None))
+        resource.etag = row.etag
+        return resource
+
+    def save(self, kind: StoredKind[R], before: Stored, resource: R) -> R:
+        """Stores a changed resource and updates its ETag and version.
+
+        Raises:
+            Conflict: the new name is taken.
+            InvalidPayload: the new name has the form of an id, or a new reference names nothing that the caller can
+                see.
+            PreconditionFailed: another request changed the resource.
+        """
+        if resource.name != before.name:
+            _refuse_id(resource.name)
+        after = kind.stored(resource, scope_id=kind.name_scope(resource))
+        after = replace(after, updated_at=self.now, updated_by=self.principal.name)
+        action, request_id = self.call.endpoint.permission, self.call.request_id
+        with self._naming(after):
+            after = store.replace_row(self.connection, before, after, action=action, request_id=request_id)
+        if kind.references:
+            store.refer(self.connection, after, self._edges(kind, resource, kind.resource(before)))
+        if after.version > before.version:
+            self.call.note(version=after.version, changes=store.changes(before, after))
+        resource.version, resource.generation, resource.etag = after.version, after.generation, after.etag
+        resource.updated_at, resource.updated_by = after.updated_at, after.updated_by
+        return resource
+
+    @contextmanager
+    def _naming(self, row: Stored) -> Iterator[None]:
+        """Discloses that a name is taken only to callers that can see everything that may have it."""
+        try:
+            yield
+        except Conflict:
+            if row.scope_id == PLATFORM and not self.principal.access.everywhere(f"{row.kind}.get"):
+                raise unusable_name(row.name) from None
+            raise
+
+    def _edges(self, kind: StoredKind[R], resource: R, before: R | None) -> list[tuple[str, str]]:
+        """Returns the field and target of every reference. A new target must be visible to the caller."""
+        edges: list[tuple[str, str]] = []
+        for reference in kind.references:
+            known = set(reference.ids(before)) if before else set()
+            for id in reference.ids(resource):
+                if id not in known:
+                    self._check_target(reference.to, id, f"/spec/{reference.field}")
+                edges.append((reference.field, id))
+        return edges
 
     def _check_target(self, kind: str, id: str, pointer: str) -> None:
         row = self.connection.execute(
@@ -271,35 +262,8 @@ class Unit:
             raise InvalidPayload(f"There is no {noun} {id!r}.", errors=[fault])
 
 
-def shown(
-    kind: ResourceKind[Any],
-    access: Access,
-    id: str,
-    row: Stored | None,
-    *,
-    permission: str = "",
-    deleted: bool = False,
-) -> Stored:
-    """The row that was found for an id, if who has these rights may see it and holds the permission on it.
-
-    Raises:
-        NotFound: there is none, or none that the caller may know of.
-        PermissionDenied: the caller may see it, but not this.
-    """
-    if row is None or not access.allows(kind.permission("get"), row.securable, row):
-        raise kind.unknown(id)
-    if (row.deleted_at is not None) is not deleted:
-        hint = "is not deleted" if deleted else "was deleted; it can be restored"
-        raise NotFound(f"{kind.title} {id!r} {hint}.") if not deleted else Conflict(f"{kind.title} {id!r} {hint}.")
-    if permission and not access.allows(permission, row.securable, row):
-        raise denied(permission)
-    return kind.current(row)
-
-
-def denied(permission: str) -> PermissionDenied:
-    """The refusal of a permission: of one shape, whatever it was refused for."""
-    return PermissionDenied(f"This needs the permission {permission}, which you do not hold here.")
-
-
-def _misplaced(pointer: str, detail: str) -> InvalidPayload:
-    return InvalidPayload(f"{pointer[1:]}: {detail}.", errors=[{"pointer": pointer, "detail": detail}])
+def _refuse_id(name: str) -> None:
+    """Refuses a name that could be read as an id."""
+    if is_generated_id(name):
+        fault = {"pointer": "/name", "detail": "has the form of an id"}
+        raise InvalidPayload("name: has the form of an id. Choose another name.", errors=[fault])

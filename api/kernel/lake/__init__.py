@@ -1,1 +1,1 @@
-"""What several services show of the lakehouse: versions as callers write them, and what stands behind one."""
+"""Lakehouse models that several services use: lists of assets, versions, and provenance."""

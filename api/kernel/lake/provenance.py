@@ -1,4 +1,4 @@
-"""Which data, code and run stand behind a version: the same answer for assets, models, indexes and operations."""
+"""Provenance of a version: the data, code, and runs that produced it. Assets, models, and indexes return it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.permissions.graph import sees
+from api.kernel.permissions.graph import visible_assets
+from api.kernel.permissions.projects import FORMER, Projects
 from api.kernel.platform import open_lineage, open_tables
 from core.errors import UnknownVersion
 
@@ -20,30 +21,30 @@ if TYPE_CHECKING:
 
 
 class ProvenanceQuery(Query):
-    """Which version to explain."""
+    """The version to return the provenance of."""
 
     version: Version | None = None
-    """A table version or a data version; by default the latest on record."""
+    """A table version or a data version. Defaults to the newest recorded version."""
 
 
 class Input(Model):
-    """A direct input."""
+    """A direct input of a materialization."""
 
     asset: str
-    """Id of the input."""
+    """Id of the input asset."""
 
     version: str
-    """The exact version that was read."""
+    """Data version that was read."""
 
     columns: list[str]
-    """Columns that were read; empty: all, or not known."""
+    """Columns that were read. Empty if all columns were read, or if they are unknown."""
 
 
-class Making(Model):
-    """One step of one run that made the version."""
+class Materialization(Model):
+    """A step of a run that produced the version."""
 
     run: str
-    """Run id."""
+    """Id of the run."""
 
     step: str
     """Step of the run."""
@@ -52,96 +53,97 @@ class Making(Model):
     """Version of the code."""
 
     git_sha: str
-    """Commit of the project; empty if it ran outside git."""
+    """Commit of the repository. Empty if the run was outside of git."""
 
     env_digest: str
     """Digest of the installed packages."""
 
     engine: str
-    """What computed it, with version."""
+    """Engine that computed the version, with its version."""
 
     params_digest: str
     """Digest of the parameters."""
 
     principal: str
-    """Who asked for it."""
+    """Principal that requested the run. `former-organization` if the project belonged to another organization then."""
 
     at: datetime
-    """When."""
+    """Time of the materialization."""
 
     inputs: list[Input]
-    """What it read."""
+    """Inputs that the step read and the caller can see."""
 
 
 class Provenance(Model):
-    """Which data, code and run stand behind a version."""
+    """The data, code, and runs that produced a version."""
 
     asset: str
     """Id of the asset."""
 
     version: str
-    """Its data version."""
+    """Data version."""
 
-    makings: list[Making]
-    """The steps that made it, first to last."""
+    materializations: list[Materialization]
+    """Steps that produced the version, from first to last."""
 
 
 def explain(ctx: Context, asset: str, version: str | None) -> Provenance:
-    """What stands behind a version of an asset; the latest on record if None. Blocking: call it in a worker thread.
+    """Returns the provenance of a version, or of the newest recorded one if None. Call it in a worker thread.
 
-    Inputs that the caller may not know of are left out.
+    Inputs that the caller cannot see are left out.
 
     Raises:
-        UnknownVersion: the table has no such version, or nothing is on record of it.
+        UnknownVersion: the table has no such version, or the version has no recorded lineage.
     """
-    platform, seen = ctx.platform, sees(ctx.platform, ctx.principal.access)
-    record = platform.part(open_lineage)
-    resolved = _require_version(platform.part(open_tables), record, asset, version)
-    makings: dict[tuple[str, str], Making] = {}
-    for edge in _require_edges(record, asset, resolved):
-        making = makings.setdefault((edge.run, edge.step), _making(edge))
-        if edge.in_asset and seen(edge.in_asset):
-            making.inputs.append(Input(asset=edge.in_asset, version=edge.in_version, columns=list(edge.in_columns)))
-    return Provenance(asset=asset, version=resolved, makings=list(makings.values()))
+    platform, is_visible = ctx.platform, visible_assets(ctx.platform, ctx.principal.access)
+    lineage = platform.part(open_lineage)
+    resolved = _require_version(platform.part(open_tables), lineage, asset, version)
+    steps: dict[tuple[str, str], Materialization] = {}
+    moved_at = platform.part(Projects).moved_at(asset.partition(".")[0])
+    for edge in _require_edges(lineage, asset, resolved):
+        foreign = moved_at is not None and edge.at < moved_at
+        principal = FORMER if foreign else edge.principal
+        step = steps.setdefault((edge.run, edge.step), _materialization(edge, principal))
+        if edge.in_asset and is_visible(edge.in_asset):
+            step.inputs.append(Input(asset=edge.in_asset, version=edge.in_version, columns=list(edge.in_columns)))
+    return Provenance(asset=asset, version=resolved, materializations=list(steps.values()))
 
 
-def data_version(tables: Tables, record: Lineage, asset: str, version: str | None) -> str | None:
-    """The data version a caller means; None if he means the latest and there is none.
+def data_version(tables: Tables, lineage: Lineage, asset: str, version: str | None) -> str | None:
+    """Returns the data version for a version in a request. None requests the newest one, which may not exist.
 
     Raises:
         UnknownVersion: the table has no such version.
     """
     if version is None:
-        return record.latest(asset)
+        return lineage.latest(asset)
     if "@" in version:
         versions.number(version)
         return version
     return versions.snapshot(tables, asset, version).data_version
 
 
-def _require_version(tables: Tables, record: Lineage, asset: str, version: str | None) -> str:
-    """As `data_version`; raises `UnknownVersion` if nothing is on record."""
-    found = data_version(tables, record, asset, version)
-    if found is None:
-        raise UnknownVersion(f"Nothing is on record of {asset} yet: materialize it first.")
-    return found
+def _require_version(tables: Tables, lineage: Lineage, asset: str, version: str | None) -> str:
+    resolved = data_version(tables, lineage, asset, version)
+    if resolved is None:
+        raise UnknownVersion(f"{asset} has no recorded version yet. Materialize it first.")
+    return resolved
 
 
-def _require_edges(record: Lineage, asset: str, version: str) -> Sequence[Edge]:
-    """The direct inputs of a version; raises `UnknownVersion` if it is not on record."""
-    edges = record.provenance(asset, version)
+def _require_edges(lineage: Lineage, asset: str, version: str) -> Sequence[Edge]:
+    edges = lineage.provenance(asset, version)
     if not edges:
-        latest = record.latest(asset)
+        latest = lineage.latest(asset)
         raise UnknownVersion(
-            f"Version {version!r} of {asset} is not on record. "
-            + (f"The latest that is: {latest}." if latest else "No version is."),
+            f"Version {version!r} of {asset} has no recorded lineage. "
+            + (f"The newest version with lineage is {latest}." if latest else "No version has."),
             metadata={"similar": [latest] if latest else []},
         )
     return edges
 
 
-def _making(edge: Edge) -> Making:
-    return Making(
+def _materialization(edge: Edge, principal: str) -> Materialization:
+    return Materialization(
         run=edge.run,
         step=edge.step,
         code_version=edge.code_version,
@@ -149,7 +151,7 @@ def _making(edge: Edge) -> Making:
         env_digest=edge.env_digest,
         engine=edge.engine,
         params_digest=edge.params_digest,
-        principal=edge.principal,
+        principal=principal,
         at=edge.at,
         inputs=[],
     )

@@ -1,1 +1,1 @@
-"""Long work: accepted with 202, followed, cancelled for real, and true after any crash."""
+"""Long-running operations: their storage, execution, and resource. Their state stays correct after any crash."""

@@ -1,4 +1,4 @@
-"""From the states of runs to the state of the operation that started them."""
+"""The state of an operation, derived from the states of its runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.kernel.operations.store import OperationRow, OperationState
-from core.ports import BackfillState, Produced, RunState, RunStatus
+from core.runs import BackfillState, ProducedVersion, RunState, RunStatus
 
 _FINAL = {
     RunStatus.SUCCEEDED: OperationState.SUCCEEDED,
@@ -17,65 +17,65 @@ _FINAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look at the orchestrator told."""
+class Observation:
+    """State and progress of an operation according to the orchestrator."""
 
     state: OperationState
     done: int
     total: int
     runs: tuple[str, ...]
     error: str | None = None
-    produced: tuple[Produced, ...] = ()
+    produced: tuple[ProducedVersion, ...] = ()
 
     def values(self) -> dict[str, Any]:
-        """Columns of an operation that goes on."""
+        """Returns the columns of an operation that is not final."""
         return {"state": self.state.value, "done": self.done, "total": self.total, "runs": list(self.runs)}
 
     def final_values(self) -> dict[str, Any]:
-        """Columns of one that has ended."""
+        """Returns the columns of a final operation."""
         counts = {"done": self.done, "total": self.total, "runs": list(self.runs)}
         return {"error": self.error, "produced": self.produced, **counts}
 
     def differs(self, row: OperationRow) -> bool:
-        """Whether the row says something else."""
+        """Returns whether the row has another state or progress."""
         return (self.state, self.done, self.total, self.runs) != (row.state, row.done, row.total, row.runs)
 
 
-def of_runs(row: OperationRow, runs: Mapping[str, RunState]) -> Seen:
-    """The operation, from its runs. A run that is gone counts as failed: nobody can say how it ended."""
+def of_runs(row: OperationRow, runs: Mapping[str, RunState]) -> Observation:
+    """Returns the observation from runs. A deleted run counts as failed."""
     statuses = [runs[id].status if id in runs else RunStatus.FAILED for id in row.runs]
     errors = [runs[id].error if id in runs else f"Run {id} was deleted." for id in row.runs]
-    return Seen(
+    return Observation(
         state=_state(row, statuses),
         done=sum(run.steps_done for run in runs.values()),
         total=sum(run.steps_total for run in runs.values()),
         runs=row.runs,
         error=_error(statuses, errors),
-        produced=tuple(made for id in row.runs if id in runs for made in runs[id].produced),
+        produced=tuple(version for id in row.runs if id in runs for version in runs[id].produced),
     )
 
 
-def of_backfill(row: OperationRow, backfill: BackfillState | None, runs: Mapping[str, RunState]) -> Seen:
-    """The operation, from its backfill; progress counts partitions."""
+def of_backfill(row: OperationRow, backfill: BackfillState | None, runs: Mapping[str, RunState]) -> Observation:
+    """Returns the observation from a backfill. Progress counts partitions."""
     if backfill is None:
-        gone = f"Backfill {row.backfill} was deleted."
-        return Seen(OperationState.FAILED, row.done, row.total, row.runs, gone)
+        error = f"Backfill {row.backfill} was deleted."
+        return Observation(OperationState.FAILED, row.done, row.total, row.runs, error)
     errors = [backfill.error, *(run.error for run in runs.values())]
-    return Seen(
+    return Observation(
         state=_state(row, [backfill.status]),
         done=backfill.done,
         total=backfill.total,
         runs=backfill.runs,
         error=_error([backfill.status], errors),
-        produced=tuple(made for run in runs.values() for made in run.produced),
+        produced=tuple(version for run in runs.values() for version in run.produced),
     )
 
 
 def _state(row: OperationRow, statuses: list[RunStatus]) -> OperationState:
     if all(status.final for status in statuses):
-        for worst in (RunStatus.FAILED, RunStatus.CANCELED):
-            if worst in statuses:
-                return _FINAL[worst]
+        for status in (RunStatus.FAILED, RunStatus.CANCELED):
+            if status in statuses:
+                return _FINAL[status]
         return OperationState.SUCCEEDED
     if row.cancel_requested_at:
         return OperationState.CANCELING
@@ -86,4 +86,4 @@ def _state(row: OperationRow, statuses: list[RunStatus]) -> OperationState:
 def _error(statuses: list[RunStatus], errors: list[str | None]) -> str | None:
     if RunStatus.FAILED not in statuses:
         return None
-    return next((error for error in errors if error), "The run failed without saying why; see the operation's logs.")
+    return next((error for error in errors if error), "The run failed without an error. See the logs of the operation.")

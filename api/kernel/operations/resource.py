@@ -1,4 +1,4 @@
-"""The operation as callers see it."""
+"""The resource of a long-running operation."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from api.kernel.sagas.steps import StepState
 
 
 class Progress(Model):
-    """How far it is. A backfill counts partitions, a run or a saga its steps."""
+    """Progress of an operation. Backfills count partitions, runs and sagas count steps."""
 
     done: int
-    """Finished steps or partitions; of a saga, steps in effect."""
+    """Number of finished steps or partitions. For sagas, number of steps in effect."""
 
     total: int
-    """All of them; 0 while unknown."""
+    """Total number of steps or partitions. 0 while it is unknown."""
 
 
 class ProducedVersion(Model):
-    """A version the operation made."""
+    """A version that the operation produced."""
 
     asset: str
     """Id of the asset."""
 
     data_version: str | None
-    """The version, `<table id>@<table version>`; null if the asset reports none."""
+    """Data version, `<table id>@<table version>`. Null if the asset reports none."""
 
     partition: str | None
-    """Key of the partition, if the asset has partitions."""
+    """Key of the partition. Null if the asset has no partitions."""
 
 
 class OperationStep(Model):
@@ -41,90 +41,90 @@ class OperationStep(Model):
     """Name of the step."""
 
     state: StepState
-    """DONE steps are in effect; COMPENSATED ones were undone; a FAILED one could not be done, or not be undone."""
+    """State of the step. DONE: in effect. COMPENSATED: undone. FAILED: could not be done or undone."""
 
     attempts: int
-    """How often it was tried."""
+    """Number of attempts."""
 
     error: str | None
-    """Why the last try failed; null otherwise."""
+    """Error of the last attempt. Null if it succeeded."""
 
     started_at: datetime | None
-    """When its first try began."""
+    """Start of the first attempt. Null before it."""
 
     finished_at: datetime | None
-    """When it was done, undone or given up."""
+    """Time at which the step was done or undone, or failed permanently."""
 
 
 class Operation(Model):
-    """Long work: where it stands, what it started and what came of it."""
+    """A long-running operation with its state, progress, and result."""
 
     id: str
     """Id of the operation."""
 
     action: str
-    """The permission it was started with, such as `ai_catalog.asset.materialize`."""
+    """Permission of the request, such as `ai_catalog.asset.materialize`."""
 
     subject: str
-    """What it was asked of: the id in the path, or the collection."""
+    """Subject of the request: the id in the path, or the collection."""
 
     executor: Executor
-    """LAUNCH: Dagster runs. SAGA: steps that are all done, or all undone."""
+    """Executor of the operation. LAUNCH: Dagster. SAGA: the API, in steps that are all done or all undone."""
 
     organization_id: str | None
-    """Organization it works in, if any."""
+    """Organization of the operation, if any."""
 
     project_id: str | None
-    """Project it works in, if any."""
+    """Project of the operation, if any."""
 
     state: OperationState
-    """SUCCEEDED, FAILED and CANCELED are final."""
+    """State of the operation. SUCCEEDED, FAILED, and CANCELED are final."""
 
     progress: Progress
-    """How far it is."""
+    """Progress of the operation."""
 
     assets: list[str]
-    """Assets it materializes."""
+    """Assets that the operation materializes."""
 
     partitions: list[str]
-    """Partitions it was asked for; empty means all, or that there are none."""
+    """Requested partitions. Empty if all were requested, or if the assets have no partitions."""
 
     runs: list[str]
-    """Dagster runs it started."""
+    """Dagster runs that the operation launched."""
 
     backfill: str | None
-    """Dagster backfill it started, if it is one."""
+    """Dagster backfill that the operation launched. Null if it launched runs."""
 
     produced: list[ProducedVersion]
-    """Versions it made; filled when it is final."""
+    """Versions that the operation produced. Empty until the operation is final."""
 
     steps: list[OperationStep]
-    """Steps of a saga; empty for launches."""
+    """Steps of a saga. Empty for launches."""
 
     result: dict[str, JsonValue] | None
-    """What a saga answered; null until it has succeeded, and for launches."""
+    """Result of a saga. Null before it succeeds, and for launches."""
 
     error: str | None
-    """Why it failed, or is being undone; null otherwise."""
+    """Reason why the operation failed or is being undone. Null otherwise."""
 
     created_by: str
-    """Name of the principal that started it."""
+    """Name of the principal that started the operation."""
 
     request_id: str
-    """The request that started it."""
+    """Id of the request that started the operation."""
 
     created_at: datetime
-    """When it was accepted."""
+    """Time at which the operation was accepted."""
 
     updated_at: datetime
-    """When it was last seen to change."""
+    """Time of the last observed change."""
 
     finished_at: datetime | None
-    """When it became final."""
+    """Time at which the operation became final. Null before it."""
 
 
 def to_resource(row: OperationRow) -> Operation:
-    """The stored operation as its resource."""
+    """Returns the resource of a stored operation."""
     return Operation(
         id=row.id,
         action=row.action,
@@ -139,8 +139,8 @@ def to_resource(row: OperationRow) -> Operation:
         runs=list(row.runs),
         backfill=row.backfill,
         produced=[
-            ProducedVersion(asset=made.asset, data_version=made.data_version, partition=made.partition)
-            for made in row.produced
+            ProducedVersion(asset=version.asset, data_version=version.data_version, partition=version.partition)
+            for version in row.produced
         ],
         steps=[
             OperationStep(

@@ -1,4 +1,4 @@
-"""The `operations` service: long work of all services in one place, at `/api/v1/operations`."""
+"""The `operations` service: the long-running operations of all services, at `/api/v1/operations`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ from api.kernel.securable import Securable
 from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import OPERATION
 from core.errors import InvalidArgument
-from core.ports import LogLine
+from core.numbers import parse_count
+from core.runs import LogLine
 
-_LINES = 300
-_WAIT_SECONDS = 0.4
+_BATCH_SIZE = 300
+_POLL_SECONDS = 0.4
+_INVALID_EVENT_ID = "Last-Event-ID is not valid for this stream. Send the id of its last event, or start without it."
 _STEPS = "steps"
-"""Cursor of a saga's lines; runs have theirs under their ids."""
+"""Key of the cursor of a saga's log. The cursors of runs have the run id as key."""
 
 _LISTING = SqlListing(
     id=OPERATION.c.id,
@@ -44,7 +46,7 @@ OPERATION_KIND = Kind(
     "operation",
     plural="operations",
     title="Operation",
-    description="Long work of any service: followed here, cancelled here, kept as a record.",
+    description="Long-running operations of all services, with their progress, logs, and results.",
     example="op_06e1xq0000example000000000",
     rooted=True,
     scoped=True,
@@ -54,25 +56,25 @@ OPERATION_KIND = Kind(
 
 
 class LogEvent(Model):
-    """One event of the stream: a log line, or the state of the operation."""
+    """An event of the stream: a log line, or the state of the operation."""
 
     at: datetime | None
-    """When it happened; null for states."""
+    """Time of the log line. Null for states."""
 
     level: str
-    """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+    """DEBUG, INFO, WARNING, ERROR, or CRITICAL."""
 
     type: str
-    """Dagster's event type, `STATE`, or of a saga `STEP_` and what happened to the step."""
+    """Event type of Dagster, `STATE`, or an event of a saga that starts with `STEP_`."""
 
     run: str | None
-    """Run that wrote the line; null for sagas."""
+    """Run that wrote the line. Null for sagas."""
 
     step: str | None
     """Step that wrote the line."""
 
     message: str
-    """The text."""
+    """Text of the line."""
 
     state: OperationState
     """State of the operation when this was sent."""
@@ -83,40 +85,40 @@ class LogEvent(Model):
 
 @OPERATION_KIND.list(query=ListQuery, item=Operation)
 async def list_operations(ctx: Context, query: ListQuery) -> Page[Operation]:
-    """Lists the operations that the caller began or may see, newest first."""
+    """Lists the operations that the caller started or can see, newest first."""
     rows, token = await ctx.read(lambda unit: _page(unit, query))
     return Page[Operation](items=[to_resource(row) for row in rows], next_page_token=token)
 
 
 @OPERATION_KIND.get(result=Operation)
 async def get_operation(ctx: Context, operation: str) -> Operation:
-    """Returns an operation as it is now. Once it has succeeded, its assets show the versions it made."""
+    """Returns the current state of an operation. When it has succeeded, its assets show the versions it produced."""
     await _require(ctx, operation)
     return to_resource(await _operations(ctx).observe(operation))
 
 
 @OPERATION_KIND.action("cancel", request=Request, result=Operation, past="cancel_requested")
 async def cancel_operation(ctx: Context, operation: str, request: Request) -> Operation:
-    """Stops the work for real: runs are terminated, steps undone. An operation that has ended stays as it is."""
+    """Cancels an operation. Its runs are terminated, and its steps are undone. A final operation does not change."""
     await _require(ctx, operation)
     return to_resource(await _operations(ctx).cancel(ctx, operation))
 
 
 @OPERATION_KIND.stream("logs", query=Query, event=LogEvent)
 async def get_operation_logs(ctx: Context, operation: str, query: Query) -> AsyncGenerator[ServerEvent, None]:
-    """Streams the log lines of the operation's runs or steps, then one `end` event with its final state.
+    """Streams the log lines of the operation's runs or steps, then one `end` event with the final state.
 
-    `state` events tell of progress. A client that was cut off sends `Last-Event-ID` and misses nothing.
+    `state` events report progress. A client that reconnects sends `Last-Event-ID` and misses no line.
     """
     cursors = _decode(ctx.last_event_id)
     number = _number(cursors)
-    told: OperationRow | None = None
+    reported: OperationRow | None = None
     while True:
         await _require(ctx, operation)
-        # The state is looked at first: lines written before the end are then read after it was seen.
+        # The state is read before the lines, so that no line from before the end is missed.
         row = await _operations(ctx).observe(operation)
-        if told is None or (row.state, row.done, row.total) != (told.state, told.done, told.total):
-            told = row
+        if reported is None or (row.state, row.done, row.total) != (reported.state, reported.done, reported.total):
+            reported = row
             if not row.state.final:
                 yield ServerEvent(_state(row), "state", _encode(cursors))
         for step_line in steps.lines(row.steps, after=number):
@@ -129,39 +131,39 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
         if row.state.final:
             yield ServerEvent(_state(row), "end", _encode(cursors))
             return
-        await asyncio.sleep(_WAIT_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _lines(ctx: Context, run: str, cursors: dict[str, str]) -> AsyncGenerator[LogLine, None]:
     while True:
-        lines = await ctx.orchestrator.logs(run, after=cursors.get(run), limit=_LINES)
+        lines = await ctx.orchestrator.logs(run, after=cursors.get(run), limit=_BATCH_SIZE)
         for line in lines:
             cursors[run] = line.cursor
             yield line
-        if len(lines) < _LINES:
+        if len(lines) < _BATCH_SIZE:
             return
 
 
 def _page(unit: Unit, query: ListQuery) -> tuple[list[OperationRow], str | None]:
-    seen = unit.principal.access.where(OPERATION_KIND.permission("get"), OPERATION)
-    own = OPERATION.c.principal_id == unit.principal.id
-    rows, token = _LISTING.rows(unit.connection, sa.select(OPERATION).where(sa.or_(own, seen)), query)
+    visible = unit.principal.access.where(OPERATION_KIND.permission("get"), OPERATION)
+    started = OPERATION.c.principal_id == unit.principal.id
+    rows, token = _LISTING.rows(unit.connection, sa.select(OPERATION).where(sa.or_(started, visible)), query)
     return store.with_steps(unit.connection, [store.row_of(row) for row in rows]), token
 
 
 async def _require(ctx: Context, id: str) -> None:
-    """Raises unless the caller began the operation or holds the right where it works, now."""
+    """Raises an error unless the caller started the operation or currently holds the permission on it."""
 
-    def look(unit: Unit) -> None:
+    def check(unit: Unit) -> None:
         row = store.get(unit.connection, id)
-        ctx.securable = place = Securable(OPERATION_KIND.full_name, id, row.organization_id, row.project_id)
+        ctx.securable = securable = Securable(OPERATION_KIND.full_name, id, row.organization_id, row.project_id)
         if row.principal_id == unit.principal.id:
             return
-        if not unit.allows(OPERATION_KIND.permission("get"), place):
+        if not unit.allows(OPERATION_KIND.permission("get"), securable):
             raise store.unknown(id)
-        unit.require(ctx.endpoint.permission, place)
+        unit.require(ctx.endpoint.permission, securable)
 
-    await ctx.read(look)
+    await ctx.read(check)
 
 
 def _operations(ctx: Context) -> Operations:
@@ -204,11 +206,11 @@ def _step_line(line: StepLine, row: OperationRow) -> LogEvent:
 
 
 def _number(cursors: dict[str, str]) -> int:
-    """The last line of the steps that the client has seen."""
-    seen = cursors.get(_STEPS, "0")
-    if not seen.isascii() or not seen.isdigit() or len(seen) > 9:
-        raise InvalidArgument("Last-Event-ID is not one that this stream gave out.")
-    return int(seen)
+    """Returns the number of the last line of a saga that the client received."""
+    try:
+        return parse_count(cursors.get(_STEPS, "0"))
+    except ValueError:
+        raise InvalidArgument(_INVALID_EVENT_ID) from None
 
 
 def _encode(cursors: dict[str, str]) -> str:
@@ -223,7 +225,7 @@ def _decode(event_id: str) -> dict[str, str]:
         if not isinstance(cursors, dict) or not all(isinstance(cursor, str) for cursor in cursors.values()):
             raise TypeError
     except (ValueError, TypeError, RecursionError):
-        raise InvalidArgument("Last-Event-ID is not one that this stream gave out.") from None
+        raise InvalidArgument(_INVALID_EVENT_ID) from None
     return cursors
 
 
@@ -231,5 +233,5 @@ SERVICE = Service(
     "operations",
     "Operations",
     [OPERATION_KIND],
-    description="Long work of all services: state, progress, logs, cancellation.",
+    description="Long-running operations of all services: state, progress, logs, and cancellation.",
 )

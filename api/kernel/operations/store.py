@@ -1,4 +1,4 @@
-"""Rows of operations. Whatever is derived from the orchestrator is written here once it is final."""
+"""Rows of operations. The states of runs are stored here when the operation is final."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from api.kernel.storage import idempotency
 from api.kernel.tables import OPERATION
 from core import clock, events
 from core.errors import NotFound
-from core.ports import Launch, Launched, Produced
+from core.runs import Launch, Launched, ProducedVersion
 
 
 class OperationState(StrEnum):
-    """`PENDING` is accepted but not started yet. The last three are final."""
+    """State of an operation. `PENDING`: accepted, not started. `SUCCEEDED`, `FAILED`, and `CANCELED` are final."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -32,7 +32,7 @@ class OperationState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether it can no longer change."""
+        """Whether the state can no longer change."""
         return self in FINAL
 
 
@@ -41,7 +41,7 @@ _FINAL_VALUES = [state.value for state in FINAL]
 
 
 class Executor(StrEnum):
-    """Who carries an operation out: Dagster, as runs it launches, or a process of the API, as the steps of a saga."""
+    """Executor of an operation: Dagster, in runs (LAUNCH), or a process of the API, in the steps of a saga (SAGA)."""
 
     LAUNCH = "LAUNCH"
     SAGA = "SAGA"
@@ -49,7 +49,7 @@ class Executor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an operation comes from: what was asked, of what, by whom, and in which scope."""
+    """The request that started an operation: its action, subject, principal, and scope."""
 
     action: str
     subject: str
@@ -63,7 +63,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class OperationRow:
-    """One operation as stored."""
+    """A stored operation."""
 
     id: str
     action: str
@@ -81,101 +81,107 @@ class OperationRow:
     organization_id: str | None = None
     project_id: str | None = None
     saga: str | None = None
-    """Name of the saga, if it is one."""
+    """Name of the saga, if the operation is one."""
     input: Mapping[str, Any] | None = None
+    """Input of a saga. For a launch, its `tags`, if there are any."""
     steps: tuple[StepRow, ...] = ()
     stages: int = 1
     stage: int = 1
-    """The stage somebody set out to launch, from 1."""
+    """Number of the stage that a process launches or has launched, from 1."""
     launched_stage: int = 0
-    """The last stage whose runs are known."""
+    """Number of the last stage whose runs are confirmed."""
     runs: tuple[str, ...] = ()
     backfill: str | None = None
     done: int = 0
     total: int = 0
     error: str | None = None
-    produced: tuple[Produced, ...] = field(default=())
+    produced: tuple[ProducedVersion, ...] = field(default=())
     result: Mapping[str, Any] | None = None
     lease_holder: str | None = None
     lease_expires_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     finished_at: datetime | None = None
     traceparent: str | None = None
-    """Where the request that began it stood in its trace."""
+    """Trace context of the request that started the operation."""
 
     @property
     def launched(self) -> Launched:
-        """What it started."""
+        """The runs or the backfill of the operation."""
         return Launched(self.runs, self.backfill)
 
     @property
     def unconfirmed(self) -> bool:
-        """Whether a stage was set out to be launched whose runs are not known."""
+        """Whether the launch of the current stage is not confirmed."""
         return self.launched_stage < self.stage
 
     @property
     def launch(self) -> Launch:
-        """The launch it was accepted for, without tags."""
-        return Launch(self.assets, self.partitions, config=self.config)
+        """The requested launch."""
+        return Launch(self.assets, self.partitions, config=self.config, tags=(self.input or {}).get("tags", {}))
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
-    """The operation in a row of the table, without its steps."""
+    """Returns the operation in a row of the table, without its steps."""
     values = dict(row._mapping)
     values["state"] = OperationState(values["state"])
     values["executor"] = Executor(values["executor"])
     for name in ("assets", "partitions", "runs"):
         values[name] = tuple(values[name])
-    values["produced"] = tuple(Produced(*item) for item in values["produced"])
+    values["produced"] = tuple(ProducedVersion(*item) for item in values["produced"])
     return OperationRow(**values)
 
 
 def with_steps(connection: Connection, rows: Iterable[OperationRow]) -> list[OperationRow]:
-    """These operations, the sagas among them with their steps."""
+    """Returns the operations with the steps of sagas."""
     rows = list(rows)
-    found = steps.of(connection, [row.id for row in rows if row.executor is Executor.SAGA])
-    return [replace(row, steps=found[row.id]) if row.id in found else row for row in rows]
+    by_operation = steps.of(connection, [row.id for row in rows if row.executor is Executor.SAGA])
+    return [replace(row, steps=by_operation[row.id]) if row.id in by_operation else row for row in rows]
 
 
 def insert(connection: Connection, id: str, launch: Launch, *, stages: int, origin: Origin) -> OperationRow:
-    """Stores a new launch, not started yet."""
-    config = {asset: dict(config) for asset, config in launch.config.items()}
-    what = {"assets": list(launch.assets), "partitions": list(launch.partitions), "config": config, "stages": stages}
-    return _insert(connection, id, Executor.LAUNCH, origin, **what, total=0)
+    """Stores a new launch."""
+    values = {
+        "assets": list(launch.assets),
+        "partitions": list(launch.partitions),
+        "config": {asset: dict(config) for asset, config in launch.config.items()},
+        "stages": stages,
+    }
+    if launch.tags:
+        values["input"] = {"tags": dict(launch.tags)}
+    return _insert(connection, id, Executor.LAUNCH, origin, **values, total=0)
 
 
 def insert_saga(
     connection: Connection, id: str, saga: str, input: Mapping[str, Any], *, names: Sequence[str], origin: Origin
 ) -> OperationRow:
-    """Stores a new saga with its steps, not begun yet."""
-    nothing = {"assets": [], "partitions": [], "config": {}, "stages": 0}
-    what = {"saga": saga, "input": dict(input), "total": len(names)}
-    _insert(connection, id, Executor.SAGA, origin, **nothing, **what)
+    """Stores a new saga with its steps."""
+    launch = {"assets": [], "partitions": [], "config": {}, "stages": 0}
+    _insert(connection, id, Executor.SAGA, origin, **launch, saga=saga, input=dict(input), total=len(names))
     steps.insert(connection, id, names)
     return get(connection, id)
 
 
-def _insert(connection: Connection, id: str, executor: Executor, origin: Origin, **what: Any) -> OperationRow:
+def _insert(connection: Connection, id: str, executor: Executor, origin: Origin, **values: Any) -> OperationRow:
     now = clock.now()
-    under_way: dict[str, Any] = {
-        "stage": what["stages"] and 1,
+    progress: dict[str, Any] = {
+        "stage": values["stages"] and 1,
         "launched_stage": 0,
         "runs": [],
         "produced": [],
         "done": 0,
     }
     states = {"executor": executor.value, "state": OperationState.PENDING.value, "created_at": now, "updated_at": now}
-    connection.execute(OPERATION.insert().values(id=id, **asdict(origin), **under_way, **states, **what))
+    connection.execute(OPERATION.insert().values(id=id, **asdict(origin), **progress, **states, **values))
     return get(connection, id)
 
 
 def unknown(id: str) -> NotFound:
-    """The error for an id that no operation has, or none that the caller may know of."""
+    """Returns the error for an id of no operation, or of one that the caller cannot see."""
     return NotFound(f"There is no operation {id!r}.")
 
 
 def get(connection: Connection, id: str) -> OperationRow:
-    """The operation with this id.
+    """Returns the operation with this id.
 
     Raises:
         NotFound: there is none.
@@ -187,14 +193,14 @@ def get(connection: Connection, id: str) -> OperationRow:
 
 
 def unfinished(connection: Connection) -> list[OperationRow]:
-    """Every launch that is not final, oldest first."""
+    """Returns the launches that are not final, oldest first."""
     launches = sa.select(OPERATION).where(OPERATION.c.executor == Executor.LAUNCH.value)
     rows = connection.execute(launches.where(OPERATION.c.state.not_in(_FINAL_VALUES)).order_by(OPERATION.c.id))
     return [row_of(row) for row in rows]
 
 
 def started(connection: Connection, id: str, launched: Launched) -> OperationRow:
-    """Notes the runs of the stage under way. An operation that is being cancelled keeps its state."""
+    """Stores the runs of the current stage. An operation that is being cancelled keeps its state."""
     row = get(connection, id)
     if row.unconfirmed:
         runs = [*row.runs, *(run for run in launched.runs if run not in row.runs)]
@@ -206,26 +212,26 @@ def started(connection: Connection, id: str, launched: Launched) -> OperationRow
 
 
 def take_stage(connection: Connection, id: str, stage: int) -> bool:
-    """Sets out to launch a stage; False if somebody else has."""
-    next_one = _live(id).where(OPERATION.c.stage == stage - 1, OPERATION.c.launched_stage == stage - 1)
-    return bool(connection.execute(next_one.values(stage=stage, updated_at=clock.now())).rowcount)
+    """Reserves the launch of a stage. Returns False if another process has reserved it."""
+    next_stage = _live(id).where(OPERATION.c.stage == stage - 1, OPERATION.c.launched_stage == stage - 1)
+    return bool(connection.execute(next_stage.values(stage=stage, updated_at=clock.now())).rowcount)
 
 
-def give_back_stage(connection: Connection, id: str) -> OperationRow:
-    """Leaves the stage to whoever looks next: it was not launched."""
+def release_stage(connection: Connection, id: str) -> OperationRow:
+    """Releases a stage that was not launched, so that any process can launch it."""
     unlaunched = _live(id).where(OPERATION.c.stage > OPERATION.c.launched_stage)
     connection.execute(unlaunched.values(stage=OPERATION.c.launched_stage, updated_at=clock.now()))
     return get(connection, id)
 
 
 def progressed(connection: Connection, /, id: str, **values: Any) -> OperationRow:
-    """Notes what was observed of a running operation. A final one is never changed back."""
+    """Stores the observed state of an operation. A final operation does not change."""
     connection.execute(_live(id).values(**values, updated_at=clock.now()))
     return get(connection, id)
 
 
 def request_cancel(connection: Connection, id: str) -> OperationRow:
-    """Notes that the operation shall stop; a final one stays as it is."""
+    """Stores a request to cancel the operation. A final operation does not change."""
     now = clock.now()
     live = _live(id).where(OPERATION.c.cancel_requested_at.is_(None))
     connection.execute(live.values(state=OperationState.CANCELING.value, cancel_requested_at=now, updated_at=now))
@@ -239,18 +245,18 @@ def finish(
     state: OperationState,
     *,
     error: str | None = None,
-    produced: Sequence[Produced] = (),
+    produced: Sequence[ProducedVersion] = (),
     never_started: bool = False,
     **values: Any,
 ) -> OperationRow:
-    """Ends the operation once and for all, with its event. Ending one that has ended changes nothing."""
+    """Makes the operation final and records its event. A final operation does not change."""
     now = clock.now()
-    made = [[item.asset, item.data_version, item.partition] for item in produced]
+    versions = [[item.asset, item.data_version, item.partition] for item in produced]
     ended = connection.execute(
         _live(id).values(
             state=state.value,
             error=error,
-            produced=made,
+            produced=versions,
             finished_at=now,
             updated_at=now,
             lease_holder=None,
@@ -262,7 +268,7 @@ def finish(
     if ended.rowcount:
         if never_started:
             idempotency.release(connection, id)
-        facts = {"action": row.action, "state": state.value, "error": error, "produced": made, "result": row.result}
+        facts = {"action": row.action, "state": state.value, "error": error, "produced": versions, "result": row.result}
         name = f"operations.operation.{state.value.lower()}"
         event = events.Event(
             name,
@@ -280,7 +286,7 @@ def finish(
 
 
 def purge(connection: Connection, before: datetime, limit: int) -> int:
-    """Removes up to `limit` operations that ended before an instant, with their steps. Returns how many."""
+    """Removes up to `limit` operations that ended before a time, with their steps. Returns their number."""
     ended = sa.select(OPERATION.c.id).where(OPERATION.c.finished_at < before).order_by(OPERATION.c.finished_at)
     ids = list(connection.execute(ended.limit(limit)).scalars())
     if ids:

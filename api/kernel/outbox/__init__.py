@@ -1,1 +1,1 @@
-"""Delivery of events, at least once, to subscribers in this process and to webhooks."""
+"""The outbox: at-least-once delivery of events to subscribers of this process, brokers, and webhooks."""

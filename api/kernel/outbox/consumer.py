@@ -1,4 +1,4 @@
-"""One consumer's way through the events: ordered per subject, retried with backoff, given up at last."""
+"""Delivery of events to one subscriber: in order per subject, with retries and dead letters."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from api.kernel.http.tracing import open_telemetry, resumed
+from api.kernel.http.telemetry import open_telemetry
+from api.kernel.http.trace_context import resumed
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.deliveries import Delivery, DeliveryState
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.platform import Platform
 from core import clock, events
 from core.errors import HeadwaterError, Unavailable
-from core.events import EVENT, Recorded
+from core.events import EVENT, RecordedEvent
 
-BATCH = 100
+BATCH_SIZE = 100
 _CONCURRENT_SUBJECTS = 8
 _FIRST_RETRY_SECONDS = 1.0
-_LONGEST_RETRY_SECONDS = 3600.0
 _log = logging.getLogger("headwater.outbox")
 
 
@@ -31,21 +31,22 @@ _log = logging.getLogger("headwater.outbox")
 class _Page:
     before: int
     after: int
-    events: list[Recorded]
-    held: set[str]
-    more: bool
+    events: list[RecordedEvent]
+    blocked: set[str]
+    """Subjects with an earlier event that is not delivered yet."""
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Away:
-    """The subscriber is away: the event that found it out, and why."""
+class _Outage:
+    """The event that could not be delivered because the subscriber is unavailable, and the error."""
 
     sequence: int
     error: Unavailable
 
 
 class Consumer:
-    """Delivers to one subscriber. Only the process that holds the lease may run it."""
+    """The delivery to one subscriber. Only the process that holds the lease may run it."""
 
     def __init__(
         self, platform: Platform, subscriber: Subscriber, *, first_retry_seconds: float = _FIRST_RETRY_SECONDS
@@ -57,35 +58,35 @@ class Consumer:
         self._tracer = platform.part(open_telemetry)
 
     async def run(self) -> bool:
-        """Delivers what is due, then what is new, up to a batch of each. Returns whether there is more right now.
+        """Delivers one batch of due events and one of new events. Returns whether more can be delivered immediately.
 
         Raises:
-            Unavailable: a subscriber that waits is away; its events stay where they are.
+            Unavailable: the subscriber is unavailable and blocks. Its events are delivered later.
         """
         retried = await self._retry()
         page = await self._platform.workers.read.run(self._page)
-        if page is None and not self.subscriber.begins:
+        if page is None and not self.subscriber.creates_cursor:
             return False
         if page is None:
-            await self._platform.workers.write.run(self._begin)
+            await self._platform.workers.write.run(self._create_cursor)
             return True
         if page.after == page.before:
             return retried
-        waiting, away = await self._deliver(page)
-        if away is not None:
-            # What was taken behind the first event that was not comes again, under the same id.
-            page = replace(page, after=away.sequence - 1)
-            waiting = [delivery for delivery in waiting if delivery.sequence < away.sequence]
+        waiting, outage = await self._deliver(page)
+        if outage is not None:
+            # Events behind the first undelivered one are delivered again, with the same ids.
+            page = replace(page, after=outage.sequence - 1)
+            waiting = [delivery for delivery in waiting if delivery.sequence < outage.sequence]
         if page.after != page.before:
             await self._platform.workers.write.run(self._save, page, waiting)
-        if away is not None:
-            raise away.error
-        return page.more or retried
+        if outage is not None:
+            raise outage.error
+        return page.is_full or retried
 
-    def _begin(self) -> None:
+    def _create_cursor(self) -> None:
         with self._platform.database.write() as connection:
             sequence = 0 if self.subscriber.from_beginning else events.head(connection)[0]
-            deliveries.begin(connection, self.subscriber.name, sequence)
+            deliveries.create_cursor(connection, self.subscriber.name, sequence)
 
     def _page(self) -> _Page | None:
         name = self.subscriber.name
@@ -95,71 +96,71 @@ class Consumer:
                 return None
             newest, _ = events.head(connection)
             query = sa.select(EVENT).where(EVENT.c.sequence > before, EVENT.c.sequence <= newest)
-            rows = connection.execute(query.where(self.subscriber.wants()).order_by(EVENT.c.sequence).limit(BATCH))
-            found = [events.recorded(row) for row in rows]
-            more = len(found) == BATCH
-            after = found[-1].sequence if more else newest
-            held = deliveries.held(connection, name, list({item.event.subject for item in found}))
-        return _Page(before, after, found, held, more)
+            query = query.where(self.subscriber.condition()).order_by(EVENT.c.sequence).limit(BATCH_SIZE)
+            items = [events.event_from_row(row) for row in connection.execute(query)]
+            is_full = len(items) == BATCH_SIZE
+            after = items[-1].sequence if is_full else newest
+            blocked = deliveries.blocked(connection, name, list({item.event.subject for item in items}))
+        return _Page(before, after, items, blocked, is_full)
 
-    async def _deliver(self, page: _Page) -> tuple[list[Delivery], _Away | None]:
-        """Hands the events over, subjects side by side; returns those that have to wait, and the first not tried."""
-        subjects: dict[str, list[Recorded]] = {}
+    async def _deliver(self, page: _Page) -> tuple[list[Delivery], _Outage | None]:
+        """Delivers the events, with concurrent subjects. Returns those to retry and the first that met an outage."""
+        subjects: dict[str, list[RecordedEvent]] = {}
         for item in page.events:
             subjects.setdefault(item.event.subject, []).append(item)
         waiting: list[Delivery] = []
-        away: list[_Away] = []
+        outages: list[_Outage] = []
 
-        async def chain(subject: str, items: Sequence[Recorded]) -> None:
-            holding = subject in page.held
+        async def deliver_subject(subject: str, items: Sequence[RecordedEvent]) -> None:
+            blocked = subject in page.blocked
             for item in items:
-                if holding:
+                if blocked:
                     waiting.append(self._waiting(item))
                     continue
                 try:
-                    error = await self._hand_over(item)
-                except Unavailable as gone:
-                    away.append(_Away(item.sequence, gone))
+                    error = await self._attempt(item)
+                except Unavailable as unavailable:
+                    outages.append(_Outage(item.sequence, unavailable))
                     return
                 if error is not None:
                     failed = self._failed(self._waiting(item), error)
-                    holding = failed.state is DeliveryState.PENDING
+                    blocked = failed.state is DeliveryState.PENDING
                     waiting.append(failed)
 
-        await asyncio.gather(*(chain(subject, items) for subject, items in subjects.items()))
-        return waiting, min(away, key=lambda gone: gone.sequence, default=None)
+        await asyncio.gather(*(deliver_subject(subject, items) for subject, items in subjects.items()))
+        return waiting, min(outages, key=lambda outage: outage.sequence, default=None)
 
     def _save(self, page: _Page, waiting: Sequence[Delivery]) -> None:
         with self._platform.database.write() as connection:
-            # Somebody else moved the cursor: he has stored what became of these events.
+            # If another process moved the cursor, it has stored the results of these events.
             if deliveries.advance(connection, self.subscriber.name, page.before, page.after):
                 for delivery in waiting:
                     deliveries.put(connection, delivery)
 
     async def _retry(self) -> bool:
         due = await self._platform.workers.read.run(self._due)
-        away: list[Unavailable] = []
+        outages: list[Unavailable] = []
 
-        async def again(delivery: Delivery, item: Recorded) -> bool:
+        async def retry(delivery: Delivery, item: RecordedEvent) -> bool:
             try:
-                error = await self._hand_over(item)
-            except Unavailable as gone:
-                away.append(gone)
+                error = await self._attempt(item)
+            except Unavailable as unavailable:
+                outages.append(unavailable)
                 return False
             await self._platform.workers.write.run(self._settle, delivery, error)
             return error is None or delivery.attempts + 1 >= self.subscriber.max_attempts
 
-        # What is settled may have let the next event of its subject go.
-        settled = any(await asyncio.gather(*(again(delivery, item) for delivery, item in due)))
-        if away:
-            raise away[0]
+        # A settled event unblocks the next event of its subject.
+        settled = any(await asyncio.gather(*(retry(delivery, item) for delivery, item in due)))
+        if outages:
+            raise outages[0]
         return settled
 
-    def _due(self) -> list[tuple[Delivery, Recorded]]:
+    def _due(self) -> list[tuple[Delivery, RecordedEvent]]:
         with self._platform.database.read() as connection:
-            due = deliveries.due(connection, self.subscriber.name, BATCH)
+            due = deliveries.due(connection, self.subscriber.name, BATCH_SIZE)
             query = sa.select(EVENT).where(EVENT.c.sequence.in_([delivery.sequence for delivery in due]))
-            items = {row.sequence: events.recorded(row) for row in connection.execute(query)} if due else {}
+            items = {row.sequence: events.event_from_row(row) for row in connection.execute(query)} if due else {}
         return [(delivery, items[delivery.sequence]) for delivery in due if delivery.sequence in items]
 
     def _settle(self, delivery: Delivery, error: str | None) -> None:
@@ -167,13 +168,13 @@ class Consumer:
             if error is None:
                 deliveries.delivered(connection, delivery.consumer, delivery.sequence)
             else:
-                deliveries.put_back(connection, self._failed(delivery, error))
+                deliveries.update(connection, self._failed(delivery, error))
 
-    async def _hand_over(self, item: Recorded) -> str | None:
-        """Nothing if the event was taken, else what went wrong.
+    async def _attempt(self, item: RecordedEvent) -> str | None:
+        """Delivers an event. Returns None, or the error.
 
         Raises:
-            Unavailable: it is not the event's fault, and the subscriber waits.
+            Unavailable: the subscriber is unavailable and blocks.
         """
         event = item.event
         attributes = {
@@ -186,25 +187,25 @@ class Consumer:
                 with resumed(event.traceparent, self._tracer, f"deliver {event.type}", attributes):
                     await self.subscriber.handle(item)
         except TimeoutError:
-            return f"No answer within {self.subscriber.timeout_seconds:g} seconds."
+            return f"No response within {self.subscriber.timeout_seconds:g} seconds."
         except HeadwaterError as error:
-            if self.subscriber.waits and isinstance(error, Unavailable):
+            if self.subscriber.blocks and isinstance(error, Unavailable):
                 raise
             return error.detail[:500]
-        except Exception as error:  # noqa: BLE001 - whatever a subscriber does, the others go on
-            _log.warning("%s could not take event %s", self.subscriber.name, event.id, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - an error of one subscriber must not stop the others
+            _log.warning("%s could not handle event %s", self.subscriber.name, event.id, exc_info=True)
             return type(error).__name__
         return None
 
-    def _waiting(self, item: Recorded) -> Delivery:
+    def _waiting(self, item: RecordedEvent) -> Delivery:
         now = clock.now()
         name, subject = self.subscriber.name, item.event.subject
         return Delivery(name, item.sequence, subject, DeliveryState.PENDING, 0, now, "", now)
 
     def _failed(self, delivery: Delivery, error: str) -> Delivery:
         attempts, now = delivery.attempts + 1, clock.now()
-        seconds = min(self._first_retry_seconds * 2.0 ** min(attempts - 1, 30), _LONGEST_RETRY_SECONDS)
-        seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        seconds = self.subscriber.backoff.seconds(attempts, first=self._first_retry_seconds)
+        seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, protects nothing
         dead = attempts >= self.subscriber.max_attempts
         state = DeliveryState.DEAD if dead else DeliveryState.PENDING
         if dead:

@@ -1,4 +1,4 @@
-"""Rows of the outbox: cursors, deliveries that wait, dead letters, and how far consumers are behind."""
+"""Rows of the outbox: cursors, pending deliveries, dead letters, and the lag of consumers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from core.db import insert
 from core.events import EVENT
 
 RETENTION = timedelta(days=30)
-"""How long dead letters, and marks of what was seen, are kept."""
+"""How long dead letters and the marks of `once` are stored."""
 
 
 class DeliveryState(StrEnum):
-    """`PENDING` is tried again, or waits behind an event of its subject that is. `DEAD` was given up."""
+    """State of a delivery.
+
+    `PENDING`: it is retried, or blocked by an earlier event of its subject. `DEAD`: all attempts failed.
+    """
 
     PENDING = "PENDING"
     DEAD = "DEAD"
@@ -29,7 +32,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event that a consumer has not taken yet."""
+    """An event that was not delivered to a consumer yet."""
 
     consumer: str
     sequence: int
@@ -43,28 +46,28 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a consumer is behind the newest event."""
+    """The lag of a consumer behind the newest event."""
 
     events_behind: int
     seconds_behind: float
 
 
 def cursor(connection: Connection, consumer: str) -> int | None:
-    """The last event the consumer is past."""
+    """Returns the sequence number that the consumer has passed, or None if it has no cursor."""
     query = sa.select(OUTBOX_CURSOR.c.sequence).where(OUTBOX_CURSOR.c.consumer == consumer)
     return connection.execute(query).scalar()
 
 
-def begin(connection: Connection, consumer: str, sequence: int) -> None:
-    """Gives a consumer its first cursor, unless it has one."""
+def create_cursor(connection: Connection, consumer: str, sequence: int) -> None:
+    """Creates the cursor of a consumer, unless it has one."""
     row = insert(connection, OUTBOX_CURSOR).values(consumer=consumer, sequence=sequence)
     connection.execute(row.on_conflict_do_nothing())
 
 
 def advance(connection: Connection, consumer: str, before: int, after: int) -> bool:
-    """Moves the cursor on. False if it is not at `before`: somebody else moved it."""
-    mine = OUTBOX_CURSOR.c.consumer == consumer, OUTBOX_CURSOR.c.sequence == before
-    return bool(connection.execute(OUTBOX_CURSOR.update().where(*mine).values(sequence=after)).rowcount)
+    """Moves the cursor. Returns False if it is not at `before`, because another process moved it."""
+    condition = OUTBOX_CURSOR.c.consumer == consumer, OUTBOX_CURSOR.c.sequence == before
+    return bool(connection.execute(OUTBOX_CURSOR.update().where(*condition).values(sequence=after)).rowcount)
 
 
 def put(connection: Connection, delivery: Delivery) -> None:
@@ -74,28 +77,28 @@ def put(connection: Connection, delivery: Delivery) -> None:
     connection.execute(row.on_conflict_do_update(index_elements=["consumer", "sequence"], set_=values))
 
 
-def put_back(connection: Connection, delivery: Delivery) -> None:
-    """Stores another failed try, unless the consumer was removed meanwhile."""
+def update(connection: Connection, delivery: Delivery) -> None:
+    """Stores another failed attempt, unless the consumer was removed in the meantime."""
     values = {name: getattr(delivery, name) for name in Delivery.__slots__} | {"state": delivery.state.value}
     key = OUTBOX_DELIVERY.c.consumer == delivery.consumer, OUTBOX_DELIVERY.c.sequence == delivery.sequence
     connection.execute(OUTBOX_DELIVERY.update().where(*key).values(**values))
 
 
 def delivered(connection: Connection, consumer: str, sequence: int) -> None:
-    """Forgets a delivery that succeeded at last."""
+    """Removes a delivery that succeeded."""
     key = OUTBOX_DELIVERY.c.consumer == consumer, OUTBOX_DELIVERY.c.sequence == sequence
     connection.execute(OUTBOX_DELIVERY.delete().where(*key))
 
 
-def held(connection: Connection, consumer: str, subjects: Sequence[str]) -> set[str]:
-    """Those of the subjects whose events wait."""
+def blocked(connection: Connection, consumer: str, subjects: Sequence[str]) -> set[str]:
+    """Returns the subjects that have a pending delivery."""
     pending = OUTBOX_DELIVERY.c.consumer == consumer, OUTBOX_DELIVERY.c.state == DeliveryState.PENDING.value
     query = sa.select(OUTBOX_DELIVERY.c.subject).where(*pending, OUTBOX_DELIVERY.c.subject.in_(subjects))
     return set(connection.execute(query).scalars())
 
 
 def due(connection: Connection, consumer: str, limit: int) -> list[Delivery]:
-    """The first waiting event of each subject, if its time has come."""
+    """Returns the first pending delivery of each subject, if its next attempt is due."""
     earlier = OUTBOX_DELIVERY.alias()
     pending = DeliveryState.PENDING.value
     before = sa.exists().where(
@@ -114,32 +117,35 @@ def due(connection: Connection, consumer: str, limit: int) -> list[Delivery]:
 
 
 def dead_letters(connection: Connection, consumer: str, *, after: int = 0, limit: int = 100) -> list[Delivery]:
-    """Events given up for this consumer, oldest first, behind sequence `after`."""
+    """Returns the dead letters of the consumer after a sequence number, oldest first."""
     dead = OUTBOX_DELIVERY.c.consumer == consumer, OUTBOX_DELIVERY.c.state == DeliveryState.DEAD.value
     query = sa.select(OUTBOX_DELIVERY).where(*dead, OUTBOX_DELIVERY.c.sequence > after)
     return [_delivery(row) for row in connection.execute(query.order_by(OUTBOX_DELIVERY.c.sequence).limit(limit))]
 
 
 def replay(connection: Connection, consumer: str, sequences: Sequence[int] | None = None) -> int:
-    """Sends dead letters, all or these, again; returns how many."""
+    """Makes dead letters pending again, either all or those with these sequence numbers. Returns their number."""
     dead = [OUTBOX_DELIVERY.c.consumer == consumer, OUTBOX_DELIVERY.c.state == DeliveryState.DEAD.value]
     if sequences is not None:
         dead.append(OUTBOX_DELIVERY.c.sequence.in_(sequences))
     now = clock.now()
-    again = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_at": now, "updated_at": now}
-    return connection.execute(OUTBOX_DELIVERY.update().where(*dead).values(**again)).rowcount
+    values = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_at": now, "updated_at": now}
+    return connection.execute(OUTBOX_DELIVERY.update().where(*dead).values(**values)).rowcount
 
 
-def forget(connection: Connection, consumer: str) -> None:
-    """Removes a consumer: its cursor, deliveries and marks."""
+def remove(connection: Connection, consumer: str) -> None:
+    """Removes a consumer with its cursor, deliveries, and marks."""
     for table in (OUTBOX_CURSOR, OUTBOX_DELIVERY, OUTBOX_SEEN):
         connection.execute(table.delete().where(table.c.consumer == consumer))
 
 
 def once(connection: Connection, consumer: str, event_id: str) -> bool:
-    """True the first time a consumer sees an event. Call it in the transaction of the effect, and skip on False."""
+    """Marks an event as handled. Returns False if the consumer has handled it before.
+
+    Call it in the transaction of the effect, and skip the effect if it returns False.
+    """
     row = insert(connection, OUTBOX_SEEN).values(consumer=consumer, event_id=event_id, seen_at=clock.now())
-    # Not by `rowcount`, which psycopg no longer knows of an INSERT.
+    # psycopg does not set `rowcount` for this INSERT.
     return connection.execute(row.on_conflict_do_nothing().returning(OUTBOX_SEEN.c.event_id)).first() is not None
 
 
@@ -152,7 +158,7 @@ def purge(connection: Connection, *, keep: timedelta = RETENTION) -> None:
 
 
 def lag(connection: Connection) -> dict[str, Lag]:
-    """Per consumer: events it is not past yet or that wait for another try, and the age of the oldest in seconds."""
+    """Returns the lag by consumer: the events that are new or pending, and the age of the oldest one in seconds."""
     newest, _ = events.head(connection)
     pending = OUTBOX_DELIVERY.c.state == DeliveryState.PENDING.value
     waiting = sa.select(
@@ -161,18 +167,18 @@ def lag(connection: Connection) -> dict[str, Lag]:
         sa.func.min(OUTBOX_DELIVERY.c.sequence).label("first"),
     ).where(pending)
     rows = {row.consumer: row for row in connection.execute(waiting.group_by(OUTBOX_DELIVERY.c.consumer))}
-    found = {}
+    lags = {}
     for consumer, position in connection.execute(sa.select(OUTBOX_CURSOR.c.consumer, OUTBOX_CURSOR.c.sequence)):
-        wait = rows.get(consumer)
-        behind = newest - position + (wait[1] if wait else 0)
-        oldest = wait.first if wait else position + 1
+        row = rows.get(consumer)
+        behind = newest - position + (row[1] if row else 0)
+        oldest = row.first if row else position + 1
         at = connection.execute(sa.select(EVENT.c.at).where(EVENT.c.sequence == oldest)).scalar() if behind else None
-        found[consumer] = Lag(behind, (clock.now() - at).total_seconds() if at else 0.0)
-    return found
+        lags[consumer] = Lag(behind, (clock.now() - at).total_seconds() if at else 0.0)
+    return lags
 
 
-def dead(connection: Connection) -> dict[str, int]:
-    """Per consumer: events that were given up."""
+def dead_letter_counts(connection: Connection) -> dict[str, int]:
+    """Returns the number of dead letters by consumer."""
     select = sa.select(OUTBOX_CURSOR.c.consumer, sa.func.count(OUTBOX_DELIVERY.c.sequence)).outerjoin(
         OUTBOX_DELIVERY,
         sa.and_(

@@ -1,4 +1,4 @@
-"""Tables of the outbox: how far each consumer is, what it could not take yet, and the webhooks."""
+"""Tables of the outbox: cursors, pending deliveries, handled events, and webhook endpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OUTBOX_CURSOR = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
 )
 
-# Deliveries that succeed at once have no row.
+# Deliveries whose first attempt succeeds have no row.
 OUTBOX_DELIVERY = sa.Table(
     "outbox_delivery",
     METADATA,

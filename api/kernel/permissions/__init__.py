@@ -1,1 +1,1 @@
-"""Who may do what on which securable, and what of everything is visible."""
+"""Permissions: grants, their evaluation, and visibility."""

@@ -1,88 +1,48 @@
-"""What one principal may do: its grants and those of its groups, compiled once and asked many times.
+"""The rights of a principal: its grants and those of its groups, compiled for fast checks.
 
-A permission is allowed on a securable if a grant on it, or on anything above it, allows the permission and none denies
-it. The same rules make the predicate that lists, counts, exports and streams put into their query, so what cannot be
-read cannot be listed either.
+A permission is allowed on a securable if a grant on it, or on a scope above it, allows the permission, and none denies
+it. The same rules produce the predicate that lists, counts, exports, and streams add to their queries.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
-from api.kernel.permissions.conditions import condition
+from api.kernel.permissions.patterns import pattern_matches
+from api.kernel.permissions.row_predicate import RowPredicate
+from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM, ROOT, Securable
 from api.kernel.tables import RESOURCE
-from core import clock
 
 Permissions = Mapping[str, Role]
-"""Every permission there is, with the least built-in role that includes it."""
+"""All permissions, each with the least built-in role that includes it."""
 
-OVERSEE = "admin.audit_event.list"
-"""On the platform: the right to know what happens in every organization."""
+READ_AUDIT_LOG = "admin.audit_event.list"
+"""The permission that data of all organizations requires on the platform."""
 
-_ByPlace = dict[str, list["Rule"]]
-_Placed = tuple[_ByPlace, _ByPlace]
+_BySecurable = dict[str, list[Rule]]
+_Effects = tuple[_BySecurable, _BySecurable]
 """Rules that allow and rules that deny, by the id of their securable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One grant as it concerns one principal; `subject_id` is the principal, or the group it comes from."""
-
-    grant_id: str
-    subject_id: str
-    role: str
-    securable_id: str
-    securable_kind: str
-    denies: bool
-    built_in: Role | None = None
-    patterns: tuple[str, ...] = ()
-    condition: str = ""
-    expires_at: datetime | None = None
-
-    def covers(self, permission: str, least: Role) -> bool:
-        """Whether the rule speaks of this permission, which the built-in roles include from `least` on."""
-        if self.built_in is not None:
-            return self.built_in.includes(least)
-        return any(pattern_matches(pattern, permission) for pattern in self.patterns)
-
-    def expired(self, moment: datetime | None = None) -> bool:
-        """Whether it has ended at a moment; None is now."""
-        return self.expires_at is not None and self.expires_at <= (moment or clock.now())
-
-    def holds(self, item: Any, moment: datetime | None = None) -> bool:
-        """Whether it holds for this item at a moment; None is now.
-
-        What depends on an unknown item allows nothing and denies all.
-        """
-        if self.expired(moment):
-            return False
-        if not self.condition:
-            return True
-        return self.denies if item is None else condition(self.condition).matches(item)
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to "may it?", and the rule that gave it; none if no grant speaks of the permission."""
+    """The decision on a permission, and the rule that determines it. None if no rule applies."""
 
     allowed: bool
     rule: Rule | None
 
 
 class Access:
-    """The compiled rules of a principal. `limits` are patterns a token is narrowed to; empty means no limit.
-
-    At a `moment` of the past it only decides: what lists and streams need is made for now.
-    """
+    """The compiled rules of a principal."""
 
     def __init__(
         self,
@@ -91,19 +51,33 @@ class Access:
         limits: tuple[str, ...] = (),
         moment: datetime | None = None,
     ) -> None:
+        """Compiles rules.
+
+        Args:
+            rules: the rules of the principal and its groups.
+            permissions: all permissions.
+            limits: patterns of permissions to which a token is limited. Empty means no limit.
+            moment: time of the decisions. None is now. Predicates are always evaluated now.
+        """
         self.rules = tuple(rules)
         self._moment = moment
         self._permissions = permissions
         self.limits = limits
-        self._by_permission: dict[str, _Placed] = {}
-        self._alike = _grouped(self.rules)
+        self._by_permission: dict[str, _Effects] = {}
+        self._groups = _grouped(self.rules)
+        """Rules that cover the same permissions, because thousands of grants have a few roles."""
 
     def decide(self, permission: str, securable: Securable, item: Any = None) -> Decision:
-        """Whether the permission is allowed on this securable. `item` is what conditions look at.
+        """Decides whether the permission is allowed on a securable.
 
-        What tells of all organizations also needs the right to read their audit trail.
+        Data of all organizations also requires `READ_AUDIT_LOG` on the platform.
+
+        Args:
+            permission: the permission.
+            securable: the securable.
+            item: the resource that conditions are evaluated on.
         """
-        if securable.of_all and not self.allows(OVERSEE, ROOT):
+        if securable.cross_tenant and not self.allows(READ_AUDIT_LOG, ROOT):
             return Decision(False, None)
         allow, deny = self._rules(permission)
         if not allow:
@@ -119,25 +93,38 @@ class Access:
                     return Decision(True, rule)
         return Decision(False, None)
 
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all rules and limits. Equal digests mean equal rights, except for expired rules."""
+        return hashlib.sha256("\0".join((*sorted(map(repr, self.rules)), *sorted(self.limits))).encode()).hexdigest()
+
+    def ended_since(self, moment: datetime) -> bool:
+        """Returns whether a rule has expired since a time."""
+        return any(rule.expires_at is not None and rule.expires_at > moment and rule.expired() for rule in self.rules)
+
+    def conditional(self, permission: str) -> bool:
+        """Returns whether a decision on the permission depends on the fields of the resource."""
+        return any(rule.condition for effect in self._rules(permission) for rules in effect.values() for rule in rules)
+
     def allows(self, permission: str, securable: Securable, item: Any = None) -> bool:
-        """Whether the permission is allowed on this securable."""
+        """Returns whether the permission is allowed on a securable."""
         return self.decide(permission, securable, item).allowed
 
     def everywhere(self, permission: str) -> bool:
-        """Whether the permission is allowed on everything but what tells of all organizations."""
+        """Returns whether the permission is allowed on everything except data of all organizations."""
         allow, deny = self._rules(permission)
         return not deny and any(not rule.condition and rule.holds(None) for rule in allow.get(PLATFORM, ()))
 
     def unrestricted(self, permission: str) -> bool:
-        """Whether the permission is allowed on everything, so that nothing need be looked at one by one."""
-        return self.everywhere(permission) and self.allows(OVERSEE, ROOT)
+        """Returns whether the permission is allowed on everything, so that no item needs a check."""
+        return self.everywhere(permission) and self.allows(READ_AUDIT_LOG, ROOT)
 
     def anywhere(self, permission: str) -> bool:
-        """Whether the permission is granted on anything at all."""
+        """Returns whether the permission is granted on at least one securable."""
         return bool(self._rules(permission)[0])
 
     def highest(self, securable: Securable) -> Role | None:
-        """The highest built-in role held on this securable, for people to read; it decides nothing."""
+        """Returns the highest built-in role on a securable, for display only."""
         held = [
             rule.built_in
             for rule in self.rules
@@ -146,47 +133,71 @@ class Access:
         return max(held, key=list(Role).index, default=None)
 
     def where(
-        self, permission: str, table: sa.Table = RESOURCE, id: sa.ColumnElement[str] | None = None
+        self,
+        permission: str,
+        table: sa.Table = RESOURCE,
+        id: sa.ColumnElement[str] | None = None,
+        *,
+        conditions: bool = True,
     ) -> sa.ColumnElement[bool]:
-        """The visibility predicate: exactly the rows on which the permission is allowed.
+        """Returns the visibility predicate: the condition for rows on which the permission is allowed.
 
-        Over another table than `RESOURCE`, which must have `organization_id` and may have `project_id`, `id` is the
-        column of the securable's id, and grants with a condition, which speak of resources, are left out if they allow.
+        Args:
+            permission: the permission.
+            table: `RESOURCE`, or another table with the column `organization_id` and optionally `project_id`.
+            id: column of the id of the securable. Defaults to `id`.
+            conditions: whether to evaluate the conditions of grants. They are never evaluated on other tables than
+                `RESOURCE`. Without evaluation, conditional grants that allow are left out, and those that deny hold.
         """
         allow, deny = self._rules(permission)
-        place = _Place(table, table.c.id if id is None else id)
-        allowed = place.any_of(
-            rule for rules in allow.values() for rule in rules if place.conditions or not rule.condition
+        rows = RowPredicate(table, table.c.id if id is None else id, conditions=conditions)
+        allowed = rows.matching(
+            rule for rules in allow.values() for rule in rules if rows.conditions or not rule.condition
         )
         denied = [rule for rules in deny.values() for rule in rules]
-        return sa.and_(allowed, sa.not_(place.any_of(denied))) if denied else allowed
+        # For a row without an organization or project, the comparison is NULL, which must not count as a denial.
+        return sa.and_(allowed, rows.matching(denied).is_not(sa.true())) if denied else allowed
 
-    def _rules(self, permission: str) -> _Placed:
-        found = self._by_permission.get(permission)
-        if found is None:
-            found = self._by_permission[permission] = self._select(permission)
-        return found
-
-    def _select(self, permission: str) -> _Placed:
-        if self.limits and not any(pattern_matches(pattern, permission) for pattern in self.limits):
-            return {}, {}
-        # An unknown permission is included by none but admins: closed unless declared open.
+    def covering(self, permission: str) -> tuple[int, ...]:
+        """Returns the numbers of the groups of rules that apply to a permission. Equal numbers mean equal rights."""
+        if self._is_outside_limits(permission):
+            return ()
         least = self._permissions.get(permission, Role.ADMIN)
-        chosen = [placed for rule, placed in self._alike if rule.covers(permission, least)]
-        return _merged([allow for allow, _ in chosen]), _merged([deny for _, deny in chosen])
+        return tuple(n for n, (rule, _) in enumerate(self._groups) if rule.covers(permission, least))
+
+    def rules_for(self, permission: str) -> _Effects:
+        """Returns the rules that allow a permission and those that deny it, both by the id of their securable."""
+        return self._rules(permission)
+
+    def _is_outside_limits(self, permission: str) -> bool:
+        return bool(self.limits) and not any(pattern_matches(pattern, permission) for pattern in self.limits)
+
+    def _rules(self, permission: str) -> _Effects:
+        rules = self._by_permission.get(permission)
+        if rules is None:
+            rules = self._by_permission[permission] = self._select(permission)
+        return rules
+
+    def _select(self, permission: str) -> _Effects:
+        if self._is_outside_limits(permission):
+            return {}, {}
+        # Only admins have unknown permissions.
+        least = self._permissions.get(permission, Role.ADMIN)
+        matching = [effects for rule, effects in self._groups if rule.covers(permission, least)]
+        return _merged([allow for allow, _ in matching]), _merged([deny for _, deny in matching])
 
 
-def _grouped(rules: Sequence[Rule]) -> list[tuple[Rule, _Placed]]:
-    """The rules by what they cover, each group with one of its rules: thousands of grants are of a few roles."""
-    groups: dict[Any, tuple[Rule, _Placed]] = {}
+def _grouped(rules: Sequence[Rule]) -> list[tuple[Rule, _Effects]]:
+    """Groups the rules by the permissions that they cover. Returns each group with one of its rules."""
+    groups: dict[Any, tuple[Rule, _Effects]] = {}
     for rule in rules:
-        _, placed = groups.setdefault((rule.built_in, rule.patterns), (rule, ({}, {})))
-        placed[rule.denies].setdefault(rule.securable_id, []).append(rule)
+        _, effects = groups.setdefault((rule.built_in, rule.patterns), (rule, ({}, {})))
+        effects[rule.denies].setdefault(rule.securable_id, []).append(rule)
     return list(groups.values())
 
 
-def _merged(parts: Sequence[_ByPlace]) -> _ByPlace:
-    """The rules of all parts by their place; the largest part is copied, or taken as it is if it is the only one."""
+def _merged(parts: Sequence[_BySecurable]) -> _BySecurable:
+    """Merges rules by securable. Copies the largest part, unless it is the only one."""
     parts = sorted((part for part in parts if part), key=len, reverse=True)
     if len(parts) < 2:
         return parts[0] if parts else {}
@@ -195,56 +206,3 @@ def _merged(parts: Sequence[_ByPlace]) -> _ByPlace:
         for id, rules in part.items():
             merged[id] = [*merged[id], *rules] if id in merged else rules
     return merged
-
-
-def pattern_matches(pattern: str, permission: str) -> bool:
-    """Whether a pattern such as `admin.*`, `*.*.get` or `admin.user.get` includes a permission."""
-    return bool(_compiled(pattern).fullmatch(permission))
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = pattern.split(".")
-    if parts[-1] == "*":
-        head = "".join(f"{_part(part)}\\." for part in parts[:-1])
-        return re.compile(f"{head}.+")
-    return re.compile(r"\.".join(_part(part) for part in parts))
-
-
-def _part(part: str) -> str:
-    return "[^.]+" if part == "*" else re.escape(part)
-
-
-class _Place:
-    """The columns of a table that say where its rows stand in the tree of scopes."""
-
-    def __init__(self, table: sa.Table, id: sa.ColumnElement[str]) -> None:
-        self.conditions = table is RESOURCE
-        self._columns = {"admin.organization": table.c.organization_id}
-        if "project_id" in table.c:
-            self._columns["admin.project"] = table.c.project_id
-        self._id = id
-
-    def any_of(self, rules: Iterable[Rule]) -> sa.ColumnElement[bool]:
-        """The rows that some of these rules speak of."""
-        plain: dict[str, set[str]] = {}
-        clauses: list[sa.ColumnElement[bool]] = []
-        now = clock.now()
-        for rule in rules:
-            if rule.expires_at is not None and rule.expires_at <= now:
-                continue
-            if rule.condition and self.conditions:
-                here = self._below(rule.securable_kind, {rule.securable_id})
-                clauses.append(sa.and_(here, condition(rule.condition).sql()))
-            else:
-                plain.setdefault(rule.securable_kind, set()).add(rule.securable_id)
-        if PLATFORM in plain:
-            return sa.true()
-        clauses += [self._below(kind, ids) for kind, ids in plain.items()]
-        return sa.or_(sa.false(), *clauses)
-
-    def _below(self, kind: str, ids: set[str]) -> sa.ColumnElement[bool]:
-        if kind == PLATFORM:
-            return sa.true()
-        column = self._columns.get(kind, self._id)
-        return column.in_(sorted(ids)) if len(ids) > 1 else column == next(iter(ids))

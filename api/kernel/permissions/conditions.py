@@ -1,4 +1,4 @@
-"""Conditions of grants: the filter language over what every resource has."""
+"""Conditions of grants: filters over the fields of every resource."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from api.kernel.filtering.filters import Field, FieldType, Filter, parse
 from api.kernel.tables import RESOURCE
+from core.errors import InvalidArgument
 
 
 def _field(type: FieldType, column: sa.ColumnElement[object]) -> Field:
@@ -22,19 +23,31 @@ FIELDS = {
     **{name: _field(FieldType.TIMESTAMP, RESOURCE.c[name]) for name in ("created_at", "updated_at")},
     "labels": Field(FieldType.LABELS, RESOURCE.c.labels, lambda item: _labels(item.labels)),
 }
-"""Fields that a condition may name."""
+"""Fields of every resource that filters can use."""
+
+CONDITION_FIELDS = {name: field for name, field in FIELDS.items() if name != "created_by"}
+"""Fields that conditions can use. `created_by` is not one, because another principal may have that name later."""
 
 
 def _labels(labels: str | dict[str, str]) -> dict[str, str]:
-    """Labels of a resource, or of its row, where they are still text."""
+    """Returns the labels of a resource, or of its row, in which they are JSON text."""
     return dict(json.loads(labels)) if isinstance(labels, str) else labels
 
 
 @lru_cache(maxsize=1024)
 def condition(text: str) -> Filter:
-    """The condition of a grant.
+    """Parses the condition of a grant.
 
     Raises:
-        InvalidArgument: it does not parse, or names another field; says where.
+        InvalidArgument: the condition is not valid, or uses another field. The error has the position.
     """
-    return parse(text, FIELDS)
+    return parse(text, CONDITION_FIELDS)
+
+
+@lru_cache(maxsize=1024)
+def stored_condition(text: str) -> Filter | None:
+    """Parses the condition of a stored grant. Returns None if this release does not accept it."""
+    try:
+        return condition(text)
+    except InvalidArgument:
+        return None

@@ -1,4 +1,4 @@
-"""Grants as rows: read into the compiled rights of a principal, changed by the admin service."""
+"""Rows of grants, and the rights that they give to a principal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel.permissions.access import Access, Permissions, Rule
+from api.kernel.permissions.access import Access, Permissions
+from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT, MEMBER, RESOURCE
 
@@ -20,24 +22,24 @@ BUILT_IN = {f"rol_{role.value.lower()}": role for role in Role}
 """Ids of the built-in roles, the same on every platform."""
 
 
-EVERYBODY = "everybody"
-"""Subject of the rules that hold for whoever is logged in."""
+AUTHENTICATED = "authenticated"
+"""Subject of the rules that apply to all principals."""
 
-FOR_EVERYBODY = [
-    Rule("built-in", EVERYBODY, "", id, "admin.role", denies=False, patterns=("admin.role.get", "admin.role.list"))
+AUTHENTICATED_RULES = [
+    Rule("built-in", AUTHENTICATED, "", id, "admin.role", denies=False, patterns=("admin.role.get", "admin.role.list"))
     for id in BUILT_IN
 ]
-"""Whoever is logged in may read what the built-in roles are."""
+"""Rules of all principals: they can read the built-in roles."""
 
 
-_SPOKEN = [
+_RULE_COLUMNS = [
     column for column in GRANT.c if column.name not in ("organization_id", "project_id", "created_at", "created_by")
 ]
-"""The columns of a grant that its rules are made of."""
+"""The columns of a grant that its rules depend on."""
 
 
 class Effect(StrEnum):
-    """What a grant does. One DENY wins over any number of ALLOWs."""
+    """Effect of a grant. `DENY` overrides `ALLOW`."""
 
     ALLOW = "ALLOW"
     DENY = "DENY"
@@ -45,7 +47,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GrantRow:
-    """One grant: a role or a single permission, for a principal or group, on a securable."""
+    """A grant of a role or a permission to a principal on a securable."""
 
     id: str
     principal_id: str
@@ -63,7 +65,7 @@ class GrantRow:
 
 
 def grant_of(row: sa.Row[*tuple[Any, ...]]) -> GrantRow:
-    """The grant in a row of the table."""
+    """Returns the grant in a row of the table."""
     return GrantRow(**row._mapping)
 
 
@@ -73,54 +75,59 @@ def insert(connection: Connection, grant: GrantRow) -> None:
 
 
 def facts(grant: Any) -> dict[str, Any]:
-    """What the event of a grant given or revoked tells: enough to know later what it allowed."""
-    told = {column.name: getattr(grant, column.name) for column in _SPOKEN if column.name != "id"}
-    return told | {"expires_at": grant.expires_at.isoformat() if grant.expires_at else None}
+    """Returns the data of the events of a grant. Past decisions are derived from it."""
+    data = {column.name: getattr(grant, column.name) for column in _RULE_COLUMNS if column.name != "id"}
+    return data | {"expires_at": grant.expires_at.isoformat() if grant.expires_at else None}
 
 
 def groups_of(connection: Connection, principal_id: str) -> dict[str, str]:
-    """Every group the principal is in, directly or through other groups, with the member it is in by."""
-
-    def above(members: Sequence[str]) -> list[tuple[str, str]]:
-        rows = connection.execute(
-            sa.select(MEMBER.c.group_id, MEMBER.c.member_id)
-            .join(RESOURCE, RESOURCE.c.id == MEMBER.c.group_id)
-            .where(MEMBER.c.member_id.in_(members), RESOURCE.c.deleted_at.is_(None))
-        )
-        return [(group, member) for group, member in rows]
-
-    return climbed(principal_id, above)
+    """Returns the groups of a principal, direct and indirect, each with the member that connects it."""
+    return all_groups(principal_id, lambda members: memberships(connection, members))
 
 
-def climbed(principal_id: str, above: Callable[[Sequence[str]], Iterable[tuple[str, str]]]) -> dict[str, str]:
-    """Every group the principal is in, with the member it is in by; the same one each time if there are several.
+def memberships(connection: Connection, members: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns the direct memberships of principals or groups, as pairs of group and member."""
+    rows = connection.execute(
+        sa.select(MEMBER.c.group_id, MEMBER.c.member_id)
+        .join(RESOURCE, RESOURCE.c.id == MEMBER.c.group_id)
+        .where(MEMBER.c.member_id.in_(members), RESOURCE.c.deleted_at.is_(None))
+    )
+    return [(group, member) for group, member in rows]
 
-    `above` tells the groups that some members are directly in, as pairs of group and member.
+
+def all_groups(
+    principal_id: str, memberships_of: Callable[[Sequence[str]], Iterable[tuple[str, str]]]
+) -> dict[str, str]:
+    """Returns the groups of a principal, direct and indirect, each with the member that connects it.
+
+    If several members connect a group, the choice is deterministic. `memberships_of` returns the direct memberships of
+    members, as pairs of group and member.
     """
-    found: dict[str, str] = {}
+    groups: dict[str, str] = {}
     wave = [principal_id]
     while wave:
-        pairs, wave = sorted(above(wave)), []
+        pairs, wave = sorted(memberships_of(wave)), []
         for group, member in pairs:
-            if group not in found:
-                found[group] = member
+            if group not in groups:
+                groups[group] = member
                 wave.append(group)
-    return found
+    return groups
 
 
 def access_of(
     connection: Connection, principal_id: str, permissions: Permissions, limits: tuple[str, ...] = ()
 ) -> Access:
-    """What the principal may do by its own grants and those of its groups."""
+    """Returns the rights of a principal by its grants and those of its groups."""
     subjects = (principal_id, *groups_of(connection, principal_id))
-    return Access([*rules(connection, GRANT.c.principal_id.in_(subjects)), *FOR_EVERYBODY], permissions, limits)
+    return Access([*rules(connection, GRANT.c.principal_id.in_(subjects)), *AUTHENTICATED_RULES], permissions, limits)
 
 
 def rules(connection: Connection, where: sa.ColumnElement[bool]) -> list[Rule]:
-    """The grants that meet a condition, with what their roles say. A grant of a deleted role says nothing."""
+    """Returns the rules of the grants that match a condition. A grant of a deleted role has no rules."""
     role = RESOURCE.alias("role")
     select = (
-        sa.select(*_SPOKEN, role.c.name.label("role_name"), sa.cast(role.c.spec, sa.Text).label("role_spec"))
+        sa.select(*_RULE_COLUMNS, GRANT.c.organization_id, GRANT.c.project_id)
+        .add_columns(role.c.name.label("role_name"), sa.cast(role.c.spec, sa.Text).label("role_spec"))
         .outerjoin(role, sa.and_(role.c.id == GRANT.c.role_id, role.c.deleted_at.is_(None)))
         .where(where)
         .order_by(GRANT.c.id)
@@ -129,16 +136,26 @@ def rules(connection: Connection, where: sa.ColumnElement[bool]) -> list[Rule]:
 
 
 def rules_of(row: Any) -> Iterable[Rule]:
-    """The rules one grant stands for: a role may both allow and deny."""
-    place = (row.id, row.principal_id, row.role_name or "", row.securable_id, row.securable_kind)
-    more: dict[str, Any] = {"condition": row.condition, "expires_at": row.expires_at}
+    """Yields the rules of a grant. A role may have both allowed and denied permissions."""
+    rule = partial(
+        Rule,
+        row.id,
+        row.principal_id,
+        row.role_name or "",
+        row.securable_id,
+        row.securable_kind,
+        condition=row.condition,
+        expires_at=row.expires_at,
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+    )
     denies = row.effect == Effect.DENY.value
     if row.role_id is None:
-        yield Rule(*place, denies, patterns=(row.permission,), **more)
+        yield rule(denies=denies, patterns=(row.permission,))
     elif row.role_id in BUILT_IN:
-        yield Rule(*place, denies, built_in=BUILT_IN[row.role_id], **more)
+        yield rule(denies=denies, built_in=BUILT_IN[row.role_id])
     elif row.role_spec is not None:
         spec = json.loads(row.role_spec)
-        yield Rule(*place, denies, patterns=tuple(spec["permissions"]), **more)
+        yield rule(denies=denies, patterns=tuple(spec["permissions"]))
         if spec["denied"] and not denies:
-            yield Rule(*place, True, patterns=tuple(spec["denied"]), **more)
+            yield rule(denies=True, patterns=tuple(spec["denied"]))

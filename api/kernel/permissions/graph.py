@@ -1,6 +1,6 @@
-"""The asset graph as one caller may see it: what he may not know of is not in it, nor named by what is.
+"""The part of the asset graph that a caller can see, without references to the other assets.
 
-Assets carry the name of their project in their id, so where they stand in the tree of scopes is known without a query.
+The id of an asset contains the name of its project, so its scope is known without a query.
 """
 
 from __future__ import annotations
@@ -19,59 +19,64 @@ from core.errors import HeadwaterError, NotFound
 from core.ids import is_asset_id
 from core.ports import AssetNode, Automation, GraphView
 
-SEE = "ai_catalog.asset.get"
-"""The right to know of an asset."""
+ASSET = "ai_catalog.asset"
+"""The kind of items with an asset id, unless another kind is given."""
+
+READ_ASSET = "ai_catalog.asset.get"
+"""The permission to see an asset."""
 
 
 class Locator(Protocol):
-    """How things that are found by name stand in the tree of scopes."""
+    """A lookup of the scopes of items that the database does not store."""
 
-    def place(self, platform: Platform, id: str) -> Securable:
-        """Where the thing with this id stands, or would stand."""
+    def securable(self, platform: Platform, id: str) -> Securable:
+        """Returns the item as a securable, whether or not it exists."""
 
     def require(self, platform: Platform, access: Access, id: str) -> None:
-        """Raises, as for what does not exist, unless the caller may know of it."""
+        """Raises the error for an unknown item unless the caller can see it."""
 
 
-def asset_place(platform: Platform, id: str, kind: str = "ai_catalog.asset") -> Securable:
-    """Where an asset stands."""
+def asset_securable(platform: Platform, id: str, kind: str = "ai_catalog.asset") -> Securable:
+    """Returns an asset as a securable."""
     return platform.part(Projects).inside(id.partition(".")[0], kind, id)
 
 
-def sees(platform: Platform, access: Access) -> Callable[[str], bool]:
-    """Whether the caller may know of an asset, or of a source outside that one of his assets was made from."""
-    return lambda id: not is_asset_id(id) or access.allows(SEE, asset_place(platform, id))
+def visible_assets(platform: Platform, access: Access) -> Callable[[str], bool]:
+    """Returns a function that returns whether the caller can see an asset. External sources are always visible."""
+    return lambda id: not is_asset_id(id) or access.allows(READ_ASSET, asset_securable(platform, id))
 
 
-def visible(platform: Platform, access: Access, view: GraphView) -> GraphView:
-    """The part of the graph that the caller may see."""
-    if access.unrestricted(SEE):
+def visible_graph(platform: Platform, access: Access, view: GraphView) -> GraphView:
+    """Returns the part of the graph that the caller can see."""
+    if access.unrestricted(READ_ASSET):
         return view
-    if access.everywhere(SEE):
-        return platform.part(WithoutAudit).of(view)
-    kept = {id for id in view.nodes if access.allows(SEE, asset_place(platform, id))}
+    if access.everywhere(READ_ASSET):
+        return platform.part(GraphWithoutAudit).of(view)
+    visible = {id for id in view.nodes if access.allows(READ_ASSET, asset_securable(platform, id))}
     return GraphView(
-        nodes={id: _pruned(node, kept) for id, node in view.nodes.items() if id in kept},
-        states={id: state for id, state in view.states.items() if id in kept},
+        nodes={id: _pruned(node, visible) for id, node in view.nodes.items() if id in visible},
+        states={id: state for id, state in view.states.items() if id in visible},
         downstream={
-            id: tuple(far for far in fars if far in kept) for id, fars in view.downstream.items() if id in kept
+            id: tuple(target for target in targets if target in visible)
+            for id, targets in view.downstream.items()
+            if id in visible
         },
-        schedules=_whole(view.schedules, kept),
-        sensors=_whole(view.sensors, kept),
+        schedules=_launching_only(view.schedules, visible),
+        sensors=_launching_only(view.sensors, visible),
         locations=view.locations,
         observed_at=view.observed_at,
         stale_since=view.stale_since,
     )
 
 
-class WithoutAudit:
-    """The graph as those see it who see everything but the audit trail: made once for each view."""
+class GraphWithoutAudit:
+    """The graph without the tables of the audit log, computed once for each view."""
 
     def __init__(self, platform: Platform) -> None:
         self._last: tuple[GraphView, GraphView] | None = None
 
     def of(self, view: GraphView) -> GraphView:
-        """The view without the tables of the audit trail, which nothing launches."""
+        """Returns the view without the tables of the audit log."""
         last = self._last
         if last is None or last[0] is not view:
             last = self._last = (view, _without_audit(view))
@@ -79,102 +84,106 @@ class WithoutAudit:
 
 
 def _without_audit(view: GraphView) -> GraphView:
-    kept = {id for id in view.nodes if not audit.is_audit(id)}
-    hidden = view.nodes.keys() - kept
+    visible = {id for id in view.nodes if not audit.is_audit_table(id)}
+    hidden = view.nodes.keys() - visible
 
-    def rest(automations: Mapping[str, Automation]) -> dict[str, Automation]:
+    def without_hidden(automations: Mapping[str, Automation]) -> dict[str, Automation]:
         return {
-            name: dataclasses.replace(one, assets=tuple(id for id in one.assets if id in kept))
-            for name, one in automations.items()
+            name: dataclasses.replace(automation, assets=tuple(id for id in automation.assets if id in visible))
+            for name, automation in automations.items()
         }
 
-    below = {far for id in hidden for far in view.downstream.get(id, ())}
+    below = {target for id in hidden for target in view.downstream.get(id, ())}
     return dataclasses.replace(
         view,
-        nodes={id: _pruned(view.nodes[id], kept) if id in below else view.nodes[id] for id in view.nodes if id in kept},
-        states={id: state for id, state in view.states.items() if id in kept},
-        downstream={id: fars for id, fars in view.downstream.items() if id in kept},
-        schedules=rest(view.schedules),
-        sensors=rest(view.sensors),
+        nodes={id: _pruned(node, visible) if id in below else node for id, node in view.nodes.items() if id in visible},
+        states={id: state for id, state in view.states.items() if id in visible},
+        downstream={id: targets for id, targets in view.downstream.items() if id in visible},
+        schedules=without_hidden(view.schedules),
+        sensors=without_hidden(view.sensors),
     )
 
 
-def _pruned(node: AssetNode, kept: set[str]) -> AssetNode:
+def _pruned(node: AssetNode, visible: set[str]) -> AssetNode:
     def only(ids: Iterable[str]) -> tuple[str, ...]:
-        return tuple(id for id in ids if id in kept)
+        return tuple(id for id in ids if id in visible)
 
     return dataclasses.replace(
         node, upstream=only(node.upstream), together=only(node.together), compared_with=only(node.compared_with)
     )
 
 
-def _whole(automations: Mapping[str, Automation], kept: set[str]) -> dict[str, Automation]:
-    """What launches only assets that the caller may see."""
-    return {name: one for name, one in automations.items() if one.assets and kept.issuperset(one.assets)}
+def _launching_only(automations: Mapping[str, Automation], visible: set[str]) -> dict[str, Automation]:
+    """Returns the schedules or sensors that launch only assets that the caller can see."""
+    return {
+        name: automation
+        for name, automation in automations.items()
+        if automation.assets and visible.issuperset(automation.assets)
+    }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AssetLocator:
-    """Locates assets, and things that are assets of a certain sort, such as models."""
+    """A locator of assets, or of kinds that are assets with a certain property, such as models."""
 
     kind: str = "ai_catalog.asset"
     noun: str = "asset"
-    wanted: Callable[[AssetNode], bool] = lambda node: True
+    matches: Callable[[AssetNode], bool] = lambda node: True
 
-    def place(self, platform: Platform, id: str) -> Securable:
-        """Where the asset stands, or would stand."""
-        return asset_place(platform, id, self.kind)
+    def securable(self, platform: Platform, id: str) -> Securable:
+        """Returns the asset as a securable, whether or not it exists."""
+        return asset_securable(platform, id, self.kind)
 
     def require(self, platform: Platform, access: Access, id: str) -> None:
-        """Raises `NotFound` unless the caller may know of it."""
-        self.find(visible(platform, access, platform.orchestrator.view()), id)
+        """Raises `NotFound` unless the caller can see the asset."""
+        self.find(visible_graph(platform, access, platform.orchestrator.view()), id)
 
     def nodes(self, view: GraphView) -> dict[str, AssetNode]:
-        """The assets of this sort."""
-        return {id: node for id, node in view.nodes.items() if self.wanted(node)}
+        """Returns the assets of this kind."""
+        return {id: node for id, node in view.nodes.items() if self.matches(node)}
 
     def find(self, view: GraphView, id: str) -> AssetNode:
-        """The asset of this sort with this id.
+        """Returns the asset of this kind with this id.
 
         Raises:
-            NotFound: there is none; names the most similar ones.
+            NotFound: there is none. The error names similar ids.
         """
         if self.noun == "asset":
             return lookup.asset(view, id)
-        return lookup.one(self.nodes(view), self.noun, id)
+        return lookup.item(self.nodes(view), self.noun, id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AutomationLocator:
-    """Locates schedules and sensors: they stand in the project of the assets they launch."""
+    """A locator of schedules or sensors, which belong to the project of the assets that they launch."""
 
     kind: str
     noun: str
-    among: Callable[[GraphView], Mapping[str, Automation]]
+    automations: Callable[[GraphView], Mapping[str, Automation]]
 
-    def place(self, platform: Platform, id: str) -> Securable:
-        """The project whose assets it launches; the platform if these are of several projects, or unknown."""
-        found = self.among(platform.orchestrator.view()).get(id)
-        projects = {asset.partition(".")[0] for asset in found.assets} if found else set()
+    def securable(self, platform: Platform, id: str) -> Securable:
+        """Returns it as a securable, or the platform if it launches assets of several projects or is unknown."""
+        automation = self.automations(platform.orchestrator.view()).get(id)
+        projects = {asset.partition(".")[0] for asset in automation.assets} if automation else set()
         return platform.part(Projects).inside(projects.pop(), self.kind, id) if len(projects) == 1 else ROOT
 
     def require(self, platform: Platform, access: Access, id: str) -> None:
-        """Raises `NotFound` unless the caller may know of it."""
-        lookup.one(self.among(visible(platform, access, platform.orchestrator.view())), self.noun, id)
+        """Raises `NotFound` unless the caller can see it."""
+        lookup.item(self.automations(visible_graph(platform, access, platform.orchestrator.view())), self.noun, id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class NamedByAsset:
-    """Locates things that have the id of an asset but need not be one yet."""
+class AssetIdLocator:
+    """A locator of items that have an asset id and may not be assets yet."""
 
     kind: str
-    unknown: Callable[[str], HeadwaterError] = lambda id: NotFound(f"There is nothing {id!r}.")
+    unknown: Callable[[str], HeadwaterError] = lambda id: NotFound(f"There is no item {id!r}.")
 
-    def place(self, platform: Platform, id: str) -> Securable:
-        """Where the asset of this id stands, or would stand."""
-        return asset_place(platform, id, self.kind)
+    def securable(self, platform: Platform, id: str) -> Securable:
+        """Returns the item as a securable, whether or not it exists."""
+        return asset_securable(platform, id, self.kind)
 
     def require(self, platform: Platform, access: Access, id: str) -> None:
-        """Raises `NotFound` unless the caller may know of it."""
-        if not access.allows(f"{self.kind}.get", self.place(platform, id)):
+        """Raises the error for an unknown item unless the caller can see it."""
+        if not access.allows(f"{self.kind}.get", self.securable(platform, id)):
             raise self.unknown(id)

@@ -1,4 +1,4 @@
-"""Who asks: an authenticated caller with what it may do."""
+"""Principals: authenticated callers with their rights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.kernel.permissions.access import Access
 
 
 class PrincipalKind(StrEnum):
-    """A user is a person, a service account a program."""
+    """Kind of an account. Service accounts are for programs."""
 
     USER = "USER"
     SERVICE_ACCOUNT = "SERVICE_ACCOUNT"
@@ -17,7 +17,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `by_cookie` tells whether a browser sent the credentials on its own."""
+    """An authenticated caller. `by_cookie` is true if a browser sent the credentials automatically."""
 
     id: str
     name: str
@@ -29,4 +29,4 @@ class Principal:
 
 
 ANONYMOUS = Principal("", "anonymous", PrincipalKind.USER, "", "", Access((), {}))
-"""Who calls a public operation."""
+"""The caller of public operations."""

@@ -1,1 +1,1 @@
-"""Sagas: long work of the API itself, as persisted steps that are finished or undone, whatever dies in between."""
+"""Sagas: long-running operations of the API as stored steps, which are all done or all undone after any crash."""

@@ -1,4 +1,4 @@
-"""The lease of an operation: whoever holds it carries the saga out, and every write proves that he still does."""
+"""The lease of a saga. Its holder runs the saga, and every write checks that the lease is still held."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from core import clock
 
 
 class LeaseLost(Exception):
-    """Somebody else has taken the lease, or the operation has ended."""
+    """Another process has the lease, or the operation has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One holding of one operation. `holder` is new each time it is taken, so it also tells a holder from himself."""
+    """A lease of an operation. `holder` is a new id for each acquisition, even within one process."""
 
     operation: str
     holder: str
@@ -29,21 +29,21 @@ class Lease:
 
 
 def free() -> sa.ColumnElement[bool]:
-    """Whether nobody holds the lease of an operation, or no longer."""
+    """Returns the condition that the lease of an operation is free or has expired."""
     return sa.or_(OPERATION.c.lease_holder.is_(None), OPERATION.c.lease_expires_at <= clock.now())
 
 
 def acquire(connection: Connection, lease: Lease) -> bool:
-    """Takes the lease of a saga that is not final; False if somebody holds it."""
+    """Acquires the lease of an unfinished saga. Returns False if it is held."""
     values = {"lease_holder": lease.holder, "lease_expires_at": clock.now() + timedelta(seconds=lease.seconds)}
     return bool(connection.execute(_live(lease.operation).where(free()).values(**values)).rowcount)
 
 
 def hold(connection: Connection, /, lease: Lease, **values: Any) -> None:
-    """Extends the lease and changes columns of the operation with it. Nobody can take it before this commits.
+    """Extends the lease and changes columns of the operation. No process can take the lease before this commits.
 
     Raises:
-        LeaseLost: it is no longer held.
+        LeaseLost: the lease is no longer held.
     """
     extended = {"lease_expires_at": clock.now() + timedelta(seconds=lease.seconds)}
     held = _live(lease.operation).where(OPERATION.c.lease_holder == lease.holder)
@@ -52,14 +52,14 @@ def hold(connection: Connection, /, lease: Lease, **values: Any) -> None:
 
 
 def release(connection: Connection, lease: Lease) -> None:
-    """Gives the lease back, so that another process goes on at once. Does nothing if it was lost."""
+    """Releases the lease, so that another process can continue immediately. Does nothing if the lease was lost."""
     held = _live(lease.operation).where(OPERATION.c.lease_holder == lease.holder)
     if connection.execute(held.values(lease_holder=None, lease_expires_at=None)).rowcount:
-        steps.give_back_attempt(connection, lease.operation)
+        steps.discard_attempt(connection, lease.operation)
 
 
 def ready(connection: Connection, sagas: list[str], limit: int) -> list[str]:
-    """Ids of unfinished operations of these sagas that nobody carries out, oldest first."""
+    """Returns the ids of unfinished operations of these sagas whose lease is free, oldest first."""
     waiting = sa.select(OPERATION.c.id).where(_unfinished(), OPERATION.c.saga.in_(sagas), free())
     return list(connection.execute(waiting.order_by(OPERATION.c.id).limit(limit)).scalars())
 

@@ -1,4 +1,4 @@
-"""What a saga does next. Decided anew from its rows before every move, so a process that takes it over just goes on."""
+"""The next move of a saga. It depends only on the stored rows, so another process can continue at any point."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from api.kernel.sagas.steps import StepState
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Carry out the step."""
+    """The move that runs a step."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Take back what the step did."""
+    """The move that undoes a step."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing is left to do but to say how it ended."""
+    """The move that records the end of the operation."""
 
     state: OperationState
     error: str | None = None
@@ -36,10 +36,10 @@ Move: TypeAlias = Do | Undo | End
 
 
 def next_move(saga: Saga[Any], row: OperationRow) -> Move | None:
-    """The next move of an operation; None if it has ended.
+    """Returns the next move of an operation, or None if it has ended.
 
-    An error on a live operation means that a step has failed: everything is being undone. A cancelled one is undone,
-    too, unless all its steps are done.
+    An error on an unfinished operation means that a step has failed, so the steps are undone. The steps of a cancelled
+    operation are undone too, unless all of them are done.
     """
     if row.state.final:
         return None
@@ -51,29 +51,29 @@ def next_move(saga: Saga[Any], row: OperationRow) -> Move | None:
     if row.error is None and row.cancel_requested_at is None:
         return Do(unfinished)
     for step in reversed(row.steps):
-        # Nobody knows how far an activity got that failed or was interrupted; a transaction was rolled back.
-        begun = isinstance(saga.steps[step.index], ActivityStep) and saga.steps[step.index].undo is not None
-        if step.state is StepState.DONE or (begun and step.state in (StepState.RUNNING, StepState.FAILED)):
+        # An activity that failed or was interrupted may have had an effect; a transaction was rolled back.
+        may_have_effect = isinstance(saga.steps[step.index], ActivityStep) and saga.steps[step.index].undo is not None
+        if step.state is StepState.DONE or (may_have_effect and step.state in (StepState.RUNNING, StepState.FAILED)):
             return Undo(step.index)
     if row.error is None:
         return End(OperationState.CANCELED)
     undone = any(step.state is StepState.COMPENSATED for step in row.steps)
-    return End(OperationState.FAILED, f"{row.error.rstrip('.')}. What was done was undone." if undone else row.error)
+    return End(OperationState.FAILED, f"{row.error.rstrip('.')}. The steps were undone." if undone else row.error)
 
 
 def in_effect(saga: Saga[Any], row: OperationRow) -> list[str]:
-    """Names of the steps whose effect is there, or may be: of an activity that failed nobody knows."""
-    unsure = (StepState.RUNNING, StepState.FAILED)
+    """Returns the names of the steps that are in effect or, for activities that failed, may be."""
+    uncertain = (StepState.RUNNING, StepState.FAILED)
     return [
         step.name
         for step, declared in zip(row.steps, saga.steps, strict=True)
-        if step.state is StepState.DONE or (isinstance(declared, ActivityStep) and step.state in unsure)
+        if step.state is StepState.DONE or (isinstance(declared, ActivityStep) and step.state in uncertain)
     ]
 
 
 def _changed(saga: Saga[Any], row: OperationRow) -> str:
-    begun = [step.name for step in row.steps if step.state not in (StepState.PENDING, StepState.COMPENSATED)]
+    started = [step.name for step in row.steps if step.state not in (StepState.PENDING, StepState.COMPENSATED)]
     return (
-        f"The steps of {saga.name} were changed by an upgrade while this operation was under way; it cannot go on. "
-        f"Steps begun and not undone: {', '.join(begun) or 'none'}. Look at what they did, and begin again."
+        f"An upgrade changed the steps of {saga.name} while this operation was running, so it cannot continue. "
+        f"Steps that started and were not undone: {', '.join(started) or 'none'}. Check their effects and start again."
     )

@@ -1,4 +1,4 @@
-"""What a saga is: a name, a typed input, and steps that know how to undo themselves.
+"""Declarations of sagas: a name, a typed input, and steps with their compensation.
 
     MOVE = Saga(
         "admin.project.move",
@@ -9,7 +9,7 @@
     def freeze(connection: Connection, step: StepContext[MoveProject]) -> Output: ...
     async def copy(step: StepContext[MoveProject]) -> Output: ...
 
-Steps are generic over the input, so mypy refuses a function that takes another one, or has the wrong form.
+Steps are generic over the input, so mypy refuses functions with another signature.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sqlalchemy.engine import Connection
 from api.kernel.models import Request
 from api.kernel.platform import Platform
 
-I = TypeVar("I", bound=Request)  # noqa: E741 - what goes in
+I = TypeVar("I", bound=Request)  # noqa: E741 - the input
 
 Output: TypeAlias = Mapping[str, Any] | None
-"""What a step leaves for the later ones and for its compensation: a JSON object, never a secret."""
+"""The output of a step for later steps and for its compensation: a JSON object without secrets."""
 
 ATTEMPTS = 5
 UNDO_ATTEMPTS = 8
@@ -38,7 +38,7 @@ _SAGA_NAME = re.compile(r"[a-z][a-z0-9_.]{0,126}")
 
 @dataclass(frozen=True, slots=True)
 class StepContext(Generic[I]):
-    """What a step is given: the input, what the steps before it left, and for whom it works."""
+    """The context of a step: the input, the outputs of earlier steps, and the origin of the operation."""
 
     operation: str
     """Id of the operation."""
@@ -50,46 +50,46 @@ class StepContext(Generic[I]):
     """Name of the step."""
 
     input: I
-    """What the saga was begun with."""
+    """Input of the saga."""
 
     outputs: Mapping[str, Mapping[str, Any]]
-    """Output of every step that is done, by name. A compensation finds that of its own step here, too."""
+    """Outputs of the steps that are done, by name. For a compensation, this includes the step itself."""
 
     attempt: int
-    """Which try this is, from 1. Above 1, an earlier one failed or its process died."""
+    """Number of the attempt, from 1. If it is above 1, earlier attempts failed or their process died."""
 
     principal: str
-    """Name of who began it."""
+    """Name of the principal that started the operation."""
 
     principal_id: str
-    """Id of who began it."""
+    """Id of the principal that started the operation."""
 
     organization_id: str | None
-    """Organization it works in, if any."""
+    """Organization of the operation, if any."""
 
     project_id: str | None
-    """Project it works in, if any."""
+    """Project of the operation, if any."""
 
     request_id: str
-    """The request that began it; goes into events."""
+    """Request that started the operation, for events."""
 
     traceparent: str | None
-    """Where that stood in its trace; goes into events, too."""
+    """Trace context of that request, for events."""
 
     platform: Platform
-    """What the process shares."""
+    """Shared objects of the process."""
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every try of this step, and for no other step: what an outside service can tell repeats by."""
+        """A key that is the same for all attempts of this step and differs between steps, for external services."""
         return f"{self.operation}:{self.index}"
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionStep(Generic[I]):
-    """A step inside the metadata database. It and its completion are one transaction: it happens exactly once.
+    """A step within the metadata database. Its effect and its completion are one transaction, so it runs exactly once.
 
-    `attempts` bounds the tries while the database, or whatever raises `Unavailable`, does not answer.
+    `attempts` limits the attempts that raise `Unavailable`.
     """
 
     name: str
@@ -100,10 +100,10 @@ class TransactionStep(Generic[I]):
 
 @dataclass(frozen=True, slots=True)
 class ActivityStep(Generic[I]):
-    """A step outside the database. A process may die between doing it and noting it, so it may be done again.
+    """A step outside the database. It may run again, because a process can die before it records the completion.
 
-    `do` must therefore be idempotent by `StepContext.idempotency_key`, and `undo` must cope with work that was done
-    half or not at all: it is also called for a try that failed. A try may take `timeout_seconds`.
+    `do` must be idempotent with `StepContext.idempotency_key`. `undo` is also called after a failed attempt, so it must
+    accept partial effects and no effect. An attempt may take `timeout_seconds`.
     """
 
     name: str
@@ -117,22 +117,27 @@ Step: TypeAlias = TransactionStep[I] | ActivityStep[I]
 
 
 class Saga(Generic[I]):
-    """Steps carried out in order, each at most as often as it says; on a failure the done ones are undone in reverse.
+    """A sequence of steps. If a step fails permanently, the steps that are done are undone in reverse order.
 
-    The output of the last step is the operation's result.
+    The output of the last step is the result of the operation.
     """
 
     def __init__(self, name: str, *, input: type[I], steps: Sequence[Step[I]]) -> None:
-        """`name` is stored with each operation and finds the saga after a restart: it must never change.
+        """Declares a saga.
+
+        Args:
+            name: name that is stored with each operation. It must never change.
+            input: class of the input.
+            steps: steps in order.
 
         Raises:
-            ValueError: a name is malformed or comes twice, or there is no step.
+            ValueError: a name is malformed or used twice, or there are no steps.
         """
         names = [step.name for step in steps]
         if not _SAGA_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a saga: lower case words joined by dots")
+            raise ValueError(f"{name!r} is not a name of a saga: use lowercase words joined by dots")
         if not steps or len(set(names)) < len(names) or not all(_NAME.fullmatch(name) for name in names):
-            raise ValueError(f"the steps of {name} need names, each once: {names}")
+            raise ValueError(f"the steps of {name} need distinct names: {names}")
         self.name = name
         self.input = input
         self.steps = tuple(steps)
@@ -146,13 +151,13 @@ class Saga(Generic[I]):
         return tuple(step.name for step in self.steps)
 
     def of(self, input: I) -> SagaCall[I]:
-        """This saga with its input: what a long action returns to begin it."""
+        """Returns the saga with an input. A long-running action returns this to start the saga."""
         return SagaCall(self, input)
 
 
 @dataclass(frozen=True, slots=True)
 class SagaCall(Generic[I]):
-    """A wish to carry out a saga."""
+    """A saga with its input."""
 
     saga: Saga[I]
     input: I

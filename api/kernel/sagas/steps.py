@@ -1,4 +1,4 @@
-"""Rows of steps: where a saga stands, what its steps left, and the log of what happened to them."""
+"""Rows of the steps of sagas: their states, outputs, and logs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SAGA_STEP = sa.Table(
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
 )
-"""Steps of sagas. `log` holds numbered lines; the numbers run over all steps of an operation."""
+"""Steps of sagas. `log` contains lines that are numbered across all steps of an operation."""
 
 
 class StepState(StrEnum):
-    """`FAILED` is a step that could not be done, or not be undone; `COMPENSATED` one whose effect is gone."""
+    """State of a step. A `FAILED` step could not be done or undone. A `COMPENSATED` step was undone."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -45,7 +45,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step as stored."""
+    """A stored step."""
 
     operation: str
     index: int
@@ -62,7 +62,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One line of a saga's log. `number` counts from 1 over all its steps."""
+    """A line of the log of a saga. `number` counts from 1 across all steps."""
 
     number: int
     at: datetime
@@ -73,29 +73,29 @@ class StepLine:
 
 
 def insert(connection: Connection, operation: str, names: Iterable[str]) -> None:
-    """Stores the steps of a new saga, none of them begun."""
-    fresh = {"state": StepState.PENDING.value, "attempts": 0, "undo_attempts": 0, "output": {}, "log": []}
-    rows = [{"operation": operation, "index": index, "name": name, **fresh} for index, name in enumerate(names)]
+    """Stores the steps of a new saga."""
+    initial = {"state": StepState.PENDING.value, "attempts": 0, "undo_attempts": 0, "output": {}, "log": []}
+    rows = [{"operation": operation, "index": index, "name": name, **initial} for index, name in enumerate(names)]
     connection.execute(SAGA_STEP.insert(), rows)
 
 
 def of(connection: Connection, operations: Sequence[str]) -> dict[str, tuple[StepRow, ...]]:
-    """Steps of these operations in their order; an operation without steps is absent."""
+    """Returns the steps of these operations in order. Operations without steps are absent."""
     if not operations:
         return {}
-    found: dict[str, tuple[StepRow, ...]] = {}
+    by_operation: dict[str, tuple[StepRow, ...]] = {}
     query = sa.select(SAGA_STEP).where(SAGA_STEP.c.operation.in_(operations))
     for row in connection.execute(query.order_by(SAGA_STEP.c.operation, SAGA_STEP.c.index)):
         values = dict(row._mapping)
         step = StepRow(**values | {"state": StepState(values["state"])})
-        found[step.operation] = (*found.get(step.operation, ()), step)
-    return found
+        by_operation[step.operation] = (*by_operation.get(step.operation, ()), step)
+    return by_operation
 
 
 def change(
     connection: Connection, operation: str, index: int, type: str, message: str, *, level: str = "INFO", **values: Any
 ) -> None:
-    """Changes columns of a step and logs why. The caller holds the operation's lease in this transaction."""
+    """Changes columns of a step and adds a line to its log. The caller must hold the lease in this transaction."""
     logs = connection.execute(
         sa.select(SAGA_STEP.c.index, SAGA_STEP.c.log).where(SAGA_STEP.c.operation == operation)
     ).all()
@@ -106,18 +106,18 @@ def change(
 
 
 def settle(connection: Connection, operation: str) -> None:
-    """Puts steps that were begun and rolled back to PENDING again: nothing of an ended operation runs."""
+    """Resets running steps to PENDING. Call it when the operation has ended."""
     running = SAGA_STEP.c.state == StepState.RUNNING.value
     connection.execute(
         SAGA_STEP.update().where(SAGA_STEP.c.operation == operation, running).values(state=StepState.PENDING.value)
     )
 
 
-def give_back_attempt(connection: Connection, operation: str) -> None:
-    """Uncounts the try of a step that was interrupted on purpose: a restart is not the step's fault."""
+def discard_attempt(connection: Connection, operation: str) -> None:
+    """Does not count the attempt of a running step. Restarts of a process must not use up attempts."""
     running = (SAGA_STEP.c.state == StepState.RUNNING.value) & (SAGA_STEP.c.attempts > 0)
-    tried = SAGA_STEP.update().where(SAGA_STEP.c.operation == operation, running)
-    connection.execute(tried.values(attempts=SAGA_STEP.c.attempts - 1))
+    update = SAGA_STEP.update().where(SAGA_STEP.c.operation == operation, running)
+    connection.execute(update.values(attempts=SAGA_STEP.c.attempts - 1))
 
 
 def delete(connection: Connection, operations: Sequence[str]) -> None:
@@ -126,8 +126,8 @@ def delete(connection: Connection, operations: Sequence[str]) -> None:
 
 
 def lines(rows: Iterable[StepRow], *, after: int = 0) -> list[StepLine]:
-    """The log over all steps behind a number, oldest first."""
-    found = [
+    """Returns the log lines of all steps after a number, oldest first."""
+    log = [
         StepLine(
             line["number"], datetime.fromisoformat(line["at"]), line["level"], line["type"], row.name, line["message"]
         )
@@ -135,7 +135,7 @@ def lines(rows: Iterable[StepRow], *, after: int = 0) -> list[StepLine]:
         for line in row.log
         if line["number"] > after
     ]
-    return sorted(found, key=lambda line: line.number)
+    return sorted(log, key=lambda line: line.number)
 
 
 def _step(operation: str, index: int) -> sa.Update:

@@ -1,1 +1,1 @@
-"""Rows of resources: written whole, read together, listed page by page."""
+"""Storage of resources, their lists, and idempotency keys."""

@@ -1,14 +1,17 @@
-"""`Idempotency-Key`: a repeated POST is answered again, not carried out again.
+"""Idempotency keys: a repeated request returns the first response instead of running again.
 
-The claim on a key is written in the transaction of the change itself, so a crash leaves both or neither.
+The claim on a key is written in the transaction of the change, so that a crash leaves both or neither. Keys belong to
+the id of a principal, not to its name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,92 +20,94 @@ from api.kernel.tables import IDEMPOTENCY
 from core import clock
 from core.errors import Conflict, IdempotencyKeyReused, InvalidArgument
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One key of one principal, with a digest of the request it stands for."""
+    """An idempotency key of a principal, with the digests of the request and of the rights of the caller."""
 
-    principal: str
+    principal_id: str
     key: str
     digest: str
+    rights: str
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """What the same request was answered before; `operation` if it started one."""
+class EarlierResponse:
+    """The response to the first request. `operation` is set if the request started one."""
 
     operation: str | None
     status: int | None
     body: bytes | None
+    rights: str
+    securable_id: str | None
+    at: datetime
 
 
-def claim_of(key: str, principal: str, method: str, path: str, body: bytes) -> Claim:
-    """The claim a request makes.
+def claim_of(key: str, principal_id: str, rights: str, request: Sequence[bytes]) -> Claim:
+    """Returns the claim of a request. `request` contains everything that distinguishes it from other requests.
 
     Raises:
-        InvalidArgument: the key is empty, too long or not printable ASCII.
+        InvalidArgument: the key is empty, too long, or not printable ASCII.
     """
     if not _KEY.fullmatch(key):
         raise InvalidArgument("Idempotency-Key must be 1 to 128 printable ASCII characters without spaces.")
-    digest = hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).hexdigest()
-    return Claim(principal, key, digest)
+    digest = hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in request)).hexdigest()
+    return Claim(principal_id, key, digest, rights)
 
 
-def earlier(connection: Connection, claim: Claim) -> Earlier | None:
-    """The earlier answer to this claim, or None if the key is new.
+def earlier(connection: Connection, claim: Claim) -> EarlierResponse | None:
+    """Returns the earlier response for this claim, or None if the key is new.
 
     Raises:
-        IdempotencyKeyReused: the key stood for another request.
+        IdempotencyKeyReused: the key was used for another request.
     """
-    row = connection.execute(
-        sa.select(IDEMPOTENCY).where(IDEMPOTENCY.c.principal == claim.principal, IDEMPOTENCY.c.key == claim.key)
-    ).one_or_none()
-    if row is None or row.created_at < clock.now() - KEPT:
+    row = connection.execute(sa.select(IDEMPOTENCY).where(*_matches(claim))).one_or_none()
+    if row is None or row.created_at < clock.now() - RETENTION:
         return None
     if row.digest != claim.digest:
-        raise IdempotencyKeyReused("This Idempotency-Key came before with another request. Use a new key.")
-    return Earlier(row.operation, row.status, row.body)
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request. Use a new key.")
+    return EarlierResponse(row.operation, row.status, row.body, row.rights, row.securable_id, row.created_at)
 
 
 def take(connection: Connection, claim: Claim, operation: str | None) -> None:
-    """Takes the key in the caller's transaction.
+    """Claims the key in the caller's transaction.
 
     Raises:
-        Conflict: the same request is being carried out right now.
+        Conflict: the same request is running.
     """
-    ours = (IDEMPOTENCY.c.principal == claim.principal) & (IDEMPOTENCY.c.key == claim.key)
-    connection.execute(IDEMPOTENCY.delete().where(ours, IDEMPOTENCY.c.created_at < clock.now() - KEPT))
+    connection.execute(IDEMPOTENCY.delete().where(*_matches(claim), IDEMPOTENCY.c.created_at < clock.now() - RETENTION))
     try:
         connection.execute(
             IDEMPOTENCY.insert().values(
-                principal=claim.principal,
+                principal_id=claim.principal_id,
                 key=claim.key,
                 digest=claim.digest,
+                rights=claim.rights,
                 operation=operation,
                 created_at=clock.now(),
             )
         )
     except sa.exc.IntegrityError as error:
-        raise Conflict("The same request is being carried out right now. Repeat it in a moment.") from error
+        raise Conflict("The same request is running. Repeat it in a moment.") from error
 
 
-def keep(connection: Connection, claim: Claim, status: int, body: bytes) -> None:
-    """Keeps the answer for a replay."""
-    connection.execute(
-        IDEMPOTENCY.update()
-        .where(IDEMPOTENCY.c.principal == claim.principal, IDEMPOTENCY.c.key == claim.key)
-        .values(status=status, body=body)
-    )
+def update(connection: Connection, claim: Claim, **values: Any) -> None:
+    """Stores the `status` and `body` of the response, or the `securable_id` of the resource in it."""
+    connection.execute(IDEMPOTENCY.update().where(*_matches(claim)).values(**values))
 
 
 def release(connection: Connection, operation: str) -> None:
-    """Frees the key of an operation that never started, so that the same request may be tried again."""
+    """Releases the key of an operation that did not start, so that the request can be repeated."""
     connection.execute(IDEMPOTENCY.delete().where(IDEMPOTENCY.c.operation == operation))
 
 
 def purge(connection: Connection) -> None:
-    """Forgets keys older than a day."""
-    connection.execute(IDEMPOTENCY.delete().where(IDEMPOTENCY.c.created_at < clock.now() - KEPT))
+    """Deletes expired keys."""
+    connection.execute(IDEMPOTENCY.delete().where(IDEMPOTENCY.c.created_at < clock.now() - RETENTION))
+
+
+def _matches(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    return IDEMPOTENCY.c.principal_id == claim.principal_id, IDEMPOTENCY.c.key == claim.key

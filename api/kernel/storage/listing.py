@@ -1,13 +1,12 @@
-"""Lists: keyset pages, order by a declared field, filters over declared fields (see `api.kernel.filtering.filters`)."""
+"""Lists with keyset pagination, order, and filters over declared fields (see `api.kernel.filtering.filters`)."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -18,71 +17,108 @@ from sqlalchemy.engine import Connection
 from api.kernel.filtering.filters import Field, FieldType, parse
 from api.kernel.models import ListQuery
 from core.errors import InvalidArgument
+from core.numbers import is_storable, parse_count
 
 T = TypeVar("T")
 Scalar = str | int | float | bool | None
+_INVALID_TOKEN = (
+    "page_token is not valid for this list. Send next_page_token of the previous page, or start without it."  # noqa: S105 - a message
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A field to order by, or the id alone if it is empty."""
+    """The order of a list: by a field and the id, or by the id alone if `field` is empty."""
 
     field: str
     descending: bool
 
     @classmethod
     def parse(cls, text: str, fields: Sequence[str], default: str = "") -> Order:
-        """Reads `order_by`; raises `InvalidArgument` for an unknown field."""
+        """Parses `order_by`. Raises `InvalidArgument` for an unknown field."""
         name, _, direction = (text.strip() or default).partition(" ")
         if (name and name not in fields) or direction.strip() not in ("", "asc", "desc"):
             raise InvalidArgument(
-                f"order_by is one of {', '.join(fields) or 'no field here'}, optionally followed by desc."
+                f"order_by must be one of {', '.join(fields) or 'no fields'}, optionally followed by desc."
             )
         return cls(name, direction.strip() == "desc")
 
 
 def encode_token(order: Order, value: Any, id: str) -> str:
-    """The page token that continues after this item."""
+    """Returns the token of the page that starts after this item."""
     text = json.dumps([order.field, order.descending, value, id], default=str)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_token(token: str, order: Order) -> tuple[Any, str] | None:
-    """The order value and id after which the page starts; None for the first page.
+def decode_token(
+    token: str, order: Order, type: FieldType | None = None, *, numbered: bool = False
+) -> tuple[Any, str] | None:
+    """Returns the order value and the id after which the page starts, or None for the first page.
+
+    Args:
+        token: the page token of the request.
+        order: the order of the request.
+        type: type of the field to order by.
+        numbered: whether the ids are integers in the database.
 
     Raises:
-        InvalidArgument: the token is not ours, or belongs to another `order_by`.
+        InvalidArgument: the token is not valid, or belongs to another `order_by`.
     """
     if not token:
         return None
     try:
-        field, descending, value, id = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if not isinstance(id, str) or not isinstance(value, Scalar):
+        decoded = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+        field, descending, encoded, id = json.loads(decoded)
+        # Tokens have one spelling: the one that lists return.
+        if encode_token(Order(field, descending), encoded, id) != token or not isinstance(id, str):
             raise TypeError
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise InvalidArgument("page_token is not one that this list gave out.") from None
+        value = _decode_value(encoded, type)
+        for text in (id, value):
+            if isinstance(text, str):
+                text.encode()  # raises for unpaired surrogates
+        if numbered:
+            parse_count(id)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise InvalidArgument(_INVALID_TOKEN) from None
     if (field, descending) != (order.field, order.descending):
         raise InvalidArgument("page_token belongs to another order_by. Start again without it.")
     return value, id
 
 
+def _decode_value(value: Any, type: FieldType | None) -> Any:
+    """Returns the value in a token in the type of the field. Raises `TypeError` if it has another type."""
+    if type is None and isinstance(value, Scalar):
+        return value
+    if value is None or (type is FieldType.BOOLEAN and isinstance(value, bool)):
+        return value
+    if type is FieldType.TIMESTAMP and isinstance(value, str):
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if type is FieldType.STRING and isinstance(value, str):
+        return value
+    if type is FieldType.INTEGER and isinstance(value, int) and not isinstance(value, bool) and is_storable(value):
+        return value
+    if type is FieldType.NUMBER and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError
+
+
 @dataclass(frozen=True)
 class Listing(Generic[T]):
-    """A list kept in memory. `fields` are read from the items and may be filtered and ordered by."""
+    """A list in memory. Filters can use `fields`, which are read from the items; `order` has the fields to order by."""
 
     id: Callable[[T], str]
     fields: Mapping[str, Field]
     order: tuple[str, ...] = ()
 
     def page(self, items: Sequence[T], query: ListQuery) -> tuple[list[T], str | None]:
-        """One page of the items that meet the filter, and the token of the next."""
+        """Returns one page of the items that match the filter, and the token of the next page."""
         order = Order.parse(query.order_by, self.order)
-        wanted = parse(query.filter, self.fields)
-        kept = [item for item in items if wanted.matches(item)]
-        keyed = sorted(((self._key(item, order), item) for item in kept), key=lambda pair: pair[0])
+        condition = parse(query.filter, self.fields)
+        matching = [item for item in items if condition.matches(item)]
+        keyed = sorted(((self._key(item, order), item) for item in matching), key=lambda pair: pair[0])
         if order.descending:
             keyed.reverse()
-        start = decode_token(query.page_token, order)
+        start = decode_token(query.page_token, order, self.fields[order.field].type if order.field else None)
         if start is not None:
             after = (_rank(start[0]), start[1])
             keyed = [pair for pair in keyed if (pair[0] < after if order.descending else pair[0] > after)]
@@ -110,7 +146,7 @@ _TYPES = {
 
 
 def _rank(value: Any) -> tuple[bool, str | float]:
-    """A key that orders any scalar, nothing before something."""
+    """Returns a sort key for any scalar. None comes first."""
     if value is None:
         return False, ""
     return True, value if isinstance(value, int | float) else str(value)
@@ -118,9 +154,9 @@ def _rank(value: Any) -> tuple[bool, str | float]:
 
 @dataclass(frozen=True)
 class SqlListing:
-    """A list in the metadata database, paged by keyset: stable while rows come and go.
+    """A list in the metadata database. Keyset pagination stays correct while rows are added and removed.
 
-    A field is a column, or is declared where its type does not say what it holds.
+    A field is a column, or a `Field` where the SQL type does not determine the field type.
     """
 
     id: sa.ColumnElement[str]
@@ -133,7 +169,7 @@ class SqlListing:
         """The fields with their types.
 
         Raises:
-            KeyError: the type of a column is not one that filters know.
+            KeyError: filters do not support the type of a column.
         """
         return {
             name: field if isinstance(field, Field) else Field(_TYPES[field.type.python_type], field)
@@ -147,9 +183,13 @@ class SqlListing:
         query: ListQuery,
         where: sa.ColumnElement[bool] | None = None,
     ) -> tuple[Sequence[sa.Row[Any]], str | None]:
-        """One page of rows of `select`, which must hold the id column labelled `id`, and the token of the next.
+        """Returns one page of the rows of `select`, and the token of the next page.
 
-        `where` is one more condition, such as what the caller may see.
+        Args:
+            connection: a connection to the metadata database.
+            select: a select that contains the id column with the label `id`.
+            query: the parameters of the request.
+            where: an additional condition, such as the visibility predicate of the caller.
         """
         order = Order.parse(query.order_by, self.order)
         descending = order.descending or (not order.field and self.newest_first)
@@ -158,18 +198,21 @@ class SqlListing:
         if query.filter.strip():
             select = select.where(parse(query.filter, self.declared).sql())
         keys = [self.declared[order.field].sql(), self.id] if order.field else [self.id]
-        start = decode_token(query.page_token, order)
+        type = self.declared[order.field].type if order.field else None
+        start = decode_token(query.page_token, order, type, numbered=isinstance(self.id.type, sa.Integer))
         if start is not None:
             bound = [*start][-len(keys) :]
+            if any(isinstance(value, str) and "\0" in value for value in bound):
+                raise InvalidArgument(_INVALID_TOKEN)
             left, right = (
                 sa.tuple_(*keys),
                 sa.tuple_(*(sa.literal(v, k.type) for v, k in zip(bound, keys, strict=True))),
             )
             select = select.where(left < right if descending else left > right)
         select = select.order_by(*(key.desc() if descending else key for key in keys)).limit(query.page_size + 1)
-        found = connection.execute(select).all()
-        page = found[: query.page_size]
-        if len(found) <= query.page_size:
+        rows = connection.execute(select).all()
+        page = rows[: query.page_size]
+        if len(rows) <= query.page_size:
             return page, None
         last = page[-1]._mapping
         return page, encode_token(order, last[order.field] if order.field else None, last["id"])

@@ -1,7 +1,7 @@
-"""Reads of the metadata database: those that wait at the same time share a thread, a connection and a snapshot.
+"""Reads of the metadata database. Reads that wait at the same time share a thread, a connection, and a snapshot.
 
-To check out a connection, to begin and to end a transaction and to change threads cost more than most reads
-themselves. Under load they are paid once for all who wait; a lone read pays them as ever.
+Checking out a connection, beginning and ending a transaction, and switching threads cost more than most reads. Under
+load, the reads that wait share these costs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class _Read(NamedTuple):
 
 
 class SharedReads:
-    """Runs reads in the threads of a pool. A read sees all that was committed before it was asked for.
+    """A queue of reads for the threads of a pool. A read sees everything that was committed before it was queued.
 
-    Reads of one snapshot run one after the other; a slow one holds up none that another thread can take.
+    Reads of one snapshot run one after the other. Other threads take the reads that wait behind a slow one.
     """
 
     def __init__(self, database: Database, pool: Pool) -> None:
@@ -45,10 +45,10 @@ class SharedReads:
         self._done: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
 
     async def run(self, function: Callable[[Connection], T]) -> T:
-        """What the function returns for a connection, which it must only read from.
+        """Calls the function with a connection, which it must only read from, and returns its result.
 
         Raises:
-            Unavailable: too many callers wait already, or the database does not answer.
+            Unavailable: the queue is full, or the database does not respond.
         """
         self._pool.enter()
         loop = asyncio.get_running_loop()
@@ -63,18 +63,18 @@ class SharedReads:
         return await future
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Serves until nobody waits: in a thread."""
+        """Runs reads until the queue is empty. Runs in a thread."""
         while read := self._next(None):
-            # Only who came before the snapshot begins may share it: whoever comes later has perhaps just committed.
+            # Only reads that were queued before the snapshot begins may share it: later ones may follow a commit.
             newest = self._arrived
             try:
                 with self._database.read() as connection:
                     while read:
                         self._answer(read, connection, loop)
                         read = self._next(newest)
-            except Exception as error:  # noqa: BLE001 - it is the caller's to handle
+            except Exception as error:  # noqa: BLE001 - the caller handles it
                 if read is None:
-                    _log.warning("a connection to the metadata database could not be given back: %s", error)
+                    _log.warning("a connection to the metadata database could not be returned: %s", error)
                 else:
                     self._settle(loop, read.future, None, error)
 
@@ -92,8 +92,8 @@ class SharedReads:
             try:
                 result = read.function(connection)
             except sa.exc.SQLAlchemyError:
-                raise  # the snapshot may be spoiled: the others get a new one
-            except Exception as error:  # noqa: BLE001 - it is the caller's to handle
+                raise  # the transaction may have failed: the other reads get a new snapshot
+            except Exception as error:  # noqa: BLE001 - the caller handles it
                 failure = error
         self._settle(loop, read.future, result, failure)
 
@@ -107,7 +107,7 @@ class SharedReads:
             loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        """Hands over all that is done: on the event loop."""
+        """Sets the results of finished reads. Runs on the event loop."""
         with self._lock:
             done, self._done = self._done, []
         for future, result, failure in done:

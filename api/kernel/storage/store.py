@@ -1,7 +1,7 @@
-"""Rows of resources: written whole, with their revision and their references, in the caller's transaction.
+"""Rows of resources. Writes include the revision and the references and run in the caller's transaction.
 
-Reads hand out the stored JSON as it is. Only a change goes through the author's classes, and what classes with other
-fields have written.
+Reads return the stored JSON as it is. Only changes, and rows that another release wrote, go through the classes of the
+kind.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _JSON = ("labels", "spec", "status")
 COLUMNS = tuple(
     sa.cast(column, sa.Text).label(column.name) if column.name in _JSON else column for column in RESOURCE.c
 )
-"""What to select for a `Stored`: documents come as text."""
+"""The columns to select for a `Stored`. JSON columns are selected as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One row. `labels`, `spec` and `status` are JSON texts."""
+    """A row. `labels`, `spec`, and `status` are JSON texts."""
 
     id: str
     kind: str
@@ -50,20 +50,20 @@ class Stored:
     spec: str
     status: str
     shape: str = ""
-    """Which fields the classes had that wrote it: see `ResourceKind.current`."""
+    """Digest of the fields of the classes that wrote the row. See `StoredKind.current`."""
 
     @property
     def etag(self) -> str:
-        """The entity tag of this version."""
+        """Entity tag of this version."""
         return f'"{self.version}-{self.id[-10:]}"'
 
     @property
     def securable(self) -> Securable:
-        """Its place in the tree of scopes."""
+        """The resource as a securable."""
         return Securable(self.kind, self.id, self.organization_id, self.project_id)
 
     def document(self) -> dict[str, Any]:
-        """The resource as it crosses the wire; the documents in it stay the texts they are stored as."""
+        """Returns the resource as in responses. JSON columns are included as the stored text."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -85,25 +85,29 @@ class Stored:
         }
 
     def encode(self) -> bytes:
-        """The resource as JSON."""
+        """Returns the resource as JSON."""
         return msgspec.json.encode(self.document())
 
 
-class Wanted(NamedTuple):
-    """What is looked for: a kind's resource with this id, or with this name if it is `named`."""
+class RowKey(NamedTuple):
+    """The key of a lookup: a kind, and an id or the name within the scope `within`."""
 
     kind: str
     id: str
-    named: bool
+    within: str | None
 
 
-# Made once: to build and compile a statement costs as much as to run it.
+# Built once, because building and compiling a statement costs as much as running it.
 _INSERT = RESOURCE.insert()
 _INSERT_REVISION = REVISION.insert()
-_OF_KIND = sa.select(*COLUMNS).where(RESOURCE.c.kind == sa.bindparam("wanted_kind"))
+_OF_KIND = sa.select(*COLUMNS).where(RESOURCE.c.kind == sa.bindparam("kind_key"))
 _FIND = (
-    _OF_KIND.where(RESOURCE.c.id == sa.bindparam("wanted")),
-    _OF_KIND.where(RESOURCE.c.name == sa.bindparam("wanted"), RESOURCE.c.deleted_at.is_(None)),
+    _OF_KIND.where(RESOURCE.c.id == sa.bindparam("id_or_name")),
+    _OF_KIND.where(
+        RESOURCE.c.scope_id == sa.bindparam("within"),
+        RESOURCE.c.name == sa.bindparam("id_or_name"),
+        RESOURCE.c.deleted_at.is_(None),
+    ),
 )
 _OF_IDS = sa.select(*COLUMNS).where(RESOURCE.c.id.in_(sa.bindparam("ids", expanding=True)))
 _OF_NAMES = sa.select(*COLUMNS).where(
@@ -111,42 +115,60 @@ _OF_NAMES = sa.select(*COLUMNS).where(
     RESOURCE.c.name.in_(sa.bindparam("names", expanding=True)),
     RESOURCE.c.deleted_at.is_(None),
 )
+_OF_SCOPED_NAMES = _OF_NAMES.where(RESOURCE.c.scope_id.in_(sa.bindparam("scopes", expanding=True)))
 _FIND_TO_CHANGE = tuple(select.with_for_update() for select in _FIND)
 
 
 def stored(row: sa.Row[*tuple[Any, ...]]) -> Stored:
-    """The row of a select of `COLUMNS`."""
+    """Returns a row of a select of `COLUMNS`."""
     return Stored(*row)
 
 
-def find(connection: Connection, kind: str, id: str, *, named: bool, lock: bool = False) -> Stored | None:
-    """The resource with this id, or with this name if it is `named`, deleted or not; None if there is none.
+def find(connection: Connection, kind: str, id: str, *, within: str | None, lock: bool = False) -> Stored | None:
+    """Returns the resource with this id, deleted or not, or the live one with this name in the scope `within`.
 
-    A deleted one is found by its id only. `lock` keeps other transactions from changing it until this one ends.
+    Returns None if there is none. `lock` prevents other transactions from changing it until this one ends.
     """
     by_id, by_name = _FIND_TO_CHANGE if lock else _FIND
-    wanted = {"wanted_kind": kind, "wanted": id}
-    looks = ((by_id,) if may_be_id(id) else ()) + ((by_name,) if named else ())
-    row = next((row for look in looks if (row := connection.execute(look, wanted).first())), None)
+    values = {"kind_key": kind, "id_or_name": id}
+    queries = [(by_id, values)] if may_be_id(id) else []
+    if within is not None:
+        queries.append((by_name, values | {"within": within}))
+    row = next((row for query, values in queries if (row := connection.execute(query, values).first())), None)
     return stored(row) if row else None
 
 
-def find_all(connection: Connection, wanted: Iterable[Wanted]) -> dict[Wanted, Stored]:
-    """The resources that `find` finds for each of these; what is not there is left out."""
-    wanted = set(wanted)
-    ids = [one.id for one in wanted if may_be_id(one.id)]
+def find_all(connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, Stored]:
+    """Returns the resources that `find` returns for these keys. Keys without a resource are left out."""
+    keys = set(keys)
+    ids = [key.id for key in keys if may_be_id(key.id)]
     by_id = {row.id: stored(row) for row in connection.execute(_OF_IDS, {"ids": ids})} if ids else {}
-    found = {one: by_id[one.id] for one in wanted if one.id in by_id and by_id[one.id].kind == one.kind}
-    missing = {(one.kind, one.id): one for one in wanted - found.keys() if one.named}
+    matches = {key: by_id[key.id] for key in keys if key.id in by_id and by_id[key.id].kind == key.kind}
+    missing = {(key.kind, key.within, key.id): key for key in keys - matches.keys() if key.within is not None}
     if missing:
-        kinds, names = (list({key[part] for key in missing}) for part in (0, 1))
-        rows = map(stored, connection.execute(_OF_NAMES, {"kinds": kinds, "names": names}))
-        found |= {missing[row.kind, row.name]: row for row in rows if (row.kind, row.name) in missing}
-    return found
+        kinds, scopes, names = (list({key[part] for key in missing}) for part in (0, 1, 2))
+        values = {"kinds": kinds, "scopes": scopes, "names": names}
+        rows = map(stored, connection.execute(_OF_SCOPED_NAMES, values))
+        matches |= {missing[key]: row for row in rows if (key := (row.kind, row.scope_id, row.name)) in missing}
+    return matches
+
+
+def existing_ids(connection: Connection, texts: Iterable[str]) -> set[str]:
+    """Returns the texts that are ids of resources, deleted or not."""
+    candidates = [text for text in set(texts) if may_be_id(text)]
+    if not candidates:
+        return set()
+    return set(connection.execute(sa.select(RESOURCE.c.id).where(RESOURCE.c.id.in_(candidates))).scalars())
+
+
+def find_named(connection: Connection, kinds: Iterable[str], names: Iterable[str]) -> list[Stored]:
+    """Returns the live resources of these kinds with one of these names, ordered by id."""
+    values = {"kinds": sorted(set(kinds)), "names": sorted(set(names))}
+    return sorted(map(stored, connection.execute(_OF_NAMES, values)), key=lambda row: row.id)
 
 
 def find_any(connection: Connection, id: str) -> Stored | None:
-    """The resource of whatever kind with this id."""
+    """Returns the resource of any kind with this id, deleted or not, or None."""
     row = connection.execute(sa.select(*COLUMNS).where(RESOURCE.c.id == id)).first()
     return stored(row) if row else None
 
@@ -155,7 +177,7 @@ def insert(connection: Connection, row: Stored, *, action: str, request_id: str)
     """Stores a new resource.
 
     Raises:
-        Conflict: its name is taken.
+        Conflict: another live resource has the name.
     """
     try:
         connection.execute(_INSERT, _values(row))
@@ -165,14 +187,14 @@ def insert(connection: Connection, row: Stored, *, action: str, request_id: str)
 
 
 def replace_row(connection: Connection, before: Stored, after: Stored, *, action: str, request_id: str) -> Stored:
-    """Writes a new version of a resource and returns it; nothing is written if nothing differs.
+    """Writes a new version of a resource and returns it. Writes nothing if nothing changed.
 
     Raises:
-        Conflict: the new name is taken.
-        PreconditionFailed: somebody else changed it since it was read.
+        Conflict: another live resource has the new name.
+        PreconditionFailed: another request changed the resource since it was read.
     """
     same: dict[str, Any] = {"updated_at": before.updated_at, "updated_by": before.updated_by}
-    # The same document may be written in two ways: databases store JSON with spaces and orders of their own.
+    # Equal documents can differ as text, because databases normalize spaces and the order of keys.
     same |= {
         name: getattr(before, name) for name in _JSON if _parsed(getattr(after, name)) == _parsed(getattr(before, name))
     }
@@ -180,57 +202,54 @@ def replace_row(connection: Connection, before: Stored, after: Stored, *, action
         return before
     generation = before.generation + (_parsed(after.spec) != _parsed(before.spec))
     after = replace(after, version=before.version + 1, generation=generation)
-    ours = RESOURCE.update().where(RESOURCE.c.id == before.id, RESOURCE.c.version == before.version)
+    update = RESOURCE.update().where(RESOURCE.c.id == before.id, RESOURCE.c.version == before.version)
     try:
-        changed = connection.execute(ours.values(**_values(after)))
+        changed = connection.execute(update.values(**_values(after)))
     except sa.exc.IntegrityError as error:
         raise name_taken(after) from error
     if not changed.rowcount:
-        raise PreconditionFailed(f"{before.name} was changed by somebody else at the same moment. Read it again.")
+        raise PreconditionFailed(f"Another request changed {before.name} at the same time. Read it again.")
     _revise(connection, before, after, action=action, request_id=request_id)
     return after
 
 
 def erase(connection: Connection, ids: Sequence[str]) -> None:
-    """Removes resources with their revisions and references for good."""
+    """Removes resources with their revisions and references permanently."""
     connection.execute(REVISION.delete().where(REVISION.c.resource_id.in_(ids)))
     connection.execute(REFERENCE.delete().where(sa.or_(REFERENCE.c.from_id.in_(ids), REFERENCE.c.to_id.in_(ids))))
     connection.execute(RESOURCE.delete().where(RESOURCE.c.id.in_(ids)))
 
 
-def refer(connection: Connection, row: Stored, targets: Iterable[tuple[str, str, str]]) -> None:
-    """Replaces the edges of a resource by these: field, id of the target, policy."""
+def refer(connection: Connection, row: Stored, targets: Iterable[tuple[str, str]]) -> None:
+    """Replaces the references of a resource. Each target is a field and an id."""
     if row.version > 1:
         connection.execute(REFERENCE.delete().where(REFERENCE.c.from_id == row.id))
-    rows = [
-        {"from_id": row.id, "from_kind": row.kind, "field": field, "to_id": id, "policy": policy}
-        for field, id, policy in targets
-    ]
+    rows = [{"from_id": row.id, "from_kind": row.kind, "field": field, "to_id": id} for field, id in targets]
     if rows:
         connection.execute(REFERENCE.insert(), rows)
 
 
-def referring(connection: Connection, id: str) -> list[tuple[Stored, str, str]]:
-    """Live resources that refer to this one, each with the field and its policy."""
+def referring(connection: Connection, id: str) -> list[tuple[Stored, str]]:
+    """Returns the live resources that refer to this one, each with the field."""
     select = (
-        sa.select(*COLUMNS, REFERENCE.c.field, REFERENCE.c.policy)
+        sa.select(*COLUMNS, REFERENCE.c.field)
         .join(REFERENCE, REFERENCE.c.from_id == RESOURCE.c.id)
         .where(REFERENCE.c.to_id == id, RESOURCE.c.deleted_at.is_(None))
     )
-    return [(Stored(*row[: len(COLUMNS)]), row.field, row.policy) for row in connection.execute(select)]
+    return [(Stored(*row[: len(COLUMNS)]), row.field) for row in connection.execute(select)]
 
 
 def changes(before: Stored | None, after: Stored) -> list[dict[str, Any]]:
-    """Every field that differs, with its JSON pointer."""
-    found: list[dict[str, Any]] = []
-    _compare("", _content(before) if before else {}, _content(after), found)
-    return found
+    """Returns the fields that differ, with their JSON pointers and values."""
+    differences: list[dict[str, Any]] = []
+    _compare("", _content(before) if before else {}, _content(after), differences)
+    return differences
 
 
 def name_taken(row: Stored) -> Conflict:
-    """The error of a name that a live resource in the same scope has."""
+    """Returns the error for a name that another live resource in the same scope has."""
     kind = row.kind.rpartition(".")[2].replace("_", " ")
-    return Conflict(f"There is a {kind} named {row.name!r} already. Choose another name, or delete that one first.")
+    return Conflict(f"Another {kind} has the name {row.name!r}. Choose another name, or delete that {kind} first.")
 
 
 def _revise(connection: Connection, before: Stored | None, after: Stored, *, action: str, request_id: str) -> None:
@@ -253,13 +272,13 @@ def _content(row: Stored) -> dict[str, Any]:
     return {**plain, "deleted_at": deleted_at, **{name: _parsed(getattr(row, name)) for name in _JSON}}
 
 
-def _compare(pointer: str, before: Any, after: Any, found: list[dict[str, Any]]) -> None:
+def _compare(pointer: str, before: Any, after: Any, differences: list[dict[str, Any]]) -> None:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
-            place = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
-            _compare(place, before.get(key), after.get(key), found)
+            field = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+            _compare(field, before.get(key), after.get(key), differences)
     elif before != after:
-        found.append({"pointer": pointer, "before": before, "after": after})
+        differences.append({"pointer": pointer, "before": before, "after": after})
 
 
 def _values(row: Stored) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""The ASGI app at `/scim/v2`: one request is one transaction over the caller's organization.
+"""The ASGI app at `/scim/v2`. Each request is one transaction in the caller's organization.
 
     GET POST           /Users  /Groups            GET PUT PATCH DELETE  /Users/{id}  /Groups/{id}
     POST               /.search  /Users/.search  /Groups/.search  /Bulk
     GET PUT PATCH DELETE  /Me
     GET                /ServiceProviderConfig  /Schemas  /ResourceTypes
 
-Rights are those of the admin service: reading needs `admin.user.get` and `admin.group.get` on the organization, each
-change the permission of the operation it is.
+The permissions are those of the admin service. Reading needs `admin.user.get` and `admin.group.get` on the
+organization, and a change needs the permission of the corresponding operation. As in the protocol, members of a group
+are ids, not names.
 """
 
 from __future__ import annotations
@@ -43,23 +44,28 @@ from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
 from api.kernel.credentials.sealing import open_sealer
+from api.kernel.http.inputs import refuse_unstorable
 from api.kernel.http.state import state_of
-from api.kernel.kinds.unit import ORGANIZATION, Unit, denied
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.permissions.principal import ANONYMOUS, PrincipalKind
+from api.kernel.references import ORGANIZATION
 from api.kernel.securable import Securable
 from api.protocols.calls import Calls
-from api.protocols.scim.deviations import POLICY, put_right
+from api.protocols.scim.deviations import POLICY, correct_deviations
 from api.protocols.scim.errors import translated
 from api.protocols.scim.groups import ScimGroup
-from api.protocols.scim.passwords import hashed
+from api.protocols.scim.passwords import hash_passwords
 from api.protocols.scim.storage import DirectoryStorage
 from api.protocols.scim.users import ScimUser
 from api.services.admin.kinds.user import USER
 from core.errors import HeadwaterError
 
 _MEDIA_TYPE = "application/scim+json"
-_LONGEST_BODY = 1_048_576
-_LARGEST_PAGE = 1000
+_MAX_BODY_BYTES = 1_048_576
+_MAX_PAGE_SIZE = 1000
+_NUMBERS = ("startindex", "count")
+_DIGITS = 18
 _CHANGES = {
     Operation.create: "create",
     Operation.replace: "update",
@@ -67,16 +73,16 @@ _CHANGES = {
     Operation.delete: "delete",
     Operation.bulk: "batch",
 }
-_REFUSALS = (409, 412)
-"""Of the library: a name that is taken, a version that is old. Other faults it finds are those of the request."""
+_RECORDED_STATUSES = (409, 412)
+"""Errors of the library that are recorded: a taken name, an outdated version. Others are faults of the request."""
 
 
 def provider() -> ScimProvider:
-    """What the service can do."""
+    """Returns the capabilities of the service."""
     config = ServiceProviderConfig(
         patch=Patch(supported=True),
-        bulk=Bulk(supported=True, max_operations=1000, max_payload_size=_LONGEST_BODY),
-        filter=Filter(supported=True, max_results=_LARGEST_PAGE),
+        bulk=Bulk(supported=True, max_operations=1000, max_payload_size=_MAX_BODY_BYTES),
+        filter=Filter(supported=True, max_results=_MAX_PAGE_SIZE),
         change_password=ChangePassword(supported=True),
         sort=Sort(supported=True),
         etag=ETag(supported=True),
@@ -85,7 +91,7 @@ def provider() -> ScimProvider:
             index=True,
             default_pagination_method=Pagination.DefaultPaginationMethod.index,
             default_page_size=100,
-            max_page_size=_LARGEST_PAGE,
+            max_page_size=_MAX_PAGE_SIZE,
         ),
         authentication_schemes=[
             AuthenticationScheme(
@@ -102,7 +108,7 @@ def provider() -> ScimProvider:
 
 class _Service(ScimService):
     def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
-        """Who may not read the whole directory is told so: an empty list would make a client create everybody anew."""
+        """Refuses callers that can't read the whole directory. After an empty list, a client would create all users."""
         principal = request.subject
         permission = f"admin.{str(resource_type.name).lower()}.get"
         place = Securable(ORGANIZATION, principal.organization_id, principal.organization_id)
@@ -113,22 +119,22 @@ class _Service(ScimService):
                 raise denied(permission)
 
     def me_target(self, request: ScimRequest) -> tuple[ResourceType, str]:
-        """The user who asks. A service account is none."""
+        """Returns the calling user. A service account has no such resource."""
         if request.subject.kind is not PrincipalKind.USER:
-            raise NotFoundException(detail="Only a user has a resource at /Me; this is the key of a service account.")
+            raise NotFoundException(detail="/Me exists only for users, and you use the key of a service account.")
         return self.get_resource_type("User"), request.subject.id
 
     def apply_replacement(
         self, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
     ) -> Resource[Any] | None:
-        """As the library, but that a user whose `active` is left out stays as he is."""
+        """Replaces a resource as the library does, except that a user keeps `active` if it is absent."""
         if isinstance(current, ScimUser) and isinstance(replacement, ScimUser) and replacement.active is None:
             replacement.active = current.active
         return super().apply_replacement(current, replacement, conditions)
 
 
 class Scim:
-    """Serves SCIM requests."""
+    """The SCIM service as an ASGI app."""
 
     def __init__(self, app: Application, path: str) -> None:
         self._path = path
@@ -137,13 +143,15 @@ class Scim:
         self._service = _Service(provider(), secret=app.platform.part(open_sealer).derived("scim cursors"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request; errors are SCIM's own, but for those that say nothing of the request."""
+        """Handles one request. Errors are SCIM errors, except those that don't concern the request."""
         http = HttpRequest(scope, receive)
         try:
-            answer = await self._answer(scope, self._read(http, await http.body()))
+            with translated():
+                refuse_unstorable(body := await http.body())
+            response = await self._respond(scope, self._read(http, body))
         except SCIMException as error:
-            answer = self._service.error_response(error)
-        await _response(answer)(scope, receive, send)
+            response = self._service.error_response(error)
+        await _response(response)(scope, receive, send)
 
     def _read(self, http: HttpRequest, body: bytes) -> ScimRequest:
         base = self._platform.settings.url.rstrip("/") or f"{http.url.scheme}://{http.url.netloc}"
@@ -151,38 +159,46 @@ class Scim:
             method=http.method,
             base_url=f"{base}{self._path}",
             path=http.scope["path"].removeprefix(self._path).removesuffix(".scim"),
-            query=dict(parse_qsl(http.url.query, keep_blank_values=True)),
+            query=_bounded(dict(parse_qsl(http.url.query, keep_blank_values=True))),
             headers=list(http.headers.items()),
-            body=put_right(body) if body else body,
+            body=correct_deviations(body) if body else body,
             subject=state_of(http.scope).principal,
         )
 
-    async def _answer(self, scope: Scope, request: ScimRequest) -> ScimResponse:
+    async def _respond(self, scope: Scope, request: ScimRequest) -> ScimResponse:
         service = self._service
         target = service.match(request)
-        changes = _CHANGES.get(target.operation)
+        write_method = _CHANGES.get(target.operation)
         noun = "group" if (target.endpoint or "").lower() == "groups" else "user"
-        method = changes or "list"
+        method = write_method or "list"
         name = f"admin_{method}_{noun}s" if method in ("batch", "list") else f"admin_{method}_{noun}"
         ctx = self._calls.context(scope, name, request.subject or ANONYMOUS)
         ctx.subject = (ctx.principal.id if target.me else target.resource_id or ctx.subject)[:256]
-        passwords = await hashed(ctx, request.body, ctx.subject) if changes else {}
+        passwords = await hash_passwords(ctx, request.body, ctx.subject) if write_method else {}
 
-        def work(unit: Unit) -> ScimResponse:
+        def handle(unit: Unit) -> ScimResponse:
             storage = DirectoryStorage(unit, service.provider, passwords, bulk=target.operation is Operation.bulk)
             with translated():
                 return ScimHandler(service, storage).handle(request)
 
         try:
-            return await (ctx.write(work) if changes else ctx.read(work))
+            return await (ctx.write(handle) if write_method else ctx.read(handle))
         except SCIMException as error:
-            if isinstance(error.__cause__, HeadwaterError) or error.status in _REFUSALS:
+            if isinstance(error.__cause__, HeadwaterError) or error.status in _RECORDED_STATUSES:
                 await ctx.record_failure(error.__cause__ if isinstance(error.__cause__, HeadwaterError) else error)
             raise
 
 
-def _response(answer: ScimResponse) -> Response:
-    headers = {"cache-control": "no-store"} | dict(answer.headers)
-    if answer.body is None:
-        return Response(status_code=int(answer.status), headers=headers)
-    return JSONResponse(answer.body, int(answer.status), headers, media_type=_MEDIA_TYPE)
+def _bounded(query: dict[str, str]) -> dict[str, str]:
+    """Shortens numbers in the query to those that a database supports. No page is that far."""
+    return {
+        name: value[:_DIGITS] if name.lower() in _NUMBERS and value.lstrip("-").isdigit() else value
+        for name, value in query.items()
+    }
+
+
+def _response(scim: ScimResponse) -> Response:
+    headers = {"cache-control": "no-store"} | dict(scim.headers)
+    if scim.body is None:
+        return Response(status_code=int(scim.status), headers=headers)
+    return JSONResponse(scim.body, int(scim.status), headers, media_type=_MEDIA_TYPE)

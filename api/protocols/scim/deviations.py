@@ -1,10 +1,10 @@
-"""What Microsoft Entra and Okta send otherwise than the standard says, put right before it is read.
+"""Deviations of Microsoft Entra and Okta from the standard, corrected before a request is parsed.
 
 The library itself accepts text for booleans, capital letters in `op`, members to remove in the `value`, and filters in
-the path that nothing meets yet (see `POLICY`). Not covered there:
+a path that match nothing yet (see `POLICY`). It does not cover:
 
 - Okta repeats the `id` inside a replacement without a path.
-- Entra sends a manager as a bare id, and nobody sends the `$ref` that the schema asks for.
+- Entra sends a manager as an id only, and no client sends the `$ref` that the schema requires.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ POLICY = ScimPolicy(
 )
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-_MANAGER = (f"{ENTERPRISE}:manager".lower(), f"{ENTERPRISE}.manager".lower())
+_MANAGER_PATHS = (f"{ENTERPRISE}:manager".lower(), f"{ENTERPRISE}.manager".lower())
 _FIXED = ("id", "meta", "schemas")
 
 
-def put_right(body: bytes) -> bytes:
-    """The body as the standard has it. What is no JSON is left to who reads it.
+def correct_deviations(body: bytes) -> bytes:
+    """Returns the body as the standard requires it. A body that is not JSON is returned unchanged.
 
     Raises:
-        InvalidSyntaxException: there is a character in it that no database stores, such as NUL.
+        InvalidSyntaxException: The body contains a character that no database stores, such as NUL.
     """
     try:
         document = json.loads(body)
@@ -42,8 +42,8 @@ def put_right(body: bytes) -> bytes:
         if "\\u0000" not in text:
             return text.encode()
     except UnicodeEncodeError:
-        pass  # half of a surrogate pair
-    raise InvalidSyntaxException(detail="The body has characters in it that cannot be stored.")
+        pass  # Half of a surrogate pair.
+    raise InvalidSyntaxException(detail="The body contains characters that can't be stored.")
 
 
 def _request(document: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def _request(document: dict[str, Any]) -> None:
     for operation in operations:
         if not isinstance(operation, dict):
             continue
-        if isinstance(data := _get(operation, "data"), dict):  # of a bulk request
+        if isinstance(data := _get(operation, "data"), dict):  # An operation of a bulk request.
             _request(data)
         else:
             _change(operation)
@@ -65,8 +65,8 @@ def _change(operation: dict[str, Any]) -> None:
     value = next((key for key in operation if key.lower() == "value"), None)
     if value is None:
         return
-    if isinstance(path, str) and path.lower() in _MANAGER:
-        operation[value] = _manager(operation[value])
+    if isinstance(path, str) and path.lower() in _MANAGER_PATHS:
+        operation[value] = _with_reference(operation[value])
     elif not path and isinstance(operation[value], dict):
         for name in [name for name in operation[value] if name.lower() in _FIXED]:
             del operation[value][name]
@@ -75,15 +75,15 @@ def _change(operation: dict[str, Any]) -> None:
 
 def _resource(resource: dict[str, Any]) -> None:
     for name in resource:
-        if name.lower() in _MANAGER:
-            resource[name] = _manager(resource[name])
+        if name.lower() in _MANAGER_PATHS:
+            resource[name] = _with_reference(resource[name])
         elif name.lower() == ENTERPRISE.lower() and isinstance(resource[name], dict):
             extension = resource[name]
             for field in [field for field in extension if field.lower() == "manager"]:
-                extension[field] = _manager(extension[field])
+                extension[field] = _with_reference(extension[field])
 
 
-def _manager(value: Any) -> Any:
+def _with_reference(value: Any) -> Any:
     if isinstance(value, str):
         value = {"value": value}
     if isinstance(value, dict) and isinstance(value.get("value"), str):

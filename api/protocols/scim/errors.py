@@ -1,4 +1,4 @@
-"""The platform's errors as SCIM writes them."""
+"""Translation of the platform's errors to SCIM errors."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _BY_STATUS: dict[int, type[SCIMException]] = {
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises SCIM's error instead of the platform's, with the same text. Faults of the platform itself pass."""
+    """Raises a SCIM error with the same text for a platform error. Faults of the platform itself are not translated."""
     try:
         yield
     except HeadwaterError as error:
-        wanted = _BY_STATUS.get(error.status)
-        if wanted is None:
+        scim_error = _BY_STATUS.get(error.status)
+        if scim_error is None:
             raise
-        raise wanted(detail=error.detail) from error
+        raise scim_error(detail=error.detail) from error

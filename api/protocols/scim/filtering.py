@@ -1,7 +1,7 @@
-"""SCIM filters as SQL: what rows must meet at least, so that few of them are looked at one by one.
+"""SCIM filters as SQL conditions that narrow the rows, so that the library evaluates few of them.
 
-The library's own evaluation stays the judge. SQL may leave rows in that it then refuses, never the other way round.
-What SQL does not know (order of strings, `roles`) leaves all rows in.
+The library's evaluation decides. SQL can let rows through that the library rejects, but never the other way round.
+Conditions that SQL can't express (order of strings, `roles`) let all rows through.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from scim2_models.path import (
 
 from core.db import UtcDateTime
 
-_LONGEST = 256
+_MAX_LENGTH = 256
 _PLAIN = re.compile(r"[ -~]*")
 _NOT_PLAIN = "[^ -~]"
 _LOOKALIKES = {"K": "\u212a", ";": "\u037e", "`": "\u1fef"}
-"""The only characters beyond ASCII that are equal to one of ASCII when the library compares."""
+"""The only characters outside ASCII that the library treats as equal to an ASCII character."""
 
 _ORDERS = (*ORDERING_OPERATORS, CompareOperator.eq, CompareOperator.ne)
 
 
 @dataclass(frozen=True)
 class Narrowed:
-    """What rows meet that meet a filter. It is never NULL."""
+    """A condition that every matching row meets. It is never NULL."""
 
     sql: sa.ColumnElement[bool]
     exact: bool = True
-    """Whether whatever meets it meets the filter, too."""
+    """Whether every row that meets the condition also matches the filter."""
 
 
 ALL = Narrowed(sa.true())
@@ -57,59 +57,59 @@ UNKNOWN = Narrowed(sa.true(), exact=False)
 
 
 class Attribute(Protocol):
-    """An attribute as SQL sees it."""
+    """An attribute as SQL expressions."""
 
     def present(self) -> Narrowed:
-        """What has a value of it."""
+        """Returns the condition for resources with a value."""
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """What has a value that compares so."""
+        """Returns the condition for resources with a value for which the comparison is true."""
 
 
 @runtime_checkable
 class Sortable(Protocol):
-    """An attribute that resources can be ordered by, by a string."""
+    """An attribute with a string by which resources can be ordered."""
 
     @property
     def columns(self) -> tuple[sa.ColumnElement[Any], ...]:
-        """What SQL reads for it."""
+        """Returns the columns to read for the string."""
 
     def value(self, *parts: Any) -> str | None:
-        """The string in what was read."""
+        """Returns the string in the values of the columns."""
 
 
 Attributes = Callable[[AttributeBinding], Attribute | None]
-"""The attribute that a name is bound to; None if SQL does not know it."""
+"""Returns the attribute that a name is bound to, or None if SQL does not have it."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A string. Equality is exact for plain ASCII; of what is beyond, SQL only knows that it is beyond."""
+    """A string. Equality is exact for ASCII. Of other characters, SQL only knows that they are not ASCII."""
 
     element: sa.ColumnElement[str]
 
     @property
     def columns(self) -> tuple[sa.ColumnElement[Any], ...]:
-        """As `Sortable`."""
+        """Implements `Sortable`."""
         return (self.element,)
 
     def value(self, *parts: Any) -> str | None:
-        """As `Sortable`."""
+        """Implements `Sortable`."""
         return parts[0]  # type: ignore[no-any-return]
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return Narrowed(sa.func.coalesce(self.element, "") != "")
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         if op is CompareOperator.ne:
             return negated(self.compared(CompareOperator.eq, value, binding))
         if value is None:
             return Narrowed(self.element.is_(None)) if op is CompareOperator.eq else NONE
-        if not isinstance(value, str) or len(value) > _LONGEST:
+        if not isinstance(value, str) or len(value) > _MAX_LENGTH:
             return UNKNOWN
-        if op in ORDERING_OPERATORS:  # databases order strings otherwise than the library
+        if op in ORDERING_OPERATORS:  # Databases order strings differently from the library.
             return Narrowed(self.element.is_not(None), exact=False)
         if not _PLAIN.fullmatch(value := binding.comparable(value)):
             return self._matching(_NOT_PLAIN, exact=False)
@@ -125,17 +125,17 @@ class Text:
 
 @dataclass(frozen=True)
 class Strings:
-    """The strings of a JSON array, looked for in the text of the array."""
+    """The strings of a JSON array, searched in the text of the array."""
 
     document: sa.ColumnElement[Any]
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return Narrowed(self._text != "[]")
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """As `Attribute`."""
-        if op not in {*STRING_OPERATORS, CompareOperator.eq} or not isinstance(value, str) or len(value) > _LONGEST:
+        """Implements `Attribute`."""
+        if op not in {*STRING_OPERATORS, CompareOperator.eq} or not isinstance(value, str) or len(value) > _MAX_LENGTH:
             return UNKNOWN
         value = binding.comparable(value)
         if not _PLAIN.fullmatch(value) or '"' in value or "\\" in value:
@@ -150,64 +150,64 @@ class Strings:
 
 @dataclass(frozen=True)
 class Parts(Strings):
-    """One of several strings of each object in a JSON array. SQL only knows that some object has it somewhere."""
+    """One of several strings in each object of a JSON array. SQL only knows that some object contains it somewhere."""
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return replace(super().present(), exact=False)
 
 
 @dataclass(frozen=True)
 class Instant:
-    """A time that is always there."""
+    """A time that is always set."""
 
     element: sa.ColumnElement[datetime]
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return ALL
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """As `Attribute`."""
-        wanted = coerce_value(binding, value, op)
-        if op not in _ORDERS or not isinstance(wanted, datetime) or wanted.tzinfo is None:
+        """Implements `Attribute`."""
+        time = coerce_value(binding, value, op)
+        if op not in _ORDERS or not isinstance(time, datetime) or time.tzinfo is None:
             return UNKNOWN
-        return Narrowed(getattr(operator, op.value)(self.element, sa.literal(wanted, UtcDateTime)))
+        return Narrowed(getattr(operator, op.value)(self.element, sa.literal(time, UtcDateTime)))
 
 
 @dataclass(frozen=True)
 class Flag:
-    """True, false, or not there."""
+    """A boolean that can be absent."""
 
     element: sa.ColumnElement[bool]
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return Narrowed(self.element.is_not(None))
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         if op is CompareOperator.ne:
             return negated(self.compared(CompareOperator.eq, value, binding))
-        wanted = coerce_value(binding, value, op)
-        if not isinstance(wanted, bool):
+        flag = coerce_value(binding, value, op)
+        if not isinstance(flag, bool):
             return UNKNOWN
-        return Narrowed(sa.func.coalesce(self.element if wanted else sa.not_(self.element), sa.false()))
+        return Narrowed(sa.func.coalesce(self.element if flag else sa.not_(self.element), sa.false()))
 
 
 @dataclass(frozen=True)
 class Related:
-    """Ids of other resources: groups or members."""
+    """Ids of related resources: groups or members."""
 
     element: sa.ColumnElement[str]
     select: sa.Select[Any]
 
     def present(self) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         return Narrowed(sa.exists(self.select))
 
     def compared(self, op: CompareOperator, value: Any, binding: AttributeBinding) -> Narrowed:
-        """As `Attribute`."""
+        """Implements `Attribute`."""
         if op is CompareOperator.ne:
             return negated(self.compared(CompareOperator.eq, value, binding))
         if value is None:
@@ -217,18 +217,18 @@ class Related:
 
 
 def name_of(binding: AttributeBinding) -> tuple[str, str]:
-    """The schema and the name of an attribute, such as `emails.value`."""
+    """Returns the schema and the name of an attribute, such as `emails.value`."""
     schema = str(getattr(binding.model, "__schema__", ""))
     return schema, binding.urn.removeprefix(f"{schema}:")
 
 
 def negated(narrowed: Narrowed) -> Narrowed:
-    """What does not meet it, if SQL knows that."""
+    """Returns the negated condition, if the condition is exact."""
     return Narrowed(sa.not_(narrowed.sql)) if narrowed.exact else UNKNOWN
 
 
 def narrowed(filter: ScimFilter[Any] | None, model: type[Resource[Any]], attributes: Attributes) -> Narrowed:
-    """What rows of a model must meet at least to meet the filter."""
+    """Returns a condition that every row of a model that matches the filter meets."""
     if filter is None:
         return ALL
     bound: Any = ScimFilter
@@ -242,7 +242,7 @@ class _Narrowing(FilterVisitor[Narrowed]):
 
     def visit_comparison(self, node: Comparison) -> Narrowed:
         binding = self._filter.resolve_comparison(node.attr_path, strict=False)
-        if binding is None:  # the model has no such attribute
+        if binding is None:  # The model has no such attribute.
             return NONE
         attribute = self._attributes(binding)
         return attribute.compared(node.op, node.value, binding) if attribute else UNKNOWN
@@ -263,14 +263,14 @@ class _Narrowing(FilterVisitor[Narrowed]):
         return Narrowed(join(*(term.sql for term in terms)), all(term.exact for term in terms))
 
     def visit_value_path(self, node: ValuePath) -> Narrowed:
-        """`members[value eq "x"]` is `members eq "x"`. Of several conditions SQL only knows that each is met by one."""
+        """Treats `members[value eq "x"]` as `members eq "x"`. Of several conditions, SQL checks each separately."""
         inner = node.val_filter
-        found = self._within(node.attr_path, inner)
-        alone = isinstance(inner, Comparison) and str(inner.attr_path).lower() == "value"
-        return found if alone else replace(found, exact=False)
+        condition = self._within(node.attr_path, inner)
+        is_value = isinstance(inner, Comparison) and str(inner.attr_path).lower() == "value"
+        return condition if is_value else replace(condition, exact=False)
 
     def _within(self, path: AttrPath, node: Any) -> Narrowed:
-        """What has at least one value for each condition of a value selection."""
+        """Returns the condition for resources with at least one value for each condition of a value selection."""
         if isinstance(node, LogicalExpr):
             terms = [self._within(path, term) for term in node.terms]
             join = sa.and_ if node.op is LogicalOperator.and_ else sa.or_

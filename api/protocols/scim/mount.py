@@ -1,4 +1,4 @@
-"""Where SCIM stands. What speaks it is loaded by the first request: it takes a third of the time to start."""
+"""The mount of SCIM. Its library is imported by the first request, because that takes a third of the start time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from api.kernel.kinds.registry import Mount
 from api.kernel.roles import Role
 
 PATH = "/scim/v2"
-_OF_BOTH = ("list_{}s", "create_{}", "update_{}", "delete_{}", "batch_{}s")
+_COMMON = ("list_{}s", "create_{}", "update_{}", "delete_{}", "batch_{}s")
 _OF_USERS = ("suspend_{}", "activate_{}", "set_password_{}")
 _OF_GROUPS = ("add_members_{}", "remove_members_{}")
-_CARRIES_OUT = tuple(
+_EXECUTES = tuple(
     f"admin_{name.format(noun)}"
-    for noun, more in (("user", _OF_USERS), ("group", _OF_GROUPS))
-    for name in (*_OF_BOTH, *more)
+    for noun, specific in (("user", _OF_USERS), ("group", _OF_GROUPS))
+    for name in (*_COMMON, *specific)
 )
 
 
 def mounts(app: Application) -> list[Mount]:
-    """The service for whoever is logged in, and its public description."""
+    """Returns the service for authenticated callers, and its public configuration."""
     scim = _OnDemand(app)
     return [
-        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin", carries_out=_CARRIES_OUT),
+        Mount(path=PATH, app=scim, role=Role.VIEWER, speaks_for="admin", executes=_EXECUTES),
         Mount(
             path=f"{PATH}/ServiceProviderConfig",
             app=scim,
             role=None,
             exact=True,
             speaks_for="admin",
-            carries_out=_CARRIES_OUT[:1],
+            executes=_EXECUTES[:1],
         ),
     ]
 
@@ -46,10 +46,10 @@ class _OnDemand:
         if self._opened is None:
             self._opened = asyncio.create_task(asyncio.to_thread(self._open))
         try:
-            # Whoever leaves early must not end what others wait for.
+            # A caller that disconnects must not cancel the import for other callers.
             scim = await asyncio.shield(self._opened)
         except Exception:
-            self._opened = None  # the next request tries again
+            self._opened = None  # The next request tries again.
             raise
         await scim(scope, receive, send)
 

@@ -1,7 +1,7 @@
-"""In which order SCIM answers: by SQL where that orders as the library does, else by keys that are made as its own.
+"""Order of SCIM responses: by SQL where it orders like the library, or else by the library's own keys.
 
-Databases order strings otherwise than the library, which normalizes them and takes away their case. So SQL reads just
-the strings, and whole rows only for the page.
+Databases order strings differently from the library, which normalizes them and ignores their case. So SQL reads only
+the strings of all rows, and complete rows only for the page.
 """
 
 from __future__ import annotations
@@ -22,60 +22,60 @@ from api.protocols.scim.filtering import Attribute, Instant, Sortable, name_of
 from core.db import UtcDateTime
 
 TextKey = tuple[bool, str, str]
-"""Whether there is no value, the value, and the id: what the library orders by."""
+"""Whether there is no value, the value, and the id: the library's key."""
 
 
-class Described(Protocol):
-    """What there is to know of one kind of resource."""
+class Describable(Protocol):
+    """The model and the attributes of one type of resource."""
 
     @property
     def model(self) -> type[Resource[Any]]:
-        """What a resource is an instance of."""
+        """Returns the model of the resources."""
 
     def attribute(self, binding: AttributeBinding) -> Attribute | None:
-        """An attribute in SQL; None if it is left to the library."""
+        """Returns an attribute in SQL, or None if the library evaluates it."""
 
 
 @dataclass(frozen=True)
 class SqlOrder:
-    """By time and id, or just by id. A key is what a row is ordered by."""
+    """An order by time and id, or by id. A key consists of the values that a row is ordered by."""
 
     time: sa.ColumnElement[datetime] | None
     descending: bool
 
     @property
     def select(self) -> sa.Select[Any]:
-        """The keys of rows."""
+        """Selects the keys of rows."""
         return sa.select(*self._columns)
 
     def sorted(self, select: sa.Select[Any], *, back: bool) -> sa.Select[Any]:
-        """The select in this order, or backwards."""
+        """Returns the select in this order, or in reverse order."""
         down = self.descending is not back
         return select.order_by(*(column.desc() if down else column.asc() for column in self._columns))
 
     def beyond(self, key: tuple[Any, ...], *, back: bool = False) -> sa.ColumnElement[bool]:
-        """What comes after the key, or before it."""
+        """Returns the condition for rows after the key, or before it."""
         down = self.descending is not back
-        comes = operator.lt if down else operator.gt
-        id: sa.ColumnElement[bool] = comes(RESOURCE.c.id, key[-1])
+        compare = operator.lt if down else operator.gt
+        id: sa.ColumnElement[bool] = compare(RESOURCE.c.id, key[-1])
         if self.time is None:
             return id
         anchor = sa.literal(key[0], UtcDateTime)
-        return sa.or_(comes(self.time, anchor), sa.and_(self.time == anchor, id))
+        return sa.or_(compare(self.time, anchor), sa.and_(self.time == anchor, id))
 
     def after(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """The position of the page that starts after the key."""
+        """Returns the position of the page that starts after the key."""
         return {"after": [str(part) for part in key]}
 
     def before(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """The position of the page that ends before the key."""
+        """Returns the position of the page that ends before the key."""
         return {"before": [str(part) for part in key]}
 
     def read(self, position: Any) -> tuple[bool, tuple[Any, ...]]:
-        """Whether a page lies before its key, and the key.
+        """Returns whether a page is before its key, and the key.
 
         Raises:
-            InvalidCursorException: it is the position of another order.
+            InvalidCursorException: The position belongs to another order.
         """
         match position, self.time is None:
             case (({"after": [str(id)]} | {"before": [str(id)]}), True):
@@ -91,34 +91,34 @@ class SqlOrder:
 
 @dataclass(frozen=True)
 class TextOrder:
-    """By a string. `texts` say for each kind of resource where it stands; None for one that has no such attribute."""
+    """An order by a string. `texts` has the string of each type of resource, or None for types without it."""
 
     texts: Sequence[tuple[AttributeBinding, Sortable] | None]
     descending: bool
 
     def select(self, index: int) -> sa.Select[Any]:
-        """The ids, and what the strings are made of, of one kind of resource."""
+        """Selects the ids, and the columns of the strings, of one type of resource."""
         text = self.texts[index]
         return sa.select(RESOURCE.c.id, *(text[1].columns if text else ()))
 
     def key(self, index: int, id: str, *parts: Any) -> TextKey:
-        """The key of a row of this select."""
+        """Returns the key of a row of this select."""
         text = self.texts[index]
         value = text[1].value(*parts) if text else None
         if text is None or value is None:
             return True, "", id
         try:
             return False, text[0].comparable(value), id
-        except ValueError:  # it cannot be compared, and counts as none
+        except ValueError:  # The value can't be compared, and counts as absent.
             return True, "", id
 
     def page(
         self, keys: Sequence[TextKey], request: SearchRequest[Any], position: Any
     ) -> tuple[list[str], dict[str, Any] | None, dict[str, Any] | None]:
-        """The ids of a page of all keys, and the positions of the next and the previous one.
+        """Returns the ids of a page of all keys, and the positions of the next and the previous page.
 
         Raises:
-            InvalidCursorException: it is the position of another order.
+            InvalidCursorException: The position belongs to another order.
         """
         keys = sorted(keys)
         if request.cursor is None:
@@ -133,12 +133,12 @@ class TextOrder:
             start = through
             if back:
                 start, count = max(before - count, 0), min(count, before)
-        found = self._slice(keys, start, count)
-        after = {"after": list(found[-1])} if found and start + len(found) < len(keys) else None
-        return [key[-1] for key in found], after, {"before": list(found[0])} if found and start > 0 else None
+        selected = self._slice(keys, start, count)
+        after = {"after": list(selected[-1])} if selected and start + len(selected) < len(keys) else None
+        return [key[-1] for key in selected], after, {"before": list(selected[0])} if selected and start > 0 else None
 
     def _slice(self, keys: list[TextKey], start: int, count: int | None) -> list[TextKey]:
-        """So many keys from a place in this order; `keys` are ascending."""
+        """Returns `count` keys from a position in this order. `keys` are ascending."""
         stop = len(keys) if count is None else min(start + count, len(keys))
         if not self.descending:
             return keys[start:stop]
@@ -151,14 +151,17 @@ class TextOrder:
         raise InvalidCursorException
 
 
-def order_of(faces: Sequence[Described], request: SearchRequest[Any]) -> SqlOrder | TextOrder | None:
-    """The order of a request; None if only the library knows it."""
+def order_of(directories: Sequence[Describable], request: SearchRequest[Any]) -> SqlOrder | TextOrder | None:
+    """Returns the order of a request, or None if only the library can order by it."""
     descending = request.sort_by is not None and request.sort_order == SearchRequest.SortOrder.descending
     if request.sort_by is None:
         return SqlOrder(None, descending)
-    bindings = [request.sort_binding(face.model) for face in faces]
-    attributes = [face.attribute(binding) if binding else None for face, binding in zip(faces, bindings, strict=True)]
-    if len(faces) == 1 and bindings[0] is not None:
+    bindings = [request.sort_binding(directory.model) for directory in directories]
+    attributes = [
+        directory.attribute(binding) if binding else None
+        for directory, binding in zip(directories, bindings, strict=True)
+    ]
+    if len(directories) == 1 and bindings[0] is not None:
         if name_of(bindings[0])[1] == "id":
             return SqlOrder(None, descending)
         if isinstance(attributes[0], Instant):

@@ -1,7 +1,7 @@
-"""Passwords that a directory sets: hashed by the rules of the admin service before the transaction begins.
+"""Passwords that a directory sets, hashed by the rules of the admin service before the transaction starts.
 
-A hash takes tens of milliseconds, for which no other writer should wait. What is wrong with a password is told only
-when its turn comes, after everything else was checked.
+Hashing takes tens of milliseconds, during which no other writer should wait. A fault of a password is raised only in
+its turn, after all other checks.
 """
 
 from __future__ import annotations
@@ -10,35 +10,37 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import ORGANIZATION, Unit
+from api.kernel.kinds.unit import Unit
+from api.kernel.references import ORGANIZATION
 from api.kernel.securable import Securable
 from api.services.admin.kinds.user import USER
 from api.services.admin.logic import password_policy
 from core.errors import HeadwaterError
 
 NEW = ""
-"""The account of a password that comes with a new user."""
+"""Placeholder for the account of a new user."""
 
 Passwords = Mapping[tuple[str, str], str | HeadwaterError]
-"""The hash of each account's new password, or why it cannot be set."""
+"""The hash of each account's new password, or why it can't be set."""
 
 
-async def hashed(ctx: Context, body: bytes, id: str) -> Passwords:
-    """Hashes every password in a request about the user with this id. Without the right to set it, none is hashed."""
-    found: dict[tuple[str, str], str | HeadwaterError] = {}
+async def hash_passwords(ctx: Context, body: bytes, id: str) -> Passwords:
+    """Hashes every password in a request about the user with this id, if the caller has the permission to set it."""
+    hashes: dict[tuple[str, str], str | HeadwaterError] = {}
     try:
         document = json.loads(body) if b"password" in body.lower() else None
     except (ValueError, RecursionError):
-        return found
+        return hashes
     for account, password in set(_passwords(document, id if ctx.endpoint.verb == "update" else NEW)):
         try:
-            found[account, password] = await _hash(ctx, account, password)
+            hashes[account, password] = await _hash(ctx, account, password)
         except HeadwaterError as error:
             if error.status >= 500:
                 raise
-            found[account, password] = error
-    return found
+            hashes[account, password] = error
+    return hashes
 
 
 async def _hash(ctx: Context, account: str, password: str) -> str:
@@ -47,18 +49,20 @@ async def _hash(ctx: Context, account: str, password: str) -> str:
     def check(unit: Unit) -> None:
         if account == NEW:
             unit.require(permission, Securable(ORGANIZATION, organization, organization))
-        # Former passwords are compared only of whom the caller may set one: the time it takes would tell of others.
+        # The permission is checked before former passwords are compared, because the duration would disclose them.
         elif (
             row := unit.row(USER, account, permission=permission)
         ).id != account or row.organization_id != organization:
             raise USER.unknown(account)
+        else:
+            escalation.require_control(unit, row.id)
 
     await ctx.read(check)
     return await password_policy.new_hash(ctx, password, account_id=account)
 
 
 def _passwords(document: Any, account: str) -> Iterator[tuple[str, str]]:
-    """The account and the password of each change in a resource, a patch or a bulk request."""
+    """Yields the account and the password of each change in a resource, a patch, or a bulk request."""
     if isinstance(document, list):
         for entry in document:
             yield from _passwords(entry, account)
@@ -66,7 +70,7 @@ def _passwords(document: Any, account: str) -> Iterator[tuple[str, str]]:
         return
     fields = {name.lower(): value for name, value in document.items()}
     path = fields.get("path")
-    if isinstance(path, str) and "data" in fields:  # of a bulk request
+    if isinstance(path, str) and "data" in fields:  # An operation of a bulk request.
         yield from _passwords(fields["data"], path.strip("/").partition("/")[2])
         return
     for name, value in fields.items():

@@ -1,4 +1,4 @@
-"""What users and groups have in common as SCIM resources."""
+"""Common parts of users and groups as SCIM resources."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 from scim2_models import InvalidValueException
 
-from api.kernel.kinds.unit import ORGANIZATION, Unit
+from api.kernel.kinds.unit import Unit
+from api.kernel.references import ORGANIZATION
 from api.kernel.securable import Securable
 
 
 def organization(unit: Unit) -> Securable:
-    """The organization whose directory it is: that of the caller, who need not see the organization itself."""
+    """Returns the caller's organization, whose directory it is. The caller need not see the organization itself."""
     id = unit.principal.organization_id
     return Securable(ORGANIZATION, id, id)
 
 
 def version(number: int, *parts: str) -> str:
-    """The weak entity tag of a resource: of its version, and of what belongs to it but is stored elsewhere."""
-    more = f"-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:16]}" if parts else ""
-    return f'W/"{number}{more}"'
+    """Returns the weak entity tag of a resource, from its version and from related values that are stored elsewhere."""
+    suffix = f"-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:16]}" if parts else ""
+    return f'W/"{number}{suffix}"'
 
 
 @contextmanager
 def refusing_invalid(names: Mapping[str, str]) -> Iterator[None]:
-    """Says which attribute has an invalid value. `names` are those that SCIM calls otherwise."""
+    """Raises a SCIM error that names the attribute with an invalid value. `names` maps fields to SCIM attributes."""
     try:
         yield
     except ValidationError as error:

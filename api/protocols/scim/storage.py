@@ -1,8 +1,8 @@
 """The platform's users and groups as the storage of a SCIM server, inside the transaction of one request.
 
-The directory is the caller's own organization. Where SQL can tell exactly what meets a filter, only a page of that is
-read, in an order of `ordering.py`. Else the library's in-memory storage does it, over the rows that SQL leaves of the
-organization (`filtering.py`).
+The directory is the caller's own organization. If SQL can evaluate a filter exactly, only one page is read, in an
+order of `ordering.py`. Otherwise the library's in-memory storage evaluates it, over the rows of the organization that
+SQL lets through (`filtering.py`).
 """
 
 from __future__ import annotations
@@ -38,35 +38,36 @@ from api.protocols.scim.groups import Groups
 from api.protocols.scim.ordering import SqlOrder, TextOrder, order_of
 from api.protocols.scim.passwords import Passwords
 from api.protocols.scim.users import Users, login_name
+from api.services.admin.kinds.user import USER
 from core.errors import NotFound
 
 _NOTHING = sa.false()
 
 
-class Face(Protocol):
-    """One kind of resource as SCIM sees it."""
+class Directory(Protocol):
+    """The resources of one type in SCIM."""
 
     kind: ResourceKind[Any]
 
     @property
     def model(self) -> type[Resource[Any]]:
-        """What a resource is an instance of."""
+        """Returns the model of the resources."""
 
     def rendered(self, rows: list[Stored]) -> Sequence[Resource[Any]]:
-        """These rows as SCIM resources, in the same order."""
+        """Returns the rows as SCIM resources, in the same order."""
 
     def attribute(self, binding: AttributeBinding) -> Attribute | None:
-        """An attribute in SQL; None if it is left to the library."""
+        """Returns an attribute in SQL, or None if the library evaluates it."""
 
     def create(self, given: Any) -> str:
-        """Stores a new resource and returns its id."""
+        """Stores a new resource, and returns its id."""
 
     def update(self, row: Stored, given: Any) -> None:
-        """Makes the resource what is given."""
+        """Replaces the resource."""
 
 
 class DirectoryStorage(ScimStorage):
-    """Users and groups of the organization of who asks. `bulk`: each change gets an event of its own."""
+    """Users and groups of the caller's organization. With `bulk`, each change gets its own event."""
 
     supports_cursors = True
 
@@ -75,17 +76,17 @@ class DirectoryStorage(ScimStorage):
     ) -> None:
         self._unit = unit
         self._bulk = bulk
-        self._faces: dict[str, Face] = {}
+        self._directories: dict[str, Directory] = {}
         for type in provider.resource_types:
             model: Any = provider.model_for(type)
             users = type.name == "User"
-            self._faces[str(type.name)] = (
+            self._directories[str(type.name)] = (
                 Users(unit, type, model, passwords or {}) if users else Groups(unit, type, model)
             )
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        """One operation: what it did is undone if it fails, and the platform's errors become those of SCIM."""
+        """Runs one operation in a savepoint, and translates the platform's errors to SCIM errors."""
         with translated(), self._unit.savepoint():
             yield
 
@@ -96,113 +97,121 @@ class DirectoryStorage(ScimStorage):
         *,
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
-        """The resource with this id."""
-        face = self._face(resource_type)
-        return face.rendered([self._row(face, resource_id)])[0]
+        """Returns the resource with this id."""
+        directory = self._directory(resource_type)
+        return directory.rendered([self._row(directory, resource_id)])[0]
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
     ) -> SearchPage:
-        """One page of what meets the filter."""
-        faces = [self._face(type) for type in resource_types]
-        met = [narrowed(search_request.filter, face.model, face.attribute) for face in faces]
-        order = order_of(faces, search_request)
-        if order is not None and all(one.exact for one in met):
+        """Returns one page of the resources that match the filter."""
+        directories = [self._directory(type) for type in resource_types]
+        conditions = [narrowed(search_request.filter, one.model, one.attribute) for one in directories]
+        order = order_of(directories, search_request)
+        if order is not None and all(condition.exact for condition in conditions):
             if isinstance(order, TextOrder):
-                return self._text_page(faces, met, order, search_request, position)
-            return self._page(faces, met, order, search_request, position)
-        found = InMemoryStorage()
-        found.resources = [
+                return self._text_page(directories, conditions, order, search_request, position)
+            return self._page(directories, conditions, order, search_request, position)
+        storage = InMemoryStorage()
+        storage.resources = [
             resource
-            for face, one in zip(faces, met, strict=True)
-            for resource in face.rendered(self._rows(face, one.sql))
+            for directory, condition in zip(directories, conditions, strict=True)
+            for resource in directory.rendered(self._rows(directory, condition.sql))
         ]
-        return found.search(resource_types, search_request, position=position)
+        return storage.search(resource_types, search_request, position=position)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Stores a new resource."""
-        face = self._face(resource_type)
+        directory = self._directory(resource_type)
         with translated(), self._unit.savepoint():
-            self._refuse_taken(face, resource, "")
-            with self._event(face, "create"):
-                id = face.create(resource)
+            self._refuse_taken(directory, resource, "")
+            with self._event(directory, "create"):
+                id = directory.create(resource)
         return self.get(resource_type, id)
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
     ) -> Resource[Any]:
         """Replaces a resource."""
-        face = self._face(resource_type)
+        directory = self._directory(resource_type)
         with translated(), self._unit.savepoint():
-            row = self._row(face, resource.id or "", "update")
-            self._expect(face, row, expected_version)
-            self._refuse_taken(face, resource, row.id)
-            with self._event(face, "update"):
-                face.update(row, resource)
+            row = self._row(directory, resource.id or "", "update")
+            self._expect(directory, row, expected_version)
+            self._refuse_taken(directory, resource, row.id)
+            with self._event(directory, "update"):
+                directory.update(row, resource)
         return self.get(resource_type, row.id)
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
-        """Deletes a resource; an admin can restore it."""
-        face = self._face(resource_type)
+        """Deletes a resource. An admin can restore it."""
+        directory = self._directory(resource_type)
         with translated(), self._unit.savepoint():
-            row = self._row(face, resource_id, "delete")
-            self._expect(face, row, expected_version)
-            with self._event(face, "delete"):
-                standard.delete(self._unit, face.kind, row.id)
+            row = self._row(directory, resource_id, "delete")
+            self._expect(directory, row, expected_version)
+            with self._event(directory, "delete"):
+                standard.delete(self._unit, directory.kind, row.id)
 
-    def _face(self, type: ResourceType) -> Face:
-        return self._faces[str(type.name)]
+    def _directory(self, type: ResourceType) -> Directory:
+        return self._directories[str(type.name)]
 
-    def _event(self, face: Face, verb: str) -> Any:
-        return self._unit.part(face.kind, verb) if self._bulk else nullcontext()
+    def _event(self, directory: Directory, verb: str) -> Any:
+        return self._unit.part(directory.kind, verb) if self._bulk else nullcontext()
 
-    def _row(self, face: Face, id: str, verb: str = "") -> Stored:
-        unknown = NotFoundException(detail=f"There is no {face.kind.title.lower()} {id[:64]!r}.")
+    def _row(self, directory: Directory, id: str, verb: str = "") -> Stored:
+        kind = directory.kind
+        unknown = NotFoundException(detail=f"There is no {kind.title.lower()} {id[:64]!r}.")
         if not id.isascii() or not id.isprintable():
             raise unknown
         try:
-            row = self._unit.row(face.kind, id, permission=face.kind.permission(verb) if verb else "")
+            row = self._unit.row(kind, id, permission=kind.permission(verb) if verb else "")
         except NotFound:
             raise unknown from None
         if row.id != id or row.organization_id != self._unit.principal.organization_id:
             raise unknown
         return row
 
-    def _expect(self, face: Face, row: Stored, version: str | None) -> None:
-        meta = face.rendered([row])[0].meta
+    def _expect(self, directory: Directory, row: Stored, version: str | None) -> None:
+        meta = directory.rendered([row])[0].meta
         if version is not None and (meta is None or meta.version != version):
             raise PreconditionFailedException
 
-    def _refuse_taken(self, face: Face, resource: Any, id: str) -> None:
-        """Login names are unique on the whole platform; that of another organization is as good as taken."""
-        if not isinstance(face, Users):
+    def _refuse_taken(self, directory: Directory, resource: Any, id: str) -> None:
+        """Refuses the login name of another user of the organization."""
+        if not isinstance(directory, Users):
             return
-        taken = store.find(self._unit.connection, face.kind.full_name, login_name(resource.user_name or ""), named=True)
+        organization = self._unit.principal.organization_id
+        name = login_name(resource.user_name or "")
+        taken = store.find(self._unit.connection, USER.full_name, name, within=organization)
         if taken is not None and taken.id != id:
             raise UniquenessException(detail=f"userName {resource.user_name[:64]!r} is taken.")
 
-    def _visible(self, face: Face) -> sa.ColumnElement[bool]:
+    def _visible(self, directory: Directory) -> sa.ColumnElement[bool]:
         return sa.and_(
-            RESOURCE.c.kind == face.kind.full_name,
+            RESOURCE.c.kind == directory.kind.full_name,
             RESOURCE.c.organization_id == self._unit.principal.organization_id,
             RESOURCE.c.deleted_at.is_(None),
-            self._unit.principal.access.where(face.kind.permission("get")),
+            self._unit.principal.access.where(directory.kind.permission("get")),
         )
 
-    def _rows(self, face: Face, *conditions: sa.ColumnElement[bool]) -> list[Stored]:
-        select = sa.select(*store.COLUMNS).where(self._visible(face), *conditions)
+    def _rows(self, directory: Directory, *conditions: sa.ColumnElement[bool]) -> list[Stored]:
+        select = sa.select(*store.COLUMNS).where(self._visible(directory), *conditions)
         return [store.stored(row) for row in self._unit.connection.execute(select.order_by(RESOURCE.c.id))]
 
     def _page(
-        self, faces: list[Face], met: list[Narrowed], order: SqlOrder, request: SearchRequest[Any], position: Any
+        self,
+        directories: list[Directory],
+        conditions: list[Narrowed],
+        order: SqlOrder,
+        request: SearchRequest[Any],
+        position: Any,
     ) -> SearchPage:
-        """A page by SQL. A cursor's position is the key that the page starts after, or ends before."""
-        pairs = zip(faces, met, strict=True)
-        wanted = sa.or_(_NOTHING, *(sa.and_(self._visible(face), one.sql) for face, one in pairs))
-        total = self._unit.connection.execute(sa.select(sa.func.count()).where(wanted)).scalar_one()
+        """Returns a page by SQL. The position of a cursor is the key that the page starts after, or ends before."""
+        pairs = zip(directories, conditions, strict=True)
+        matching = sa.or_(_NOTHING, *(sa.and_(self._visible(directory), one.sql) for directory, one in pairs))
+        total = self._unit.connection.execute(sa.select(sa.func.count()).where(matching)).scalar_one()
         if request.count == 0:
             return SearchPage(total, [])
-        select = order.select.where(wanted)
+        select = order.select.where(matching)
         back = False
         if request.cursor is None:
             select = select.offset(request.start_index_0 or 0)
@@ -213,36 +222,41 @@ class DirectoryStorage(ScimStorage):
             tuple(row) for row in self._unit.connection.execute(order.sorted(select, back=back).limit(request.count))
         ]
         keys = keys[::-1] if back else keys
-        page = SearchPage(total, self._resources(faces, [key[-1] for key in keys]))
+        page = SearchPage(total, self._resources(directories, [key[-1] for key in keys]))
         if request.cursor is not None and keys:
-            page.next = order.after(keys[-1]) if self._any(wanted, order.beyond(keys[-1])) else None
-            page.previous = order.before(keys[0]) if self._any(wanted, order.beyond(keys[0], back=True)) else None
+            page.next = order.after(keys[-1]) if self._any(matching, order.beyond(keys[-1])) else None
+            page.previous = order.before(keys[0]) if self._any(matching, order.beyond(keys[0], back=True)) else None
         return page
 
     def _text_page(
-        self, faces: list[Face], met: list[Narrowed], order: TextOrder, request: SearchRequest[Any], position: Any
+        self,
+        directories: list[Directory],
+        conditions: list[Narrowed],
+        order: TextOrder,
+        request: SearchRequest[Any],
+        position: Any,
     ) -> SearchPage:
-        """A page by a string that SQL reads of all rows that it finds."""
+        """Returns a page in the order of a string, which SQL reads from all matching rows."""
         keys = [
             order.key(index, *row)
-            for index, (face, one) in enumerate(zip(faces, met, strict=True))
-            for row in self._unit.connection.execute(order.select(index).where(self._visible(face), one.sql))
+            for index, (directory, one) in enumerate(zip(directories, conditions, strict=True))
+            for row in self._unit.connection.execute(order.select(index).where(self._visible(directory), one.sql))
         ]
         if request.count == 0:
             return SearchPage(len(keys), [])
         ids, after, before = order.page(keys, request, position)
-        page = SearchPage(len(keys), self._resources(faces, ids))
+        page = SearchPage(len(keys), self._resources(directories, ids))
         page.next, page.previous = after, before
         return page
 
-    def _resources(self, faces: list[Face], ids: list[str]) -> list[Resource[Any]]:
-        """The resources with these ids, in this order."""
-        found = {
+    def _resources(self, directories: list[Directory], ids: list[str]) -> list[Resource[Any]]:
+        """Returns the resources with these ids, in this order."""
+        resources = {
             resource.id: resource
-            for face in faces
-            for resource in face.rendered(self._rows(face, RESOURCE.c.id.in_(ids) if ids else _NOTHING))
+            for directory in directories
+            for resource in directory.rendered(self._rows(directory, RESOURCE.c.id.in_(ids) if ids else _NOTHING))
         }
-        return [found[id] for id in ids]
+        return [resources[id] for id in ids]
 
     def _any(self, *conditions: sa.ColumnElement[bool]) -> bool:
         return self._unit.connection.execute(sa.select(RESOURCE.c.id).where(*conditions).limit(1)).first() is not None

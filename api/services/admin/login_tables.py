@@ -1,4 +1,4 @@
-"""Tables of what logins need beside accounts and tokens."""
+"""Tables for logins, next to those of accounts and tokens."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ ONE_TIME_PASSWORD = sa.Table(
     "one_time_password",
     METADATA,
     sa.Column("principal_id", sa.String(64), primary_key=True),
-    # A secret that was shown and not confirmed yet. Once it is, it moves to the account.
+    # A secret that was returned but not confirmed. Once confirmed, it moves to the account.
     sa.Column("pending", sa.LargeBinary),
     sa.Column("last_step", sa.BigInteger, nullable=False),
 )
-"""The time step of the last code each account used: no code works twice."""
+"""The time step of the last code of each account, so that no code works twice."""
 
 RECOVERY_CODE = sa.Table(
     "recovery_code",
     METADATA,
     sa.Column("principal_id", sa.String(64), primary_key=True),
-    # SHA-256 of 80 random bits: nothing to guess.
+    # SHA-256 of 80 random bits, which can't be guessed.
     sa.Column("digest", sa.String(64), primary_key=True),
 )
-"""Codes that stand in for a one-time password, each once: a row is deleted by its use."""
+"""Recovery codes. A row is deleted when its code is used."""
 
 PASSWORD_HISTORY = sa.Table(
     "password_history",
@@ -33,7 +33,7 @@ PASSWORD_HISTORY = sa.Table(
     sa.Column("password_hash", sa.String(256), nullable=False),
     sa.Column("set_at", UtcDateTime, nullable=False),
 )
-"""Passwords that accounts had, for the policy that refuses to use them again."""
+"""Hashes of former passwords, for the policy that refuses to use them again."""
 
 SETTING = sa.Table(
     "setting",
@@ -43,7 +43,7 @@ SETTING = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("updated_by", sa.String(128), nullable=False),
 )
-"""What admins set while the platform runs: one row for the whole platform."""
+"""Settings that admins change at run time: one row for the whole platform."""
 
 IDENTITY = sa.Table(
     "identity",
@@ -53,7 +53,7 @@ IDENTITY = sa.Table(
     sa.Column("user_id", sa.String(64), nullable=False, index=True),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
 )
-"""Which user somebody is whom an identity provider vouches for."""
+"""The user of each identity at an identity provider."""
 
 CLIENT_SECRET = sa.Table(
     "client_secret",
@@ -61,7 +61,16 @@ CLIENT_SECRET = sa.Table(
     sa.Column("provider_id", sa.String(64), primary_key=True),
     sa.Column("sealed", sa.Text, nullable=False),
 )
-"""What the platform proves itself with to an identity provider."""
+"""Client secrets of the platform at identity providers."""
+
+SPENT_LOGIN = sa.Table(
+    "spent_login",
+    METADATA,
+    # SHA-256 of the state that an identity provider returned.
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+"""Responses of identity providers that were used, until they expire, so that none works twice."""
 
 INVITATION = sa.Table(
     "invitation",
@@ -79,28 +88,28 @@ INVITATION = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("accepted_at", UtcDateTime),
     sa.Column("user_id", sa.String(64)),
-    # The token, until the mail that holds it was sent.
+    # The token, until its mail is sent.
     sa.Column("sealed", sa.Text),
     sa.Column("mailed_at", UtcDateTime),
     sa.Column("mail_problem", sa.String(500)),
 )
-"""Invitations; the token of each is kept as SHA-256, and sealed while it waits to be mailed."""
+"""Invitations. Each token is stored as SHA-256, and encrypted while it waits to be mailed."""
 
 PASSWORD_RESET = sa.Table(
     "password_reset",
     METADATA,
-    # That of the user: a newer link ends the older one.
+    # Id of the user, so that a newer link ends the older one.
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("email", sa.String(254), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False, unique=True),
     sa.Column("requested_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
-    # The token, until the mail that holds it was sent.
+    # The token, until its mail is sent.
     sa.Column("sealed", sa.Text),
     sa.Column("mailed_at", UtcDateTime),
     sa.Column("mail_problem", sa.String(500)),
 )
-"""Links to reset passwords that were not used yet; the token of each is kept as that of an invitation."""
+"""Unused links to reset passwords. Each token is stored like that of an invitation."""
 
 SIGNING_KEY = sa.Table(
     "signing_key",
@@ -108,14 +117,20 @@ SIGNING_KEY = sa.Table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("public", sa.JSON, nullable=False),
-    # The private key, only while it may sign.
+    # The private key, only while it can sign.
     sa.Column("sealed", sa.Text),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("signs_from", UtcDateTime),
     sa.Column("retired_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
 )
-"""Keys that sign tokens for other systems. One at a time signs, and one is the next."""
+"""Keys that sign tokens for other systems: one current key and one next key at a time."""
 
-_ONE = SIGNING_KEY.c.state.in_(("CURRENT", "NEXT"))
-sa.Index("uq_signing_key_state", SIGNING_KEY.c.state, unique=True, sqlite_where=_ONE, postgresql_where=_ONE)
+_UNIQUE_STATES = SIGNING_KEY.c.state.in_(("CURRENT", "NEXT"))
+sa.Index(
+    "uq_signing_key_state",
+    SIGNING_KEY.c.state,
+    unique=True,
+    sqlite_where=_UNIQUE_STATES,
+    postgresql_where=_UNIQUE_STATES,
+)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from api.kernel.kinds.service import Service
-from api.services.admin.kinds import (  # noqa: F401 - hang on others
+from api.services.admin.kinds import (  # noqa: F401 - they register operations on other kinds
+    api_key_usage,
     audit_chain,
+    claims_preview,
     effective,
+    invitation_acceptance,
     one_time_password,
+    password_change,
     password_reset,
+    project_move,
     session_token,
     simulation,
+    user_account,
+    webhook_delivery,
 )
 from api.services.admin.kinds.access import DECISION
 from api.services.admin.kinds.api_key import API_KEY
@@ -51,5 +58,5 @@ SERVICE = Service(
         SETTINGS,
     ],
     sagas=[moving.SAGA],
-    description="Organizations and projects, people and programs, and who may do what.",
+    description="Organizations, projects, principals, and their permissions.",
 )

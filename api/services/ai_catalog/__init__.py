@@ -1,1 +1,1 @@
-"""Assets, their definitions, and what keeps them up to date."""
+"""The AI catalog: assets, their definitions, queries, and automation."""

@@ -1,1 +1,1 @@
-"""Models in use: what they are and what they predict."""
+"""Models: versions, predictions, and provenance."""

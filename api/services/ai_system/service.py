@@ -1,8 +1,8 @@
-"""The service of models in use."""
+"""The service of models."""
 
 from __future__ import annotations
 
 from api.kernel.kinds.service import Service
 from api.services.ai_system.kinds.model import MODEL
 
-SERVICE = Service("ai_system", "AI systems", [MODEL], description="Models in use: versions, predictions, provenance.")
+SERVICE = Service("ai_system", "AI systems", [MODEL], description="Models: versions, predictions, and provenance.")

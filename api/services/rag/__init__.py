@@ -1,1 +1,1 @@
-"""Search with citations."""
+"""Retrieval with citations."""

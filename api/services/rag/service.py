@@ -1,4 +1,4 @@
-"""The search service."""
+"""The retrieval service."""
 
 from __future__ import annotations
 

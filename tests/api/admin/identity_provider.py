@@ -25,11 +25,11 @@ class Provider:
     issuer: str
 
     def claim(self, subject: str, **claims: Any) -> None:
-        """Makes the provider claim this of somebody from now on."""
+        """Makes the provider claim this of a user from now on."""
         httpx.put(f"{self.issuer}/users/{subject}", json=claims).raise_for_status()
 
     async def consent(self, location: str, subject: str) -> str:
-        """Logs somebody in at the provider and returns where it sends the browser."""
+        """Logs a user in at the provider and returns where it sends the browser."""
         async with httpx.AsyncClient() as client:
             answer = await client.post(location, data={"sub": subject})
         assert answer.status_code == 302, answer.text
@@ -38,10 +38,10 @@ class Provider:
     async def id_token(self, subject: str, client: str = CLIENT) -> str:
         """An id token, as another application of the organization gets it."""
         query = {"response_type": "code", "client_id": client, "scope": "openid profile email", "state": "s"}
-        here = "http://app.test/callback"
-        url = httpx.URL(f"{self.issuer}/oauth2/authorize", params=query | {"redirect_uri": here, "nonce": "n"})
+        local = "http://app.test/callback"
+        url = httpx.URL(f"{self.issuer}/oauth2/authorize", params=query | {"redirect_uri": local, "nonce": "n"})
         code = httpx.URL(await self.consent(str(url), subject)).params["code"]
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": here}
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": local}
         async with httpx.AsyncClient() as http:
             answer = await http.post(f"{self.issuer}/oauth2/token", data=form, auth=(client, "any"))
         return str(answer.raise_for_status().json()["id_token"])

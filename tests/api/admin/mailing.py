@@ -14,7 +14,7 @@ URL = "https://headwater.example.org"
 Run = Callable[[int], Any]
 
 
-async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 30) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], description: str, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await holds():
             await asyncio.sleep(0.05)
@@ -38,7 +38,7 @@ async def handled(api: Api, consumer: str) -> None:
 
 
 def token_in(inbox: Inbox, number: int = -1, *, page: str) -> str:
-    """The token of the link, as somebody would copy it."""
+    """Returns the token of the link, as a user would copy it."""
     text = inbox.mails[number].get_content()
     (link,) = [line for line in text.split() if line.startswith("https://")]
     assert link.startswith(f"{URL}{page}#")

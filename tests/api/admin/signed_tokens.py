@@ -27,14 +27,14 @@ async def login(api: Api, name: str = "editor") -> dict[str, Any]:
     return await made(api.anonymous.post("admin/sessions:login", {"name": name, "password": PASSWORD}))
 
 
-async def exchange(api: Api, token: str | None, audience: str = LAKE, **more: str) -> httpx.Response:
+async def exchange(api: Api, token: str | None, audience: str = LAKE, **extra: str) -> httpx.Response:
     form = {"grant_type": EXCHANGE, "subject_token": token or "", "subject_token_type": ACCESS_TOKEN}
-    form |= {"requested_token_type": JWT, "audience": audience, **more}
+    form |= {"requested_token_type": JWT, "audience": audience, **extra}
     return await api.anonymous.http.post(f"{BASE}/oauth/token", data=form)
 
 
-async def signed(api: Api, token: str | None, **more: str) -> str:
-    answer = await exchange(api, token, **more)
+async def signed(api: Api, token: str | None, **extra: str) -> str:
+    answer = await exchange(api, token, **extra)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["access_token"])
 

@@ -10,7 +10,7 @@ from tests.api_process import PASSWORD, Api, Caller
 
 @dataclass
 class Tenant:
-    """One organization with a project and an admin of its own."""
+    """An organization with its own project and admin."""
 
     organization: str
     project: str
@@ -26,7 +26,7 @@ async def made(reply: Any) -> dict[str, Any]:
 
 
 async def user(api: Api, name: str, organization: str = "default", *, password: bool = False) -> str:
-    """A user without any right, and his id."""
+    """Creates a user without any right and returns the id."""
     body = {"name": name, "organization_id": organization, "spec": {"title": name.title()}}
     id = str((await made(api.admin.post("admin/users", body)))["id"])
     if password:
@@ -34,10 +34,10 @@ async def user(api: Api, name: str, organization: str = "default", *, password: 
     return id
 
 
-async def grant(api: Api, principal: str, right: str, on: str, **more: Any) -> str:
+async def grant(api: Api, principal: str, right: str, on: str, **options: Any) -> str:
     """Gives a built-in role, or a permission if it has dots, and returns the id of the grant."""
-    what = {"permission": right} if "." in right else {"role_id": right}
-    body = {"principal_id": principal, "securable_id": on, **what, **more}
+    granted = {"permission": right} if "." in right else {"role_id": right}
+    body = {"principal_id": principal, "securable_id": on, **granted, **options}
     return str((await made(api.admin.post("admin/grants", body)))["id"])
 
 

@@ -111,7 +111,7 @@ async def test_who_could_read_it_at_any_moment_is_one_query(api: Api) -> None:
 
     await change(f"admin/groups/{outer}:add-members", members=[inner])
     await change(f"admin/groups/{inner}:add-members", members=[bob])
-    everybody = await grant(api, outer, "rol_viewer", acme.organization)
+    all_users = await grant(api, outer, "rol_viewer", acme.organization)
     await history.note()
     no = await grant(api, eve, PERMISSION, acme.project, effect="DENY")
     await change(f"admin/groups/{outer}:add-members", members=[eve])
@@ -129,7 +129,7 @@ async def test_who_could_read_it_at_any_moment_is_one_query(api: Api) -> None:
     await change(f"admin/groups/{inner}", "DELETE")
     await change(f"admin/groups/{inner}:restore")
     await change("admin/users/eve", "DELETE")
-    await change(f"admin/grants/{everybody}", "DELETE")
+    await change(f"admin/grants/{all_users}", "DELETE")
     await history.note(later=timedelta(minutes=11))
     copied(api).catch_up()
     complete(api)
@@ -168,7 +168,7 @@ async def test_nothing_happened_nothing_is_written(api: Api) -> None:
 
 
 async def test_ended_at_any_point_it_goes_on_without_loss_or_double(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_tables, "BATCH", 3)
+    monkeypatch.setattr(audit_tables, "BATCH_SIZE", 3)
     for point in range(1, 40):
         await user(api, f"user{point}")
         with monkeypatch.context() as patch:
@@ -217,21 +217,21 @@ async def test_two_at_once_add_nothing_twice(api: Api) -> None:
 async def test_an_upgrade_that_gives_a_role_more_is_told(api: Api) -> None:
     platform = api.app.platform
     copied(api).catch_up()
-    more = {**platform.permissions, "new.thing.get": platform.permissions[PERMISSION]}
-    assert AuditTables(platform.database, platform.part(open_tables), more).catch_up() >= 1
+    extra = {**platform.permissions, "new.thing.get": platform.permissions[PERMISSION]}
+    assert AuditTables(platform.database, platform.part(open_tables), extra).catch_up() >= 1
     rows = asked(api, WHO_COULD, permission="new.thing.get", securable="platform", moment=clock.now().isoformat())
     assert "viewer" in {row["name"] for row in rows}
-    assert AuditTables(platform.database, platform.part(open_tables), more).catch_up() == 0
+    assert AuditTables(platform.database, platform.part(open_tables), extra).catch_up() == 0
 
 
 async def test_a_running_platform_copies_by_itself(tmp_path: Path) -> None:
     async with running(tmp_path, FakeOrchestrator(), HEADWATER_AUDIT_MIRROR_SECONDS="1") as api:
         tables = api.app.platform.part(open_tables)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not tables.exists(RESOURCES):
                 await asyncio.sleep(0.1)
         name = "later"
         await user(api, name)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not asked(api, f"SELECT id FROM {RESOURCES} WHERE name = '{name}'"):
                 await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Decisions: what is answered is what happens, with its reasons, and nobody learns what he may not know."""
+"""Decisions: an answer says what happens, with its reasons, and discloses nothing that the caller may not know."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from typing import Any
 
 import pytest
 
+from api.kernel.credentials import accounts
+from api.kernel.decisions.decider import Decider
+from api.kernel.decisions.rights import Rights
+from api.kernel.permissions import grants
+from api.kernel.permissions.principal import Principal
+from api.kernel.roles import Role
+from api.kernel.securable import ROOT
 from api.kernel.tables import GRANT
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
@@ -115,9 +122,9 @@ async def test_an_explanation_shows_the_whole_way(api: Api) -> None:
     assert (grants[ended]["expired"], grants[ended]["holds"]) == (True, False)
     assert found["decision"]["grant_id"] == by_group
     assert by_group in found["detail"]
-    nobody = await user(api, "nobody")
-    found = await made(api.admin.post("admin/decisions:explain", question | {"principal_id": nobody}))
-    assert "no grant speaks of it" in found["detail"]
+    outsider = await user(api, "absent")
+    found = await made(api.admin.post("admin/decisions:explain", question | {"principal_id": outsider}))
+    assert "no grant contains it" in found["detail"]
     assert found["grants"] == []
 
 
@@ -139,10 +146,10 @@ async def test_objects_are_listed_completely_page_by_page(api: Api) -> None:
                 return found
             query["page_token"] = page["next_page_token"]
 
-    mine = await listed(api.caller("ada"))
-    assert mine == sorted(ids[1:5]) == await listed(api.admin, principal_id=ada)
+    owned = await listed(api.caller("ada"))
+    assert owned == sorted(ids[1:5]) == await listed(api.admin, principal_id=ada)
     seen = (await api.caller("ada").get("admin/projects", params={"page_size": 100})).json["items"]
-    assert sorted(item["id"] for item in seen) == mine
+    assert sorted(item["id"] for item in seen) == owned
     assets = sorted(item["id"] for item in (await api.admin.get("ai-catalog/assets")).json["items"])
     await grant(api, ada, "ai_catalog.asset.*", assets[0], securable_kind="ai_catalog.asset")
     body = {"permission": "ai_catalog.asset.get", "kind": "ai_catalog.asset"}
@@ -183,7 +190,12 @@ async def test_a_simulation_tells_what_then_happens_and_changes_nothing(api: Api
     sales, other = await project(api, "sales"), await project(api, "other")
     team = await group(api, "team", ada, ben)
     old = await grant(api, team, "rol_viewer", "org_default")
-    asked = [(one, what, on) for one in (ada, ben) for what in (GET, "admin.project.delete") for on in (sales, other)]
+    asked = [
+        (one, description, on)
+        for one in (ada, ben)
+        for description in (GET, "admin.project.delete")
+        for on in (sales, other)
+    ]
     new = {"principal_id": ben, "permission": "admin.project.*", "securable_id": sales}
     changes: dict[str, Any] = {"grant": [new], "revoke": [old] if revoke else []}
     questions = [{"principal_id": a, "permission": b, "securable_id": c} for a, b, c in asked]
@@ -250,10 +262,8 @@ async def test_a_tenant_admin_learns_nothing_of_another_tenant(api: Api) -> None
     who = {"permission": GET, "securable_id": other.project}
     assert (await one.admin.post("admin/decisions:list-subjects", who)).status == 404
     found = await made(one.admin.post("admin/decisions:list-subjects", {**who, "securable_id": one.project}))
-    names = {item["name"] for item in found["items"]}
-    assert "one-admin" in names
-    assert "admin" not in names  # counted, but who has rights on the platform is not told by name
-    assert None in names
+    # Who has rights by the platform, but is of another organization, is not told at all.
+    assert [item["name"] for item in found["items"]] == ["one-admin"]
     assert (await one.admin.post("admin/grants:effective", {"securable_id": other.project})).status == 404
     assert (await made(one.admin.post("admin/grants:effective", {"securable_id": one.project})))["hidden"] is True
 
@@ -267,3 +277,46 @@ async def test_the_catalogue_of_permissions(api: Api) -> None:
     entry = known["admin.grant.create"]
     assert (entry["role"], entry["kind"], entry["service"]) == ("ADMIN", "admin.grant", "admin")
     assert entry["summary"]
+
+
+async def test_what_others_may_do_is_listed_where_the_asker_may_ask_and_see(api: Api) -> None:
+    """The principal's own right, the asker's sight of the thing, and the asker's right to ask there are all needed."""
+    ada, asker = await user(api, "ada"), await user(api, "asker")
+    places = {name: await project(api, name) for name in ("both", "unseen", "unasked", "unheld", "hidden")}
+    for name, id in places.items():
+        if name != "unheld":
+            await grant(api, ada, "admin.project.update", id)
+        if name != "hidden":
+            await grant(api, ada, GET, id)
+        if name != "unseen":
+            await grant(api, asker, GET, id)
+        if name != "unasked":
+            await grant(api, asker, "admin.decision.list_objects", id)
+    await grant(api, asker, "admin.user.get", "org_default")
+    body = {"principal_id": ada, "permission": "admin.project.update", "kind": "admin.project"}
+    found = await made(api.caller("asker").post("admin/decisions:list-objects", body))
+    assert [item["id"] for item in found["items"]] == [places["both"]]
+    own = await made(api.caller("ada").post("admin/decisions:list-objects", {**body, "principal_id": None}))
+    assert {item["id"] for item in own["items"]} == {places[name] for name in ("both", "unseen", "unasked")}
+
+
+async def test_what_a_key_would_do_after_a_change_stays_within_its_scopes(api: Api) -> None:
+    """A simulation judges the asker by the credential that asks, also with other grants than there are."""
+    scopes = ["admin.decision.*", "admin.user.get", "admin.grant.*", GET]
+    key = await made(api.admin.post("admin/api-keys", {"label": "narrow", "scopes": scopes}))
+    asker, ada = Caller(api.app, key["secret"]), await user(api, "ada")
+    me = (await api.admin.get("admin/users/admin")).json["id"]
+    given = await grant(api, ada, "rol_viewer", "org_default")
+    with api.database.read() as connection:
+        account = accounts.get(connection, me)
+        access = grants.access_of(connection, me, api.app.platform.permissions, tuple(scopes))
+        principal = Principal(me, account.name, account.kind, account.organization_id, "tok", access)
+        changed = Decider(api.app.platform, connection, principal, Rights(connection, without=[given]))
+        assert changed.access(me).allows(GET, ROOT)
+        assert not changed.access(me).allows("admin.user.delete", ROOT)
+        assert changed.access(me).limits == access.limits
+        assert changed.access(ada).limits == ()
+        owned = next(rule.grant_id for rule in access.rules if rule.built_in is Role.ADMIN)
+        without = Decider(api.app.platform, connection, principal, Rights(connection, without=[owned]))
+        assert not without.access(me).allows(GET, ROOT), "also the asker's own rights are those of the change"
+    assert (await asker.get("admin/users")).status == 403

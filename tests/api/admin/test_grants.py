@@ -1,4 +1,4 @@
-"""Grants and roles: inheritance, denial, conditions, expiry, and that nobody gives what he does not hold."""
+"""Grants and roles: inheritance, denial, conditions, expiry, and that no principal grants what they do not hold."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ async def test_nobody_gives_what_he_does_not_hold(api: Api) -> None:
     caller = api.caller("boss")
     body = {"principal_id": id, "role_id": "rol_admin", "securable_id": one.organization}
     assert (await caller.post("admin/grants", body)).status == 403
-    more = {"spec": {"permissions": ["*"]}}
-    assert (await caller("PATCH", f"/api/v1/admin/roles/{role}", json=more)).status == 403
+    extra = {"spec": {"permissions": ["*"]}}
+    assert (await caller("PATCH", f"/api/v1/admin/roles/{role}", json=extra)).status == 403
     assert (await caller.post("admin/grants", {**body, "role_id": role})).status == 201
     foreign = (await made(other.admin.post("admin/roles", {"name": "theirs", "spec": part})))["id"]
     assert await tries(role_id=foreign, securable_id=one.organization) == 422
@@ -157,3 +157,23 @@ class TestRoles:
         spec = {"title": "Typo", "permissions": ["ai_catalog.asset.get", "ai_catalgo.*"]}
         reply = await api.admin.post("admin/roles", {"name": "typo", "spec": spec})
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/spec/permissions/1")
+
+
+async def test_who_has_a_role_is_told_as_far_as_the_caller_may_read_grants(api: Api) -> None:
+    one, other = await tenant(api, "one"), await tenant(api, "other")
+    owned, theirs = [await user(api, f"ada-{place.organization[-6:]}", place.organization) for place in (one, other)]
+    await grant(api, owned, "rol_viewer", one.project)
+    await grant(api, theirs, "rol_viewer", other.project)
+
+    async def assignees(caller: object) -> set[str]:
+        reply = await caller.get("admin/roles/rol_viewer/assignees")  # type: ignore[attr-defined]
+        assert reply.status == 200, reply.response.text
+        return {item["principal_id"] for item in reply.json["items"]}
+
+    reader = await user(api, "reader", one.organization)
+    for right in ("admin.role.get", "admin.role.assignees"):
+        await grant(api, reader, right, "platform")
+    assert await assignees(api.caller("reader")) == set()
+    await grant(api, reader, "admin.grant.get", one.organization)
+    assert await assignees(api.caller("reader")) == {owned}
+    assert {owned, theirs} <= await assignees(api.admin)

@@ -54,8 +54,8 @@ async def test_a_deleted_group_gives_nothing(api: Api) -> None:
 
 async def test_members_of_another_organization_cannot_be_named(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
-    mine = (await made(one.admin.post("admin/groups", {"name": "mine", "spec": {"title": "Mine"}})))["id"]
-    reply = await one.admin.post(f"admin/groups/{mine}:add-members", {"members": [other.admin_id]})
-    missing = await one.admin.post(f"admin/groups/{mine}:add-members", {"members": ["usr_nobody"]})
+    owned = (await made(one.admin.post("admin/groups", {"name": "mine", "spec": {"title": "Mine"}})))["id"]
+    reply = await one.admin.post(f"admin/groups/{owned}:add-members", {"members": [other.admin_id]})
+    missing = await one.admin.post(f"admin/groups/{owned}:add-members", {"members": ["usr_nobody"]})
     assert reply.status == missing.status == 422
     assert reply.json["detail"].replace(other.admin_id, "usr_nobody") == missing.json["detail"]

@@ -144,7 +144,7 @@ class TestClaims:
         provider.claim("s-ada", **(ADA | {"groups": []}), roles=[])
         again = Caller(api.app, None)
         assert (await sign_in(again, provider)).status == 303
-        assert (await browser.get("ai-catalog/assets")).status == 403, "at once, in every login of hers"
+        assert (await browser.get("ai-catalog/assets")).status == 403, "immediately, in every login of the user"
         assert (await made(api.admin.get(f'admin/grants?filter=principal_id == "{ada}"')))["items"] == []
         info = await made(again.post("admin/sessions:userinfo", headers={"sec-fetch-site": "same-origin"}))
         assert info["groups"] == ["locals"], "who is in a local group stays in it"
@@ -157,17 +157,17 @@ class TestClaims:
         other = (await made(two.admin.post("admin/groups", {"name": "g", "spec": spec})))["id"]
         body = {"title": "X", "issuer": provider.issuer, "client_id": "c"}
 
-        async def status(**more: Any) -> int:
-            draft = {"name": "x", "organization_id": one.organization, "spec": body | more}
+        async def status(**extra: Any) -> int:
+            draft = {"name": "x", "organization_id": one.organization, "spec": body | extra}
             return (await one.admin.post(PROVIDERS, draft)).status
 
         assert await status(groups={"a": other}) == 422
         local = (await made(one.admin.post("admin/groups", {"name": "l", "spec": {"title": "L"}})))["id"]
         assert await status(groups={"a": local}) == 422, "its members are not given by claims"
         assert await status(roles={"a": "rol_nonsense"}) == 422
-        manager = await user(api, "manager", one.organization)
+        group_admin = await user(api, "manager", one.organization)
         for right in ("admin.identity_provider.*", "admin.organization.get", "admin.role.get"):
-            await grant(api, manager, right, one.organization)
+            await grant(api, group_admin, right, one.organization)
         draft = {"name": "x", "organization_id": one.organization, "spec": body | {"roles": {"a": "rol_admin"}}}
         assert (await api.caller("manager").post(PROVIDERS, draft)).status == 403
         assert await status(roles={"a": "rol_admin"}) == 201
@@ -191,19 +191,19 @@ class TestAttacks:
     async def test_the_request_is_bound_to_the_browser_by_state_nonce_and_pkce(
         self, api: Api, browser: Caller, provider: Provider
     ) -> None:
-        await registered(api, provider, just_in_time=True)
+        idp = await registered(api, provider, just_in_time=True)
         begun = await browser.get("/login/oidc/acme")
         query = httpx.URL(begun.headers["location"]).params
         assert (query["response_type"], query["code_challenge_method"]) == ("code", "S256")
         assert len(base64.urlsafe_b64decode(query["code_challenge"] + "=")) == hashlib.sha256().digest_size
-        assert query["redirect_uri"] == "http://headwater.test/login/oidc/callback"
+        assert query["redirect_uri"] == f"http://headwater.test/login/oidc/{idp['id']}/callback"
         cookie = begun.headers["set-cookie"]
-        for attribute in ("HttpOnly", "SameSite=Lax", "Path=/login/oidc"):
+        for attribute in ("HttpOnly", "SameSite=Lax", f"Path=/login/oidc/{idp['id']};"):
             assert attribute in cookie
         assert query["state"] not in cookie
         back = callback_of(await provider.consent(begun.headers["location"], "s-ada"))
         victim = Caller(api.app, None)
-        assert (await victim.get(back)).status == 401, "somebody else's login cannot be put on a victim"
+        assert (await victim.get(back)).status == 401, "another user's login cannot be put on a victim"
         assert (await browser.get(back.replace("state=", "state=x"))).status == 401
         assert (await browser.get(back)).status == 303
         assert (await browser.get(back)).status == 401, "the answer works once"
@@ -230,20 +230,22 @@ class TestAttacks:
     async def test_a_refusal_of_the_provider_logs_nobody_in(
         self, api: Api, browser: Caller, provider: Provider
     ) -> None:
-        await registered(api, provider, just_in_time=True)
-        begun = await browser.get("/login/oidc/acme")
-        state = httpx.URL(begun.headers["location"]).params["state"]
-        for query in (f"error=access_denied&state={state}", f"state={state}", f"code=wrong&state={state}", ""):
-            assert (await browser.get(f"/login/oidc/callback?{query}")).status == 401
-        iss = f"/login/oidc/callback?code=x&state={state}&iss=https://other.test"
-        assert (await browser.get(iss)).status == 401
+        idp = await registered(api, provider, just_in_time=True)
+        this_place = f"/login/oidc/{idp['id']}/callback"
+        for query in ("error=access_denied&", "", "code=wrong&", "code=x&iss=https://other.test&", None):
+            begun = await browser.get("/login/oidc/acme")
+            state = httpx.URL(begun.headers["location"]).params["state"]
+            assert (
+                await browser.get(this_place if query is None else f"{this_place}?{query}state={state}")
+            ).status == 401
+        assert (await browser.get("/login/oidc/callback?code=x&state=y")).status == 401, "that of earlier versions"
 
     async def test_unknown_and_suspended_providers_are_the_same(self, api: Api, provider: Provider) -> None:
         one = await tenant(api, "one")
         spec = {"title": "X", "issuer": provider.issuer, "client_id": "c"}
         await made(one.admin.post(PROVIDERS, {"name": "theirs", "organization_id": one.organization, "spec": spec}))
         await made(api.admin.post(f"admin/organizations/{one.organization}:suspend"))
-        for name in ("theirs", "nobody"):
+        for name in ("theirs", "absent"):
             assert (await api.anonymous.get(f"/login/oidc/{name}")).status == 404
         assert (await api.anonymous("POST", "/login/oidc/theirs")).status == 405
 

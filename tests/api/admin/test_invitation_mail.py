@@ -62,8 +62,8 @@ async def test_the_link_in_the_mail_makes_a_user(mailing: Run, tmp_path: Path) -
             assert inbox.recipients == ["zoe@example.org"]
             assert "admin invites you to Zürich & Söhne" in mail.get_content()
             assert token_in(inbox) == issued["token"]
-            kept = await settled(api, issued["id"], "mailed_at")
-            assert (kept["state"], kept["mail_problem"]) == ("PENDING", None)
+            remaining = await settled(api, issued["id"], "mailed_at")
+            assert (remaining["state"], remaining["mail_problem"]) == ("PENDING", None)
             assert [row.sealed for row in stored(api)] == [None]
             page = await api.anonymous.http.get("/invitation")
             assert (page.status_code, "invitation.js" in page.text) == (200, True)
@@ -113,7 +113,7 @@ async def test_what_was_refused_for_good_is_told_and_not_tried_again(mailing: Ru
             assert (failed["mailed_at"], stored(api)[0].sealed) == (None, None)
             unsendable = await invite(api, "zoë,@example.org")
             failed = await settled(api, unsendable["id"], "mail_problem")
-            assert failed["mail_problem"] == "The address is none that mail can be sent to."
+            assert failed["mail_problem"] == "The address is not a valid mail address."
             inbox.refuse_recipients = ""
             await asyncio.sleep(2)
             assert inbox.mails == []
@@ -139,7 +139,7 @@ async def test_sending_again_mails_the_new_token_only(mailing: Run) -> None:
 
 async def test_without_a_mailer_everything_is_as_before(api: Api) -> None:
     issued = await invite(api)
-    assert issued["mail_problem"] == "The platform has no mailer. Hand the token over yourself."
+    assert issued["mail_problem"] == "The platform has no mail server. Pass the token on yourself."
     assert (issued["mailed_at"], stored(api)[0].sealed) == (None, None)
 
 

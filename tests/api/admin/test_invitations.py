@@ -16,8 +16,8 @@ INVITATIONS = "admin/invitations"
 pytestmark = pytest.mark.effect("admin_accept_invitation")
 
 
-async def invite(caller: Caller, **more: Any) -> dict[str, Any]:
-    return await made(caller.post(INVITATIONS, {"email": "zoe@example.org", **more}))
+async def invite(caller: Caller, **extra: Any) -> dict[str, Any]:
+    return await made(caller.post(INVITATIONS, {"email": "zoe@example.org", **extra}))
 
 
 async def accept(api: Api, token: str, name: str = "zoe", password: str = PASSWORD) -> Reply:
@@ -33,9 +33,9 @@ async def group(caller: Caller, one: Tenant, **spec: Any) -> str:
 async def test_who_accepts_is_a_user_with_what_was_promised(api: Api) -> None:
     one = await tenant(api, "one")
     members = await group(one.admin, one)
-    wish = {"role_id": "rol_viewer", "securable_id": one.project}
-    issued = await invite(one.admin, organization_id=one.organization, groups=[members], grants=[wish])
-    assert (issued["state"], issued["grants"]) == ("PENDING", [wish])
+    request = {"role_id": "rol_viewer", "securable_id": one.project}
+    issued = await invite(one.admin, organization_id=one.organization, groups=[members], grants=[request])
+    assert (issued["state"], issued["grants"]) == ("PENDING", [request])
     accepted = await made(accept(api, issued["token"]))
     login = await made(api.anonymous.post("admin/sessions:login", {"name": "zoe", "password": PASSWORD}))
     zoe = Caller(api.app, login["token"])
@@ -43,12 +43,12 @@ async def test_who_accepts_is_a_user_with_what_was_promised(api: Api) -> None:
     info = await made(zoe.post("admin/sessions:userinfo"))
     assert (info["email"], info["name"], info["groups"]) == ("zoe@example.org", "Zoe", ["g"])
     assert info["organization_id"] == one.organization
-    kept = await made(one.admin.get(f"{INVITATIONS}/{issued['id']}"))
-    assert (kept["state"], kept["user_id"]) == ("ACCEPTED", accepted["user_id"])
+    stored = await made(one.admin.get(f"{INVITATIONS}/{issued['id']}"))
+    assert (stored["state"], stored["user_id"]) == ("ACCEPTED", accepted["user_id"])
     text = str(api.events())
     assert issued["token"] not in text
     assert PASSWORD not in text
-    assert "token" not in kept
+    assert "token" not in stored
 
 
 async def test_it_works_once_even_if_two_accept_at_the_same_moment(api: Api) -> None:
@@ -84,8 +84,8 @@ async def test_a_resent_one_has_a_new_token_and_the_old_one_ends(api: Api) -> No
     clock.freeze(lambda: datetime.now(UTC) + timedelta(days=2))
     try:
         fresh_admin = api.caller("admin")
-        kept = await made(fresh_admin.get(f"{INVITATIONS}/{issued['id']}"))
-        assert kept["state"] == "EXPIRED"
+        stored = await made(fresh_admin.get(f"{INVITATIONS}/{issued['id']}"))
+        assert stored["state"] == "EXPIRED"
         assert (await accept(api, issued["token"])).status == 404
         again = await made(fresh_admin.post(f"{INVITATIONS}/{issued['id']}:resend", {"days": 3}))
         assert again["state"] == "PENDING"
@@ -98,8 +98,8 @@ async def test_a_resent_one_has_a_new_token_and_the_old_one_ends(api: Api) -> No
 async def test_nobody_promises_what_he_cannot_give(api: Api) -> None:
     one, two = await tenant(api, "one"), await tenant(api, "two")
 
-    async def status(caller: Caller = one.admin, **more: Any) -> int:
-        body = {"email": "zoe@example.org", "organization_id": one.organization, **more}
+    async def status(caller: Caller = one.admin, **extra: Any) -> int:
+        body = {"email": "zoe@example.org", "organization_id": one.organization, **extra}
         return (await caller.post(INVITATIONS, body)).status
 
     assert await status(grants=[{"role_id": "rol_viewer", "securable_id": "platform"}]) in (403, 404)
@@ -112,8 +112,8 @@ async def test_nobody_promises_what_he_cannot_give(api: Api) -> None:
         await grant(api, inviter, right, one.organization)
     caller = api.caller("inviter")
     assert await status(caller) == 201
-    wish = {"role_id": "rol_viewer", "securable_id": one.organization}
-    assert await status(caller, grants=[wish]) == 403
+    request = {"role_id": "rol_viewer", "securable_id": one.organization}
+    assert await status(caller, grants=[request]) == 403
     assert await status(api.viewer) == 403
 
 
@@ -121,8 +121,8 @@ async def test_it_gives_nothing_that_who_invited_could_not_give_any_more(api: Ap
     one = await tenant(api, "one")
     second = await user(api, "second", one.organization)
     given = await grant(api, second, "rol_admin", one.organization)
-    wish = {"role_id": "rol_admin", "securable_id": one.organization}
-    issued = await invite(api.caller("second"), organization_id=one.organization, grants=[wish])
+    request = {"role_id": "rol_admin", "securable_id": one.organization}
+    issued = await invite(api.caller("second"), organization_id=one.organization, grants=[request])
     assert (await api.admin("DELETE", f"/api/v1/admin/grants/{given}")).status == 204
     assert (await accept(api, issued["token"])).status == 409
     assert (await api.admin.get("admin/users/zoe")).status == 404

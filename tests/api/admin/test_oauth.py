@@ -19,6 +19,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from api.kernel.credentials import tokens
 from core import clock
 from tests.api.admin.identity_provider import CLIENT, Provider, registered, running_provider
 from tests.api.admin.tenants import Tenant, grant, made, tenant
@@ -46,11 +47,11 @@ def provider() -> Iterator[Provider]:
 
 
 @asynccontextmanager
-async def client(api: Api, id: str = "cli", secret: str = "", **more: Any) -> AsyncIterator[AsyncOAuth2Client]:
+async def client(api: Api, id: str = "cli", secret: str = "", **extra: Any) -> AsyncIterator[AsyncOAuth2Client]:
     """Authlib's client, talking to this platform."""
     transport = httpx2.ASGITransport(api.app, client=("10.0.0.5", 1))
-    more.setdefault("token_endpoint_auth_method", "client_secret_basic" if secret else "none")
-    async with AsyncOAuth2Client(id, secret or None, transport=transport, base_url=BASE, **more) as made_client:
+    extra.setdefault("token_endpoint_auth_method", "client_secret_basic" if secret else "none")
+    async with AsyncOAuth2Client(id, secret or None, transport=transport, base_url=BASE, **extra) as made_client:
         yield made_client
 
 
@@ -82,8 +83,8 @@ def segments(header: dict[str, Any], claims: dict[str, Any]) -> list[bytes]:
     return [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims | times)]
 
 
-async def exchange(api: Api, token: str, **more: str) -> httpx.Response:
-    form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN, **more}
+async def exchange(api: Api, token: str, **extra: str) -> httpx.Response:
+    form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN, **extra}
     return await api.anonymous.http.post(TOKEN, data=form)
 
 
@@ -148,6 +149,32 @@ class TestClientCredentials:
             assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client")
             assert reply.headers["www-authenticate"].startswith("Basic")
 
+    async def test_a_token_ends_with_its_key_if_that_is_sooner(self, api: Api) -> None:
+        soon = (clock.now() + timedelta(minutes=5)).isoformat()
+        _, id, key = await bot(api, expires_at=soon)
+        async with client(api, id, key["secret"]) as oauth:
+            token = await oauth.fetch_token(TOKEN, grant_type="client_credentials")
+        assert 200 < token["expires_in"] <= 300
+
+    async def test_only_a_key_is_a_client_secret(self, api: Api) -> None:
+        """What comes from a login or from a key is no key, though it authenticates the same account."""
+        login = await made(api.anonymous.post("admin/sessions:login", {"name": "editor", "password": PASSWORD}))
+        editor = (await api.admin.get("admin/users/editor")).json["id"]
+        cookie = api.caller("editor").token or ""
+        with api.database.write() as connection:
+            query = tokens.TOKEN.update().where(tokens.TOKEN.c.digest == tokens.digest_of(cookie))
+            connection.execute(query.values(kind="SESSION"))
+        for name in (editor, "editor"):
+            for secret in (login["token"], login["refresh_token"], cookie):
+                form = {"grant_type": "client_credentials"}
+                reply = await api.anonymous.http.post(TOKEN, data=form, auth=(name, secret))
+                assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client")
+        _, id, key = await bot(api)
+        async with client(api, id, key["secret"]) as oauth:
+            short = (await oauth.fetch_token(TOKEN, grant_type="client_credentials"))["access_token"]
+        reply = await api.anonymous.http.post(TOKEN, data={"grant_type": "client_credentials"}, auth=(id, short))
+        assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client")
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -163,6 +190,16 @@ class TestErrors:
             (f"grant_type={EXCHANGE}&subject_token=x&subject_token_type=x", "invalid_request"),
             (f"grant_type={EXCHANGE}&subject_token=x&subject_token_type={ID_TOKEN}", "invalid_grant"),
             ("%ff%fe", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=%ff", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=%00", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=a%0d%0ab", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=%ed%a0%80", "invalid_request"),
+            ("grant_type=refresh_token&%67rant_type=refresh_token&refresh_token=a", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=a&refresh_token=a", "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=a&scope", "invalid_request"),
+            ("grant_type=refresh_token;refresh_token=a", "unsupported_grant_type"),
+            ("&".join(f"a{n}=" for n in range(51)), "invalid_request"),
+            ("grant_type=refresh_token&refresh_token=" + "a" * 100_000, "invalid_request"),
         ],
     )
     async def test_are_told_as_the_standard_says(self, api: Api, body: str, error: str) -> None:
@@ -174,6 +211,34 @@ class TestErrors:
     async def test_a_body_that_is_no_form_is_refused(self, api: Api) -> None:
         reply = await api.anonymous.post("/oauth/token", {"grant_type": "refresh_token"})
         assert reply.status == 415
+        form = "application/x-www-form-urlencoded"
+        for types in ([f"{form}; charset=utf-16"], [form, form], [f"{form}, text/plain"], ["multipart/form-data"], []):
+            headers = [("content-type", one) for one in types]
+            reply = await api.anonymous.http.post(TOKEN, content="grant_type=refresh_token", headers=headers)
+            assert reply.status_code == 415, types
+        for one in (f"{form};charset=UTF-8", form.upper(), f'{form} ; charset="utf-8"'):
+            reply = await api.anonymous.http.post(TOKEN, content="a=b", headers={"content-type": one})
+            assert reply.json()["error"] == "invalid_request", one
+
+    async def test_a_client_says_who_it_is_once(self, api: Api) -> None:
+        """The kind: two places name the caller, and a proxy believes another one than the platform."""
+        _, id, key = await bot(api)
+        basic = "Basic " + base64.b64encode(f"{id}:{key['secret']}".encode()).decode()
+        asked = {"grant_type": "client_credentials"}
+        for headers, extra in (
+            ([("authorization", basic)], {"client_id": "sva_other"}),
+            ([("authorization", basic)], {"client_id": id, "client_secret": key["secret"]}),
+            ([("authorization", basic), ("authorization", basic)], {}),
+        ):
+            reply = await api.anonymous.http.post(TOKEN, data=asked | extra, headers=headers)
+            assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+        for extra in ({}, {"client_id": id}):
+            reply = await api.anonymous.http.post(TOKEN, data=asked | extra, headers={"authorization": basic})
+            assert reply.status_code == 200
+        bearer = {"authorization": f"Bearer {key['secret']}"}
+        form = {"token": "x", "client_id": id, "client_secret": key["secret"]}
+        reply = await api.anonymous.http.post("/oauth/introspect", data=form, headers=bearer)
+        assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
 
 
 class TestIntrospection:
@@ -266,10 +331,10 @@ class TestExchange:
         claims = {"iss": provider.issuer, "aud": CLIENT, "sub": "s-ada", "iat": now, "exp": now + timedelta(hours=1)}
         keys = httpx.get(f"{provider.issuer}/jwks").json()["keys"]
         stolen = {"kid": keys[0].get("kid")} if keys[0].get("kid") else {}
-        mine = RSAKey.generate_key(2048)
+        owned = RSAKey.generate_key(2048)
         public = RSAKey.import_key(keys[0]).as_pem(private=False)
         forged = [
-            jwt.encode({"alg": "RS256", **stolen}, claims, mine),
+            jwt.encode({"alg": "RS256", **stolen}, claims, owned),
             signed_with_public_key({"alg": "HS256", **stolen}, claims, public),
             unsigned(claims),
             (await provider.id_token("s-ada"))[:-4] + "AAAA",

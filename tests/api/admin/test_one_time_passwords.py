@@ -14,7 +14,8 @@ import pytest
 import segno
 import sqlalchemy as sa
 
-from api.kernel.tables import PRINCIPAL
+from api.kernel.credentials import throttle
+from api.kernel.tables import LOGIN_FAILURE, PRINCIPAL
 from api.services.admin.login_tables import RECOVERY_CODE
 from core import clock
 from tests.api.admin.tenants import made
@@ -109,9 +110,9 @@ async def test_a_user_sees_how_he_logs_in_and_nobody_elses(api: Api) -> None:
     path = "admin/users/editor/account"
     assert (await made(api.editor.get(path)))["has_one_time_password"] is False
     await enrolled(api.editor)
-    mine = await made(api.editor.get(path))
-    assert (mine["has_one_time_password"], mine["has_password"]) == (True, True)
-    assert mine == await made(api.admin.get(path))
+    owned = await made(api.editor.get(path))
+    assert (owned["has_one_time_password"], owned["has_password"]) == (True, True)
+    assert owned == await made(api.admin.get(path))
     assert (await api.viewer.get(path)).status == 404
     key = await made(api.editor.post("admin/api-keys", {"label": "narrow", "scopes": ["ai_catalog.*"]}))
     assert (await Caller(api.app, key["secret"]).get(path)).status == 403
@@ -121,9 +122,12 @@ async def test_every_wrong_login_is_answered_the_same(api: Api) -> None:
     phone = await enrolled(api.editor)
     wrong_code = await log_in(api, "000000")
     wrong_password = await log_in(api, phone.code(), "wrong wrong wrong")
-    nobody = await api.anonymous.post("admin/sessions:login", {"name": "nobody", "password": PASSWORD})
+    unknown_user = await api.anonymous.post("admin/sessions:login", {"name": "absent", "password": PASSWORD})
     assert (
-        len({(reply.status, reply.json["detail"], reply.reason) for reply in (wrong_code, wrong_password, nobody)}) == 1
+        len(
+            {(reply.status, reply.json["detail"], reply.reason) for reply in (wrong_code, wrong_password, unknown_user)}
+        )
+        == 1
     )
 
 
@@ -149,6 +153,20 @@ async def test_wrong_codes_are_slowed_down_like_wrong_passwords(api: Api) -> Non
     for _ in range(5):
         assert (await log_in(api, "000000")).status == 401
     assert (await log_in(api, phone.code())).status == 429
+
+
+async def test_wrong_codes_of_a_login_are_counted_for_its_account_alone(api: Api) -> None:
+    """The kind of fault: what one principal does is counted for all who share an address with them."""
+    phone = await enrolled(api.editor)
+    for _ in range(5):
+        assert (await at(api.editor, "disable", {"code": "000000"})).status == 422
+    assert (await at(api.editor, "disable", {"code": phone.code()})).status == 429
+    assert (await log_in(api, phone.code())).status == 200, "from the same address"
+    with api.database.read() as connection:
+        counted = set(connection.execute(sa.select(LOGIN_FAILURE.c.key)).scalars())
+    editor = (await made(api.admin.get("admin/users/editor")))["id"]
+    assert counted == {count.key for count in throttle.confirmation(editor).counts}
+    assert not counted & {count.key for count in throttle.login(editor, "127.0.0.1").counts}
 
 
 async def test_a_stolen_login_cannot_guess_its_way_to_disable_it(api: Api) -> None:
@@ -179,7 +197,9 @@ async def test_a_recovery_code_works_once_and_is_kept_as_a_hash(api: Api) -> Non
 
 async def test_new_recovery_codes_end_the_old_and_are_for_the_user_alone(api: Api) -> None:
     path = "admin/users/editor:renew-recovery-codes"
-    assert (await api.editor.post(path, {"code": "000000"})).status == 409, "there is nothing yet to stand in for"
+    assert (await api.editor.post(path, {"code": "000000"})).status == 409, (
+        "there is no one-time password yet to replace"
+    )
     phone = await enrolled(api.editor)
     old, spent, *_ = phone.recovery_codes
     assert (await api.admin.post(path, {"code": phone.code()})).status == 403, (

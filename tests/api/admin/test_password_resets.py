@@ -1,4 +1,4 @@
-"""Forgotten passwords: the mailed link opens what it should, once, and nobody learns who has an account."""
+"""Forgotten passwords: the mailed link opens what it should, once, and no answer discloses who has an account."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -33,9 +32,9 @@ ADDRESS, NEW = "ada@example.org", "another long password"
 pytestmark = pytest.mark.effect("admin_request_password_reset", "admin_reset_password")
 
 
-async def person(api: Api, name: str = "ada", *, password: str = PASSWORD, **more: Any) -> str:
+async def person(api: Api, name: str = "ada", *, password: str = PASSWORD, **extra: Any) -> str:
     """A user with an address and, unless it is empty, a password."""
-    body = {"name": name, "spec": {"emails": [ADDRESS]}, **more}
+    body = {"name": name, "spec": {"emails": [ADDRESS]}, **extra}
     id = str((await made(api.admin.post("admin/users", body)))["id"])
     if password:
         await made(api.admin.post(f"admin/users/{id}:set-password", {"password": password}))
@@ -47,7 +46,7 @@ async def ask(api: Api, name: str = "ada", *, client: str = "127.0.0.1") -> Repl
 
 
 async def asked(api: Api, inbox: Inbox, name: str = "ada") -> str:
-    """The token in the mail that somebody gets who asks."""
+    """Requests a reset and returns the token in the mail."""
     before = len(inbox.mails)
     await made(ask(api, name))
     await arrived(inbox, before + 1)
@@ -58,8 +57,8 @@ async def reset(api: Api, token: str, password: str = NEW) -> Reply:
     return await Caller(api.app, None).post(RESET, {"token": token, "new_password": password})
 
 
-async def log_in(api: Api, password: str, name: str = "ada", **more: str) -> Reply:
-    return await Caller(api.app, None).post(LOGIN, {"name": name, "password": password, **more})
+async def log_in(api: Api, password: str, name: str = "ada", **extra: str) -> Reply:
+    return await Caller(api.app, None).post(LOGIN, {"name": name, "password": password, **extra})
 
 
 @contextmanager
@@ -80,7 +79,7 @@ async def test_the_link_in_the_mail_sets_another_password(mailing: Run) -> None:
             token = await asked(api, inbox)
             (mail,) = inbox.mails
             assert (mail["subject"], inbox.recipients) == ("Reset your password", [ADDRESS])
-            assert "the password of ada" in mail.get_content()
+            assert "the password of default/ada" in mail.get_content()
             for page in ("/reset-password", "/forgot-password"):
                 assert f"/static{page}.js" in (await api.anonymous.http.get(page)).text
             assert (await old.get("admin/sessions/current")).status == 200, "nothing happened yet"
@@ -97,13 +96,13 @@ async def test_the_link_in_the_mail_sets_another_password(mailing: Run) -> None:
             await arrived(inbox, 2)
             assert inbox.mails[1]["subject"] == "Your password was changed"
             assert inbox.recipients == [ADDRESS, ADDRESS]
-            told = api.events("admin.session.password")
-            assert [(one["type"].rpartition(".")[2], one["subject"], one["principal"]) for one in told] == [
+            reported = api.events("admin.session.password")
+            assert [(one["type"].rpartition(".")[2], one["subject"], one["principal"]) for one in reported] == [
                 ("password_reset_requested", ada, "anonymous"),
                 ("password_reset", ada, "ada"),
             ]
-            assert {one["organization_id"] for one in told} == {"org_default"}
-            assert [one["data"]["action"] for one in told] == [
+            assert {one["organization_id"] for one in reported} == {"org_default"}
+            assert [one["data"]["action"] for one in reported] == [
                 "admin.session.request_password_reset",
                 "admin.session.reset_password",
             ]
@@ -119,9 +118,9 @@ async def test_another_process_ends_the_logins_within_seconds(mailing: Run) -> N
             other = Caller(other_app, login["token"])
             assert (await other.get("admin/sessions/current")).status == 200
             await made(reset(api, await asked(api, inbox)))
-            deadline = time.monotonic() + 5
-            while (await other.get("admin/sessions/current")).status == 200:
-                assert time.monotonic() < deadline
+            async with asyncio.timeout(60):
+                while (await other.get("admin/sessions/current")).status == 200:
+                    await asyncio.sleep(0.05)
             refreshed = await other.post("admin/sessions:refresh", {"refresh_token": login["refresh_token"]})
             assert refreshed.status == 401
             await other.http.aclose()
@@ -143,7 +142,9 @@ async def test_it_goes_to_an_address_of_the_account_as_it_is_stored(mailing: Run
                 await arrived(inbox, before + len(reached))
                 assert sorted(inbox.recipients[before:]) == reached
             texts = [mail.get_content() for mail in inbox.mails[-2:]]
-            assert sorted("of ada" in text for text in texts) == [False, True], "each of two is named to himself"
+            assert sorted("of default/ada" in text for text in texts) == [False, True], (
+                "each of two users is named in their own mail"
+            )
             subjects = {event["subject"] for event in api.events("admin.session.password_reset_requested")[-2:]}
             assert len(subjects) == 2
 
@@ -174,7 +175,7 @@ async def test_nobody_learns_who_has_an_account(mailing: Run) -> None:
 
             sa.event.listen(api.database.engine, "before_cursor_execute", note)
             seen = []
-            names = ["ada", "nobody", "suspended", "deleted", gone, "passwordless", "unreachable", "robot", "admin"]
+            names = ["ada", "absent", "suspended", "deleted", gone, "passwordless", "unreachable", "robot", "admin"]
             for name in names:
                 for typed in (name, f"{name}@example.org"):
                     written.clear()
@@ -195,7 +196,7 @@ async def test_who_asks_often_is_slowed_down(mailing: Run) -> None:
     with mail_server(free_port()) as inbox:
         async with mailing(inbox.port) as api:
             await person(api)
-            for name in ("ada", "nobody"):
+            for name in ("ada", "absent"):
                 for number in range(5):
                     assert (await ask(api, name, client=f"10.0.0.{number}")).status == 200
                 refused = await ask(api, name, client="10.0.0.9")
@@ -299,24 +300,24 @@ async def test_another_organization_sees_and_feels_nothing(mailing: Run) -> None
     with mail_server(free_port()) as inbox:
         async with mailing(inbox.port) as api:
             one, two = await tenant(api, "one"), await tenant(api, "two")
-            mine, theirs = await twins(api, one, two)
+            owned, theirs = await twins(api, one, two)
             login = await made(log_in(api, PASSWORD, "theirs"))
             await made(ask(api, ADDRESS))
             await arrived(inbox, 2)
             tokens = [token_in(inbox, n, page="/reset-password") for n in range(2)]
-            named = ["of mine" in mail.get_content() for mail in inbox.mails]
+            named = ["of one/mine" in mail.get_content() for mail in inbox.mails]
             assert (await reset(api, tokens[named.index(True)])).json["user"] == "mine"
             assert (await Caller(api.app, login["token"]).get("admin/sessions/current")).status == 200
             assert (await log_in(api, PASSWORD, "theirs")).status == 200
-            for caller, id, count in ((one.admin, mine, 2), (two.admin, theirs, 1)):
+            for caller, id, count in ((one.admin, owned, 2), (two.admin, theirs, 1)):
                 query = {"filter": 'type.startsWith("admin.session.password")'}
                 rows = (await made(caller.get("admin/audit-events", params=query)))["items"]
                 assert [row["subject"] for row in rows] == [id] * count
 
 
 async def twins(api: Api, one: Tenant, two: Tenant) -> tuple[str, str]:
-    mine = await person(api, "mine", organization_id=one.organization)
-    return mine, await person(api, "theirs", organization_id=two.organization)
+    owned = await person(api, "mine", organization_id=one.organization)
+    return owned, await person(api, "theirs", organization_id=two.organization)
 
 
 async def test_a_server_that_is_away_or_refuses_is_told_to_admins_only(

@@ -36,7 +36,7 @@ class TestLogin:
         assert (me.status, me.json["user"], me.json["role"]) == (200, "editor", "EDITOR")
 
     async def test_says_the_same_for_a_wrong_password_and_an_unknown_name(self, api: Api) -> None:
-        wrong, unknown = await log_in(api, password="not the password"), await log_in(api, "nobody", "whatever it is")
+        wrong, unknown = await log_in(api, password="not the password"), await log_in(api, "absent", "whatever it is")
         assert wrong.status == unknown.status == 401
         assert {key: wrong.json[key] for key in ("detail", "reason", "title")} == {
             key: unknown.json[key] for key in ("detail", "reason", "title")
@@ -44,7 +44,7 @@ class TestLogin:
 
     async def test_says_the_same_for_a_suspended_user_with_the_right_password(self, api: Api) -> None:
         assert (await api.admin.post("admin/users/editor:suspend")).status == 200
-        suspended, unknown = await log_in(api), await log_in(api, "nobody", "whatever it is")
+        suspended, unknown = await log_in(api), await log_in(api, "absent", "whatever it is")
         assert suspended.status == unknown.status == 401
         assert suspended.json["detail"] == unknown.json["detail"]
 
@@ -57,7 +57,7 @@ class TestLogin:
             return verify(stored, password)
 
         monkeypatch.setattr(passwords, "verify", spy)
-        await log_in(api, "nobody", "whatever it is")
+        await log_in(api, "absent", "whatever it is")
         assert checked == [None]
 
     async def test_is_slowed_down_after_some_failures_and_says_how_long(self, api: Api) -> None:
@@ -167,13 +167,13 @@ class TestLogout:
 
 class TestSessions:
     async def test_a_user_sees_and_ends_only_his_own(self, api: Api) -> None:
-        mine, other = await log_in(api), await log_in(api, "viewer")
+        owned, other = await log_in(api), await log_in(api, "viewer")
         listed = (await api.editor.get("admin/sessions")).json["items"]
-        assert [item["id"] for item in listed] == [mine.json["id"]]
+        assert [item["id"] for item in listed] == [owned.json["id"]]
         assert (await api.editor.get(f"admin/sessions/{other.json['id']}")).status == 404
         assert (await api.editor("DELETE", f"/api/v1/admin/sessions/{other.json['id']}")).status == 404
-        assert (await api.editor("DELETE", f"/api/v1/admin/sessions/{mine.json['id']}")).status == 204
-        assert (await api.anonymous.get("admin/sessions/current", headers=bearer(mine))).status == 401
+        assert (await api.editor("DELETE", f"/api/v1/admin/sessions/{owned.json['id']}")).status == 204
+        assert (await api.anonymous.get("admin/sessions/current", headers=bearer(owned))).status == 401
 
     async def test_one_ends_by_itself(self, api: Api) -> None:
         headers = bearer(await log_in(api))
@@ -214,3 +214,15 @@ class TestCredentials:
         )
         response = await api.anonymous.http.send(request)
         assert response.status_code == 401
+
+
+async def test_a_login_forgets_the_failures_of_its_account_and_of_no_other(api: Api) -> None:
+    async def failures(name: str, count: int) -> set[int]:
+        return {(await log_in(api, name, "not the password")).status for _ in range(count)}
+
+    for _ in range(3):
+        assert await failures("editor", 4) == {401}
+        assert (await log_in(api)).status == 200
+    assert await failures("viewer", 5) == {401}
+    assert (await log_in(api)).status == 200
+    assert (await log_in(api, "viewer")).status == 429, "another's login forgives nothing"

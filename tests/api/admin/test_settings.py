@@ -116,3 +116,21 @@ async def test_a_key_lives_no_longer_than_it_says(api: Api) -> None:
     key = await made(api.viewer.post("admin/api-keys", {"label": "default"}))
     left = datetime.fromisoformat(key["expires_at"]) - datetime.now(UTC)
     assert left <= timedelta(days=7)
+
+
+async def test_a_lower_limit_shortens_existing_keys_and_a_higher_one_none(api: Api) -> None:
+    async def days(key: str) -> float:
+        stored = (await api.viewer.get(f"admin/api-keys/{key}")).json
+        life = datetime.fromisoformat(stored["expires_at"]) - datetime.fromisoformat(stored["created_at"])
+        return round(life.total_seconds() / 86_400, 3)
+
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    long = (await made(api.viewer.post("admin/api-keys", {"label": "long"})))["id"]
+    short = (await made(api.viewer.post("admin/api-keys", {"label": "short", "expires_at": soon})))["id"]
+    revoked = (await made(api.viewer.post("admin/api-keys", {"label": "revoked"})))["id"]
+    await made(api.viewer.post(f"admin/api-keys/{revoked}:revoke"))
+    before = await days(short)
+    await change(api, key_max_days=30)
+    assert (await days(long), await days(short), await days(revoked)) == (30, before, 90)
+    await change(api, key_max_days=366)
+    assert await days(long) == 30

@@ -63,9 +63,9 @@ class TestExchange:
             "organization_id": who["organization_id"],
         }
         assert "scope" not in claims
-        told = api.events("admin.session.logged_in")[-1]
-        assert (told["principal"], told["data"]["audience"]) == ("editor", LAKE)
-        assert told["data"]["token_id"] == claims["jti"]
+        reported = api.events("admin.session.logged_in")[-1]
+        assert (reported["principal"], reported["data"]["audience"]) == ("editor", LAKE)
+        assert reported["data"]["token_id"] == claims["jti"]
         assert body["access_token"] not in json.dumps([event["data"] for event in api.events()])
 
     async def test_a_program_is_its_own_client_and_keeps_its_limits(self, api: Api) -> None:
@@ -92,7 +92,7 @@ class TestExchange:
         assert (await exchange(api, api.admin.token)).json()["error"] == "invalid_target"
 
     @pytest.mark.parametrize(
-        ("more", "error"),
+        ("extra", "error"),
         [
             ({"audience": ""}, "invalid_request"),
             ({"requested_token_type": "urn:ietf:params:oauth:token-type:access_token"}, "invalid_request"),
@@ -103,9 +103,9 @@ class TestExchange:
             ({"subject_token": ""}, "invalid_request"),
         ],
     )
-    async def test_what_is_not_meant_is_refused(self, api: Api, more: dict[str, str], error: str) -> None:
+    async def test_what_is_not_meant_is_refused(self, api: Api, extra: dict[str, str], error: str) -> None:
         await declare(api, LAKE)
-        assert (await exchange(api, api.editor.token, **more)).json()["error"] == error
+        assert (await exchange(api, api.editor.token, **extra)).json()["error"] == error
 
     async def test_only_a_token_that_opens_something_here_is_exchanged(self, api: Api) -> None:
         await declare(api, LAKE)
@@ -209,7 +209,7 @@ class TestItsEnd:
 
 def forgeries(token: str, header: dict[str, Any], claims: dict[str, Any], public: Any) -> list[str]:
     """The same token without a signature, by the public key as a secret, for others, for longer, by foreign keys."""
-    mine = RSAKey.generate_key(2048)
+    owned = RSAKey.generate_key(2048)
     _, _, signature = token.split(".")
 
     def text(of: dict[str, Any]) -> str:
@@ -223,8 +223,8 @@ def forgeries(token: str, header: dict[str, Any], claims: dict[str, Any], public
         f"{symmetric}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}",
         f"{text(header)}.{text(claims | {'aud': 'https://else.example.org'})}.{signature}",
         f"{text(header)}.{text(claims | {'exp': claims['exp'] + 3600})}.{signature}",
-        jwt.encode(header, claims, mine),
-        jwt.encode(header, aged, mine),
-        jwt.encode(header | {"kid": "jwk_mine"}, claims, mine),
+        jwt.encode(header, claims, owned),
+        jwt.encode(header, aged, owned),
+        jwt.encode(header | {"kid": "jwk_mine"}, claims, owned),
         token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"),
     ]

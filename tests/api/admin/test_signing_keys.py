@@ -1,4 +1,4 @@
-"""Keys of signed tokens: made once, published before they sign and until all they signed has ended, told to nobody."""
+"""Keys of signed tokens: made once, published before they sign and until all they signed has ended, never disclosed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_a_key_signs_only_after_everybody_could_know_it(api: Api) -> None:
     assert datetime.fromisoformat(one["published_until"]) > clock.now() + timedelta(minutes=5)
     later(minutes=11 + 6.5)
     assert set(await published(api)) == {before["NEXT"], after["NEXT"]}, "all that it signed has ended"
-    assert api.events("admin.signing_key.rotated")[-1]["subject"] == before["NEXT"]
+    assert api.events("admin.signing_key.activated")[-1]["subject"] == before["NEXT"]
 
 
 async def test_what_the_former_key_signed_still_holds(api: Api) -> None:
@@ -151,7 +151,7 @@ async def test_a_key_signs_for_thirty_days(api: Api) -> None:
     assert after["FORMER"] == first
     assert set(await published(api)) == set(after.values())
     later(days=90)
-    assert await signer(api) == after["NEXT"], "nobody asked for a while: it is the one that was published"
+    assert await signer(api) == after["NEXT"], "no token was requested for a while: it is the key that was published"
 
 
 @pytest.mark.effect("admin_revoke_signing_key")
@@ -203,7 +203,7 @@ async def test_private_keys_are_sealed_shown_nowhere_and_dropped_when_done(
     keys = api.app.platform.part(SigningKeys)
     private = keys._private(rows(api)[first]).as_dict(private=True)
     secrets = [str(private[name]) for name in ("d", "p", "q", "dp", "dq", "qi")]
-    shown = [
+    displayed = [
         json.dumps([dict(row._mapping) for row in rows(api).values()], default=str),
         (await api.admin.get("admin/signing-keys")).response.text,
         (await api.anonymous.http.get(f"{BASE}/oauth/jwks")).text,
@@ -212,7 +212,7 @@ async def test_private_keys_are_sealed_shown_nowhere_and_dropped_when_done(
         repr(keys) + str(vars(keys)),
         *(path.read_bytes().decode("latin1") for path in tmp_path.glob("metadata.db*")),
     ]
-    assert not [secret for secret in secrets for text in shown if secret in text]
+    assert not [secret for secret in secrets for text in displayed if secret in text]
     later(days=31)
     second = await signer(api)
     assert (rows(api)[first].sealed, rows(api)[second].sealed is None) == (None, False)
@@ -224,6 +224,6 @@ async def test_a_key_that_cannot_be_unsealed_signs_nothing_and_is_not_told(api: 
     (tmp_path / "keys" / "sealing.keys").unlink()
     with api.database.write() as connection:
         fresh = Platform(api.app.platform.settings, api.database, FakeOrchestrator())
-        with pytest.raises(Unavailable, match="was sealed by key"):
+        with pytest.raises(Unavailable, match="was encrypted with key"):
             signing_keys.SigningKeys(fresh).sign(connection, {})
         fresh.workers.close()

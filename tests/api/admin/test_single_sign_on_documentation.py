@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,4 +41,10 @@ async def test_the_page_leads_to_a_login(tmp_path: Path) -> None:
             browser = Caller(api.app, None)
             assert (await sign_in(browser, provider)).status == 303
             assert (await browser.get("admin/projects")).status == 200
+            (command,) = re.findall(r"```sh\n(curl .*?)```", PAGE, re.DOTALL)
+            words = shlex.split(command.replace("$ID_TOKEN", await provider.id_token("s-ada")))
+            form = dict(word.split("=", 1) for flag, word in pairwise(words) if flag == "-d")
+            issued = await browser.http.post("/oauth/token", data=form)
+            assert issued.status_code == 200, issued.text
+            assert (await Caller(api.app, issued.json()["access_token"]).get("admin/projects")).status == 200
             await browser.http.aclose()

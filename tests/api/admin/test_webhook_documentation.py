@@ -40,7 +40,7 @@ async def test_the_page_leads_to_an_event_that_its_receiver_takes(
                 secret = reply.json.get("secret", secret)
                 assert reply.json.get("problem") is None
             await user(api, "grace")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(receiver.requests) < 2:
                     await asyncio.sleep(0.02)
         (_, trial), (headers, event) = receiver.requests[:2]

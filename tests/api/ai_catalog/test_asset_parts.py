@@ -68,6 +68,7 @@ class TestPreview:
             "price": "0.02",
             "at": "2013-01-01T05:02:00Z",
             "raw": base64.urlsafe_b64encode(bytes([2, 255])).decode(),
+            "raw_encoding": "base64url",
         }
 
     async def test_pages_are_all_of_the_version_of_the_first(self, api: Api, tables: Tables) -> None:
@@ -195,12 +196,17 @@ class TestLineage:
 class TestProvenance:
     async def test_names_data_code_run_and_principal(self, api: Api, version: str) -> None:
         provenance = (await api.viewer.get(f"ai-catalog/assets/{SILVER}/provenance")).json
-        (making,) = provenance["makings"]
-        assert (making["run"], making["code_version"], making["engine"], making["principal"]) == (
+        (materialization,) = provenance["materializations"]
+        assert (
+            materialization["run"],
+            materialization["code_version"],
+            materialization["engine"],
+            materialization["principal"],
+        ) == (
             *("run-d", "1"),
             *("test 1", "editor"),
         )
-        assert making["inputs"] == [{"asset": BRONZE, "version": version, "columns": ["carrier", "id"]}]
+        assert materialization["inputs"] == [{"asset": BRONZE, "version": version, "columns": ["carrier", "id"]}]
 
     async def test_of_a_version_that_is_not_on_record_is_a_404(self, api: Api, version: str) -> None:
         reply = await api.viewer.get(f"ai-catalog/assets/{SILVER}/provenance", params={"version": "other@7"})

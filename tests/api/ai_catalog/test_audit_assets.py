@@ -1,4 +1,4 @@
-"""The audit trail as assets: with versions and rows for those who oversee the platform, unknown to everybody else."""
+"""The audit log as assets: with versions and rows for those who oversee the platform, unknown to all others."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def low(api: Api) -> dict[str, Caller]:
         "admin of another organization": other.admin,
         "admin of the default organization": api.caller("home"),
         "right to all assets": api.caller("keeper"),
-        "admin who may not read the trail": api.caller("blind"),
+        "admin who may not read the audit log": api.caller("blind"),
         "admin's key for the catalogue": Caller(api.app, narrow),
     }
 
@@ -112,9 +112,9 @@ async def test_who_could_read_them_is_answered_by_both_rights(audited: Api) -> N
     found = (await made(audited.admin.post("admin/decisions:list-subjects", where)))["items"]
     assert {item["name"] for item in found} == {"admin"}
     viewer = (await audited.admin.get("admin/users/viewer")).json["id"]
-    told = await made(audited.admin.post("admin/decisions:explain", where | {"principal_id": viewer}))
-    assert told["decision"]["allowed"] is False
-    assert "admin.audit_event.list" in told["detail"]
+    reported = await made(audited.admin.post("admin/decisions:explain", where | {"principal_id": viewer}))
+    assert reported["decision"]["allowed"] is False
+    assert "admin.audit_event.list" in reported["detail"]
 
 
 async def test_an_auditor_is_given_both_rights(audited: Api) -> None:
@@ -129,7 +129,7 @@ async def test_an_auditor_is_given_both_rights(audited: Api) -> None:
 
 async def test_no_project_and_no_definition_takes_their_name(audited: Api) -> None:
     body: dict[str, Any] = {"name": "platform", "spec": {"title": "Mine"}}
-    assert (await audited.admin.post("admin/projects", body)).status == 422
+    assert (await audited.admin.post("admin/projects", body)).status == 409
     attributes = {"asset": "platform.audit.mine", "description": "x", "sql": "SELECT 1 AS one"}
     draft = {"component": "assets.components.SqlTable", "attributes": attributes}
     assert (await audited.admin.post("ai-catalog/definitions", draft)).status == 422

@@ -1,4 +1,4 @@
-"""Definitions: written as drafts, published, refused with reasons. The real publisher has tests of its own."""
+"""Definitions: written as drafts, published, refused with reasons. The real publisher has separate tests."""
 
 from __future__ import annotations
 
@@ -58,6 +58,24 @@ class TestUpdateDefinition:
         reply = await api.editor("PATCH", PATH, content=b'{"component": "SparkTransformComponent"}', headers=headers)
         assert reply.json["component"] == "SparkTransformComponent"
 
+    async def test_a_change_of_a_version_that_the_caller_did_not_see_is_refused(self, api: Api) -> None:
+        """Also by `:publish`, which would make attributes live that the caller never read."""
+        id = (await create(api.editor)).json["id"]
+        path = f"ai-catalog/definitions/{id}"
+        seen = (await api.editor.get(path)).headers["etag"]
+        change = {"attributes": {"asset": id, "sql": "SELECT 2"}}
+        assert (await api.editor("PATCH", path, json=change, headers={"if-match": seen})).status == 200
+        for method, address, body in (
+            ("PATCH", path, change),
+            ("POST", f"{path}:publish", {}),
+            ("DELETE", path, None),
+        ):
+            options = {} if body is None else {"json": body}
+            late = await api.editor(method, address, headers={"if-match": seen}, **options)
+            assert (late.status, late.reason) == (412, "PRECONDITION_FAILED"), address
+        current = (await api.editor.get(path)).headers["etag"]
+        assert (await api.editor.post(f"{path}:publish", {}, headers={"if-match": current})).status == 200
+
     async def test_it_keeps_its_asset(self, api: Api) -> None:
         await create(api.editor)
         reply = await api.editor("PATCH", PATH, json={"attributes": {"asset": "flights.gold.other"}})
@@ -73,10 +91,31 @@ class TestPublishDefinition:
         assert validation.json == {
             "publishable": False,
             "errors": [{"pointer": "/attributes/sql", "detail": "is required"}],
+            "changes": [],
+            "not_checked": [],
         }
         reply = await api.editor.post(f"ai-catalog/definitions/{ID}:publish")
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/sql")
         assert (await api.viewer.get(f"ai-catalog/definitions/{ID}")).json["state"] == "DRAFT"
+
+    async def test_what_it_means_for_the_table_that_is_there_is_told(self, api: Api) -> None:
+        change = {
+            "table": ID,
+            "column": "amount",
+            "effect": "WIDENED",
+            "detail": "amount is widened from int32 to int64; all rows are rewritten once.",
+            "pointer": "/attributes/columns/amount/type",
+        }
+        unknown = {"pointer": "/attributes/source", "reason": "Files are read by a run."}
+        attributes = {"asset": ID, "sql": "SELECT 1", "changes": [change], "not_checked": [unknown]}
+        await api.editor.post("ai-catalog/definitions", {"component": "DatasetComponent", "attributes": attributes})
+        validation = await api.viewer.post(f"ai-catalog/definitions/{ID}:validate")
+        assert validation.json == {
+            "publishable": True,
+            "errors": [],
+            "changes": [change],
+            "not_checked": [unknown],
+        }
 
     async def test_reads_nothing_that_its_publisher_may_not_read(
         self, api: Api, orchestrator: FakeOrchestrator
@@ -109,10 +148,10 @@ class TestPublishDefinition:
 
 
 class TestRightsOfThePublisher:
-    """A definition shows what it reads: only for as long as its publisher may read that himself."""
+    """A definition shows what it reads: only for as long as its publisher may read that."""
 
     async def blocked(self, api: Api, wanted: bool) -> str | None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while bool(why := (await api.admin.get(PATH)).json["blocked"]) is not wanted:
                 await asyncio.sleep(0.05)
             publisher = api.app.platform.publisher
@@ -121,7 +160,7 @@ class TestRightsOfThePublisher:
                 await asyncio.sleep(0.05)
         return why  # type: ignore[no-any-return]
 
-    def told(self, api: Api) -> list[str]:
+    def event_types(self, api: Api) -> list[str]:
         return [event["type"].rpartition(".")[2] for event in api.events("ai_catalog.definition")]
 
     async def test_its_asset_stops_when_they_end_and_goes_on_when_they_are_back(self, api: Api) -> None:
@@ -131,11 +170,11 @@ class TestRightsOfThePublisher:
         assert (await api.caller("ben").post(f"ai-catalog/definitions/{ID}:publish")).json["blocked"] is None
         assert (await api.admin("DELETE", f"admin/grants/{given}")).status == 204
         why = await self.blocked(api, True)
-        assert why == "ben, its publisher, may no longer read its inputs. Whoever may can publish it again."
-        assert self.told(api) == ["created", "published", "blocked"]
+        assert str(why).startswith("Its publisher ben can no longer read its inputs.")
+        assert self.event_types(api) == ["created", "published", "blocked"]
         await grant(api, ben, "rol_editor", "org_default")
         await self.blocked(api, False)
-        assert self.told(api) == ["created", "published", "blocked", "unblocked"]
+        assert self.event_types(api) == ["created", "published", "blocked", "unblocked"]
 
     async def test_a_single_input_is_enough_and_others_stay(self, api: Api) -> None:
         ben = await user(api, "ben")

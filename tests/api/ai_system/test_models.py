@@ -102,7 +102,7 @@ class TestModels:
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, pointer)
 
     async def test_unknown_versions_and_entities_are_named(self, api: Api) -> None:
-        for body in ({"instances": [{"visit": "v1"}], "version": "9"}, {"instances": [{"visit": "nobody"}]}):
+        for body in ({"instances": [{"visit": "v1"}], "version": "9"}, {"instances": [{"visit": "absent"}]}):
             reply = await api.viewer.post(f"{PATH}:predict", body)
             assert reply.status == 404, reply.json
 
@@ -110,9 +110,9 @@ class TestModels:
     async def test_the_answer_leads_to_the_data_behind_it(self, api: Api) -> None:
         answer = (await api.viewer.post(f"{PATH}:predict", {"instances": [{"visit": "v1"}]})).json
         params = {"version": answer["model_data_version"]}
-        (making,) = (await api.viewer.get(f"{PATH}/provenance", params=params)).json["makings"]
-        assert (making["run"], making["principal"]) == ("run-1", "editor")
-        assert FEATURES in [given["asset"] for given in making["inputs"]]
+        (materialization,) = (await api.viewer.get(f"{PATH}/provenance", params=params)).json["materializations"]
+        assert (materialization["run"], materialization["principal"]) == ("run-1", "editor")
+        assert FEATURES in [given["asset"] for given in materialization["inputs"]]
 
 
 @pytest.mark.usefixtures("trained")
@@ -125,7 +125,7 @@ async def test_who_may_not_see_the_model_learns_nothing_of_its_trainings(api: Ap
         assert (await api.viewer.get(f"ai-system/models/flights.bronze.flights/{part}")).status == 404
     await grant(api, ada, "ai_system.model.*", "org_default")
     seen = await caller.get(f"{PATH}/provenance")
-    assert FEATURES not in seen.response.text, "the features are an asset that he may not see"
+    assert FEATURES not in seen.response.text, "the features are an asset that the caller may not see"
     assert (await api.viewer.get(f"{PATH}/provenance", params={"version": "other@7"})).status == 404
     assert (await api.viewer.get(f"{PATH}/versions", params={"page_token": "not-ours"})).status == 400
 

@@ -16,7 +16,7 @@ from api.kernel.tables import IDEMPOTENCY, OPERATION
 from api.main import create_app
 from core import clock
 from core.errors import InvalidPayload, LaunchUnconfirmed, Unavailable
-from core.ports import RunStatus
+from core.runs import RunStatus
 from tests.api.admin.tenants import user
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
@@ -33,12 +33,19 @@ async def materialize(caller: Caller, asset: str = ASSET, **body: Any) -> dict[s
 
 
 async def seen(api: Api, id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    for _ in range(100):
-        operation: dict[str, Any] = (await api.viewer.get(f"operations/{id}")).json
-        if holds(operation):
-            return operation
-        await asyncio.sleep(0.05)
-    raise AssertionError(operation)
+    async with asyncio.timeout(60):
+        while True:
+            operation: dict[str, Any] = (await api.viewer.get(f"operations/{id}")).json
+            if holds(operation):
+                return operation
+            await asyncio.sleep(0.05)
+
+
+async def refused(orchestrator: FakeOrchestrator) -> None:
+    """Waits until a launch has been refused."""
+    async with asyncio.timeout(60):
+        while not orchestrator.refused:
+            await asyncio.sleep(0.02)
 
 
 def rows(api: Api, table: sa.Table) -> list[dict[str, Any]]:
@@ -83,8 +90,8 @@ class TestMaterialize:
             ("flights.gold.daily", {}, "has partitions"),
             ("flights.gold.daily", {"partitions": ["a", "d"]}, "no partition d"),
             ("flights.gold.daily", {"partitions": ["a"], "all_partitions": True}, "either"),
-            (ASSET, {"partitions": ["a"]}, "no partitions to choose from"),
-            ("flights.source.prices", {}, "observed, not made"),
+            (ASSET, {"partitions": ["a"]}, "has no partitions"),
+            ("flights.source.prices", {}, "only observed"),
         ],
     )
     async def test_refuses_what_cannot_be_made(self, api: Api, asset: str, body: dict[str, Any], says: str) -> None:
@@ -138,7 +145,7 @@ class TestGetOperation:
         assert (await api.viewer.get(f"ai-catalog/assets/{ASSET}")).json["data_version"] == "new@7"
         [event] = api.events("operations.operation")
         assert event["type"] == "operations.operation.succeeded"
-        assert event["traceparent"] is None, "nobody else knows of a trace that begins here"
+        assert event["traceparent"] is None, "no other system knows of a trace that begins here"
 
     async def test_tells_why_it_failed(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]
@@ -169,11 +176,9 @@ class TestGetOperation:
     async def test_its_end_is_written_without_anybody_looking(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         await materialize(api.editor)
         orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        for _ in range(60):
-            if rows(api, OPERATION)[0]["state"] == "SUCCEEDED":
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError("nobody followed the operation")
+        async with asyncio.timeout(60):
+            while rows(api, OPERATION)[0]["state"] != "SUCCEEDED":
+                await asyncio.sleep(0.05)
 
 
 class TestStages:
@@ -207,7 +212,7 @@ class TestStages:
         reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
         orchestrator.refusal = Unavailable("Dagster does not answer.")
         orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        await asyncio.sleep(0.6)
+        await refused(orchestrator)
         assert (await api.viewer.get(f"operations/{reply.json['id']}")).json["state"] == "RUNNING"
         orchestrator.refusal = None
         await seen(api, reply.json["id"], lambda now: len(now["runs"]) == 2)
@@ -217,7 +222,7 @@ class TestStages:
         reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
         orchestrator.refusal = Unavailable("Dagster does not answer.")
         orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        await asyncio.sleep(0.3)
+        await refused(orchestrator)
         await api.editor.post(f"operations/{reply.json['id']}:cancel")
         orchestrator.refusal = None
         ended = await seen(api, reply.json["id"], lambda now: now["finished_at"] is not None)

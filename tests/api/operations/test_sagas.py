@@ -28,7 +28,7 @@ from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 from tests.sagas import EFFECTS, ORDER, Order, effects, files
 
-ORDER_KIND = Kind("order", plural="orders", title="Order", description="Something to carry out.", example="ord_1")
+ORDER_KIND = Kind("order", plural="orders", title="Order", description="Something to deliver.", example="ord_1")
 UNKNOWN = Saga("test.unknown", input=Order, steps=ORDER.steps)
 
 
@@ -78,7 +78,7 @@ async def park_orders(ctx: Context, request: Park) -> SagaCall[Park]:
 
 @ORDER_KIND.collection_action("mistake", request=Order, long=True)
 async def mistake_orders(ctx: Context, request: Order) -> SagaCall[Order]:
-    """Begins a saga that nobody registered."""
+    """Begins a saga that is not registered."""
     return UNKNOWN.of(request)
 
 
@@ -96,7 +96,7 @@ async def check_orders(ctx: Context, request: Order) -> Operation:
         return to_resource(row)
 
     accepted = await ctx.transact(unit)
-    operations.begin(ctx, id)
+    operations.start_saga(ctx, id)
     return accepted
 
 
@@ -118,12 +118,12 @@ async def app(
 
 
 async def seen(api: Api, id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    for _ in range(200):
-        operation: dict[str, Any] = (await api.viewer.get(f"operations/{id}")).json
-        if holds(operation):
-            return operation
-        await asyncio.sleep(0.05)
-    raise AssertionError(operation)
+    async with asyncio.timeout(60):
+        while True:
+            operation: dict[str, Any] = (await api.viewer.get(f"operations/{id}")).json
+            if holds(operation):
+                return operation
+            await asyncio.sleep(0.05)
 
 
 def final(operation: dict[str, Any]) -> bool:
@@ -179,7 +179,7 @@ class TestBegin:
         body = {"folder": str(tmp_path), "fails_at": "ship"}
         ended = await seen(app, (await app.editor.post("test/orders:place", body)).json["id"], final)
         assert (ended["state"], ended["result"]) == ("FAILED", None)
-        assert ended["error"] == "Step ship failed: ship is not possible. What was done was undone."
+        assert ended["error"] == "Step ship failed: ship is not possible. The steps were undone."
         assert [step["state"] for step in ended["steps"]] == ["COMPENSATED", "COMPENSATED", "FAILED", "PENDING"]
         assert files(tmp_path) == []
 
@@ -297,10 +297,9 @@ async def test_operations_that_ended_long_ago_are_forgotten(app: Api, tmp_path: 
     await app.app.platform.part(Operations).stop()
     operations = Operations(app.app.platform, retention=timedelta(0))
     operations.start()
-    for _ in range(100):
-        if (await app.viewer.get(f"operations/{id}")).status == 404:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while (await app.viewer.get(f"operations/{id}")).status != 404:
+            await asyncio.sleep(0.05)
     await operations.stop()
     assert count(app, SAGA_STEP) == 3, "the steps of the one that has not ended stay"
     assert (await app.viewer.get(f"operations/{young}")).status == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,17 @@ import sqlalchemy as sa
 
 from api.kernel.http.metrics import Metrics
 from api.kernel.outbox import deliveries, dispatcher
+from api.kernel.outbox.consumer import Consumer
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_DELIVERY, OUTBOX_SEEN
 from api.kernel.sagas.runner import Runner
+from core import clock, leases
 from core.errors import Unavailable
-from core.events import Recorded
+from core.events import RecordedEvent
 from tests import sagas
 from tests.api.outbox.conftest import Outbox
+from tests.sagas import later
 
 
 class Taker:
@@ -27,7 +32,7 @@ class Taker:
         self.taken: list[tuple[str, int]] = []
         self.refuses: set[str] = set()
 
-    async def handle(self, item: Recorded) -> None:
+    async def handle(self, item: RecordedEvent) -> None:
         if item.event.subject in self.refuses:
             raise ValueError("not now")
         self.taken.append((item.event.subject, item.sequence))
@@ -51,7 +56,7 @@ async def test_events_committed_before_a_dispatcher_lived_are_delivered_once_to_
     outbox.happen("x", "rag.index.created")
     effects: list[int] = []
 
-    async def handle(item: Recorded) -> None:
+    async def handle(item: RecordedEvent) -> None:
         def effect() -> None:
             with outbox.database.write() as connection:
                 if deliveries.once(connection, "taker", item.event.id):
@@ -66,12 +71,16 @@ async def test_events_committed_before_a_dispatcher_lived_are_delivered_once_to_
     await first.stop()  # somewhere in the middle: its batch comes again
     second = Dispatcher(outbox.platform, [subscriber])
     await second.start()
-    await outbox.until(lambda: len(effects) >= 250)
-    await asyncio.sleep(0.1)
+    await outbox.until(lambda: settled(outbox, 251))
     await second.stop()
     assert sorted(effects) == list(range(1, 251))
     with outbox.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(OUTBOX_SEEN)).scalar_one() == 250
+
+
+def settled(outbox: Outbox, sequence: int) -> bool:
+    with outbox.database.read() as connection:
+        return deliveries.cursor(connection, "taker") == sequence
 
 
 async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> None:
@@ -84,7 +93,7 @@ async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> No
     await outbox.until(lambda: len(taker.taken) == 2 and waiting(outbox) == 2)
     outbox.happen("bad")
     outbox.happen("good")
-    await outbox.until(lambda: len(taker.taken) == 3 and waiting(outbox) == 3)
+    await outbox.until(lambda: len(taker.taken) == 3 and waiting(outbox) == 3 and settled(outbox, 6))
     assert [subject for subject, _ in taker.taken] == ["good"] * 3
     with outbox.database.read() as connection:
         lag = deliveries.lag(connection)["taker"]
@@ -102,7 +111,7 @@ async def test_a_failing_event_holds_back_its_subject_only(outbox: Outbox) -> No
 async def test_each_commit_of_events_is_delivered_without_a_poll(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever commits them, in whatever thread, and though a consumer is under way."""
+    """Whatever thread commits them, and while a consumer is running."""
     monkeypatch.setattr(dispatcher, "POLL_SECONDS", 3600.0)
     taker = Taker()
     running = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), taker.handle)])
@@ -157,17 +166,18 @@ async def test_a_subscriber_that_waits_takes_up_where_it_was_when_it_is_back(
     taken: list[int] = []
     away = True
 
-    async def handle(item: Recorded) -> None:
+    async def handle(item: RecordedEvent) -> None:
         if away and item.sequence > 3:
             raise Unavailable("The broker is away.")
         taken.append(item.sequence)
 
-    subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
+    subscriber = Subscriber("taker", ("*",), handle, blocks=True, max_attempts=2)
     running = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
     for number in range(8):
         outbox.happen(f"usr_{number % 2}")
     await running.start()
     await outbox.until(lambda: "taker waits: The broker is away." in caplog.text)
+    await outbox.until(lambda: settled(outbox, 3))
     for _ in range(5):
         running.wake()
         await asyncio.sleep(0.05)
@@ -186,12 +196,12 @@ async def test_an_event_given_back_waits_too_while_its_subscriber_is_away(outbox
     taken: list[int] = []
     answers: list[Exception] = [ValueError("this event"), Unavailable("away"), Unavailable("away"), Unavailable("away")]
 
-    async def handle(item: Recorded) -> None:
+    async def handle(item: RecordedEvent) -> None:
         if item.sequence == 1 and answers:
             raise answers.pop(0)
         taken.append(item.sequence)
 
-    subscriber = Subscriber("taker", ("*",), handle, waits=True, max_attempts=2)
+    subscriber = Subscriber("taker", ("*",), handle, blocks=True, max_attempts=2)
     running = Dispatcher(outbox.platform, [subscriber], first_retry_seconds=0.01)
     outbox.happen("usr_1")
     outbox.happen("usr_1")
@@ -205,16 +215,16 @@ async def test_an_event_given_back_waits_too_while_its_subscriber_is_away(outbox
 async def test_the_lag_of_a_consumer_that_is_no_more_is_not_shown(outbox: Outbox) -> None:
     with outbox.database.write() as connection:
         for consumer in ("taker", "webhook:whk_1", "redis:before"):
-            deliveries.begin(connection, consumer, 0)
+            deliveries.create_cursor(connection, consumer, 0)
     outbox.happen("usr_1")
     Dispatcher(outbox.platform, [Subscriber("taker", ("*",), Taker().handle)])
-    shown = {
+    displayed = {
         sample.labels["consumer"]
         for family in outbox.platform.part(Metrics).collect()
         for sample in family.samples
         if family.name.startswith("headwater_outbox_")
     }
-    assert shown == {"taker", "webhook:whk_1"}
+    assert displayed == {"taker", "webhook:whk_1"}
 
 
 async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(outbox: Outbox) -> None:
@@ -226,7 +236,8 @@ async def test_two_dispatchers_do_not_deliver_twice_and_the_second_takes_over(ou
     for number in range(60):
         outbox.happen(f"usr_{number % 3}")
         await asyncio.sleep(0.005)
-    await outbox.until(lambda: len(taker.taken) >= 60)
+    # An event that was taken and whose cursor is not stored yet comes again: only what is settled comes once.
+    await outbox.until(lambda: len(taker.taken) >= 60 and settled(outbox, 60))
     await first.stop()
     outbox.happen("late")
     await outbox.until(lambda: ("late", 61) in taker.taken)
@@ -249,3 +260,78 @@ async def test_only_new_events_if_so_declared(outbox: Outbox) -> None:
     await outbox.until(lambda: bool(taker.taken))
     await running.stop()
     assert taker.taken == [("new", 2)]
+
+
+async def test_a_failed_try_of_a_consumer_that_was_removed_meanwhile_brings_it_not_back(outbox: Outbox) -> None:
+    taker = Taker()
+    taker.refuses = {"bad"}
+    consumer = Consumer(outbox.platform, Subscriber("taker", ("*",), taker.handle))
+    outbox.happen("bad")
+    while await consumer.run():
+        pass
+    with outbox.database.write() as connection:
+        (row,) = connection.execute(sa.select(OUTBOX_DELIVERY)).all()
+        delivery = deliveries._delivery(row)
+        deliveries.remove(connection, "taker")
+    consumer._settle(delivery, "not now")
+    assert waiting(outbox) == 0
+
+
+async def test_a_failed_try_waits_longer_each_time_and_is_given_up_at_last(outbox: Outbox) -> None:
+    taker = Taker()
+    taker.refuses = {"bad"}
+    subscriber = Subscriber("taker", ("*",), taker.handle, max_attempts=3)
+    consumer = Consumer(outbox.platform, subscriber, first_retry_seconds=60)
+    outbox.happen("bad")
+    outbox.happen("bad")
+    while await consumer.run():
+        pass
+    waits = []
+    for attempt in (1, 2):
+        with outbox.database.read() as connection:
+            first = deliveries._delivery(
+                connection.execute(sa.select(OUTBOX_DELIVERY).order_by(OUTBOX_DELIVERY.c.sequence)).first()
+            )
+        assert (first.attempts, first.state.value, first.last_error) == (attempt, "PENDING", "ValueError")
+        waits.append((first.next_at - first.updated_at).total_seconds())
+        await consumer.run()
+        with later(seconds=waits[-1] - 5):
+            await consumer.run()
+        with outbox.database.read() as connection:
+            same = connection.execute(sa.select(OUTBOX_DELIVERY.c.attempts).order_by(OUTBOX_DELIVERY.c.sequence))
+            assert same.scalars().first() == attempt, "it is not its time yet"
+        with later(hours=attempt):
+            await consumer.run()
+    assert 30 <= waits[0] <= 60 <= waits[1] <= 120
+    assert dead(outbox) == [1]
+    assert taker.taken == []
+
+
+async def test_whoever_loses_the_lease_stops_its_consumers_at_once(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only consumers of the holder run: what another process delivers now is not delivered here as well."""
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.02)
+    # A lease that is not renewed for long ends them as well; here only its loss may.
+    monkeypatch.setattr(dispatcher, "_LEASE_SECONDS", 3600.0)
+    reached, ended = asyncio.Event(), asyncio.Event()
+
+    async def handle(item: RecordedEvent) -> None:
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    running = Dispatcher(outbox.platform, [Subscriber("taker", ("*",), handle)])
+    await running.start()
+    outbox.happen("usr_1")
+    await asyncio.wait_for(reached.wait(), 60)
+    with outbox.database.write() as connection:
+        far = clock.now() + timedelta(hours=1)
+        connection.execute(leases.LEASE.update().values(holder="another process", expires_at=far))
+    running._renewed = time.monotonic() - 5  # due for renewal, but not so long ago that it counts as lost by itself
+    await asyncio.wait_for(ended.wait(), 60)
+    assert running._running == {}
+    await running.stop()
+    assert leases.current_holder(outbox.database, dispatcher.LEASE_NAME) == "another process"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ import sqlalchemy as sa
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.kernel.credentials.sealing import Sealer
-from api.kernel.outbox import deliveries, webhooks
+from api.kernel.outbox import deliveries, webhook_sender, webhooks
+from api.kernel.outbox.consumer import Consumer
 from api.kernel.outbox.dispatcher import Dispatcher
+from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_CURSOR, OUTBOX_DELIVERY
+from core import clock
 from core.errors import InvalidPayload
 from tests.api.outbox.conftest import Outbox
 from tests.receiver import Receiver
@@ -60,6 +64,52 @@ async def test_what_is_not_2xx_is_sent_again_under_the_same_id_and_redirects_are
     assert {headers["webhook-id"] for headers, _ in receiver.requests} == {event.id}
 
 
+async def test_an_endpoint_may_be_unavailable_for_a_day(outbox: Outbox, receiver: Receiver) -> None:
+    made, _ = endpoint(outbox, receiver.url)
+    receiver.answers = [503] * webhook_sender.MAX_ATTEMPTS
+    event = outbox.happen("usr_1", organization_id="org_1")
+    sender = webhook_sender.WebhookSender(outbox.platform, private=True)
+    [subscriber] = await sender.subscribers()
+    consumer = Consumer(outbox.platform, subscriber)
+    began = moment = clock.now()
+    delays: list[float] = []
+    clock.freeze(lambda: moment)
+    try:
+        await consumer.run()
+        while (waiting := pending(outbox)) is not None:
+            delays.append((waiting - moment).total_seconds())
+            moment = waiting
+            await consumer.run()
+    finally:
+        clock.freeze(None)
+        await sender.close()
+    assert moment - began >= timedelta(hours=24)
+    assert len(receiver.requests) == webhook_sender.MAX_ATTEMPTS == len(delays) + 1
+    assert {headers["webhook-id"] for headers, _ in receiver.requests} == {event.id}
+    longest = webhook_sender.BACKOFF.maximum.total_seconds()
+    growing = [delay for delay in delays if delay < longest / 2]
+    assert growing == sorted(growing) == delays[: len(growing)]
+    assert 0.5 <= delays[0] <= 1
+    assert len({delay / longest for delay in delays[len(growing) :]}) > 1, "the delays are spread"
+    with outbox.database.read() as connection:
+        [letter] = deliveries.dead_letters(connection, made.consumer)
+    assert (letter.attempts, "503" in letter.last_error) == (webhook_sender.MAX_ATTEMPTS, True)
+
+
+def pending(outbox: Outbox) -> datetime | None:
+    """The time of the next attempt, if a delivery is pending."""
+    states = sa.select(OUTBOX_DELIVERY.c.next_at).where(OUTBOX_DELIVERY.c.state == "PENDING")
+    with outbox.database.read() as connection:
+        return connection.execute(states).scalar()
+
+
+def test_other_subscribers_keep_the_short_schedule() -> None:
+    default = Subscriber.__dataclass_fields__["backoff"].default
+    attempts = Subscriber.__dataclass_fields__["max_attempts"].default
+    assert sum(default.seconds(n) for n in range(1, attempts)) == 511
+    assert default.seconds(100) == timedelta(hours=1).total_seconds()
+
+
 async def test_gone_disables_the_endpoint(outbox: Outbox, receiver: Receiver) -> None:
     made, _ = endpoint(outbox, receiver.url)
     receiver.answers = [410]
@@ -82,8 +132,8 @@ async def test_gone_disables_the_endpoint(outbox: Outbox, receiver: Receiver) ->
     with outbox.database.write() as connection:
         webhooks.delete(connection, made.id)
         for table in (OUTBOX_CURSOR, OUTBOX_DELIVERY):
-            mine = sa.select(table).where(table.c.consumer == made.consumer)
-            assert connection.execute(mine).first() is None
+            owned = sa.select(table).where(table.c.consumer == made.consumer)
+            assert connection.execute(owned).first() is None
 
 
 async def test_private_addresses_are_not_reached_unless_allowed(outbox: Outbox, receiver: Receiver) -> None:

@@ -1,15 +1,20 @@
-"""What requests write, whoever serves them."""
+"""What requests write, whichever process serves them."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
+from tests.api.admin.tenants import Tenant, tenant
+from tests.api.platform.library import LIBRARY
+from tests.api_process import Api, running_service
 
 
 @pytest.fixture
@@ -29,3 +34,17 @@ def written(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     monkeypatch.setattr(Unit, "__init__", watched)
     return found
+
+
+class Library(NamedTuple):
+    """An API that serves the made-up service, and an organization in it."""
+
+    api: Api
+    home: Tenant
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Library]:
+    """One API for all tests of a file, which name what they make differently."""
+    async with running_service(tmp_path_factory.mktemp("home"), LIBRARY) as api:
+        yield Library(api, await tenant(api, "home"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from api.cli import app
+from api.cli.app import app
 from api.kernel.documents import ledger
 from api.kernel.http.state import KEY, RequestState
 from api.kernel.kinds.registry import Mount
@@ -44,12 +44,12 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
 
 
 @cache
-def there() -> dict[str, Mount]:
+def registered_mounts() -> dict[str, Mount]:
     return {mount.path: mount for mount in mounts()}
 
 
 def explained(path: str) -> ledger.MountExplanation:
-    return ledger.explain_mount(there()[path], SERVICES)
+    return ledger.explain_mount(registered_mounts()[path], SERVICES)
 
 
 class Watch:
@@ -59,16 +59,16 @@ class Watch:
         self._api = api
         self.written = written
 
-    async def done(self, path: str, work: Awaitable[Any]) -> Any:
+    async def done(self, path: str, awaited: Awaitable[Any]) -> Any:
         self.written.clear()
-        since = len(self._api.events())
-        answer = await work
+        since = self._api.last_sequence()
+        answer = await awaited
         status = getattr(answer, "status", None) or answer.status_code
         assert status < 400, answer
-        told = explained(path)
-        assert self.written <= set(told.tables), path
-        types = {event["type"] for event in self._api.events()[since:]}
-        assert not {type for type in types if not any(fnmatch(type, one) for one in told.events)}, path
+        explanation = explained(path)
+        assert self.written <= set(explanation.tables), path
+        types = {event["type"] for event in self._api.events(after=since)}
+        assert not {type for type in types if not any(fnmatch(type, one) for one in explanation.events)}, path
         return answer
 
 
@@ -89,9 +89,9 @@ async def test_a_login_by_an_identity_provider(api: Api, provider: Provider, wat
     provider.claim("s-ada", **claims, groups=[], roles=[])
     await watch.done("/login/oidc", sign_in(browser, provider))
     assert {"member", "grant"} <= watch.written, "taken away again"
-    told = ledger.explain(ledger.find(SERVICES, "admin_login"), None, mounts())
-    assert {"/login/oidc", "/oauth/token"} <= set(told.mounts)
-    assert not {"identity", "member", "grant"} & set(told.tables), "a password gives no group and no role"
+    explanation = ledger.explain(ledger.find(SERVICES, "admin_login"), None, mounts())
+    assert {"/login/oidc", "/oauth/token"} <= set(explanation.mounts)
+    assert not {"identity", "member", "grant"} & set(explanation.tables), "a password gives no group and no role"
 
 
 async def test_tokens_by_oauth(api: Api, provider: Provider, watch: Watch) -> None:
@@ -101,8 +101,8 @@ async def test_tokens_by_oauth(api: Api, provider: Provider, watch: Watch) -> No
         return await watch.done(path, api.anonymous.http.post(path, data=form))
 
     token = await provider.id_token("s-ada")
-    how = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN}
-    issued = (await asked("/oauth/token", **how)).json()["access_token"]
+    exchange_form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": ID_TOKEN}
+    issued = (await asked("/oauth/token", **exchange_form)).json()["access_token"]
     assert {"identity", "principal", "token"} <= watch.written
     await asked("/oauth/revoke", token=issued)
     assert "token" in watch.written
@@ -136,9 +136,9 @@ async def test_a_directory_by_scim(api: Api, watch: Watch) -> None:
 
 
 def test_every_mount_can_be_explained() -> None:
-    for path in there():
+    for path in registered_mounts():
         assert explained(path).path == path
-    writing = {path for path in there() if explained(path).tables}
+    writing = {path for path in registered_mounts() if explained(path).tables}
     assert {"/login/oidc", "/oauth/token", "/oauth/revoke", "/oauth/jwks", "/scim/v2", "/dagster"} == writing
 
 
@@ -152,7 +152,7 @@ def test_who_enters_and_in_whose_name_it_acts() -> None:
 
 
 def test_a_mount_acts_in_no_name_that_it_does_not_declare(api: Api) -> None:
-    """Else it would write what nobody is told."""
+    """Otherwise it would write without an explanation."""
     state = RequestState("req", "", found=api.app.registry.find("/login/oidc/acme"))
     calls = Calls(api.app)
     assert calls.context({KEY: state}, "admin_login").request_id == "req"

@@ -1,4 +1,4 @@
-"""A kind grows by fields with defaults, without a migration: what is stored already has them, whoever serves it."""
+"""A kind grows by fields with defaults, without a migration: stored resources have them in every process."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from api.cli import app
-from api.cli.entering import enter, entries
+from api.cli.app import app
 from api.cli.new_kind import scaffold
+from api.cli.registration import apply, entries
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.main import SERVICES
 from core.errors import Conflict, HeadwaterError, InvalidArgument, NotFound
@@ -53,7 +53,7 @@ def test_it_passes_the_linter_the_type_checker_and_its_own_test(repository: Path
     for service, kind in kinds:
         declaration, test, example = scaffold(repository, service, kind)
         entered = entries(service, kind)
-        assert all(enter(repository, entry) for entry in entered)
+        assert all(apply(repository, entry) for entry in entered)
         written += [declaration.relative_to(repository), test.relative_to(repository), *(e.path for e in entered)]
         tests.append(test)
         assert example.is_file()
@@ -73,10 +73,10 @@ def test_a_kind_is_entered_in_any_service_once_and_nothing_else_changes(tmp_path
         before = (ROOT / entry.path).read_text()
         (tmp_path / entry.path).parent.mkdir(parents=True)
         (tmp_path / entry.path).write_text(before)
-        assert enter(tmp_path, entry)
+        assert apply(tmp_path, entry)
         after = (tmp_path / entry.path).read_text()
         words = Counter(re.findall(r"\w+", after)) - Counter(re.findall(r"\w+", before))
-        assert set(words) <= {*re.findall(r"\w+", entry.what), "NEW_THING"}
+        assert set(words) <= {*re.findall(r"\w+", entry.instruction), "NEW_THING"}
         assert not Counter(re.findall(r"\w+", before)) - Counter(re.findall(r"\w+", after))
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_written_otherwise_stays_as_it_is(tmp_path: Path, text: s
     [entry, _] = entries("rag", "new_thing")
     (tmp_path / entry.path).parent.mkdir(parents=True)
     (tmp_path / entry.path).write_text(text)
-    assert not enter(tmp_path, entry)
+    assert not apply(tmp_path, entry)
     assert (tmp_path / entry.path).read_text() == text
 
 
@@ -104,7 +104,7 @@ def test_the_command_names_what_it_wrote_and_what_is_left_to_do(
     ):
         assert path in done.output
         assert (tmp_path / path).is_file()
-    assert "To be added by you to api/services/rag/service.py:" in done.output
+    assert "Add this to api/services/rag/service.py:" in done.output
     assert "from api.services.rag.kinds.query_box import QUERY_BOX\n" in done.output
     assert 'in DRAFTS: "rag.query_box": ({"title": "Example"}, {"title": "Another"}),' in done.output
 
@@ -112,12 +112,12 @@ def test_the_command_names_what_it_wrote_and_what_is_left_to_do(
 def test_it_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "api/services/rag").mkdir(parents=True)
     (tmp_path / "api/services/rag/service.py").touch()
-    mine = tmp_path / "tests/api/rag/test_policies.py"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine")
-    with pytest.raises(Conflict, match=r"tests/api/rag/test_policies.py is there already: nothing was written"):
+    owned = tmp_path / "tests/api/rag/test_policies.py"
+    owned.parent.mkdir(parents=True)
+    owned.write_text("mine")
+    with pytest.raises(Conflict, match=r"tests/api/rag/test_policies.py already exists. Nothing was written"):
         scaffold(tmp_path, "rag", "policy")
-    assert mine.read_text() == "mine"
+    assert owned.read_text() == "mine"
     assert list((tmp_path / "api/services/rag").iterdir()) == [tmp_path / "api/services/rag/service.py"]
 
 
@@ -142,5 +142,5 @@ def test_no_prefix_is_given_out_twice(tmp_path: Path) -> None:
     (tmp_path / "api/services/rag/service.py").touch()
     declaration, *_ = scaffold(tmp_path, "rag", "group", taken={"gro"})
     assert 'prefix="gru"' in declaration.read_text()
-    with pytest.raises(InvalidArgument, match="Every prefix"):
+    with pytest.raises(InvalidArgument, match="have all prefixes"):
         scaffold(tmp_path, "rag", "abc", taken={"abc"})

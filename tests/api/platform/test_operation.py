@@ -146,7 +146,7 @@ class TestRateLimits:
         statuses = [(await limited.anonymous.get("ai-catalog/assets", headers=forged)).status for _ in range(4)]
         assert statuses == [401, 401, 401, 429]
         assert (await limited.anonymous.get("/health/live")).status == 429
-        assert (await limited.viewer.get("ai-catalog/assets")).status == 200, "who is known is not a stranger"
+        assert (await limited.viewer.get("ai-catalog/assets")).status == 200, "an authenticated caller has other limits"
 
     async def test_denied_requests_count(self, limited: Api) -> None:
         statuses = [(await limited.viewer.get("/metrics")).status for _ in range(6)]

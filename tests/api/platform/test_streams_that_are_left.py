@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.kernel.kinds import bulk
+from api.kernel.kinds import export, watch
 from tests.api_process import Api
 from tests.resources import fill_projects
 
@@ -18,15 +18,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[AsyncGenerator[Any, None]]:
     """Every export and watch that was asked for. Held here, none of them is ever garbage."""
     streams: list[AsyncGenerator[Any, None]] = []
 
-    def kept(open: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
+    def recording(open: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
         def keep(*arguments: Any) -> AsyncGenerator[Any, None]:
             streams.append(open(*arguments))
             return streams[-1]
 
         return keep
 
-    for name in ("export", "watch"):
-        monkeypatch.setattr(bulk, name, kept(getattr(bulk, name)))
+    for module, name in ((export, "export"), (watch, "watch")):
+        monkeypatch.setattr(module, name, recording(getattr(module, name)))
     return streams
 
 
@@ -40,6 +40,6 @@ async def test_it_is_closed_and_the_connection_is_back(
     [stream] = opened
     assert stream.ag_frame is None, "closed, not left to the garbage collector"
     reads = api.app.platform.workers.read
-    async with asyncio.timeout(20):  # others read now and then, too
+    async with asyncio.timeout(60):  # others read now and then, too
         while reads.held or api.database.engine.pool.checkedout():  # type: ignore[attr-defined]
             await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ def person(name: str) -> dict[str, Any]:
     return {"type": "user", "id": name, "properties": {"email": f"{name}@example.org"}}
 
 
-def thing(id: str) -> dict[str, Any]:
+def resource_of(id: str) -> dict[str, Any]:
     return {"type": "admin.project", "id": id}
 
 
@@ -29,7 +29,7 @@ async def project(api: Api, name: str) -> str:
 
 async def test_an_evaluation_is_what_then_happens(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales")
-    question = {"subject": person("ada"), "action": READ, "resource": thing(sales), "context": {"time": "now"}}
+    question = {"subject": person("ada"), "action": READ, "resource": resource_of(sales), "context": {"time": "now"}}
     assert (await ask(api.admin, "evaluation", **question))["decision"] is False
     given = await grant(api, ada, "rol_viewer", sales)
     answer = await ask(api.admin, "evaluation", **question)
@@ -40,9 +40,9 @@ async def test_an_evaluation_is_what_then_happens(api: Api) -> None:
     for change in (
         {"action": {"name": "delete"}},
         {"action": {"name": "no_such_verb"}},
-        {"resource": thing("prj_nothing")},
+        {"resource": resource_of("prj_nothing")},
         {"resource": {"type": "admin.user", "id": sales}},
-        {"subject": person("nobody")},
+        {"subject": person("absent")},
         {"subject": {"type": "martian", "id": ada}},
     ):
         assert (await ask(api.admin, "evaluation", **question | change))["decision"] is False, change
@@ -53,7 +53,7 @@ async def test_an_evaluation_is_what_then_happens(api: Api) -> None:
 async def test_what_is_malformed_or_not_allowed_is_refused(api: Api) -> None:
     await user(api, "ada")
     sales = await project(api, "sales")
-    whole: dict[str, Any] = {"subject": person("editor"), "action": READ, "resource": thing(sales)}
+    whole: dict[str, Any] = {"subject": person("editor"), "action": READ, "resource": resource_of(sales)}
     for missing in whole:
         body = {name: part for name, part in whole.items() if name != missing}
         assert (await api.admin.post(f"{PATH}/evaluation", body)).status == 400
@@ -74,7 +74,7 @@ async def test_evaluations_take_defaults_and_stop_where_they_are_told(api: Api) 
     ids = [await project(api, name) for name in ("a", "b", "c")]
     await grant(api, ada, "rol_viewer", ids[1])
     common = {"subject": person("ada"), "action": READ}
-    parts = [{"resource": thing(id)} for id in ids]
+    parts = [{"resource": resource_of(id)} for id in ids]
 
     async def answers(semantic: str) -> list[bool]:
         body = {**common, "evaluations": parts, "options": {"evaluations_semantic": semantic}}
@@ -83,11 +83,14 @@ async def test_evaluations_take_defaults_and_stop_where_they_are_told(api: Api) 
     assert await answers("execute_all") == [False, True, False]
     assert await answers("deny_on_first_deny") == [False]
     assert await answers("permit_on_first_permit") == [False, True]
-    body = {**common, "evaluations": [{"resource": thing(ids[1]), "action": {"name": "delete"}}, {"action": READ}]}
+    body = {
+        **common,
+        "evaluations": [{"resource": resource_of(ids[1]), "action": {"name": "delete"}}, {"action": READ}],
+    }
     first, second = (await ask(api.admin, "evaluations", **body))["evaluations"]
     assert first["decision"] is False
     assert (second["decision"], second["context"]["error"]["status"]) == (False, 400)
-    single = await ask(api.admin, "evaluations", **common, resource=thing(ids[1]))
+    single = await ask(api.admin, "evaluations", **common, resource=resource_of(ids[1]))
     assert single["decision"] is True
     assert (await api.admin.post(f"{PATH}/evaluations", {**common, "evaluations": parts[:1] * 1001})).status == 400
 
@@ -112,23 +115,26 @@ async def test_searches_find_what_evaluations_allow(api: Api) -> None:
 
     resources = await pages("resource", "id", subject=person("ada"), action=READ, resource={"type": "admin.project"})
     assert resources == sorted(ids[:2])
-    subjects = await pages("subject", "id", subject={"type": "user"}, action=READ, resource=thing(ids[0]))
+    subjects = await pages("subject", "id", subject={"type": "user"}, action=READ, resource=resource_of(ids[0]))
     names = {row["id"]: row["name"] for row in (await api.admin.get("admin/users")).json["items"]}
     assert {names[id] for id in subjects} == {"ada", "ben", "admin", "editor", "viewer"}
-    assert await pages("subject", "id", subject={"type": "service_account"}, action=READ, resource=thing(ids[0])) == []
-    actions = await pages("action", "name", subject=person("ada"), resource=thing(ids[0]))
+    assert (
+        await pages("subject", "id", subject={"type": "service_account"}, action=READ, resource=resource_of(ids[0]))
+        == []
+    )
+    actions = await pages("action", "name", subject=person("ada"), resource=resource_of(ids[0]))
     assert {"get", "list"} <= set(actions)
     assert "delete" not in actions
     for action in (*actions, "delete", "update"):
-        question = {"subject": person("ada"), "action": {"name": action}, "resource": thing(ids[0])}
+        question = {"subject": person("ada"), "action": {"name": action}, "resource": resource_of(ids[0])}
         assert (await ask(api.admin, "evaluation", **question))["decision"] is (action in actions)
-    assert await pages("action", "name", subject=person("ada"), resource=thing("prj_nothing")) == []
+    assert await pages("action", "name", subject=person("ada"), resource=resource_of("prj_nothing")) == []
     assert await pages("resource", "id", subject=person("ada"), action=READ, resource={"type": "todo"}) == []
 
 
 async def test_other_tenants_do_not_exist(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
-    question = {"subject": person("other-admin"), "action": READ, "resource": thing(other.project)}
+    question = {"subject": person("other-admin"), "action": READ, "resource": resource_of(other.project)}
     assert (await ask(one.admin, "evaluation", **question)) == {"decision": False, "context": {"reason": "UNKNOWN"}}
     found = await ask(one.admin, "search/subject", **question | {"subject": {"type": "user"}})
     assert found == {"results": [], "page": {"next_token": ""}}

@@ -15,9 +15,12 @@ from rag.embedding import WordLlamaEmbedder
 from rag.index import Index
 from rag.layout import Store
 from tests.api.admin.tenants import user
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 from tests.unit.rag.conftest import INDEX, PAGES
+
+pytestmark = on_sqlite
 
 PATH = f"rag/indexes/{INDEX}"
 
@@ -79,7 +82,7 @@ class TestSearch:
     async def test_a_hit_leads_to_what_stands_behind_it(self, api: Api) -> None:
         found = (await api.viewer.post(f"{PATH}:search", {"query": "tail number"})).json
         provenance = (await api.viewer.get(f"{PATH}/provenance", params={"version": found["version"]})).json
-        assert [making["run"] for making in provenance["makings"]] == ["run-1"]
+        assert [materialization["run"] for materialization in provenance["materializations"]] == ["run-1"]
 
     @pytest.mark.effect("rag_get_index_provenance")
     async def test_where_an_index_comes_from_is_told_to_who_may_see_it(self, api: Api) -> None:

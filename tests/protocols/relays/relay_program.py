@@ -18,7 +18,7 @@ from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
 from core import events
 from core.db import Database
-from core.events import Event, Recorded
+from core.events import Event, RecordedEvent
 from core.settings import load_settings
 from migrations.tables import METADATA
 from tests.orchestration import FakeOrchestrator
@@ -33,7 +33,7 @@ async def main(home: str, url: str, topic: str, dies_at: str) -> None:
     assert relay is not None
     handle = relay.subscriber.handle
 
-    async def handle_and_die(item: Recorded) -> None:
+    async def handle_and_die(item: RecordedEvent) -> None:
         await handle(item)
         if item.sequence == int(dies_at):
             os.kill(os.getpid(), signal.SIGKILL)

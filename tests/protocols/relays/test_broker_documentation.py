@@ -26,7 +26,7 @@ async def test_the_page_leads_to_events(
     async with running(tmp_path, FakeOrchestrator(), **variables) as api:
         project = await api.admin.post("/api/v1/admin/projects", {"name": "fleet", "spec": {"title": "Fleet"}})
         taken = f'headwater_outbox_events_behind{{consumer="{broker.scheme}:{topic}"}} 0.0'
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while taken not in (metrics := await api.admin.get("/metrics")).response.text:
                 await asyncio.sleep(0.05)
         assert f'{{dependency="{broker.scheme.title()}",state="CLOSED"}} 1.0' in metrics.response.text
@@ -43,9 +43,9 @@ async def test_the_page_leads_to_events(
         assert isinstance(broker, Kafka)
         consumer = confluent_kafka.Consumer(broker.client() | {"group.id": topic, "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])
-        there = {event.get_id() for event in broker.read(topic)}
-        async with asyncio.timeout(30):
-            while seen != there:
+        present = {event.get_id() for event in broker.read(topic)}
+        async with asyncio.timeout(60):
+            while seen != present:
                 await asyncio.to_thread(module["read_topic"], consumer, seen)
         consumer.close()
     assert capsys.readouterr().out.count(f"admin.project.created {project.json['id']}") == 1

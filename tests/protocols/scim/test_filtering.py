@@ -1,4 +1,4 @@
-"""What SQL makes of a filter: the answer is the library's own, and few rows are looked at for it."""
+"""What SQL makes of a filter: the answer is the library's own, and few rows are read for it."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ OF_ALL = [
 ]
 
 
-def _filters(strings: list[str], *more: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def _filters(strings: list[str], *extra: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     present = st.sampled_from([*strings, *TIMES, "schemas"]).map("{} pr".format)
     return st.recursive(
-        st.one_of(_compared(strings, ANY, VALUES), present, *OF_ALL, *more),
+        st.one_of(_compared(strings, ANY, VALUES), present, *OF_ALL, *extra),
         lambda inner: st.one_of(
             inner.map("not ({})".format),
             st.builds("({}) and ({})".format, inner, inner),
@@ -212,7 +212,7 @@ def test_the_answer_is_that_of_the_librarys_own_storage(
 
 
 def _fill(storage: DirectoryStorage, directory: dict[str, Any]) -> list[str]:
-    """Makes the users and groups, each at a time of its own, and returns their ids."""
+    """Creates the users and groups, each at a different time, and returns their ids."""
     unit = storage._unit
     unit.now = START
     ids: list[str] = []
@@ -313,11 +313,11 @@ class TestFewRowsAreLookedAt:
     def seen(self, storage: DirectoryStorage, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         """How many rows become resources, each time."""
         seen: list[int] = []
-        for face in storage._faces.values():
+        for face in storage._directories.values():
 
-            def rendered(rows: list[Any], how: Any = face.rendered) -> Any:
+            def rendered(rows: list[Any], arguments: Any = face.rendered) -> Any:
                 seen.append(len(rows))
-                return how(rows)
+                return arguments(rows)
 
             monkeypatch.setattr(face, "rendered", rendered)
         return seen
@@ -345,8 +345,8 @@ class TestFewRowsAreLookedAt:
             ("User", 'not (displayName co "Person 1")', 40),
             ("User", "displayName eq null", 0),
             ("Group", 'displayName eq "TEAM"', 1),
-            ("Group", 'members eq "nobody"', 0),
-            ("Group", 'members[value eq "nobody"]', 0),
+            ("Group", 'members eq "absent"', 0),
+            ("Group", 'members[value eq "absent"]', 0),
         ],
     )
     def test_by_a_filter(

@@ -37,8 +37,8 @@ def changes(server: Server, user: dict[str, Any]) -> list[tuple[str, str]]:
 def stored(server: Server) -> str:
     """All that the platform remembers of what happened."""
     with server.api.database.read() as connection:
-        said = [connection.execute(sa.select(table)).all() for table in (EVENT, REVISION)]
-    return str(said)
+        message = [connection.execute(sa.select(table)).all() for table in (EVENT, REVISION)]
+    return str(message)
 
 
 class TestSetting:
@@ -48,9 +48,12 @@ class TestSetting:
         user = a_user(directory, password=CANARY)
         assert login(server, user, CANARY)
         assert not login(server, user, "another-password")
-        told = [directory.get(f"Users/{user['id']}").text, admin.get(f"users/{user['id']}").text, str(user)]
-        told += [directory.get("Users", params={"attributes": "password,userName", "count": 1000}).text, stored(server)]
-        assert "canary" not in "".join(told)
+        reported = [directory.get(f"Users/{user['id']}").text, admin.get(f"users/{user['id']}").text, str(user)]
+        reported += [
+            directory.get("Users", params={"attributes": "password,userName", "count": 1000}).text,
+            stored(server),
+        ]
+        assert "canary" not in "".join(reported)
         found = directory.get("Users", params={"filter": f'password eq "{CANARY}"'}).json()
         assert found["totalResults"] == 0, "nor can it be guessed by asking"
         assert changes(server, user) == [

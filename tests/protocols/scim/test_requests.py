@@ -125,12 +125,12 @@ class TestRights:
         headers = {"authorization": f"Bearer {server.tokens['admin']}"}
         with httpx.Client(base_url=f"{server.url}/scim/v2/", headers=headers) as default:
             foreign = created(default, "Users", {"userName": f"foreign{next(NUMBERS)}"})
-            ours = a_user(directory)
-            assert default.get(f"Users/{ours['id']}").status_code == 404
+            own_rows = a_user(directory)
+            assert default.get(f"Users/{own_rows['id']}").status_code == 404
             seen = {one["id"] for one in default.get("Users").json()["Resources"]}
             assert foreign["id"] in seen
-            assert ours["id"] not in seen
-            body = {"displayName": "Ours too", "members": [{"value": ours["id"]}]}
+            assert own_rows["id"] not in seen
+            body = {"displayName": "Ours too", "members": [{"value": own_rows["id"]}]}
             assert default.post("Groups", json=body).status_code == 400
         for method in ("GET", "PUT", "PATCH", "DELETE"):
             body = {"userName": "x", "schemas": [PATCH], "Operations": [{"op": "remove", "path": "title"}]}
@@ -149,7 +149,7 @@ class TestMe:
             found = his.get("/scim/v2/Me")
             assert found.json() == directory.get(f"Users/{user['id']}").json()
             assert found.headers["location"] == f"{server.url}/scim/v2/Users/{user['id']}"
-            assert his.get(f"/scim/v2/Users/{user['id']}").status_code == 403, "the directory is not his to read"
+            assert his.get(f"/scim/v2/Users/{user['id']}").status_code == 403, "a user may not read the directory"
             change = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "nickName", "value": "Countess"}]}
             assert his.patch("/scim/v2/Me", json=change).status_code == 403
             assert ("admin.user.update_denied", "denied") in events(server, user["id"])

@@ -1,4 +1,4 @@
-"""One Spark server per engine, shared by the tests of a file."""
+"""Fixtures: one Spark server per engine, shared by the tests of a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINES = ("embedded", "local")
 
 
 def path_without_java(folder: Path) -> str:
-    """The PATH of a machine without Java: the suite runs on the Java that comes as a wheel, wherever it runs."""
+    """A PATH without Java, so that the suite always runs on the Java from the wheel."""
     places = []
     for number, place in enumerate(os.environ["PATH"].split(os.pathsep)):
         if not shutil.which("java", path=place):
@@ -41,7 +41,7 @@ def path_without_java(folder: Path) -> str:
 
 @pytest.fixture(scope="session", params=ENGINES)
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a platform with one engine; its server lives until the last test that uses it."""
+    """Settings of a platform with one engine. Its server runs until the last test that uses it."""
     environment = {
         "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{request.param}")),
         "HEADWATER_SPARK": str(request.param),

@@ -1,4 +1,4 @@
-"""What every Spark engine must do with Delta tables: one suite, run on Sail and on Apache Spark."""
+"""Requirements on every Spark engine for Delta tables: one suite, run on Sail and on Apache Spark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.settings import Settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Commit, Tables
-from resources.spark import Spark
+from resources.spark import Mode, Spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -23,13 +23,13 @@ WITHOUT_FEED = {"delta.enableChangeDataFeed": "false"}
 
 
 def plain_table(tables: Tables, name: str) -> Commit:
-    """A table that every engine can write itself."""
+    """Creates a table that every engine can write itself."""
     tables.create(name, PEOPLE.schema, properties=WITHOUT_FEED)
     return tables.append(name, PEOPLE)
 
 
 def rows(tables: Tables, name: str, version: int | None = None) -> list[tuple[object, ...]]:
-    """What delta-rs reads."""
+    """Returns the rows that delta-rs reads."""
     return sorted(tables.snapshot(name, version=version).scan().collect().rows())
 
 
@@ -75,7 +75,7 @@ def test_update_and_delete_by_sql(spark: Spark, tables: Tables, step_of: Steps) 
     assert rows(tables, "t.out.c", before.version) == [(1, "ann"), (2, "bo"), (3, "cy")]
 
 
-def test_a_statement_that_changes_nothing_makes_no_version(spark: Spark, tables: Tables, step_of: Steps) -> None:
+def test_a_statement_without_changes_creates_no_version(spark: Spark, tables: Tables, step_of: Steps) -> None:
     before = plain_table(tables, "t.out.d")
     commit = spark.change(step_of("t.out.d"), "DELETE FROM {table} WHERE id = 100")
     assert (commit.version, commit.changed) == (before.version, False)
@@ -88,9 +88,10 @@ def test_lineage_names_versions_engine_and_code(
     plain_table(tables, "t.out.e")
     step = step_of("t.out.e")
     frame = spark.read(step.read("t.in.e"))
-    tables.append("t.in.e", PEOPLE)  # must not be seen: the step has pinned its version
-    for mode, count in (("append", 6), ("overwrite", 3), ("merge", 3)):
-        commit = spark.write(step, frame, mode=mode, on=["id"] if mode == "merge" else ())  # type: ignore[arg-type]
+    tables.append("t.in.e", PEOPLE)  # must not be visible: the step has pinned the version before
+    changed = frame.selectExpr("id", "upper(name) AS name")  # a merge of the same rows makes no version
+    for mode, rows_of, count in (("append", frame, 6), ("overwrite", frame, 3), ("merge", changed, 3)):
+        commit = spark.write(step, rows_of, mode=mode, on=["id"] if mode == "merge" else ())  # type: ignore[arg-type]
         assert tables.snapshot("t.out.e").row_count == count
         edges = {edge.in_asset: edge for edge in lineage.provenance("t.out.e", commit.data_version)}
         assert edges["t.in.e"].in_version == used.data_version
@@ -99,7 +100,7 @@ def test_lineage_names_versions_engine_and_code(
         assert (edges["t.in.e"].code_version, edges["t.in.e"].principal) == ("c1", "ada")
 
 
-def test_edges_lost_in_a_crash_are_mended(
+def test_edges_lost_in_a_crash_are_repaired(
     spark: Spark, tables: Tables, lineage: Lineage, step_of: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = tables.append("t.in.f", PEOPLE)
@@ -107,7 +108,7 @@ def test_edges_lost_in_a_crash_are_mended(
     step = step_of("t.out.f")
     frame = spark.read(step.read("t.in.f"))
     with monkeypatch.context() as patch:
-        patch.setattr(Step, "wrote", _crash)
+        patch.setattr(Step, "record_commit", _crash)
         with pytest.raises(KeyboardInterrupt):
             spark.write(step, frame, mode="append")
     crashed = tables.snapshot("t.out.f")
@@ -156,7 +157,9 @@ def test_views_are_the_inputs_of_sql(spark: Spark, tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("feed", [True, False])
-def test_a_frame_that_does_not_fit_is_refused(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
+def test_a_frame_that_does_not_match_the_table_is_refused(
+    spark: Spark, tables: Tables, step_of: Steps, feed: bool
+) -> None:
     name = f"t.out.misfit_{feed}".lower()
     created = tables.create(name, PEOPLE.schema, properties={} if feed else WITHOUT_FEED)
     with pytest.raises(SchemaMismatch, match="extra"):
@@ -169,7 +172,7 @@ def test_a_frame_that_does_not_fit_is_refused(spark: Spark, tables: Tables, step
 
 
 @pytest.mark.parametrize("feed", [True, False])
-def test_columns_are_added_only_when_asked(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
+def test_columns_are_added_only_on_request(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
     name = f"t.out.evolve_{feed}".lower()
     tables.create(name, PEOPLE.schema, properties={} if feed else WITHOUT_FEED)
     wider = spark.sql("SELECT 1L AS id, 'a' AS name, 5 AS extra")
@@ -180,7 +183,25 @@ def test_columns_are_added_only_when_asked(spark: Spark, tables: Tables, step_of
 
 
 @pytest.mark.parametrize("feed", [True, False])
-def test_constraints_hold(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_the_columns_of_a_table_evolve(spark: Spark, tables: Tables, step_of: Steps, mode: Mode, feed: bool) -> None:
+    """With one column more, one fewer, and one wider, earlier rows keep their values; unwritten columns remain."""
+    name = f"t.out.follow_{mode}_{feed}".lower()
+    original = pa.table({"id": pa.array([1, 2], pa.int32()), "name": ["a", "b"]})
+    tables.create(name, original.schema, properties={} if feed else WITHOUT_FEED)
+    tables.append(name, original)
+    on = ["id"] if mode == "merge" else []
+    frame = spark.sql("SELECT 2L AS id, 'new' AS `odd name` UNION ALL SELECT 3000000000L, 'more'")
+    spark.write(step_of(name), frame, mode=mode, on=on, evolve_schema=True)
+    stored = tables.snapshot(name).scan().collect().sort("id", "name", nulls_last=True).rows()
+    two = [(2, "b", "new")] if mode == "merge" else [(2, "b", None), (2, None, "new")]
+    assert stored == [(1, "a", None), *two, (3_000_000_000, None, "more")]
+    with pytest.raises(SchemaMismatch, match="asset id"):
+        spark.write(step_of(name), spark.sql("SELECT 'x' AS id"), mode=mode, on=on, evolve_schema=True)
+
+
+@pytest.mark.parametrize("feed", [True, False])
+def test_constraints_are_enforced(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
     name = f"t.out.rule_{feed}".lower()
     rules = {"positive": "id > 0"}
     created = tables.create(name, PEOPLE.schema, constraints=rules, properties={} if feed else WITHOUT_FEED)
@@ -189,19 +210,21 @@ def test_constraints_hold(spark: Spark, tables: Tables, step_of: Steps, feed: bo
     assert tables.snapshot(name).version == created.version
 
 
-def test_change_says_what_an_engine_cannot_do(spark: Spark, tables: Tables, step_of: Steps, settings: Settings) -> None:
+def test_the_error_names_a_change_that_an_engine_does_not_support(
+    spark: Spark, tables: Tables, step_of: Steps, settings: Settings
+) -> None:
     tables.append("t.out.feed", PEOPLE)
     if settings.spark == "local":
         spark.change(step_of("t.out.feed"), "UPDATE {table} SET name = 'x' WHERE id = 1")
         changes = tables.changes("t.out.feed", 1)
         assert sorted(changes["_change_type"].to_pylist()) == ["update_postimage", "update_preimage"]
         return
-    with pytest.raises(InvalidArgument, match="cannot change a table"):
+    with pytest.raises(InvalidArgument, match="can't change a table"):
         spark.change(step_of("t.out.feed"), "UPDATE {table} SET name = 'x' WHERE id = 1")
     assert tables.snapshot("t.out.feed").version == 0
 
 
-def test_a_table_made_by_spark_has_the_defaults_of_the_lakehouse(spark: Spark, tables: Tables, step_of: Steps) -> None:
+def test_a_table_created_by_spark_has_the_default_properties(spark: Spark, tables: Tables, step_of: Steps) -> None:
     frame = spark.sql("SELECT 1L AS id, 'a' AS name")
     spark.write(step_of("t.out.fresh"), frame, mode="merge", on=["id"], partition_by=[])
     assert tables.snapshot("t.out.fresh").properties["delta.enableChangeDataFeed"] == "true"
@@ -209,7 +232,7 @@ def test_a_table_made_by_spark_has_the_defaults_of_the_lakehouse(spark: Spark, t
     assert tables.snapshot("t.out.parts").partition_columns == ["name"]
 
 
-def test_mistakes_are_named(spark: Spark, tables: Tables, step_of: Steps) -> None:
+def test_errors_name_the_mistake(spark: Spark, tables: Tables, step_of: Steps) -> None:
     plain_table(tables, "t.in.j")
     people = spark.read(tables.snapshot("t.in.j"))
     with pytest.raises(InvalidArgument):
@@ -220,3 +243,11 @@ def test_mistakes_are_named(spark: Spark, tables: Tables, step_of: Steps) -> Non
         spark.write(step_of("t.out.j"), people, mode="merge")
     with pytest.raises(UnknownTable):
         spark.change(step_of("t.out.missing"), "DELETE FROM {table}")
+
+
+def test_instants_are_appended(spark: Spark, tables: Tables, step_of: Steps) -> None:
+    """Frames with timestamps are compared with the columns of the table like other frames."""
+    tables.create("t.out.instants", pa.schema([("at", pa.timestamp("us", "UTC"))]), properties=WITHOUT_FEED)
+    spark.write(step_of("t.out.instants"), spark.sql("SELECT TIMESTAMP '2013-01-01 05:00:00' AS at"), mode="append")
+    ((instant,),) = rows(tables, "t.out.instants")
+    assert str(instant) == "2013-01-01 05:00:00+00:00"

@@ -1,4 +1,4 @@
-"""Spark as assets use it: the transform component, the resource, and dagster-pyspark's own resource."""
+"""Spark in assets: the transform component, the resource, and dagster-pyspark's resource."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from core.settings import Settings
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from resources.delta import Delta
-from resources.spark import Spark, pyspark_resource
+from resources.spark import Spark
+from resources.spark_pyspark import pyspark_resource
 from resources.spark_server import endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -52,8 +53,8 @@ def the_transform() -> dict[str, Any]:
 def test_the_sample_product_is_computed_with_lineage(settings: Settings, tables: Tables, lineage: Lineage) -> None:
     flights = tables.overwrite("flights.silver.flights", DELAYS)
     tables.overwrite("flights.silver.airports", AIRPORTS)
-    made = dg.build_defs_for_component(component("SparkTransformComponent", the_transform()))
-    result = run(made, delta=Delta(), spark=Spark())
+    definitions = dg.build_defs_for_component(component("SparkTransformComponent", the_transform()))
+    result = run(definitions, delta=Delta(), spark=Spark())
 
     snapshot = tables.snapshot("flights.gold.route_delays")
     rows = snapshot.scan().collect().sort("origin").to_dicts()
@@ -103,9 +104,9 @@ def test_a_function_is_merged_by_key(tables: Tables, tmp_path: Path, monkeypatch
         "mode": "merge",
         "on": ["dest"],
     }
-    made = component("SparkTransformComponent", attributes)
-    made._folder = tmp_path
-    run(dg.build_defs_for_component(made), delta=Delta(), spark=Spark())
+    transform = component("SparkTransformComponent", attributes)
+    transform._folder = tmp_path
+    run(dg.build_defs_for_component(transform), delta=Delta(), spark=Spark())
     rows = tables.snapshot("flights.gold.longest").scan().collect().sort("dest")
     assert rows.rows() == [("ANC", "old"), ("BOS", "BOS!"), ("SJU", "SJU!")]
 
@@ -124,7 +125,7 @@ def test_dagster_pyspark_works_with_the_same_endpoint(settings: Settings, tables
         result = run(dg.Definitions(assets=[counted]), pyspark=resource)
         (event,) = result.get_asset_materialization_events()
         assert event.materialization.metadata["rows"].value == DELAYS.num_rows
-    # dagster-pyspark leaves its session open, and functions of later sessions would fall back on it.
+    # dagster-pyspark doesn't close its session, so functions of later sessions would use it as the default.
     SparkSession.active().stop()
 
 

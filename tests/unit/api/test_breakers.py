@@ -64,7 +64,7 @@ async def test_it_opens_after_so_many_failures_in_a_row(dependency: Dependency) 
     await fail(dependency, away, 2)
     assert await dependency.call(well, idempotent=False) == "answer"
     await fail(dependency, away, 2)
-    assert dependency.state is BreakerState.CLOSED, "a success between begins the count anew"
+    assert dependency.state is BreakerState.CLOSED, "a success between resets the count"
     await fail(dependency, away, 1)
     assert dependency.state is BreakerState.OPEN
 

@@ -7,9 +7,13 @@ from functools import cache
 import pytest
 from graphql import GraphQLSchema, OperationDefinitionNode, parse, validate
 
-from api.gateways.dagster import queries
+from api.gateways.dagster import mutations, queries
 
-DOCUMENTS = {name: text for name, text in vars(queries).items() if name.isupper() and not name.startswith("_")}
+DOCUMENTS = {"CHECK_HISTORIES": queries.check_histories(3)} | {
+    name: text
+    for name, text in (vars(queries) | vars(mutations)).items()
+    if name.isupper() and not name.startswith("_")
+}
 
 
 @cache

@@ -23,7 +23,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.models import ListQuery, Model, Page, Query, Request
 from api.kernel.kinds.streams import ServerEvent
-from core.ports import Launch
+from core.runs import Launch
 
 KIND = Kind("thing", plural="things", title="Thing", description="A thing.", example="one")
 
@@ -180,8 +180,8 @@ def test_names_of_fields_are_looked_up_as_a_kind_is_declared() -> None:
     class Crate(Resource[CrateSpec, NoStatus]):
         """A crate."""
 
-    how: dict[str, Any] = {"plural": "crates", "prefix": "crt", "level": Level.PROJECT}
+    arguments: dict[str, Any] = {"plural": "crates", "prefix": "crt", "level": Level.PROJECT}
     with pytest.raises(TypeError, match="the spec of Crate has no field owner, titel"):
-        ResourceKind(Crate, immutable=("titel",), references=(Reference("owner", "admin.user"),), **how)
+        ResourceKind(Crate, immutable=("titel",), references=(Reference("owner", "admin.user"),), **arguments)
     with pytest.raises(KeyError, match="titel"):
-        ResourceKind(Crate, filter_by=("spec.titel",), **how)
+        ResourceKind(Crate, filter_by=("spec.titel",), **arguments)

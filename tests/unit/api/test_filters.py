@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
 
 from api.kernel.filtering.filters import Field, FieldType, Filter, parse
 from core import clock
@@ -67,6 +68,14 @@ def test_python_and_sqlite_find_what_is_meant(sqlite: sa.Engine, text: str, ids:
     found = parse(text, FIELDS)
     assert [row["id"] for row in ROWS if found.matches(row)] == ids
     _agree(sqlite, found)
+
+
+@pytest.mark.parametrize("field", ["name", "spec.tier"])
+@pytest.mark.parametrize("order", ["<", "<=", ">", ">=", "==", "!="])
+def test_strings_are_ordered_by_code_point_whatever_the_collation_of_the_database(field: str, order: str) -> None:
+    """SQLite orders so by itself. Equality needs no collation and keeps the use of indexes."""
+    text = str(parse(f'{field} {order} "b"', FIELDS).sql().compile(dialect=postgresql.dialect()))
+    assert ('COLLATE "C"' in text) is (order not in ("==", "!="))
 
 
 @pytest.mark.slow
@@ -164,10 +173,10 @@ def test_the_parser_is_loaded_late_and_without_its_evaluator() -> None:
 )
 def test_hostile_texts_are_refused_at_once(text: str) -> None:
     parse("live", FIELDS)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidArgument):
         parse(text, FIELDS)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 10, "its cost must not grow faster than the text"
 
 
 @given(st.text(max_size=80))

@@ -1,4 +1,4 @@
-"""The first row of a key may be made by several at once: one makes it, and nobody's change is lost."""
+"""The first row of a key may be made by several at once: one makes it, and no change is lost."""
 
 from __future__ import annotations
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from api.gateways.dagster.launching import is_backfill, run_params, stages
+from api.kernel.operations import store
 from api.services.ai_catalog.logic.selection import plan, with_upstream
 from core.errors import InvalidPayload
-from core.ports import Launch
+from core.runs import Launch
+from migrations.tables import METADATA
+from resources import gates
 from tests.orchestration import FakeOrchestrator, node
 
 
@@ -91,3 +96,18 @@ async def test_a_plan_holds_what_the_same_step_always_makes() -> None:
     assert await planned("p.s.clean", upstream=False) == ("p.s.clean",)
     assert await planned("p.s.good", upstream=False) == ("p.s.bad", "p.s.good")
     assert await planned("p.s.clean", upstream=True) == ("p.s.bad", "p.s.clean", "p.s.good")
+
+
+async def test_a_launch_that_accepts_unchecked_inputs_says_so_on_every_run_of_every_stage() -> None:
+    orchestrator = FakeOrchestrator()
+    arguments: dict[str, Any] = {"upstream": False, "partitions": (), "all_partitions": False, "config": {}}
+    asked = ["flights.silver.flights"]
+    launch = await plan(orchestrator, orchestrator.view(), asked, **arguments, accept_unchecked=True)
+    assert launch.tags == {gates.ACCEPT_TAG: "true"}
+    assert (await plan(orchestrator, orchestrator.view(), asked, **arguments)).tags == {}
+    engine = sa.create_engine("sqlite://")
+    METADATA.create_all(engine)
+    origin = store.Origin("assets:materialize", "", "ann", "usr_1", "req_1")
+    with engine.begin() as connection:
+        store.insert(connection, "op_1", launch, stages=2, origin=origin)
+        assert store.get(connection, "op_1").launch.tags == launch.tags

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
+from api.gateways import mail
 from api.gateways.mail import SmtpMailer
 from api.kernel.breakers import BreakerState
 from core.errors import InvalidArgument, MailRefused, Unavailable
-from core.ports import Mail
+from core.mailer import Mail
 from core.settings import load_settings
 from tests.mail_server import PASSWORD, USER, Inbox, certificate, mail_server
 from tests.ports import free_port
@@ -77,7 +78,7 @@ async def test_without_tls_only_if_that_is_said() -> None:
 async def test_a_server_with_another_certificate_gets_nothing(
     tmp_path: Path, tls: tuple[Path, Path], scheme: str
 ) -> None:
-    for host in ("127.0.0.1", "127.0.0.2"):  # an unknown authority, and a known one that vouches for somebody else
+    for host in ("127.0.0.1", "127.0.0.2"):  # an unknown authority, and a known one with a certificate for another host
         other = certificate(tmp_path / host, host=host)
         if host != "127.0.0.1":
             tls[0].write_bytes(other[0].read_bytes())
@@ -95,7 +96,7 @@ async def test_what_the_server_refuses_for_good_and_for_now() -> None:
         with pytest.raises(MailRefused, match=r"refused the recipient \(550\)"):
             await mailer.send(letter())
         inbox.refuse_recipients = "450 try later"
-        with pytest.raises(Unavailable, match=r"not take the recipient now \(450\)"):
+        with pytest.raises(Unavailable, match=r"not accept the recipient now \(450\)"):
             await mailer.send(letter())
         inbox.refuse_recipients, inbox.refuse_mails = "", f"554 spam: {SECRET}"
         with pytest.raises(MailRefused) as refused:
@@ -106,6 +107,14 @@ async def test_what_the_server_refuses_for_good_and_for_now() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(421, Unavailable), (450, Unavailable), (499, Unavailable), (500, MailRefused), (550, MailRefused)],
+)
+def test_codes_from_500_on_are_for_good(code: int, error: type[Exception]) -> None:
+    assert isinstance(mail._refusal("mail", code), error)
+
+
 async def test_a_server_that_is_away_is_left_alone_for_a_while() -> None:
     port = free_port()
     mailer = SmtpMailer(f"smtp+plain://127.0.0.1:{port}", SENDER)
@@ -114,7 +123,7 @@ async def test_a_server_that_is_away_is_left_alone_for_a_while() -> None:
             await mailer.send(letter())
     assert mailer.dependency.state is BreakerState.OPEN
     with mail_server(port) as inbox:
-        with pytest.raises(Unavailable, match="left alone"):
+        with pytest.raises(Unavailable, match="calls are refused"):
             await mailer.send(letter())
         assert inbox.mails == []
 
@@ -122,7 +131,7 @@ async def test_a_server_that_is_away_is_left_alone_for_a_while() -> None:
 @pytest.mark.parametrize("to", ["a@b\r\nBcc: eve@example.org", "zoe", "zoe@example.org, eve@example.org", "a@b@c", ""])
 async def test_an_address_that_is_none_is_refused(to: str) -> None:
     with mail_server(free_port()) as inbox:
-        with pytest.raises(MailRefused, match="none that mail can be sent to"):
+        with pytest.raises(MailRefused, match="is not a valid mail address"):
             await SmtpMailer(f"smtp+plain://127.0.0.1:{inbox.port}", SENDER).send(letter(to=to))
         assert (inbox.mails, inbox.recipients) == ([], [])
 
@@ -137,18 +146,18 @@ async def test_no_subject_begins_another_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "reported"),
     [
         ({"HEADWATER_URL": ""}, "needs HEADWATER_URL"),
         ({"HEADWATER_MAIL_FROM": ""}, "HEADWATER_MAIL_FROM"),
-        ({"HEADWATER_MAIL_FROM": "nobody"}, "HEADWATER_MAIL_FROM"),
+        ({"HEADWATER_MAIL_FROM": "absent"}, "HEADWATER_MAIL_FROM"),
         ({"HEADWATER_SMTP_URL": "http://u:secret@mail.example.org"}, "smtps://"),
-        ({"HEADWATER_SMTP_URL": "smtps://u:secret@"}, "a server and nothing else"),
-        ({"HEADWATER_SMTP_URL": "smtps://u:secret@mail.example.org:port"}, "begins with"),
+        ({"HEADWATER_SMTP_URL": "smtps://u:secret@"}, "must name only a server"),
+        ({"HEADWATER_SMTP_URL": "smtps://u:secret@mail.example.org:port"}, "must begin with"),
         ({"HEADWATER_SMTP_URL": "smtp+plain://u:secret@mail.example.org"}, "without TLS"),
     ],
 )
-def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, variables: dict[str, str], told: str) -> None:
+def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, variables: dict[str, str], reported: str) -> None:
     right = {
         "HEADWATER_HOME": str(tmp_path),
         "HEADWATER_URL": "https://headwater.example.org",
@@ -156,6 +165,6 @@ def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, variables: dic
         "HEADWATER_MAIL_FROM": SENDER,
     }
     assert SmtpMailer.from_settings(load_settings(right))
-    with pytest.raises(InvalidArgument, match=re.escape(told)) as refused:
+    with pytest.raises(InvalidArgument, match=re.escape(reported)) as refused:
         SmtpMailer.from_settings(load_settings(right | variables))
     assert "secret" not in refused.value.detail

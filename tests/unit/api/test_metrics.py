@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.kernel.breakers import Dependencies, Dependency
 from api.kernel.http.metrics import BOUNDS, Metrics
-from api.kernel.http.stack import Served
+from api.kernel.http.served import Served
 from api.kernel.http.state import RequestState
 from api.kernel.kinds.registry import Found, Mount
 from api.kernel.platform import Platform
@@ -43,12 +43,12 @@ def metrics(platform: Platform) -> Metrics:
 
 
 def served(
-    metrics: Metrics, method: str = "GET", *, rejected: str = "", found: Found | None = None, **how: Any
+    metrics: Metrics, method: str = "GET", *, rejected: str = "", found: Found | None = None, **arguments: Any
 ) -> None:
     scope = {"type": "http", "method": method, "path": "/whatever"}
     state = RequestState("req", "127.0.0.1", found=found, rejected=rejected)
     metrics.began(scope, state)
-    metrics.ended(scope, state, Served(**({"status": 200, "seconds": 0.004, "complete": True} | how)))
+    metrics.ended(scope, state, Served(**({"status": 200, "seconds": 0.004, "complete": True} | arguments)))
 
 
 def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:

@@ -10,9 +10,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from api.kernel.http.rate_limits import RateLimiter, SharedWindows, Windows, _limit, network_of
+from api.kernel.http.rate_limits import RateLimiter, SharedWindows, Windows, _limit
 from api.kernel.http.stack import Envelope
 from api.kernel.http.state import state_of
+from core.callers import caller_network
 from core.errors import InvalidArgument, TooManyRequests
 from core.settings import Settings
 
@@ -101,9 +102,9 @@ def test_a_setting_that_cannot_be_used_is_refused_at_the_start(settings: dict[st
 
 
 def test_one_customer_of_ipv6_is_one_caller() -> None:
-    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
-    assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1") == "10.0.0.1"
-    assert network_of("not:an:address") == "not:an:address"
+    assert caller_network("2001:db8::1") == caller_network("2001:db8::ffff:1") != caller_network("2001:db8:0:1::1")
+    assert caller_network("::ffff:10.0.0.1") == caller_network("10.0.0.1") == "10.0.0.1"
+    assert caller_network("not:an:address") == "not:an:address"
 
 
 async def test_a_shared_store_counts_for_all_who_use_it() -> None:
@@ -127,12 +128,12 @@ class Away:
         raise ConnectionError("no route to redis://:hunter2@host")
 
 
-@pytest.mark.parametrize("hangs", [True, False])
-async def test_requests_pass_while_the_store_is_away(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
-    limiter = RateLimiter(Settings(rate_limit="1/hour"), SharedWindows(Away(hangs=hangs)))  # type: ignore[arg-type]
+@pytest.mark.parametrize("blocks", [True, False])
+async def test_requests_pass_while_the_store_is_away(blocks: bool, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = RateLimiter(Settings(rate_limit="1/hour"), SharedWindows(Away(hangs=blocks)))  # type: ignore[arg-type]
     assert await passed(limiter, "a", 3) == 3
-    told = [record for record in caplog.records if "rate limits" in record.getMessage()]
-    assert len(told) == 1, "told once a minute, not at each request"
+    reported = [record for record in caplog.records if "rate limits" in record.getMessage()]
+    assert len(reported) == 1, "told once a minute, not at each request"
 
 
 async def test_the_refusal_names_the_limit_and_the_wait() -> None:

@@ -53,18 +53,27 @@ def add(database: Database) -> None:
         connection.execute(sa.text("insert into thing values (1)"))
 
 
-def held(opened: threading.Event, function: Callable[[Connection], Any] = count) -> Callable[[Connection], Any]:
+def held(
+    opened: threading.Event,
+    function: Callable[[Connection], Any] = count,
+    *,
+    begun: threading.Event | None = None,
+) -> Callable[[Connection], Any]:
+    """A read that signals that it has begun and ends after `opened`."""
+
     def read(connection: Connection) -> Any:
-        assert opened.wait(20)
+        if begun:
+            begun.set()
+        assert opened.wait(60)
         return function(connection)
 
     return read
 
 
 async def test_those_who_wait_share_a_connection(database: Database, pool: Pools) -> None:
-    reads, opened = SharedReads(database, pool(threads=1)), threading.Event()
-    first = asyncio.ensure_future(reads.run(held(opened, id)))
-    await asyncio.sleep(0.05)
+    reads, opened, begun = SharedReads(database, pool(threads=1)), threading.Event(), threading.Event()
+    first = asyncio.ensure_future(reads.run(held(opened, id, begun=begun)))
+    assert await asyncio.to_thread(begun.wait, 60)
     checkouts: list[int] = []
     sa.event.listen(database.engine, "checkout", lambda *_: checkouts.append(1))
     others = [asyncio.ensure_future(reads.run(id)) for _ in range(20)]
@@ -76,15 +85,16 @@ async def test_those_who_wait_share_a_connection(database: Database, pool: Pools
 
 
 async def test_a_read_sees_what_was_committed_before_it_was_asked_for(database: Database, pool: Pools) -> None:
-    reads, opened = SharedReads(database, pool(threads=1)), threading.Event()
+    reads, opened, begun = SharedReads(database, pool(threads=1)), threading.Event(), threading.Event()
 
     def begins(connection: Connection) -> int:
         before = count(connection)
-        assert opened.wait(20)
+        begun.set()
+        assert opened.wait(60)
         return before
 
     first = asyncio.ensure_future(reads.run(begins))
-    await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(begun.wait, 60)
     add(database)
     second = asyncio.ensure_future(reads.run(count))
     await asyncio.sleep(0)
@@ -105,7 +115,7 @@ async def test_a_slow_read_holds_up_none_that_another_thread_can_take(database: 
     await asyncio.sleep(0)
     await asyncio.to_thread(both.wait, 20)
     await asyncio.gather(*busy)
-    assert await asyncio.wait_for(asyncio.gather(*quick), 20) == [0] * 10
+    assert await asyncio.wait_for(asyncio.gather(*quick), 60) == [0] * 10
     assert not slow.done()
     opened.set()
     assert await slow == 0

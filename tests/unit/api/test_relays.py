@@ -10,10 +10,12 @@ import pytest
 from api.gateways.relays.kafka_topic import KafkaTopic, binary
 from api.gateways.relays.relay import open_relay
 from core.errors import InvalidArgument, Unavailable
-from core.events import Event, Recorded
+from core.events import Event, RecordedEvent
 from core.settings import Settings
 
-EVENT = Recorded(7, Event("admin.user.created", "usr_1", "ada", {"name": "Ä"}, id="evt_1", organization_id="org_1"))
+EVENT = RecordedEvent(
+    7, Event("admin.user.created", "usr_1", "ada", {"name": "Ä"}, id="evt_1", organization_id="org_1")
+)
 
 
 def test_without_a_broker_there_is_no_relay() -> None:

@@ -1,4 +1,4 @@
-"""Rows by id, loaded together: each asker gets his own row, as it was no earlier than when he asked."""
+"""Rows by id, loaded together: each request gets its own row, as it was no earlier than at the request."""
 
 from __future__ import annotations
 
@@ -40,23 +40,35 @@ def loader(database: Database) -> Iterator[RowLoader]:
 
 
 async def load(loader: RowLoader, id: str) -> Stored | None:
-    return await loader.row("bench.row", id, named=False)
+    return await loader.row("bench.row", id, within=None)
 
 
 async def test_names_and_ids_are_told_apart_by_kind(database: Database, loader: RowLoader) -> None:
     with database.write() as connection:
         other = plain_row() | {"kind": "bench.other", "id": "oth_1", "name": "t1"}
+        elsewhere = plain_row() | {"id": "thg_elsewhere", "name": "t1", "scope_id": "org_other"}
         gone = plain_row() | {"id": "thg_gone", "name": "gone", "deleted_at": clock.now()}
-        connection.execute(RESOURCE.insert(), [other, gone])
+        connection.execute(RESOURCE.insert(), [other, elsewhere, gone])
+    local = plain_row()["scope_id"]
     asked = [
-        *(("bench.row", "t1", True), ("bench.other", "t1", True), ("bench.row", "oth_1", True)),
-        *(("bench.row", "t1", False), ("bench.row", "gone", True), ("bench.row", "thg_gone", True)),
-        ("bench.row", "thg_1", True),
+        *(("bench.row", "t1", local), ("bench.other", "t1", local), ("bench.row", "oth_1", local)),
+        *(("bench.row", "t1", None), ("bench.row", "gone", local), ("bench.row", "thg_gone", local)),
+        *(("bench.row", "thg_1", local), ("bench.row", "t1", "org_other"), ("bench.row", "t2", "org_other")),
     ]
-    rows = await asyncio.gather(*(loader.row(kind, id, named=named) for kind, id, named in asked))
-    assert [row and row.id for row in rows] == ["thg_1", "oth_1", None, None, None, "thg_gone", "thg_1"]
+    rows = await asyncio.gather(*(loader.row(kind, id, within=within) for kind, id, within in asked))
+    assert [row and row.id for row in rows] == [
+        "thg_1",
+        "oth_1",
+        None,
+        None,
+        None,
+        "thg_gone",
+        "thg_1",
+        "thg_elsewhere",
+        None,
+    ]
     with database.read() as connection:
-        assert rows == [store.find(connection, kind, id, named=named) for kind, id, named in asked]
+        assert rows == [store.find(connection, kind, id, within=within) for kind, id, within in asked]
 
 
 async def test_those_who_ask_together_share_selects_and_get_their_own(database: Database, loader: RowLoader) -> None:

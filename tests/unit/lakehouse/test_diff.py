@@ -19,7 +19,7 @@ def rows(*pairs: tuple[int, str | None]) -> pa.Table:
     )
 
 
-def shown(table: pa.Table) -> list[tuple[object, ...]]:
+def rows_of(table: pa.Table) -> list[tuple[object, ...]]:
     return sorted((tuple(row.values()) for row in table.to_pylist()), key=repr)
 
 
@@ -29,8 +29,8 @@ def test_without_a_key_rows_are_added_and_removed(tables: Tables) -> None:
     diff = tables.diff(NAME, 0, 1)
     assert (diff.from_row_count, diff.to_row_count) == (3, 4)
     assert (diff.added_count, diff.removed_count, diff.changed_count) == (2, 1, None)
-    assert shown(diff.added) == [(2, "B"), (4, "d")]
-    assert shown(diff.removed) == [(2, "b")]
+    assert rows_of(diff.added) == [(2, "B"), (4, "d")]
+    assert rows_of(diff.removed) == [(2, "b")]
 
 
 def test_with_a_key_rows_change(tables: Tables) -> None:
@@ -39,8 +39,8 @@ def test_with_a_key_rows_change(tables: Tables) -> None:
     tables.delete(NAME, "id = 1")
     diff = tables.diff(NAME, 0, 2, key=["id"])
     assert (diff.added_count, diff.removed_count, diff.changed_count) == (1, 1, 2)
-    assert shown(diff.added) == [(4, "d")]
-    assert shown(diff.removed) == [(1, "a")]
+    assert rows_of(diff.added) == [(4, "d")]
+    assert rows_of(diff.removed) == [(1, "a")]
     assert diff.changed_before.to_pylist() == [{"id": 2, "v": "b"}, {"id": 3, "v": None}]
     assert diff.changed_after.to_pylist() == [{"id": 2, "v": "B"}, {"id": 3, "v": "c"}]
 
@@ -57,14 +57,14 @@ def test_works_backwards(tables: Tables) -> None:
     tables.append(NAME, rows((1, "a")))
     tables.append(NAME, rows((2, "b")))
     diff = tables.diff(NAME, 1, 0)
-    assert (diff.added_count, shown(diff.removed)) == (0, [(2, "b")])
+    assert (diff.added_count, rows_of(diff.removed)) == (0, [(2, "b")])
 
 
 def test_counts_equal_rows_as_often_as_they_occur(tables: Tables) -> None:
     tables.append(NAME, rows((1, "a")))
     tables.append(NAME, rows((1, "a"), (1, "a")))
     diff = tables.diff(NAME, 0, 1)
-    assert (diff.added_count, shown(diff.added)) == (2, [(1, "a"), (1, "a")])
+    assert (diff.added_count, rows_of(diff.added)) == (2, [(1, "a"), (1, "a")])
 
 
 def test_shows_changes_of_the_schema(tables: Tables) -> None:
@@ -73,7 +73,7 @@ def test_shows_changes_of_the_schema(tables: Tables) -> None:
     tables.overwrite(NAME, pa.table({"id": ["1", "2"], "n": [None, 1]}), evolve_schema=True)
     first, second = tables.diff(NAME, 0, 1), tables.diff(NAME, 1, 2)
     assert (first.columns_added, first.columns_removed, first.columns_changed) == ({"n": "int64"}, {}, {})
-    assert shown(first.added) == [(2, "b", 1)]
+    assert rows_of(first.added) == [(2, "b", 1)]
     assert (second.columns_removed, second.columns_changed) == ({"v": "string"}, {"id": ("int64", "string")})
 
 
@@ -118,8 +118,8 @@ def test_adds_up_to_the_true_difference(
     second = tables.overwrite(NAME, rows(*after)).version
     diff: TableDiff = tables.diff(NAME, first, second, key=["id"])
     old, new = dict(before), dict(after)
-    assert shown(diff.added) == sorted(((k, new[k]) for k in new.keys() - old.keys()), key=repr)
-    assert shown(diff.removed) == sorted(((k, old[k]) for k in old.keys() - new.keys()), key=repr)
+    assert rows_of(diff.added) == sorted(((k, new[k]) for k in new.keys() - old.keys()), key=repr)
+    assert rows_of(diff.removed) == sorted(((k, old[k]) for k in old.keys() - new.keys()), key=repr)
     assert diff.changed_after.to_pylist() == [
         {"id": k, "v": new[k]} for k in sorted(old.keys() & new.keys()) if old[k] != new[k]
     ]

@@ -55,7 +55,7 @@ def test_a_bad_condition_is_refused(orders: Tables, condition: str) -> None:
 
 @pytest.mark.parametrize("condition", ["Name = 'a'", '"NAME" = 1', "nope = 1", "t.nope = 1"])
 def test_an_unknown_column_is_named(orders: Tables, condition: str) -> None:
-    with pytest.raises(UnknownColumn, match="it has id, price, name"):
+    with pytest.raises(UnknownColumn, match="It has id, price, name"):
         orders.delete(NAME, condition)
     with pytest.raises(UnknownColumn):
         orders.add_constraint(NAME, "rule", condition)
@@ -68,8 +68,8 @@ def test_an_unknown_column_is_named(orders: Tables, condition: str) -> None:
         (pa.table([[1], [2]], names=["a", "A"]), "ignores case"),
         (pa.table([[1]], names=[""]), "each with a name"),
         (pa.table({}), "needs columns"),
-        (pa.table({"a": [[]]}), "cannot store columns a"),
-        (pa.table({"a": pa.array([{"x": 0}], pa.struct([("x", pa.time64("us"))]))}), "cannot store columns a"),
+        (pa.table({"a": [[]]}), "can't store the columns a"),
+        (pa.table({"a": pa.array([{"x": 0}], pa.struct([("x", pa.time64("us"))]))}), "can't store the columns a"),
     ],
     ids=["twice", "twice but for case", "no name", "no columns", "list of nothing", "time in a struct"],
 )
@@ -85,7 +85,7 @@ def test_odd_data_is_refused_before_anything_is_made(tables: Tables, data: pa.Ta
         pa.array(["x"]).dictionary_encode(),
         pa.array([b"abc"], pa.binary(3)),
         pa.array([86_400_000], pa.date64()),
-        pa.array([1001], pa.timestamp("ns", "Europe/Paris")),
+        pa.array([1000], pa.timestamp("ns", "Europe/Paris")),
         pa.array(["x"], pa.large_string()),
         pa.array(["x"], pa.string_view()),
         pa.array([[200]], pa.list_(pa.uint8())),
@@ -124,13 +124,13 @@ class TestChanges:
 
     def test_are_read_forwards(self, orders: Tables) -> None:
         orders.delete(NAME, "id = 1")
-        with pytest.raises(InvalidArgument, match="forwards"):
+        with pytest.raises(InvalidArgument, match="in ascending order"):
             orders.changes(NAME, 1, 0)
 
     def test_of_vacuumed_versions_are_gone(self, orders: Tables) -> None:
         orders.overwrite(NAME, pa.table({"id": [9], "price": [1.0], "name": ["x"]}))
         orders.vacuum(NAME, retention_hours=0)
-        with pytest.raises(UnknownVersion, match="vacuumed"):
+        with pytest.raises(UnknownVersion, match="because of a vacuum"):
             orders.changes(NAME, 0)
 
 
@@ -162,7 +162,7 @@ class TestLostAnswer:
             raise DeltaError("error sending request for url")
 
         monkeypatch.setattr(writes, "append", failing)
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(Unavailable, match="didn't respond"):
             orders.append(NAME, pa.table({"id": [3], "price": [1.0], "name": ["c"]}))
 
     def test_an_append_is_tried_again_after_a_conflict(self, orders: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

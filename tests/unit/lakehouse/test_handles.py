@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,8 @@ from lakehouse.tables import Tables
 NAME = "shop.silver.orders"
 
 
-def rows(*ids: int) -> pa.Table:
-    return pa.table({"id": pa.array(ids, pa.int64()), "n": pa.array([1] * len(ids), pa.int64())})
+def rows(*ids: int, n: int = 1) -> pa.Table:
+    return pa.table({"id": pa.array(ids, pa.int64()), "n": pa.array([n] * len(ids), pa.int64())})
 
 
 def test_importing_loads_no_engine_and_starts_no_thread() -> None:
@@ -92,11 +93,11 @@ def test_appends_of_many_threads_all_stand(root: Path, tables: Tables, database:
 
 
 def test_writers_of_one_process_wait_for_each_other(tables: Tables) -> None:
-    """Merges of one `Tables` never conflict: they stand in a queue."""
+    """Merges of one `Tables` never conflict: they wait in a queue."""
     tables.append(NAME, rows(1))
 
-    def bump(_: int) -> None:
-        tables.merge(NAME, rows(1), ["id"])
+    def bump(number: int) -> None:
+        tables.merge(NAME, rows(1, n=number + 2), ["id"])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(bump, range(12)))
@@ -108,12 +109,13 @@ def test_a_merge_that_meets_another_one_fails_clearly(root: Path, tables: Tables
     """Two writers that cannot see each other: each merge stands or says that it does not."""
     tables.append(NAME, rows(1, 2, 3))
     others = [Tables(str(root), database) for _ in range(3)]
+    numbers = itertools.count(2)
 
     def merge(own: Tables) -> tuple[int, int]:
         done = conflicts = 0
         for _ in range(6):
             try:
-                own.merge(NAME, rows(1, 2, 3), ["id"])
+                own.merge(NAME, rows(1, 2, 3, n=next(numbers)), ["id"])
                 done += 1
             except WriteConflict as error:
                 assert "Nothing was written" in error.detail  # noqa: PT017
@@ -152,7 +154,7 @@ def test_a_write_can_insist_on_the_version_it_read(root: Path, tables: Tables, d
         lambda: tables.overwrite(NAME, rows(2), if_version=3),
         lambda: tables.delete(NAME, "id = 1", if_version=3),
     ):
-        with pytest.raises(WriteConflict, match="is at version 15, not at 3"):
+        with pytest.raises(WriteConflict, match="is at version 15, not at version 3"):
             write()
     assert tables.append(NAME, rows(2), if_version=15).version == 16
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse.history import parse
+from lakehouse.commits import parse_commit
 from lakehouse.tables import Tables
 
 NAME = "shop.silver.orders"
@@ -54,13 +54,13 @@ def test_lists_commits_newest_first(busy: Tables) -> None:
 
 
 def test_row_counts_are_those_of_the_versions(busy: Tables) -> None:
-    told = {commit.version: commit.row_count for commit in busy.history(NAME)}
-    true = {version: busy.snapshot(NAME, version=version).row_count for version in told}
-    assert {version: count for version, count in told.items() if count is not None} == {
-        version: count for version, count in true.items() if told[version] is not None
+    reported = {commit.version: commit.row_count for commit in busy.history(NAME)}
+    true = {version: busy.snapshot(NAME, version=version).row_count for version in reported}
+    assert {version: count for version, count in reported.items() if count is not None} == {
+        version: count for version, count in true.items() if reported[version] is not None
     }
     # An overwrite of some rows tells how many it added, not how many it removed.
-    assert [version for version, count in told.items() if count is None] == [7, 6]
+    assert [version for version, count in reported.items() if count is None] == [7, 6]
 
 
 def test_commits_returned_by_writes_are_those_of_the_history(tables: Tables) -> None:
@@ -81,9 +81,9 @@ def test_commits_of_others_are_shown(tables: Tables) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"hello", b'{"add":{"path"', b"\x00\xff"])
 def test_what_is_no_commit_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        parse(0, content)
+        parse_commit(0, content)
 
 
 def test_free_text_in_user_metadata_is_left_alone() -> None:
-    entry = parse(3, b'{"commitInfo":{"operation":"WRITE","userMetadata":"nightly load","timestamp":0}}')
+    entry = parse_commit(3, b'{"commitInfo":{"operation":"WRITE","userMetadata":"nightly load","timestamp":0}}')
     assert (entry.operation, entry.user_metadata, entry.marker) == ("WRITE", {}, "")

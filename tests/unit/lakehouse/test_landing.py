@@ -12,7 +12,10 @@ import pytest
 from core.db import METADATA, Database
 from core.errors import Unavailable
 from lakehouse.delimited import Column
-from lakehouse.landing import Candidate, Landing, LandingRecord, candidates, quarantine_of, settled
+from lakehouse.files.options import FileOptions
+from lakehouse.landing import Landing, quarantine_table
+from lakehouse.landing_files import LandingFile, files_in, unchanged_files
+from lakehouse.landing_record import LandingRecord
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
@@ -35,7 +38,9 @@ class Lake:
         self.landing = self.opened(self.record)
 
     def opened(self, record: LandingRecord) -> Landing:
-        landing = Landing(TABLE, COLUMNS, record, self.step, null_values=["NA"], descriptions={"id": "The key."})
+        landing = Landing(
+            TABLE, COLUMNS, record, self.step, options=FileOptions(null_values=("NA",)), descriptions={"id": "The key."}
+        )
         landing.prepare()
         return landing
 
@@ -45,9 +50,9 @@ class Lake:
             principal="tester",
         )  # fmt: skip
 
-    def drop(self, name: str, content: bytes) -> Candidate:
+    def drop(self, name: str, content: bytes) -> LandingFile:
         (self.folder / name).write_bytes(content)
-        found = Candidate.look(self.folder / name)
+        found = LandingFile.at(self.folder / name)
         assert found
         return found
 
@@ -55,7 +60,7 @@ class Lake:
         return sorted(self.tables.snapshot(TABLE).to_arrow().column("id").to_pylist())
 
     def quarantined(self) -> list[tuple[int, str]]:
-        rows = self.tables.snapshot(quarantine_of(TABLE)).to_arrow().to_pylist()
+        rows = self.tables.snapshot(quarantine_table(TABLE)).to_arrow().to_pylist()
         return sorted((row["line"], row["raw"]) for row in rows)
 
 
@@ -69,9 +74,9 @@ def test_good_rows_load_and_the_rest_is_kept_with_reasons(lake: Lake) -> None:
     assert landed
     assert (landed.row_count, landed.rejected_count) == (2, 2)
     assert lake.ids() == [1, 3]
-    rows = lake.tables.snapshot(quarantine_of(TABLE)).to_arrow().to_pylist()
+    rows = lake.tables.snapshot(quarantine_table(TABLE)).to_arrow().to_pylist()
     by_line = {row["line"]: row for row in rows}
-    assert by_line[3]["reason"] == "id: 'x' is no int64"
+    assert by_line[3]["reason"] == "id: 'x' is not a valid int64"
     assert (by_line[3]["raw"], by_line[3]["raw_bytes"]) == ("x,b", None)
     assert (by_line[4]["raw"], by_line[4]["raw_bytes"]) == ("2,caf\\xe9", b"2,caf\xe9")
     assert {row["_file"] for row in rows} == {"a.csv"}
@@ -113,7 +118,7 @@ def test_a_crash_at_any_point_and_a_repetition_give_the_rows_once(lake: Lake, po
     if point == "before quarantine":
 
         def step(asset: str) -> Step:
-            if asset == quarantine_of(TABLE):
+            if asset == quarantine_table(TABLE):
                 raise Unavailable("killed")
             return lake.step(asset)
 
@@ -176,7 +181,7 @@ class TestUnfinishedFiles:
         thread = threading.Thread(target=grow)
         thread.start()
         try:
-            assert settled([quiet, growing], seconds=0.2) == [quiet]
+            assert unchanged_files([quiet, growing], seconds=0.2) == [quiet]
         finally:
             stop.set()
             thread.join()
@@ -184,12 +189,12 @@ class TestUnfinishedFiles:
     @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to("/etc/hostname")])
     def test_folders_and_links_are_no_files(self, lake: Lake, make: Callable[[Path], None]) -> None:
         make(lake.folder / "a.csv")
-        assert candidates(lake.folder, "*.csv") == []
+        assert files_in(lake.folder, "*.csv") == []
 
     def test_hidden_and_partial_files_are_passed_over(self, lake: Lake) -> None:
         for name in (".a.csv", "a.csv.part", "a.csv.tmp", "b.txt", "c.csv"):
             lake.drop(name, b"x")
-        assert [file.path.name for file in candidates(lake.folder, "*.csv*")] == ["c.csv"]
+        assert [file.path.name for file in files_in(lake.folder, "*.csv*")] == ["c.csv"]
 
 
 def test_preparing_again_changes_nothing(lake: Lake) -> None:

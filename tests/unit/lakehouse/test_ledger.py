@@ -205,3 +205,32 @@ def test_delta_rs_itself_reads_a_wrong_table(log: Path) -> None:
     """Why the ledger exists: should this fail one day, delta-rs has learned it."""
     DAMAGES["last emptied"](log)
     assert DeltaTable(str(log.parent)).to_pyarrow_table().num_rows == 5
+
+
+@pytest.mark.parametrize("version", range(6))
+def test_verification_names_the_version_that_was_altered_behind_an_open_table(
+    log: Path, root: Path, database: Database, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever opening the table has checked: every commit file is compared with the digest on record."""
+    opened = reopened(root, database)
+    stored = opened.snapshot(NAME)
+    monkeypatch.setattr(opened._handles, "snapshot", lambda table, version=None: stored)
+    assert opened.verify(NAME) == []
+    commit = commit_file(root, version)
+    commit.write_bytes(commit.read_bytes() + b" ")
+    (finding,) = opened.verify(NAME)
+    assert f"The commit file of version {version} of {NAME} was altered or emptied after it was written" in finding
+
+
+def test_verification_names_missing_data_files_and_gaps_of_the_log(
+    log: Path, root: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = reopened(root, database)
+    stored = opened.snapshot(NAME)
+    monkeypatch.setattr(opened._handles, "snapshot", lambda table, version=None: stored)
+    (root / "shop/silver/orders" / stored.paths[2]).unlink()
+    for version in (2, 3):
+        commit_file(root, version).unlink()
+    gap, missing = opened.verify(NAME)
+    assert gap.endswith("lacks the commit files of versions 2, 3.")
+    assert missing.startswith(f"1 data files of version 5 of {NAME} are missing, such as {stored.paths[2]}.")

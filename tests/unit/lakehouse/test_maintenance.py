@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from core.db import Database
 from core.errors import Conflict, UnknownColumn, UnknownVersion
@@ -68,11 +70,11 @@ class TestVacuum:
         tables.append(NAME, rows(1))
         tables.overwrite(NAME, rows(2))
         tables.vacuum(NAME, retention_hours=0)
-        with pytest.raises(UnknownVersion, match="vacuumed"):
+        with pytest.raises(UnknownVersion, match="because of a vacuum"):
             tables.snapshot(NAME, version=0).to_arrow()
-        with pytest.raises(UnknownVersion, match="vacuumed"):
+        with pytest.raises(UnknownVersion, match="because of a vacuum"):
             tables.snapshot(NAME, version=0).to_arrow(limit=1)
-        with pytest.raises(UnknownVersion, match="vacuumed"):
+        with pytest.raises(UnknownVersion, match="because of a vacuum"):
             tables.restore(NAME, 0)
 
     def test_keeps_the_files_of_pinned_versions(self, tables: Tables, root: Path) -> None:
@@ -184,7 +186,7 @@ class TestClone:
 
     def test_refuses_a_taken_name(self, tables: Tables) -> None:
         tables.append(NAME, rows(1))
-        with pytest.raises(Conflict, match="exists already"):
+        with pytest.raises(Conflict, match="already exists"):
             tables.clone(NAME, NAME)
 
 
@@ -207,3 +209,31 @@ class TestPins:
         (left,) = pins.pins()
         assert isinstance(left, Pin)
         assert (left.holder, left.table, left.version, left.at.tzinfo is not None) == ("a", NAME, 1, True)
+
+
+class TestVacuumGuards:
+    def test_it_stops_where_the_engine_would_delete_what_is_pinned(
+        self, tables: Tables, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The last look before files are deleted does not trust the engine to keep pinned versions."""
+        tables.append(NAME, rows(1))
+        tables.overwrite(NAME, rows(2))
+        tables.pins.pin("model", NAME, 0)
+        before, vacuum = data_files(root), DeltaTable.vacuum
+
+        def careless(delta: DeltaTable, **options: Any) -> Any:
+            return vacuum(delta, **options | {"keep_versions": None})
+
+        monkeypatch.setattr(DeltaTable, "vacuum", careless)
+        with pytest.raises(Conflict, match=r"1 files of pinned versions\. Nothing was deleted"):
+            tables.vacuum(NAME, retention_hours=0)
+        assert data_files(root) == before
+        assert tables.snapshot(NAME).version == 1
+        assert ids(tables.snapshot(NAME, version=0)) == [1]
+
+    def test_a_dry_run_deletes_and_commits_nothing(self, tables: Tables, root: Path) -> None:
+        tables.append(NAME, rows(1))
+        tables.overwrite(NAME, rows(2))
+        before = data_files(root)
+        assert len(tables.vacuum(NAME, retention_hours=0, dry_run=True)) == 1
+        assert (data_files(root), tables.snapshot(NAME).version) == (before, 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -17,7 +19,8 @@ from core.errors import (
     UnknownTable,
     UnknownVersion,
 )
-from lakehouse.query import Query
+from lakehouse import query as module
+from lakehouse.query import Query, _seal
 from lakehouse.tables import Tables
 
 ORDERS, ITEMS = "shop.silver.orders", "shop.gold.items"
@@ -50,7 +53,7 @@ class TestAnswers:
         assert result.inputs[ORDERS].version == 0
         with pytest.raises(UnknownVersion, match="versions 0 to 1"):
             query.sql("SELECT * FROM shop.silver.orders", versions={ORDERS: 7})
-        with pytest.raises(InvalidArgument, match="does not read"):
+        with pytest.raises(InvalidArgument, match="doesn't read"):
             query.sql("SELECT * FROM shop.silver.orders", versions={ITEMS: 0})
 
     def test_reads_the_snapshots_it_is_given(self, query: Query, tables: Tables) -> None:
@@ -166,13 +169,11 @@ class TestLimits:
 
     def test_stops_after_its_time(self, tables: Tables, query: Query) -> None:
         tables.append("shop.gold.many", pa.table({"n": list(range(20_000))}))
-        started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"0\.3 seconds"):
             Query(tables, timeout_seconds=0.3).sql(
                 "SELECT count(*) FROM shop.gold.many a, shop.gold.many b, shop.gold.many c "
                 "WHERE a.n * b.n % 7 = c.n % 5"
             )
-        assert time.monotonic() - started < 20
 
     def test_is_bounded_in_memory(self, tables: Tables, query: Query) -> None:
         with pytest.raises(InvalidArgument, match="more memory"):
@@ -183,7 +184,7 @@ class TestErrors:
     def test_name_what_exists(self, query: Query) -> None:
         with pytest.raises(UnknownColumn, match=r"does not exist: price\. It has, for example, i"):
             query.sql("SELECT price FROM shop.silver.orders")
-        with pytest.raises(UnknownTable, match=r"Similar tables: shop\.silver\.orders"):
+        with pytest.raises(UnknownTable, match=r"There is no table shop\.silver"):
             query.sql("SELECT * FROM shop.silver.order")
         with pytest.raises(UnknownTable, match=r"project\.schema\.table"):
             query.sql("SELECT * FROM orders")
@@ -191,3 +192,45 @@ class TestErrors:
             query.sql("SELEC 1")
         with pytest.raises(HeadwaterError, match="Could not convert string"):
             query.sql("SELECT CAST(name AS INT) FROM shop.gold.items")
+
+
+class TestSealed:
+    def test_no_setting_changes_once_statements_may_run(self, query: Query) -> None:
+        """The parser refuses settings already; the engine itself refuses them too, should one get past it."""
+        with query._connection() as connection:
+            _seal(connection)
+            for setting in (
+                "SET disabled_filesystems = ''",
+                "RESET disabled_filesystems",
+                "SET threads = 8",
+                "SET lock_configuration = false",
+                "PRAGMA memory_limit='8GB'",
+            ):
+                with pytest.raises(duckdb.Error, match=r"lock|configuration"):
+                    connection.execute(setting)
+            for reach in ("SELECT * FROM read_text('/etc/hostname')", "COPY (SELECT 1) TO '/tmp/x.csv'"):
+                with pytest.raises(duckdb.Error):
+                    connection.execute(reach)
+
+    def test_statements_run_sealed_and_are_bound_sealed(self, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+        sealed: list[bool] = []
+        monkeypatch.setattr(module, "_seal", lambda connection: sealed.append(True))
+        query.sql("SELECT id FROM shop.silver.orders")
+        query.bind("SELECT id FROM shop.silver.orders", {ORDERS: pa.schema([("id", pa.int64())])})
+        assert sealed == [True, True]
+
+    def test_hours_are_those_of_utc_wherever_the_machine_is(
+        self, tables: Tables, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        instant = pa.array([datetime(2026, 1, 1, 23, 30, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+        tables.append(ORDERS, pa.table({"seen": instant}))
+        connect = duckdb.connect
+
+        def elsewhere(*args: Any, **options: Any) -> Any:
+            connection = connect(*args, **options)
+            connection.execute("SET TimeZone = 'Asia/Tokyo'")
+            return connection
+
+        monkeypatch.setattr(duckdb, "connect", elsewhere)
+        found = Query(tables).sql("SELECT hour(seen) AS h, day(seen) AS d FROM shop.silver.orders").table
+        assert found.to_pylist() == [{"h": 23, "d": 1}]

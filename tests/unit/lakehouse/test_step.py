@@ -16,7 +16,8 @@ import pytest
 from core.db import Database
 from core.errors import Unavailable, UnknownColumn, UnknownTable
 from lakehouse.environment import env_digest, git_sha, params_digest
-from lakehouse.lineage import Edge, Lineage
+from lakehouse.lineage import LINEAGE_EDGE, Edge, Lineage
+from lakehouse.repair import repair_lineage, repair_recent
 from lakehouse.step import Step
 from lakehouse.tables import Tables
 
@@ -55,54 +56,54 @@ def inputs(edges: list[Edge]) -> set[tuple[str, str]]:
 
 class TestRead:
     def test_resolves_a_version_once_for_the_whole_step(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        first = work.read(SOURCE)
+        current = step(sources, lineage)
+        first = current.read(SOURCE)
         sources.append(SOURCE, rows(3))
-        again = work.read(SOURCE)
+        again = current.read(SOURCE)
         assert first.version == again.version == 1
-        commit = work.overwrite(again.to_arrow())
+        commit = current.overwrite(again.to_arrow())
         (edge,) = lineage.provenance(TARGET, commit.data_version)
         assert (edge.in_asset, edge.in_version) == (SOURCE, first.data_version)
         assert sources.snapshot(TARGET).row_count == 2
 
     def test_reads_the_version_it_is_told(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        assert work.read(SOURCE, version=0).row_count == 1
-        assert work.read(SOURCE).version == 0
+        current = step(sources, lineage)
+        assert current.read(SOURCE, version=0).row_count == 1
+        assert current.read(SOURCE).version == 0
 
     def test_two_versions_of_one_table_are_two_inputs(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        old, new = work.read(SOURCE, version=0), work.read(SOURCE, version=1)
-        commit = work.overwrite(new.to_arrow())
+        current = step(sources, lineage)
+        old, new = current.read(SOURCE, version=0), current.read(SOURCE, version=1)
+        commit = current.overwrite(new.to_arrow())
         assert inputs(lineage.provenance(TARGET, commit.data_version)) == {
             (SOURCE, old.data_version),
             (SOURCE, new.data_version),
         }
 
     def test_records_the_columns_that_are_read(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        work.read(SOURCE, columns=["kind"])
-        work.read(SOURCE, columns=["id"])
-        work.read(OTHER, columns=["id"])
-        work.read(OTHER)
-        commit = work.overwrite(rows(1))
+        current = step(sources, lineage)
+        current.read(SOURCE, columns=["kind"])
+        current.read(SOURCE, columns=["id"])
+        current.read(OTHER, columns=["id"])
+        current.read(OTHER)
+        commit = current.overwrite(rows(1))
         columns = {edge.in_asset: edge.in_columns for edge in lineage.provenance(TARGET, commit.data_version)}
         assert columns == {SOURCE: ("id", "kind"), OTHER: ()}
 
     def test_says_what_exists(self, sources: Tables, lineage: Lineage) -> None:
-        with pytest.raises(UnknownTable, match="orders"):
+        with pytest.raises(UnknownTable, match=r"no table shop\.bronze\.order\."):
             step(sources, lineage).read("shop.bronze.order")
-        with pytest.raises(UnknownColumn, match="it has id, kind"):
+        with pytest.raises(UnknownColumn, match="It has id, kind"):
             step(sources, lineage).read(SOURCE, columns=["price"])
 
 
 class TestWrite:
     def test_records_who_what_how_and_with_which_code(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage, params={"year": 2013})
-        work.read(SOURCE)
-        work.use("model:delay", "7", ["weights"])
-        work.engine = "duckdb"
-        commit = work.overwrite(rows(1))
+        current = step(sources, lineage, params={"year": 2013})
+        current.read(SOURCE)
+        current.use("model:delay", "7", ["weights"])
+        current.engine = "duckdb"
+        commit = current.overwrite(rows(1))
         edges = lineage.provenance(TARGET, commit.data_version)
         assert inputs(edges) == {(SOURCE, sources.snapshot(SOURCE).data_version), ("model:delay", "7")}
         for edge in edges:
@@ -113,18 +114,18 @@ class TestWrite:
 
     def test_what_continues_a_table_comes_from_the_version_before(self, sources: Tables, lineage: Lineage) -> None:
         made = step(sources, lineage).append(rows(1))
-        work = step(sources, lineage, run="run-2")
-        work.read(SOURCE)
+        current = step(sources, lineage, run="run-2")
+        current.read(SOURCE)
         source = (SOURCE, sources.snapshot(SOURCE).data_version)
         for write in (
-            lambda: work.append(rows(2)),
-            lambda: work.merge(rows(2), ["id"]),
-            lambda: work.delete("id = 2"),
-            lambda: work.overwrite(rows(5), where="id = 5"),
+            lambda: current.append(rows(2)),
+            lambda: current.merge(rows(2, 3), ["id"]),
+            lambda: current.delete("id = 2"),
+            lambda: current.overwrite(rows(5), where="id = 5"),
         ):
             before = sources.snapshot(TARGET).data_version
             assert inputs(lineage.provenance(TARGET, write().data_version)) == {source, (TARGET, before)}
-        whole = work.overwrite(rows(9))
+        whole = current.overwrite(rows(9))
         assert inputs(lineage.provenance(TARGET, whole.data_version)) == {source}
         assert inputs(lineage.provenance(TARGET, made.data_version)) == {("", "")}
         behind = {node.asset for node in lineage.upstream(TARGET, made.data_version).nodes}
@@ -137,16 +138,16 @@ class TestWrite:
         assert {edge.run for edge in lineage.provenance(TARGET, made.data_version)} == {"run-1"}
 
     def test_passes_options_on(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        work.overwrite(rows(1), partition_by=["kind"])
+        current = step(sources, lineage)
+        current.overwrite(rows(1), partition_by=["kind"])
         assert sources.snapshot(TARGET).partition_columns == ["kind"]
-        assert work.append(rows(2), once="a").changed
-        assert not work.append(rows(2), once="a").changed
+        assert current.append(rows(2), once="a").changed
+        assert not current.append(rows(2), once="a").changed
 
     def test_an_output_that_is_no_table_has_edges_too(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        snapshot = work.read(SOURCE)
-        work.produced("answer-1")
+        current = step(sources, lineage)
+        snapshot = current.read(SOURCE)
+        current.record_output("answer-1")
         assert inputs(lineage.provenance(TARGET, "answer-1")) == {(SOURCE, snapshot.data_version)}
 
 
@@ -159,8 +160,8 @@ class TestRepair:
     def torn(self, sources: Tables, lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> Tables:
         """The second of three commits whose process died before its edges were recorded."""
         step(sources, lineage, run="run-1").append(rows(1))
-        work = step(sources, lineage, run="run-2")
-        work.read(SOURCE, columns=["id"])
+        current = step(sources, lineage, run="run-2")
+        current.read(SOURCE, columns=["id"])
 
         def die(*_: object) -> None:
             raise Died
@@ -168,13 +169,13 @@ class TestRepair:
         with monkeypatch.context() as patch:
             patch.setattr(lineage, "record", die)
             with pytest.raises(Died):
-                work.append(rows(2))
+                current.append(rows(2))
         return sources
 
     def test_records_what_the_commit_tells(self, torn: Tables, lineage: Lineage) -> None:
         version = torn.snapshot(TARGET)
         assert lineage.provenance(TARGET, version.data_version) == []
-        assert lineage.repair(torn) == 1
+        assert repair_lineage(torn, lineage) == 1
         edges = lineage.provenance(TARGET, version.data_version)
         assert inputs(edges) == {
             (SOURCE, torn.snapshot(SOURCE).data_version),
@@ -183,7 +184,7 @@ class TestRepair:
         assert {edge.in_asset: edge.in_columns for edge in edges}[SOURCE] == ("id",)
         assert {(edge.run, edge.principal, edge.git_sha) for edge in edges} == {("run-2", "ada", git_sha())}
         assert {edge.at for edge in edges} == {torn.history(TARGET)[0].committed_at}
-        assert lineage.repair(torn) == 0
+        assert repair_lineage(torn, lineage) == 0
 
     def test_happens_at_the_next_step_on_the_asset(self, torn: Tables, lineage: Lineage) -> None:
         lost = torn.snapshot(TARGET).data_version
@@ -194,14 +195,14 @@ class TestRepair:
     def test_gives_what_recording_would_have_given(self, sources: Tables, database: Database) -> None:
         lineage = Lineage(database)
         for number in range(3):
-            work = step(sources, lineage, run=f"run-{number}")
-            work.read(SOURCE)
-            work.append(rows(number))
+            current = step(sources, lineage, run=f"run-{number}")
+            current.read(SOURCE)
+            current.append(rows(number))
         newest = sources.snapshot(TARGET).data_version
         recorded = Lineage(database).upstream(TARGET, newest)
         with database.write() as connection:
             connection.exec_driver_sql("DELETE FROM lineage_edge")
-        assert Lineage(database).repair(sources) == 3
+        assert repair_lineage(sources, Lineage(database)) == 3
         assert Lineage(database).upstream(TARGET, newest) == recorded
 
     def test_a_database_that_is_away_does_not_fail_a_write_that_stands(
@@ -214,20 +215,20 @@ class TestRepair:
             patch.setattr(lineage, "record", away)
             commit = step(sources, lineage).append(rows(1))
         assert commit.changed
-        assert "mended later" in caplog.text
-        assert lineage.repair(sources, [TARGET]) == 1
+        assert "not recorded" in caplog.text
+        assert repair_lineage(sources, lineage, [TARGET]) == 1
         assert len(lineage.provenance(TARGET, commit.data_version)) == 1
 
     def test_leaves_commits_of_others_alone(self, sources: Tables, lineage: Lineage) -> None:
-        assert lineage.repair(sources) == 0
+        assert repair_lineage(sources, lineage) == 0
 
     def test_spark_can_carry_the_facts(self, sources: Tables, lineage: Lineage) -> None:
-        work = step(sources, lineage)
-        work.read(SOURCE)
-        facts = json.loads(work.commit_metadata(continues=False))
-        sources.overwrite(TARGET, rows(1), facts=facts)  # as an engine that commits by itself
+        current = step(sources, lineage)
+        current.read(SOURCE)
+        facts = json.loads(current.commit_metadata(continues=False))
+        sources.overwrite(TARGET, rows(1), user_metadata=facts)  # as an engine that commits by itself
         version = sources.snapshot(TARGET).data_version
-        assert lineage.repair(sources) == 1
+        assert repair_lineage(sources, lineage) == 1
         assert inputs(lineage.provenance(TARGET, version)) == {(SOURCE, sources.snapshot(SOURCE).data_version)}
 
 
@@ -265,7 +266,52 @@ class TestEnvironment:
 
 
 def test_scans_of_a_step_are_polars_frames(sources: Tables, lineage: Lineage) -> None:
-    work = step(sources, lineage)
-    frame = work.read(SOURCE).scan().with_columns(twice=pl.col("id") * 2)
-    work.overwrite(frame)
+    current = step(sources, lineage)
+    frame = current.read(SOURCE).scan().with_columns(twice=pl.col("id") * 2)
+    current.overwrite(frame)
     assert sorted(sources.snapshot(TARGET).to_arrow()["twice"].to_pylist()) == [2, 4]
+
+
+class TestEntireLogs:
+    def test_a_gap_behind_recorded_versions_is_repaired_too(self, sources: Tables, lineage: Lineage) -> None:
+        for number in range(3):
+            current = step(sources, lineage, run=f"run-{number}")
+            current.read(SOURCE)
+            current.append(rows(number))
+        versions = [f"{sources.snapshot(TARGET).table_id}@{number}" for number in range(3)]
+        recorded = {version: set(lineage.provenance(TARGET, version)) for version in versions}
+        with lineage._database.write() as connection:
+            connection.execute(LINEAGE_EDGE.delete().where(LINEAGE_EDGE.c.out_version.in_(versions[:2])))
+        assert repair_recent(sources, lineage, TARGET) == 0, "looks back to what is on record"
+        assert repair_lineage(sources, lineage, [TARGET]) == 2
+        for version in versions:
+            assert inputs(lineage.provenance(TARGET, version)) == inputs(list(recorded[version]))
+        assert repair_lineage(sources, lineage, [TARGET]) == 0
+
+
+class TestOtherVersions:
+    def test_reading_another_version_leaves_the_step_at_its_own(self, sources: Tables, lineage: Lineage) -> None:
+        current = step(sources, lineage)
+        newest = current.read(SOURCE)
+        sources.append(SOURCE, rows(3))
+        assert current.read(SOURCE, version=0).version == 0
+        assert current.read(SOURCE).version == newest.version == 1
+        assert current.read(SOURCE, version=newest.version).version == newest.version
+        assert {version for _, version in current.inputs} == {newest.data_version, f"{newest.table_id}@0"}
+
+    def test_every_version_is_admitted_before_it_is_read(self, sources: Tables, lineage: Lineage) -> None:
+        admitted: list[tuple[str, int]] = []
+        current = Step(
+            sources,
+            lineage,
+            asset=SOURCE,
+            run="run",
+            step="s",
+            code_version="1",
+            engine="polars",
+            principal="ada",
+            check_input=lambda snapshot: admitted.append((snapshot.table, snapshot.version)),
+        )
+        for table, version in ((OTHER, None), (OTHER, None), (SOURCE, None), (SOURCE, 0)):
+            current.read(table, version=version)
+        assert admitted == [(OTHER, 0)], "each version of other tables once, and none of this table"

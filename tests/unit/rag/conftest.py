@@ -1,4 +1,4 @@
-"""A lakehouse and a place for mirrors in a temporary folder; documents of real prose."""
+"""Fixtures: a lakehouse and a store for mirrors in a temporary folder, and documents with realistic prose."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAGES = [
 
 
 class CountingEmbedder(WordLlamaEmbedder):
-    """The real model, keeping count of what it was asked to embed."""
+    """The real model. Records the texts that it embeds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def model() -> WordLlamaEmbedder:
 
 
 class Workshop:
-    """One lakehouse with one index in it."""
+    """A lakehouse with one index."""
 
     name = INDEX
     pages = PAGES
@@ -97,13 +97,13 @@ class Workshop:
         )
 
     def write(self, documents: Sequence[Document], *, size: int = 900) -> tuple[Corpus, Snapshot]:
-        """Brings the Delta table to these documents, and leaves the mirror behind."""
+        """Writes these documents to the Delta table, without synchronizing the mirror."""
         previous = self.tables.snapshot(INDEX) if self.tables.exists(INDEX) else None
         corpus = build(documents, Chunker(size, self.embedder.digest), self.embedder, previous)
         return corpus, write(self.step(), corpus)
 
     def publish(self, documents: Sequence[Document], *, policy: Policy | None = None, size: int = 900) -> Snapshot:
-        """Brings table and mirror to these documents."""
+        """Writes these documents to the Delta table and synchronizes the mirror."""
         snapshot = self.write(documents, size=size)[1]
         self.index(policy).sync(snapshot)
         return snapshot
@@ -112,22 +112,22 @@ class Workshop:
         return Index(self.store, INDEX, policy)
 
     def edited(self, uri: str, old: str, new: str) -> list[Document]:
-        """The pages, with one passage of one page replaced."""
+        """Returns all pages, with one passage of one page replaced."""
         assert any(old in page.text for page in PAGES if page.uri == uri)
         return [replace(page, text=page.text.replace(old, new)) if page.uri == uri else page for page in PAGES]
 
     def without(self, uri: str) -> list[Document]:
-        """The pages but one."""
+        """Returns all pages except one."""
         return [page for page in PAGES if page.uri != uri]
 
     def mirror(self) -> Any:
-        """The LanceDB table itself."""
+        """Opens the LanceDB table directly."""
         import lancedb
 
         return lancedb.connect(self.store.address).open_table(INDEX)
 
     def files_with(self, text: str) -> list[str]:
-        """Files below the lakehouse and the vectors whose bytes hold a text."""
+        """Returns the files of the lakehouse and the mirrors whose bytes contain a text."""
         roots = (self.folder / "lakehouse", self.folder / "vectors")
         files = [path for root in roots for path in root.rglob("*") if path.is_file()]
         return [str(path) for path in files if text.encode() in path.read_bytes()]
@@ -135,23 +135,23 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path)
-    yield made
-    made.database.close()
+    workshop = Workshop(tmp_path)
+    yield workshop
+    workshop.database.close()
 
 
 @pytest.fixture
 def retriever(workshop: Workshop) -> Iterator[Retriever]:
-    made = Retriever(workshop.store, workshop.tables)
-    yield made
-    made.close()
+    retriever = Retriever(workshop.store, workshop.tables)
+    yield retriever
+    retriever.close()
 
 
 @pytest.fixture
-def found(retriever: Retriever) -> Callable[..., list[str]]:
-    """Documents of a search's hits, best first."""
+def search(retriever: Retriever) -> Callable[..., list[str]]:
+    """Searches the index and returns the documents of the hits, best first."""
 
-    def search(query: str, **options: object) -> list[str]:
+    def documents(query: str, **options: object) -> list[str]:
         return [hit.document for hit in retriever.search(INDEX, query, **options).hits]  # type: ignore[arg-type]
 
-    return search
+    return documents

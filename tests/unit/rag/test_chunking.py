@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidArgument
-from rag.chunking import Chunker, Document, first_heading, passage, sections
+from rag.chunking import Chunker, Document, first_heading, sections, text_with_headings
 
 PAGE = """---
 title: ignored
@@ -39,7 +39,7 @@ def document(text: str, **metadata: str) -> Document:
     return Document("a.md", "Title", text, metadata)
 
 
-def test_heading_path_is_kept_and_code_is_no_heading() -> None:
+def test_chunks_have_their_heading_path_and_code_is_not_a_heading() -> None:
     chunks = Chunker().split(document(PAGE))
     assert [(chunk.heading, chunk.text) for chunk in chunks] == [
         ("Title", "Opening words."),
@@ -55,14 +55,14 @@ def test_underlined_headings_and_windows_line_ends() -> None:
     assert [(chunk.heading, chunk.text) for chunk in chunks] == [("Top", "one"), ("Top > Lower", "two")]
 
 
-def test_editing_a_section_leaves_the_other_chunks_their_ids() -> None:
+def test_editing_a_section_does_not_change_the_ids_of_other_chunks() -> None:
     before = Chunker().split(document(PAGE))
-    after = Chunker().split(document(PAGE.replace("Alpha.", "A longer Alpha, which moves all below it.")))
+    after = Chunker().split(document(PAGE.replace("Alpha.", "A longer Alpha, which moves the text below it.")))
     assert [old.id == new.id for old, new in zip(before, after, strict=True)] == [True, False, True, True]
     assert before[2].start != after[2].start
 
 
-def test_the_same_passage_twice_has_two_ids_and_one_digest() -> None:
+def test_a_repeated_passage_has_two_ids_and_one_digest() -> None:
     one, other = Chunker().split(document("# A\n\n## B\n\nsame\n\n## B\n\nsame\n"))
     assert one.id != other.id
     assert one.digest == other.digest
@@ -73,7 +73,7 @@ def test_the_same_passage_twice_has_two_ids_and_one_digest() -> None:
     [Chunker(size=800, embedder="m"), Chunker(embedder="other")],
     ids=["size", "embedder"],
 )
-def test_another_chunker_or_model_makes_other_ids(changed: Chunker) -> None:
+def test_chunker_settings_and_model_are_part_of_the_id(changed: Chunker) -> None:
     first, second = Chunker(embedder="m").split(document("text"))[0], changed.split(document("text"))[0]
     assert first.id != second.id
 
@@ -85,25 +85,25 @@ def test_the_document_is_part_of_the_id_but_not_of_the_digest() -> None:
     assert first.digest == second.digest
 
 
-def test_passage_carries_title_and_headings_once() -> None:
-    assert passage("Title", "Title > First", "x") == "Title > First\n\nx"
-    assert passage("Title", "First", "x") == "Title: First\n\nx"
-    assert passage("Title", "", "x") == "Title\n\nx"
+def test_text_with_headings_includes_title_and_headings_once() -> None:
+    assert text_with_headings("Title", "Title > First", "x") == "Title > First\n\nx"
+    assert text_with_headings("Title", "First", "x") == "Title: First\n\nx"
+    assert text_with_headings("Title", "", "x") == "Title\n\nx"
 
 
-def test_headings_without_text_yield_nothing() -> None:
+def test_headings_without_text_produce_no_chunks() -> None:
     assert Chunker().split(document("# A\n\n## B\n\n   \n")) == []
     assert first_heading("# A `b`\n") is None or first_heading("# A `b`\n") == "A b"
     assert first_heading("no heading") is None
 
 
-def test_labels_are_sorted_and_names_checked() -> None:
+def test_labels_are_sorted_and_their_names_validated() -> None:
     assert Chunker().split(document("x", b="2", a="1"))[0].labels == ("a=1", "b=2")
     with pytest.raises(InvalidArgument, match="snake_case"):
         Chunker().split(document("x", **{"Not Good": "1"}))
 
 
-def test_long_sections_are_cut_at_paragraphs_without_losing_a_word() -> None:
+def test_long_sections_are_split_at_paragraphs_without_losing_words() -> None:
     paragraphs = [f"Paragraph {n} " + "word " * 40 for n in range(20)]
     text = "# T\n\n" + "\n\n".join(paragraphs)
     chunks = Chunker(size=500).split(document(text))
@@ -124,7 +124,7 @@ markdown = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(markdown)
-def test_every_chunk_is_exactly_a_span_of_its_document(text: str) -> None:
+def test_every_chunk_is_an_exact_span_of_its_document(text: str) -> None:
     chunks = Chunker(size=80).split(document(text))
     assert all(chunk.text == text[chunk.start : chunk.end] for chunk in chunks)
     assert all(0 < len(chunk.text) <= 80 for chunk in chunks)

@@ -5,34 +5,34 @@ import math
 import pytest
 
 from core.errors import InvalidArgument
-from rag.evaluation import Judgement, evaluate, ndcg_at, recall_at
+from rag.evaluation import RelevanceJudgment, evaluate, ndcg_at, recall_at
 
 
-def test_recall_counts_what_was_found_among_what_is_relevant() -> None:
+def test_recall_is_the_share_of_relevant_results() -> None:
     assert recall_at(["a", "b"], ["b", "c"]) == 0.5
 
 
-def test_ndcg_falls_with_the_place_of_the_hit() -> None:
+def test_ndcg_decreases_with_the_rank_of_the_hit() -> None:
     assert ndcg_at(["a", "x", "y"], ["a"], 3) == 1
     assert ndcg_at(["x", "a", "y"], ["a"], 3) == pytest.approx(1 / math.log2(3))
     assert ndcg_at(["x", "y"], ["a"], 3) == 0
-    # By hand: gains at places 1 and 3 over the best at 1 and 2.
+    # Computed by hand: gains at ranks 1 and 3, divided by the ideal gains at ranks 1 and 2.
     assert ndcg_at(["a", "x", "b"], ["a", "b"], 3) == pytest.approx(1.5 / (1 + 1 / math.log2(3)))
 
 
-def test_more_relevant_than_k_can_still_reach_one() -> None:
+def test_ndcg_can_reach_one_with_more_relevant_documents_than_k() -> None:
     assert ndcg_at(["a", "b"], ["a", "b", "c"], 2) == 1
 
 
-def test_evaluation_averages_and_keeps_each_outcome() -> None:
+def test_an_evaluation_has_means_and_the_result_of_each_query() -> None:
     answers = {"one": ["a", "a", "b"], "two": ["x", "y"]}
-    result = evaluate([Judgement("one", ("b",)), Judgement("two", ("z",))], answers.__getitem__, k=2)
-    assert result.outcomes[0].found == ("a", "b")
+    result = evaluate([RelevanceJudgment("one", ("b",)), RelevanceJudgment("two", ("z",))], answers.__getitem__, k=2)
+    assert result.queries[0].results == ("a", "b")
     assert result.recall == 0.5
-    assert [outcome.query for outcome in result.missed] == ["two"]
+    assert [query.query for query in result.incomplete] == ["two"]
 
 
-@pytest.mark.parametrize("judgements", [[], [Judgement("q", ())]])
-def test_nothing_to_judge_is_refused(judgements: list[Judgement]) -> None:
+@pytest.mark.parametrize("judgments", [[], [RelevanceJudgment("q", ())]])
+def test_an_evaluation_without_judgments_is_refused(judgments: list[RelevanceJudgment]) -> None:
     with pytest.raises(InvalidArgument):
-        evaluate(judgements, lambda _: [], k=1)
+        evaluate(judgments, lambda _: [], k=1)

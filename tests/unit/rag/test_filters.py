@@ -9,7 +9,7 @@ from rag.filters import cache_key, compile_filter
 
 
 @pytest.mark.parametrize(
-    ("wanted", "sql"),
+    ("filter", "sql"),
     [
         ({"document": "a.md"}, "document = 'a.md'"),
         ({"document": ["a.md", "b.md"]}, "document IN ('a.md', 'b.md')"),
@@ -20,11 +20,11 @@ from rag.filters import cache_key, compile_filter
         ({"document": "x' OR '1'='1"}, "document = 'x'' OR ''1''=''1'"),
     ],
 )
-def test_filters_become_predicates(wanted: dict[str, Any], sql: str) -> None:
-    assert compile_filter(wanted, {"team"}) == sql
+def test_filters_are_compiled_to_predicates(filter: dict[str, Any], sql: str) -> None:
+    assert compile_filter(filter, {"team"}) == sql
 
 
-def test_an_unknown_name_is_refused_with_what_exists() -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(UnknownColumn, match=r"'taem'.*document, title, heading, id, team"):
         compile_filter({"taem": "x"}, {"team"})
 
@@ -40,5 +40,5 @@ def test_labels_have_no_prefix_filter() -> None:
         compile_filter({"team": {"prefix": "x"}}, {"team"})
 
 
-def test_equal_filters_have_one_key() -> None:
+def test_equal_filters_have_the_same_cache_key() -> None:
     assert cache_key({"a": ("x", "y"), "b": "z"}) == cache_key({"b": "z", "a": ["x", "y"]})

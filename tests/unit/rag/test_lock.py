@@ -18,28 +18,28 @@ _HOLD = (
 )
 
 
-def test_its_holder_may_take_it_again_and_others_may_not(tmp_path: Path) -> None:
-    mine, other = WriterLock(tmp_path / "lock"), WriterLock(tmp_path / "lock")
-    with mine.held(), mine.held():
+def test_the_holder_can_acquire_it_again_and_others_cannot(tmp_path: Path) -> None:
+    lock, other = WriterLock(tmp_path / "lock"), WriterLock(tmp_path / "lock")
+    with lock.held(), lock.held():
         assert not other.acquire()
         with pytest.raises(WriteConflict, match="Another writer"), other.held(timeout_seconds=0.05):
-            raise AssertionError("two writers at once")
+            raise AssertionError("two writers held the lock")
     assert other.acquire()
     other.release()
 
 
 @pytest.mark.parametrize("path", ["lock", None])
-def test_threads_exclude_one_another(tmp_path: Path, path: str | None) -> None:
+def test_threads_exclude_each_other(tmp_path: Path, path: str | None) -> None:
     lock = WriterLock(tmp_path / path if path else None)
-    outcome: list[bool] = []
+    acquired: list[bool] = []
     with lock.held():
-        thread = threading.Thread(target=lambda: outcome.append(lock.acquire()))
+        thread = threading.Thread(target=lambda: acquired.append(lock.acquire()))
         thread.start()
         thread.join()
-    assert outcome == [False]
+    assert acquired == [False]
 
 
-def test_a_killed_holder_loses_it(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
     lock = WriterLock(tmp_path / "lock")
     command = [sys.executable, "-c", _HOLD, str(tmp_path / "lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -1,4 +1,4 @@
-"""A small feature table, and models of it."""
+"""A small feature table, and models trained on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ["age", "dose", "pulse"]
 
 @cache
 def visits(count: int = 3000) -> pl.DataFrame:
-    """Age and dose decide; the pulse is noise, missing in a third of the rows."""
+    """Rows in which age and dose determine the target. The pulse is noise, and missing in a third of the rows."""
     rng = np.random.default_rng(3)
     age, dose, pulse = rng.uniform(20, 90, count), rng.uniform(0, 5, count), rng.normal(70, 9, count)
     relapse = rng.random(count) < 1 / (1 + np.exp(-(age - 55) / 8 + dose))
@@ -60,7 +60,7 @@ def matrix(rows: pl.DataFrame) -> Any:
 
 @cache
 def estimator(trees: int = 30) -> HistGradientBoostingClassifier:
-    """Fitted on all visits; the number of trees tells trainings apart."""
+    """Returns a model fitted on all visits. Different numbers of trees distinguish trainings."""
     fitted = HistGradientBoostingClassifier(max_iter=trees, max_leaf_nodes=8, random_state=0, early_stopping=False)
     with threadpool_limits(1):
         return fitted.fit(matrix(visits()), visits()["relapse"].to_numpy())
@@ -68,5 +68,5 @@ def estimator(trees: int = 30) -> HistGradientBoostingClassifier:
 
 @cache
 def artifact(trees: int = 30) -> bytes:
-    """The same, exported."""
+    """Returns the model as ONNX."""
     return to_onnx(estimator(trees), len(NAMES))

@@ -1,4 +1,4 @@
-"""A small lakehouse with a feature table and a model trained on it."""
+"""Fixtures: a small lakehouse with a feature table and a model trained on it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tables(tmp_path: Path, database: Database) -> Tables:
 
 @pytest.fixture
 def train(tables: Tables, database: Database) -> Callable[..., Commit]:
-    """Trains on the feature table and appends the training, as the asset does."""
+    """Trains on the feature table and appends the training to the model's table, as the asset does."""
     trainings = iter(range(1000))
 
     def train(*, accepted: bool = True, **changes: Any) -> Commit:

@@ -1,4 +1,4 @@
-"""Which training a model version is, and that its artifact is the one that was trained."""
+"""Which training a model version contains, and the verification of its artifact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Train = Callable[..., Commit]
 
 
 class TestFind:
-    def test_the_newest_training_is_the_model(self, tables: Tables, train: Train) -> None:
+    def test_without_a_version_the_newest_training_is_used(self, tables: Tables, train: Train) -> None:
         train()
         second = train()
         record = find(tables, MODEL)
@@ -29,7 +29,7 @@ class TestFind:
         assert record.threshold == 0.4
         assert record.features_version == tables.snapshot(FEATURES).data_version
 
-    def test_an_older_version_is_the_training_of_then(self, tables: Tables, train: Train) -> None:
+    def test_an_older_version_selects_the_training_of_that_version(self, tables: Tables, train: Train) -> None:
         first = train()
         train()
         assert find(tables, MODEL, first.version).model_id == "mdl_0"
@@ -41,7 +41,7 @@ class TestFind:
         record = find(tables, MODEL, refused.version)
         assert (record.model_id, record.accepted) == ("mdl_1", False)
 
-    def test_maintenance_makes_no_new_model(self, tables: Tables, train: Train) -> None:
+    def test_maintenance_does_not_change_the_model(self, tables: Tables, train: Train) -> None:
         train()
         second = train()
         tables.optimize(MODEL)
@@ -51,33 +51,33 @@ class TestFind:
         assert find(tables, MODEL, newest).data_version == second.data_version
         assert artifact(tables, find(tables, MODEL))
 
-    def test_its_version_leads_to_its_lineage(self, tables: Tables, train: Train, database: Database) -> None:
+    def test_a_model_version_has_lineage(self, tables: Tables, train: Train, database: Database) -> None:
         train()
         tables.optimize(MODEL)
         record = find(tables, MODEL)
         edges = Lineage(database).provenance(MODEL, record.data_version)
         assert [(edge.in_asset, edge.in_version) for edge in edges] == [(FEATURES, record.features_version)]
 
-    def test_unknown_things_are_named(self, tables: Tables, train: Train) -> None:
+    def test_errors_name_unknown_models_and_versions(self, tables: Tables, train: Train) -> None:
         with pytest.raises(UnknownTable, match=r"clinic\.models\.death"):
             find(tables, "clinic.models.death")
         train()
         with pytest.raises(UnknownVersion, match="7"):
             find(tables, MODEL, 7)
 
-    def test_a_table_that_is_no_model(self, tables: Tables) -> None:
-        with pytest.raises(NotFound, match="is a table but no model"):
+    def test_a_table_without_the_columns_of_a_model_is_refused(self, tables: Tables) -> None:
+        with pytest.raises(NotFound, match="is a table but not a model"):
             find(tables, FEATURES)
 
-    def test_only_refused_trainings(self, tables: Tables, train: Train) -> None:
+    def test_a_model_with_only_refused_trainings_is_not_served(self, tables: Tables, train: Train) -> None:
         train(accepted=False)
         with pytest.raises(NotFound, match="None of the 1 trainings"):
             find(tables, MODEL)
 
-    def test_no_training_yet(self, tables: Tables, train: Train) -> None:
+    def test_a_model_without_trainings_is_not_served(self, tables: Tables, train: Train) -> None:
         train()
         tables.delete(MODEL, "true")
-        with pytest.raises(NotFound, match="no training yet"):
+        with pytest.raises(NotFound, match="contains no training"):
             find(tables, MODEL)
 
 
@@ -99,23 +99,23 @@ class TestArtifact:
         )
         tables.append(MODEL, foisted)
         assert find(tables, MODEL).model_id == "mdl_x"
-        with pytest.raises(TableDamaged, match="does not have its recorded digest"):
+        with pytest.raises(TableDamaged, match="was altered: its digest is not"):
             artifact(tables, find(tables, MODEL))
 
-    def test_a_rewritten_table_still_gives_the_bytes_of_the_training(self, tables: Tables, train: Train) -> None:
+    def test_a_rewritten_table_still_contains_the_trained_artifact(self, tables: Tables, train: Train) -> None:
         first = train()
         original = artifact(tables, find(tables, MODEL))
         rows = tables.snapshot(MODEL).scan().collect()
         tables.overwrite(MODEL, rows.with_columns(artifact=pl.lit(b"something else")))
         record = find(tables, MODEL)
-        assert record.version == first.version  # the commit that holds the training, not the one that copied its row
+        assert record.version == first.version  # the commit of the training, not the commit that copied its row
         assert artifact(tables, record) == original
 
     def test_another_format_is_refused(self, tables: Tables, train: Train) -> None:
         train(artifact=b"another format")
         rows = tables.snapshot(MODEL).scan().collect()
         tables.overwrite(MODEL, rows.with_columns(format=pl.lit("pickle")))
-        with pytest.raises(InvalidArgument, match="only onnx models are served"):
+        with pytest.raises(InvalidArgument, match="only onnx is supported"):
             load(tables, MODEL)
 
 
@@ -126,25 +126,25 @@ class TestLoad:
         train()
         assert load(tables, MODEL).session is not load(tables, MODEL, first.version).session
 
-    def test_a_new_training_is_served_at_once(self, tables: Tables, train: Train) -> None:
+    def test_a_new_training_is_served_immediately(self, tables: Tables, train: Train) -> None:
         train()
         assert load(tables, MODEL).record.model_id == "mdl_0"
         train()
         assert load(tables, MODEL).record.model_id == "mdl_1"
 
-    def test_what_is_kept_is_bounded(self) -> None:
-        kept: loaders.Kept[int] = loaders.Kept(2)
-        made: list[int] = []
+    def test_the_cache_is_bounded(self) -> None:
+        cache: loaders.Cache[int] = loaders.Cache(2)
+        created: list[int] = []
 
         def value(n: int) -> int:
-            return kept.get(n, lambda: made.append(n) or n)  # type: ignore[func-returns-value]
+            return cache.get(n, lambda: created.append(n) or n)  # type: ignore[func-returns-value]
 
         assert [value(n) for n in (1, 2, 1, 3, 1, 2)] == [1, 2, 1, 3, 1, 2]
-        assert made == [1, 2, 3, 2]  # 1 was used again before 3 came, so 2 went
-        assert len(kept) == 2
+        assert created == [1, 2, 3, 2]  # 2 was the least recently used when 3 was added
+        assert len(cache) == 2
 
-    def test_a_failure_is_not_kept(self) -> None:
-        kept: loaders.Kept[int] = loaders.Kept(2)
+    def test_errors_are_not_cached(self) -> None:
+        cache: loaders.Cache[int] = loaders.Cache(2)
         with pytest.raises(ZeroDivisionError):
-            kept.get(1, lambda: 1 // 0)
-        assert kept.get(1, lambda: 5) == 5
+            cache.get(1, lambda: 1 // 0)
+        assert cache.get(1, lambda: 5) == 5

@@ -1,17 +1,23 @@
-"""Decisions: may somebody do something, why, who may, and on what."""
+"""Decisions: whether a principal may call an operation on a resource, why, who else may, and on which resources."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from api.kernel import lookup
 from api.kernel.decisions import reach
-from api.kernel.decisions.decider import Considered, Decider, Place, Question, Reason, Verdict
+from api.kernel.decisions.decider import Decider, EvaluatedRule, Question, Reason, Target, Verdict
 from api.kernel.decisions.past import Past
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.endpoint import Endpoints
 from api.kernel.kinds.kind import Kind
-from api.kernel.kinds.unit import Unit, denied
+from api.kernel.kinds.noun import Kinds
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Query
-from api.kernel.permissions.access import OVERSEE, Rule
+from api.kernel.permissions.access import READ_AUDIT_LOG
+from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
 from api.services.admin.kinds.questions import (
@@ -32,13 +38,13 @@ from api.services.admin.kinds.questions import (
     PermissionCatalogue,
     PermissionEntry,
 )
-from core.errors import InvalidPayload, NotFound
+from core.errors import NotFound
 
 DECISION = Kind(
     "decision",
     plural="decisions",
     title="Decision",
-    description="Whether somebody may do something, why, who may, and on what. Asking about oneself needs no right.",
+    description="Whether a principal has a permission, why, who else does, and on what. All can ask about themselves.",
     example="check",
     scoped=True,
 )
@@ -48,8 +54,8 @@ DECISION = Kind(
     "check", request=CheckAt, result=Decision, reads=True, role=Role.ADMIN, own=True, name="check_access"
 )
 async def check(ctx: Context, request: CheckAt) -> Decision:
-    """Answers whether somebody may do something, or could, by the rules that every request is checked by."""
-    question = asked(ctx, request, "")
+    """Returns whether a principal has a permission on a resource, by the rules that apply to every request."""
+    question = question_of(ctx, request, "")
     return await ctx.read(lambda unit: decision(decider(unit, request.as_of).decide(question)))
 
 
@@ -58,92 +64,109 @@ async def check(ctx: Context, request: CheckAt) -> Decision:
 )
 async def check_batch(ctx: Context, request: Checks) -> Decisions:
     """Answers up to 1,000 questions over one snapshot of all rights."""
-    questions = [asked(ctx, item, f"/items/{n}") for n, item in enumerate(request.items)]
+    questions = [question_of(ctx, item, f"/items/{n}") for n, item in enumerate(request.items)]
 
-    def work(unit: Unit) -> Decisions:
+    def read(unit: Unit) -> Decisions:
         deciding = decider(unit)
         return Decisions(items=[decision(deciding.decide(question, "check_batch")) for question in questions])
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @DECISION.collection_action(
     "explain", request=CheckAt, result=Explanation, reads=True, role=Role.ADMIN, own=True, name="explain_access"
 )
 async def explain(ctx: Context, request: CheckAt) -> Explanation:
-    """Answers whether somebody may do something with every grant that speaks of it: by whom, where, and if it holds.
+    """Returns a decision with every grant that contains the permission: its path, its place, and whether it holds.
 
-    With `as_of` it tells what was decided at that moment, by the grants, groups, roles and labels as they were.
+    Grants that the caller can't read are left out, and `hidden` says so.
+    With `as_of`, it returns the decision of that time, by the grants, groups, roles, and labels of that time.
     """
-    question = asked(ctx, request, "")
+    question = question_of(ctx, request, "")
 
-    def work(unit: Unit) -> Explanation:
+    def read(unit: Unit) -> Explanation:
         deciding = decider(unit, request.as_of)
-        place = place_of(deciding, question, "explain")
+        place = require_place(deciding, question, "explain")
         subject = deciding.subject(question.principal_id)
         if subject is None:
-            raise NotFound(f"There is no user, service account or group {question.principal_id!r}.")
+            raise NotFound(f"There is no user, service account, or group {question.principal_id!r}.")
         verdict = deciding.decide(question, "explain")
-        grants = [_considered(one, verdict) for one in deciding.considered(question, place)]
+        considered = deciding.evaluated_rules(question, place)
+        visible = [one for one in considered if deciding.discloses(one.rule, question.principal_id, place)]
+        grants = [_considered(one, verdict) for one in visible]
         chain = chain_of(place)
         detail = _sentence(
-            subject.name, question, verdict, grants, past=request.as_of is not None, on_audit=place.securable.of_all
+            subject.name,
+            question,
+            verdict,
+            grants,
+            past=request.as_of is not None,
+            on_audit=place.securable.cross_tenant,
         )
-        return Explanation(decision=decision(verdict), detail=detail, chain=chain, grants=grants)
+        answer = decision(verdict)
+        hidden = len(visible) < len(considered)
+        return Explanation(decision=answer, detail=detail, chain=chain, grants=grants, hidden=hidden)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @DECISION.collection_action(
     "list-objects", request=ListObjects, result=FoundObjects, reads=True, role=Role.ADMIN, own=True
 )
 async def list_objects(ctx: Context, request: ListObjects) -> FoundObjects:
-    """Lists the things of a kind on which somebody may do something, as far as the caller may see them."""
+    """Lists the resources of a kind on which a principal has a permission, as far as the caller can see them."""
     principal_id = request.principal_id or ctx.principal.id
-    known(ctx, request.permission, "")
-    asking = DECISION.permission("list-objects")
+    require_known_permission(ctx, request.permission, "")
+    permission = DECISION.permission("list-objects")
 
-    def work(unit: Unit) -> FoundObjects:
+    def read(unit: Unit) -> FoundObjects:
         deciding = decider(unit)
-        if principal_id != ctx.principal.id and not ctx.principal.access.anywhere(asking):
-            raise denied(asking)
+        if principal_id != ctx.principal.id and not ctx.principal.access.anywhere(permission):
+            raise denied(permission)
         if deciding.subject(principal_id) is None:
-            raise NotFound(f"There is no user, service account or group {principal_id!r}.")
-        what = (principal_id, request.permission, request.kind)
-        found = reach.objects(deciding, *what, after=request.page_token, limit=request.page_size + 1)
-        page = [FoundObject(id=one.id, kind=one.kind, name=one.name) for one in found[: request.page_size]]
-        return FoundObjects(items=page, next_page_token=page[-1].id if len(found) > request.page_size else None)
+            raise NotFound(f"There is no user, service account, or group {principal_id!r}.")
+        objects = reach.objects(
+            deciding,
+            principal_id,
+            request.permission,
+            request.kind,
+            after=request.page_token,
+            limit=request.page_size + 1,
+        )
+        page = [FoundObject(id=one.id, kind=one.kind, name=one.name) for one in objects[: request.page_size]]
+        return FoundObjects(items=page, next_page_token=page[-1].id if len(objects) > request.page_size else None)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @DECISION.collection_action("list-subjects", request=ListSubjects, result=FoundSubjects, reads=True, role=Role.ADMIN)
 async def list_subjects(ctx: Context, request: ListSubjects) -> FoundSubjects:
-    """Lists the users and service accounts that may do something there, also through groups; denials win.
+    """Lists the users and service accounts that have a permission on a resource, directly or through groups.
 
-    With `as_of` it lists those that could at that moment.
+    A deny overrides every grant. Principals that the caller can't see are left out. With `as_of`, it lists the
+    principals that had the permission at that time.
     """
-    known(ctx, request.permission, "")
+    require_known_permission(ctx, request.permission, "")
+    require_known_kind(ctx, request.securable_kind, "")
     question = Question("", request.permission, request.securable_id, request.securable_kind)
 
-    def work(unit: Unit) -> FoundSubjects:
+    def read(unit: Unit) -> FoundSubjects:
         deciding = decider(unit, request.as_of)
-        place = place_of(deciding, question, "list_subjects")
-        found = reach.subjects(unit.platform, deciding.rights, request.permission, place)
-        left = [id for id in found if id > request.page_token]
-        page = [_subject(deciding, id) for id in left[: request.page_size]]
-        return FoundSubjects(items=page, next_page_token=page[-1].id if len(left) > request.page_size else None)
+        place = require_place(deciding, question, "list_subjects")
+        ids = reach.subjects(deciding, request.permission, place)
+        remaining = [id for id in ids if id > request.page_token]
+        page = _subjects(deciding, remaining[: request.page_size])
+        return FoundSubjects(items=page, next_page_token=page[-1].id if len(remaining) > request.page_size else None)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @DECISION.collection_read("permissions", query=Query, result=PermissionCatalogue, own=True)
 async def list_permissions(ctx: Context, query: Query) -> PermissionCatalogue:
-    """Lists every permission there is, with the least built-in role that includes it."""
+    """Lists all permissions, each with the lowest built-in role that includes it."""
     summaries: dict[str, str] = {}
-    for kind in ctx.platform.kinds.values():
-        for endpoint in kind.endpoints(kind.service):
-            summaries.setdefault(endpoint.permission, endpoint.summary)
+    for endpoint in ctx.platform.part(Endpoints):
+        summaries.setdefault(endpoint.permission, endpoint.summary)
     return PermissionCatalogue(
         items=[
             PermissionEntry(
@@ -159,43 +182,48 @@ async def list_permissions(ctx: Context, query: Query) -> PermissionCatalogue:
 
 
 def decider(unit: Unit, as_of: datetime | None = None) -> Decider:
-    """Who decides in this transaction, by what is or by what was at a moment.
+    """Returns the decider of this transaction, with present rights or those of a past time.
 
     Raises:
-        InvalidPayload: the moment lies in the future, or before anything happened.
+        InvalidPayload: The time is in the future, or before the first event.
     """
     rights = Past(unit.connection, as_of) if as_of else None
     return Decider(unit.platform, unit.connection, unit.principal, rights)
 
 
-def known(ctx: Context, permission: str, pointer: str) -> None:
-    """Raises `InvalidPayload` for a permission that does not exist: it is a typing error, not a refusal."""
-    if permission not in ctx.platform.permissions:
-        fault = {"pointer": f"{pointer}/permission", "detail": "is no permission there is"}
-        raise InvalidPayload(f"There is no permission {permission!r}. See decisions:permissions.", errors=[fault])
+def require_known_permission(ctx: Context, permission: str, pointer: str) -> None:
+    """Raises `InvalidPayload` if the permission does not exist, so that a typing error is no refusal."""
+    lookup.require_known(permission, ctx.platform.permissions, "permission", f"{pointer}/permission")
 
 
-def asked(ctx: Context, check: Check, pointer: str) -> Question:
-    """The question of a request."""
-    known(ctx, check.permission, pointer)
+def require_known_kind(ctx: Context, kind: str, pointer: str) -> None:
+    """Raises `InvalidPayload` if the kind does not exist. An empty kind is none."""
+    if kind and kind != PLATFORM:
+        lookup.require_known(kind, ctx.platform.part(Kinds), "kind", f"{pointer}/securable_kind")
+
+
+def question_of(ctx: Context, check: Check, pointer: str) -> Question:
+    """Returns the question of a request."""
+    require_known_permission(ctx, check.permission, pointer)
+    require_known_kind(ctx, check.securable_kind, pointer)
     return Question(check.principal_id or ctx.principal.id, check.permission, check.securable_id, check.securable_kind)
 
 
-def place_of(deciding: Decider, question: Question, verb: str) -> Place:
-    """Where a question is about.
+def require_place(deciding: Decider, question: Question, verb: str) -> Target:
+    """Returns the place that a question is about.
 
     Raises:
-        NotFound: there is nothing that the caller may see.
+        NotFound: The caller can see no such resource.
     """
-    place = deciding.place(question, verb)
+    place = deciding.target(question, verb)
     if place is None:
-        raise NotFound(f"There is nothing {question.securable_id!r} that rights are granted on.")
+        raise NotFound(f"There is no resource {question.securable_id!r} on which rights can be granted.")
     return place
 
 
 def decision(verdict: Verdict) -> Decision:
-    """The answer as it crosses the wire."""
-    rule = verdict.rule
+    """Returns a decision in its response form."""
+    rule = verdict.rule if verdict.disclosed else None
     return Decision(
         allowed=verdict.allowed,
         reason=verdict.reason,
@@ -206,12 +234,12 @@ def decision(verdict: Verdict) -> Decision:
     )
 
 
-def chain_of(place: Place) -> list[ChainPlace]:
-    """The places whose grants count there, from the thing itself up to the platform."""
+def chain_of(place: Target) -> list[ChainPlace]:
+    """Returns the places whose grants apply, from the resource up to the platform."""
     return [ChainPlace(id=id, kind=_kind(place, id)) for id in place.securable.chain]
 
 
-def _considered(one: Considered, verdict: Verdict) -> ConsideredGrant:
+def _considered(one: EvaluatedRule, verdict: Verdict) -> ConsideredGrant:
     rule: Rule = one.rule
     return ConsideredGrant(
         grant_id=rule.grant_id,
@@ -230,7 +258,7 @@ def _considered(one: Considered, verdict: Verdict) -> ConsideredGrant:
     )
 
 
-def _kind(place: Place, id: str) -> str:
+def _kind(place: Target, id: str) -> str:
     if id == place.securable.id:
         return place.securable.kind
     kinds = {place.securable.project_id: "admin.project", place.securable.organization_id: "admin.organization"}
@@ -240,23 +268,26 @@ def _kind(place: Place, id: str) -> str:
 def _sentence(
     name: str, question: Question, verdict: Verdict, grants: list[ConsideredGrant], *, past: bool, on_audit: bool
 ) -> str:
-    what = f"{question.permission} on {question.securable_id}"
+    request = f"{question.permission} on {question.securable_id}"
     may = "could then" if past else "may"
     if verdict.reason is Reason.INACTIVE_PRINCIPAL:
         was = "was" if past else "is"
-        return f"{name} {may} not {what}: the account, or its organization, {was} suspended."
+        return f"{name} {may} not {request}: the account, or its organization, {was} suspended."
     if verdict.rule is None:
         if on_audit:
-            return f"{name} {may} not {what}: it tells of all organizations, and needs {OVERSEE} on the platform, too."
-        idle = f"; {len(grants)} speak of it, but none holds" if grants else ": no grant speaks of it"
-        return f"{name} {may} not {what}{idle}."
+            required = f"{READ_AUDIT_LOG} on the platform"
+            return f"{name} {may} not {request}: it contains data of all organizations, and also requires {required}."
+        idle = f": {len(grants)} grants contain it, but none holds" if grants else ": no grant contains it"
+        return f"{name} {may} not {request}{idle}."
+    if not verdict.disclosed:
+        return f"{name} {may if verdict.allowed else f'{may} not'} {request}: by a grant that you can't see."
     rule = verdict.rule
     by = f"role {rule.role}" if rule.role else "the permission"
     via = "" if rule.subject_id == question.principal_id else f" through {rule.subject_id}"
     may = may if verdict.allowed else f"{may} not"
-    return f"{name} {may} {what}: grant {rule.grant_id} of {by} on {rule.securable_id}{via}."
+    return f"{name} {may} {request}: grant {rule.grant_id} of {by} on {rule.securable_id}{via}."
 
 
-def _subject(deciding: Decider, id: str) -> FoundSubject:
-    row = deciding.subject(id)
-    return FoundSubject(id=id, kind=row.kind if row else None, name=row.name if row else None)
+def _subjects(deciding: Decider, ids: Sequence[str]) -> list[FoundSubject]:
+    rows = (deciding.subject(id) for id in ids)
+    return [FoundSubject(id=row.id, kind=row.kind, name=row.name) for row in rows if row is not None]

@@ -1,4 +1,4 @@
-"""Audit events: who did what, when, with which outcome."""
+"""Audit events: which principal did what, when, and with which outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
 from api.kernel.roles import Role
 from api.kernel.storage.listing import Order, decode_token, encode_token
 from api.services.admin.logic import audit_export
-from core.errors import InvalidArgument
 from core.events import EVENT
 
 OUTCOME = EVENT.c.data["outcome"].as_string()
@@ -38,14 +37,14 @@ FIELDS = {
     "sequence": filters.Field(FieldType.INTEGER, EVENT.c.sequence),
 }
 _NEWEST_FIRST = Order("", True)
-_EXPORTED_AT_ONCE = 1000
-_MOST_FACETS = 100
+_EXPORT_BATCH_SIZE = 1000
+_MAX_FACETS = 100
 
 AUDIT_EVENT = Kind(
     "audit_event",
     plural="audit-events",
     title="Audit event",
-    description="What somebody did or tried to do. Events never change, and each holds the hash of the one before.",
+    description="A change or a denied attempt. Events never change, and each contains the hash of the previous one.",
     example="evt_06e1xq0000example000000000",
     scoped=True,
     filter_by=tuple(FIELDS),
@@ -53,76 +52,76 @@ AUDIT_EVENT = Kind(
 
 
 class AuditEvent(Model):
-    """One thing that happened."""
+    """One event of the audit log."""
 
     id: str
     """Id of the event."""
 
     sequence: int
-    """Its place in the one order of all events."""
+    """Position of the event in the order of all events."""
 
     at: datetime
-    """When."""
+    """Time of the event."""
 
     type: str
-    """What happened: `<service>.<kind>.<past tense>`."""
+    """Type of the event: `<service>.<kind>.<past tense>`."""
 
     kind: str | None
-    """Kind of what it happened to."""
+    """Kind of the subject."""
 
     subject: str
-    """Id of what it happened to."""
+    """Id of the resource that the event is about."""
 
     organization_id: str | None
-    """Organization of that; null for the platform."""
+    """Id of the subject's organization. Null for the platform."""
 
     project_id: str | None
-    """Project of that, if it is in one."""
+    """Id of the subject's project, if it belongs to one."""
 
     principal: str
-    """Name of who did it."""
+    """Name of the principal that acted."""
 
     principal_id: str
-    """Id of who did it."""
+    """Id of the principal that acted."""
 
     on_behalf_of: str | None
-    """For whom, if for somebody else."""
+    """Principal for which it acted, if it acted for another one."""
 
     outcome: str | None
-    """`succeeded`, `denied` or `failed`; null for what follows from another event of the same request."""
+    """`succeeded`, `denied`, or `failed`. Null for events that follow from another event of the same request."""
 
     request_id: str
-    """The request that did it."""
+    """Id of the request."""
 
     data: dict[str, Any]
-    """Facts: the permission it needed, what changed, the address it came from. Never a secret."""
+    """Details: the permission that was needed, the changed fields, the caller's address. Never a secret."""
 
     previous_hash: str
-    """Hash of the event before."""
+    """Hash of the previous event."""
 
     hash: str
-    """SHA-256 of this event and the hash before."""
+    """SHA-256 of this event and the previous hash."""
 
 
 class EventQuery(Query):
-    """Which events."""
+    """Selection of events."""
 
     filter: Annotated[str, Field(max_length=2000)] = ""
-    """Which ones, in the language of filters: `outcome == "denied" && principal == "ada"`."""
+    """Filter in CEL: `outcome == "denied" && principal == "ada"`."""
 
     since: Timestamp | None = None
-    """Only what happened at this time or later."""
+    """Only events at this time or later."""
 
     until: Timestamp | None = None
-    """Only what happened before this time."""
+    """Only events before this time."""
 
 
 class EventListQuery(ListQuery, EventQuery):
-    """Which events to list."""
+    """Selection of events to list."""
 
 
 class AuditFormat(StrEnum):
-    """What an export is written as."""
+    """Format of an export."""
 
     NDJSON = "ndjson"
     CSV = "csv"
@@ -130,78 +129,76 @@ class AuditFormat(StrEnum):
 
 
 class EventExportQuery(EventQuery):
-    """Which events to export, and how."""
+    """Selection of events to export, and the format."""
 
     format: AuditFormat = AuditFormat.NDJSON
-    """One JSON document a line, CSV, or one OCSF API Activity a line."""
+    """NDJSON (one JSON document per line), CSV, or OCSF (one API Activity per line)."""
 
 
 class Count(Model):
-    """How often something occurs."""
+    """Frequency of a value."""
 
     value: str | None
-    """The value; null where there is none."""
+    """The value. Null for events without one."""
 
     count: int
-    """How many events have it."""
+    """Number of events with this value."""
 
 
 class Facets(Model):
-    """What the events are made of."""
+    """Counts of events by field."""
 
     total: int
-    """How many there are."""
+    """Number of events."""
 
     type: list[Count]
-    """By type: the 100 most frequent."""
+    """Counts by type: the 100 most frequent."""
 
     principal: list[Count]
-    """By who did it: the 100 most frequent."""
+    """Counts by principal: the 100 most frequent."""
 
     outcome: list[Count]
-    """By outcome."""
+    """Counts by outcome."""
 
     day: list[Count]
-    """By day, in UTC: the newest 100 days."""
+    """Counts by day in UTC: the newest 100 days."""
 
 
 @AUDIT_EVENT.list(query=EventListQuery, item=AuditEvent, role=Role.ADMIN)
 async def list_audit_events(ctx: Context, query: EventListQuery) -> Page[AuditEvent]:
-    """Lists what happened where the caller may read it, newest first."""
+    """Lists the events that the caller can read, newest first."""
 
-    def work(unit: Unit) -> Page[AuditEvent]:
+    def read(unit: Unit) -> Page[AuditEvent]:
         Order.parse(query.order_by, ())
         select = _select(unit, query)
-        if (start := decode_token(query.page_token, _NEWEST_FIRST)) is not None:
-            if not start[1].isdecimal():
-                raise InvalidArgument("page_token is not one that this list gave out.")
+        if (start := decode_token(query.page_token, _NEWEST_FIRST, numbered=True)) is not None:
             select = select.where(EVENT.c.sequence < int(start[1]))
         rows = unit.connection.execute(select.order_by(EVENT.c.sequence.desc()).limit(query.page_size + 1)).all()
         page = rows[: query.page_size]
-        more = len(rows) > query.page_size
-        token = encode_token(_NEWEST_FIRST, None, str(page[-1].sequence)) if more else None
+        has_next = len(rows) > query.page_size
+        token = encode_token(_NEWEST_FIRST, None, str(page[-1].sequence)) if has_next else None
         return Page[AuditEvent](items=[_event(row) for row in page], next_page_token=token)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @AUDIT_EVENT.get(result=AuditEvent, role=Role.ADMIN)
 async def get_audit_event(ctx: Context, audit_event: str) -> AuditEvent:
-    """Returns one event."""
+    """Returns an event."""
 
-    def work(unit: Unit) -> AuditEvent:
+    def read(unit: Unit) -> AuditEvent:
         row = unit.connection.execute(_select(unit, EventQuery()).where(EVENT.c.id == audit_event)).first()
         if row is None:
             raise AUDIT_EVENT.unknown(audit_event)
         return _event(row)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @AUDIT_EVENT.file("export", query=EventExportQuery, role=Role.ADMIN)
 async def export_audit_events(ctx: Context, query: EventExportQuery) -> AsyncGenerator[bytes, None]:
-    """Streams what happened where the caller may read it, oldest first: NDJSON, CSV, or OCSF API Activity."""
-    # Read first, so that a filter that does not parse is an answer of its own and not a torn stream.
+    """Streams the events that the caller can read, oldest first, as NDJSON, CSV, or OCSF API Activity."""
+    # The first batch is read before the response starts, so that an invalid filter gets an error response.
     first = await ctx.read(partial(_batch, query, 0))
 
     async def lines() -> AsyncGenerator[bytes, None]:
@@ -216,13 +213,13 @@ async def export_audit_events(ctx: Context, query: EventExportQuery) -> AsyncGen
 
 @AUDIT_EVENT.collection_read("facets", query=EventQuery, result=Facets, role=Role.ADMIN)
 async def audit_event_facets(ctx: Context, query: EventQuery) -> Facets:
-    """Counts what happened where the caller may read it, by type, principal, outcome and day."""
+    """Counts the events that the caller can read, by type, principal, outcome, and day."""
 
-    def work(unit: Unit) -> Facets:
+    def read(unit: Unit) -> Facets:
         def counts(value: sa.ColumnElement[Any], *order: sa.ColumnElement[Any]) -> list[Count]:
             count = sa.func.count().label("count")
             named = value.label("value")
-            select = _narrowed(unit, query, sa.select(named, count)).group_by(named).limit(_MOST_FACETS)
+            select = _narrowed(unit, query, sa.select(named, count)).group_by(named).limit(_MAX_FACETS)
             rows = unit.connection.execute(select.order_by(*(order or (count.desc(), named))))
             return [Count(value=row.value, count=row[1]) for row in rows]
 
@@ -236,7 +233,7 @@ async def audit_event_facets(ctx: Context, query: EventQuery) -> Facets:
             day=counts(day, sa.text("value DESC")),  # type: ignore[arg-type]
         )
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 def _select(unit: Unit, query: EventQuery) -> sa.Select[Any]:
@@ -244,7 +241,7 @@ def _select(unit: Unit, query: EventQuery) -> sa.Select[Any]:
 
 
 def _narrowed(unit: Unit, query: EventQuery, select: sa.Select[Any]) -> sa.Select[Any]:
-    """The events that the caller may read and that meet the query."""
+    """Narrows a select to the events that the caller can read and that match the query."""
     access = unit.principal.access
     select = select.select_from(EVENT).where(access.where("admin.audit_event.get", EVENT, id=EVENT.c.subject))
     if query.filter.strip():
@@ -258,7 +255,7 @@ def _narrowed(unit: Unit, query: EventQuery, select: sa.Select[Any]) -> sa.Selec
 
 def _batch(query: EventQuery, after: int, unit: Unit) -> list[Any]:
     select = _select(unit, query).where(EVENT.c.sequence > after).order_by(EVENT.c.sequence)
-    return list(unit.connection.execute(select.limit(_EXPORTED_AT_ONCE)))
+    return list(unit.connection.execute(select.limit(_EXPORT_BATCH_SIZE)))
 
 
 def _day(unit: Unit) -> sa.ColumnElement[Any]:

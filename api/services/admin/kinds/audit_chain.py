@@ -1,4 +1,4 @@
-"""The chain of hashes through all audit events, and whether it holds."""
+"""Verification of the chain of hashes through all audit events."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from core.events import EVENT
 
 
 class VerifyEvents(Request):
-    """Which part of the chain to verify."""
+    """The part of the chain to verify."""
 
     after: Annotated[int, Field(ge=0)] = 0
-    """Begin behind the event with this sequence, whose hash is trusted; 0 for the whole chain."""
+    """Sequence of the event after which verification starts. Its hash is trusted. 0 for the whole chain."""
 
     until: Annotated[int, Field(ge=1)] | None = None
-    """Sequence of the last event to look at; the newest by default."""
+    """Sequence of the last event to verify. By default the newest."""
 
 
 class ChainState(Model):
-    """Whether the chain of hashes holds."""
+    """Result of a verification."""
 
     holds: bool
-    """Whether every event is as it was written."""
+    """Whether all events are as they were written."""
 
     sequence: int
-    """Sequence of the newest event, or of the first one where the chain does not hold."""
+    """Sequence of the last verified event, or of the first one at which the chain is broken."""
 
     hash: str | None
-    """Hash of the newest event: kept elsewhere, it proves later that nothing was rewritten. Null if it is broken."""
+    """Hash of the last verified event. Stored elsewhere, it proves later that no event changed. Null if broken."""
 
     detail: str
-    """What was found, for people."""
+    """The result as a sentence."""
 
 
 @AUDIT_EVENT.collection_action("verify", request=VerifyEvents, result=ChainState, reads=True, role=Role.ADMIN)
 async def verify_audit_events(ctx: Context, request: VerifyEvents) -> ChainState:
-    """Recomputes the chain of hashes and tells the first event that was altered, inserted, moved or removed.
+    """Recomputes the chain of hashes and returns the first event that was changed, inserted, moved, or removed.
 
-    Needs the permission on the platform: the chain runs through all organizations.
+    Requires the permission on the platform, because the chain covers all organizations.
     """
 
-    def work(unit: Unit) -> ChainState:
+    def read(unit: Unit) -> ChainState:
         unit.require(AUDIT_EVENT.permission("verify"))
-        found = events.verify(unit.connection, after=request.after, until=request.until)
-        if found is not None:
-            return ChainState(holds=False, sequence=found.sequence, hash=None, detail=found.detail)
+        fault = events.verify_chain(unit.connection, after=request.after, until=request.until)
+        if fault is not None:
+            return ChainState(holds=False, sequence=fault.sequence, hash=None, detail=fault.detail)
         sequence, hash = events.head(unit.connection)
         if request.until is not None and request.until < sequence:
             end = EVENT.c.sequence == request.until
             sequence, hash = request.until, unit.connection.execute(sa.select(EVENT.c.hash).where(end)).scalar_one()
-        detail = f"Every event from {request.after + 1} to {sequence} is as it was written."
+        detail = f"Events {request.after + 1} to {sequence} are as they were written."
         return ChainState(holds=True, sequence=sequence, hash=hash, detail=detail)
 
-    return await ctx.read(work)
+    return await ctx.read(read)

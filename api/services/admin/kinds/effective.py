@@ -1,4 +1,4 @@
-"""Grants as they reach: all that one user has, and all that reach one thing, each with where it comes from."""
+"""Effective grants: all grants of a user, and all grants that apply to a resource, each with its origin."""
 
 from __future__ import annotations
 
@@ -9,85 +9,87 @@ from pydantic import Field
 
 from api.kernel.decisions.decider import Decider, Question
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import Unit, denied
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
 from api.kernel.permissions.grants import groups_of
+from api.kernel.references import Securable
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
 from api.kernel.tables import RESOURCE
 from api.services.admin.kinds.access import chain_of
 from api.services.admin.kinds.grant import GRANT, Grant, grant_of_row
-from api.services.admin.kinds.questions import ChainPlace, SecurableId
+from api.services.admin.kinds.questions import ChainPlace
 from api.services.admin.kinds.user import USER, User
 from core.errors import NotFound
 
 
 class HeldGrant(Model):
-    """A grant that a user has, himself or by a group."""
+    """A grant of a user, direct or through a group."""
 
     grant: Grant
     """The grant."""
 
     role_name: str | None
-    """Name of its role; null if it gives a single permission."""
+    """Name of the role. Null if the grant is of a single permission."""
 
     path: list[str]
-    """Ids from the user over his groups to whom it is given to."""
+    """Ids from the user through their groups to the principal of the grant."""
 
 
 class EffectiveAccess(Model):
-    """All grants that a user has."""
+    """All grants of a user."""
 
     items: list[HeldGrant]
-    """Oldest first."""
+    """The grants, oldest first."""
 
 
 class EffectiveQuery(Request):
-    """Whose grants reach what?"""
+    """A question: which grants apply to a resource?"""
 
-    securable_id: SecurableId
-    """The thing: `platform`, or the id of an organization, project, resource or asset."""
+    securable_id: Securable
+    """Id of an organization, project, resource, or asset, or `platform`."""
 
     securable_kind: Annotated[str, Field(max_length=64)] = ""
-    """Kind of that; needed only for what is found by name, such as assets."""
+    """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Most grants on one page."""
+    """Maximum number of grants on a page."""
 
     page_token: Annotated[str, Field(max_length=64)] = ""
-    """Where to go on: `next_page_token` of the page before."""
+    """`next_page_token` of the previous page. Empty for the first page."""
 
 
 class ReachingGrant(Model):
-    """A grant that reaches a thing."""
+    """A grant that applies to a resource."""
 
     grant: Grant
     """The grant."""
 
     role_name: str | None
-    """Name of its role; null if it gives a single permission."""
+    """Name of the role. Null if the grant is of a single permission."""
 
     principal_name: str | None
-    """Name of whom it is given to; null if the caller may not see him."""
+    """Name of the grant's principal. Null if the caller can't see it."""
 
     inherited: bool
-    """Whether it is given on something above."""
+    """Whether the grant is on a place above the resource."""
 
 
 class ReachingGrants(Model):
-    """All grants that reach a thing."""
+    """All grants that apply to a resource."""
 
     chain: list[ChainPlace]
-    """Places they may be given on, from the thing itself up to the platform."""
+    """Places that the grants can be on, from the resource up to the platform."""
 
     items: list[ReachingGrant]
-    """By id: those that the caller may see."""
+    """Grants that the caller can see, ordered by id."""
 
     hidden: bool
-    """Whether there may be more on places whose grants the caller may not see."""
+    """Whether there can be grants on places whose grants the caller can't see."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one."""
+    """Token of the next page. Null on the last page."""
 
 
 _ROLE = RESOURCE.alias("role")
@@ -96,12 +98,12 @@ _SELECT = sa.select(TABLE, _ROLE.c.name.label("role_name")).outerjoin(_ROLE, _RO
 
 @USER.view("effective-access", query=Query, result=EffectiveAccess, role=Role.ADMIN)
 def get_effective_access(unit: Unit, user: User, query: Query) -> EffectiveAccess:
-    """Lists every grant that a user has, himself or by a group, as far as the caller may see grants there."""
+    """Lists every grant of a user, direct or through groups, as far as the caller can see grants on those places."""
     groups = groups_of(unit.connection, user.id)
     visible = unit.principal.access.where("admin.grant.get", TABLE, id=TABLE.c.securable_id)
-    ours = _SELECT.where(TABLE.c.principal_id.in_((user.id, *groups)), visible).order_by(TABLE.c.id)
+    select = _SELECT.where(TABLE.c.principal_id.in_((user.id, *groups)), visible).order_by(TABLE.c.id)
     items = []
-    for row in unit.connection.execute(ours):
+    for row in unit.connection.execute(select):
         path = [row.principal_id]
         while path[-1] in groups:
             path.append(groups[path[-1]])
@@ -111,16 +113,16 @@ def get_effective_access(unit: Unit, user: User, query: Query) -> EffectiveAcces
 
 @GRANT.collection_action("effective", request=EffectiveQuery, result=ReachingGrants, reads=True, role=Role.ADMIN)
 async def effective_grants(ctx: Context, request: EffectiveQuery) -> ReachingGrants:
-    """Lists every grant that reaches a thing: given on it, on its project, its organization or the platform."""
+    """Lists every grant that applies to a resource: on it, its project, its organization, or the platform."""
 
-    def work(unit: Unit) -> ReachingGrants:
+    def read(unit: Unit) -> ReachingGrants:
         deciding = Decider(unit.platform, unit.connection, unit.principal)
-        # Asked as about oneself: whether the thing is known to the caller.
+        # A question about the caller, because it only establishes that they can see the resource.
         question = Question(unit.principal.id, "admin.grant.effective", request.securable_id, request.securable_kind)
-        place = deciding.place(question, "check")
+        place = deciding.target(question, "check")
         if place is None:
-            raise NotFound(f"There is nothing {request.securable_id!r} that rights are granted on.")
-        if not unit.allows("admin.grant.effective", place.securable, place.item):
+            raise NotFound(f"There is no resource {request.securable_id!r} on which rights can be granted.")
+        if not unit.allows("admin.grant.effective", place.securable):
             raise denied("admin.grant.effective")
         chain = place.securable.chain
         visible = unit.principal.access.where("admin.grant.get", TABLE, id=TABLE.c.securable_id)
@@ -138,12 +140,12 @@ async def effective_grants(ctx: Context, request: EffectiveQuery) -> ReachingGra
                     inherited=row.securable_id != place.securable.id,
                 )
             )
-        more = len(rows) > request.page_size
+        has_next = len(rows) > request.page_size
         return ReachingGrants(
             chain=chain_of(place),
             items=items,
             hidden=not unit.allows("admin.grant.get"),
-            next_page_token=items[-1].grant.id if more else None,
+            next_page_token=items[-1].grant.id if has_next else None,
         )
 
-    return await ctx.read(work)
+    return await ctx.read(read)

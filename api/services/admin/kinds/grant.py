@@ -1,4 +1,4 @@
-"""Grants: who may do what on which thing."""
+"""Grants: which principal has which role or permission on which resource."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
+from api.kernel import lookup, references
+from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.holders import holder
 from api.kernel.kinds.kind import Kind
-from api.kernel.kinds.unit import Unit, denied
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request, Timestamp
 from api.kernel.permissions import grants
-from api.kernel.permissions.access import pattern_matches
-from api.kernel.permissions.conditions import condition
+from api.kernel.permissions.conditions import CONDITION_FIELDS, condition
 from api.kernel.permissions.grants import Effect, GrantRow
+from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
-from api.kernel.securable import Securable
 from api.kernel.storage.listing import SqlListing
 from api.kernel.tables import GRANT as TABLE
 from api.services.admin.logic import granting
-from api.services.admin.logic.lockout import refuse_lockout
 from core.errors import InvalidPayload, NotFound
 from core.ids import new_id
 
@@ -39,64 +41,69 @@ GRANT = Kind(
     "grant",
     plural="grants",
     title="Grant",
-    description="A role or a single permission, given to a principal or group on a thing and all that is below it.",
+    description="A role or permission for a principal, on a resource and everything below it in the hierarchy.",
     example="gra_06e1xq0000example000000000",
     scoped=True,
     filter_by=tuple(_LISTING.fields),
+    powers={
+        "create": Power.GRANTS,
+        "delete": Power.REMOVES_LIMIT,
+        "apply": Power.GRANTS | Power.REMOVES_LIMIT,
+    },
 )
 
 
 class Grant(Model):
-    """A right that was given, or denied."""
+    """A role or permission that is granted or denied."""
 
     id: str
     """Id of the grant."""
 
     principal_id: str
-    """User, service account or group it is given to."""
+    """Id of the user, service account, or group."""
 
     role_id: str | None
-    """Role it gives; null if it gives a single permission."""
+    """Id of the role. Null if the grant is of a permission."""
 
     permission: str | None
-    """Permission, or pattern of permissions, it gives; null if it gives a role."""
+    """Permission, or pattern of permissions. Null if the grant is of a role."""
 
     effect: Effect
-    """ALLOW, or DENY, which wins over every ALLOW."""
+    """ALLOW, or DENY, which overrides every ALLOW."""
 
     securable_id: str
-    """What it holds on, and on all below: `platform`, an organization, a project, a resource, an asset."""
+    """Id of the organization, project, resource, or asset, or `platform`. The grant also holds for everything below."""
 
     securable_kind: str
-    """Kind of that."""
+    """Kind of that resource."""
 
     organization_id: str | None
-    """Organization of that; null for the platform."""
+    """Id of that resource's organization. Null for the platform."""
 
     project_id: str | None
-    """Project of that, if it is in one."""
+    """Id of that resource's project, if it belongs to one."""
 
     condition: str
-    """What must be true of a resource for the grant to hold; empty if nothing."""
+    """Condition that a resource must meet for the grant to hold. Empty if there is none."""
 
     expires_at: datetime | None
-    """When it ends by itself; null if it does not."""
+    """Time at which the grant expires. Null if it doesn't."""
 
     created_at: datetime
-    """When it was given."""
+    """Time at which the grant was created."""
 
     created_by: str
-    """Name of who gave it."""
+    """Name of the principal that created the grant."""
 
 
 class NewGrant(Request):
-    """A right to give, or to deny."""
+    """A role or permission to grant or deny."""
 
-    principal_id: Annotated[str, Field(max_length=64, examples=["usr_06e1xq0000example000000000"])]
-    """User, service account or group to give it to."""
+    principal_id: references.PrincipalReference
+    """Id of the user, service account, or group."""
 
-    role_id: Annotated[str, Field(max_length=64, examples=["rol_viewer"])] | None = None
-    """Role to give. Either this or a permission."""
+    role_id: references.Role | None = None
+    """Id of the role. Send either this or a permission."""
 
     permission: (
         Annotated[
@@ -105,123 +112,126 @@ class NewGrant(Request):
         ]
         | None
     ) = None
-    """Permission, or pattern of permissions, to give."""
+    """Permission, or pattern of permissions."""
 
     effect: Annotated[Effect, Field(strict=False)] = Effect.ALLOW
-    """ALLOW, or DENY."""
+    """ALLOW or DENY."""
 
-    securable_id: Annotated[str, Field(min_length=1, max_length=256, examples=["platform"])]
-    """What it shall hold on: `platform`, or the id of an organization, project, resource or asset."""
+    securable_id: references.Securable
+    """Id of an organization, project, resource, or asset, or `platform`."""
 
     securable_kind: Annotated[str, Field(max_length=64, examples=["ai_catalog.asset"])] = ""
-    """Kind of that; needed only for what is found by name, such as assets."""
+    """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     condition: Annotated[str, Field(max_length=2000, examples=['labels["stage"] == "test"'])] = ""
-    """What must be true of a resource, in the language of filters."""
+    """Condition that a resource must meet, as a filter in CEL."""
 
     expires_at: Timestamp | None = None
-    """When it shall end by itself."""
+    """Time at which the grant expires."""
 
 
 class GrantChanges(Request):
-    """Grants to give and to revoke together."""
+    """Grants to create and revoke together."""
 
     grant: Annotated[list[NewGrant], Field(max_length=200)] = []
-    """Grants to give."""
+    """Grants to create."""
 
     revoke: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
     """Ids of grants to revoke."""
 
 
 class GrantsChanged(Model):
-    """What was given and revoked."""
+    """Grants that were created and revoked."""
 
     granted: list[Grant]
     """The new grants."""
 
     revoked: list[str]
-    """Ids of those that are gone."""
+    """Ids of the revoked grants."""
 
 
 @GRANT.list(query=ListQuery, item=Grant, role=Role.ADMIN)
 async def list_grants(ctx: Context, query: ListQuery) -> Page[Grant]:
-    """Lists the grants on things whose grants the caller may see, newest first."""
+    """Lists the grants that the caller can see, newest first."""
 
-    def work(unit: Unit) -> Page[Grant]:
+    def read(unit: Unit) -> Page[Grant]:
         rows, token = _LISTING.rows(unit.connection, sa.select(TABLE).where(_visible(unit)), query)
         return Page[Grant](items=[grant_of_row(row) for row in rows], next_page_token=token)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @GRANT.get(result=Grant, role=Role.ADMIN)
 async def get_grant(ctx: Context, grant: str) -> Grant:
     """Returns a grant by its id."""
-    return await ctx.read(lambda unit: grant_of_row(found(unit, grant, "get")))
+    return await ctx.read(lambda unit: grant_of_row(require_grant(unit, grant, "get")))
 
 
-@GRANT.create(request=NewGrant, result=Grant, role=Role.ADMIN)
+@GRANT.create(request=NewGrant, result=Grant, role=Role.ADMIN, past="given")
 async def create_grant(ctx: Context, request: NewGrant) -> Grant:
-    """Gives a role or a permission. Nobody can give what he does not hold himself; it works within a second."""
+    """Grants or denies a role or a permission. It takes effect within a second.
 
-    def work(unit: Unit) -> Grant:
-        made = give(unit, request)
-        ctx.subject, ctx.securable = made.id, _place(made)
-        return made
+    No caller can grant a right that they don't hold.
+    """
 
-    return await ctx.write(work)
+    def change(unit: Unit) -> Grant:
+        row = give(unit, request)
+        ctx.subject, ctx.securable = row.id, granting.place_of_row(row)
+        ctx.note(**grants.facts(row))
+        return grant_of_row(row)
+
+    return await ctx.write(change)
 
 
-@GRANT.delete(role=Role.ADMIN)
+@GRANT.delete(role=Role.ADMIN, past="revoked")
 async def delete_grant(ctx: Context, grant: str) -> None:
-    """Revokes a grant: it stops working within a second, everywhere. The last admin cannot revoke his own."""
+    """Revokes a grant. It ends everywhere within a second.
 
-    def work(unit: Unit) -> None:
+    The grant that makes the last admin an admin can't be revoked.
+    """
+
+    def change(unit: Unit) -> None:
         row = revoke(unit, grant)
         ctx.securable = granting.place_of_row(row)
-        refuse_lockout(unit)
+        ctx.note(**grants.facts(row))
 
-    await ctx.write(work)
+    await ctx.write(change)
 
 
 @GRANT.collection_action("apply", request=GrantChanges, result=GrantsChanged, role=Role.ADMIN, past="applied")
 async def apply_grants(ctx: Context, request: GrantChanges) -> GrantsChanged:
-    """Gives and revokes many grants at once: all of them, or none."""
+    """Creates and revokes up to 200 grants each in one transaction: all of them, or none."""
 
-    def work(unit: Unit) -> GrantsChanged:
-        for id in request.revoke:
-            revoke(unit, id)
-        made = [give(unit, item) for item in request.grant]
-        refuse_lockout(unit)
-        return GrantsChanged(granted=made, revoked=list(request.revoke))
+    def change(unit: Unit) -> GrantsChanged:
+        revoked = [revoke(unit, id) for id in request.revoke]
+        granted = [give(unit, item) for item in request.grant]
+        for past, rows in (("revoked", revoked), ("given", granted)):
+            for row in rows:
+                unit.emit(f"admin.grant.{past}", row.id, granting.place_of_row(row), **grants.facts(row))
+        return GrantsChanged(granted=[grant_of_row(row) for row in granted], revoked=list(request.revoke))
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
-def planned(unit: Unit, request: NewGrant) -> GrantRow:
-    """The grant that the caller asks to give, checked but not stored."""
+def plan_grant(unit: Unit, request: NewGrant) -> GrantRow:
+    """Returns the grant of a request, checked but not stored."""
     if (request.role_id is None) is (request.permission is None):
         raise InvalidPayload(
-            "Give either a role_id or a permission.", errors=[{"pointer": "/role_id", "detail": "one of both"}]
+            "Send either a role_id or a permission.",
+            errors=[{"pointer": "/role_id", "detail": "one of the two"}],
         )
-    unit.holder(request.principal_id, "/principal_id")
+    holder(unit, request.principal_id, "/principal_id")
     place = granting.place_of(unit, request.securable_kind, request.securable_id)
     unit.require("admin.grant.create", place)
     if request.permission is not None:
-        covers = granting.covered_by_patterns([request.permission])
-        if not any(pattern_matches(request.permission, name) for name in unit.platform.permissions):
-            fault = {"pointer": "/permission", "detail": "matches no permission"}
-            raise InvalidPayload(f"{request.permission!r} matches no permission there is.", errors=[fault])
-    else:
-        covers = granting.role_covers(unit, str(request.role_id), place)
-    if request.effect is Effect.ALLOW:
-        granting.require_all(unit, covers, place)
+        lookup.require_match(request.permission, unit.platform.permissions, "permission", "/permission")
     if request.condition:
+        request.condition = unit.names.in_filter(request.condition, tuple(CONDITION_FIELDS))
         condition(request.condition)
     if request.expires_at is not None and request.expires_at <= unit.now:
-        fault = {"pointer": "/expires_at", "detail": "lies in the past"}
-        raise InvalidPayload("The grant would have ended already.", errors=[fault])
-    return GrantRow(
+        fault = {"pointer": "/expires_at", "detail": "is in the past"}
+        raise InvalidPayload("The grant would have expired already.", errors=[fault])
+    row = GrantRow(
         id=new_id("gra"),
         principal_id=request.principal_id,
         role_id=request.role_id,
@@ -236,28 +246,37 @@ def planned(unit: Unit, request: NewGrant) -> GrantRow:
         created_at=unit.now,
         created_by=unit.principal.name,
     )
-
-
-def give(unit: Unit, request: NewGrant) -> Grant:
-    """Gives one grant, with an event of its own if it is one of many."""
-    row = planned(unit, request)
-    grants.insert(unit.connection, row)
-    unit.rights_changed()
-    unit.emit("admin.grant.given", row.id, granting.place_of_row(row), **grants.facts(row))
-    return grant_of_row(row)
-
-
-def revoke(unit: Unit, id: str) -> Any:
-    """Revokes one grant and returns what it was."""
-    row = found(unit, id, "delete")
-    unit.connection.execute(TABLE.delete().where(TABLE.c.id == id))
-    unit.rights_changed()
-    unit.emit("admin.grant.revoked", id, granting.place_of_row(row), **grants.facts(row))
+    rules = granting.rules_of(unit, row)
+    if request.effect is Effect.ALLOW:
+        escalation.require_rights(unit, rules)
     return row
 
 
-def found(unit: Unit, id: str, verb: str) -> Any:
-    """The row of a grant, if the caller may do this with it."""
+def give(unit: Unit, request: NewGrant) -> GrantRow:
+    """Stores a grant. The caller writes its event."""
+    row = plan_grant(unit, request)
+    grants.insert(unit.connection, row)
+    unit.rights_changed()
+    return row
+
+
+def revoke(unit: Unit, id: str) -> Any:
+    """Revokes a grant and returns its row. The caller writes its event."""
+    row = require_revocable(unit, id)
+    unit.connection.execute(TABLE.delete().where(TABLE.c.id == id))
+    unit.rights_changed()
+    return row
+
+
+def require_revocable(unit: Unit, id: str) -> Any:
+    """Returns the row of a grant that the caller can revoke. They must hold what it denies."""
+    row = require_grant(unit, id, "delete")
+    escalation.require_removal(unit, grants.rules(unit.connection, TABLE.c.id == row.id))
+    return row
+
+
+def require_grant(unit: Unit, id: str, verb: str) -> Any:
+    """Returns the row of a grant if the caller has the permission with this verb on it."""
     row = unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == id)).first()
     place = granting.place_of_row(row) if row else None
     if place is None or not unit.allows("admin.grant.get", place):
@@ -271,10 +290,6 @@ def _visible(unit: Unit) -> sa.ColumnElement[bool]:
     return unit.principal.access.where("admin.grant.get", TABLE, id=TABLE.c.securable_id)
 
 
-def _place(grant: Grant) -> Securable:
-    return Securable(grant.securable_kind, grant.securable_id, grant.organization_id, grant.project_id)
-
-
 def grant_of_row(row: Any) -> Grant:
-    """A grant as it crosses the wire."""
+    """Returns the grant of a row in its response form."""
     return Grant(**{name: getattr(row, name) for name in Grant.model_fields})

@@ -1,49 +1,29 @@
-"""Invitations: a way in for somebody who has no account yet."""
+"""Invitations of users who have no account yet."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel.credentials.tokens import digest_of
-from api.kernel.kinds.context import Context
-from api.kernel.kinds.kind import Kind
-from api.kernel.kinds.unit import Unit, denied
-from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel import references
+from api.kernel.kinds.table_kind import Row, TableKind
+from api.kernel.kinds.unit import Unit
+from api.kernel.models import Model, Request
+from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
-from api.kernel.securable import Securable
-from api.kernel.storage.listing import SqlListing
-from api.services.admin.kinds.user import Email, Password
-from api.services.admin.logic import invitation_mail, inviting, link_mail, password_policy
-from api.services.admin.logic.inviting import GrantWish
+from api.services.admin.kinds.user import Email
+from api.services.admin.logic import invitation_mail, inviting, link_mail
+from api.services.admin.logic.inviting import GrantOffer
 from api.services.admin.login_tables import INVITATION as TABLE
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.ids import new_id
-
-_LISTING = SqlListing(
-    id=TABLE.c.id,
-    fields={"email": TABLE.c.email, "organization_id": TABLE.c.organization_id, "created_by": TABLE.c.created_by},
-    newest_first=True,
-)
-
-
-INVITATION = Kind(
-    "invitation",
-    plural="invitations",
-    title="Invitation",
-    description="A way into an organization for somebody who has no account yet. Its token is mailed, and shown once.",
-    example="inv_06e1xq0000example000000000",
-    scoped=True,
-    filter_by=tuple(_LISTING.fields),
-)
 
 
 class InvitationState(StrEnum):
-    """Only a PENDING one can be accepted."""
+    """State of an invitation. Only a PENDING one can be accepted."""
 
     PENDING = "PENDING"
     ACCEPTED = "ACCEPTED"
@@ -52,263 +32,184 @@ class InvitationState(StrEnum):
 
 
 class InvitedGrant(Request):
-    """A role that the new user shall have."""
+    """A role to grant to the new user."""
 
-    role_id: Annotated[str, Field(max_length=64, examples=["rol_viewer"])]
-    """The role."""
+    role_id: references.Role
+    """Id of the role."""
 
-    securable_id: Annotated[str, Field(min_length=1, max_length=256)]
-    """What it shall hold on: an organization, project or resource, or `platform`."""
+    securable_id: references.Securable
+    """Id of an organization, project, or resource, or `platform`."""
 
 
 class InvitedRight(Model):
     """A role that the new user will have."""
 
     role_id: str
-    """The role."""
+    """Id of the role."""
 
     securable_id: str
-    """What it will hold on."""
+    """Id of the resource that it will be granted on."""
 
 
 class Invitation(Model):
-    """An invitation, without its token."""
+    """An invitation to an organization for a new user. Its token is mailed, and returned once."""
 
     id: str
     """Id of the invitation."""
 
     organization_id: str
-    """Organization the new user will belong to."""
+    """Id of the organization that the new user will belong to."""
 
     email: str
-    """Address of who is invited."""
+    """Address of the invited user."""
 
     groups: list[str]
-    """Ids of the groups he will be in."""
+    """Ids of the groups that the user will be in."""
 
     grants: list[InvitedRight]
-    """Roles he will have."""
+    """Roles that the user will have."""
 
     state: InvitationState
-    """Whether it can be accepted."""
+    """State of the invitation."""
 
     created_at: datetime
-    """When it was made."""
+    """Time at which the invitation was created."""
 
     created_by: str
-    """Name of who invited."""
+    """Name of the principal that invited the user."""
 
     expires_at: datetime
-    """When it ends by itself."""
+    """Time at which the invitation expires."""
 
     accepted_at: datetime | None
-    """When it was accepted; null while it was not."""
+    """Time at which it was accepted. Null until then."""
 
     user_id: str | None
-    """The user it became; null while it was not accepted."""
+    """Id of the new user. Null until the invitation is accepted."""
 
     mailed_at: datetime | None
-    """When the mail with its link was handed to the mail server; null while it was not."""
+    """Time at which the mail server accepted the mail with the link. Null until then."""
 
     mail_problem: str | None
-    """Why it was not mailed yet; null if it was, or is about to be."""
+    """Why the mail could not be sent. Null if it was sent or is waiting."""
 
 
 class IssuedInvitation(Invitation):
     """An invitation with its token."""
 
     token: str
-    """To be handed to who is invited, unless it is mailed. It is shown only here."""
+    """Token for the invited user. Pass it on if it isn't mailed. No other response contains it."""
 
 
 class NewInvitation(Request):
-    """Whom to invite, and to what."""
+    """An invitation to create."""
 
     email: Email
-    """Address of who is invited."""
+    """Address of the invited user."""
 
-    organization_id: Annotated[str, Field(max_length=64)] | None = None
-    """Organization he shall belong to; by default that of the caller."""
+    organization_id: references.Organization | None = None
+    """Id of the organization that the new user will belong to. By default the caller's."""
 
-    groups: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=50)] = []
-    """Ids of groups of that organization that he shall be in."""
+    groups: Annotated[list[references.Group], Field(max_length=50)] = []
+    """Ids of groups of that organization."""
 
     grants: Annotated[list[InvitedGrant], Field(max_length=50)] = []
-    """Roles he shall have."""
+    """Roles to grant to the new user."""
 
     days: Annotated[int, Field(ge=1, le=90)] = 7
-    """Days after which it ends by itself."""
+    """Days until the invitation expires."""
 
 
 class Resending(Request):
-    """How to send it again."""
+    """How to send an invitation again."""
 
     days: Annotated[int, Field(ge=1, le=90)] = 7
-    """Days after which it ends by itself, from now."""
+    """Days until the invitation expires, from now."""
 
 
-class Acceptance(Request):
-    """Who accepts."""
-
-    token: Annotated[str, Field(max_length=200, json_schema_extra={"format": "password"})]
-    """The invitation's token."""
-
-    name: Annotated[str, Field(max_length=128, examples=["ada"])]
-    """Login name to have."""
-
-    title: Annotated[str, Field(max_length=200)] | None = None
-    """Name for people."""
-
-    password: Password
-    """Password to log in with."""
-
-
-class Accepted(Model):
-    """The new user."""
-
-    user_id: str
-    """His id."""
-
-    name: str
-    """His login name."""
-
-    organization_id: str
-    """His organization."""
-
-
-@INVITATION.list(query=ListQuery, item=Invitation, role=Role.ADMIN)
-async def list_invitations(ctx: Context, query: ListQuery) -> Page[Invitation]:
-    """Lists invitations to organizations whose invitations the caller may see, newest first."""
-
-    def work(unit: Unit) -> Page[Invitation]:
-        visible = unit.principal.access.where("admin.invitation.get", TABLE, id=TABLE.c.organization_id)
-        rows, token = _LISTING.rows(unit.connection, sa.select(TABLE).where(visible), query)
-        return Page[Invitation](items=[_invitation(unit, row) for row in rows], next_page_token=token)
-
-    return await ctx.read(work)
-
-
-@INVITATION.get(result=Invitation, role=Role.ADMIN)
-async def get_invitation(ctx: Context, invitation: str) -> Invitation:
-    """Returns an invitation by its id."""
-    return await ctx.read(lambda unit: _invitation(unit, _found(unit, invitation, "get")))
-
-
-@INVITATION.create(request=NewInvitation, result=IssuedInvitation, role=Role.ADMIN, secret=True)
-async def create_invitation(ctx: Context, request: NewInvitation) -> IssuedInvitation:
-    """Invites somebody, by mail if the platform has a mailer.
-
-    Nobody can promise a role or a group that he could not give himself.
-    """
-
-    def work(unit: Unit) -> IssuedInvitation:
-        place = inviting.organization(unit, request.organization_id)
-        unit.require("admin.invitation.create", place)
-        wishes = [GrantWish(wish.role_id, wish.securable_id) for wish in request.grants]
-        inviting.require_givable(unit, place, request.groups, wishes)
-        ctx.subject, ctx.securable = new_id("inv"), place
-        ctx.note(email=request.email, groups=request.groups, grants=[wish.document() for wish in wishes])
-        secret, digest = link_mail.new_token("hwi")
-        values: dict[str, Any] = {"organization_id": place.id, "email": request.email, "groups": request.groups}
-        values |= {"grants": [wish.document() for wish in wishes], "state": InvitationState.PENDING.value}
-        values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id, "created_at": unit.now}
-        values |= {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
-        values |= invitation_mail.LINKS.waiting(unit.platform, ctx.subject, secret)
-        unit.connection.execute(TABLE.insert().values(id=ctx.subject, **values))
-        return _issued(unit, ctx.subject, secret)
-
-    return await ctx.write(work)
-
-
-@INVITATION.action("resend", request=Resending, result=IssuedInvitation, role=Role.ADMIN, past="resent", secret=True)
-async def resend_invitation(ctx: Context, invitation: str, request: Resending) -> IssuedInvitation:
-    """Gives an invitation a new token and a new end, and mails it again. The old token ends at once."""
-
-    def work(unit: Unit) -> IssuedInvitation:
-        row = _open(unit, invitation, "resend")
-        wishes = [GrantWish(**wish) for wish in row.grants]
-        # From now on it is the caller who invites, so he must be able to give what it promises.
-        inviting.require_givable(unit, _place(row), row.groups, wishes)
-        secret, digest = link_mail.new_token("hwi")
-        values: dict[str, Any] = {"digest": digest, "expires_at": unit.now + timedelta(days=request.days)}
-        values |= invitation_mail.LINKS.waiting(unit.platform, row.id, secret)
-        values |= {"created_by": unit.principal.name, "inviter_id": unit.principal.id}
-        unit.connection.execute(TABLE.update().where(TABLE.c.id == row.id).values(**values))
-        return _issued(unit, row.id, secret)
-
-    return await ctx.write(work)
-
-
-@INVITATION.action("revoke", request=Request, result=Invitation, role=Role.ADMIN)
-async def revoke_invitation(ctx: Context, invitation: str, request: Request) -> Invitation:
-    """Ends an invitation at once. Its record stays."""
-
-    def work(unit: Unit) -> Invitation:
-        row = _open(unit, invitation, "revoke")
-        revoked = TABLE.update().where(TABLE.c.id == row.id).values(state=InvitationState.REVOKED.value, sealed=None)
-        unit.connection.execute(revoked)
-        return _invitation(unit, _row(unit, row.id))
-
-    return await ctx.write(work)
-
-
-@INVITATION.collection_action(
-    "accept",
-    request=Acceptance,
-    result=Accepted,
-    role=Role.VIEWER,
-    public=True,
-    secret=True,
-    name="accept_invitation",
-)
-async def accept_invitation(ctx: Context, request: Acceptance) -> Accepted:
-    """Makes an invited person a user with what the invitation promises. It works once.
-
-    It gives nothing that who invited could not give any more.
-    """
-    digest = digest_of(request.token)
-    await ctx.query(inviting.require_pending, digest)
-    password_hash = await password_policy.new_hash(ctx, request.password)
-
-    def work(unit: Unit) -> Accepted:
-        user = inviting.accept(unit, digest, request.name, request.title, password_hash)
-        return Accepted(user_id=user.id, name=user.name, organization_id=str(user.organization_id))
-
-    return await ctx.write(work)
-
-
-def _row(unit: Unit, id: str) -> Any:
-    return unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == id)).first()
-
-
-def _found(unit: Unit, id: str, verb: str) -> Any:
-    row = _row(unit, id)
-    if row is None or not unit.allows("admin.invitation.get", _place(row)):
-        raise NotFound(f"There is no invitation {id!r}.")
-    if not unit.allows(f"admin.invitation.{verb}", _place(row)):
-        raise denied(f"admin.invitation.{verb}")
-    unit.ctx.securable = _place(row)
-    return row
-
-
-def _open(unit: Unit, id: str, verb: str) -> Any:
-    row = _found(unit, id, verb)
-    if row.state != InvitationState.PENDING.value:
-        raise Conflict(f"The invitation is {row.state}. Make a new one.", metadata={"state": row.state})
-    return row
-
-
-def _place(row: Any) -> Securable:
-    return Securable("admin.organization", row.organization_id, row.organization_id)
-
-
-def _issued(unit: Unit, id: str, secret: str) -> IssuedInvitation:
-    return IssuedInvitation(**_invitation(unit, _row(unit, id)).model_dump(), token=secret)
-
-
-def _invitation(unit: Unit, row: Any) -> Invitation:
+def _invitation(unit: Unit, row: Row) -> Invitation:
     ended = row.state == InvitationState.PENDING.value and row.expires_at <= unit.now
     values = {name: getattr(row, name) for name in Invitation.model_fields if name != "state"}
     if unit.platform.mailer is None and row.mailed_at is None:
-        values["mail_problem"] = "The platform has no mailer. Hand the token over yourself."
+        values["mail_problem"] = "The platform has no mail server. Pass the token on yourself."
     return Invitation(**values, state=InvitationState.EXPIRED if ended else InvitationState(row.state))
+
+
+INVITATION = TableKind(
+    Invitation,
+    TABLE,
+    plural="invitations",
+    prefix="inv",
+    filter_by=("email", "organization_id", "created_by"),
+    item=_invitation,
+    readers=Role.ADMIN,
+    writers=Role.ADMIN,
+    powers={
+        "create": Power.GRANTS,
+        "resend": Power.GRANTS,
+        "revoke": Power.NOTHING,
+        "accept": Power.BY_PROOF,
+    },
+)
+
+
+@INVITATION.creation(request=NewInvitation, result=IssuedInvitation, secret=True)
+def create_invitation(unit: Unit, request: NewInvitation) -> IssuedInvitation:
+    """Invites a user to an organization, by mail if the platform has a mail server.
+
+    No caller can offer a role or a group that they can't grant.
+    """
+    place = inviting.organization(unit, request.organization_id)
+    unit.require(INVITATION.permission("create"), place)
+    offers = [GrantOffer(grant.role_id, grant.securable_id) for grant in request.grants]
+    inviting.require_grantable(unit, place, request.groups, offers)
+    grants = [offer.document() for offer in offers]
+    unit.call.note(email=request.email, groups=request.groups, grants=grants)
+    id, (secret, digest) = new_id(INVITATION.prefix), link_mail.new_token("hwi")
+    invitation = INVITATION.add(
+        unit,
+        id=id,
+        organization_id=place.id,
+        email=request.email,
+        groups=request.groups,
+        grants=grants,
+        state=InvitationState.PENDING.value,
+        created_by=unit.principal.name,
+        inviter_id=unit.principal.id,
+        created_at=unit.now,
+        digest=digest,
+        expires_at=unit.now + timedelta(days=request.days),
+        **invitation_mail.LINKS.waiting(unit.platform, id, secret),
+    )
+    return IssuedInvitation(**invitation.model_dump(), token=secret)
+
+
+@INVITATION.command("resend", request=Resending, result=IssuedInvitation, past="resent", secret=True)
+def resend_invitation(unit: Unit, row: Row, request: Resending) -> IssuedInvitation:
+    """Gives an invitation a new token and a new expiry, and mails it again. The old token ends immediately."""
+    _require_pending(row)
+    # The caller becomes the inviter, so they must be able to grant what it offers.
+    inviting.require_grantable(unit, unit.call.securable, row.groups, [GrantOffer(**offer) for offer in row.grants])
+    secret, digest = link_mail.new_token("hwi")
+    invitation = INVITATION.change(
+        unit,
+        row,
+        digest=digest,
+        expires_at=unit.now + timedelta(days=request.days),
+        created_by=unit.principal.name,
+        inviter_id=unit.principal.id,
+        **invitation_mail.LINKS.waiting(unit.platform, row.id, secret),
+    )
+    return IssuedInvitation(**invitation.model_dump(), token=secret)
+
+
+@INVITATION.command("revoke", request=Request, result=Invitation)
+def revoke_invitation(unit: Unit, row: Row, request: Request) -> Invitation:
+    """Revokes an invitation immediately. Its record stays."""
+    _require_pending(row)
+    return INVITATION.change(unit, row, state=InvitationState.REVOKED.value, sealed=None)
+
+
+def _require_pending(row: Row) -> None:
+    if row.state != InvitationState.PENDING.value:
+        raise Conflict(f"The invitation is {row.state}. Create a new one.", metadata={"state": row.state})

@@ -1,4 +1,4 @@
-"""One-time passwords of users: set up by themselves or for them, and taken away."""
+"""One-time passwords of users: setup, recovery codes, and removal."""
 
 from __future__ import annotations
 
@@ -10,70 +10,71 @@ from pydantic import Field
 
 from api.kernel.credentials import throttle
 from api.kernel.credentials.sealing import open_sealer
+from api.kernel.credentials.tokens import TokenKind
+from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.unit import Unit, denied
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from api.kernel.roles import Role
 from api.kernel.storage.store import Stored
 from api.kernel.tables import PRINCIPAL
-from api.services.admin.kinds.user import USER, own_or_permitted
-from api.services.admin.logic import one_time_passwords, password_policy
-from core.errors import Conflict, InvalidPayload
+from api.services.admin.kinds.session import ENROLLING
+from api.services.admin.kinds.user import USER
+from api.services.admin.kinds.user_account import own_or_permitted
+from api.services.admin.logic import one_time_passwords, password_policy, session_tokens
+from core.errors import Conflict, InvalidPayload, WrongCode
 
 R = TypeVar("R")
 Code = Annotated[str, Field(max_length=64, json_schema_extra={"format": "password"}, examples=["123456"])]
 
 
-class WrongCode(InvalidPayload):
-    """Counted, so that codes cannot be guessed with a stolen login."""
-
-
 class Enrollment(Model):
-    """A one-time password to set up in an authenticator app. It is shown only here."""
+    """A new one-time password for an authenticator app. No other response contains it."""
 
     secret: str
-    """The secret, to type in."""
+    """The secret, for manual entry."""
 
     uri: str
-    """The same as an `otpauth://` URI."""
+    """The secret as an `otpauth://` URI."""
 
     qr_code: str
-    """The URI as a QR code to show: a data URI with an SVG."""
+    """The URI as a QR code: a data URI with an SVG image."""
 
 
 class Confirmation(Request):
-    """Proof that the app works."""
+    """Proof that the authenticator app works."""
 
     code: Code
-    """The code it shows now."""
+    """The code that the app shows now."""
 
 
 class RecoveryCodes(Model):
-    """What stands in for the app if it is lost. They are shown only here."""
+    """Codes that replace a lost authenticator app. No other response contains them."""
 
     recovery_codes: list[str]
-    """Codes to keep in a safe place; each works once."""
+    """The codes. Each works once. Store them in a safe place."""
 
 
 class Disabling(Request):
-    """Proof that it is the user himself."""
+    """Proof that the caller is the user."""
 
     code: Code = ""
-    """The code the app shows now, or a recovery code. An admin who does it for another user needs none."""
+    """Code that the app shows now, or a recovery code. Not needed by an admin who disables it for another user."""
 
 
 class CodeProof(Request):
-    """Proof that it is the user himself."""
+    """Proof that the caller is the user."""
 
     code: Code
-    """The code the app shows now, or a recovery code."""
+    """Code that the app shows now, or a recovery code."""
 
 
 class OneTimePasswordState(Model):
-    """How a user logs in."""
+    """Whether a user has a one-time password."""
 
     has_one_time_password: bool
-    """Whether his logins need a one-time password."""
+    """Whether the user's logins require a one-time password."""
 
 
 @USER.action(
@@ -84,18 +85,22 @@ class OneTimePasswordState(Model):
     own=True,
     secret=True,
     past="one_time_password_enrolled",
+    versioned=True,
 )
 async def enroll_one_time_password(ctx: Context, user: str, request: Request) -> Enrollment:
-    """Makes the secret of a one-time password. Logins need it once it is confirmed; a second call makes another one."""
+    """Creates the secret of a one-time password, and replaces one that was not confirmed.
 
-    def work(unit: Unit) -> Enrollment:
+    Logins require it only after `:confirm-one-time-password`.
+    """
+
+    def change(unit: Unit) -> Enrollment:
         row = _user(unit, user, "enroll-one-time-password")
         _refuse_if_enrolled(unit, row)
         sealer = unit.platform.part(open_sealer)
         secret, uri = one_time_passwords.enroll(unit.connection, sealer, row.id, row.name)
         return Enrollment(secret=secret, uri=uri, qr_code=one_time_passwords.qr_code(uri))
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
 @USER.action(
@@ -106,21 +111,22 @@ async def enroll_one_time_password(ctx: Context, user: str, request: Request) ->
     own=True,
     secret=True,
     past="one_time_password_confirmed",
+    versioned=True,
 )
 async def confirm_one_time_password(ctx: Context, user: str, request: Confirmation) -> RecoveryCodes:
-    """Makes logins need the one-time password, if the code is right, and gives out recovery codes."""
+    """Makes logins require the one-time password if the code is right, and returns recovery codes."""
 
-    def work(unit: Unit) -> RecoveryCodes:
+    def change(unit: Unit) -> RecoveryCodes:
         row = _user(unit, user, "confirm-one-time-password")
         _refuse_if_enrolled(unit, row)
         sealer = unit.platform.part(open_sealer)
         codes = one_time_passwords.confirm(unit.connection, sealer, row.id, request.code)
         if codes is None:
-            fault = {"pointer": "/code", "detail": "is not the code of the secret that was shown last"}
-            raise InvalidPayload("The code is wrong. Send the one your app shows now.", errors=[fault])
+            fault = {"pointer": "/code", "detail": "does not belong to the secret that was returned last"}
+            raise InvalidPayload("The code is wrong. Send the one that your app shows now.", errors=[fault])
         return RecoveryCodes(recovery_codes=codes)
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
 @USER.action(
@@ -130,11 +136,15 @@ async def confirm_one_time_password(ctx: Context, user: str, request: Confirmati
     role=Role.ADMIN,
     own=True,
     past="one_time_password_disabled",
+    versioned=True,
 )
 async def disable_one_time_password(ctx: Context, user: str, request: Disabling) -> OneTimePasswordState:
-    """Lets a user log in without a one-time password: himself with a code, or an admin for one who lost his."""
+    """Lets a user log in without a one-time password.
 
-    def work(unit: Unit) -> OneTimePasswordState:
+    Users do this for themselves with a code, and admins for users who lost their app.
+    """
+
+    def change(unit: Unit) -> OneTimePasswordState:
         row = _user(unit, user, "disable-one-time-password")
         if row.id == unit.principal.id:
             if password_policy.load(unit.connection).mfa_required:
@@ -143,7 +153,7 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
         one_time_passwords.disable(unit.connection, row.id)
         return OneTimePasswordState(has_one_time_password=False)
 
-    return await _slowed_down(ctx, work)
+    return await _throttled(ctx, change)
 
 
 @USER.action(
@@ -154,27 +164,28 @@ async def disable_one_time_password(ctx: Context, user: str, request: Disabling)
     own=True,
     secret=True,
     past="recovery_codes_renewed",
+    versioned=True,
 )
 async def renew_recovery_codes(ctx: Context, user: str, request: CodeProof) -> RecoveryCodes:
-    """Gives out new recovery codes; those that were left end. Nobody gets them for another user."""
+    """Returns new recovery codes of the caller, and ends the old ones. No caller can renew those of another user."""
 
-    def work(unit: Unit) -> RecoveryCodes:
+    def change(unit: Unit) -> RecoveryCodes:
         row = _user(unit, user, "renew-recovery-codes")
         if row.id != unit.principal.id:
             raise denied(USER.permission("renew-recovery-codes"))
         if not _is_enrolled(unit, row):
-            raise Conflict("There is no one-time password that they could stand in for. Set one up first.")
+            raise Conflict("You have no one-time password that recovery codes could replace. Set one up first.")
         _prove(unit, row, request.code)
         return RecoveryCodes(recovery_codes=one_time_passwords.renew_codes(unit.connection, row.id))
 
-    return await _slowed_down(ctx, work)
+    return await _throttled(ctx, change)
 
 
-async def _slowed_down(ctx: Context, work: Callable[[Unit], R]) -> R:
-    """Does what needs a code. A stolen login must not guess one."""
-    await ctx.query(throttle.refuse_if_waiting, throttle.login(ctx.principal.name, ctx.client))
+async def _throttled(ctx: Context, change: Callable[[Unit], R]) -> R:
+    """Runs a change that requires a code, and delays repeated failures, so that a stolen login can't guess a code."""
+    await ctx.query(throttle.refuse_if_waiting, throttle.confirmation(ctx.principal.id))
     try:
-        return await ctx.write(work)
+        return await ctx.write(change)
     except WrongCode:
         await ctx.platform.workers.write.run(_count_failure, ctx)
         raise
@@ -182,13 +193,21 @@ async def _slowed_down(ctx: Context, work: Callable[[Unit], R]) -> R:
 
 def _count_failure(ctx: Context) -> None:
     with ctx.platform.database.write() as connection:
-        throttle.note(connection, throttle.login(ctx.principal.name, ctx.client))
+        throttle.note(connection, throttle.confirmation(ctx.principal.id))
 
 
 def _user(unit: Unit, id: str, verb: str) -> Stored:
     row = own_or_permitted(unit, id, verb, lock=True)
+    if not (row.id == unit.principal.id and _must_enroll(unit)):
+        escalation.require_control(unit, row.id)
     unit.subject(row)
     return row
+
+
+def _must_enroll(unit: Unit) -> bool:
+    """Returns whether the login only allows this setup. The password has then proved the user's identity."""
+    login = session_tokens.session_of(unit.connection, unit.principal.token_id)
+    return login.kind is TokenKind.SESSION and tuple(login.scopes) == ENROLLING
 
 
 def _prove(unit: Unit, row: Stored, code: str) -> None:

@@ -1,4 +1,4 @@
-"""Questions about rights and their answers, as they cross the wire."""
+"""Requests and responses of questions about permissions."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from pydantic import Field
 
 from api.kernel.decisions.decider import Reason
 from api.kernel.models import Model, Request, Timestamp
+from api.kernel.references import PrincipalReference, Securable
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
 
-PrincipalId = Annotated[str, Field(max_length=64, examples=["usr_06e1xq0000example000000000"])]
 Permission = Annotated[str, Field(min_length=1, max_length=128, examples=["admin.project.get"])]
-SecurableId = Annotated[str, Field(min_length=1, max_length=256, examples=["prj_06e1xq0000example000000000"])]
 
 
 class Check(Request):
-    """May somebody do this there?"""
+    """A question: does a principal have a permission on a resource?"""
 
-    principal_id: PrincipalId | None = None
-    """User, service account or group; the caller by default."""
+    principal_id: PrincipalReference | None = None
+    """Id of a user, service account, or group. By default the caller."""
 
     permission: Permission
-    """What it is about."""
+    """Permission in question."""
 
-    securable_id: SecurableId = PLATFORM
-    """Where: `platform`, or the id of an organization, project, resource or asset."""
+    securable_id: Securable = PLATFORM
+    """Id of an organization, project, resource, or asset, or `platform`."""
 
     securable_kind: Annotated[str, Field(max_length=64, examples=["ai_catalog.asset"])] = ""
-    """Kind of that; needed only for what is found by name, such as assets."""
+    """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
 
 class CheckAt(Check):
-    """May somebody do this there, or could he at a moment of the past?"""
+    """A question about the present or a past time."""
 
     as_of: Timestamp | None = None
-    """Decide by what was at this moment; now by default."""
+    """Time whose rights decide. By default now."""
 
 
 class Checks(Request):
@@ -51,208 +50,211 @@ class Decision(Model):
     """The answer to a question."""
 
     allowed: bool
-    """Whether it is allowed."""
+    """Whether the principal has the permission."""
 
     reason: Reason
-    """GRANTED or DENIED by a grant, NO_GRANT, INACTIVE_PRINCIPAL, or UNKNOWN: nothing there that the caller may see."""
+    """GRANTED or DENIED by a grant, NO_GRANT, INACTIVE_PRINCIPAL, or UNKNOWN if the caller can see no such resource."""
 
     grant_id: str | None
-    """The grant that decided; null if none did."""
+    """Id of the grant that decided. Null if no grant did, or if the caller can't see it."""
 
     subject_id: str | None
-    """Principal or group that this grant is given to."""
+    """Id of the principal or group of this grant."""
 
     role: str | None
-    """Name of the role it gives; null if it gives a single permission."""
+    """Name of the granted role. Null if the grant is of a single permission."""
 
     securable_id: str | None
-    """What it is given on."""
+    """Id of the resource that the grant is on."""
 
 
 class Decisions(Model):
-    """Answers, in the order of the questions."""
+    """The answers, in the order of the questions."""
 
     items: list[Decision]
-    """One for each question."""
+    """One decision for each question."""
 
 
 class ChainPlace(Model):
-    """One place of the chain from a thing up to the platform."""
+    """One place in the chain from a resource up to the platform."""
 
     id: str
-    """Its id."""
+    """Id of the place."""
 
     kind: str
-    """Its kind."""
+    """Kind of the place."""
 
 
 class ConsideredGrant(Model):
-    """A grant that speaks of the permission, and what came of it."""
+    """A grant that contains the permission, and its part in the decision."""
 
     grant_id: str
-    """The grant."""
+    """Id of the grant."""
 
     effect: str
     """ALLOW or DENY."""
 
     path: list[str]
-    """Ids from the principal over its groups to whom the grant is given to."""
+    """Ids from the principal through its groups to the principal of the grant."""
 
     role: str | None
-    """Name of the role; null if it gives a single permission."""
+    """Name of the role. Null if the grant is of a single permission."""
 
     pattern: str
-    """The pattern, or the built-in role, that includes the permission."""
+    """Pattern or built-in role that includes the permission."""
 
     securable_id: str
-    """What it is given on."""
+    """Id of the resource that the grant is on."""
 
     securable_kind: str
-    """Kind of that."""
+    """Kind of that resource."""
 
     condition: str | None
-    """What must be true for it to hold; null if nothing."""
+    """Condition under which the grant holds. Null if it always holds."""
 
     condition_met: bool | None
-    """Whether that is true; null if there is no condition."""
+    """Whether the condition is met. Null if there is none."""
 
     expires_at: datetime | None
-    """When it ends."""
+    """Time at which the grant expires. Null if it doesn't."""
 
     expired: bool
-    """Whether it has ended."""
+    """Whether the grant has expired."""
 
     holds: bool
-    """Whether it counts."""
+    """Whether the grant holds: it has not expired, and its condition is met."""
 
     decides: bool
-    """Whether it gave the answer."""
+    """Whether this grant decided."""
 
 
 class Explanation(Model):
-    """An answer with the whole way to it."""
+    """A decision with the grants that led to it."""
 
     decision: Decision
-    """The answer."""
+    """The decision."""
 
     detail: str
-    """The answer for people."""
+    """The decision as a sentence."""
 
     chain: list[ChainPlace]
-    """Places whose grants count, from the thing itself up to the platform."""
+    """Places whose grants apply, from the resource up to the platform."""
 
     grants: list[ConsideredGrant]
-    """Every grant that speaks of the permission there, the nearest first."""
+    """Grants that contain the permission and that the caller can see, nearest place first."""
+
+    hidden: bool
+    """Whether there are other such grants that the caller can't see."""
 
 
 class ListObjects(Request):
-    """On what may somebody do this?"""
+    """A question: on which resources does a principal have a permission?"""
 
-    principal_id: PrincipalId | None = None
-    """User, service account or group; the caller by default."""
+    principal_id: PrincipalReference | None = None
+    """Id of a user, service account, or group. By default the caller."""
 
     permission: Permission
-    """What it is about."""
+    """Permission in question."""
 
     kind: Annotated[str, Field(max_length=64, examples=["admin.project"])]
-    """Kind of the things to list."""
+    """Kind of the resources to list."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Most items on one page."""
+    """Maximum number of items on a page."""
 
     page_token: Annotated[str, Field(max_length=256)] = ""
-    """Where to go on: `next_page_token` of the page before."""
+    """`next_page_token` of the previous page. Empty for the first page."""
 
 
 class FoundObject(Model):
-    """Something on which it is allowed."""
+    """A resource on which the principal has the permission."""
 
     id: str
-    """Its id."""
+    """Id of the resource."""
 
     kind: str
-    """Its kind."""
+    """Kind of the resource."""
 
     name: str
-    """Its name."""
+    """Name of the resource."""
 
 
 class FoundObjects(Model):
-    """One page of them."""
+    """One page of resources."""
 
     items: list[FoundObject]
-    """By id."""
+    """The resources, ordered by id."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one."""
+    """Token of the next page. Null on the last page."""
 
 
 class ListSubjects(Request):
-    """Who may do this there?"""
+    """A question: which principals have a permission on a resource?"""
 
     permission: Permission
-    """What it is about."""
+    """Permission in question."""
 
-    securable_id: SecurableId = PLATFORM
-    """Where."""
+    securable_id: Securable = PLATFORM
+    """Id of an organization, project, resource, or asset, or `platform`."""
 
     securable_kind: Annotated[str, Field(max_length=64)] = ""
-    """Kind of that; needed only for what is found by name, such as assets."""
+    """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     as_of: Timestamp | None = None
-    """List who could at this moment; now by default."""
+    """Time whose rights decide. By default now."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Most items on one page."""
+    """Maximum number of items on a page."""
 
     page_token: Annotated[str, Field(max_length=64)] = ""
-    """Where to go on: `next_page_token` of the page before."""
+    """`next_page_token` of the previous page. Empty for the first page."""
 
 
 class FoundSubject(Model):
-    """A user or service account that may."""
+    """A user or service account that has the permission."""
 
     id: str
-    """Its id."""
+    """Id of the principal."""
 
-    kind: str | None
-    """Which of these it is; null if the caller may not see it."""
+    kind: str
+    """Kind of the principal."""
 
-    name: str | None
-    """Its name; null if the caller may not see it."""
+    name: str
+    """Name of the principal."""
 
 
 class FoundSubjects(Model):
-    """One page of them."""
+    """One page of principals."""
 
     items: list[FoundSubject]
-    """By id."""
+    """The principals, ordered by id."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one."""
+    """Token of the next page. Null on the last page."""
 
 
 class PermissionEntry(Model):
-    """A permission there is."""
+    """A permission."""
 
     name: str
-    """`<service>.<kind>.<verb>`."""
+    """Name of the permission: `<service>.<kind>.<verb>`."""
 
     role: Role
-    """The least built-in role that includes it."""
+    """Lowest built-in role that includes the permission."""
 
     summary: str
-    """What it allows."""
+    """Summary of the operation that it allows."""
 
     kind: str
-    """Kind it is about."""
+    """Kind that the permission belongs to."""
 
     service: str
-    """Service it belongs to."""
+    """Service that the permission belongs to."""
 
 
 class PermissionCatalogue(Model):
-    """Every permission there is."""
+    """All permissions."""
 
     items: list[PermissionEntry]
-    """By name."""
+    """The permissions, ordered by name."""

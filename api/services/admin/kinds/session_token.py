@@ -1,4 +1,4 @@
-"""The tokens of sessions: taken for new ones, looked at, ended. The protocol faces under `/oauth` do the same."""
+"""Tokens of sessions: refresh, introspection, and revocation. The endpoints under `/oauth` do the same."""
 
 from __future__ import annotations
 
@@ -25,64 +25,64 @@ HINT = Annotated[str, Field(max_length=64, examples=["access_token"])]
 
 
 class Refresh(Request):
-    """A refresh token to use up."""
+    """A refresh token to exchange."""
 
     refresh_token: Secret
-    """The newest refresh token of the login."""
+    """The newest refresh token of the session."""
 
 
 class Refreshed(Model):
-    """The next tokens of a login. They are shown only here."""
+    """New tokens of a session. No other response contains them."""
 
     id: str
     """Id of the session."""
 
     token: str
-    """Access token: a bearer token for a quarter of an hour."""
+    """Access token: a bearer token that is valid for 15 minutes."""
 
     token_expires_at: datetime
-    """When the access token ends."""
+    """Time at which the access token expires."""
 
     refresh_token: str
-    """Buys the next access token, once."""
+    """Refresh token, which can be exchanged once for new tokens."""
 
     expires_at: datetime
-    """When the login ends by itself."""
+    """Time at which the session expires."""
 
 
 class TokenQuery(Request):
-    """A token to look at or to end."""
+    """A token to introspect or revoke."""
 
     token: Annotated[str, Field(max_length=20_000, json_schema_extra={"format": "password"})]
     """The token."""
 
     token_type_hint: HINT = ""
-    """What the caller takes it for. Not needed: tokens are found without it."""
+    """Type of the token according to the caller. It is not needed."""
 
 
 class Introspection(Model):
-    """What a token is good for, as RFC 7662 names it. Of one that is not active, nothing else is told."""
+    """State of a token in the fields of RFC 7662. For a token that is not active, all other fields are null."""
 
     active: bool
-    """Whether it holds now."""
+    """Whether the token is valid now."""
 
     scope: str | None = None
-    """Patterns of permissions it is limited to, separated by spaces; null if it can do all its principal can."""
+    """Patterns of permissions that limit it, separated by spaces. Null if it has all rights of its principal."""
 
     client_id: str | None = None
-    """The service account it stands for; null for a user, if the token is not signed."""
+    """Id of the service account that it authenticates. Null for a user, unless the token is signed."""
 
     username: str | None = None
     """Login name of its principal."""
 
     token_type: str | None = None
-    """How to send it: `Bearer`, or null for a refresh token."""
+    """`Bearer`, or null for a refresh token."""
 
     exp: int | None = None
-    """When it ends, in seconds since 1970."""
+    """Time at which it expires, in seconds since 1970."""
 
     iat: int | None = None
-    """When it was issued, in seconds since 1970."""
+    """Time at which it was issued, in seconds since 1970."""
 
     sub: str | None = None
     """Id of its principal."""
@@ -91,36 +91,36 @@ class Introspection(Model):
     """Id of the token."""
 
     aud: str | None = None
-    """The only system that a signed token is for; null for tokens of this platform."""
+    """Audience of a signed token. Null for tokens of this platform."""
 
 
 class TokenRevoked(Model):
-    """The token holds no more, if it ever did."""
+    """Confirmation that the token is not valid."""
 
     revoked: bool
-    """Always true: nobody learns here which tokens there are."""
+    """Always true, so that the response does not disclose which tokens exist."""
 
 
 class UserInfo(Model):
-    """Who asks, by the claim names of OpenID Connect."""
+    """The caller, in the claims of OpenID Connect."""
 
     sub: str
     """Id of the principal."""
 
     preferred_username: str
-    """Login name."""
+    """Login name of the principal."""
 
     name: str | None
-    """Name for people."""
+    """Display name."""
 
     email: str | None
-    """Main address."""
+    """Primary mail address."""
 
     groups: list[str]
-    """Names of the groups it is in, directly or through others."""
+    """Names of the groups of its organization that it is a member of, directly or through other groups."""
 
     organization_id: str
-    """Organization it belongs to."""
+    """Id of its organization."""
 
 
 @SESSION.collection_action(
@@ -134,9 +134,9 @@ class UserInfo(Model):
     name="refresh_session",
 )
 async def refresh_session(ctx: Context, request: Refresh) -> Refreshed:
-    """Takes a refresh token for a new access token and the next refresh token.
+    """Exchanges a refresh token for a new access token and a new refresh token.
 
-    Each works once. If one comes a second time, somebody else has it, too: then the whole login ends at once.
+    Each refresh token works once. If it is used again, it was stolen, and the session ends immediately.
     """
     pair = await session_tokens.refresh(ctx, request.refresh_token)
     return Refreshed(
@@ -152,8 +152,8 @@ async def refresh_session(ctx: Context, request: Refresh) -> Refreshed:
     "introspect", request=TokenQuery, result=Introspection, reads=True, role=Role.ADMIN, own=True, name="introspect"
 )
 async def introspect(ctx: Context, request: TokenQuery) -> Introspection:
-    """Tells what a token is good for: one's own, or that of somebody whose sessions one may look into."""
-    return await ctx.read(lambda unit: introspected(unit, request.token))
+    """Returns the state of a token of the caller, or of a user whose sessions they can introspect."""
+    return await ctx.read(lambda unit: token_state(unit, request.token))
 
 
 @SESSION.collection_action(
@@ -167,42 +167,42 @@ async def introspect(ctx: Context, request: TokenQuery) -> Introspection:
     name="revoke_token",
 )
 async def revoke_token(ctx: Context, request: TokenQuery) -> TokenRevoked:
-    """Ends a token at once, everywhere. To have it is right enough; a refresh token ends its whole login.
+    """Revokes a token immediately, everywhere. Possession of the token is enough; a refresh token ends its session.
 
-    Answers the same for a token that nobody knows.
+    The response is the same for an unknown token.
     """
-    if await ctx.query(tokens.holding, request.token) is None:
-        ctx.recorded = True  # nothing happens, so nothing is told: else anybody could fill the audit log
+    if await ctx.query(tokens.valid, request.token) is None:
+        ctx.recorded = True  # An unknown token leaves no event. Otherwise, anyone could fill the audit log.
         return TokenRevoked(revoked=True)
 
-    def work(unit: Unit) -> TokenRevoked:
-        valid = tokens.holding(unit.connection, request.token)
+    def change(unit: Unit) -> TokenRevoked:
+        valid = tokens.valid(unit.connection, request.token)
         if valid is not None:
             account = valid.principal
-            whole = valid.kind is TokenKind.REFRESH
+            is_refresh = valid.kind is TokenKind.REFRESH
             ctx.principal = Principal(
                 *(account.id, account.name, account.kind, account.organization_id, valid.id), ctx.principal.access
             )
-            ctx.subject = valid.family if whole else valid.id
+            ctx.subject = valid.family if is_refresh else valid.id
             ctx.securable = _place(account.organization_id)
             tokens.revoke(unit.connection, ctx.subject)
-            unit.rights_changed()
+            unit.forget()
         return TokenRevoked(revoked=True)
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
 @SESSION.collection_action(
     "userinfo", request=Request, result=UserInfo, reads=True, role=Role.VIEWER, own=True, name="userinfo"
 )
 async def userinfo(ctx: Context, request: Request) -> UserInfo:
-    """Tells who asks."""
+    """Returns the caller."""
     return await ctx.read(user_info)
 
 
-def introspected(unit: Unit, secret: str) -> Introspection:
-    """What the caller may know of a token."""
-    valid = tokens.holding(unit.connection, secret)
+def token_state(unit: Unit, secret: str) -> Introspection:
+    """Returns the state of a token as far as the caller can see it."""
+    valid = tokens.valid(unit.connection, secret)
     if valid is None:
         return Introspection(active=False)
     account = valid.principal
@@ -225,13 +225,17 @@ def introspected(unit: Unit, secret: str) -> Introspection:
 
 
 def user_info(unit: Unit) -> UserInfo:
-    """Who the caller is."""
+    """Returns the caller in the claims of OpenID Connect."""
     principal = unit.principal
     row = unit.connection.execute(
         sa.select(RESOURCE.c.name, RESOURCE.c.spec).where(RESOURCE.c.id == principal.id)
     ).one()
     groups = list(groups_of(unit.connection, principal.id))
-    names = unit.connection.execute(sa.select(RESOURCE.c.name).where(RESOURCE.c.id.in_(groups))).scalars()
+    # Groups of other organizations can have the same names.
+    same_organization = RESOURCE.c.organization_id == principal.organization_id
+    names = unit.connection.execute(
+        sa.select(RESOURCE.c.name).where(RESOURCE.c.id.in_(groups), same_organization)
+    ).scalars()
     emails = row.spec.get("emails") or []
     return UserInfo(
         sub=principal.id,

@@ -1,20 +1,23 @@
-"""Settings: what admins ask of passwords, logins, keys and tokens while the platform runs."""
+"""Settings of passwords, logins, keys, and tokens that admins change at run time."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel.credentials import passwords
+from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
+from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
-from api.services.admin.logic import password_policy
-from api.services.admin.logic.password_policy import LONGEST_HISTORY, PLATFORM, Policy
+from api.services.admin.logic import key_life, password_policy
+from api.services.admin.logic.password_policy import MAX_HISTORY, PLATFORM, Policy
 from core.errors import InvalidPayload, NotFound
 
 _NULLABLE = ("session_hours",)
@@ -24,71 +27,77 @@ SETTINGS = Kind(
     "settings",
     plural="settings",
     title="Settings",
-    description="What holds for passwords, logins, keys and tokens on the whole platform. The only id is `platform`.",
+    description="Settings of passwords, logins, keys, and tokens on the whole platform. The only id is `platform`.",
     example=PLATFORM,
+    powers={
+        "update": Power.REMOVES_LIMIT,
+    },
 )
 
 
 class Settings(Model):
-    """What holds now."""
+    """The present settings."""
 
     password_min_length: int
-    """Characters a password has at least."""
+    """Minimum number of characters in a password."""
 
     password_history: int
-    """How many former passwords cannot be used again; 0 for none."""
+    """Number of former passwords that can't be used again. 0 for none."""
 
     password_max_days: int
-    """Days after which a password must be changed at the next login; 0 for never."""
+    """Days after which a password must be changed at the next login. 0 for never."""
 
     session_hours: int | None
-    """Hours a login lasts; null for what the operator configured."""
+    """Hours until a session expires. Null for the value that the operator configured."""
 
     key_max_days: int
-    """Days an API key lives at most."""
+    """Maximum days until an API key expires, counted from when it was issued."""
 
     mfa_required: bool
-    """Whether logins with a password need a one-time password, too."""
+    """Whether logins with a password also require a one-time password."""
 
     token_audiences: list[str]
-    """Other systems that signed tokens may be issued for; for none if it is empty."""
+    """Other systems that signed tokens can be issued for."""
 
 
 class SettingsChange(Request):
-    """What to change."""
+    """A change of settings."""
 
-    password_min_length: Annotated[int, Field(ge=passwords.SHORTEST, le=128)] | None = None
-    """Characters a password shall have at least. Passwords that exist stay."""
+    password_min_length: Annotated[int, Field(ge=passwords.MIN_LENGTH, le=128)] | None = None
+    """Minimum number of characters in a password. Existing passwords remain valid."""
 
-    password_history: Annotated[int, Field(ge=0, le=LONGEST_HISTORY)] | None = None
-    """How many former passwords cannot be used again."""
+    password_history: Annotated[int, Field(ge=0, le=MAX_HISTORY)] | None = None
+    """Number of former passwords that can't be used again. 0 for none."""
 
     password_max_days: Annotated[int, Field(ge=0, le=3660)] | None = None
-    """Days after which a password must be changed at the next login; 0 for never."""
+    """Days after which a password must be changed at the next login. 0 for never."""
 
     session_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
-    """Hours a login shall last; null for what the operator configured. Logins that exist stay."""
+    """Hours until a session expires. Null for the value that the operator configured. Existing sessions are kept."""
 
     key_max_days: Annotated[int, Field(ge=1, le=3660)] | None = None
-    """Days an API key shall live at most. Keys that exist stay."""
+    """Maximum days until an API key expires, counted from when it was issued. A lower value shortens existing keys."""
 
     mfa_required: bool | None = None
-    """Whether logins with a password shall need a one-time password. Who has none can open nothing but its set-up."""
+    """Whether logins with a password require a one-time password. Users without one can only set it up."""
 
     token_audiences: Annotated[list[Audience], Field(max_length=100)] | None = None
-    """Other systems that signed tokens may be issued for. Whoever is logged in may then have one about himself."""
+    """Other systems that signed tokens can be issued for. Every user can then get one about themselves."""
 
 
 @SETTINGS.get(result=Settings, role=Role.ADMIN)
 async def get_settings(ctx: Context, settings: str) -> Settings:
-    """Returns what holds for passwords, logins and keys."""
+    """Returns the settings of passwords, logins, keys, and tokens."""
     _check(settings)
     return _settings(await ctx.query(password_policy.load))
 
 
 @SETTINGS.update(request=SettingsChange, result=Settings, role=Role.ADMIN)
 async def update_settings(ctx: Context, settings: str, request: SettingsChange) -> Settings:
-    """Changes what holds for passwords, logins and keys, from now on."""
+    """Changes the settings of passwords, logins, keys, and tokens.
+
+    To make them less strict, the caller must hold every right on the platform, because the settings protect all rights.
+    """
     _check(settings)
     values: dict[str, Any] = {name: getattr(request, name) for name in request.model_fields_set}
     if not values:
@@ -97,18 +106,25 @@ async def update_settings(ctx: Context, settings: str, request: SettingsChange) 
         if value is None and name not in _NULLABLE:
             raise InvalidPayload(f"{name} needs a value.", errors=[{"pointer": f"/{name}", "detail": "is null"}])
 
-    def work(unit: Unit) -> Settings:
-        policy = dataclasses.replace(password_policy.load(unit.connection), **values)
+    def change(unit: Unit) -> Settings:
+        before = password_policy.load(unit.connection)
+        policy = dataclasses.replace(before, **values)
+        if policy.loosens(before, session_hours=unit.platform.settings.session_hours):
+            # A limit for all users also protects those with the most rights.
+            escalation.require_rights(unit, [escalation.EVERYTHING])
         password_policy.save(unit.connection, policy, unit.principal.name)
-        unit.ctx.note(**values)
+        lowered = policy.key_max_days < before.key_max_days
+        if lowered and key_life.shorten(unit.connection, sa.true(), policy.key_max_days, unit.now):
+            unit.forget()
+        unit.call.note(**values)
         return _settings(policy)
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
 def _check(id: str) -> None:
     if id != PLATFORM:
-        raise NotFound(f"There are no settings {id!r}. The only ones are {PLATFORM!r}.")
+        raise NotFound(f"There are no settings {id!r}. The only settings are {PLATFORM!r}.")
 
 
 def _settings(policy: Policy) -> Settings:

@@ -1,7 +1,8 @@
-"""Signing keys: what other systems verify the platform's signed tokens by."""
+"""Signing keys, with which other systems verify the platform's signed tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,13 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
 from api.kernel.storage.listing import SqlListing
 from api.services.admin.logic import signing_keys
 from api.services.admin.logic.signing_keys import ALGORITHM, KeyState, SigningKeys
 from api.services.admin.login_tables import SIGNING_KEY as TABLE
+from core.events import Event
 
 _LISTING = SqlListing(id=TABLE.c.id, fields={"state": TABLE.c.state}, newest_first=True)
 
@@ -23,49 +26,53 @@ SIGNING_KEY = Kind(
     "signing_key",
     plural="signing-keys",
     title="Signing key",
-    description="A key that signs tokens for other systems. They find its public part at `/oauth/jwks`.",
+    description="A key that signs tokens for other systems. Its public part is at `/oauth/jwks`.",
     example="jwk_06e1xq0000example000000000",
     filter_by=tuple(_LISTING.fields),
+    powers={
+        "rotate": Power.NOTHING,
+        "revoke": Power.NOTHING,
+    },
 )
 
 
 class SigningKey(Model):
-    """A key, without its private part, which nobody is shown."""
+    """A signing key, without its private part."""
 
     id: str
-    """Id of the key: the `kid` of what it signs."""
+    """Id of the key, which is the `kid` of the tokens that it signs."""
 
     algorithm: str
-    """How it signs, as JOSE names it."""
+    """Name of the algorithm in JOSE."""
 
     state: KeyState
-    """`NEXT` is published and waits, `CURRENT` signs, `FORMER` did, `REVOKED` is not trusted any more."""
+    """`NEXT` is published, `CURRENT` signs, `FORMER` signed before, and `REVOKED` is no longer trusted."""
 
     created_at: datetime
-    """When it was made and published."""
+    """Time at which it was created and published."""
 
     signs_from: datetime | None
-    """When it began to sign; null if it never did."""
+    """Time at which it started to sign. Null if it never did."""
 
     retired_at: datetime | None
-    """When another one took its place; null if that did not happen."""
+    """Time at which another key replaced it. Null if none did."""
 
     published_until: datetime | None
-    """When a former key leaves the published set, since all that it signed has ended; null for others."""
+    """Time at which a former key leaves the published set, because all its tokens have expired. Null for others."""
 
     revoked_at: datetime | None
-    """When it was revoked; null if it was not."""
+    """Time at which it was revoked. Null if it was not."""
 
 
 @SIGNING_KEY.list(query=ListQuery, item=SigningKey, role=Role.ADMIN)
 async def list_signing_keys(ctx: Context, query: ListQuery) -> Page[SigningKey]:
-    """Lists the keys, newest first. There are none before the first use."""
+    """Lists the signing keys, newest first. There are none before the first use."""
 
-    def work(unit: Unit) -> Page[SigningKey]:
+    def read(unit: Unit) -> Page[SigningKey]:
         rows, token = _LISTING.rows(unit.connection, sa.select(TABLE), query)
         return Page[SigningKey](items=[_key(row) for row in rows], next_page_token=token)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 @SIGNING_KEY.get(result=SigningKey, role=Role.ADMIN)
@@ -75,36 +82,46 @@ async def get_signing_key(ctx: Context, signing_key: str) -> SigningKey:
 
 
 @SIGNING_KEY.collection_action(
-    "rotate", request=Request, result=SigningKey, role=Role.ADMIN, past="rotated", name="rotate_signing_keys"
+    "rotate", request=Request, result=SigningKey, role=Role.ADMIN, past="activated", name="rotate_signing_keys"
 )
 async def rotate_signing_keys(ctx: Context, request: Request) -> SigningKey:
-    """Lets the next key sign from now on, and publishes another next one. Happens by itself every 30 days.
+    """Makes the next key the current one, and publishes a new next key. This happens automatically every 30 days.
 
-    What the former key signed stays valid until it expires. Refused while others may not know the next key yet.
+    Tokens of the former key stay valid until they expire. Refused while other systems may not have the next key yet.
     """
 
-    def work(unit: Unit) -> SigningKey:
-        unit.events += unit.platform.part(SigningKeys).rotate(unit.connection)
+    def change(unit: Unit) -> SigningKey:
+        events = unit.platform.part(SigningKeys).rotate(unit.connection)
         row = signing_keys.current(unit.connection)
         ctx.subject = row.id
+        _record(ctx, unit, events)
         return _key(row)
 
-    return await ctx.write(work)
+    return await ctx.write(change)
 
 
 @SIGNING_KEY.action("revoke", request=Request, result=SigningKey, role=Role.ADMIN)
 async def revoke_signing_key(ctx: Context, signing_key: str, request: Request) -> SigningKey:
-    """Ends a key at once, for when somebody else may have it. The next one takes its place.
+    """Revokes a key that may have been stolen. The next key replaces it.
 
-    If it may have signed tokens, all signed tokens end with it. Other systems trust it until they ask for the keys
-    again, within minutes.
+    If the key may have signed tokens, all signed tokens end immediately. Other systems trust it until they read the
+    keys again, within minutes.
     """
 
-    def work(unit: Unit) -> SigningKey:
-        unit.events += unit.platform.part(SigningKeys).revoke(unit.connection, signing_key)
+    def change(unit: Unit) -> SigningKey:
+        _record(ctx, unit, unit.platform.part(SigningKeys).revoke(unit.connection, signing_key))
         return _key(signing_keys.find(unit.connection, signing_key))
 
-    return await ctx.write(work)
+    return await ctx.write(change)
+
+
+def _record(ctx: Context, unit: Unit, events: Iterable[Event]) -> None:
+    """Records the events of a change. The one about the request's own key becomes the event of the request."""
+    for event in events:
+        if (event.type, event.subject) == (ctx.endpoint.event, ctx.subject):
+            ctx.note(**event.data)
+        else:
+            unit.events.append(event)
 
 
 def _key(row: Any) -> SigningKey:

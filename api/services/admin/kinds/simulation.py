@@ -1,111 +1,110 @@
-"""Simulations: what giving and revoking grants would change, without doing it."""
+"""Simulations: what creating and revoking grants would change."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel.decisions import reach
-from api.kernel.decisions.decider import Decider, Question, speaking
+from api.kernel.decisions.decider import Decider, Question, matching_rules
 from api.kernel.decisions.rights import Rights
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.kernel.permissions.access import Rule
-from api.kernel.permissions.grants import GrantRow, rules, rules_of
+from api.kernel.permissions.grants import rules
+from api.kernel.permissions.rule import Rule
+from api.kernel.references import Securable
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
-from api.kernel.tables import RESOURCE
 from api.services.admin.kinds import grant
-from api.services.admin.kinds.access import DECISION, asked, decider, decision, place_of
+from api.services.admin.kinds.access import DECISION, decider, decision, question_of, require_place
 from api.services.admin.kinds.grant import NewGrant
-from api.services.admin.kinds.questions import Check, Decision, SecurableId
+from api.services.admin.kinds.questions import Check, Decision
+from api.services.admin.logic import granting
 
 VERB = "simulate"
 
 
 class Affected(Request):
-    """A place to compare before and after."""
+    """A place to compare."""
 
-    securable_id: SecurableId
-    """Where: `platform`, or the id of an organization, project, resource or asset."""
+    securable_id: Securable
+    """Id of an organization, project, resource, or asset, or `platform`."""
 
     securable_kind: Annotated[str, Field(max_length=64)] = ""
-    """Kind of that; needed only for what is found by name, such as assets."""
+    """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
 
 class Simulate(Request):
-    """Changes to try, and what to compare."""
+    """Changes to simulate, and what to compare."""
 
     grant: Annotated[list[NewGrant], Field(max_length=200)] = []
-    """Grants to give."""
+    """Grants to create."""
 
     revoke: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
     """Ids of grants to revoke."""
 
     questions: Annotated[list[Check], Field(max_length=200)] = []
-    """Questions to ask before and after."""
+    """Questions to decide before and after the changes."""
 
     securables: Annotated[list[Affected], Field(max_length=20)] = []
-    """Places whose whole rights to compare: who gains and who loses which permission there."""
+    """Places to compare: which principals gain or lose which permission there."""
 
 
 class ChangedAnswer(Model):
-    """A question whose answer the changes change."""
+    """A question whose decision the changes affect."""
 
     question: int
-    """Its number in the request, from 0."""
+    """Index of the question in the request, counted from 0."""
 
     before: Decision
-    """The answer now."""
+    """The present decision."""
 
     after: Decision
-    """The answer with the changes."""
+    """The decision after the changes."""
 
 
 class Pair(Model):
     """A principal and a permission on a place."""
 
     securable_id: str
-    """The place."""
+    """Id of the place."""
 
     principal_id: str
-    """The user or service account."""
+    """Id of the user or service account."""
 
     permission: str
-    """The permission."""
+    """Name of the permission."""
 
 
 class Simulation(Model):
-    """What the changes would change."""
+    """Effect of the changes."""
 
     changed: list[ChangedAnswer]
-    """Questions that are answered otherwise."""
+    """Questions that get another decision."""
 
     gained: list[Pair]
-    """Who could do more on the places."""
+    """Permissions that principals would gain on the places."""
 
     lost: list[Pair]
-    """Who could do less on them."""
+    """Permissions that principals would lose on the places."""
 
 
 @DECISION.collection_action(
     VERB, request=Simulate, result=Simulation, reads=True, role=Role.ADMIN, name="simulate_access"
 )
 async def simulate(ctx: Context, request: Simulate) -> Simulation:
-    """Answers what giving and revoking these grants would change. Nothing is written.
+    """Returns what creating and revoking grants would change. Nothing is stored.
 
-    The caller needs the rights to give and revoke them: what he could not do he cannot try either.
+    The caller needs the permissions to create and revoke them.
     """
-    questions = [asked(ctx, item, f"/questions/{n}") for n, item in enumerate(request.questions)]
+    questions = [question_of(ctx, item, f"/questions/{n}") for n, item in enumerate(request.questions)]
 
-    def work(unit: Unit) -> Simulation:
-        revoked = [grant.found(unit, id, "delete").id for id in request.revoke]
-        added = [rule for item in request.grant for rule in _rules(unit, grant.planned(unit, item))]
-        gone = rules(unit.connection, TABLE.c.id.in_(revoked))
+    def read(unit: Unit) -> Simulation:
+        revoked = [grant.require_revocable(unit, id).id for id in request.revoke]
+        added = [rule for item in request.grant for rule in granting.rules_of(unit, grant.plan_grant(unit, item))]
+        removed = rules(unit.connection, TABLE.c.id.in_(revoked))
         now = decider(unit)
         then = Decider(
             unit.platform, unit.connection, unit.principal, Rights(unit.connection, without=revoked, added=added)
@@ -118,34 +117,24 @@ async def simulate(ctx: Context, request: Simulate) -> Simulation:
         gained: list[Pair] = []
         lost: list[Pair] = []
         for place in request.securables:
-            _compare(now, then, place, [*gone, *added], gained, lost)
+            _compare(now, then, place, [*removed, *added], gained, lost)
         return Simulation(changed=changed, gained=gained, lost=lost)
 
-    return await ctx.read(work)
+    return await ctx.read(read)
 
 
 def _compare(
-    now: Decider, then: Decider, affected: Affected, moved: list[Rule], gained: list[Pair], lost: list[Pair]
+    now: Decider, then: Decider, affected: Affected, changes: list[Rule], gained: list[Pair], lost: list[Pair]
 ) -> None:
-    """Adds who gains and who loses what on one place."""
-    place = place_of(now, Question("", "", affected.securable_id, affected.securable_kind), VERB)
-    here = [rule for rule in moved if rule.securable_id in place.securable.chain]
+    """Appends what principals gain and lose on one place."""
+    place = require_place(now, Question("", "", affected.securable_id, affected.securable_kind), VERB)
+    applicable = [rule for rule in changes if rule.securable_id in place.securable.chain]
     permissions = now.platform.permissions
     for permission in sorted(permissions):
-        if not speaking(here, permission, permissions):
+        if not matching_rules(applicable, permission, permissions):
             continue
-        before, after = (set(reach.subjects(one.platform, one.rights, permission, place)) for one in (now, then))
+        before, after = (set(reach.subjects(one, permission, place)) for one in (now, then))
         for ids, into in ((after - before, gained), (before - after, lost)):
             into += [
                 Pair(securable_id=affected.securable_id, principal_id=id, permission=permission) for id in sorted(ids)
             ]
-
-
-def _rules(unit: Unit, row: GrantRow) -> list[Rule]:
-    """The rules that a grant would stand for."""
-    role = unit.connection.execute(
-        sa.select(RESOURCE.c.name, sa.cast(RESOURCE.c.spec, sa.Text).label("spec")).where(RESOURCE.c.id == row.role_id)
-    ).first()
-    values = {name: getattr(row, name) for name in GrantRow.__slots__}
-    known = {"role_name": role.name if role else None, "role_spec": role.spec if role else None}
-    return list(rules_of(SimpleNamespace(**values, **known)))

@@ -1,1 +1,1 @@
-"""What the admin service decides, apart from HTTP."""
+"""Logic of the admin service that its kinds share."""

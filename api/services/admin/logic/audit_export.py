@@ -1,4 +1,4 @@
-"""Audit events as lines of files: NDJSON, CSV, and the Open Cybersecurity Schema Framework (OCSF)."""
+"""Formats of exported audit events: NDJSON, CSV, and the Open Cybersecurity Schema Framework (OCSF)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _STATUS = {"succeeded": (1, "Success"), "denied": (2, "Failure"), "failed": (2, 
 
 
 def head(format: str) -> bytes:
-    """What a file begins with."""
+    """Returns the first bytes of a file."""
     return _row(COLUMNS) if format == "csv" else b""
 
 
 def line(event: Mapping[str, Any], format: str) -> bytes:
-    """One event, given as it crosses the wire."""
+    """Returns one event, given in its response form, as bytes."""
     if format == "csv":
         return _row(event[name] for name in COLUMNS)
     return json.dumps(ocsf(event) if format == "ocsf" else event, ensure_ascii=False).encode() + b"\n"
 
 
 def ocsf(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event as OCSF API Activity (class 6003); the `unmapped` part holds what OCSF has no place for."""
+    """Returns an event as OCSF API Activity (class 6003). `unmapped` contains the fields that OCSF does not have."""
     data = event["data"]
     action = str(data.get("action") or event["type"])
     activity = _ACTIVITIES.get(action.rpartition(".")[2], _OTHER)
@@ -80,5 +80,5 @@ def _row(values: Any) -> bytes:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
-    # A spreadsheet would run what begins so.
+    # A spreadsheet would execute cells that start with these characters.
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

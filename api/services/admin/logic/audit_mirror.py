@@ -1,4 +1,4 @@
-"""Keeps the audit tables of the lakehouse up to date, in one process at a time."""
+"""Updates of the audit tables in the lakehouse, by one process at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("headwater.audit")
 
 
 class AuditMirror:
-    """Runs beside the API, every `audit_mirror_seconds`."""
+    """A background task of the API that updates the audit tables every `audit_mirror_seconds`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -26,12 +26,12 @@ class AuditMirror:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins, unless the settings switch it off."""
+        """Starts the task, unless the settings disable it."""
         if self._seconds > 0:
             self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Ends. A batch under way is added whole or not at all."""
+        """Stops the task. A batch in progress is added completely or not at all."""
         if self._task is None:
             return
         self._task.cancel()
@@ -45,17 +45,17 @@ class AuditMirror:
             await asyncio.sleep(self._seconds)
             try:
                 if await self._platform.workers.write.run(self._acquire):
-                    await self._platform.workers.work.run(self._catch_up)
+                    await self._platform.workers.compute.run(self._catch_up)
             except HeadwaterError as error:
-                _log.warning("The audit tables wait: %s", error.detail)
+                _log.warning("The audit tables could not be updated: %s", error.detail)
             except Exception:  # noqa: BLE001 - the next round tries again
-                _log.exception("The audit tables wait")
+                _log.exception("The audit tables could not be updated")
 
     def _acquire(self) -> bool:
         return leases.acquire(self._platform.database, LEASE, self._holder, 3 * self._seconds + 60)
 
     def _catch_up(self) -> None:
-        # Loaded when it is first used: pyarrow takes memory that not every process needs.
+        # Imported on first use, because pyarrow takes memory that not every process needs.
         from api.services.admin.logic.audit_tables import AuditTables
 
         platform = self._platform

@@ -1,13 +1,13 @@
-"""The audit trail as Delta tables, so that auditors ask SQL: who could read X on date D, who did what, when.
+"""The audit log as Delta tables for SQL: who could read X on date D, who did what, and when.
 
     platform.audit.events     every event, with its hash
-    platform.audit.grants     each grant given or revoked
-    platform.audit.members    each member added to a group or removed
+    platform.audit.grants     each grant that was created or revoked
+    platform.audit.members    each member that was added to a group or removed
     platform.audit.resources  each version of users, service accounts, groups, roles, projects and organizations
 
-Rows are only ever added. What held at an instant is the last row of each grant, membership or resource until then; see
-`docs/how-to/answer-an-auditor.md`. Each table says itself how far it has come (its highest `sequence`), and a batch is
-only added to the version it was made for: however often a process is killed, no row is lost or doubled.
+Rows are only appended. The state at a time is the last row of each grant, membership, or resource until then; see
+`docs/how-to/answer-an-auditor.md`. The highest `sequence` of a table is its position, and a batch is only added to the
+table version that it was made for. So no row is lost or duplicated, however often a process is killed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from lakehouse.tables import Tables
 
-BATCH = 10_000
+BATCH_SIZE = 10_000
 _COMPACT_EVERY = 200
-"""Commits after which the small files of a table are put together."""
+"""Number of commits after which the small files of a table are compacted."""
 
 _KINDS = tuple(f"admin.{name}" for name in ("user", "service_account", "group", "role", "project", "organization"))
 _Row = Mapping[str, Any]
@@ -43,7 +43,7 @@ _Source = Callable[[Connection, int], Iterable[_Row]]
 
 
 class AuditTables:
-    """Brings the tables up to date. One at a time: a second one gets a `WriteConflict` and changes nothing."""
+    """Updates of the audit tables, one at a time. A concurrent update gets a `WriteConflict` and changes nothing."""
 
     def __init__(self, database: Database, tables: Tables, permissions: Permissions) -> None:
         self._database = database
@@ -52,17 +52,17 @@ class AuditTables:
         self._roles_checked = False
 
     def catch_up(self) -> int:
-        """Adds all that happened since the last time; returns the number of rows.
+        """Adds everything since the last update, and returns the number of rows.
 
         Raises:
-            WriteConflict: somebody else is at it.
-            Unavailable: the database or the lakehouse does not answer.
+            WriteConflict: Another process updates the tables.
+            Unavailable: The database or the lakehouse does not respond.
         """
         rows = 0
         while added := self._add(EVENTS, _events):
             rows += added
-        rows += self._add(GRANTS, _grants, _given)
-        rows += self._add(MEMBERS, _members, _joined)
+        rows += self._add(GRANTS, _grants, _initial_grants)
+        rows += self._add(MEMBERS, _members, _initial_members)
         rows += self._add(RESOURCES, self._resources)
         if not self._roles_checked:
             rows += self._add(RESOURCES, self._changed_roles)
@@ -70,14 +70,14 @@ class AuditTables:
         return rows
 
     def _add(self, table: str, since: _Source, before: _Source | None = None) -> int:
-        """Adds the rows since the last one of the table; to a new table also what was there `before`."""
-        known = self._tables.exists(table)
-        version, last = self._position(table) if known else (None, 0)
+        """Adds the rows since the last one of the table. A new table also gets the rows of `before`."""
+        exists = self._tables.exists(table)
+        version, last = self._position(table) if exists else (None, 0)
         with self._database.read() as connection:
             rows = list(since(connection, last))
-            if before and not known:
+            if before and not exists:
                 rows += before(connection, events.head(connection)[0])
-        if not known:
+        if not exists:
             self._tables.create_with(table, _arrow(table, rows))
         elif rows:
             commit = self._tables.append(table, _arrow(table, rows), if_version=version)
@@ -87,8 +87,8 @@ class AuditTables:
 
     def _position(self, table: str) -> tuple[int, int]:
         version = self._tables.snapshot(table).version
-        found = self._sql(f"SELECT max(sequence) AS last FROM {table}", {table: version})  # noqa: S608
-        return version, found[0]["last"] or 0
+        rows = self._sql(f"SELECT max(sequence) AS last FROM {table}", {table: version})  # noqa: S608
+        return version, rows[0]["last"] or 0
 
     def _sql(self, statement: str, versions: Mapping[str, int] = {}) -> list[dict[str, Any]]:
         from lakehouse.query import Query
@@ -97,30 +97,32 @@ class AuditTables:
         return rows
 
     def _resources(self, connection: Connection, after: int) -> Iterator[_Row]:
-        """Versions made by what happened since; at first, all there are. A moved project takes along what is in it."""
+        """Yields the versions since an event, or all of them at first. A moved project includes everything in it."""
         if not after:
-            every = sa.select(REVISION, RESOURCE.c.kind, sa.literal(events.head(connection)[0]).label("sequence"))
-            yield from self._versions(connection, every)
+            all_versions = sa.select(
+                REVISION, RESOURCE.c.kind, sa.literal(events.head(connection)[0]).label("sequence")
+            )
+            yield from self._versions(connection, all_versions)
             return
-        happened = sa.select(EVENT).where(EVENT.c.kind.in_(_KINDS), EVENT.c.sequence > after).subquery()
+        recent = sa.select(EVENT).where(EVENT.c.kind.in_(_KINDS), EVENT.c.sequence > after).subquery()
         concerned = sa.or_(
-            RESOURCE.c.id == happened.c.subject,
-            sa.and_(happened.c.type == "admin.project.moved", RESOURCE.c.project_id == happened.c.project_id),
+            RESOURCE.c.id == recent.c.subject,
+            sa.and_(recent.c.type == "admin.project.moved", RESOURCE.c.project_id == recent.c.project_id),
         )
-        made = (
-            sa.select(REVISION.c.resource_id, REVISION.c.version, sa.func.max(happened.c.sequence).label("sequence"))
+        versions = (
+            sa.select(REVISION.c.resource_id, REVISION.c.version, sa.func.max(recent.c.sequence).label("sequence"))
             .join(RESOURCE, RESOURCE.c.id == REVISION.c.resource_id)
-            .join(happened, sa.and_(concerned, happened.c.request_id == REVISION.c.request_id))
+            .join(recent, sa.and_(concerned, recent.c.request_id == REVISION.c.request_id))
             .group_by(REVISION.c.resource_id, REVISION.c.version)
             .subquery()
         )
-        ours = sa.and_(REVISION.c.resource_id == made.c.resource_id, REVISION.c.version == made.c.version)
-        select = sa.select(REVISION, RESOURCE.c.kind, made.c.sequence).join(made, ours)
+        same = sa.and_(REVISION.c.resource_id == versions.c.resource_id, REVISION.c.version == versions.c.version)
+        select = sa.select(REVISION, RESOURCE.c.kind, versions.c.sequence).join(versions, same)
         yield from self._versions(connection, select)
 
     def _versions(self, connection: Connection, select: sa.Select[Any]) -> Iterator[_Row]:
-        known = select.join(RESOURCE, RESOURCE.c.id == REVISION.c.resource_id).where(RESOURCE.c.kind.in_(_KINDS))
-        for row in connection.execute(known.order_by(REVISION.c.at, REVISION.c.version)):
+        of_kinds = select.join(RESOURCE, RESOURCE.c.id == REVISION.c.resource_id).where(RESOURCE.c.kind.in_(_KINDS))
+        for row in connection.execute(of_kinds.order_by(REVISION.c.at, REVISION.c.version)):
             content, spec = row.content, row.content["spec"]
             yield {
                 "sequence": row.sequence,
@@ -138,13 +140,13 @@ class AuditTables:
             }
 
     def _included(self, role_id: str) -> list[str]:
-        """The permissions that a built-in role includes in this version of the platform."""
+        """Returns the permissions that a built-in role includes in this release."""
         if role_id not in BUILT_IN:
             return []
         return sorted(name for name, least in self._permissions.items() if BUILT_IN[role_id].includes(least))
 
     def _changed_roles(self, connection: Connection, after: int) -> Iterator[_Row]:
-        """Built-in roles that include something else since the platform was upgraded."""
+        """Yields built-in roles whose permissions changed with an upgrade."""
         latest = self._sql(
             f"SELECT * FROM {RESOURCES} WHERE kind = 'admin.role'"  # noqa: S608
             " QUALIFY row_number() OVER (PARTITION BY id ORDER BY version DESC, sequence DESC, happened_at DESC) = 1"
@@ -156,7 +158,7 @@ class AuditTables:
 
 
 def _events(connection: Connection, after: int) -> Iterator[_Row]:
-    select = sa.select(EVENT).where(EVENT.c.sequence > after).order_by(EVENT.c.sequence).limit(BATCH)
+    select = sa.select(EVENT).where(EVENT.c.sequence > after).order_by(EVENT.c.sequence).limit(BATCH_SIZE)
     for row in connection.execute(select):
         yield row._asdict() | {"happened_at": row.at, "data": json.dumps(row.data, sort_keys=True)}
 
@@ -179,8 +181,8 @@ def _grants(connection: Connection, after: int) -> Iterator[_Row]:
         }
 
 
-def _given(connection: Connection, head: int) -> Iterator[_Row]:
-    """The grants there are, as if given before all events: older events may not tell all of them."""
+def _initial_grants(connection: Connection, head: int) -> Iterator[_Row]:
+    """Yields the present grants as if they preceded all events, because older events may not include all of them."""
     for row in connection.execute(sa.select(GRANT)):
         yield row._asdict() | {"sequence": 0, "happened_at": row.created_at, "change": "GIVEN", "grant_id": row.id}
 
@@ -189,12 +191,12 @@ def _members(connection: Connection, after: int) -> Iterator[_Row]:
     for row in _of_types(connection, after, "admin.group.members_added", "admin.group.members_removed"):
         change = row.type.rpartition("_")[2]
         for member in row.data.get(change, ()):
-            found = {"sequence": row.sequence, "happened_at": row.at, "change": change.upper()}
-            yield found | {"group_id": row.subject, "member_id": member}
+            position = {"sequence": row.sequence, "happened_at": row.at, "change": change.upper()}
+            yield position | {"group_id": row.subject, "member_id": member}
 
 
-def _joined(connection: Connection, head: int) -> Iterator[_Row]:
-    """The members there are, as if added before all events."""
+def _initial_members(connection: Connection, head: int) -> Iterator[_Row]:
+    """Yields the present members as if they preceded all events."""
     for row in connection.execute(sa.select(MEMBER)):
         yield row._asdict() | {"sequence": 0, "happened_at": row.added_at, "change": "ADDED"}
 

@@ -1,4 +1,4 @@
-"""What exists from the first start: an organization, the built-in roles, and an admin."""
+"""Resources of a new platform: an organization, the built-in roles, and an admin."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from core.ids import new_id
 
 ADMIN = "admin"
 _BY = "headwater"
-_MEANING = {
-    Role.VIEWER: "Reads everything but people, keys and grants.",
-    Role.EDITOR: "Also changes data, models and automation.",
-    Role.ADMIN: "Also manages people, keys and grants.",
+_DESCRIPTIONS = {
+    Role.VIEWER: "Reads everything except users, keys, and grants.",
+    Role.EDITOR: "Also changes data, models, and automation.",
+    Role.ADMIN: "Also manages users, keys, and grants.",
 }
 
 
 def bootstrap(database: Database, password: str = "", project: str = "") -> str | None:
-    """Prepares a new platform and returns its admin's password, which is stored nowhere in clear.
+    """Prepares a new platform and returns the password of its admin, which is only stored as a hash.
 
     Args:
-        database: the migrated metadata database.
-        password: the password to use; one is generated if it is empty.
-        project: a project to register on the first start, such as that of the sample.
+        database: The migrated metadata database.
+        password: The password to use. Empty to generate one.
+        project: A project to create on the first start, such as that of the sample.
 
     Returns:
-        The password, or None if there is an admin already: then only what is missing was added.
+        The password, or None if there is an admin already. Then only missing resources are added.
     """
     with database.read() as connection:
-        known = _exists(connection, "admin.user")
+        has_users = _exists(connection, "admin.user")
     chosen = password or secrets.token_urlsafe(12)
-    digest = None if known else passwords.hash_password(chosen)
+    digest = None if has_users else passwords.hash_password(chosen)
     with database.write() as connection:
         _organization(connection)
         _roles(connection)
@@ -70,25 +70,25 @@ def add_user(
     role: Role | None,
     organization: str = DEFAULT_ORGANIZATION,
 ) -> str:
-    """Adds a user with a built-in role on the whole platform, and returns his id."""
+    """Creates a user with a built-in role on the whole platform, and returns their id."""
     now = clock.now()
     id = new_id("usr")
     spec: dict[str, Any] = {"title": None, "emails": [], "external_id": None, "identity_provider_id": None}
     _insert(connection, id, "admin.user", organization, name, spec, {"state": "ACTIVE", "directory": {}})
-    told: list[events.Event] = []
+    grant_events: list[events.Event] = []
     changed = now if password_hash else None
     identity = (id, PrincipalKind.USER, name, organization, AccountState.ACTIVE, changed, False, None, now)
     accounts.insert(connection, Account(*identity), password_hash)
     if role is not None:
         role_id = next(id for id, built_in in BUILT_IN.items() if built_in is role)
-        what = (new_id("gra"), id, role_id, None, Effect.ALLOW.value)
-        grant = GrantRow(*what, PLATFORM, PLATFORM, None, None, "", None, now, _BY)
+        values = (new_id("gra"), id, role_id, None, Effect.ALLOW.value)
+        grant = GrantRow(*values, PLATFORM, PLATFORM, None, None, "", None, now, _BY)
         grants.insert(connection, grant)
-        given = {"outcome": "succeeded", "bootstrap": True, **grants.facts(grant)}
-        told.append(events.Event("admin.grant.given", grant.id, _BY, given, kind="admin.grant"))
-    facts = {"action": "admin.user.create", "outcome": "succeeded", "bootstrap": True}
-    created = events.Event("admin.user.created", id, _BY, facts, kind="admin.user", organization_id=organization)
-    events.append_all(connection, [created, *told])
+        details = {"outcome": "succeeded", "bootstrap": True, **grants.facts(grant)}
+        grant_events.append(events.Event("admin.grant.given", grant.id, _BY, details, kind="admin.grant"))
+    data = {"action": "admin.user.create", "outcome": "succeeded", "bootstrap": True}
+    created = events.Event("admin.user.created", id, _BY, data, kind="admin.user", organization_id=organization)
+    events.append_all(connection, [created, *grant_events])
     return id
 
 
@@ -104,7 +104,7 @@ def _roles(connection: Connection) -> None:
     for id, role in BUILT_IN.items():
         if id not in present:
             name = role.value.lower()
-            spec = {"title": name.title(), "description": _MEANING[role], "permissions": [], "denied": []}
+            spec = {"title": name.title(), "description": _DESCRIPTIONS[role], "permissions": [], "denied": []}
             _insert(connection, id, "admin.role", None, name, spec, {"built_in": True})
 
 
@@ -118,7 +118,7 @@ def _insert(
     status: dict[str, Any],
 ) -> None:
     now = clock.now()
-    named = kind in ("admin.user", "admin.organization", "admin.project")
+    named = kind in ("admin.organization", "admin.project")
     row = Stored(
         id=id,
         kind=kind,

@@ -1,4 +1,4 @@
-"""From what an identity provider claims of somebody to who he is here: name, groups and roles."""
+"""Mapping of an identity provider's claims to a user's name, groups, and roles."""
 
 from __future__ import annotations
 
@@ -13,47 +13,49 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How claims of a provider are read."""
+    """The mapping of a provider's claims."""
 
     groups_claim: str
     groups: Mapping[str, str]
-    """Id of a group here by its name there."""
+    """Id of a group by its name in the claim."""
 
     roles_claim: str
     roles: Mapping[str, str]
-    """Id of a role here by its name there."""
+    """Id of a role by its name in the claim."""
 
     domains: Sequence[str] = ()
-    """Domains of addresses that are let in; empty for all."""
+    """Mail domains whose users can log in. Empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody as an identity provider describes him, in our terms."""
+    """A user as an identity provider describes them, in terms of the platform."""
 
     subject: str
     name: str
-    """A login name made of what is claimed; another user may have it."""
+    """Login name derived from the claims. Another user may have it."""
 
     title: str | None
     email: str | None
     groups: tuple[str, ...]
     roles: tuple[str, ...]
     refused: str | None
-    """Why he is not let in; None if he is."""
+    """Why the login is refused. None if it is not."""
 
 
 def identity_of(rules: Rules, claims: Mapping[str, Any]) -> Identity:
-    """Reads the claims."""
+    """Returns the identity that claims describe."""
     subject = claims.get("sub")
     subject = subject if isinstance(subject, str) else ""
     email = _text(claims.get("email"))
     email = email if email and len(email) <= 254 and _EMAIL.fullmatch(email) else None
+    # An unverified address may belong to another user: it neither names the account nor receives mail.
+    address = email if _is_verified(claims) else None
     return Identity(
         subject=subject,
-        name=_name(_text(claims.get("preferred_username")), email, subject),
+        name=_name(_text(claims.get("preferred_username")), address, subject),
         title=(_text(claims.get("name")) or "")[:200] or None,
-        email=email,
+        email=address,
         groups=_mapped(claims, rules.groups_claim, rules.groups),
         roles=_mapped(claims, rules.roles_claim, rules.roles),
         refused=_refusal(rules, claims, subject, email),
@@ -62,14 +64,20 @@ def identity_of(rules: Rules, claims: Mapping[str, Any]) -> Identity:
 
 def _refusal(rules: Rules, claims: Mapping[str, Any], subject: str, email: str | None) -> str | None:
     if not subject or len(subject) > 256:
-        return "The claims name no subject."
+        return "The claims contain no subject."
     if rules.domains:
         domain = (email or "").rpartition("@")[2].lower()
         if domain not in {item.lower() for item in rules.domains}:
-            return "The address is of none of the domains that are let in."
-        if claims.get("email_verified") is False:
+            return "The domain of the address is not allowed."
+        if not _is_verified(claims):
             return "The identity provider has not verified the address."
     return None
+
+
+def _is_verified(claims: Mapping[str, Any]) -> bool:
+    """Returns whether the address counts as verified: `email_verified` is missing, true, or the text "true"."""
+    verified = claims.get("email_verified", True)
+    return verified is True or verified == "true"
 
 
 def _name(username: str | None, email: str | None, subject: str) -> str:
@@ -81,7 +89,7 @@ def _name(username: str | None, email: str | None, subject: str) -> str:
 
 
 def _mapped(claims: Mapping[str, Any], claim: str, table: Mapping[str, str]) -> tuple[str, ...]:
-    """What the values of a claim stand for; `a.b` is the field b of the claim a."""
+    """Returns the mapped values of a claim. `a.b` is field b of claim a."""
     value: Any = claims
     for part in [claim] if claim in claims else claim.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

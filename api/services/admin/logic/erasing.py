@@ -1,4 +1,4 @@
-"""Erasing for good what was deleted long enough ago."""
+"""Permanent erasure of deleted organizations."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
+from api.kernel.permissions.projects import PROJECT
 from api.kernel.storage import store
 from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN
+from api.services.admin.logic import project_names
 from api.services.admin.login_tables import PASSWORD_RESET
+from core import publications
 
 
 def erase_organization(connection: Connection, id: str) -> dict[str, int]:
-    """Removes every row of an organization but its events, and says how many of each kind."""
-    rows = connection.execute(sa.select(RESOURCE.c.id, RESOURCE.c.kind).where(RESOURCE.c.organization_id == id)).all()
+    """Removes every row of an organization except its events, and returns the number of rows of each kind."""
+    project_names.reserve_names(connection, id)
+    rows = connection.execute(
+        sa.select(RESOURCE.c.id, RESOURCE.c.kind, RESOURCE.c.name).where(RESOURCE.c.organization_id == id)
+    ).all()
     ids = [row.id for row in rows]
-    people = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.organization_id == id)
+    members = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.organization_id == id)
+    projects = [row.name for row in rows if row.kind == PROJECT]
     erased = {kind: sum(row.kind == kind for row in rows) for kind in sorted({row.kind for row in rows})}
-    connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.id.in_(people)))
-    erased["keys"] = connection.execute(TOKEN.delete().where(TOKEN.c.principal_id.in_(people))).rowcount
-    held = sa.or_(GRANT.c.principal_id.in_(ids), GRANT.c.securable_id.in_(ids), GRANT.c.organization_id == id)
-    erased["grants"] = connection.execute(GRANT.delete().where(held)).rowcount
+    connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.id.in_(members)))
+    erased["keys"] = connection.execute(TOKEN.delete().where(TOKEN.c.principal_id.in_(members))).rowcount
+    affected = sa.or_(GRANT.c.principal_id.in_(ids), GRANT.c.securable_id.in_(ids), GRANT.c.organization_id == id)
+    erased["grants"] = connection.execute(GRANT.delete().where(affected)).rowcount
     connection.execute(MEMBER.delete().where(sa.or_(MEMBER.c.group_id.in_(ids), MEMBER.c.member_id.in_(ids))))
     connection.execute(PRINCIPAL.delete().where(PRINCIPAL.c.organization_id == id))
     connection.execute(WEBHOOK_ENDPOINT.delete().where(WEBHOOK_ENDPOINT.c.organization_id == id))
+    if definitions := publications.erase(connection, projects):
+        erased["definitions"] = definitions
     store.erase(connection, ids)
     return erased

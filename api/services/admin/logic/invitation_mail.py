@@ -1,4 +1,4 @@
-"""The mail that invites somebody. Its link holds the token that the answer showed, so that either may be used."""
+"""The mail of an invitation. Its link contains the token that the response returned; either can be used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _find(connection: Connection, id: str) -> Waiting | None:
         text = (
             f"{row.created_by} invites you to {organization} on Headwater.\n\n"
             f"Choose a user name and a password here, until {until}:\n\n{link}\n\n"
-            "The link works once. If you do not know what this is about, do nothing.\n"
+            "The link works once. If you don't know what this is about, ignore this mail.\n"
         )
         return f"Invitation to {organization}", text
 

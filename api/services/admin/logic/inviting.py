@@ -1,4 +1,4 @@
-"""What an invitation may promise, and making a user of who accepts it."""
+"""Checks of invitations, and their acceptance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import accounts
-from api.kernel.kinds import standard
+from api.kernel.kinds import escalation, standard
+from api.kernel.kinds.placement import scope_of_new
 from api.kernel.kinds.resource import Draft
 from api.kernel.kinds.unit import Unit
 from api.kernel.permissions import grants
@@ -28,39 +29,40 @@ from core.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
-class GrantWish:
-    """A role on something."""
+class GrantOffer:
+    """A role on a resource."""
 
     role_id: str
     securable_id: str
 
     def document(self) -> dict[str, str]:
-        """As it is stored."""
+        """Returns the stored form."""
         return asdict(self)
 
 
 def organization(unit: Unit, id: str | None) -> Securable:
-    """The organization to invite to."""
-    return unit.scope(USER, id, None)
+    """Returns the organization to invite to."""
+    return scope_of_new(unit, USER, id, None)
 
 
-def require_givable(unit: Unit, place: Securable, groups: list[str], wishes: list[GrantWish]) -> None:
-    """Raises unless the caller could do all of it himself: make users there, add to the groups, give the roles."""
+def require_grantable(unit: Unit, place: Securable, groups: list[str], offers: list[GrantOffer]) -> None:
+    """Requires the permissions to create users in the organization, add to the groups, and grant the roles."""
     unit.require("admin.user.create", place)
     for n, id in enumerate(groups):
-        row = store.find(unit.connection, "admin.group", id, named=False)
+        row = store.find(unit.connection, "admin.group", id, within=None)
         pointer = f"/groups/{n}"
         if row is None or row.deleted_at or not unit.allows("admin.group.get", row.securable, row):
-            raise _fault(pointer, f"{id!r} is no group that you may see")
+            raise _fault(pointer, f"{id!r} is not a group that you can see")
         unit.require("admin.group.add_members", row.securable, row)
+        escalation.require_control(unit, row.id)
         if row.organization_id != place.organization_id:
             raise _fault(pointer, f"{row.name} belongs to another organization")
         if json.loads(row.spec)["source"] != GroupSource.LOCAL.value:
-            raise _fault(pointer, f"the members of {row.name} are given by an identity provider or directory")
-    for wish in wishes:
-        on = granting.place_of(unit, "", wish.securable_id)
+            raise _fault(pointer, f"the members of {row.name} come from an identity provider or directory")
+    for offer in offers:
+        on = granting.place_of(unit, "", offer.securable_id)
         unit.require("admin.grant.create", on)
-        granting.require_all(unit, granting.role_covers(unit, wish.role_id, on), on)
+        escalation.require_rights(unit, granting.role_rules(unit, offer.role_id, on))
 
 
 def require_pending(connection: Connection, digest: str) -> None:
@@ -70,26 +72,26 @@ def require_pending(connection: Connection, digest: str) -> None:
 
 
 def accept(unit: Unit, digest: str, name: str, title: str | None, password_hash: str) -> User:
-    """Uses the invitation up and makes the user, with the rights of who invited him and no others.
+    """Spends the invitation and creates the user, with the rights of the inviter and no others.
 
     Raises:
-        NotFound: there is no such invitation, or somebody was faster.
-        Conflict: the name is taken, or who invited could not give all of it any more.
+        NotFound: There is no such invitation, or it was accepted at the same time.
+        Conflict: The name is taken, or the inviter can no longer grant everything.
     """
     connection = unit.connection
-    taken = INVITATION.update().where(*_pending(digest))
-    if connection.execute(taken.values(state="ACCEPTED", accepted_at=unit.now, sealed=None)).rowcount == 0:
+    spent = INVITATION.update().where(*_pending(digest))
+    if connection.execute(spent.values(state="ACCEPTED", accepted_at=unit.now, sealed=None)).rowcount == 0:
         raise _unknown()
     row = connection.execute(sa.select(INVITATION).where(INVITATION.c.digest == digest)).one()
     place = Securable("admin.organization", row.organization_id, row.organization_id)
-    wishes = [GrantWish(**wish) for wish in row.grants]
-    nobody = unit.ctx.principal
-    unit.ctx.principal = _inviter(unit, row.inviter_id)
+    offers = [GrantOffer(**offer) for offer in row.grants]
+    anonymous = unit.call.principal
+    unit.call.principal = _inviter(unit, row.inviter_id)
     try:
         organization(unit, row.organization_id)
-        require_givable(unit, place, row.groups, wishes)
+        require_grantable(unit, place, row.groups, offers)
     except HeadwaterError:
-        unit.ctx.principal = nobody
+        unit.call.principal = anonymous
         raise _outdated() from None
     draft = Draft[UserSpec](
         name=name, organization_id=row.organization_id, spec=UserSpec(title=title, emails=[row.email])
@@ -100,27 +102,27 @@ def accept(unit: Unit, digest: str, name: str, title: str | None, password_hash:
         values = {"group_id": group, "member_id": user.id, "added_at": unit.now, "added_by": row.created_by}
         connection.execute(MEMBER.insert().values(**values))
         unit.emit("admin.group.members_added", group, place, added=[user.id], invitation=row.id)
-    for wish in wishes:
-        on = granting.place_of(unit, "", wish.securable_id)
-        what = (new_id("gra"), user.id, wish.role_id, None, Effect.ALLOW.value, on.id, on.kind)
-        given = GrantRow(*what, on.organization_id, on.project_id, "", None, unit.now, row.created_by)
-        grants.insert(connection, given)
-        unit.emit("admin.grant.given", given.id, on, invitation=row.id, **grants.facts(given))
+    for offer in offers:
+        on = granting.place_of(unit, "", offer.securable_id)
+        identity = (new_id("gra"), user.id, offer.role_id, None, Effect.ALLOW.value, on.id, on.kind)
+        grant = GrantRow(*identity, on.organization_id, on.project_id, "", None, unit.now, row.created_by)
+        grants.insert(connection, grant)
+        unit.emit("admin.grant.given", grant.id, on, invitation=row.id, **grants.facts(grant))
     unit.emit("admin.user.created", user.id, place, name=user.name, invitation=row.id)
     connection.execute(INVITATION.update().where(INVITATION.c.id == row.id).values(user_id=user.id))
     unit.rights_changed()
-    # The audit row tells of who accepted, not of who invited.
-    unit.ctx.principal = replace(nobody, id=user.id, name=user.name, organization_id=row.organization_id)
-    unit.ctx.subject, unit.ctx.securable = row.id, place
-    unit.ctx.facts = {"user_id": user.id}
+    # The event names the new user as principal, not the inviter.
+    unit.call.principal = replace(anonymous, id=user.id, name=user.name, organization_id=row.organization_id)
+    unit.call.subject, unit.call.securable = row.id, place
+    unit.call.facts = {"user_id": user.id}
     return user
 
 
 def _inviter(unit: Unit, id: str) -> Principal:
-    """Who invited, with the rights he has now."""
+    """Returns the inviter with their present rights."""
     account = accounts.get(unit.connection, id)
-    works = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id == id, accounts.WORKING)
-    if unit.connection.execute(works).first() is None:
+    active = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id == id, accounts.ACTIVE)
+    if unit.connection.execute(active).first() is None:
         raise _outdated()
     access = grants.access_of(unit.connection, id, unit.platform.permissions)
     return Principal(account.id, account.name, account.kind, account.organization_id, "", access)
@@ -131,11 +133,11 @@ def _pending(digest: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _unknown() -> NotFound:
-    return NotFound("There is no such invitation, or it was used, revoked or has ended. Ask for a new one.")
+    return NotFound("There is no such invitation, or it was used, revoked, or has expired. Ask for a new one.")
 
 
 def _outdated() -> Conflict:
-    return Conflict("Who invited you cannot give all of it any more. Ask for a new invitation.")
+    return Conflict("The inviter can no longer grant everything in it. Ask for a new invitation.")
 
 
 def _fault(pointer: str, detail: str) -> InvalidPayload:

@@ -1,4 +1,4 @@
-"""One-time passwords (TOTP, RFC 6238) and the recovery codes that stand in for them. None works twice."""
+"""One-time passwords (TOTP, RFC 6238) and recovery codes. None works twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DECOY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A right code, not spent yet: the time step of a one-time password, or the digest of a recovery code."""
+    """A right code that is not spent yet: the time step of a one-time password, or the digest of a recovery code."""
 
     step: int | None = None
     recovery: str | None = None
@@ -35,7 +35,7 @@ NONE_NEEDED = Proof()
 
 
 def enroll(connection: Connection, sealer: Sealer, account_id: str, name: str) -> tuple[str, str]:
-    """Makes a secret that waits to be confirmed. Returns it, and the `otpauth://` URI that apps read."""
+    """Creates a secret that waits for its confirmation. Returns it, and the `otpauth://` URI for apps."""
     import pyotp
 
     secret = pyotp.random_base32()
@@ -46,37 +46,37 @@ def enroll(connection: Connection, sealer: Sealer, account_id: str, name: str) -
 
 
 def qr_code(uri: str) -> str:
-    """The URI as a picture for the camera of a phone: a data URI with an SVG, dark on light whatever is around it."""
+    """Returns the URI as a QR code: a data URI with an SVG, dark on light on every background."""
     import segno
 
     return segno.make_qr(uri).svg_data_uri(scale=4, dark="#000", light="#fff")
 
 
 def confirm(connection: Connection, sealer: Sealer, account_id: str, code: str) -> list[str] | None:
-    """Begins to ask for codes, if this one is right. Returns recovery codes, which are kept as hashes only."""
+    """Makes logins require codes if this code is right. Returns recovery codes, which are stored as hashes only."""
     select = sa.select(ONE_TIME_PASSWORD.c.pending).where(ONE_TIME_PASSWORD.c.principal_id == account_id)
     sealed: bytes | None = connection.execute(select).scalar_one_or_none()
     step = sealed and _step(sealer.unseal(sealed.decode(), _context(account_id)), code)
     if not sealed or not step or not _spend_step(connection, account_id, step):
         return None
     accounts.change(connection, account_id, one_time_password=sealed)
-    ours = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
-    connection.execute(ours.values(pending=None))
+    enrollment = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
+    connection.execute(enrollment.values(pending=None))
     return renew_codes(connection, account_id)
 
 
 def disable(connection: Connection, account_id: str) -> None:
-    """Asks for no code any more."""
+    """Makes logins require no code."""
     accounts.change(connection, account_id, one_time_password=None)
     connection.execute(RECOVERY_CODE.delete().where(RECOVERY_CODE.c.principal_id == account_id))
-    ours = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
-    connection.execute(ours.values(pending=None))
+    enrollment = ONE_TIME_PASSWORD.update().where(ONE_TIME_PASSWORD.c.principal_id == account_id)
+    connection.execute(enrollment.values(pending=None))
 
 
 def prove(connection: Connection, sealer: Sealer, account_id: str, code: str) -> Proof | None:
-    """Whether a code is right and unused; `NONE_NEEDED` if the account has no one-time password.
+    """Returns the proof in a code, or None if the code is wrong or used. `NONE_NEEDED` without a one-time password.
 
-    Costs the same whatever the account has.
+    It takes the same time in all cases.
     """
     row = connection.execute(
         sa.select(PRINCIPAL.c.one_time_password, ONE_TIME_PASSWORD.c.last_step)
@@ -87,9 +87,9 @@ def prove(connection: Connection, sealer: Sealer, account_id: str, code: str) ->
     secret = sealer.unseal(sealed.decode(), _context(account_id)) if sealed else _DECOY
     step = _step(secret, code)
     digest = _digest(account_id, code)
-    known = RECOVERY_CODE.c.principal_id == account_id
+    same_account = RECOVERY_CODE.c.principal_id == account_id
     recovery = connection.execute(
-        sa.select(RECOVERY_CODE.c.digest).where(known, RECOVERY_CODE.c.digest == digest)
+        sa.select(RECOVERY_CODE.c.digest).where(same_account, RECOVERY_CODE.c.digest == digest)
     ).scalar_one_or_none()
     if row is None or not sealed:
         return NONE_NEEDED
@@ -99,28 +99,28 @@ def prove(connection: Connection, sealer: Sealer, account_id: str, code: str) ->
 
 
 def spend(connection: Connection, account_id: str, proof: Proof) -> bool:
-    """Uses a proof up. False if somebody else was faster with the same code."""
+    """Spends a proof. Returns False if another request has spent the same code."""
     if proof.step is not None:
         return _spend_step(connection, account_id, proof.step)
     if proof.recovery is not None:
-        gone = RECOVERY_CODE.delete().where(
+        used = RECOVERY_CODE.delete().where(
             RECOVERY_CODE.c.principal_id == account_id, RECOVERY_CODE.c.digest == proof.recovery
         )
-        return connection.execute(gone).rowcount == 1
+        return connection.execute(used).rowcount == 1
     return True
 
 
 def _step(secret: str, code: str) -> int | None:
-    """The time step this is the code of: now, or one before or after, since clocks differ."""
+    """Returns the time step of a code: the present one, or the one before or after, because clocks differ."""
     import pyotp
 
     totp = pyotp.TOTP(secret)
     now = int(clock.now().timestamp()) // STEP_SECONDS
-    found = None
+    matching = None
     for step in (now - 1, now, now + 1):
         if hmac.compare_digest(totp.generate_otp(step).encode(), code.encode()):
-            found = step
-    return found
+            matching = step
+    return matching
 
 
 def _spend_step(connection: Connection, account_id: str, step: int) -> bool:
@@ -131,7 +131,7 @@ def _spend_step(connection: Connection, account_id: str, step: int) -> bool:
 
 
 def renew_codes(connection: Connection, account_id: str) -> list[str]:
-    """Makes recovery codes, in place of those there are. They are kept as hashes only."""
+    """Creates recovery codes in place of the present ones. They are stored as hashes only."""
     codes = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(_RECOVERY_CODES)]
     connection.execute(RECOVERY_CODE.delete().where(RECOVERY_CODE.c.principal_id == account_id))
     connection.execute(

@@ -1,4 +1,4 @@
-"""Mails about passwords: the link to reset a forgotten one, and the notice that one was changed."""
+"""Mails about passwords: the link to reset a forgotten one, and the notice of a change."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from api.services.admin.logic.link_mail import TIMEOUT_SECONDS, Links, Waiting
 from api.services.admin.login_tables import PASSWORD_RESET
 from core import clock
 from core.errors import MailRefused
-from core.events import Recorded
-from core.ports import Mail, Mailer
+from core.events import RecordedEvent
+from core.mailer import Mail, Mailer
 
 FORGOTTEN_PAGE = "/forgot-password"
-_NEWS = timedelta(days=1)
-"""How old a change may be to be told of: who has a mailer again tells nobody what happened last month."""
+_MAX_NOTICE_AGE = timedelta(days=1)
+"""Maximum age of a change to send a notice of, so that a new mail server causes no notices about last month."""
 _log = logging.getLogger("headwater.mail")
 
 
 def subscribers(platform: Platform) -> Sequence[Subscriber]:
-    """Who sends them: nobody without a mailer."""
+    """Returns the subscribers that send the mails. There are none without a mail server."""
     if platform.mailer is None:
         return ()
     types = ("admin.session.password_reset", "admin.session.password_changed")
@@ -41,52 +41,52 @@ class _Notifier:
         self._platform = platform
         self._mailer = mailer
 
-    async def handle(self, item: Recorded) -> None:
-        """Tells somebody that his password was changed; raises if it should be tried again."""
+    async def handle(self, item: RecordedEvent) -> None:
+        """Sends a user the notice that their password was changed; raises an error if it must be tried again."""
         event = item.event
-        if event.at < clock.now() - _NEWS:
+        if event.at < clock.now() - _MAX_NOTICE_AGE:
             return
-        found = await self._platform.workers.read.run(self._find, event.subject)
-        if found is None:
+        recipient = await self._platform.workers.read.run(self._find, event.subject)
+        if recipient is None:
             return
-        name, address = found
+        name, address = recipient
         text = (
             f"The password of {name} on Headwater was changed on {event.at:%Y-%m-%d at %H:%M} UTC, "
             "and all logins were ended.\n\n"
-            "If it was you, do nothing. If it was not, set another one at once and tell an admin:\n\n"
+            "If it was you, ignore this mail. If not, set a new password now and tell an admin:\n\n"
             f"{self._platform.settings.url.rstrip('/')}{FORGOTTEN_PAGE}\n"
         )
         try:
             await self._mailer.send(Mail(event.id, address, "Your password was changed", text))
         except MailRefused as refused:
-            _log.warning("%s was not told of the change of his password: %s", event.subject, refused.detail)
+            _log.warning("%s got no notice of their password change: %s", event.subject, refused.detail)
 
     def _find(self, id: str) -> tuple[str, str] | None:
-        """Login name and main address."""
-        select = sa.select(PRINCIPAL.c.name, RESOURCE.c.spec["emails"].label("emails"))
+        """Returns login name and primary address."""
+        select = sa.select(RESOURCE.c.spec["emails"].label("emails")).where(RESOURCE.c.id == id)
         with self._platform.database.read() as connection:
-            row = connection.execute(
-                select.join(RESOURCE, RESOURCE.c.id == PRINCIPAL.c.id).where(PRINCIPAL.c.id == id)
-            ).first()
-        return (row.name, row.emails[0]) if row and row.emails else None
+            row = connection.execute(select).first()
+            return (accounts.login_name(connection, id), row.emails[0]) if row and row.emails else None
 
 
 def _find(connection: Connection, id: str) -> Waiting | None:
     row = connection.execute(
-        sa.select(PASSWORD_RESET, PRINCIPAL.c.name)
+        sa.select(PASSWORD_RESET)
         .join(PRINCIPAL, PRINCIPAL.c.id == PASSWORD_RESET.c.id)
-        .where(PASSWORD_RESET.c.id == id, PASSWORD_RESET.c.sealed.is_not(None), accounts.WORKING)
+        .where(PASSWORD_RESET.c.id == id, PASSWORD_RESET.c.sealed.is_not(None), accounts.ACTIVE)
         .where(PASSWORD_RESET.c.expires_at > clock.now())
     ).first()
     if row is None:
         return None
+    # Several accounts can share an address, or a name.
+    name = accounts.login_name(connection, id)
     until = row.expires_at.strftime("%Y-%m-%d %H:%M UTC")
 
     def letter(link: str) -> tuple[str, str]:
         text = (
-            f"Somebody asked to reset the password of {row.name} on Headwater.\n\n"
-            f"Choose another one here, until {until}:\n\n{link}\n\n"
-            "The link works once. If you did not ask for it, do nothing: your password stays as it is.\n"
+            f"A reset of the password of {name} on Headwater was requested.\n\n"
+            f"Choose a new password here, until {until}:\n\n{link}\n\n"
+            "The link works once. If you didn't request it, ignore this mail: your password doesn't change.\n"
         )
         return "Reset your password", text
 

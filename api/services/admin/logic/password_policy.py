@@ -1,8 +1,9 @@
-"""What admins ask of passwords, logins, keys and tokens, and the checks that follow from it."""
+"""Settings of passwords, logins, keys, and tokens, and the checks that they require."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,14 +21,14 @@ from core.errors import InvalidPayload
 from core.ids import new_id
 
 PLATFORM = "platform"
-LONGEST_HISTORY = 24
+MAX_HISTORY = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds on the whole platform."""
+    """Settings of the whole platform."""
 
-    password_min_length: int = passwords.SHORTEST
+    password_min_length: int = passwords.MIN_LENGTH
     password_history: int = 0
     password_max_days: int = 0
     session_hours: int | None = None
@@ -35,40 +36,56 @@ class Policy:
     mfa_required: bool = False
     token_audiences: list[str] = dataclasses.field(default_factory=list)
 
+    def loosens(self, before: Policy, *, session_hours: int) -> bool:
+        """Returns whether it is less strict than before. `session_hours` applies if the settings contain none."""
+
+        def limit(days: int) -> float:
+            return days or math.inf
+
+        return (
+            self.password_min_length < before.password_min_length
+            or self.password_history < before.password_history
+            or limit(self.password_max_days) > limit(before.password_max_days)
+            or (self.session_hours or session_hours) > (before.session_hours or session_hours)
+            or self.key_max_days > before.key_max_days
+            or (before.mfa_required and not self.mfa_required)
+            or not set(self.token_audiences) <= set(before.token_audiences)
+        )
+
     def expired(self, account: Account) -> bool:
-        """Whether the account's password is too old to log in with."""
+        """Returns whether the account's password is too old to log in with."""
         if not self.password_max_days or account.password_changed_at is None:
             return False
         return account.password_changed_at + timedelta(days=self.password_max_days) <= clock.now()
 
 
 def load(connection: Connection) -> Policy:
-    """What was set, and the defaults for what was not."""
+    """Returns the stored settings, with defaults for the others."""
     value = connection.execute(sa.select(SETTING.c.value).where(SETTING.c.id == PLATFORM)).scalar_one_or_none()
-    known = {field.name for field in dataclasses.fields(Policy)}
-    return Policy(**{name: item for name, item in (value or {}).items() if name in known})
+    names = {field.name for field in dataclasses.fields(Policy)}
+    return Policy(**{name: item for name, item in (value or {}).items() if name in names})
 
 
 def save(connection: Connection, policy: Policy, by: str) -> None:
-    """Sets all of it."""
+    """Stores the settings."""
     values: dict[str, Any] = {"value": dataclasses.asdict(policy), "updated_at": clock.now(), "updated_by": by}
-    db.put(connection, SETTING, {"id": PLATFORM}, values)
+    db.upsert(connection, SETTING, {"id": PLATFORM}, values)
 
 
 async def new_hash(ctx: Context, password: str, *, account_id: str = "", pointer: str = "/password") -> str:
-    """The hash of a new password that meets the policy. The caller's right to set it was checked before.
+    """Returns the hash of a new password that meets the policy. The caller's permission was checked before.
 
     Args:
-        account_id: whose former passwords are refused; empty for a new account.
-        pointer: the field that holds the password in the request.
+        account_id: Account whose former passwords are refused. Empty for a new account.
+        pointer: Field of the request that contains the password.
 
     Raises:
-        InvalidPayload: it does not meet the policy.
+        InvalidPayload: The password does not meet the policy.
     """
-    policy, former = await ctx.query(_facts, account_id)
-    shortest = max(policy.password_min_length, passwords.SHORTEST)
-    if not shortest <= len(password) <= passwords.LONGEST:
-        detail = f"needs {shortest} to {passwords.LONGEST} characters"
+    policy, former = await ctx.query(_policy_and_history, account_id)
+    min_length = max(policy.password_min_length, passwords.MIN_LENGTH)
+    if not min_length <= len(password) <= passwords.MAX_LENGTH:
+        detail = f"needs {min_length} to {passwords.MAX_LENGTH} characters"
         raise InvalidPayload(f"The password {detail}.", errors=[{"pointer": pointer, "detail": detail}])
     for digest in former:
         if await ctx.platform.workers.passwords.run(passwords.verify, digest, password):
@@ -80,7 +97,7 @@ async def new_hash(ctx: Context, password: str, *, account_id: str = "", pointer
 
 
 def set_password(connection: Connection, account_id: str, digest: str) -> None:
-    """Stores a password's hash and remembers it, so that the policy can refuse it later. A link to reset it ends."""
+    """Stores a password's hash, also in the history, and ends a link to reset the password."""
     now = clock.now()
     connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.id == account_id))
     accounts.change(
@@ -89,15 +106,15 @@ def set_password(connection: Connection, account_id: str, digest: str) -> None:
     connection.execute(
         PASSWORD_HISTORY.insert().values(id=new_id("pwd"), principal_id=account_id, password_hash=digest, set_at=now)
     )
-    kept = _newest(account_id, LONGEST_HISTORY).subquery()
+    newest = _newest(account_id, MAX_HISTORY).subquery()
     connection.execute(
         PASSWORD_HISTORY.delete().where(
-            PASSWORD_HISTORY.c.principal_id == account_id, PASSWORD_HISTORY.c.id.not_in(sa.select(kept.c.id))
+            PASSWORD_HISTORY.c.principal_id == account_id, PASSWORD_HISTORY.c.id.not_in(sa.select(newest.c.id))
         )
     )
 
 
-def _facts(connection: Connection, account_id: str) -> tuple[Policy, list[str]]:
+def _policy_and_history(connection: Connection, account_id: str) -> tuple[Policy, list[str]]:
     policy = load(connection)
     if not account_id or not policy.password_history:
         return policy, []

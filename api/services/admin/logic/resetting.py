@@ -1,4 +1,4 @@
-"""Resetting a forgotten password: who may, and the link that proves it."""
+"""Resets of forgotten passwords: the accounts, and the link that proves a user's identity."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ from api.kernel.tables import PRINCIPAL, RESOURCE
 from api.services.admin.logic import link_mail, password_mail
 from api.services.admin.login_tables import PASSWORD_RESET
 from core import clock
-from core.db import put
+from core.db import upsert
 from core.errors import NotFound
 
-LIFE = timedelta(minutes=30)
-"""How long a link works: long enough for a slow mail server, short enough for a mailbox that others get to see."""
+LINK_LIFETIME = timedelta(minutes=30)
+"""Validity of a link: enough for a slow mail server, and short in case others can read the mailbox."""
 
 _USER = RESOURCE.alias("user")
 _EMAILS = _USER.c.spec["emails"]
-_MAY = (PRINCIPAL.c.kind == PrincipalKind.USER.value, PRINCIPAL.c.password_hash.is_not(None), accounts.WORKING)
-"""Who has a password to forget. Others log in through an identity provider, or have yet to be given one."""
+_HAS_PASSWORD = (PRINCIPAL.c.kind == PrincipalKind.USER.value, PRINCIPAL.c.password_hash.is_not(None), accounts.ACTIVE)
+"""Users who log in with a password. Others use an identity provider, or have no password yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose password it is, and the address that a link to reset it goes to."""
+    """A user whose password can be reset, and the address that the link goes to."""
 
     id: str
     place: Securable
     email: str
     row: str
-    """Id of the row that his link is kept in: his own."""
+    """Id of the row that stores the link, which is the user's."""
 
 
 def owners(connection: Connection, typed: str) -> list[Owner]:
-    """Those with this login name, and all with this address: several people may share one.
+    """Returns the user with this login name, and all users with this address, which several can share.
 
-    Never none: where there is no such account, nobody stands in, so that just as much is done for him.
-    A link only goes to an address as it is stored, whatever was typed: two may look the same.
+    The list is never empty: an unknown name gets a placeholder, so that the same work is done. A link goes only to an
+    address as it is stored, not as it was typed, because two addresses can look the same.
     """
-    # Read to its end beforehand: as a part of the query it takes longer if somebody is found.
-    reached = connection.execute(_reached_at(typed)).scalars().all() if "@" in typed else []
-    named = sa.or_(PRINCIPAL.c.name == typed, PRINCIPAL.c.id.in_(reached))
+    # Read completely before the query: as a part of it, it takes longer if a user has the address.
+    ids = connection.execute(_users_with_address(typed)).scalars().all() if "@" in typed else []
+    named = sa.or_(PRINCIPAL.c.id == accounts.id_for_login(typed), PRINCIPAL.c.id.in_(ids))
     select = sa.select(PRINCIPAL.c.id, PRINCIPAL.c.organization_id, _EMAILS.label("emails"))
     rows = connection.execute(
-        select.join(_USER, _USER.c.id == PRINCIPAL.c.id).where(named, *_MAY).order_by(PRINCIPAL.c.id)
+        select.join(_USER, _USER.c.id == PRINCIPAL.c.id).where(named, *_HAS_PASSWORD).order_by(PRINCIPAL.c.id)
     )
-    return [_owner(row, typed) for row in rows if row.emails] or [_nobody(typed)]
+    return [_owner(row, typed) for row in rows if row.emails] or [_placeholder(typed)]
 
 
 def prepare(unit: Unit, owner: Owner) -> None:
-    """Makes a link that waits to be mailed; an older one ends."""
+    """Creates a link that waits to be mailed, and ends the previous one."""
     secret, digest = link_mail.new_token("hwr")
     values: dict[str, Any] = {"email": owner.email, "digest": digest, "requested_at": unit.now}
-    values |= {"expires_at": unit.now + LIFE, **password_mail.LINKS.waiting(unit.platform, owner.id, secret)}
+    values |= {"expires_at": unit.now + LINK_LIFETIME, **password_mail.LINKS.waiting(unit.platform, owner.id, secret)}
     unit.connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.expires_at <= unit.now))
-    put(unit.connection, PASSWORD_RESET, {"id": owner.row}, values)
+    upsert(unit.connection, PASSWORD_RESET, {"id": owner.row}, values)
 
 
 def require_open(connection: Connection, digest: str) -> Account:
-    """The account whose password the link resets.
+    """Returns the account whose password the link resets.
 
     Raises:
-        NotFound: there is no such link, or it works no more.
+        NotFound: There is no such link, or it has ended.
     """
     row = connection.execute(
         sa.select(*accounts.COLUMNS)
         .join(PASSWORD_RESET, PASSWORD_RESET.c.id == PRINCIPAL.c.id)
         .join(_USER, _USER.c.id == PRINCIPAL.c.id)
-        .where(PASSWORD_RESET.c.digest == digest, PASSWORD_RESET.c.expires_at > clock.now(), *_MAY)
-        # Who has lost an address may not get in by it.
+        .where(PASSWORD_RESET.c.digest == digest, PASSWORD_RESET.c.expires_at > clock.now(), *_HAS_PASSWORD)
+        # The address must still be the user's.
         .where(Holds(_EMAILS, PASSWORD_RESET.c.email))
     ).first()
     if row is None:
@@ -88,10 +88,10 @@ def require_open(connection: Connection, digest: str) -> Account:
 
 
 def use(connection: Connection, digest: str) -> Account:
-    """Uses a link up.
+    """Spends a link.
 
     Raises:
-        NotFound: it works no more, or somebody was faster.
+        NotFound: It has ended, or was used at the same time.
     """
     account = require_open(connection, digest)
     if connection.execute(PASSWORD_RESET.delete().where(PASSWORD_RESET.c.digest == digest)).rowcount == 0:
@@ -99,8 +99,8 @@ def use(connection: Connection, digest: str) -> Account:
     return account
 
 
-def _reached_at(typed: str) -> sa.Select[Any]:
-    """Ids of the users who have this address, in whatever case."""
+def _users_with_address(typed: str) -> sa.Select[Any]:
+    """Selects the ids of the users with this address, in any case."""
     other = RESOURCE.alias("other_user")
     lower = sa.func.lower(sa.cast(other.c.spec["emails"], sa.Text()))
     holds = Holds(lower, sa.func.lower(sa.literal(typed, sa.Text())))
@@ -108,16 +108,16 @@ def _reached_at(typed: str) -> sa.Select[Any]:
 
 
 def _owner(row: Any, typed: str) -> Owner:
-    """The one in this row, with the address that was typed, if it is his; else with the main one."""
+    """Returns the owner in this row, with the typed address if it is theirs, or else the primary one."""
     place = Securable("admin.organization", row.organization_id, row.organization_id)
     email = next((email for email in row.emails if email.lower() == typed.lower()), row.emails[0])
     return Owner(row.id, place, email, row.id)
 
 
-def _nobody(typed: str) -> Owner:
-    """As one name's requests meet in one row, so do those for a name that nobody has. No mail is sent to it."""
+def _placeholder(typed: str) -> Owner:
+    """Returns an owner for an unknown name. Its requests share one row, like those of a user. No mail is sent to it."""
     return Owner("unknown", ROOT, "", digest_of(typed))
 
 
 def _unknown() -> NotFound:
-    return NotFound("There is no such link, or it was used, replaced or has ended. Ask for a new one.")
+    return NotFound("There is no such link, or it was used, replaced, or has expired. Ask for a new one.")

@@ -1,8 +1,8 @@
-"""Keys that sign tokens for other systems. One signs, the next is published already, former ones stay for a while.
+"""Keys that sign tokens for other systems: a current key, a published next key, and former keys.
 
-Whoever verifies fetches the published set and keeps it for a time. So a key must be in it before it signs, and until
-the last token it signed has ended. All that is a matter of rows and of the time, so any process may do any step, and
-the steps are taken when a token is asked for: no key is older than it may be, and none is made that nobody needs.
+Verifiers cache the published set. So a key must be in the set before it signs, and until its last token has expired.
+All of this depends only on rows and the time, so any process can do any step. The steps happen when a token is
+requested, so no key is used for too long, and no key is created that is not needed.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
 ALGORITHM = "RS256"
-"""The one that OpenID Connect demands of everybody, so every verifier knows it."""
+"""The algorithm that OpenID Connect requires, so every verifier supports it."""
 
-TOKEN_LIFE = timedelta(minutes=5)
+TOKEN_LIFETIME = timedelta(minutes=5)
 CACHE = timedelta(minutes=5)
-"""How long others may keep the published set."""
+"""Time for which verifiers can cache the published set."""
 
-KEY_LIFE = timedelta(days=30)
-"""How long a key signs."""
+KEY_LIFETIME = timedelta(days=30)
+"""Time for which a key signs."""
 
-_READY = 2 * CACHE  # a copy may be as old as it may be, and then be on its way
-_LEEWAY = timedelta(minutes=1)  # of clocks that differ
+_READY = 2 * CACHE  # a cached copy can be as old as allowed, and then still be transferred
+_LEEWAY = timedelta(minutes=1)  # for clocks that differ
 _BITS = 2048
 
 
 class KeyState(StrEnum):
-    """`NEXT` is published and waits, `CURRENT` signs, `FORMER` did. A `REVOKED` one is published no more."""
+    """`NEXT` is published, `CURRENT` signs, and `FORMER` signed before. A `REVOKED` key is no longer published."""
 
     NEXT = "NEXT"
     CURRENT = "CURRENT"
@@ -56,8 +56,8 @@ class KeyState(StrEnum):
 
 
 def published(connection: Connection) -> list[dict[str, Any]]:
-    """The public keys that verify what holds now or will be signed next, as JWKs. None before the first use."""
-    since = clock.now() - TOKEN_LIFE - _LEEWAY
+    """Returns the public keys of valid and upcoming tokens, as JWKs. There are none before the first use."""
+    since = clock.now() - TOKEN_LIFETIME - _LEEWAY
     former = sa.and_(SIGNING_KEY.c.state == KeyState.FORMER.value, SIGNING_KEY.c.retired_at > since)
     select = sa.select(SIGNING_KEY.c.public).where(
         sa.or_(SIGNING_KEY.c.state.in_((KeyState.NEXT.value, KeyState.CURRENT.value)), former)
@@ -66,61 +66,61 @@ def published(connection: Connection) -> list[dict[str, Any]]:
 
 
 def published_until(row: Any) -> datetime | None:
-    """When a former key leaves the published set; None for others."""
-    return row.retired_at + TOKEN_LIFE + _LEEWAY if row.state == KeyState.FORMER.value else None
+    """Returns when a former key leaves the published set; None for others."""
+    return row.retired_at + TOKEN_LIFETIME + _LEEWAY if row.state == KeyState.FORMER.value else None
 
 
 class SigningKeys:
-    """Makes, changes and uses the keys. Private ones are stored sealed, and only while they may sign.
+    """The signing keys. Private keys are stored encrypted, and only while they can sign.
 
-    What it changes it tells in events, which the caller appends in the same transaction.
+    Changes return their events, which the caller appends in the same transaction.
     """
 
     def __init__(self, platform: Platform) -> None:
         self._sealer = platform.part(open_sealer)
-        self._kept: tuple[str, RSAKey] | None = None
+        self._current: tuple[str, RSAKey] | None = None
 
     def advance(self, connection: Connection) -> list[Event]:
-        """Makes the first keys, lets the next key sign once the current one is too old, and makes another next one."""
+        """Creates the first keys, or replaces the current key when that is due, and creates a new next key."""
         signing = current(connection)
         if signing is None and connection.execute(sa.select(SIGNING_KEY.c.id).limit(1)).first() is None:
-            # Nobody was shown a set without it, so it may sign at once.
+            # No verifier has read a set without it, so it can sign immediately.
             return [*self._make(connection, KeyState.CURRENT), *self._make(connection, KeyState.NEXT)]
-        due = signing is None or signing.signs_from + KEY_LIFE <= clock.now()
+        due = signing is None or signing.signs_from + KEY_LIFETIME <= clock.now()
         following = _in(connection, KeyState.NEXT)
-        happened = _promote(connection, signing, following) if due and not _wait(following) else []
-        if happened or following is None:
-            happened += self._make(connection, KeyState.NEXT)
-        return happened
+        changes = _promote(connection, signing, following) if due and not _wait(following) else []
+        if changes or following is None:
+            changes += self._make(connection, KeyState.NEXT)
+        return changes
 
     def rotate(self, connection: Connection) -> list[Event]:
-        """Lets the next key sign from now on.
+        """Makes the next key the current one.
 
         Raises:
-            Conflict: it has not been published for long enough.
+            Conflict: The next key was not published for long enough.
         """
-        if happened := self.advance(connection):
-            return happened
+        if changes := self.advance(connection):
+            return changes
         following = _in(connection, KeyState.NEXT)
         if seconds := _wait(following):
             raise Conflict(
-                f"Others may not know the next key yet. Try again in {seconds} s, or revoke the current key if it must "
-                "not be trusted any more.",
+                f"Verifiers may not have the next key yet. Try again in {seconds} s, or revoke the current key if it "
+                "must no longer be trusted.",
                 retry_after_seconds=seconds,
             )
         return _promote(connection, current(connection), following) + self._make(connection, KeyState.NEXT)
 
     def revoke(self, connection: Connection, id: str) -> list[Event]:
-        """Takes a key out of the published set at once, and ends all signed tokens if it may have signed some.
+        """Removes a key from the published set immediately. Ends all signed tokens if it may have signed some.
 
         Raises:
-            NotFound: there is no such key.
-            Conflict: it is revoked already.
+            NotFound: There is no such key.
+            Conflict: The key is revoked already.
         """
         find(connection, id)
         values = {"state": KeyState.REVOKED.value, "revoked_at": clock.now(), "sealed": None}
-        working = SIGNING_KEY.c.id == id, SIGNING_KEY.c.state != KeyState.REVOKED.value
-        if connection.execute(SIGNING_KEY.update().where(*working).values(**values)).rowcount == 0:
+        active = SIGNING_KEY.c.id == id, SIGNING_KEY.c.state != KeyState.REVOKED.value
+        if connection.execute(SIGNING_KEY.update().where(*active).values(**values)).rowcount == 0:
             raise Conflict("The key is revoked already.")
         if find(connection, id).signs_from is not None:
             signed = TOKEN.c.kind == TokenKind.SIGNED.value, TOKEN.c.revoked_at.is_(None)
@@ -128,32 +128,32 @@ class SigningKeys:
         return self.advance(connection)
 
     def sign(self, connection: Connection, claims: Mapping[str, Any]) -> str:
-        """A JWT of these claims, signed by the current key, of the type that RFC 9068 gives access tokens.
+        """Returns a JWT of these claims, signed by the current key, with the type of access tokens (RFC 9068).
 
         Raises:
-            Unavailable: no key may sign now, or it cannot be unsealed.
+            Unavailable: No key can sign now, or the key can't be decrypted.
         """
         from joserfc import jwt
 
-        # Held until the transaction ends: who revokes the key waits, and then ends this token, too.
-        row = _in(connection, KeyState.CURRENT, held=True)
+        # Locked until the transaction ends: a revocation of the key waits, and then also ends this token.
+        row = _in(connection, KeyState.CURRENT, locked=True)
         if row is None:
             seconds = max(1, _wait(_in(connection, KeyState.NEXT)))
-            raise Unavailable("No key may sign now. Try again later.", retry_after_seconds=seconds)
+            raise Unavailable("No key can sign now. Try again later.", retry_after_seconds=seconds)
         header = {"alg": ALGORITHM, "kid": row.id, "typ": "at+jwt"}
         return jwt.encode(header, dict(claims), self._private(row), algorithms=[ALGORITHM])
 
     def _private(self, row: Any) -> RSAKey:
-        """The private key. It is kept, since checking its numbers takes longer than all the rest of a request."""
+        """Returns the private key. It is cached, because importing it takes longer than signing."""
         from joserfc.jwk import RSAKey
 
-        if self._kept is None or self._kept[0] != row.id:
+        if self._current is None or self._current[0] != row.id:
             key = RSAKey.import_key(json.loads(self._sealer.unseal(row.sealed, _context(row.id))))
-            self._kept = row.id, key
-        return self._kept[1]
+            self._current = row.id, key
+        return self._current[1]
 
     def _make(self, connection: Connection, state: KeyState) -> list[Event]:
-        """Makes a key, unless another process has just made one for the same place."""
+        """Creates a key, unless another process has just created one in the same state."""
         from joserfc.jwk import RSAKey
 
         id, now = new_id("jwk"), clock.now()
@@ -167,15 +167,15 @@ class SigningKeys:
             created_at=now,
             signs_from=now if state is KeyState.CURRENT else None,
         )
-        made = connection.execute(row.on_conflict_do_nothing().returning(SIGNING_KEY.c.id)).first()
-        return [_event("made", id, state=state.value)] if made else []
+        created = connection.execute(row.on_conflict_do_nothing().returning(SIGNING_KEY.c.id)).first()
+        return [_event("made", id, state=state.value)] if created else []
 
 
 def find(connection: Connection, id: str) -> Any:
-    """The row of a key.
+    """Returns the row of a key.
 
     Raises:
-        NotFound: there is none.
+        NotFound: There is no such key.
     """
     row = connection.execute(sa.select(SIGNING_KEY).where(SIGNING_KEY.c.id == id)).first()
     if row is None:
@@ -184,25 +184,25 @@ def find(connection: Connection, id: str) -> Any:
 
 
 def current(connection: Connection) -> Any:
-    """The row of the key that signs, or None."""
+    """Returns the row of the key that signs, or None."""
     return _in(connection, KeyState.CURRENT)
 
 
-def _in(connection: Connection, state: KeyState, *, held: bool = False) -> Any:
-    """The row of the key in this place, or None."""
+def _in(connection: Connection, state: KeyState, *, locked: bool = False) -> Any:
+    """Returns the row of the key in this state, or None."""
     select = sa.select(SIGNING_KEY).where(SIGNING_KEY.c.state == state.value)
-    return connection.execute(select.with_for_update(read=True) if held else select).first()
+    return connection.execute(select.with_for_update(read=True) if locked else select).first()
 
 
 def _promote(connection: Connection, former: Any, following: Any) -> list[Event]:
     now = clock.now()
     table = SIGNING_KEY
     if former is not None:
-        # What is not needed any more cannot leak.
+        # A deleted private key can't leak.
         values = {"state": KeyState.FORMER.value, "retired_at": now, "sealed": None}
         signing = table.c.id == former.id, table.c.state == KeyState.CURRENT.value
         if connection.execute(table.update().where(*signing).values(**values)).rowcount == 0:
-            return []  # another process was first
+            return []  # Another process was first.
     waiting = table.c.id == following.id, table.c.state == KeyState.NEXT.value
     values = {"state": KeyState.CURRENT.value, "signs_from": now}
     taken = connection.execute(table.update().where(*waiting).values(**values)).rowcount
@@ -210,7 +210,7 @@ def _promote(connection: Connection, former: Any, following: Any) -> list[Event]
 
 
 def _wait(row: Any) -> int:
-    """Seconds until everybody may be expected to know a published key; 0 if that is so. A second if there is none."""
+    """Returns the seconds until verifiers have a published key; 0 if they have it, 1 if there is none."""
     if row is None:
         return 1
     ready: datetime = row.created_at + _READY

@@ -1,1 +1,1 @@
-"""Nouns of the catalogue, one file each; an asset's parts stand in files of their own."""
+"""Kinds of the catalog. Some parts of an asset have their own file."""

@@ -1,4 +1,4 @@
-"""Assets: everything the platform makes, over one Delta table each."""
+"""Assets: everything that the platform produces, each over one Delta table."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from api.kernel import lookup
 from api.kernel.filtering import filters
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
-from api.kernel.models import ListQuery, Page, Request
-from api.kernel.permissions.graph import AssetLocator, asset_place
-from api.kernel.securable import common
+from api.kernel.lake.asset_lists import AssetListQuery
+from api.kernel.models import Page, Request
+from api.kernel.permissions.graph import AssetLocator, asset_securable
+from api.kernel.securable import common_ancestor
 from api.kernel.storage.listing import Listing
 from api.services.ai_catalog.logic import selection
 from api.services.ai_catalog.logic.asset_resource import Asset, to_resource
 from api.services.ai_catalog.logic.health import assess
-from core.ports import AssetNode, GraphView, Launch, Staleness
+from core.ports import AssetNode, GraphView, Staleness
+from core.runs import Launch
 
 _Pair = tuple[AssetNode, GraphView]
 
@@ -42,6 +44,7 @@ _LISTING = Listing[_Pair](
         "health": filters.Field(filters.FieldType.STRING, read=_health),
         "staleness": filters.Field(filters.FieldType.STRING, read=lambda pair: _staleness(pair).value),
         "partitioned": filters.Field(filters.FieldType.BOOLEAN, read=lambda pair: pair[0].partitioned),
+        "retired": filters.Field(filters.FieldType.BOOLEAN, read=lambda pair: pair[0].retired),
     },
     order=("group",),
 )
@@ -50,7 +53,7 @@ ASSET = Kind(
     "asset",
     plural="assets",
     title="Asset",
-    description="Something the platform makes: a dataset, features, a model, an index. Backed by one Delta table.",
+    description="A dataset, feature view, model, or index that the platform produces, over one Delta table.",
     example="flights.gold.route_delays",
     locate=AssetLocator(),
     filter_by=tuple(_LISTING.fields),
@@ -59,74 +62,80 @@ ASSET = Kind(
 
 
 class MaterializeAsset(Request):
-    """How to materialize one asset."""
+    """How to materialize an asset."""
 
     upstream: bool = False
-    """Also materialize everything it is made from."""
+    """Whether to also materialize all upstream assets."""
 
     partitions: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] = []
-    """Partitions to make; several become a backfill."""
+    """Partitions to materialize. Several partitions become a backfill."""
 
     all_partitions: bool = False
-    """Make every partition."""
+    """Whether to materialize all partitions."""
 
     config: dict[str, Any] = {}
     """Config of the asset's op."""
 
+    accept_unchecked: bool = False
+    """Whether runs read inputs that did not pass their blocking checks. The runs and their outputs record it."""
+
 
 class MaterializeAssets(Request):
-    """Which assets to materialize, and how."""
+    """Assets to materialize, and how."""
 
     assets: Annotated[list[Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=5_000)]
     """Ids of the assets."""
 
     upstream: bool = False
-    """Also materialize everything they are made from."""
+    """Whether to also materialize all upstream assets."""
 
     partitions: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] = []
-    """Partitions to make of those that have any; several become a backfill."""
+    """Partitions to materialize of the partitioned assets. Several partitions become a backfill."""
 
     all_partitions: bool = False
-    """Make every partition."""
+    """Whether to materialize all partitions."""
 
     config: dict[str, dict[str, Any]] = {}
-    """Config by asset id."""
+    """Config of the assets' ops, by asset id."""
+
+    accept_unchecked: bool = False
+    """Whether runs read inputs that did not pass their blocking checks. The runs and their outputs record it."""
 
 
-@ASSET.list(query=ListQuery, item=Asset)
-async def list_assets(ctx: Context, query: ListQuery) -> Page[Asset]:
-    """Lists assets by id, with health and staleness. Answered from memory: never waits for Dagster."""
+@ASSET.list(query=AssetListQuery, item=Asset)
+async def list_assets(ctx: Context, query: AssetListQuery) -> Page[Asset]:
+    """Lists assets by id, with health and staleness. The response comes from memory and never waits for Dagster."""
     view = ctx.view()
-    page, token = _LISTING.page([(node, view) for node in view.nodes.values()], query)
+    page, token = _LISTING.page([(node, view) for node in query.included(view.nodes.values())], query)
     return Page[Asset](items=[to_resource(node, view) for node, _ in page], next_page_token=token)
 
 
 @ASSET.get(result=Asset)
 async def get_asset(ctx: Context, asset: str) -> Asset:
-    """Returns an asset with its latest version, health and staleness. Answered from memory."""
+    """Returns an asset with its latest version, health, and staleness. The response comes from memory."""
     view = ctx.view()
     return to_resource(lookup.asset(view, asset), view)
 
 
 @ASSET.action("materialize", request=MaterializeAsset, long=True)
 async def materialize_asset(ctx: Context, asset: str, request: MaterializeAsset) -> Launch:
-    """Makes a new version of an asset, optionally with everything it is made from.
+    """Materializes an asset, optionally with all upstream assets.
 
-    Answers at once with an operation. One partition is a run, several are a backfill.
+    Returns an operation immediately. One partition becomes a run, several become a backfill.
     """
-    return await _planned(ctx, [asset], request, {asset: request.config} if request.config else {})
+    return await _plan(ctx, [asset], request, {asset: request.config} if request.config else {})
 
 
 @ASSET.collection_action("materialize", request=MaterializeAssets, long=True)
 async def materialize_assets(ctx: Context, request: MaterializeAssets) -> Launch:
-    """Makes new versions of several assets in the order of their dependencies.
+    """Materializes several assets in the order of their dependencies.
 
-    Answers at once with an operation. Assets of several code locations that need one another become a backfill.
+    Returns an operation immediately. Assets of several code locations that depend on each other become a backfill.
     """
-    return await _planned(ctx, request.assets, request, request.config)
+    return await _plan(ctx, request.assets, request, request.config)
 
 
-async def _planned(
+async def _plan(
     ctx: Context,
     assets: Sequence[str],
     request: MaterializeAsset | MaterializeAssets,
@@ -140,9 +149,10 @@ async def _planned(
         partitions=request.partitions,
         all_partitions=request.all_partitions,
         config=config,
+        accept_unchecked=request.accept_unchecked,
     )
-    places = {asset_place(ctx.platform, id) for id in launch.assets}
+    places = {asset_securable(ctx.platform, id) for id in launch.assets}
     for place in places:
         ctx.require(ASSET.permission("materialize"), place)
-    ctx.securable = common(places)
+    ctx.securable = common_ancestor(places)
     return launch

@@ -1,4 +1,4 @@
-"""How an asset's table came to be as it is: its versions, and what differs between two of them."""
+"""History of an asset's table: its versions, and the differences between two of them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from core.errors import InvalidArgument
+from lakehouse.bytes_as_text import bytes_as_text
 
 
 class HistoryQuery(Query):
-    """How much of the history."""
+    """A page of the history."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Most versions on one page."""
+    """Maximum number of versions on a page."""
 
     page_token: Annotated[str, Field(max_length=20)] = ""
-    """Where to go on: `next_page_token` of the page before."""
+    """`next_page_token` of the previous page. Empty for the first page."""
 
 
 class TableVersion(Model):
-    """One version of a table."""
+    """A version of a table."""
 
     data_version: str
-    """`<table id>@<table version>`."""
+    """Data version: `<table id>@<table version>`."""
 
     table_version: int
-    """Delta version."""
+    """Version of the Delta table."""
 
     operation: str
-    """Delta operation that made it, such as WRITE or MERGE."""
+    """Delta operation that wrote it, such as WRITE or MERGE."""
 
     committed_at: datetime
-    """When it was committed."""
+    """Time of the commit."""
 
     row_count: int | None
-    """Rows at this version; null where the log does not tell."""
+    """Number of rows at this version. Null if the log does not contain it."""
 
     metrics: dict[str, Any]
-    """What the writer counted."""
+    """Metrics that the writer reported."""
 
 
 class History(Model):
@@ -56,47 +57,47 @@ class History(Model):
     """The versions."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one."""
+    """Token of the next page. Null on the last page."""
 
 
 class DiffQuery(Query):
-    """Which versions to compare."""
+    """Versions to compare."""
 
     from_: Annotated[str | None, Field(alias="from", max_length=128)] = None
-    """The earlier version; by default the one before `to`."""
+    """The earlier version. By default the one before `to`."""
 
     to: Version | None = None
-    """The later version; by default the newest."""
+    """The later version. By default the newest."""
 
     key: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=50)] = []
-    """Columns that tell rows apart, repeated: then changed rows are told from removed and added ones."""
+    """Columns that identify a row; repeat the parameter. With a key, changed rows are distinguished from new ones."""
 
     limit: Annotated[int, Field(ge=0, le=1000)] = 100
-    """Most rows to show of each kind; counts are exact all the same."""
+    """Maximum number of rows of each category to return. Counts are always exact."""
 
 
 class TypeChange(Model):
     """A column whose type changed."""
 
     before: str
-    """Arrow type before."""
+    """Arrow type in the earlier version."""
 
     after: str
-    """Arrow type after."""
+    """Arrow type in the later version."""
 
 
 class RowChange(Model):
     """A row that changed."""
 
     before: dict[str, Any]
-    """The row before."""
+    """The row in the earlier version."""
 
     after: dict[str, Any]
-    """The row after."""
+    """The row in the later version."""
 
 
 class Diff(Model):
-    """What differs between two versions."""
+    """Differences between two versions."""
 
     asset: str
     """Id of the asset."""
@@ -108,51 +109,51 @@ class Diff(Model):
     """The later table version."""
 
     columns_added: dict[str, str]
-    """New columns with their types."""
+    """Added columns with their types."""
 
     columns_removed: dict[str, str]
-    """Columns that are gone, with their types."""
+    """Removed columns with their types."""
 
     columns_changed: dict[str, TypeChange]
     """Columns whose type changed."""
 
     from_row_count: int
-    """Rows before."""
+    """Number of rows in the earlier version."""
 
     to_row_count: int
-    """Rows after."""
+    """Number of rows in the later version."""
 
     added_count: int
-    """Rows added."""
+    """Number of added rows."""
 
     removed_count: int
-    """Rows removed."""
+    """Number of removed rows."""
 
     changed_count: int | None
-    """Rows changed; null without a key, when a changed row counts as removed and added."""
+    """Number of changed rows. Null without a key: then a changed row counts as removed and added."""
 
     added: list[dict[str, Any]]
-    """Some of the added rows."""
+    """Added rows, at most `limit`."""
 
     removed: list[dict[str, Any]]
-    """Some of the removed rows."""
+    """Removed rows, at most `limit`."""
 
     changed: list[RowChange]
-    """Some of the changed rows."""
+    """Changed rows, at most `limit`."""
 
 
 @ASSET.part("history", query=HistoryQuery, result=History)
 async def get_asset_history(ctx: Context, asset: str, query: HistoryQuery) -> History:
-    """Lists the versions of an asset's table, newest first, with what made each."""
+    """Lists the versions of an asset's table, newest first, with the operation that wrote each."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.work(_history, ctx.platform, asset, query)
+    return await ctx.compute(_history, ctx.platform, asset, query)
 
 
 @ASSET.part("diff", query=DiffQuery, result=Diff)
 async def get_asset_diff(ctx: Context, asset: str, query: DiffQuery) -> Diff:
-    """Compares two versions of an asset's table: schema, row counts and rows."""
+    """Compares two versions of an asset's table: schema, row counts, and rows."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.work(_diff, ctx.platform, asset, query)
+    return await ctx.compute(_diff, ctx.platform, asset, query)
 
 
 def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
@@ -160,7 +161,7 @@ def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
     skipped = 0
     if query.page_token:
         skipped = max(0, tables.snapshot(asset).version - versions.number(query.page_token) + 1)
-    found = tables.history(asset, limit=skipped + query.page_size)[skipped:]
+    commits = tables.history(asset, limit=skipped + query.page_size)[skipped:]
     items = [
         TableVersion(
             data_version=commit.data_version,
@@ -170,35 +171,39 @@ def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
             row_count=commit.row_count,
             metrics=dict(commit.metrics),
         )
-        for commit in found
+        for commit in commits
     ]
-    more = len(found) == query.page_size and found[-1].version > 0
-    return History(items=items, next_page_token=str(found[-1].version) if more else None)
+    has_next = len(commits) == query.page_size and commits[-1].version > 0
+    return History(items=items, next_page_token=str(commits[-1].version) if has_next else None)
 
 
 def _diff(platform: Platform, asset: str, query: DiffQuery) -> Diff:
+    from lakehouse.python_rows import python_rows
+
     tables = platform.part(open_tables)
     later = versions.snapshot(tables, asset, query.to).version
     if query.from_ is None and later == 0:
-        raise InvalidArgument(f"Version 0 of {asset} is its first: there is nothing before it to compare with.")
+        raise InvalidArgument(f"Version 0 of {asset} is its first version. There is no earlier one to compare with.")
     earlier = later - 1 if query.from_ is None else versions.snapshot(tables, asset, query.from_).version
-    found = tables.diff(asset, earlier, later, key=query.key, limit=query.limit)
-    pairs = zip(found.changed_before.to_pylist(), found.changed_after.to_pylist(), strict=True)
+    diff = tables.diff(asset, earlier, later, key=query.key, limit=query.limit)
+    pairs = zip(
+        python_rows(bytes_as_text(diff.changed_before)), python_rows(bytes_as_text(diff.changed_after)), strict=True
+    )
     return Diff(
         asset=asset,
-        from_version=found.from_version,
-        to_version=found.to_version,
-        columns_added=dict(found.columns_added),
-        columns_removed=dict(found.columns_removed),
+        from_version=diff.from_version,
+        to_version=diff.to_version,
+        columns_added=dict(diff.columns_added),
+        columns_removed=dict(diff.columns_removed),
         columns_changed={
-            name: TypeChange(before=before, after=after) for name, (before, after) in found.columns_changed.items()
+            name: TypeChange(before=before, after=after) for name, (before, after) in diff.columns_changed.items()
         },
-        from_row_count=found.from_row_count,
-        to_row_count=found.to_row_count,
-        added_count=found.added_count,
-        removed_count=found.removed_count,
-        changed_count=found.changed_count,
-        added=found.added.to_pylist(),
-        removed=found.removed.to_pylist(),
+        from_row_count=diff.from_row_count,
+        to_row_count=diff.to_row_count,
+        added_count=diff.added_count,
+        removed_count=diff.removed_count,
+        changed_count=diff.changed_count,
+        added=python_rows(bytes_as_text(diff.added)),
+        removed=python_rows(bytes_as_text(diff.removed)),
         changed=[RowChange(before=before, after=after) for before, after in pairs],
     )

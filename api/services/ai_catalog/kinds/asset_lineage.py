@@ -1,4 +1,4 @@
-"""Lineage and provenance of an asset: exact versions, from what the runs recorded."""
+"""Lineage and provenance of an asset, as its runs recorded them."""
 
 from __future__ import annotations
 
@@ -11,110 +11,110 @@ from api.kernel.kinds.context import Context
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.permissions.graph import sees
+from api.kernel.permissions.graph import visible_assets
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import lineage
 
 
 class LineageQuery(Query):
-    """Where to start and how far to go."""
+    """Start and extent of a lineage graph."""
 
     direction: Literal["upstream", "downstream"] = "upstream"
-    """Upstream is what it was made from; downstream what was made from it."""
+    """`upstream` for the inputs of the version, `downstream` for the versions produced from it."""
 
     version: Version | None = None
-    """Version to start from: a table version or a data version; by default the latest on record."""
+    """Version to start from: a table version or a data version. By default the latest recorded one."""
 
     depth: Annotated[int, Field(ge=1, le=100)] = 20
-    """Most steps away from the start."""
+    """Maximum distance from the start."""
 
     max_nodes: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    """Most nodes to return."""
+    """Maximum number of nodes to return."""
 
 
 class LineageNode(Model):
-    """One version of one asset."""
+    """A version of an asset."""
 
     asset: str
     """Id of the asset."""
 
     version: str | None
-    """Data version; null in a declared graph."""
+    """Data version. Null in a declared graph."""
 
     distance: int
-    """Steps from the start."""
+    """Number of edges from the start."""
 
     tombstoned: bool
-    """Deleted: shown, but not walked through."""
+    """Whether the version was deleted. The graph does not continue beyond it."""
 
 
 class LineageEdge(Model):
-    """One version was made from another."""
+    """An edge: a version that was produced from another one."""
 
     out_asset: str
-    """What was made."""
+    """Id of the asset that was produced."""
 
     out_version: str | None
-    """Its version."""
+    """Version that was produced."""
 
     in_asset: str
-    """What it was made from."""
+    """Id of the input."""
 
     in_version: str | None
-    """The version that was read."""
+    """Version of the input that was read."""
 
     run: str | None
-    """The run it happened in."""
+    """Id of the run."""
 
     step: str | None
-    """The step of the run."""
+    """Step of the run."""
 
     implied: bool
-    """Not recorded itself: it continues the version before, as compaction does."""
+    """Whether the edge was not recorded but follows from the previous version, as after a compaction."""
 
 
 class LineageGraph(Model):
     """A part of the lineage graph."""
 
     asset: str
-    """Where it starts."""
+    """Id of the asset at which it starts."""
 
     version: str | None
-    """The version it starts from; null if nothing was recorded yet."""
+    """Version at which it starts. Null if nothing was recorded yet."""
 
     direction: Literal["upstream", "downstream"]
-    """Which way it goes."""
+    """Direction of the graph."""
 
     recorded: bool
-    """True: exact versions, as recorded. False: nothing was recorded yet, so this is what the code declares."""
+    """Whether these are recorded versions. If nothing was recorded yet, the graph is the one that the code declares."""
 
     nodes: list[LineageNode]
     """Versions, nearest first."""
 
     edges: list[LineageEdge]
-    """What was made from what."""
+    """Edges between the versions."""
 
     truncated: bool
-    """Whether depth or max_nodes cut something off."""
+    """Whether `depth` or `max_nodes` cut the graph off."""
 
 
 @ASSET.part("lineage", query=LineageQuery, result=LineageGraph)
 async def get_asset_lineage(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph:
-    """Walks the lineage of an asset at a version. Before anything was recorded, shows what the code declares."""
+    """Returns the lineage of an asset at a version, or the declared lineage if nothing was recorded yet."""
     view = ctx.view()
     lookup.asset(view, asset)
-    found = await ctx.work(_walk, ctx, asset, query)
-    return found or LineageGraph.model_validate(
+    recorded = await ctx.compute(_walk, ctx, asset, query)
+    return recorded or LineageGraph.model_validate(
         lineage.declared(view, asset, query.direction, query.depth, query.max_nodes)
     )
 
 
 @ASSET.part("provenance", query=ProvenanceQuery, result=Provenance)
 async def get_asset_provenance(ctx: Context, asset: str, query: ProvenanceQuery) -> Provenance:
-    """Tells which data, code, engine, run and principal stand behind a version."""
+    """Returns the data, code, engine, run, and principal that produced a version."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.work(explain, ctx, asset, query.version)
+    return await ctx.compute(explain, ctx, asset, query.version)
 
 
 def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
@@ -124,9 +124,9 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
     if version is None:
         return None
     walk = record.upstream if query.direction == "upstream" else record.downstream
-    seen = sees(platform, ctx.principal.access)
-    found = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes, visible=seen)
-    if not found.nodes:
+    visible = visible_assets(platform, ctx.principal.access)
+    graph = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes, visible=visible)
+    if not graph.nodes:
         return None
     return LineageGraph(
         asset=asset,
@@ -135,7 +135,7 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
         recorded=True,
         nodes=[
             LineageNode(asset=node.asset, version=node.version, distance=node.distance, tombstoned=node.tombstoned)
-            for node in found.nodes
+            for node in graph.nodes
         ],
         edges=[
             LineageEdge(
@@ -147,7 +147,7 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
                 step=edge.step,
                 implied=edge.implied,
             )
-            for edge in found.edges
+            for edge in graph.edges
         ],
-        truncated=found.truncated,
+        truncated=graph.truncated,
     )

@@ -1,4 +1,4 @@
-"""What is in an asset's table: its schema and a look at its rows, at any version."""
+"""Content of an asset's table: its schema and its rows, at any version."""
 
 from __future__ import annotations
 
@@ -18,83 +18,83 @@ from api.services.ai_catalog.logic import paging
 
 
 class SchemaQuery(Query):
-    """Which version's schema."""
+    """Version whose schema to return."""
 
     version: Version | None = None
-    """A table version or a data version; by default the newest."""
+    """A table version or a data version. By default the newest."""
 
 
 class Column(Model):
     """A column of a table."""
 
     name: str
-    """Its name."""
+    """Name of the column."""
 
     type: str
-    """Its Arrow type."""
+    """Arrow type of the column."""
 
     nullable: bool
-    """Whether it may be null."""
+    """Whether values can be null."""
 
 
 class TableSchema(Model):
-    """The schema of a table at a version, with what else is known of it."""
+    """The schema of a table at a version, with its size."""
 
     asset: str
     """Id of the asset."""
 
     data_version: str
-    """Exact version."""
+    """Data version."""
 
     table_version: int
-    """Delta version."""
+    """Version of the Delta table."""
 
     columns: list[Column]
     """Columns in order."""
 
     partition_columns: list[str]
-    """Columns the files are split by."""
+    """Columns by which the files are partitioned."""
 
     constraints: dict[str, str]
-    """Check constraints: name to SQL condition."""
+    """Check constraints: SQL conditions by name."""
 
     row_count: int
-    """Rows."""
+    """Number of rows."""
 
     size_bytes: int
-    """Size of the data files."""
+    """Size of the data files in bytes."""
 
     file_count: int
     """Number of data files."""
 
 
 class PreviewQuery(Query):
-    """Which rows to look at."""
+    """Rows to return."""
 
     version: Version | None = None
-    """A table version or a data version; by default the newest."""
+    """A table version or a data version. By default the newest."""
 
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Most rows to return."""
+    """Maximum number of rows to return."""
 
     page_token: Annotated[str, Field(max_length=100)] = ""
-    """Where to go on: `next_page_token` of the page before. All pages are of the version of the first."""
+    """`next_page_token` of the previous page. All pages show the version of the first page."""
 
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
-    """Rows to skip, for those who jump instead of paging."""
+    """Number of rows to skip, as an alternative to `page_token`."""
 
     columns: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=1000)] = []
-    """Columns to return, repeated; all by default."""
+    """Columns to return; repeat the parameter. By default all."""
 
 
 class PreviewColumn(Model):
     """A column of the preview."""
 
     name: str
-    """Its name."""
+    """Name of the column."""
 
     type: str
-    """Its Arrow type."""
+    """Arrow type of the column."""
 
 
 class Preview(Model):
@@ -104,39 +104,40 @@ class Preview(Model):
     """Id of the asset."""
 
     data_version: str
-    """Exact version the rows are of."""
+    """Data version of the rows."""
 
     table_version: int
-    """Delta version."""
+    """Version of the Delta table."""
 
     row_count: int
-    """Rows in the whole table."""
+    """Number of rows in the table."""
 
     offset: int
-    """Rows before this page."""
+    """Number of rows before this page."""
 
     columns: list[PreviewColumn]
     """Columns in order."""
 
     rows: list[dict[str, Any]]
-    """Rows by column name. Bytes are base64; NaN and infinity are null."""
+    """Rows by column name. NaN and infinity are null. Bytes are text; a further column `<name>_encoding` contains
+    `utf-8`, or `base64url` where they are not UTF-8 and therefore URL-safe base64."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one. As header `X-Next-Page-Token` with Arrow."""
+    """Token of the next page. Null on the last page. In Arrow responses, the header `X-Next-Page-Token`."""
 
 
 @ASSET.part("schema", query=SchemaQuery, result=TableSchema)
 async def get_asset_schema(ctx: Context, asset: str, query: SchemaQuery) -> TableSchema:
     """Returns the schema of an asset's table at a version."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.work(_schema, ctx.platform, asset, query.version)
+    return await ctx.compute(_schema, ctx.platform, asset, query.version)
 
 
 @ASSET.rows("preview", query=PreviewQuery, result=Preview)
 async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Rows[Preview]:
     """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.work(_preview, ctx.platform, asset, query)
+    return await ctx.compute(_preview, ctx.platform, asset, query)
 
 
 def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
@@ -160,7 +161,10 @@ def _preview(platform: Platform, asset: str, query: PreviewQuery) -> Rows[Previe
     table = snapshot.to_arrow(columns=query.columns or None, limit=query.page_size, offset=offset)
     token = paging.following(snapshot.data_version, offset + table.num_rows, snapshot.row_count)
 
-    def model(rows: list[dict[str, Any]]) -> Preview:
+    def model() -> Preview:
+        from lakehouse.bytes_as_text import bytes_as_text
+        from lakehouse.python_rows import python_rows
+
         return Preview(
             asset=asset,
             data_version=snapshot.data_version,
@@ -168,7 +172,7 @@ def _preview(platform: Platform, asset: str, query: PreviewQuery) -> Rows[Previe
             row_count=snapshot.row_count,
             offset=offset,
             columns=[PreviewColumn(name=field.name, type=str(field.type)) for field in table.schema],
-            rows=rows,
+            rows=python_rows(bytes_as_text(table)),
             next_page_token=token,
         )
 

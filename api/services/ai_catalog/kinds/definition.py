@@ -1,82 +1,104 @@
-"""Definitions: assets that somebody writes over REST. A row here, an asset in Dagster once it is published."""
+"""Definitions: assets that users declare over REST. A published definition is an asset in Dagster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.encoded import etag_of
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request
-from api.kernel.permissions.graph import NamedByAsset
+from api.kernel.permissions.graph import AssetIdLocator
+from api.kernel.permissions.power import Power
 from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.logic import drafts
-from api.services.ai_catalog.logic.publisher_rights import may_read
+from api.services.ai_catalog.logic.publisher_access import publisher_of, readable_to_caller
+from api.services.ai_catalog.logic.traces import traces_of
+from core import publications
 from core.definitions import DEFINITION as TABLE
 from core.definitions import DefinitionState
-from core.errors import InvalidPayload, Unavailable
-from core.ports import Candidate, Publisher
+from core.errors import Conflict, InvalidPayload, Unavailable
+from core.publisher import PublishRequest, RetireRequest
 
 _LISTING = SqlListing(
     id=TABLE.c.asset_id, fields={"project": TABLE.c.project, "component": TABLE.c.component}, order=("project",)
 )
 
-_DEFINITIONS = NamedByAsset("ai_catalog.definition", drafts.unknown)
+_DEFINITIONS = AssetIdLocator("ai_catalog.definition", drafts.unknown)
 
 DEFINITION = Kind(
     "definition",
     plural="definitions",
     title="Definition",
-    description="An asset written over REST: a component and its attributes, as in a component YAML file.",
+    description="An asset declared over REST: a component and its attributes, as in a component YAML file.",
     example="flights.gold.busiest_routes",
     locate=_DEFINITIONS,
     filter_by=tuple(_LISTING.fields),
     order_by=_LISTING.order,
+    powers={
+        "create": Power.NOTHING,
+        "update": Power.NOTHING,
+        "delete": Power.NOTHING,
+        "publish": Power.GRANTS,
+        "retire": Power.NOTHING,
+        "reinstate": Power.GRANTS,
+    },
 )
+"""Who reads a published asset sees what its definition reads, so publishing grants the right to read its inputs.
+`readable` requires that right of the publisher, and `PublisherRights` blocks the definition when they lose it."""
 
 Component = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", examples=["SqlTransformComponent"])]
 
 
 class Definition(Model):
-    """An asset definition and whether it is live."""
+    """A definition of an asset, and its state."""
 
     id: str
-    """Id of the asset it defines."""
+    """Id of the asset that it defines."""
 
     component: str
     """Public component class."""
 
     attributes: dict[str, Any]
-    """Attributes of the component; `asset` is the id."""
+    """Attributes of the component. `asset` is the id."""
 
     state: DefinitionState
-    """DRAFT was never published; PUBLISHED is live as it stands; MODIFIED is live as it stood before."""
+    """DRAFT was never published. PUBLISHED runs as it is. MODIFIED runs as it was before its last changes. RETIRED no
+    longer runs, and its versions stay."""
 
     revision: int
-    """Counts changes, from 1."""
+    """Number of the last change, from 1."""
 
     published_at: datetime | None
-    """When it last went live."""
+    """Time of the last publication."""
 
     published_by: str | None
-    """Who published it."""
+    """Name of the principal that published it."""
 
     blocked: str | None
-    """Why its asset cannot run although it is published; null if it can."""
+    """Why the published asset can't run. Null if it can."""
+
+    retired_at: datetime | None
+    """Time at which it was retired. Null if it is not."""
+
+    retired_by: str | None
+    """Name of the principal that retired it."""
 
     created_at: datetime
-    """When it was created."""
+    """Time of creation."""
 
     created_by: str
-    """Who created it."""
+    """Name of the principal that created it."""
 
     updated_at: datetime
-    """When it was last changed."""
+    """Time of the last change."""
 
 
 class NewDefinition(Request):
@@ -86,108 +108,180 @@ class NewDefinition(Request):
     """Public component class."""
 
     attributes: dict[str, Any]
-    """Attributes of the component; `asset` is required and becomes the id."""
+    """Attributes of the component. `asset` is required and becomes the id."""
 
 
 class DefinitionChange(Request):
-    """What to change; attributes are replaced as a whole, absent fields stay."""
+    """A change of a definition. Attributes are replaced completely. Absent fields don't change."""
 
     component: Component | None = None
     """The new component class."""
 
     attributes: dict[str, Any] | None = None
-    """The new attributes; `asset` must stay the same."""
+    """The new attributes. `asset` can't change."""
 
 
-class Validation(Model):
-    """Whether a definition could be published."""
+class DefinitionQuery(ListQuery):
+    """Selection of definitions."""
 
-    publishable: bool
-    """Whether it could."""
-
-    errors: list[dict[str, Any]]
-    """What is wrong with it: JSON pointers and explanations."""
+    show_retired: bool = False
+    """Whether to include retired definitions."""
 
 
-@DEFINITION.list(query=ListQuery, item=Definition)
-async def list_definitions(ctx: Context, query: ListQuery) -> Page[Definition]:
-    """Lists definitions by asset id."""
+class ReinstateDefinition(Request):
+    """How to reinstate a definition."""
 
-    def work(unit: Unit) -> tuple[Sequence[sa.Row[Any]], str | None]:
+    edited: bool = False
+    """Whether to publish the attributes with later changes, instead of those that ran before it was retired."""
+
+
+@DEFINITION.list(query=DefinitionQuery, item=Definition)
+async def list_definitions(ctx: Context, query: DefinitionQuery) -> Page[Definition]:
+    """Lists definitions by asset id. With `show_retired`, includes retired ones."""
+
+    def read(unit: Unit) -> tuple[Sequence[sa.Row[Any]], str | None]:
         select = sa.select(TABLE, TABLE.c.asset_id.label("id"))
+        if not query.show_retired:
+            select = select.where(TABLE.c.retired_at.is_(None))
         if not unit.principal.access.everywhere("ai_catalog.definition.get"):
             ids = unit.connection.execute(sa.select(TABLE.c.asset_id)).scalars()
-            seen = [id for id in ids if unit.allows("ai_catalog.definition.get", _DEFINITIONS.place(unit.platform, id))]
-            select = select.where(TABLE.c.asset_id.in_(seen))
+            get, place = "ai_catalog.definition.get", _DEFINITIONS.securable
+            visible = [id for id in ids if unit.allows(get, place(unit.platform, id))]
+            select = select.where(TABLE.c.asset_id.in_(visible))
         return _LISTING.rows(unit.connection, select, query)
 
-    rows, token = await ctx.read(work)
+    rows, token = await ctx.read(read)
     return Page[Definition](items=[_definition(drafts.row_of(row)) for row in rows], next_page_token=token)
 
 
 @DEFINITION.get(result=Definition)
 async def get_definition(ctx: Context, definition: str) -> Definition:
-    """Returns a definition as last edited, with whether it is live."""
+    """Returns a definition as it was last edited, with its state."""
     return _definition(await ctx.query(drafts.get, definition))
 
 
 @DEFINITION.create(request=NewDefinition, result=Definition)
 async def create_definition(ctx: Context, request: NewDefinition) -> Definition:
-    """Stores a definition as a draft. Nothing is live before it is published."""
+    """Creates a draft of a definition. It runs after it is published."""
     ctx.subject = drafts.asset_of(request.attributes)
-    ctx.require("ai_catalog.definition.create", _DEFINITIONS.place(ctx.platform, ctx.subject))
+    ctx.require("ai_catalog.definition.create", _DEFINITIONS.securable(ctx.platform, ctx.subject))
     if ctx.subject in ctx.orchestrator.view().nodes:
         raise drafts.taken(ctx.subject)
-    made = await ctx.transact(drafts.create, request.component, request.attributes, principal=ctx.principal.name)
-    return _definition(made)
+    draft = await ctx.transact(drafts.create, request.component, request.attributes, principal=ctx.principal.name)
+    return _definition(draft)
 
 
-@DEFINITION.update(request=DefinitionChange, result=Definition)
+@DEFINITION.update(request=DefinitionChange, result=Definition, versioned=True)
 async def update_definition(ctx: Context, definition: str, request: DefinitionChange) -> Definition:
-    """Edits a definition. What is live stays as it is until it is published again."""
+    """Changes a definition. The change takes effect when it is published again."""
     if request.component is None and request.attributes is None:
         raise InvalidPayload("Nothing to change: send component or attributes.")
-    return _definition(await ctx.transact(drafts.change, definition, request.component, request.attributes))
+
+    def change(unit: Unit) -> drafts.Draft:
+        ctx.require_match(_etag(drafts.get(unit.connection, definition, lock=True)))
+        return drafts.change(unit.connection, definition, request.component, request.attributes)
+
+    return _definition(await ctx.write(change))
 
 
-@DEFINITION.delete()
+@DEFINITION.delete(versioned=True)
 async def delete_definition(ctx: Context, definition: str) -> None:
-    """Deletes a draft. A definition that is live is not deleted: its asset has versions and lineage."""
-    await ctx.transact(drafts.delete, definition)
+    """Deletes a draft, or a retired definition that never produced anything, permanently. Its id is free again.
+
+    A published definition must be retired first. A definition that produced versions stays, because their lineage
+    refers to it.
+    """
+    draft = await _matching(ctx, definition)
+    if draft.state is DefinitionState.RETIRED:
+        # After the last run that was planned before it was retired, no new version can appear.
+        await ctx.orchestrator.refresh()
+        traces = await ctx.compute(traces_of, ctx.platform, await ctx.query(publications.assets_of, definition))
+        if traces:
+            raise Conflict(
+                f"{definition} can't be deleted because {traces[0]}. It stays retired, and its id stays reserved."
+            )
+
+    def delete(unit: Unit) -> None:
+        ctx.require_match(_etag(drafts.get(unit.connection, definition, lock=True)))
+        publications.remove(unit.connection, definition)
+
+    await ctx.write(delete)
+    if draft.state is DefinitionState.RETIRED:
+        # If Dagster does not respond, it follows within a minute of its return. The asset can't run until then.
+        with suppress(Unavailable, Conflict):
+            await publisher_of(ctx).reconcile()
 
 
-@DEFINITION.action("validate", request=Request, result=Validation, reads=True)
-async def validate_definition(ctx: Context, definition: str, request: Request) -> Validation:
-    """Builds the definition together with everything that is live, apart from the running platform."""
-    draft = await ctx.query(drafts.get, definition)
-    candidate = Candidate(draft.asset_id, draft.component, draft.attributes)
-    faults = await _publisher(ctx).validate(candidate, readable=_readable(ctx))
-    return Validation(publishable=not faults, errors=[dict(fault) for fault in faults])
-
-
-@DEFINITION.action("publish", request=Request, result=Definition, past="published", timeout_seconds=180)
+@DEFINITION.action(
+    "publish",
+    request=Request,
+    result=Definition,
+    past="published",
+    timeout_seconds=180,
+    outside=True,
+    versioned=True,
+)
 async def publish_definition(ctx: Context, definition: str, request: Request) -> Definition:
-    """Makes the definition a live asset and answers when it can be seen, or says why not and changes nothing."""
-    await ctx.query(drafts.get, definition)
-    how = {"principal": ctx.principal.name, "principal_id": ctx.principal.id, "request_id": ctx.request_id}
-    await _publisher(ctx).publish(definition, **how, readable=_readable(ctx))
+    """Makes a definition an asset, and returns when the asset is visible. If that fails, nothing changes."""
+    draft = await _matching(ctx, definition)
+    await publisher_of(ctx).publish(_publish_request(ctx, draft))
     return _definition(await ctx.query(drafts.get, definition))
 
 
-def _readable(ctx: Context) -> Callable[[str], bool]:
-    """Which assets the caller sees and may read the rows of: a definition shows them to whoever reads its own."""
-    seen = ctx.view().nodes
+@DEFINITION.action("retire", request=Request, result=Definition, timeout_seconds=180, outside=True, versioned=True)
+async def retire_definition(ctx: Context, definition: str, request: Request) -> Definition:
+    """Removes the assets of a definition from automation and lists. Their versions, lineage, and history stay readable.
 
-    def readable(asset: str) -> bool:
-        return asset in seen and may_read(ctx.platform, ctx.principal.access, asset)
+    Refused while something published needs one of the assets. The error names what the caller can see of that, and
+    counts the others. Runs that are planned already continue.
+    """
+    await _matching(ctx, definition)
+    view = ctx.view()
 
-    return readable
+    def visible(name: str) -> bool:
+        return name in view.nodes or name in view.schedules or name in view.sensors
+
+    await publisher_of(ctx).retire(RetireRequest(definition, ctx.principal.name, ctx.request_id, visible))
+    return _definition(await ctx.query(drafts.get, definition))
 
 
-def _publisher(ctx: Context) -> Publisher:
-    if ctx.platform.publisher is None:
-        raise Unavailable("This process cannot publish definitions.")
-    return ctx.platform.publisher
+@DEFINITION.action(
+    "reinstate", request=ReinstateDefinition, result=Definition, timeout_seconds=180, outside=True, versioned=True
+)
+async def reinstate_definition(ctx: Context, definition: str, request: ReinstateDefinition) -> Definition:
+    """Publishes a retired definition again, with the checks of `:publish` and under the caller's rights.
+
+    Its assets continue the versions of their tables. From then on, the caller is their publisher.
+    """
+    draft = await _matching(ctx, definition)
+    await publisher_of(ctx).reinstate(_publish_request(ctx, draft), edited=request.edited)
+    return _definition(await ctx.query(drafts.get, definition))
+
+
+_ADAPTER = TypeAdapter(Definition)
+
+
+async def _matching(ctx: Context, definition: str) -> drafts.Draft:
+    draft = await ctx.query(drafts.get, definition)
+    ctx.require_match(_etag(draft))
+    return draft
+
+
+def _etag(draft: drafts.Draft) -> str:
+    """Returns the ETag of `get_definition`."""
+    return etag_of(_ADAPTER.dump_json(_definition(draft), by_alias=True))
+
+
+def _publish_request(ctx: Context, draft: drafts.Draft) -> PublishRequest:
+    return PublishRequest(
+        draft.asset_id,
+        ctx.principal.name,
+        ctx.principal.id,
+        ctx.request_id,
+        readable_to_caller(ctx),
+        # The publisher waits for its lease, and the definition can change in the meantime.
+        revision=draft.revision if ctx.if_match else None,
+    )
 
 
 def _definition(draft: drafts.Draft) -> Definition:
@@ -200,6 +294,8 @@ def _definition(draft: drafts.Draft) -> Definition:
         published_at=draft.published_at,
         published_by=draft.published_by,
         blocked=draft.blocked,
+        retired_at=draft.retired_at,
+        retired_by=draft.retired_by,
         created_at=draft.created_at,
         created_by=draft.created_by,
         updated_at=draft.updated_at,

@@ -1,4 +1,4 @@
-"""Schedules: what is made at given times."""
+"""Schedules: automation at given times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEDULE = Kind(
     "schedule",
     plural="schedules",
     title="Schedule",
-    description="Makes assets at given times.",
+    description="Automation that launches assets at given times.",
     example="daily",
     locate=AutomationLocator("ai_catalog.schedule", "schedule", lambda view: view.schedules),
     filter_by=tuple(_LISTING.fields),
@@ -27,23 +27,23 @@ SCHEDULE = Kind(
 
 
 class Schedule(AutomationResource):
-    """A schedule and when it fires."""
+    """A schedule and its times."""
 
     cron: str
-    """When it fires, as a cron expression."""
+    """Times as a cron expression."""
 
     timezone: str
-    """Time zone of the expression."""
+    """Time zone of the cron expression."""
 
     next_at: datetime | None
-    """When it fires next; null while it is stopped."""
+    """Next time. Null while the schedule is stopped."""
 
 
 @SCHEDULE.list(query=ListQuery, item=Schedule)
 async def list_schedules(ctx: Context, query: ListQuery) -> Page[Schedule]:
     """Lists schedules by name."""
-    found, token = _LISTING.page(list(ctx.view().schedules.values()), query)
-    return Page[Schedule](items=[_schedule(item) for item in found], next_page_token=token)
+    schedules, token = _LISTING.page(list(ctx.view().schedules.values()), query)
+    return Page[Schedule](items=[_schedule(schedule) for schedule in schedules], next_page_token=token)
 
 
 @SCHEDULE.get(result=Schedule)
@@ -52,26 +52,26 @@ async def get_schedule(ctx: Context, schedule: str) -> Schedule:
     return _schedule(_find(ctx, schedule))
 
 
-@SCHEDULE.action("start", request=Request, result=Schedule)
+@SCHEDULE.action("start", request=Request, result=Schedule, outside=True)
 async def start_schedule(ctx: Context, schedule: str, request: Request) -> Schedule:
-    """Lets a schedule fire. Starting one that runs changes nothing."""
-    found = _find(ctx, schedule)
-    if not found.running:
-        await ctx.orchestrator.start_schedule(found)
+    """Starts a schedule. A schedule that runs already does not change."""
+    automation = _find(ctx, schedule)
+    if not automation.running:
+        await ctx.orchestrator.start_schedule(automation)
     return _schedule(_find(ctx, schedule))
 
 
-@SCHEDULE.action("stop", request=Request, result=Schedule, past="stopped")
+@SCHEDULE.action("stop", request=Request, result=Schedule, past="stopped", outside=True)
 async def stop_schedule(ctx: Context, schedule: str, request: Request) -> Schedule:
-    """Keeps a schedule from firing; what it launched goes on. Stopping one that is stopped changes nothing."""
-    found = _find(ctx, schedule)
-    if found.running:
-        await ctx.orchestrator.stop_schedule(found)
+    """Stops a schedule. Runs that it launched continue. A schedule that is stopped does not change."""
+    automation = _find(ctx, schedule)
+    if automation.running:
+        await ctx.orchestrator.stop_schedule(automation)
     return _schedule(_find(ctx, schedule))
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    return lookup.one(ctx.view().schedules, "schedule", id)
+    return lookup.item(ctx.view().schedules, "schedule", id)
 
 
 def _schedule(schedule: Automation) -> Schedule:

@@ -1,4 +1,4 @@
-"""Sensors: what is made when something happens."""
+"""Sensors: automation that reacts to changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENSOR = Kind(
     "sensor",
     plural="sensors",
     title="Sensor",
-    description="Looks around at intervals and makes assets when something happened.",
+    description="Automation that is evaluated at intervals and launches assets when something changed.",
     example="landing",
     locate=AutomationLocator("ai_catalog.sensor", "sensor", lambda view: view.sensors),
     filter_by=tuple(_LISTING.fields),
@@ -25,20 +25,20 @@ SENSOR = Kind(
 
 
 class Sensor(AutomationResource):
-    """A sensor and how often it looks."""
+    """A sensor and its interval."""
 
     kind: str
-    """What it watches, such as STANDARD, ASSET or AUTOMATION."""
+    """What it watches, such as STANDARD, ASSET, or AUTOMATION."""
 
     min_interval_seconds: int
-    """Least time between two looks."""
+    """Minimum seconds between two evaluations."""
 
 
 @SENSOR.list(query=ListQuery, item=Sensor)
 async def list_sensors(ctx: Context, query: ListQuery) -> Page[Sensor]:
     """Lists sensors by name."""
-    found, token = _LISTING.page(list(ctx.view().sensors.values()), query)
-    return Page[Sensor](items=[_sensor(item) for item in found], next_page_token=token)
+    sensors, token = _LISTING.page(list(ctx.view().sensors.values()), query)
+    return Page[Sensor](items=[_sensor(sensor) for sensor in sensors], next_page_token=token)
 
 
 @SENSOR.get(result=Sensor)
@@ -47,26 +47,26 @@ async def get_sensor(ctx: Context, sensor: str) -> Sensor:
     return _sensor(_find(ctx, sensor))
 
 
-@SENSOR.action("start", request=Request, result=Sensor)
+@SENSOR.action("start", request=Request, result=Sensor, outside=True)
 async def start_sensor(ctx: Context, sensor: str, request: Request) -> Sensor:
-    """Lets a sensor fire. Starting one that runs changes nothing."""
-    found = _find(ctx, sensor)
-    if not found.running:
-        await ctx.orchestrator.start_sensor(found)
+    """Starts a sensor. A sensor that runs already does not change."""
+    automation = _find(ctx, sensor)
+    if not automation.running:
+        await ctx.orchestrator.start_sensor(automation)
     return _sensor(_find(ctx, sensor))
 
 
-@SENSOR.action("stop", request=Request, result=Sensor, past="stopped")
+@SENSOR.action("stop", request=Request, result=Sensor, past="stopped", outside=True)
 async def stop_sensor(ctx: Context, sensor: str, request: Request) -> Sensor:
-    """Keeps a sensor from firing; what it launched goes on. Stopping one that is stopped changes nothing."""
-    found = _find(ctx, sensor)
-    if found.running:
-        await ctx.orchestrator.stop_sensor(found)
+    """Stops a sensor. Runs that it launched continue. A sensor that is stopped does not change."""
+    automation = _find(ctx, sensor)
+    if automation.running:
+        await ctx.orchestrator.stop_sensor(automation)
     return _sensor(_find(ctx, sensor))
 
 
 def _find(ctx: Context, id: str) -> Automation:
-    return lookup.one(ctx.view().sensors, "sensor", id)
+    return lookup.item(ctx.view().sensors, "sensor", id)
 
 
 def _sensor(sensor: Automation) -> Sensor:

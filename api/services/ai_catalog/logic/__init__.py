@@ -1,1 +1,1 @@
-"""What the catalogue decides, apart from HTTP."""
+"""Logic of the catalog that its kinds share."""

@@ -1,4 +1,4 @@
-"""The asset as callers see it, from the orchestrator's view."""
+"""The response form of an asset, from the orchestrator's view."""
 
 from __future__ import annotations
 
@@ -7,154 +7,161 @@ from typing import Any
 
 from api.kernel.models import Model
 from api.services.ai_catalog.logic.health import Health, assess
-from core.ports import AssetNode, CheckState, CheckStatus, GraphView, RunStatus, RunSummary, Staleness
+from core.ports import AssetNode, CheckState, CheckStatus, GraphView, Staleness
+from core.runs import RunStatus, RunSummary
 
 
 class Check(Model):
-    """A quality check and how it ended for the latest version."""
+    """A quality check and its result for the latest version."""
 
     name: str
     """Name of the check."""
 
     description: str
-    """What it asks."""
+    """Description of the check."""
 
     blocking: bool
-    """Whether a failure keeps downstream assets from being made."""
+    """Whether a failure prevents downstream materializations."""
 
     status: CheckStatus
-    """PASSED, WARNED, FAILED, RUNNING or NOT_RUN."""
+    """PASSED, WARNED, FAILED, RUNNING, or NOT_RUN if it was not evaluated for this version."""
 
     at: datetime | None
-    """When it ran."""
+    """Time of the evaluation."""
 
     run_id: str | None
-    """The run it ran in."""
+    """Id of the run that evaluated it."""
 
     message: str | None
-    """What it had to say."""
+    """Message of the check."""
+
+    data_version: str | None
+    """Data version that it evaluated. Null if it was never evaluated, or did not report the version."""
 
 
 class LastRun(Model):
-    """The run that touched the asset last."""
+    """The last run of an asset."""
 
     id: str
-    """Dagster run id."""
+    """Id of the Dagster run."""
 
     status: RunStatus
-    """How it stands."""
+    """State of the run."""
 
     started_at: datetime | None
-    """When it started."""
+    """Start of the run."""
 
     ended_at: datetime | None
-    """When it ended."""
+    """End of the run."""
 
 
 class StalenessCause(Model):
-    """Why an asset is stale."""
+    """A reason why an asset is stale."""
 
     asset: str
-    """The asset where the cause lies: itself or something upstream."""
+    """Id of the asset with the cause: the asset itself or an upstream one."""
 
     category: str
-    """CODE, DATA or DEPENDENCIES."""
+    """CODE, DATA, or DEPENDENCIES."""
 
     reason: str
-    """What changed."""
+    """Description of the change."""
 
     dependency: str | None
-    """The input that changed."""
+    """Id of the input that changed."""
 
 
 class Asset(Model):
-    """An asset: what it is, which version it has, and how it is doing."""
+    """An asset with its latest version and its health."""
 
     id: str
-    """Project, schema and table, joined by dots."""
+    """Id of the asset: `<project>.<layer>.<name>`."""
 
     description: str
-    """What it holds."""
+    """Description of the content."""
 
     group: str
-    """Group it belongs to."""
+    """Group of the asset."""
 
     kinds: list[str]
-    """What it is made with and of, such as `polars`."""
+    """Technologies and data types, such as `polars`."""
 
     owners: list[str]
-    """Addresses or `team:` names."""
+    """Owners: addresses, or names with `team:`."""
 
     code_version: str | None
-    """Version of the code that makes it."""
+    """Version of the code that produces it."""
 
     upstream: list[str]
-    """Assets it is made from."""
+    """Ids of its inputs."""
 
     downstream: list[str]
-    """Assets made from it."""
+    """Ids of the assets produced from it."""
 
     partitioned: bool
-    """Whether it is made partition by partition."""
+    """Whether it is materialized by partition."""
 
     executable: bool
-    """Whether it can be materialized here; otherwise it is only observed."""
+    """Whether it can be materialized. If not, it is only observed, or it is retired or broken."""
+
+    retired: bool
+    """Whether its definition is retired. It is no longer produced, and its versions, lineage, and history stay."""
 
     automation: str | None
-    """Condition under which it is made by itself."""
+    """Condition under which it is materialized automatically."""
 
     location: str
     """Code location that defines it."""
 
     data_version: str | None
-    """Latest version, `<table id>@<table version>`; null if it was never made."""
+    """Latest data version, `<table id>@<table version>`. Null if it was never materialized."""
 
     table_version: int | None
-    """Delta version of the latest version."""
+    """Version of the Delta table at the latest data version."""
 
     row_count: int | None
-    """Rows of the latest version, as its maker reported."""
+    """Number of rows of the latest version, as its run reported it."""
 
     materialized_at: datetime | None
-    """When the latest version was made."""
+    """Time of the latest materialization."""
 
     run_id: str | None
-    """The run that made it."""
+    """Id of the run that produced the latest version."""
 
     health: Health
-    """In one word."""
+    """HEALTHY, STALE, WARNING, UNCHECKED, RUNNING, DEGRADED, or UNKNOWN."""
 
     health_reasons: list[str]
-    """Why it is not HEALTHY."""
+    """Reasons why it is not HEALTHY."""
 
     checks: list[Check]
     """Quality checks of the latest version."""
 
     last_run: LastRun | None
-    """The run that touched it last, successful or not."""
+    """The last run of the asset, successful or not."""
 
     runs_in_progress: list[str]
-    """Runs that are making it now."""
+    """Ids of runs that are producing it now."""
 
     staleness: Staleness
-    """FRESH, STALE or MISSING."""
+    """FRESH, STALE, or MISSING."""
 
     staleness_causes: list[StalenessCause]
-    """Why it is STALE."""
+    """Reasons why it is STALE."""
 
     metadata: dict[str, Any]
-    """What its maker reported of the latest version."""
+    """Metadata that the run reported for the latest version."""
 
     stale_since: datetime | None
-    """Set while Dagster does not answer: all this was true then. Null otherwise."""
+    """Time of this state while Dagster does not respond. Null otherwise."""
 
 
 def to_resource(node: AssetNode, view: GraphView) -> Asset:
-    """The asset as callers see it."""
+    """Returns the asset in its response form."""
     state = view.states.get(node.id)
-    made = state.materialization if state else None
+    materialization = state.materialization if state else None
     health, reasons = assess(node, state)
-    metadata = dict(made.metadata) if made else {}
+    metadata = dict(materialization.metadata) if materialization else {}
     return Asset(
         id=node.id,
         description=node.description,
@@ -166,14 +173,15 @@ def to_resource(node: AssetNode, view: GraphView) -> Asset:
         downstream=list(view.downstream.get(node.id, ())),
         partitioned=node.partitioned,
         executable=node.executable,
+        retired=node.retired,
         automation=node.automation,
         location=node.location,
-        data_version=made.data_version if made else None,
+        data_version=materialization.data_version if materialization else None,
         table_version=_integer(metadata.get("delta/version")),
         row_count=_integer(metadata.get("dagster/row_count")),
-        materialized_at=made.at if made else None,
-        # What was reported from outside has no run.
-        run_id=made.run_id or None if made else None,
+        materialized_at=materialization.at if materialization else None,
+        # A version that another system reported has no run.
+        run_id=materialization.run_id or None if materialization else None,
         health=health,
         health_reasons=reasons,
         checks=[_check(check) for check in state.checks] if state else [],
@@ -202,6 +210,7 @@ def _check(check: CheckState) -> Check:
         at=check.at,
         run_id=check.run_id,
         message=check.message,
+        data_version=check.data_version,
     )
 
 

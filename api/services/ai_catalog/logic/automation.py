@@ -1,4 +1,4 @@
-"""Schedules and sensors as resources: the same shape but for when they fire."""
+"""The common response form of schedules and sensors."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from core.ports import Automation
 
 
 class AutomationState(StrEnum):
-    """Whether it fires."""
+    """Whether an automation is active."""
 
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
 
 
 class Tick(Model):
-    """The last time it was evaluated."""
+    """The last evaluation of an automation."""
 
     at: datetime
-    """When."""
+    """Time of the evaluation."""
 
     status: str
-    """STARTED, SUCCESS, SKIPPED or FAILURE."""
+    """STARTED, SUCCESS, SKIPPED, or FAILURE."""
 
     message: str | None
-    """Why it skipped or failed."""
+    """Why it was skipped or failed."""
 
 
 class AutomationResource(Model):
-    """What a schedule and a sensor have in common."""
+    """The common fields of schedules and sensors."""
 
     id: str
-    """Its name."""
+    """Name of the schedule or sensor."""
 
     description: str
-    """What it is for."""
+    """Purpose of the schedule or sensor."""
 
     state: AutomationState
-    """Whether it fires."""
+    """RUNNING if it launches runs, or STOPPED."""
 
     job: str | None
-    """Job it launches, if it is one."""
+    """Job that it launches, or null."""
 
     assets: list[str]
-    """Assets it launches."""
+    """Ids of assets that it launches."""
 
     location: str
     """Code location that defines it."""
 
     last_tick: Tick | None
-    """The last evaluation; null before the first."""
+    """The last evaluation. Null before the first one."""
 
 
 def shared(automation: Automation) -> dict[str, object]:
-    """The fields of `AutomationResource`."""
+    """Returns the fields of `AutomationResource`."""
     tick = None
     if automation.last_tick_at:
         tick = Tick(
@@ -80,4 +80,4 @@ FIELDS = {
     "job": Field(FieldType.STRING, read=lambda automation: automation.job),
     "assets": Field(FieldType.STRINGS, read=lambda automation: automation.assets),
 }
-"""What both can be filtered by."""
+"""Fields by which both can be filtered."""

@@ -1,4 +1,4 @@
-"""Definition rows as they are edited. Publishing them is the publisher's work."""
+"""Definitions as they are edited. The publisher publishes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.errors import Conflict, InvalidPayload, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One definition as last edited."""
+    """A definition as it was last edited."""
 
     asset_id: str
     component: str
@@ -27,16 +27,20 @@ class Draft:
     published_at: datetime | None
     published_by: str | None
     blocked: str | None
+    retired_at: datetime | None
+    retired_by: str | None
     created_at: datetime
     created_by: str
     updated_at: datetime
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> Draft:
-    """The definition in a row of the table."""
-    live = row.published_attributes is not None
+    """Returns the definition of a row."""
+    published = row.published_attributes is not None
     same = row.published_attributes == row.attributes and row.published_component == row.component
-    state = DefinitionState.DRAFT if not live else DefinitionState.PUBLISHED if same else DefinitionState.MODIFIED
+    state = DefinitionState.DRAFT if not published else DefinitionState.PUBLISHED if same else DefinitionState.MODIFIED
+    if row.retired_at is not None:
+        state = DefinitionState.RETIRED
     return Draft(
         asset_id=row.asset_id,
         component=row.component,
@@ -45,7 +49,9 @@ def row_of(row: sa.Row[*tuple[Any, ...]]) -> Draft:
         revision=row.revision,
         published_at=row.published_at,
         published_by=row.published_by,
-        blocked=row.blocked,
+        blocked=row.blocked if row.retired_at is None else None,
+        retired_at=row.retired_at,
+        retired_by=row.retired_by,
         created_at=row.created_at,
         created_by=row.created_by,
         updated_at=row.updated_at,
@@ -53,70 +59,80 @@ def row_of(row: sa.Row[*tuple[Any, ...]]) -> Draft:
 
 
 def asset_of(attributes: Mapping[str, Any]) -> str:
-    """The asset id in the attributes.
+    """Returns the asset id in the attributes.
 
     Raises:
-        InvalidPayload: there is none, or it is no asset id.
+        InvalidPayload: There is no valid asset id.
     """
     asset = attributes.get("asset")
     if not isinstance(asset, str) or not ids.is_asset_id(asset):
         detail = "must be an asset id: three lower-case names joined by dots, such as flights.gold.busiest_routes"
         raise InvalidPayload(f"attributes.asset {detail}.", errors=[{"pointer": "/attributes/asset", "detail": detail}])
-    if audit.is_audit(asset):
-        detail = "is among the platform's own tables"
+    if audit.is_audit_table(asset):
+        detail = "is reserved for a table of the platform"
         raise InvalidPayload(f"{asset} {detail}.", errors=[{"pointer": "/attributes/asset", "detail": detail}])
     return asset
 
 
 def taken(asset: str) -> Conflict:
-    """The error for an id that an asset has already."""
-    return Conflict(f"There is an asset {asset!r} already; choose another id, or edit what defines it.")
+    """Returns the error for an id that an asset has already."""
+    return Conflict(f"There is an asset {asset!r} already. Choose another id, or edit its definition.")
 
 
 def unknown(id: str) -> NotFound:
-    """The error for an id that no definition has, or none that the caller may know of."""
+    """Returns the error for an id that no definition has, or none that the caller can see."""
     return NotFound(f"There is no definition {id!r}. See the list of definitions.")
 
 
-def get(connection: Connection, id: str) -> Draft:
-    """The definition of this asset.
+def get(connection: Connection, id: str, *, lock: bool = False) -> Draft:
+    """Returns the definition of an asset.
 
     Raises:
-        NotFound: there is none.
+        NotFound: There is no such definition.
     """
-    row = connection.execute(sa.select(DEFINITION).where(DEFINITION.c.asset_id == id)).first()
+    select = sa.select(DEFINITION).where(DEFINITION.c.asset_id == id)
+    row = connection.execute(select.with_for_update() if lock else select).first()
     if row is None:
         raise unknown(id)
     return row_of(row)
 
 
 def create(connection: Connection, component: str, attributes: Mapping[str, Any], *, principal: str) -> Draft:
-    """Inserts a draft.
+    """Stores a draft.
 
     Raises:
-        Conflict: there is a definition of this asset already.
+        Conflict: The asset has a definition already.
     """
     asset, now = asset_of(attributes), clock.now()
-    what = {"asset_id": asset, "project": ids.asset_key(asset)[0], "component": component, "attributes": attributes}
-    when = {"revision": 1, "created_at": now, "created_by": principal, "updated_at": now}
+    identity = {"asset_id": asset, "project": ids.asset_key(asset)[0]}
+    content = {"component": component, "attributes": attributes, "revision": 1}
+    origin = {"created_at": now, "created_by": principal, "updated_at": now}
     try:
-        connection.execute(DEFINITION.insert().values(**what, **when))
+        with connection.begin_nested():
+            connection.execute(DEFINITION.insert().values(**identity, **content, **origin))
     except sa.exc.IntegrityError as error:
-        raise Conflict(f"There is a definition of {asset!r} already: edit it instead.") from error
+        retired_at = connection.execute(
+            sa.select(DEFINITION.c.retired_at).where(DEFINITION.c.asset_id == asset)
+        ).scalar()
+        if retired_at is not None:
+            raise Conflict(
+                f"There is a retired definition of {asset!r}. Reinstate it, or choose another id."
+            ) from error
+        raise Conflict(f"There is a definition of {asset!r} already. Edit it instead.") from error
     return get(connection, asset)
 
 
 def change(connection: Connection, id: str, component: str | None, attributes: Mapping[str, Any] | None) -> Draft:
-    """Edits a definition.
+    """Changes a definition.
 
     Raises:
-        NotFound: there is none.
-        InvalidPayload: the attributes name another asset.
+        NotFound: There is no such definition.
+        InvalidPayload: The attributes name another asset.
     """
     draft = get(connection, id)
     if attributes is not None and asset_of(attributes) != id:
-        fault = {"pointer": "/attributes/asset", "detail": f"must stay {id}"}
-        raise InvalidPayload("A definition keeps its asset: create another one instead.", errors=[fault])
+        fault = {"pointer": "/attributes/asset", "detail": f"must be {id}"}
+        raise InvalidPayload("The asset of a definition can't change. Create another definition.", errors=[fault])
     values = {
         "component": component or draft.component,
         "attributes": draft.attributes if attributes is None else attributes,
@@ -125,15 +141,3 @@ def change(connection: Connection, id: str, component: str | None, attributes: M
     }
     connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == id).values(**values))
     return get(connection, id)
-
-
-def delete(connection: Connection, id: str) -> None:
-    """Deletes a draft.
-
-    Raises:
-        NotFound: there is none.
-        Conflict: it is live.
-    """
-    if get(connection, id).state is not DefinitionState.DRAFT:
-        raise Conflict(f"{id} is live: its asset has versions and lineage, so its definition stays.")
-    connection.execute(DEFINITION.delete().where(DEFINITION.c.asset_id == id))

@@ -1,4 +1,4 @@
-"""The lineage that the code declares: what there is to show while nothing is on record."""
+"""The lineage that the code declares, for assets without recorded lineage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.ports import GraphView
 
 
 def declared(view: GraphView, asset: str, direction: str, depth: int, max_nodes: int) -> dict[str, Any]:
-    """The graph as the code declares it: the shape of a recorded one, without versions."""
+    """Returns the declared graph in the form of a recorded one, without versions."""
     upward = direction == "upstream"
     distances = {asset: 0}
     edges: list[dict[str, Any]] = []
@@ -33,5 +33,5 @@ def declared(view: GraphView, asset: str, direction: str, depth: int, max_nodes:
     nodes = [
         {"asset": id, "version": None, "distance": distance, "tombstoned": False} for id, distance in distances.items()
     ]
-    facts = {"asset": asset, "version": None, "direction": direction, "recorded": False}
-    return {**facts, "nodes": nodes, "edges": edges, "truncated": truncated}
+    start = {"asset": asset, "version": None, "direction": direction, "recorded": False}
+    return {**start, "nodes": nodes, "edges": edges, "truncated": truncated}

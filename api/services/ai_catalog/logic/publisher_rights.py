@@ -1,7 +1,8 @@
-"""Keeps published definitions within the rights of who published them.
+"""Checks that published definitions stay within the rights of their publishers.
 
-A definition shows what it reads to whoever reads its asset. So its publisher must hold the right to its inputs not only
-when he publishes: while he does not, the asset cannot run. Who may read them can publish it again.
+A definition discloses its inputs to everyone who can read its asset. So its publisher must hold the right to read the
+inputs not only when they publish it. Without that right, the asset can't run. A user who can read the inputs can
+publish it again.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials import accounts, epochs
 from api.kernel.permissions import grants
 from api.kernel.permissions.access import Access
-from api.kernel.permissions.graph import SEE, asset_place
+from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import Platform
 from api.kernel.tables import PRINCIPAL
 from core.definitions import DEFINITION
 from core.errors import HeadwaterError
 from core.events import Event, append_all
-from core.ports import Publisher
+from core.publisher import Publisher
 
 READ = "ai_catalog.asset.preview"
-"""Whoever may read the rows of an asset may publish what reads it."""
+"""Permission to read the rows of an asset, which a publisher needs on every input."""
 
-_LOOK_SECONDS = 1.0
-_AT_LEAST_EVERY_SECONDS = 60.0
-"""Rights end by time and by conditions, too, which no epoch tells."""
+_POLL_SECONDS = 1.0
+_MAX_CHECK_AGE_SECONDS = 60.0
+"""Rights also end with time and conditions, which change no epoch."""
 
 _log = logging.getLogger("headwater.publishing")
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What changes for a definition: why it is blocked from now on, or nothing if it is free again."""
+class _Change:
+    """A change of a definition: why it is blocked now, or None if it no longer is."""
 
     asset_id: str
     published_by: str
@@ -51,29 +52,29 @@ class _Verdict:
 
 
 def may_read(platform: Platform, access: Access, asset: str) -> bool:
-    """Whether the rows of an asset may be shown by what is made from it."""
-    place = asset_place(platform, asset)
-    return access.allows(SEE, place) and access.allows(READ, place)
+    """Returns whether an access allows to read the rows of an asset, and so to publish what reads it."""
+    place = asset_securable(platform, asset)
+    return access.allows(READ_ASSET, place) and access.allows(READ, place)
 
 
 class PublisherRights:
-    """Runs beside the API, in every process that publishes: whoever is first, the others find nothing to do."""
+    """A background task in every process that publishes. The first one that notices a change applies it."""
 
     def __init__(self, platform: Platform, publisher: Publisher) -> None:
         self._platform = platform
         self._publisher = publisher
         self._task: asyncio.Task[None] | None = None
         self._epoch = -1
-        self._judged = 0.0
-        self._behind = False
-        self._waits = False
+        self._checked_at = 0.0
+        self._reconcile_due = False
+        self._failing = False
 
     async def start(self) -> None:
-        """Begins to look."""
+        """Starts the task."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Ends."""
+        """Stops the task."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -81,80 +82,86 @@ class PublisherRights:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             try:
-                await self._look()
-                self._waits = False
+                await self._poll()
+                self._failing = False
             except HeadwaterError as error:
-                # Once: it is tried every second for as long as it lasts.
-                if not self._waits:
-                    _log.warning("The rights of publishers wait: %s", error.detail)
-                self._waits = True
-            except Exception:  # noqa: BLE001 - the next look tries again
-                _log.exception("The rights of publishers wait")
+                # Logged once, because it is tried every second.
+                if not self._failing:
+                    _log.warning("The rights of publishers could not be checked: %s", error.detail)
+                self._failing = True
+            except Exception:  # noqa: BLE001 - the next round tries again
+                _log.exception("The rights of publishers could not be checked")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         read = self._platform.workers.read
         epoch = await read.run(self._current_epoch)
-        late = time.monotonic() - self._judged > _AT_LEAST_EVERY_SECONDS
-        if epoch != self._epoch or late:
-            verdicts, watched = await read.run(self._judge)
-            changed = bool(verdicts) and await self._platform.workers.write.run(self._apply, verdicts)
-            # Late: whoever applied a verdict may have died before Dagster knew of it.
-            self._behind = self._behind or changed or (late and watched)
-            self._epoch, self._judged = epoch, time.monotonic()
-        if self._behind:
+        overdue = time.monotonic() - self._checked_at > _MAX_CHECK_AGE_SECONDS
+        if epoch != self._epoch or overdue:
+            changes = await read.run(self._check)
+            changed = bool(changes) and await self._platform.workers.write.run(self._apply, changes)
+            # When overdue, because a process that changed a row may have died before it informed Dagster.
+            self._reconcile_due = self._reconcile_due or changed or overdue
+            self._epoch, self._checked_at = epoch, time.monotonic()
+        if self._reconcile_due:
             await self._publisher.reconcile()
-            self._behind = False
+            self._reconcile_due = False
 
     def _current_epoch(self) -> int:
         with self._platform.database.read() as connection:
             return epochs.current(connection)
 
-    def _judge(self) -> tuple[list[_Verdict], bool]:
-        """What has to change, and whether there is anything to watch at all."""
+    def _check(self) -> list[_Change]:
+        """Returns the changes that are due. Retired definitions are checked when they are reinstated."""
         with self._platform.database.read() as connection:
-            live = DEFINITION.c.published_by_id.is_not(None), DEFINITION.c.published_reads.is_not(None)
-            rows = connection.execute(sa.select(DEFINITION).where(*live)).all()
+            published = DEFINITION.c.published_by_id.is_not(None), DEFINITION.c.published_reads.is_not(None)
+            rows = connection.execute(sa.select(DEFINITION).where(*published, DEFINITION.c.retired_at.is_(None))).all()
             held = {id: self._access(connection, id) for id in {row.published_by_id for row in rows}}
-        return list(self._verdicts(rows, held)), bool(rows)
+        return list(self._changes(rows, held))
 
-    def _verdicts(
+    def _changes(
         self, rows: Sequence[sa.Row[*tuple[Any, ...]]], held: Mapping[str, Access | None]
-    ) -> Iterator[_Verdict]:
+    ) -> Iterator[_Change]:
         for row in rows:
             access = held[row.published_by_id]
             reads = all(access and may_read(self._platform, access, name) for name in row.published_reads)
-            why = f"{row.published_by}, its publisher, may no longer read its inputs. Whoever may can publish it again."
+            why = (
+                f"Its publisher {row.published_by} can no longer read its inputs. A user who can may publish it again."
+            )
             now = None if reads else why
             if now != row.blocked:
-                yield _Verdict(row.asset_id, row.published_by, row.published_at, row.blocked, now)
+                yield _Change(row.asset_id, row.published_by, row.published_at, row.blocked, now)
 
     def _access(self, connection: Connection, principal_id: str) -> Access | None:
-        """What a publisher holds; nothing if his account does not work."""
-        works = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id == principal_id, accounts.WORKING)
-        if connection.execute(works).first() is None:
+        """Returns the rights of a publisher, or None if their account is not active."""
+        active = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id == principal_id, accounts.ACTIVE)
+        if connection.execute(active).first() is None:
             return None
         return grants.access_of(connection, principal_id, self._platform.permissions)
 
-    def _apply(self, verdicts: list[_Verdict]) -> bool:
-        places = {verdict: asset_place(self._platform, verdict.asset_id) for verdict in verdicts}
-        told = []
+    def _apply(self, changes: list[_Change]) -> bool:
+        places = {change: asset_securable(self._platform, change.asset_id) for change in changes}
+        events = []
         with self._platform.database.write() as connection:
-            for verdict, place in places.items():
-                same = DEFINITION.c.blocked.is_(None) if verdict.was is None else DEFINITION.c.blocked == verdict.was
-                # Whoever published it meanwhile was judged then.
-                mine = DEFINITION.c.asset_id == verdict.asset_id, DEFINITION.c.published_at == verdict.published_at
-                if connection.execute(DEFINITION.update().where(*mine, same).values(blocked=verdict.now)).rowcount:
-                    told.append(
+            for change, place in places.items():
+                same = DEFINITION.c.blocked.is_(None) if change.was is None else DEFINITION.c.blocked == change.was
+                # A later publication checked the rights of its publisher itself.
+                unchanged = sa.and_(
+                    DEFINITION.c.asset_id == change.asset_id,
+                    DEFINITION.c.published_at == change.published_at,
+                    DEFINITION.c.retired_at.is_(None),
+                )
+                if connection.execute(DEFINITION.update().where(unchanged, same).values(blocked=change.now)).rowcount:
+                    events.append(
                         Event(
-                            f"ai_catalog.definition.{'blocked' if verdict.now else 'unblocked'}",
-                            verdict.asset_id,
+                            f"ai_catalog.definition.{'blocked' if change.now else 'unblocked'}",
+                            change.asset_id,
                             "headwater",
-                            {"published_by": verdict.published_by},
+                            {"published_by": change.published_by},
                             organization_id=place.organization_id,
                             project_id=place.project_id,
                         )
                     )
-            append_all(connection, told)
-        return bool(told)
+            append_all(connection, events)
+        return bool(events)

@@ -10,9 +10,10 @@ from api.kernel.filtering import filters
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
+from api.kernel.lake.asset_lists import AssetListQuery
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
-from api.kernel.models import ListQuery, Model, Page, Query, Request
+from api.kernel.models import Model, Page, Query, Request
 from api.kernel.permissions.graph import AssetLocator
 from api.kernel.platform import Platform
 from api.kernel.storage.listing import Listing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from serving.predictor import Predictions
 
 _KIND = "onnx"
-"""Assets of this kind are models that can be served."""
+"""Kind of the assets that are models and can be served."""
 
 _LISTING = Listing[AssetNode](
     id=lambda node: node.id,
@@ -37,7 +38,7 @@ MODEL = Kind(
     "model",
     plural="models",
     title="Model",
-    description="A trained model. Its id is its asset's.",
+    description="A trained model. Its id is that of its asset.",
     example="flights.models.arrival_delay",
     locate=_MODELS,
     filter_by=tuple(_LISTING.fields),
@@ -45,164 +46,165 @@ MODEL = Kind(
 
 
 class ServedModel(Model):
-    """A model and the training that answers."""
+    """A model and the version that serves predictions."""
 
     id: str
-    """Id of the model: its asset's."""
+    """Id of the model, which is that of its asset."""
 
     description: str
-    """What it predicts."""
+    """Description of the model."""
 
     owners: list[str]
-    """Addresses or `team:` names."""
+    """Owners: addresses, or names with `team:`."""
 
     serving: ModelVersion | None
-    """The newest training that passed its checks: the one that answers. Null before the first."""
+    """The newest version that passed its checks, which serves predictions. Null before the first one."""
 
 
 class VersionsQuery(Query):
-    """How many trainings."""
+    """A page of versions."""
 
     page_size: Annotated[int, Field(ge=1, le=100)] = 20
-    """Most versions on one page."""
+    """Maximum number of versions on a page."""
 
     page_token: Annotated[str, Field(max_length=20)] = ""
-    """Where to go on: `next_page_token` of the page before."""
+    """`next_page_token` of the previous page. Empty for the first page."""
 
 
 class ModelVersions(Model):
-    """Trainings of a model, newest first."""
+    """Versions of a model, newest first."""
 
     items: list[ModelVersion]
-    """The trainings."""
+    """The versions."""
 
     next_page_token: str | None
-    """Token of the next page; null on the last one."""
+    """Token of the next page. Null on the last page."""
 
 
 class Predict(Request):
-    """What to predict for."""
+    """Instances to predict for."""
 
     instances: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
-    """Each an object with inputs by name, or with an entity's key, or with both: given inputs then replace those
-    looked up (what if?)."""
+    """Objects with inputs by name, with the key of an entity, or with both. Inputs in the object replace those of the
+    entity, which answers what-if questions."""
 
     version: Version | None = None
-    """Version of the model; by default the newest that passed its checks."""
+    """Version of the model. By default the newest one that passed its checks."""
 
     features_version: Version | None = None
-    """Version of the feature table to look entities up in; by default the newest."""
+    """Version of the feature table in which entities are looked up. By default the newest."""
 
     explain: bool = False
-    """Also say what each input contributed."""
+    """Whether to return the contribution of each input."""
 
 
 class Contribution(Model):
-    """What one input did to one prediction."""
+    """The contribution of an input to a prediction."""
 
     feature: str
     """Name of the input."""
 
     value: float | None
-    """Its value; null if missing."""
+    """Value of the input. Null if it is missing."""
 
     median: float | None
-    """What it was replaced by to see what it does."""
+    """Median that replaced the value to compute the contribution."""
 
     contribution: float
-    """Change of the log-odds that it alone makes."""
+    """Change of the log-odds by this input alone."""
 
 
 class Prediction(Model):
-    """The answer for one instance."""
+    """The prediction for one instance."""
 
     probability: float
     """Probability of the target."""
 
     label: bool
-    """Whether it reaches the threshold."""
+    """Whether the probability reaches the threshold."""
 
     key: dict[str, str] | None
-    """The entity that was looked up, if one was named."""
+    """Key of the entity that was looked up. Null if the instance contains none."""
 
     missing: list[str]
-    """Inputs without a value."""
+    """Names of inputs without a value."""
 
     out_of_range: list[str]
-    """Inputs outside of what the training data held."""
+    """Names of inputs outside the range of the training data."""
 
     contributions: list[Contribution] | None
-    """Strongest first, if asked for."""
+    """Contributions, strongest first. Null unless `explain` is set."""
 
 
 class PredictionBatch(Model):
-    """Answers, and the exact versions that gave them."""
+    """Predictions, with the exact versions that produced them."""
 
     model: str
     """Id of the model."""
 
     model_version: int
-    """Table version that holds the training."""
+    """Table version that contains the model version."""
 
     model_data_version: str
-    """The same as lineage names it: start of the provenance of every answer."""
+    """Data version of the model, with which the provenance of every prediction starts."""
 
     digest: str
-    """SHA-256 of the model that answered."""
+    """SHA-256 of the model artifact."""
 
     target: str
-    """What the probabilities are of."""
+    """Target of the probabilities."""
 
     threshold: float
     """Probability from which a prediction is positive."""
 
     features_table: str
-    """Feature table of the model."""
+    """Id of the model's feature table."""
 
     features_data_version: str | None
-    """Version that entities were looked up in; null if none was."""
+    """Data version in which entities were looked up. Null if none were."""
 
     explanation: dict[str, str] | None
-    """Method of the contributions, if asked for."""
+    """Method of the contributions. Null unless `explain` is set."""
 
     predictions: list[Prediction]
-    """Answers in the order of the instances."""
+    """Predictions in the order of the instances."""
 
 
-@MODEL.list(query=ListQuery, item=ServedModel)
-async def list_models(ctx: Context, query: ListQuery) -> Page[ServedModel]:
-    """Lists models by id, with the training that answers."""
-    nodes, token = _LISTING.page(list(_MODELS.nodes(ctx.view()).values()), query)
-    return Page[ServedModel](items=await ctx.work(_describe, ctx.platform, nodes), next_page_token=token)
+@MODEL.list(query=AssetListQuery, item=ServedModel)
+async def list_models(ctx: Context, query: AssetListQuery) -> Page[ServedModel]:
+    """Lists models by id, each with the version that serves predictions."""
+    nodes, token = _LISTING.page(query.included(_MODELS.nodes(ctx.view()).values()), query)
+    return Page[ServedModel](items=await ctx.compute(_describe, ctx.platform, nodes), next_page_token=token)
 
 
 @MODEL.get(result=ServedModel)
 async def get_model(ctx: Context, model: str) -> ServedModel:
-    """Returns a model with the training that answers: its inputs, metrics and versions."""
-    (found,) = await ctx.work(_describe, ctx.platform, [_find(ctx, model)])
-    return found
+    """Returns a model with the version that serves predictions: its inputs, metrics, and checks."""
+    (served,) = await ctx.compute(_describe, ctx.platform, [_find(ctx, model)])
+    return served
 
 
 @MODEL.part("versions", query=VersionsQuery, result=ModelVersions)
 async def get_model_versions(ctx: Context, model: str, query: VersionsQuery) -> ModelVersions:
-    """Lists the trainings of a model, newest first, accepted or not."""
+    """Lists the versions of a model, newest first, including those that failed their checks."""
     _find(ctx, model)
-    items, token = await ctx.work(trainings.newest_first, ctx.platform, model, query.page_token, query.page_size)
+    items, token = await ctx.compute(trainings.newest_first, ctx.platform, model, query.page_token, query.page_size)
     return ModelVersions(items=items, next_page_token=token)
 
 
 @MODEL.part("provenance", query=ProvenanceQuery, result=Provenance)
 async def get_model_provenance(ctx: Context, model: str, query: ProvenanceQuery) -> Provenance:
-    """Tells which data, code, run and principal stand behind a version of the model, and so behind its answers."""
+    """Returns the data, code, run, and principal that produced a version of the model."""
     _find(ctx, model)
-    return await ctx.work(explain, ctx, model, query.version)
+    return await ctx.compute(explain, ctx, model, query.version)
 
 
 @MODEL.action("predict", request=Predict, result=PredictionBatch, reads=True)
 async def predict_model(ctx: Context, model: str, request: Predict) -> PredictionBatch:
-    """Predicts for a batch of instances. Every answer names the model and feature versions it comes from."""
+    """Predicts for a batch of instances. The response contains the exact model and feature versions."""
     _find(ctx, model)
-    return PredictionBatch.model_validate(await ctx.work(_predict, ctx.platform, model, request), from_attributes=True)
+    predicted = await ctx.compute(_predict, ctx.platform, model, request)
+    return PredictionBatch.model_validate(predicted, from_attributes=True)
 
 
 def _find(ctx: Context, id: str) -> AssetNode:

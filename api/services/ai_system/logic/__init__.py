@@ -1,1 +1,1 @@
-"""What the service decides, apart from HTTP."""
+"""Logic of the service that its kinds share."""

@@ -1,4 +1,4 @@
-"""Versions of a model: the trainings in its table."""
+"""Versions of a model, which its table contains."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 
 class ModelInput(Model):
-    """An input of a model, with what the training data held."""
+    """An input of a model, with statistics of the training data."""
 
     name: str
-    """Its name."""
+    """Name of the input."""
 
     minimum: float | None
-    """Smallest value in training."""
+    """Smallest value in the training data."""
 
     maximum: float | None
-    """Largest value in training."""
+    """Largest value in the training data."""
 
     median: float | None
-    """Median in training."""
+    """Median in the training data."""
 
     missing_share: float
-    """Share of the training rows without a value."""
+    """Share of training rows without a value, from 0 to 1."""
 
 
 class ModelVersion(Model):
-    """One training."""
+    """A version of a model."""
 
     version: int
-    """Table version that holds it."""
+    """Table version that contains it."""
 
     data_version: str
-    """The same as lineage names it."""
+    """Data version of the model."""
 
     digest: str
     """SHA-256 of the artifact."""
@@ -51,19 +51,19 @@ class ModelVersion(Model):
     """Format of the artifact."""
 
     accepted: bool
-    """Whether it passed every blocking check; otherwise it answers only when asked for by version."""
+    """Whether it passed every blocking check. If not, it only serves requests that name it."""
 
     checks: dict[str, bool]
-    """Verdict of each blocking check."""
+    """Whether each blocking check passed, by name."""
 
     metrics: dict[str, Any]
-    """How it did on the rows it was judged by."""
+    """Metrics on the evaluation rows."""
 
     baseline: dict[str, Any]
-    """The same metrics of the base rate it has to beat."""
+    """The same metrics of the baseline that it must beat."""
 
     target: str
-    """What its probabilities are of."""
+    """Target of the probabilities."""
 
     threshold: float
     """Probability from which a prediction is positive."""
@@ -72,33 +72,33 @@ class ModelVersion(Model):
     """Inputs in order."""
 
     entity_table: str
-    """Feature table that entities are looked up in."""
+    """Id of the feature table in which entities are looked up."""
 
     entity_key: list[str]
     """Columns that identify an entity."""
 
     features_version: str
-    """Data version of the features it was trained on."""
+    """Data version of the features that it was trained on."""
 
     parameters: dict[str, Any]
-    """Algorithm, parameters, splits, seed and library versions."""
+    """Algorithm, parameters, splits, seed, and library versions."""
 
     trained_rows: int
-    """Rows it was trained on."""
+    """Number of rows that it was trained on."""
 
     trained_at: datetime
-    """When it was trained."""
+    """Time of the training."""
 
 
 def open_predictor(platform: Platform) -> Predictor:
-    """The process's predictor: models it used last stay loaded."""
+    """Returns the predictor of this process. It keeps the models loaded that it used last."""
     from serving.predictor import Predictor
 
     return Predictor(platform.part(open_tables))
 
 
 def serving(platform: Platform, model: str) -> ModelVersion | None:
-    """The training that answers; None while there is none."""
+    """Returns the version that serves predictions, or None if there is none."""
     from serving.registry import find
 
     try:
@@ -107,14 +107,14 @@ def serving(platform: Platform, model: str) -> ModelVersion | None:
         return None
 
 
-def newest_first(platform: Platform, model: str, before: str, most: int) -> tuple[list[ModelVersion], str | None]:
-    """Trainings older than the version `before` (empty: all), and the token of the next page."""
-    found: list[ModelVersion] = []
+def newest_first(platform: Platform, model: str, before: str, page_size: int) -> tuple[list[ModelVersion], str | None]:
+    """Returns versions older than `before` (empty for all), and the token of the next page."""
+    page: list[ModelVersion] = []
     for training in _trainings(platform, model, before):
-        if len(found) == most:
-            return found, str(found[-1].version)
-        found.append(training)
-    return found, None
+        if len(page) == page_size:
+            return page, str(page[-1].version)
+        page.append(training)
+    return page, None
 
 
 def _trainings(platform: Platform, model: str, before: str) -> Iterator[ModelVersion]:
@@ -126,7 +126,7 @@ def _trainings(platform: Platform, model: str, before: str) -> Iterator[ModelVer
         try:
             record = find(tables, model, version)
         except NotFound:
-            return  # older versions hold no training
+            return  # Older versions contain no model.
         yield _version(record)
         version = record.version - 1
 

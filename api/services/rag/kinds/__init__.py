@@ -1,1 +1,1 @@
-"""Nouns of the service, one file each."""
+"""Kinds of the service."""

@@ -11,9 +11,10 @@ from api.kernel.filtering import filters
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
+from api.kernel.lake.asset_lists import AssetListQuery
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
-from api.kernel.models import ListQuery, Model, Page, Request
+from api.kernel.models import Model, Page, Request
 from api.kernel.permissions.graph import AssetLocator
 from api.kernel.platform import Platform
 from api.kernel.storage.listing import Listing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rag.retrieval import SearchResult
 
 _KIND = "lancedb"
-"""Assets of this kind can be searched."""
+"""Kind of the assets that can be searched."""
 
 _LISTING = Listing[AssetNode](
     id=lambda node: node.id,
@@ -38,7 +39,7 @@ INDEX = Kind(
     "index",
     plural="indexes",
     title="Index",
-    description="Documents made searchable. Its id is its asset's.",
+    description="A searchable copy of documents. Its id is that of its asset.",
     example="flights.index.handbook",
     locate=_INDEXES,
     filter_by=tuple(_LISTING.fields),
@@ -52,133 +53,133 @@ class Index(Model):
     """An index."""
 
     id: str
-    """Id of the index: its asset's."""
+    """Id of the index, which is that of its asset."""
 
     description: str
-    """What can be found in it."""
+    """Description of the content."""
 
     owners: list[str]
-    """Addresses or `team:` names."""
+    """Owners: addresses, or names with `team:`."""
 
     sources: list[str]
-    """Assets it is made from, besides files."""
+    """Ids of assets that it is produced from, in addition to files."""
 
     data_version: str | None
-    """Latest version; null before the first."""
+    """Latest data version. Null before the first one."""
 
     chunk_count: int | None
-    """Chunks in the latest version, as its maker reported."""
+    """Number of chunks in the latest version, as its run reported it."""
 
     materialized_at: datetime | None
-    """When the latest version was made."""
+    """Time of the latest materialization."""
 
 
 class Prefix(Request):
-    """Whatever begins so."""
+    """A condition that a value starts with a prefix."""
 
     prefix: Text
-    """The beginning, such as `docs/`."""
+    """The prefix, such as `docs/`."""
 
 
 class Search(Request):
-    """What to look for."""
+    """A search."""
 
     query: Annotated[str, Field(min_length=1, max_length=2000, examples=["which airports are crowded"])]
     """Words or a question."""
 
     k: Annotated[int, Field(ge=1, le=100)] = 10
-    """Most hits."""
+    """Maximum number of hits."""
 
     filter: dict[str, Text | Texts | Prefix] = {}
-    """What to narrow to before searching: a column or label, and its value, a list of values, or a prefix."""
+    """Conditions that chunks must meet, by column or label: a value, a list of values, or a prefix."""
 
     version: Version | None = None
-    """Version of the index to search; by default the newest."""
+    """Version of the index to search. By default the newest."""
 
     mode: Literal["hybrid", "vector", "text"] = "hybrid"
-    """Vectors and full text together, or one of them alone."""
+    """Search by vectors, full text, or both."""
 
 
 class Citation(Model):
-    """Where a hit comes from: enough to read the very passage again."""
+    """The source of a hit, which identifies the exact passage."""
 
     document: str
-    """The document."""
+    """Name of the document."""
 
     heading: str
-    """The headings above the passage."""
+    """Headings above the passage."""
 
     chunk: str
     """Id of the chunk."""
 
     start: int
-    """First character of the passage in the document."""
+    """Index of the first character of the passage in the document."""
 
     end: int
-    """Character after the last."""
-
-    index: str
-    """The index, which is a table."""
-
-    version: str
-    """Data version of the table."""
-
-    text: str
-    """All of it in one line."""
-
-
-class Hit(Model):
-    """A passage that answers."""
-
-    title: str
-    """Title of the document."""
-
-    text: str
-    """The passage."""
-
-    score: float
-    """Fused score; comparable within one answer only."""
-
-    vector_score: float | None
-    """Cosine of query and passage; null if the vectors did not find it."""
-
-    vector_rank: int | None
-    """Rank by vectors, from 1."""
-
-    text_score: float | None
-    """BM25 score; null if full text did not find it."""
-
-    text_rank: int | None
-    """Rank by full text, from 1."""
-
-    citation: Citation
-    """Where it comes from."""
-
-
-class Hits(Model):
-    """The answer to a search."""
+    """Index after the last character of the passage."""
 
     index: str
     """Id of the index."""
 
     version: str
-    """Data version that answered."""
+    """Data version of the index."""
+
+    text: str
+    """The citation in one line."""
+
+
+class Hit(Model):
+    """A passage that matches the search."""
+
+    title: str
+    """Title of the document."""
+
+    text: str
+    """Text of the passage."""
+
+    score: float
+    """Fused score, comparable only within one response."""
+
+    vector_score: float | None
+    """Cosine similarity of query and passage. Null if the vector search did not find it."""
+
+    vector_rank: int | None
+    """Rank in the vector search, from 1."""
+
+    text_score: float | None
+    """BM25 score. Null if the full-text search did not find it."""
+
+    text_rank: int | None
+    """Rank in the full-text search, from 1."""
+
+    citation: Citation
+    """Source of the passage."""
+
+
+class Hits(Model):
+    """Result of a search."""
+
+    index: str
+    """Id of the index."""
+
+    version: str
+    """Data version that was searched."""
 
     behind: int
-    """Table versions newer than that; above 0 only while a writer is at work."""
+    """Number of newer table versions. Greater than 0 only while a version is being written."""
 
     took_ms: float
-    """Milliseconds the search took."""
+    """Duration of the search in milliseconds."""
 
     hits: list[Hit]
-    """Best first."""
+    """Hits, best first."""
 
 
-@INDEX.list(query=ListQuery, item=Index)
-async def list_indexes(ctx: Context, query: ListQuery) -> Page[Index]:
+@INDEX.list(query=AssetListQuery, item=Index)
+async def list_indexes(ctx: Context, query: AssetListQuery) -> Page[Index]:
     """Lists indexes by id."""
     view = ctx.view()
-    nodes, token = _LISTING.page(list(_INDEXES.nodes(view).values()), query)
+    nodes, token = _LISTING.page(query.included(_INDEXES.nodes(view).values()), query)
     return Page[Index](items=[_index(node, view) for node in nodes], next_page_token=token)
 
 
@@ -191,33 +192,33 @@ async def get_index(ctx: Context, index: str) -> Index:
 
 @INDEX.part("provenance", query=ProvenanceQuery, result=Provenance)
 async def get_index_provenance(ctx: Context, index: str, query: ProvenanceQuery) -> Provenance:
-    """Tells which documents, code, run and principal stand behind a version of the index, and so behind its hits."""
+    """Returns the documents, code, run, and principal that produced a version of the index."""
     _INDEXES.find(ctx.view(), index)
-    return await ctx.work(explain, ctx, index, query.version)
+    return await ctx.compute(explain, ctx, index, query.version)
 
 
 @INDEX.action("search", request=Search, result=Hits, reads=True)
 async def search_index(ctx: Context, index: str, request: Search) -> Hits:
-    """Finds passages by meaning and by words. Every hit carries its citation."""
+    """Finds passages by meaning and by words. Every hit contains its citation."""
     _INDEXES.find(ctx.view(), index)
-    return _hits(await ctx.work(_search, ctx.platform, index, request))
+    return _hits(await ctx.compute(_search, ctx.platform, index, request))
 
 
 def _search(platform: Platform, index: str, request: Search) -> SearchResult:
     version = None if request.version is None else versions.number(request.version)
-    # pydantic has checked the forms; the filter knows which names the index has.
-    wanted: dict[str, FilterValue] = {
+    # pydantic has validated the types. The filter checks that the index has the columns.
+    conditions: dict[str, FilterValue] = {
         name: {"prefix": value.prefix} if isinstance(value, Prefix) else value for name, value in request.filter.items()
     }
-    return platform.part(open_retriever).search(index, request.query, request.k, wanted, version, mode=request.mode)
+    return platform.part(open_retriever).search(index, request.query, request.k, conditions, version, mode=request.mode)
 
 
-def _hits(found: SearchResult) -> Hits:
+def _hits(result: SearchResult) -> Hits:
     return Hits(
-        index=found.index,
-        version=found.version,
-        behind=found.behind,
-        took_ms=found.took_ms,
+        index=result.index,
+        version=result.version,
+        behind=result.behind,
+        took_ms=result.took_ms,
         hits=[
             Hit(
                 title=hit.title,
@@ -238,21 +239,21 @@ def _hits(found: SearchResult) -> Hits:
                     text=hit.citation,
                 ),
             )
-            for hit in found.hits
+            for hit in result.hits
         ],
     )
 
 
 def _index(node: AssetNode, view: GraphView) -> Index:
     state = view.states.get(node.id)
-    made = state.materialization if state else None
-    rows = made.metadata.get("dagster/row_count") if made else None
+    materialization = state.materialization if state else None
+    rows = materialization.metadata.get("dagster/row_count") if materialization else None
     return Index(
         id=node.id,
         description=node.description,
         owners=list(node.owners),
         sources=list(node.upstream),
-        data_version=made.data_version if made else None,
+        data_version=materialization.data_version if materialization else None,
         chunk_count=rows if isinstance(rows, int) else None,
-        materialized_at=made.at if made else None,
+        materialized_at=materialization.at if materialization else None,
     )

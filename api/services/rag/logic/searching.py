@@ -1,4 +1,4 @@
-"""The process's retriever."""
+"""The retriever of the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_retriever(platform: Platform) -> Retriever:
-    """One per process: it keeps the embedding model and opened indexes."""
+    """Returns a retriever, one per process. It keeps the embedding model and opened indexes."""
     from rag.retrieval import Retriever
 
     return Retriever.from_settings(platform.settings, platform.part(open_tables))

@@ -56,10 +56,10 @@ def main(grid: Grid, context: Context) -> None:
     while len(nodes := list(grid.get_node_ids())) < len(SITES):
         time.sleep(0.1)
     names = {node_id: f"node {node_id}" for node_id in nodes}
-    kept: list[Round] = []
+    stored: list[Round] = []
     traffic: dict[str, Any] = {}
-    server_app(FEDERATION, names, start=None, on_round=kept.append, traffic=lambda: traffic)(grid, context)
+    server_app(FEDERATION, names, start=None, on_round=stored.append, traffic=lambda: traffic)(grid, context)
     result = Path(str(context.run_config["result"]))
     partial = result.with_suffix(".partial")
-    partial.write_bytes(pack(kept[-1].weights))
+    partial.write_bytes(pack(stored[-1].weights))
     partial.rename(result)

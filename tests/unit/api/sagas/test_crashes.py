@@ -52,8 +52,8 @@ class TestKill:
         id = begun(platform.database, Order(folder=str(tmp_path)))
         assert ended(program(url, tmp_path, id, point)) == -signal.SIGKILL
         assert not stored(platform.database, id).state.final
-        await runner.take_waiting()
-        assert not runner._under_way, "the lease of the dead one is still valid"
+        await runner.start_waiting()
+        assert not runner._tasks, "the lease of the dead one is still valid"
         with later(minutes=1):
             row = await finished(platform.database, runner, id)
         assert (row.state, row.error, row.done) == (OperationState.SUCCEEDED, None, 4)
@@ -69,7 +69,7 @@ class TestKill:
         with later(minutes=1):
             row = await finished(platform.database, runner, id)
         assert (row.state, row.done) == (OperationState.FAILED, 0)
-        assert row.error == "Step confirm failed: confirm is not possible. What was done was undone."
+        assert row.error == "Step confirm failed: confirm is not possible. The steps were undone."
         assert happened(platform, id) == [("reserve", "do"), ("ship", "do"), ("ship", "undo"), ("reserve", "undo")]
         assert files(tmp_path) == []
 
@@ -98,7 +98,7 @@ class TestKill:
                 connection.execute(OPERATION.update().values(lease_expires_at=clock.now()))
         row = await finished(platform.database, runner, id)
         assert row.state is OperationState.FAILED
-        assert str(row.error).startswith("Step ship failed 5 times: its process died each time")
+        assert str(row.error).startswith("Step ship failed 5 times: its process died in each attempt")
         assert happened(platform, id) == [("reserve", "do"), ("reserve", "undo")]
         assert files(tmp_path) == []
 

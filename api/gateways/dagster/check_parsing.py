@@ -1,0 +1,63 @@
+"""Conversion of check evaluations in GraphQL responses to `core.ports.CheckState`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from core.ports import CheckState, CheckStatus, Materialization
+
+_DATA_VERSION_LABEL = "headwater/data_version"
+
+
+def from_history(check: CheckState, history: Sequence[Any], materialization: Materialization | None) -> CheckState:
+    """Returns the check with its newest evaluation of this version, or unchanged if there is none."""
+    for execution in history:
+        if execution["evaluation"] and materialization and _version_of(execution) == materialization.data_version:
+            return _evaluated(check, execution, materialization)
+    return check
+
+
+def check_state(raw: Any, materialization: Materialization | None) -> CheckState:
+    """Returns a check with its evaluation of the latest version of its asset."""
+    check = CheckState(raw["name"], raw["description"] or "", raw["blocking"], CheckStatus.NOT_RUN)
+    execution = raw["executionForLatestMaterialization"]
+    return _evaluated(check, execution, materialization) if execution else check
+
+
+def _evaluated(check: CheckState, execution: Any, materialization: Materialization | None) -> CheckState:
+    version = _version_of(execution)
+    # Dagster relates evaluations to versions by time, but a slow evaluation can end after a newer version.
+    if version and (materialization is None or version != materialization.data_version):
+        return check
+    return dataclasses.replace(
+        check,
+        status=_check_status(execution),
+        at=datetime.fromtimestamp(execution["timestamp"], UTC),
+        run_id=execution["runId"],
+        message=(execution["evaluation"] or {}).get("description"),
+        data_version=version,
+    )
+
+
+def _version_of(execution: Any) -> str | None:
+    """Returns the data version that was evaluated, if the evaluation reports it."""
+    entries = (execution["evaluation"] or {}).get("metadataEntries", ())
+    return next((entry.get("text") for entry in entries if entry["label"] == _DATA_VERSION_LABEL), None)
+
+
+def _check_status(execution: Mapping[str, Any]) -> CheckStatus:
+    match execution["status"]:
+        case "SUCCEEDED":
+            return CheckStatus.PASSED
+        case "FAILED":
+            warns = (execution["evaluation"] or {}).get("severity") == "WARN"
+            return CheckStatus.WARNED if warns else CheckStatus.FAILED
+        case "EXECUTION_FAILED":
+            return CheckStatus.FAILED
+        case "IN_PROGRESS":
+            return CheckStatus.RUNNING
+        case _:
+            return CheckStatus.NOT_RUN

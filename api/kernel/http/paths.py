@@ -1,0 +1,49 @@
+"""The normal form of paths. A path in another form is refused.
+
+A mounted application parses the paths below its mount by its own rules. Two parsers agree only on unambiguous paths:
+without dot segments, empty segments, needless escapes, and escaped delimiters.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.types import Scope
+
+from core.errors import InvalidArgument
+
+# Without the semicolon, which some parsers read as the start of parameters.
+_CHARACTERS = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/]|%[0-9A-F]{2})+")
+_NEEDLESS = re.compile(rb"%(?:2D|2E|3[0-9]|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E)")
+_DANGEROUS = re.compile(rb"%(?:[01].|7F|25|2F|3B|5C)")
+_DOTS = (b".", b"..")
+
+
+def require_normal(scope: Scope) -> None:
+    """Raises `InvalidArgument` unless the path of a request is in normal form and matches the decoded path."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    if not is_normal(raw) or unquote_to_bytes(raw).decode() != scope["path"]:
+        raise InvalidArgument("The path is not in normal form. Write it without dot segments and needless escapes.")
+
+
+def is_normal(raw: bytes) -> bool:
+    """Returns whether a path, as sent by the client, is unambiguous."""
+    segments = raw.split(b"/")
+    return bool(
+        raw.startswith(b"/")
+        and _CHARACTERS.fullmatch(raw)
+        and not _NEEDLESS.search(raw)
+        and not _DANGEROUS.search(raw)
+        and all(segments[1:-1])
+        and not any(segment in _DOTS for segment in segments)
+        and _is_text(raw)
+    )
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

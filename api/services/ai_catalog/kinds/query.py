@@ -1,0 +1,209 @@
+"""SQL over the tables of assets, with the rights of the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.rows import Rows
+from api.kernel.lake import versions
+from api.kernel.lake.versions import Version
+from api.kernel.lookup import unknown_asset
+from api.kernel.models import Model, Request
+from api.kernel.permissions.graph import READ_ASSET, asset_securable
+from api.kernel.platform import Platform, open_tables
+from api.services.ai_catalog.logic.turns import Turns
+from core.errors import InvalidArgument, Unavailable
+
+if TYPE_CHECKING:
+    from lakehouse.query_process import QueryProcesses
+
+PREVIEW = "ai_catalog.asset.preview"
+"""Permission to read the rows of an asset."""
+
+_MAX_PER_PRINCIPAL = 8
+"""Maximum number of statements of one principal that run or wait."""
+
+_DISCONNECT_POLL_SECONDS = 0.2
+"""Interval at which the connection of the caller is checked."""
+
+QUERY = Kind(
+    "query",
+    plural="queries",
+    title="Query",
+    description="SQL over the tables of assets, read-only, with the rights of the caller.",
+    example="none",
+)
+
+
+class RunQuery(Request):
+    """A statement to run."""
+
+    sql: Annotated[str, Field(min_length=1, max_length=100_000)]
+    """One SELECT, WITH, SHOW TABLES, or DESCRIBE in DuckDB's dialect. The id of an asset names its table."""
+
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Maximum number of rows to return."""
+
+    versions: Annotated[dict[Annotated[str, Field(max_length=256)], Version], Field(max_length=100)] = {}
+    """Versions to read, by asset id. By default the newest version of each table."""
+
+
+class ResultColumn(Model):
+    """A column of the result."""
+
+    name: str
+    """Name of the column."""
+
+    type: str
+    """Arrow type of the column."""
+
+
+class QueryInput(Model):
+    """A table that the statement read."""
+
+    asset: str
+    """Id of the asset."""
+
+    data_version: str
+    """Data version that was read."""
+
+    table_version: int
+    """Version of the Delta table that was read."""
+
+
+class QueryResult(Model):
+    """Rows of a statement, and the exact versions that they come from."""
+
+    columns: list[ResultColumn]
+    """Columns in order."""
+
+    rows: list[list[Any]]
+    """Values of each row in the order of the columns. NaN and infinity are null. Bytes are text, followed by a column
+    `<name>_encoding`: `utf-8`, or `base64url` where they are not UTF-8 and therefore URL-safe base64."""
+
+    truncated: bool
+    """Whether there are more rows than `limit`."""
+
+    inputs: list[QueryInput]
+    """The tables that were read. In Arrow responses, the header `X-Data-Versions`, separated by spaces."""
+
+
+@QUERY.collection_action("run", request=RunQuery, result=QueryResult, rows=True, own=True)
+async def run_queries(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
+    """Runs a read-only SQL statement over tables that the caller can preview. Returns JSON or an Arrow IPC stream.
+
+    Each table is read at one exact version, which the response contains. The statement can't access files, network, or
+    settings. It ends after 50 seconds.
+    """
+    statement = asyncio.ensure_future(_in_turn(ctx, request))
+    try:
+        while not statement.done():
+            await asyncio.wait({statement}, timeout=_DISCONNECT_POLL_SECONDS)
+            if not statement.done() and await ctx.disconnected():
+                break
+    finally:
+        if not statement.done():
+            statement.cancel()
+            await asyncio.wait({statement})
+    if statement.cancelled():
+        raise Unavailable("The statement was ended because its caller disconnected.")
+    return statement.result()
+
+
+async def _in_turn(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
+    """Runs the statement when it is the caller's turn. A cancelled one ends, also while it runs."""
+    pool, cancelled = ctx.platform.workers.queries, threading.Event()
+    pool.enter()
+    try:
+        async with ctx.platform.part(open_turns).turn(ctx.principal.id):
+            running = pool.submit(_run, ctx, request, cancelled.is_set)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                cancelled.set()
+                await asyncio.wait({running})
+                running.exception()
+                raise
+    finally:
+        pool.leave()
+
+
+def open_turns(platform: Platform) -> Turns:
+    """Returns the turns of principals that run statements."""
+    return Turns(platform.workers.queries.threads, _MAX_PER_PRINCIPAL)
+
+
+def open_processes(platform: Platform) -> QueryProcesses:
+    """Returns the processes that run statements, so that a statement can't exhaust the memory of the API."""
+    from lakehouse.query_process import QueryProcesses
+
+    return QueryProcesses(platform.settings)
+
+
+def _run(ctx: Context, request: RunQuery, cancelled: Callable[[], bool]) -> Rows[QueryResult]:
+    from lakehouse.query import Query
+
+    tables = ctx.platform.part(open_tables)
+    query = Query(
+        tables, visible=lambda name: ctx.principal.access.allows(READ_ASSET, asset_securable(ctx.platform, name))
+    )
+    statement = query.check(request.sql)
+    for name in statement.tables:
+        _require_preview(ctx, name)
+    snapshots = {name: versions.snapshot(tables, name, request.versions.get(name)) for name in statement.tables}
+    if unread := sorted(set(request.versions) - set(snapshots)):
+        fault = {"pointer": f"/versions/{unread[0]}", "detail": "the statement does not read this table"}
+        raise InvalidArgument(f"The statement does not read {unread[0]}.", errors=[fault])
+    if statement.lists_tables:
+        listed = query.sql(request.sql, limit=request.limit)
+        table, truncated = listed.table, listed.truncated
+    else:
+        exact = {name: snapshot.version for name, snapshot in snapshots.items()}
+        table, truncated = ctx.platform.part(open_processes).run(request.sql, exact, request.limit, cancelled)
+    inputs = [
+        QueryInput(asset=name, data_version=snapshot.data_version, table_version=snapshot.version)
+        for name, snapshot in sorted(snapshots.items())
+    ]
+
+    def model() -> QueryResult:
+        from lakehouse.bytes_as_text import bytes_as_text
+        from lakehouse.python_rows import python_values
+
+        converted = bytes_as_text(table)
+        types = {field.name: field.type for field in table.schema}
+        return QueryResult(
+            columns=[
+                ResultColumn(name=field.name, type=str(types.get(field.name, field.type))) for field in converted.schema
+            ],
+            rows=[list(row) for row in zip(*map(python_values, converted.columns), strict=True)],
+            truncated=truncated,
+            inputs=inputs,
+        )
+
+    headers = {
+        "x-data-versions": " ".join(f"{one.asset}={one.data_version}" for one in inputs),
+        "x-truncated": str(truncated).lower(),
+    }
+    return Rows(table, model, headers)
+
+
+def _require_preview(ctx: Context, name: str) -> None:
+    """Requires the permission to read a table. One that the caller can't see is refused as if it did not exist.
+
+    Raises:
+        UnknownAsset: The caller can't see the table.
+        PermissionDenied: The caller can't read it.
+    """
+    place = asset_securable(ctx.platform, name)
+    if not ctx.principal.access.allows(READ_ASSET, place):
+        raise unknown_asset(ctx.view(), name)
+    if not ctx.principal.access.allows(PREVIEW, place):
+        raise denied(PREVIEW)

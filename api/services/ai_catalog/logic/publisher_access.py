@@ -1,0 +1,31 @@
+"""The publisher as a request uses it: with the rights of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from api.kernel.kinds.context import Context
+from api.services.ai_catalog.logic.publisher_rights import may_read
+from core.errors import Unavailable
+from core.publisher import Publisher
+
+
+def readable_to_caller(ctx: Context) -> Callable[[str], bool]:
+    """Returns a predicate: whether the caller can see an asset and read its rows, which a definition would disclose."""
+    nodes = ctx.view().nodes
+
+    def readable(asset: str) -> bool:
+        return asset in nodes and may_read(ctx.platform, ctx.principal.access, asset)
+
+    return readable
+
+
+def publisher_of(ctx: Context) -> Publisher:
+    """Returns the publisher of this process.
+
+    Raises:
+        Unavailable: This process can't publish definitions.
+    """
+    if ctx.platform.publisher is None:
+        raise Unavailable("This process can't publish definitions.")
+    return ctx.platform.publisher

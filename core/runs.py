@@ -1,0 +1,107 @@
+"""Launches, runs, and backfills of the orchestrator, as plain data classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class RunStatus(StrEnum):
+    """Status of a run. The last three are final."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def final(self) -> bool:
+        """Whether the status can no longer change."""
+        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The latest run of an asset."""
+
+    id: str
+    status: RunStatus
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A request to materialize `assets`. Several partitions, or `all_partitions`, become a backfill.
+
+    `config` maps an asset id to the config of its op.
+    """
+
+    assets: tuple[str, ...]
+    partitions: tuple[str, ...] = ()
+    all_partitions: bool = False
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """Result of a launch: runs, or one backfill that starts runs."""
+
+    runs: tuple[str, ...] = ()
+    backfill: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProducedVersion:
+    """A version that a run produced."""
+
+    asset: str
+    data_version: str | None
+    partition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The current state of a run. `error` is the first failure, in one line."""
+
+    id: str
+    status: RunStatus
+    steps_done: int
+    steps_total: int
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: str | None = None
+    produced: tuple[ProducedVersion, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillState:
+    """The current state of a backfill, with the runs it has started so far. `done` and `total` count partitions."""
+
+    id: str
+    status: RunStatus
+    done: int
+    total: int
+    runs: tuple[str, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """An event in the log of a run. Pass `cursor` to continue after it."""
+
+    cursor: str
+    at: datetime
+    level: str
+    type: str
+    step: str | None
+    message: str

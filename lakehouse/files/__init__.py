@@ -1,0 +1,1 @@
+"""Readers of delimited text, JSON, and Parquet files."""

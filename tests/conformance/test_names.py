@@ -1,0 +1,433 @@
+"""Kind of fault: a path takes names, and a field of a body, filter or batch that refers to the same things does not.
+
+Every field that refers to something says so (`api.kernel.references`), and is written here by id and by name: both have
+one effect. A name of what the caller may not see is as unknown as one that nothing has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import pytest
+import pytest_asyncio
+from pydantic import BaseModel
+
+from api.kernel.kinds import slots
+from api.kernel.kinds.endpoint import Endpoint, Shape
+from api.kernel.kinds.resource import Level
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.references import FILTER_FIELDS
+from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api_process import Api, Caller, Reply, running
+from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, url
+from tests.orchestration import FakeOrchestrator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAMES = {
+    "admin.organization": "one",
+    "admin.project": "one_data",
+    "admin.user": "one-ada",
+    "admin.service_account": "loader",
+    "admin.group": "readers",
+    "admin.role": "reading",
+    "admin.identity_provider": "one-login",
+    "admin.webhook_endpoint": "hook",
+}
+"""What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "admin_create_grant": {
+        "principal_id": "[admin.user]",
+        "role_id": "[admin.role]",
+        "securable_id": "[admin.project]",
+        "condition": 'owner == "[admin.user]" || owner in ["[admin.group]"]',
+    },
+    "admin_apply_grants": {
+        "grant": [
+            {"principal_id": "[admin.group]", "role_id": "[admin.role]", "securable_id": "[admin.organization]"},
+            {
+                "principal_id": "[admin.service_account]",
+                "permission": "admin.group.get",
+                "securable_id": "[admin.group]",
+                "securable_kind": "admin.group",
+            },
+        ]
+    },
+    "admin_create_api_key": {"label": "a key", "principal_id": "[admin.service_account]"},
+    "admin_clone_role": {"name": "cloned", "organization_id": "[admin.organization]"},
+    "admin_add_members_group": {"members": ["[admin.user]", "[admin.service_account]"]},
+    "admin_remove_members_group": {"members": ["[admin.user]"]},
+    "admin_create_invitation": {
+        "email": "new@example.org",
+        "organization_id": "[admin.organization]",
+        "groups": ["[admin.group]"],
+        "grants": [{"role_id": "[admin.role]", "securable_id": "[admin.project]"}],
+    },
+    "admin_preview_move_project": {"organization_id": "[admin.organization]"},
+    "admin_move_project": {"organization_id": "[admin.organization]"},
+    "admin_check_access": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "securable_id": "[admin.project]",
+    },
+    "admin_check_access_batch": {
+        "items": [
+            {
+                "principal_id": "[admin.group]",
+                "permission": "admin.role.get",
+                "securable_id": "[admin.role]",
+                "securable_kind": "admin.role",
+            }
+        ]
+    },
+    "admin_explain_access": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "securable_id": "[admin.project]",
+    },
+    "admin_list_objects_decisions": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "kind": "admin.project",
+    },
+    "admin_list_subjects_decisions": {"permission": "admin.project.get", "securable_id": "[admin.project]"},
+    "admin_effective_grants": {"securable_id": "[admin.project]"},
+    "admin_simulate_access": {
+        "grant": [{"principal_id": "[admin.user]", "role_id": "rol_viewer", "securable_id": "[admin.project]"}],
+        "questions": [
+            {
+                "principal_id": "[admin.user]",
+                "permission": "admin.project.update",
+                "securable_id": "[admin.project]",
+            }
+        ],
+        "securables": [{"securable_id": "[admin.project]"}],
+    },
+}
+"""Of each operation that takes references a body that holds every one of them."""
+
+SPECS: dict[str, dict[str, Any]] = {
+    "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
+    "admin.webhook_endpoint": {"project_id": "[admin.project]"},
+    "admin.identity_provider": {"groups": {"staff": "[claimed]"}, "roles": {"staff": "[admin.role]"}},
+}
+"""Of each stored kind whose spec holds references, all of them."""
+
+NO_REFERENCES = {
+    "external_id": "how an identity provider calls a user",
+    "client_id": "how an identity provider calls the platform",
+}
+
+REFERRING = [one for one in ENDPOINTS if one.request is not None and slots.referring(one.request)]
+STANDARD = (Shape.CREATE, Shape.UPDATE)
+
+
+@dataclass
+class Home:
+    """A tenant with a thing of every kind, and another one with things of the same names and of others."""
+
+    api: Api
+    own: Tenant
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def filled(self, body: Any, *, by_name: bool) -> Any:
+        """The body with ids or names of the tenant's things."""
+        text = json.dumps(body)
+        for kind, id in self.ids.items():
+            text = text.replace(f"[{kind}]", NAMES.get(kind, kind) if by_name else id)
+        return json.loads(text)
+
+
+async def resource_named(admin: Caller, kind: ResourceKind[Any], name: str, place: dict[str, str], **spec: Any) -> str:
+    body = {"name": name, "spec": DRAFTS[kind.full_name][0] | spec, **place}
+    return str((await made(admin.post(f"admin/{kind.plural}", body)))["id"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
+    async with running(tmp_path_factory.mktemp("home"), FakeOrchestrator()) as api:
+        own, other = await tenant(api, "one"), await tenant(api, "other")
+        found = Home(api, own)
+        found.ids |= {"admin.organization": own.organization, "admin.project": own.project}
+        for kind in STORED:
+            if kind.full_name in found.ids:
+                continue
+            for home in (own, other):
+                project = {"project_id": home.project}
+                place = project if kind.level is Level.PROJECT else {"organization_id": home.organization}
+                name = NAMES[kind.full_name]
+                name = name.replace("one", "other") if home is other else name
+                id = await resource_named(api.admin, kind, name, place)
+                if home is own:
+                    found.ids[kind.full_name] = id
+        group = next(kind for kind in STORED if kind.full_name == "admin.group")
+        place = {"organization_id": own.organization}
+        found.ids["claimed"] = await resource_named(api.admin, group, "claimed", place, source="CLAIM")
+        for kind in ("user", "group", "service_account"):
+            await grant(api, found.ids[f"admin.{kind}"], "rol_viewer", own.project)
+        yield found
+
+
+def plain(reply: Reply) -> Any:
+    """An answer without what is new each time."""
+    text = re.sub(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}|\d{4}-\d\d-\d\dT[^\"]+", "NEW", reply.response.text)
+    text = re.sub(r'"(etag|token|secret|prefix|request_id|version)":"?[^,}]*', "", text)
+    return reply.status, text
+
+
+def stored_request(home: Home, reply: Reply) -> Any:
+    """As `plain`, but ids of the tenant's things stay: an effect on the right ones counts."""
+    text = reply.response.text
+    for kind, id in home.ids.items():
+        text = text.replace(id, f"<{kind}>")
+    reply.response._content = text.encode()
+    return plain(reply)
+
+
+async def sent(home: Home, endpoint: Endpoint, body: Any, *, by_name: bool) -> Reply:
+    params = {"validate_only": "true"} if endpoint.changes else {}
+    id = home.ids.get(endpoint.kind.full_name)
+    return await home.own.admin(
+        endpoint.method, url(endpoint, id), json=home.filled(body, by_name=by_name), params=params
+    )
+
+
+@pytest.mark.parametrize("endpoint", [one for one in REFERRING if one.operation_id in BODIES], ids=str)
+async def test_a_body_by_name_does_what_it_does_by_id(home: Home, endpoint: Endpoint) -> None:
+    by_id, by_name = [
+        await sent(home, endpoint, BODIES[endpoint.operation_id], by_name=named) for named in (False, True)
+    ]
+    # A project is not moved to where it is.
+    known = (409,) if endpoint.operation_id == "admin_move_project" else (200, 201)
+    assert by_id.status in known, by_id.response.text
+    assert stored_request(home, by_name) == stored_request(home, by_id)
+
+
+def leaves(body: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(body, str) and re.fullmatch(r"\[[a-z_.]+\]", body):
+        yield path
+    for key, value in body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ():
+        yield from leaves(value, (*path, key))
+
+
+def put(body: Any, path: tuple[Any, ...], value: str) -> Any:
+    copy = json.loads(json.dumps(body))
+    place = copy
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return copy
+
+
+HIDDEN = [
+    (endpoint, path)
+    for endpoint in REFERRING
+    if "move" not in endpoint.operation_id
+    for path in leaves(BODIES.get(endpoint.operation_id, {}))
+]
+
+
+@pytest.mark.parametrize(("endpoint", "path"), HIDDEN, ids=lambda value: str(value) if value else "")
+async def test_a_name_of_another_tenant_is_as_unknown_as_one_that_nothing_has(
+    home: Home, endpoint: Endpoint, path: tuple[Any, ...]
+) -> None:
+    template = BODIES[endpoint.operation_id]
+    answers = []
+    for name in ("other-ada", "nosuch-ada"):
+        reply = await sent(home, endpoint, put(template, path, name), by_name=False)
+        answers.append((reply.status, stored_request(home, reply)[1].replace(name, "NAME")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] in (200, 400, 404, 409, 422)
+    if "remove" in endpoint.operation_id:
+        assert answers[0][0] == 422, "a typing error is not a member that was removed"
+    assert answers[0][0] != 200 or '"UNKNOWN"' in answers[0][1] or '"allowed":true' not in answers[0][1]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STORED if kind.full_name in SPECS], ids=lambda kind: kind.full_name)
+async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any]) -> None:
+    path, spec = f"admin/{kind.plural}", DRAFTS[kind.full_name][0] | SPECS[kind.full_name]
+    expected = home.filled(spec, by_name=False)
+    draft = {"name": "written", "organization_id": "one", "spec": home.filled(spec, by_name=True)}
+    tried = {"params": {"validate_only": "true"}}
+    created = await home.own.admin.post(path, draft, **tried)
+    assert created.status == 201, created.response.text
+    assert created.json["spec"].items() >= expected.items()
+    change = {"spec": home.filled(SPECS[kind.full_name], by_name=True)}
+    changed = await home.own.admin("PATCH", f"{path}/{home.ids[kind.full_name]}", json=change, **tried)
+    assert changed.status == 200, changed.response.text
+    assert changed.json["spec"].items() >= home.filled(SPECS[kind.full_name], by_name=False).items()
+    items = [
+        {"method": "CREATE", "body": draft},
+        {"method": "UPDATE", "id": NAMES[kind.full_name], "body": change | {"owner": "one-ada"}},
+    ]
+    batch = await home.own.admin.post(f"{path}:batch", {"items": items}, **tried)
+    assert batch.status == 200, batch.response.text
+    assert batch.json["items"][1]["id"] == home.ids[kind.full_name]
+
+
+@pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
+async def test_a_path_and_an_owner_are_names_too(home: Home, kind: ResourceKind[Any]) -> None:
+    path, id, name = f"admin/{kind.plural}", home.ids[kind.full_name], NAMES[kind.full_name]
+    admin, tried = home.own.admin, {"params": {"validate_only": "true"}}
+    assert (await made(admin.get(f"{path}/{name}")))["id"] == id
+    assert stored_request(home, await admin.get(f"{path}/{name}/revisions")) == stored_request(
+        home, await admin.get(f"{path}/{id}/revisions")
+    )
+    for owner in ("one-ada", "loader", "readers"):
+        owned = await admin("PATCH", f"{path}/{name}", json={"owner": owner}, **tried)
+        assert owned.status == 200, owned.response.text
+        assert owned.json["id"] == id
+        assert owned.json["owner"] in home.ids.values()
+    unknown = [await admin.get(f"{path}/{text}") for text in ("other-absent", "nosuch-absent")]
+    assert [reply.status for reply in unknown] == [404, 404]
+
+
+FILTERED = [
+    (endpoint, name)
+    for endpoint in ENDPOINTS
+    if endpoint.query is not None and "filter" in endpoint.query.model_fields and endpoint.shape is Shape.LIST
+    for name in endpoint.kind.filter_by
+    if name.rpartition(".")[2] in FILTER_FIELDS
+]
+
+
+@pytest.mark.parametrize(("endpoint", "name"), FILTERED, ids=str)
+async def test_a_filter_by_name_finds_what_it_finds_by_id(home: Home, endpoint: Endpoint, name: str) -> None:
+    kinds = FILTER_FIELDS[name.rpartition(".")[2]] or ("admin.project",)
+    for kind in kinds:
+        pages = []
+        texts = [
+            text
+            for value in (home.ids[kind], NAMES[kind])
+            for text in (f'{name} == "{value}"', f"'{value}' == ({name})", f'{name} in ["absent", "{value}"]')
+        ]
+        pages = [await home.own.admin.get(url(endpoint), params={"filter": text, "page_size": "5"}) for text in texts]
+        assert {page.status for page in pages} <= {200, 403}, pages[0].response.text
+        assert len({page.response.text for page in pages if page.status == 200}) <= 1
+    if endpoint.kind.name == "grant" and name != "role_id":
+        assert pages[-1].json["items"], "there are some of them"
+
+
+async def test_what_is_kept_beside_the_metadata_takes_the_id_of_a_project_too(home: Home) -> None:
+    pages = [
+        await home.api.admin.get("ai-catalog/assets", params={"filter": f'project == "{text}"'})
+        for text in (home.ids["admin.project"], "one_data")
+    ]
+    assert [page.status for page in pages] == [200, 200]
+    assert pages[0].json == pages[1].json
+
+
+async def test_several_things_of_a_name_are_told_and_none_is_taken(home: Home) -> None:
+    """A caller who sees both tenants must say which one they mean; one who sees one does not learn of the other."""
+    body = {"principal_id": "readers", "role_id": "rol_viewer", "securable_id": home.own.project}
+    refused = await home.api.admin.post("admin/grants", body)
+    assert (refused.status, refused.reason) == (409, "AMBIGUOUS_NAME")
+    assert home.ids["admin.group"] in refused.json["detail"]
+    assert refused.json["errors"] == [{"pointer": "/principal_id", "detail": "is the name of several things"}]
+    assert len(refused.json["metadata"]["candidates"]) == 2
+    assert (await home.api.admin.get("admin/groups/readers")).reason == "AMBIGUOUS_NAME"
+    assert (await home.api.admin.get("admin/grants", params={"filter": 'principal_id == "readers"'})).status == 409
+    assert (await home.own.admin.post("admin/grants", body, params={"validate_only": "true"})).status == 201
+
+
+async def test_an_id_wins_over_a_name_and_no_name_has_the_form_of_one(home: Home) -> None:
+    admin = home.api.admin
+    for name in (home.ids["admin.user"], "grp_06e1xq0000exampe000000000z"):
+        refused = await admin.post("admin/users", {"name": name, "spec": {}})
+        assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/name")
+    await made(admin.post("admin/projects", {"name": "org_default", "spec": {"title": "Looks like one"}}))
+    await user(home.api, "rol_admin")
+    given = await made(
+        admin.post(
+            "admin/grants",
+            {"principal_id": "one-ada", "role_id": "rol_admin", "securable_id": "org_default"},
+            params={"validate_only": "true"},
+        )
+    )
+    assert (given["role_id"], given["securable_id"]) == ("rol_admin", "org_default")
+    assert given["securable_kind"] == "admin.organization"
+
+
+async def test_a_condition_is_kept_by_id(home: Home) -> None:
+    body = BODIES["admin_create_grant"]
+    given = await sent(
+        home, next(one for one in ENDPOINTS if one.operation_id == "admin_create_grant"), body, by_name=True
+    )
+    user, group = home.ids["admin.user"], home.ids["admin.group"]
+    assert given.json["condition"] == f'owner == "{user}" || owner in ["{group}"]'
+
+
+async def test_authzen_takes_names(home: Home) -> None:
+    answers = []
+    for by_name in (False, True):
+        subject = {"type": "group", "id": "[admin.group]"}
+        body = {
+            "subject": subject,
+            "action": {"name": "get"},
+            "resource": {"type": "admin.project", "id": "[admin.project]"},
+        }
+        asked = home.filled(body, by_name=by_name)
+        answers.append((await home.own.admin.post("/access/v1/evaluation", asked)).json)
+    assert answers[0] == answers[1]
+    assert answers[0]["decision"] is True
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for one in annotation.model_fields.values():
+            yield from models(one.annotation)
+    for part in get_args(annotation):
+        yield from models(part)
+
+
+def is_text(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return any(is_text(part) for part in get_args(annotation))
+    return annotation is str or any(is_text(part) for part in get_args(annotation))
+
+
+async def test_every_reference_is_marked_and_tried() -> None:
+    every = {model for one in ENDPOINTS for ask in (one.request, one.query) if ask for model in models(ask)}
+    unmarked = {
+        f"{model.__name__}.{name}"
+        for model in every
+        for name, one in model.model_fields.items()
+        if (name.endswith("_id") or name in ("owner", "members", "principal", "user", "role", "organization"))
+        and is_text(one.annotation)
+        and name not in NO_REFERENCES
+        and name not in slots.referring(model)
+    }
+    assert unmarked == set()
+    untried = [
+        str(one)
+        for one in REFERRING
+        if one.operation_id not in BODIES and not (isinstance(one.kind, ResourceKind) and one.shape in STANDARD)
+    ]
+    assert untried == []
+    referring = {kind.full_name for kind in STORED if slots.referring(kind.model.spec_type())}
+    assert referring == set(SPECS)
+    for operation, body in BODIES.items():
+        endpoint = next(one for one in REFERRING if one.operation_id == operation)
+        assert endpoint.request is not None
+        tried = {slot.pointer for slot in slots.slots(endpoint.request.model_validate_json(json.dumps(body)))}
+        assert all(
+            any(pointer.endswith(f"/{name}") or f"/{name}/" in pointer for pointer in tried)
+            for name in flat(endpoint.request)
+        ), operation
+
+
+def flat(model: type[BaseModel]) -> set[str]:
+    """Names of the fields of a request that hold references themselves, wherever they are in it."""
+    return {
+        name
+        for one in models(model)
+        for name in slots.referring(one)
+        if not any(slots.referring(below) for below in models(one.model_fields[name].annotation))
+    }

@@ -1,0 +1,410 @@
+"""No answer to one organization holds a name, an id or an address of another one.
+
+The kind: an answer discloses what its caller may not know of: in a list or a count, an error or its hints, a header,
+a stream, a directory, the lineage of a table. One walk over everything that reads: each list, item, part, export, watch
+and question of the registry, the directory (SCIM), AuthZEN, and the pages and documents beside them. The callers are an
+admin, a viewer and two keys of one organization. Everything in the other one is called `canary`, and the two touch each
+other as far as the platform lets them: members of groups, tables made of one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import pytest
+import pytest_asyncio
+
+from api.kernel.documents.openapi import document
+from api.kernel.kinds.endpoint import Answer, Endpoint
+from api.kernel.kinds.resource import Level
+from api.kernel.tables import OPERATION
+from api.main import SERVICES
+from core import clock
+from core.definitions import DEFINITION
+from lakehouse.lineage import Lineage
+from lakehouse.step import Step
+from lakehouse.tables import Tables
+from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api_process import PASSWORD, Api, Caller, running
+from tests.conformance.hostile import leaves, placed
+from tests.conformance.operations import DRAFTS, GUARDED, STORED, minimal, url
+from tests.orchestration import FakeOrchestrator, node
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CANARY = "canary"
+READS = [one for one in GUARDED if not one.changes]
+SCHEMAS = {service.name: document(service) for service in SERVICES}
+
+
+@dataclass
+class House:
+    """An organization with something of every kind, all of it called by one word."""
+
+    tenant: Tenant
+    word: str
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def assets(self) -> list[str]:
+        return [f"{self.word}_data.gold.{name}" for name in ("rows", "model", "index")]
+
+
+def texts(kind: Any, word: str) -> dict[str, Any]:
+    """A spec of a kind, with the word in each of its texts."""
+    spec = json.loads(json.dumps(DRAFTS[kind.full_name][0]))
+    for name in kind.model.spec_type().model_fields:
+        if name in ("title", "description", "external_id"):
+            spec[name] = f"{word} {name}"
+        elif name == "emails":
+            spec[name] = [f"{word}@example.org"]
+        elif name in ("url", "issuer"):
+            spec[name] = f"https://{word}.example.org/"
+    return dict(spec)
+
+
+async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
+    found = House(await tenant(api, word), word)
+    own, ids = found.tenant, found.ids
+    ids |= {"admin.organization": own.organization, "admin.project": own.project, "admin": own.admin_id}
+    for kind in STORED:
+        if kind.full_name in ids:
+            continue
+        place = {"project_id": own.project} if kind.level is Level.PROJECT else {"organization_id": own.organization}
+        body = {"name": f"{word}-{kind.name}".replace("_", "-"), "spec": texts(kind, word), "labels": {"word": word}}
+        ids[kind.full_name] = (await made(api.admin.post(f"admin/{kind.plural}", body | place)))["id"]
+    await made(api.admin.post(f"admin/groups/{ids['admin.group']}:add-members", {"members": [ids["admin.user"]]}))
+    ids["admin.grant"] = await grant(api, ids["admin.user"], "rol_viewer", own.project)
+    key = {"label": word, "principal_id": ids["admin.service_account"]}
+    ids["admin.api_key"] = (await made(own.admin.post("admin/api-keys", key)))["id"]
+    invitation = {"email": f"{word}-guest@example.org", "organization_id": own.organization}
+    ids["admin.invitation"] = (await made(own.admin.post("admin/invitations", invitation)))["id"]
+    await made(api.admin.post(f"admin/users/{own.admin_id}:set-password", {"password": PASSWORD}))
+    own.admin = Caller(api.app, api.caller(f"{word}/{word}-admin").token)
+    await made(api.anonymous.post("admin/sessions:login", {"name": f"{word}/{word}-admin", "password": PASSWORD}))
+    await made(own.admin("PATCH", f"admin/groups/{ids['admin.group']}", json={"labels": {"more": word}}))
+    ids["admin.session"] = (await made(own.admin.get("admin/sessions")))["items"][0]["id"]
+    ids["admin.audit_event"] = (await made(own.admin.get("admin/audit-events")))["items"][0]["id"]
+    rows, model, index = found.assets
+    orchestrator.nodes |= {
+        rows: node(rows, owners=(f"team:{word}",), description=f"Rows of {word}."),
+        model: node(model, [rows], kinds=("delta", "onnx")),
+        index: node(index, [rows], kinds=("delta", "lancedb")),
+    }
+    for name, known in ((f"{word}_nightly", orchestrator.schedules), (f"{word}_landing", orchestrator.sensors)):
+        one = next(iter(known.values()))
+        state = {"description": f"Of {word}.", "last_tick_message": f"of {word}"}
+        known[name] = dataclasses.replace(one, id=name, assets=(rows,), **state)
+    ids |= {"ai_catalog.asset": rows, "ai_catalog.definition": rows, "ai_system.model": model, "rag.index": index}
+    ids |= {"operations.operation": f"op_{word}", "ai_catalog.schedule": f"{word}_nightly"}
+    ids |= {"ai_catalog.sensor": f"{word}_landing"}
+    _fill(api, found)
+    return found
+
+
+def _fill(api: Api, of: House) -> None:
+    """A definition and an operation, as its admin would have made them."""
+    now, admin, name = clock.now(), of.tenant.admin_id, f"{of.word}-admin"
+    written = {"component": "SqlTransformComponent", "attributes": {"sql": f"SELECT '{of.word}' AS word"}}
+    values: dict[str, Any] = {column.name: None for column in OPERATION.c}
+    values |= {"id": f"op_{of.word}", "action": "ai_catalog.asset.materialize", "subject": of.assets[0]}
+    values |= {"organization_id": of.tenant.organization, "project_id": of.tenant.project}
+    values |= {"principal": name, "principal_id": admin, "request_id": "req", "executor": "LAUNCH"}
+    values |= {"state": "SUCCEEDED", "assets": of.assets, "partitions": [], "config": {}, "stages": 1, "stage": 1}
+    values |= {"launched_stage": 1, "runs": [], "done": 1, "total": 1, "produced": []}
+    with api.database.write() as connection:
+        connection.execute(
+            DEFINITION.insert().values(
+                asset_id=of.assets[0],
+                project=f"{of.word}_data",
+                **written,
+                published_component=written["component"],
+                published_attributes=written["attributes"],
+                published_at=now,
+                published_by=name,
+                published_by_id=admin,
+                published_reads=[],
+                revision=1,
+                created_at=now,
+                created_by=name,
+                updated_at=now,
+            )
+        )
+        connection.execute(OPERATION.insert().values(**values | {"created_at": now, "updated_at": now}))
+
+
+@dataclass
+class Two:
+    """The organizations, and the callers of the first."""
+
+    api: Api
+    own_house: House
+    other: House
+    callers: dict[str, Caller] = field(default_factory=dict)
+
+    def disclosed(self, text: str, sent: str = "") -> list[str]:
+        """What a text says of the other organization, beyond what the request itself said."""
+        sent = sent.lower()
+        ids = [id for id in self.other.ids.values() if id not in sent]
+        found = [id for id in ids if id in text]
+        words = set(re.findall(r"[\w.@:/+-]*canary[\w.@:/+-]*", text.lower()))
+        return found + sorted(word for word in words if not any(part in sent for part in (word, word.strip(".:/"))))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
+    orchestrator = FakeOrchestrator()
+    async with running(tmp_path_factory.mktemp("home"), orchestrator, HEADWATER_RATE_LIMIT="") as api:
+        other, own_house = await house(api, orchestrator, CANARY), await house(api, orchestrator, "mine")
+        found = Two(api, own_house, other)
+        await _touching(found, orchestrator)
+        own = own_house.tenant
+        reader = await user(api, "mine-reader", own.organization)
+        await grant(api, reader, "rol_viewer", own.organization)
+        await grant(api, own_house.ids["admin.service_account"], "rol_admin", own.project)
+        await grant(api, own_house.ids["admin.service_account"], "admin.user.get", own.organization)
+        await grant(api, own_house.ids["admin.service_account"], "admin.group.get", own.organization)
+        found.callers = {"admin": own.admin, "viewer": api.caller("mine-reader")}
+        for name, holder in (("key", own.admin_id), ("service", own_house.ids["admin.service_account"])):
+            secret = await made(own.admin.post("admin/api-keys", {"label": name, "principal_id": holder}))
+            found.callers[name] = Caller(api.app, secret["secret"])
+        yield found
+
+
+async def _touching(found: Two, orchestrator: FakeOrchestrator) -> None:
+    """What the platform's admin can put across: members, and tables made of one another."""
+    api, own_house, other = found.api, found.own_house, found.other
+    theirs = [other.ids[name] for name in ("admin.user", "admin.group", "admin.service_account")]
+    await made(api.admin.post(f"admin/groups/{own_house.ids['admin.group']}:add-members", {"members": theirs}))
+    own_principals = [own_house.ids[name] for name in ("admin.user", "admin.service_account")]
+    await made(api.admin.post(f"admin/groups/{other.ids['admin.group']}:add-members", {"members": own_principals}))
+    settings = api.app.platform.settings
+    tables, lineage = Tables.from_settings(settings, api.database), Lineage(api.database)
+    rows, before = own_house.assets[0], other.assets[0]
+    tables.overwrite(before, pl.DataFrame({"canary": ["canary"]}))
+    for asset, source in ((rows, before), (other.assets[1], rows)):
+        by = f"{asset.partition('_')[0]}-admin"
+        facts = {"run": "run-1", "step": "make", "code_version": "1", "engine": "polars", "principal": by}
+        step = Step(tables, lineage, asset=asset, **facts)
+        step.read(source)
+        step.append(pl.DataFrame({"id": [1]}), once=asset)
+        orchestrator.nodes[asset] = node(asset, [source], kinds=orchestrator.nodes[asset].kinds)
+    orchestrator.states[rows] = orchestrator.states["flights.bronze.flights"]
+
+
+def near(id: str) -> Iterator[str]:
+    """An id, and others that are much like it: their refusal may name the right one."""
+    yield id
+    yield id[:-1]
+    yield id[:-1] + ("x" if id[-1] != "x" else "y")
+
+
+def requests(two: Two, endpoint: Endpoint) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Requests that fit, about one's own things, about nothing in particular, and about those of the other."""
+    own, theirs = two.own_house.ids.get(endpoint.kind.full_name), two.other.ids.get(endpoint.kind.full_name)
+    fields = endpoint.query.model_fields if endpoint.query else {}
+    queries: list[dict[str, str]] = [{}]
+    queries += [{name: "true"} for name in ("show_deleted", "total", "transitive") if name in fields]
+    if "filter" in fields:
+        asked = [f'name.startsWith("{CANARY}")', f'id == "{theirs}"', f'subject == "{theirs}"', "canary == 1"]
+        queries += [{"filter": one, "page_size": "1000"} for one in asked]
+    if "after" in fields:
+        queries.append({"after": "0"})
+    if "depth" in fields:
+        queries.append({"depth": "9", "direction": "BOTH"})
+    first, *others = bodies(two, endpoint)
+    for query in queries:
+        yield url(endpoint, own), {"params": query, **first}
+    if endpoint.shape.on_item and theirs:
+        for one in near(theirs):
+            yield url(endpoint, one), first
+    for body in others:
+        yield url(endpoint, own), body
+
+
+def bodies(two: Two, endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    """Bodies of a question: as it is, and with each id of the other, or one much like it, in each of its texts."""
+    if endpoint.request is None:
+        yield {}
+        return
+    right = QUESTIONS.get(endpoint.operation_id, minimal(endpoint))
+    yield {"json": json.loads(_filled(right, two.own_house))}
+    made_of = SCHEMAS[endpoint.service]
+    (media,) = made_of["paths"][endpoint.path][endpoint.method.lower()]["requestBody"]["content"].values()
+    theirs = two.other.ids
+    named = [theirs[name] for name in ("admin.group", "admin.organization", "admin.grant", "admin.role", "admin")]
+    named += [*near(theirs["admin.user"]), *near(theirs["ai_catalog.asset"]), theirs["admin.project"]]
+    for path, schema in leaves(media["schema"], made_of):
+        if path and schema.get("type") == "string" and "enum" not in schema and schema.get("format") != "date-time":
+            yield from ({"json": placed(json.loads(_filled(right, two.own_house)), path, one)} for one in named)
+
+
+def _filled(body: Any, of: House) -> str:
+    text = json.dumps(body)
+    for kind, id in of.ids.items():
+        text = text.replace(f"[{kind}]", id)
+    return text
+
+
+_ASKED = {"principal_id": "[admin.user]", "permission": "admin.project.get", "securable_id": "[admin.project]"}
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "admin_check_access": _ASKED,
+    "admin_check_access_batch": {"items": [_ASKED]},
+    "admin_explain_access": _ASKED,
+    "admin_list_objects_decisions": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "kind": "admin.project",
+    },
+    "admin_list_subjects_decisions": {"permission": "admin.project.get", "securable_id": "[admin.project]"},
+    "admin_effective_grants": {"securable_id": "[admin.project]"},
+    "admin_simulate_access": {
+        "grant": [{"principal_id": "[admin.group]", "role_id": "rol_admin", "securable_id": "[admin.project]"}],
+        "securables": [{"securable_id": "[admin.project]", "securable_kind": "admin.project"}],
+        "questions": [_ASKED],
+    },
+    "admin_preview_move_project": {"organization_id": "[admin.organization]"},
+    "admin_introspect": {"token": "nothing"},
+    "ai_catalog_run_queries": {"sql": "SELECT * FROM mine_data.gold.rows"},
+    "rag_search_index": {"query": "canary"},
+}
+
+
+NAMED_BY_ID = set(
+    itertools.product(
+        ("admin_list_audit_events", "admin_export_audit_events", "admin_get_audit_event"), ("usr_", "grp_", "sva_")
+    )
+)
+"""What may hold ids: the audit log of one's own group tells who was added to it, by id and without a name."""
+
+
+@pytest.mark.parametrize("endpoint", READS, ids=str)
+async def test_nothing_that_reads_tells_of_it(two: Two, endpoint: Endpoint) -> None:
+    leaks: dict[str, Any] = {}
+    for n, (address, options) in enumerate(requests(two, endpoint)):
+        for name, caller in two.callers.items():
+            if n and name != "admin" and endpoint.request is not None:
+                continue  # who has least rights was asked by the first, and all of them read by lists
+            sent = json.dumps([address, options])
+            if endpoint.answer is Answer.STREAM:
+                status, state = await caller.begun(address, options.get("params", {}), seconds=0.02)
+                text, headers = state.decode(), ""
+            else:
+                reply = await caller(endpoint.method, address, **options)
+                status, text, headers = reply.status, reply.response.text, str(reply.headers.raw)
+            assert status < 500 or status in (502, 503), text
+            if leak := [
+                one for one in two.disclosed(text + headers, sent) if (str(endpoint), one[:4]) not in NAMED_BY_ID
+            ]:
+                leaks[f"{name} {sent}"[:300]] = leak
+    assert not leaks
+
+
+async def test_the_walk_sees_what_it_walks_over(two: Two) -> None:
+    """So that it does not pass because nothing is answered, or because nothing of the other is there."""
+    seen: dict[str, int] = {}
+    for endpoint in READS:
+        address, options = next(requests(two, endpoint))
+        if endpoint.answer is not Answer.STREAM:
+            seen[str(endpoint)] = (await two.callers["admin"](endpoint.method, address, **options)).status
+    unseen = sorted(name for name, status in seen.items() if status >= 300)
+    assert unseen == sorted(REFUSED), unseen
+    for path in ("admin/users", "ai-catalog/assets", "admin/groups", "ai-catalog/schedules", "operations"):
+        assert two.disclosed((await two.api.admin.get(path)).response.text), "it would be found"
+
+
+REFUSED = (
+    *("admin_get_settings", "admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
+    *("ai_catalog_get_asset_diff", "ai_catalog_validate_definition"),
+    *("ai_system_get_model_provenance", "ai_system_get_model_versions", "ai_system_predict_model"),
+    *("rag_get_index_provenance", "rag_search_index"),
+)
+"""Reads that an organization's admin is refused here: of the platform, and of what an engine must have made first."""
+
+SCIM = ("Users", "Groups")
+
+
+async def test_no_directory_tells_of_it(two: Two) -> None:
+    ids = two.other.ids
+    filters = [
+        'userName sw "canary"',
+        'displayName co "canary"',
+        f'id eq "{ids["admin.user"]}"',
+        f'groups.value eq "{ids["admin.group"]}"',
+        f'members.value eq "{ids["admin.user"]}"',
+        'members.display co "canary"',
+        'groups.display co "canary"',
+        'emails.value co "canary"',
+        'externalId co "canary"',
+    ]
+    paths = ["/scim/v2/Me", "/scim/v2/Schemas", "/scim/v2/ResourceTypes", "/scim/v2/ServiceProviderConfig"]
+    own = {"Users": two.own_house.ids["admin.user"], "Groups": two.own_house.ids["admin.group"]}
+    for name, of in itertools.product(SCIM, (two.own_house, two.other)):
+        kind = "admin.user" if name == "Users" else "admin.group"
+        paths += [f"/scim/v2/{name}/{of.ids[kind]}", f"/scim/v2/{name}"]
+    leaks, totals = {}, {}
+    for caller_name, caller in two.callers.items():
+        for path in paths:
+            reply = await caller.http.get(path)
+            if leak := two.disclosed(reply.text + str(reply.headers.raw), path):
+                leaks[f"{caller_name} {path}"] = leak
+        for name, filter in itertools.product(SCIM, filters):
+            for facts in ("get", "search"):
+                params = {"filter": filter, "count": "100"}
+                if facts == "get":
+                    reply = await caller.http.get(f"/scim/v2/{name}", params=params)
+                else:
+                    reply = await caller.http.post(
+                        f"/scim/v2/{name}/.search",
+                        content=json.dumps(
+                            {
+                                "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+                                "filter": filter,
+                                "count": 100,
+                            }
+                        ),
+                        headers={"content-type": "application/scim+json"},
+                    )
+                if leak := two.disclosed(reply.text, filter):
+                    leaks[f"{caller_name} {name} {filter}"] = leak
+                if reply.status_code == 200 and reply.json()["totalResults"]:
+                    totals[f"{caller_name} {name} {filter}"] = reply.json()["totalResults"]
+    assert not leaks
+    assert not totals, "a filter that only something of the other meets finds nothing"
+    seen = await two.callers["admin"].http.get(f"/scim/v2/Groups/{own['Groups']}")
+    assert [one["value"] for one in seen.json()["members"]] == [own["Users"]]
+
+
+async def test_no_other_face_tells_of_it(two: Two) -> None:
+    """AuthZEN, pages, documents and metrics: whatever is mounted next to the services."""
+    leaks = {}
+    subject = {"type": "user", "id": "mine-user"}
+    for caller_name, caller in two.callers.items():
+        for mount in two.api.app.registry.mounts:
+            for path in (mount.path, f"{mount.path}/", f"{mount.path}/canary"):
+                reply = await caller.http.get(path)
+                if leak := two.disclosed(reply.text + str(reply.headers.raw), path):
+                    leaks[f"{caller_name} {path}"] = leak
+        for kind, id in two.other.ids.items():
+            resource = {"type": kind, "id": id}
+            for path, body in (
+                ("evaluation", {"subject": subject, "action": {"name": "get"}, "resource": resource}),
+                (
+                    "evaluation",
+                    {"subject": {"type": "user", "id": id}, "action": {"name": "get"}, "resource": resource},
+                ),
+                ("search/subject", {"subject": {"type": "user"}, "action": {"name": "get"}, "resource": resource}),
+                ("search/resource", {"subject": subject, "action": {"name": "get"}, "resource": {"type": kind}}),
+                ("search/action", {"subject": subject, "resource": resource}),
+            ):
+                reply = await caller.http.post(f"/access/v1/{path}", json=body)
+                if leak := two.disclosed(reply.text, json.dumps(body)):
+                    leaks[f"{caller_name} {path} {body}"] = leak
+    assert not leaks
