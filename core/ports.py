@@ -147,7 +147,7 @@ class Automation:
 
 @dataclass(frozen=True, slots=True)
 class LocationState:
-    """A code location. `error` is the reason why it didn't load."""
+    """A code location. `error` is the reason why it didn't load. A location without both is still loading."""
 
     name: str
     loaded: bool

@@ -73,10 +73,13 @@ class Supervisor:
     logs_dir: Path
     programs: Sequence[Program]
     state: dict[str, Any] = field(default_factory=dict)
+    serves: Callable[[], bool] = lambda: True
+    """Returns whether the programs work together. Called after every program is ready, until it returns `True`."""
     on_tick: Callable[[Supervisor], None] = lambda _: None
     """Called several times per second, in the supervising thread."""
 
     _children: dict[str, _Child] = field(default_factory=dict)
+    _serving: bool = False
     _stopping: bool = False
     _lock: IO[str] | None = None
     _written: str = ""
@@ -107,8 +110,8 @@ class Supervisor:
 
     @property
     def ready(self) -> bool:
-        """Whether every program is running and ready."""
-        return bool(self._children) and all(child.running and child.ready for child in self._children.values())
+        """Whether every program is running and ready, and the programs work together."""
+        return self._serving and self._all_ready()
 
     def describe(self) -> dict[str, Any]:
         """Returns the state as `headwater status --json` prints it."""
@@ -134,10 +137,14 @@ class Supervisor:
             self._observe(child)
             if child.process is None and time.monotonic() >= child.next_start and self._may_start(child):
                 self._start(child)
+        self._serving = self._all_ready() and (self._serving or self.serves())
         text = json.dumps(self.describe(), indent=1)
         if text != self._written:
             _write_atomically(self.run_dir / "supervisor.json", text)
             self._written = text
+
+    def _all_ready(self) -> bool:
+        return bool(self._children) and all(child.running and child.ready for child in self._children.values())
 
     def _may_start(self, child: _Child) -> bool:
         return all(self._children[name].ready for name in child.program.after)

@@ -27,8 +27,11 @@ def serve(connection: Connection, *, timeout_seconds: float, memory_bytes: float
     query = Query(tables, timeout_seconds=timeout_seconds, memory_limit="1GB", result_bytes=int(result_bytes))
     query.sql("SELECT 1")  # loads the libraries, so that the time of the first query doesn't include it
     process = psutil.Process()
-    max_idle_bytes = process.memory_info().data + memory_bytes / 3
-    resource.setrlimit(resource.RLIMIT_DATA, (int(memory_bytes), int(memory_bytes)))
+    # The libraries reserve more than a gigabyte of addresses, whatever the query needs.
+    reserved_bytes = process.memory_info().data
+    max_idle_bytes = reserved_bytes + memory_bytes / 3
+    limit_bytes = int(reserved_bytes + memory_bytes)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
     connection.send("ready")
     while connection.poll(_IDLE_SECONDS):
         statement, versions, limit = connection.recv()

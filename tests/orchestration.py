@@ -120,6 +120,7 @@ class FakeOrchestrator:
         self.lines: dict[str, list[LogLine]] = {}
         self.terminated: list[str] = []
         self.known = True
+        self.location = LocationState("flights", True, None)
         self.away = False
         self.refusal: HeadwaterError | None = None
         self.refused = 0
@@ -132,7 +133,7 @@ class FakeOrchestrator:
         downstream: dict[str, tuple[str, ...]] = {
             id: tuple(sorted(other.id for other in self.nodes.values() if id in other.upstream)) for id in self.nodes
         }
-        location = {"flights": LocationState("flights", True, None)}
+        location = {"flights": self.location}
         since = AT if self.away else None
         return GraphView(
             self.nodes, self.states, downstream, self.schedules, self.sensors, location, clock.now(), stale_since=since

@@ -14,7 +14,7 @@ import typer
 from api.cli import sample
 from api.cli.client import Client, issue_token
 from api.cli.output import print_json, print_table
-from api.cli.programs import programs
+from api.cli.programs import programs, serves
 from core import supervisor
 from core.errors import Conflict, InvalidArgument, Unavailable
 from core.private import make_private, restrict_all
@@ -54,7 +54,9 @@ def up(
         _up_detached(settings)
         return
     _prepare(settings)
-    processes = supervisor.Supervisor(settings.run_dir, settings.logs_dir, programs(settings))
+    processes = supervisor.Supervisor(
+        settings.run_dir, settings.logs_dir, programs(settings), serves=lambda: serves(settings)
+    )
     first_run = sample.FirstRun(settings)
     processes.state["url"] = _url(settings)
     processes.state["sample"] = first_run.describe()

@@ -56,6 +56,11 @@ def programs(settings: Settings) -> list[Program]:
     return result
 
 
+def serves(settings: Settings) -> bool:
+    """Returns whether the API answers from its database and knows the asset graph."""
+    return _responds(settings.port, "/health/ready", settings)
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.2)

@@ -128,7 +128,10 @@ class Application:
         ]
 
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Responds with 200 if the database responds and the asset graph is current, or else with 503."""
+        """Responds with 200 if the database responds and the whole asset graph is current, or else with 503.
+
+        A code location that is broken doesn't count: its error is the answer about its assets.
+        """
         parts = {"database": await self._database_responds(), "orchestrator": self._graph_is_current()}
         ready = all(parts.values())
         body = {"status": "ready" if ready else "starting", "parts": parts}
@@ -148,7 +151,8 @@ class Application:
 
     def _graph_is_current(self) -> bool:
         try:
-            return self.platform.orchestrator.view().stale_since is None
+            view = self.platform.orchestrator.view()
+            return view.stale_since is None and all(one.loaded or one.error for one in view.locations.values())
         except Unavailable:
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 from api.main import SERVICES
+from core.ports import LocationState
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -56,6 +57,10 @@ async def test_the_catalogue_names_every_operation_once(api: Api) -> None:
 async def test_live_is_public_and_ready_says_what_is_missing(api: Api, orchestrator: FakeOrchestrator) -> None:
     assert (await api.anonymous.get("/health/live")).json == {"status": "live"}
     assert (await api.anonymous.get("/health/ready")).status == 200
+    orchestrator.location = LocationState("flights", False, "No module named 'flights'")
+    assert (await api.anonymous.get("/health/ready")).status == 200, "a broken location stays broken"
+    orchestrator.location = LocationState("flights", False, None)
+    assert (await api.anonymous.get("/health/ready")).status == 503, "its assets are not known yet"
     orchestrator.known = False
     ready = await api.anonymous.get("/health/ready")
     assert (ready.status, ready.json["parts"]) == (503, {"database": True, "orchestrator": False})

@@ -49,7 +49,7 @@ def locations(answer: Any) -> Iterator[tuple[LocationState, list[Any]]]:
         if loaded and loaded["__typename"] == "RepositoryLocation":
             yield LocationState(entry["name"], True, None), loaded["repositories"]
         else:
-            error = str(loaded["message"]).strip().split("\n")[0] if loaded else "still loading"
+            error = str(loaded["message"]).strip().split("\n")[0] if loaded else None
             yield LocationState(entry["name"], False, error), []
 
 

@@ -113,3 +113,29 @@ def test_a_program_that_keeps_failing_is_restarted_with_growing_delays(tmp_path:
     supervisor.run()
     assert time.monotonic() - started > 1.2, "the three starts are separated by delays of 0.2 s and 1 s"
     assert "exited with 3" in (tmp_path / "logs" / "failing.log").read_text()
+
+
+def test_ready_means_that_the_programs_work_together(tmp_path: Path) -> None:
+    """It is asked until it is true, and again after a restart. An earlier "ready" is a command that fails."""
+    sleeper = Program(
+        name="one", command=[sys.executable, "-c", "import time; time.sleep(600)"], environment={}, ready=lambda: True
+    )
+    answers = iter([False, False, True, False, True])
+    supervisor = Supervisor(tmp_path / "run", tmp_path / "logs", [sleeper], serves=lambda: next(answers))
+    seen: list[bool] = []
+
+    def on_tick(running: Supervisor) -> None:
+        (process,) = running.describe()["processes"]
+        seen.append(running.ready)
+        if seen == [False, False, False, True, True]:
+            os.kill(process["pid"], signal.SIGKILL)
+            eventually(lambda: psutil.Process(process["pid"]).status() == psutil.STATUS_ZOMBIE)
+        if seen.count(True) > 2:
+            running.stop()
+
+    supervisor.on_tick = on_tick
+    supervisor.run()
+    after = seen[5:]
+    assert seen[:5] == [False, False, False, True, True]
+    assert after[-1] and not any(after[:-1]), "it is not ready again before the programs are asked again"
+    assert list(answers) == []
