@@ -9,169 +9,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from pydantic import BaseModel
 
-from api.kernel.kinds import slots
 from api.kernel.kinds.endpoint import Endpoint, Shape
-from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.references import FILTER_FIELDS
-from tests.api.admin.tenants import Tenant, grant, made, tenant, user
-from tests.api_process import Api, Caller, Reply, running
+from tests.api.admin.tenants import made, user
+from tests.api_process import Reply, running
+from tests.conformance.named_home import BODIES, NAMES, REFERRING, SPECS, Home, settled
 from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NAMES = {
-    "admin.organization": "one",
-    "admin.project": "one_data",
-    "admin.user": "one-ada",
-    "admin.service_account": "loader",
-    "admin.group": "readers",
-    "admin.role": "reading",
-    "admin.identity_provider": "one-login",
-    "admin.webhook_endpoint": "hook",
-}
-"""What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
-
-BODIES: dict[str, dict[str, Any]] = {
-    "admin_create_grant": {
-        "principal_id": "[admin.user]",
-        "role_id": "[admin.role]",
-        "securable_id": "[admin.project]",
-        "condition": 'owner == "[admin.user]" || owner in ["[admin.group]"]',
-    },
-    "admin_apply_grants": {
-        "grant": [
-            {"principal_id": "[admin.group]", "role_id": "[admin.role]", "securable_id": "[admin.organization]"},
-            {
-                "principal_id": "[admin.service_account]",
-                "permission": "admin.group.get",
-                "securable_id": "[admin.group]",
-                "securable_kind": "admin.group",
-            },
-        ]
-    },
-    "admin_create_api_key": {"label": "a key", "principal_id": "[admin.service_account]"},
-    "admin_clone_role": {"name": "cloned", "organization_id": "[admin.organization]"},
-    "admin_add_members_group": {"members": ["[admin.user]", "[admin.service_account]"]},
-    "admin_remove_members_group": {"members": ["[admin.user]"]},
-    "admin_create_invitation": {
-        "email": "new@example.org",
-        "organization_id": "[admin.organization]",
-        "groups": ["[admin.group]"],
-        "grants": [{"role_id": "[admin.role]", "securable_id": "[admin.project]"}],
-    },
-    "admin_preview_move_project": {"organization_id": "[admin.organization]"},
-    "admin_move_project": {"organization_id": "[admin.organization]"},
-    "admin_check_access": {
-        "principal_id": "[admin.user]",
-        "permission": "admin.project.get",
-        "securable_id": "[admin.project]",
-    },
-    "admin_check_access_batch": {
-        "items": [
-            {
-                "principal_id": "[admin.group]",
-                "permission": "admin.role.get",
-                "securable_id": "[admin.role]",
-                "securable_kind": "admin.role",
-            }
-        ]
-    },
-    "admin_explain_access": {
-        "principal_id": "[admin.user]",
-        "permission": "admin.project.get",
-        "securable_id": "[admin.project]",
-    },
-    "admin_list_objects_decisions": {
-        "principal_id": "[admin.user]",
-        "permission": "admin.project.get",
-        "kind": "admin.project",
-    },
-    "admin_list_subjects_decisions": {"permission": "admin.project.get", "securable_id": "[admin.project]"},
-    "admin_effective_grants": {"securable_id": "[admin.project]"},
-    "admin_simulate_access": {
-        "grant": [{"principal_id": "[admin.user]", "role_id": "rol_viewer", "securable_id": "[admin.project]"}],
-        "questions": [
-            {
-                "principal_id": "[admin.user]",
-                "permission": "admin.project.update",
-                "securable_id": "[admin.project]",
-            }
-        ],
-        "securables": [{"securable_id": "[admin.project]"}],
-    },
-}
-"""Of each operation that takes references a body that holds every one of them."""
-
-SPECS: dict[str, dict[str, Any]] = {
-    "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
-    "admin.webhook_endpoint": {"project_id": "[admin.project]"},
-    "admin.identity_provider": {"groups": {"staff": "[claimed]"}, "roles": {"staff": "[admin.role]"}},
-}
-"""Of each stored kind whose spec holds references, all of them."""
-
-NO_REFERENCES = {
-    "external_id": "how an identity provider calls a user",
-    "client_id": "how an identity provider calls the platform",
-}
-
-REFERRING = [one for one in ENDPOINTS if one.request is not None and slots.referring(one.request)]
-STANDARD = (Shape.CREATE, Shape.UPDATE)
-
-
-@dataclass
-class Home:
-    """A tenant with a thing of every kind, and another one with things of the same names and of others."""
-
-    api: Api
-    own: Tenant
-    ids: dict[str, str] = field(default_factory=dict)
-
-    def filled(self, body: Any, *, by_name: bool) -> Any:
-        """The body with ids or names of the tenant's things."""
-        text = json.dumps(body)
-        for kind, id in self.ids.items():
-            text = text.replace(f"[{kind}]", NAMES.get(kind, kind) if by_name else id)
-        return json.loads(text)
-
-
-async def resource_named(admin: Caller, kind: ResourceKind[Any], name: str, place: dict[str, str], **spec: Any) -> str:
-    body = {"name": name, "spec": DRAFTS[kind.full_name][0] | spec, **place}
-    return str((await made(admin.post(f"admin/{kind.plural}", body)))["id"])
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     async with running(tmp_path_factory.mktemp("home"), FakeOrchestrator()) as api:
-        own, other = await tenant(api, "one"), await tenant(api, "other")
-        found = Home(api, own)
-        found.ids |= {"admin.organization": own.organization, "admin.project": own.project}
-        for kind in STORED:
-            if kind.full_name in found.ids:
-                continue
-            for home in (own, other):
-                project = {"project_id": home.project}
-                place = project if kind.level is Level.PROJECT else {"organization_id": home.organization}
-                name = NAMES[kind.full_name]
-                name = name.replace("one", "other") if home is other else name
-                id = await resource_named(api.admin, kind, name, place)
-                if home is own:
-                    found.ids[kind.full_name] = id
-        group = next(kind for kind in STORED if kind.full_name == "admin.group")
-        place = {"organization_id": own.organization}
-        found.ids["claimed"] = await resource_named(api.admin, group, "claimed", place, source="CLAIM")
-        for kind in ("user", "group", "service_account"):
-            await grant(api, found.ids[f"admin.{kind}"], "rol_viewer", own.project)
-        yield found
+        yield await settled(api)
 
 
 def plain(reply: Reply) -> Any:
@@ -376,58 +234,3 @@ async def test_authzen_takes_names(home: Home) -> None:
         answers.append((await home.own.admin.post("/access/v1/evaluation", asked)).json)
     assert answers[0] == answers[1]
     assert answers[0]["decision"] is True
-
-
-def models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        for one in annotation.model_fields.values():
-            yield from models(one.annotation)
-    for part in get_args(annotation):
-        yield from models(part)
-
-
-def is_text(annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, UnionType):
-        return any(is_text(part) for part in get_args(annotation))
-    return annotation is str or any(is_text(part) for part in get_args(annotation))
-
-
-async def test_every_reference_is_marked_and_tried() -> None:
-    every = {model for one in ENDPOINTS for ask in (one.request, one.query) if ask for model in models(ask)}
-    unmarked = {
-        f"{model.__name__}.{name}"
-        for model in every
-        for name, one in model.model_fields.items()
-        if (name.endswith("_id") or name in ("owner", "members", "principal", "user", "role", "organization"))
-        and is_text(one.annotation)
-        and name not in NO_REFERENCES
-        and name not in slots.referring(model)
-    }
-    assert unmarked == set()
-    untried = [
-        str(one)
-        for one in REFERRING
-        if one.operation_id not in BODIES and not (isinstance(one.kind, ResourceKind) and one.shape in STANDARD)
-    ]
-    assert untried == []
-    referring = {kind.full_name for kind in STORED if slots.referring(kind.model.spec_type())}
-    assert referring == set(SPECS)
-    for operation, body in BODIES.items():
-        endpoint = next(one for one in REFERRING if one.operation_id == operation)
-        assert endpoint.request is not None
-        tried = {slot.pointer for slot in slots.slots(endpoint.request.model_validate_json(json.dumps(body)))}
-        assert all(
-            any(pointer.endswith(f"/{name}") or f"/{name}/" in pointer for pointer in tried)
-            for name in flat(endpoint.request)
-        ), operation
-
-
-def flat(model: type[BaseModel]) -> set[str]:
-    """Names of the fields of a request that hold references themselves, wherever they are in it."""
-    return {
-        name
-        for one in models(model)
-        for name in slots.referring(one)
-        if not any(slots.referring(below) for below in models(one.model_fields[name].annotation))
-    }

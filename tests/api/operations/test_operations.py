@@ -1,56 +1,18 @@
-"""Operations: accepted, followed, cancelled for real, and true after whatever dies."""
+"""Operations: accepted, followed, and cancelled for real."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from api.kernel.operations.engine import Operations
 from api.kernel.tables import IDEMPOTENCY, OPERATION
-from api.main import create_app
-from core import clock
-from core.errors import InvalidPayload, LaunchUnconfirmed, Unavailable
+from core.errors import InvalidPayload, Unavailable
 from core.runs import RunStatus
-from tests.api.admin.tenants import user
-from tests.api_process import Api, Caller
+from tests.api.operations.materializations import ASSET, materialize, refused, rows, seen
+from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
-
-ASSET = "flights.gold.route_delays"
-
-
-async def materialize(caller: Caller, asset: str = ASSET, **body: Any) -> dict[str, Any]:
-    reply = await caller.post(f"ai-catalog/assets/{asset}:materialize", body)
-    assert reply.status == 202, reply.json
-    assert reply.headers["location"] == f"/api/v1/operations/{reply.json['id']}"
-    operation: dict[str, Any] = reply.json
-    return operation
-
-
-async def seen(api: Api, id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        while True:
-            operation: dict[str, Any] = (await api.viewer.get(f"operations/{id}")).json
-            if holds(operation):
-                return operation
-            await asyncio.sleep(0.05)
-
-
-async def refused(orchestrator: FakeOrchestrator) -> None:
-    """Waits until a launch has been refused."""
-    async with asyncio.timeout(60):
-        while not orchestrator.refused:
-            await asyncio.sleep(0.02)
-
-
-def rows(api: Api, table: sa.Table) -> list[dict[str, Any]]:
-    with api.database.read() as connection:
-        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
 
 
 class TestMaterialize:
@@ -260,59 +222,6 @@ class TestCancelOperation:
         assert orchestrator.terminated == ["run-1"]
 
 
-@pytest.mark.effect("operations_get_operation_logs")
-class TestLogs:
-    async def test_streams_every_line_and_ends_with_the_state(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        id = (await materialize(api.editor))["id"]
-        for number in range(700):
-            orchestrator.log("run-1", f"line {number}")
-        orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        events = await api.viewer.events(f"operations/{id}/logs")
-        lines = [event["data"]["message"] for event in events if event["event"] == "log"]
-        assert lines == [f"line {number}" for number in range(700)]
-        assert (events[-1]["event"], events[-1]["data"]["state"]) == ("end", "SUCCEEDED")
-
-    async def test_a_client_that_was_cut_off_misses_and_repeats_nothing(
-        self, api: Api, orchestrator: FakeOrchestrator
-    ) -> None:
-        id = (await materialize(api.editor))["id"]
-        for number in range(10):
-            orchestrator.log("run-1", f"line {number}")
-        orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        first = [event for event in await api.viewer.events(f"operations/{id}/logs") if event["event"] == "log"]
-        rest = await api.viewer.events(f"operations/{id}/logs", headers={"last-event-id": first[3]["id"]})
-        assert [event["data"]["message"] for event in rest if event["event"] == "log"] == [
-            f"line {number}" for number in range(4, 10)
-        ]
-
-    async def test_of_an_unknown_operation_are_a_plain_404(self, api: Api) -> None:
-        assert (await api.viewer.get("operations/op_none/logs")).status == 404
-
-    async def test_who_may_not_see_the_operation_reads_no_line(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        id = (await materialize(api.editor))["id"]
-        orchestrator.log("run-1", "a line")
-        orchestrator.end("run-1", RunStatus.SUCCEEDED)
-        await user(api, "ada")
-        refused = await api.caller("ada").get(f"operations/{id}/logs")
-        assert refused.status in (403, 404)
-        assert "a line" not in refused.response.text
-
-    async def test_an_event_id_that_is_not_ours_is_refused(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        id = (await materialize(api.editor))["id"]
-        for wrong in ("x", "bm9w", "W10"):
-            assert (await api.viewer.get(f"operations/{id}/logs", headers={"last-event-id": wrong})).status == 400
-
-    async def test_a_failure_on_the_way_is_one_last_event(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        id = (await materialize(api.editor))["id"]
-
-        async def broken(*_: object, **__: object) -> list[Any]:
-            raise Unavailable("Dagster does not answer.")
-
-        orchestrator.logs = broken  # type: ignore[assignment]
-        events = await api.viewer.events(f"operations/{id}/logs")
-        assert (events[-1]["event"], events[-1]["data"]["reason"]) == ("error", "UNAVAILABLE")
-
-
 class TestListOperations:
     async def test_newest_first_page_by_page_while_new_ones_arrive(self, api: Api) -> None:
         ids = [(await materialize(api.editor))["id"] for _ in range(5)]
@@ -328,77 +237,3 @@ class TestListOperations:
         reply = await api.viewer.get("operations", params={"filter": 'principal == "editor" && state == "RUNNING"'})
         assert [item["id"] for item in reply.json["items"]] == [id]
         assert (await api.viewer.get("operations", params={"filter": "state == 3"})).status == 400
-
-
-class TestIdempotency:
-    async def test_a_repeated_request_is_answered_again_not_carried_out_again(
-        self, api: Api, orchestrator: FakeOrchestrator
-    ) -> None:
-        path, headers = f"ai-catalog/assets/{ASSET}:materialize", {"idempotency-key": "once"}
-        first = await api.editor.post(path, {}, headers=headers)
-        again = await api.editor.post(path, {}, headers=headers)
-        assert again.json["id"] == first.json["id"]
-        assert again.headers["idempotency-replayed"] == "true"
-        assert len(orchestrator.launches) == 1
-
-    async def test_at_the_same_moment_only_one_is_carried_out(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        path, headers = f"ai-catalog/assets/{ASSET}:materialize", {"idempotency-key": "once"}
-        replies = await asyncio.gather(*(api.editor.post(path, {}, headers=headers) for _ in range(8)))
-        assert {reply.status for reply in replies} <= {202, 409}
-        assert len({reply.json["id"] for reply in replies if reply.status == 202}) == 1
-        assert len(orchestrator.launches) == 1
-
-    async def test_a_key_stands_for_one_request(self, api: Api) -> None:
-        path, headers = f"ai-catalog/assets/{ASSET}:materialize", {"idempotency-key": "once"}
-        await api.editor.post(path, {}, headers=headers)
-        reply = await api.editor.post(path, {"upstream": True}, headers=headers)
-        assert (reply.status, reply.reason) == (422, "IDEMPOTENCY_KEY_REUSED")
-
-    async def test_keys_of_different_callers_are_apart(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        path, headers = f"ai-catalog/assets/{ASSET}:materialize", {"idempotency-key": "once"}
-        await api.editor.post(path, {}, headers=headers)
-        assert (await api.admin.post(path, {}, headers=headers)).status == 202
-        assert len(orchestrator.launches) == 2
-
-
-class TestCrashes:
-    """What a new process makes of the rows that a dead one left."""
-
-    async def restarted(self, api: Api, orchestrator: FakeOrchestrator, id: str) -> dict[str, Any]:
-        app = create_app(api.app.platform.settings, orchestrator=orchestrator)
-        stack = await app.startup()
-        try:
-            return await seen(Api(app), id, lambda now: now["finished_at"] is not None or bool(now["runs"]))
-        finally:
-            await stack.aclose()
-
-    async def test_a_launch_whose_answer_was_lost_is_found_by_its_tag(
-        self, api: Api, orchestrator: FakeOrchestrator
-    ) -> None:
-        orchestrator.after_launch = LaunchUnconfirmed("no answer")
-        operation = await materialize(api.editor)
-        found = await seen(api, operation["id"], lambda now: bool(now["runs"]))
-        assert (found["runs"], found["state"]) == (["run-1"], "RUNNING")
-        assert len(orchestrator.launches) == 1
-
-    async def test_a_crash_before_the_launch_ends_as_a_failure_that_says_so(
-        self, api: Api, orchestrator: FakeOrchestrator, tmp_path: Path
-    ) -> None:
-        orchestrator.refusal = LaunchUnconfirmed("no answer")
-        headers = {"idempotency-key": "once"}
-        id = (await api.editor.post(f"ai-catalog/assets/{ASSET}:materialize", {}, headers=headers)).json["id"]
-        clock.freeze(lambda: datetime.now(UTC) + timedelta(minutes=5))
-        try:
-            ended = await self.restarted(api, orchestrator, id)
-        finally:
-            clock.freeze(None)
-        assert ended["state"] == "FAILED"
-        assert "before anything was started" in ended["error"]
-        assert rows(api, IDEMPOTENCY) == [], "the same request may be tried again"
-
-    async def test_a_crash_while_it_runs_loses_nothing(self, api: Api, orchestrator: FakeOrchestrator) -> None:
-        id = (await materialize(api.editor))["id"]
-        await api.app.platform.part(Operations).stop()
-        orchestrator.end("run-1", RunStatus.SUCCEEDED, versions={ASSET: "new@7"})
-        ended = await self.restarted(api, orchestrator, id)
-        assert (ended["state"], ended["produced"][0]["data_version"]) == ("SUCCEEDED", "new@7")

@@ -10,6 +10,7 @@ import pytest
 from core.db import METADATA, Database
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
+from tests.foreign_tables.hand_written import NAME
 
 
 @pytest.fixture
@@ -35,6 +36,12 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
 def root(tmp_path: Path) -> Path:
     """Folder of the tables."""
     return tmp_path / "lakehouse"
+
+
+@pytest.fixture
+def place(root: Path) -> Path:
+    """Where a table of another writer lies."""
+    return root.joinpath(*NAME.split("."))
 
 
 @pytest.fixture

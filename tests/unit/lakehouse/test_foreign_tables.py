@@ -7,35 +7,19 @@ table here meets every door: the rows that Apache Spark reads, or one refusal th
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
 
-from core.errors import TableDamaged, UnknownVersion, UnsupportedTable
-from lakehouse.query import Query
+from core.errors import TableDamaged, UnsupportedTable
 from lakehouse.tables import Tables
-from tests.foreign_tables.checkpoints import CHECKPOINTS, ROWS, VERSION, make
 from tests.foreign_tables.doors import DIFF, DOORS, Door, texts_of
+from tests.foreign_tables.hand_written import NAME, column, hand_written
 from tests.foreign_tables.make import FOLDER, TABLES
 from tests.foreign_tables.refused import REFUSED_READS, REFUSED_WRITES
 from tests.foreign_tables.unpack import unpack
-
-NAME = "shop.silver.orders"
-
-
-@pytest.fixture
-def place(root: Path) -> Path:
-    """Where the table lies."""
-    return root.joinpath(*NAME.split("."))
 
 
 def test_every_table_that_is_made_is_here() -> None:
@@ -94,53 +78,6 @@ def test_a_write_adds_its_row_or_names_the_feature(tables: Tables, place: Path, 
             assert texts_of(door(tables, NAME), schema, "id") == texts_of(expected, schema, "id")
     tables.delete(NAME, "id = 77")
     assert texts_of(tables.snapshot(NAME).to_arrow(), schema, "id") == texts_of(rows, schema, "id")
-
-
-def hand_written(
-    place: Path,
-    *,
-    protocol: Mapping[str, Any] | None = None,
-    fields: list[Mapping[str, Any]] | None = None,
-    add: Mapping[str, Any] | None = None,
-    info: Any = None,
-    rows: pa.Table | None = None,
-    configuration: Mapping[str, str] | None = None,
-) -> None:
-    """A table of one commit and one file, as its log says it is."""
-    (place / "_delta_log").mkdir(parents=True)
-    pq.write_table(pa.table({"id": [1, 2]}) if rows is None else rows, place / "f.parquet")
-    schema = {"type": "struct", "fields": fields or [column("long")]}
-    actions: list[Mapping[str, Any]] = [
-        *([{"commitInfo": info}] if info is not None else []),
-        {"protocol": protocol or {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {
-            "metaData": {
-                "id": "11111111-1111-1111-1111-111111111111",
-                "format": {"provider": "parquet", "options": {}},
-                "schemaString": json.dumps(schema),
-                "partitionColumns": [],
-                "configuration": dict(configuration or {}),
-                "createdTime": 0,
-            }
-        },
-        {
-            "add": {
-                "path": "f.parquet",
-                "partitionValues": {},
-                "size": (place / "f.parquet").stat().st_size,
-                "modificationTime": 0,
-                "dataChange": True,
-                **(add or {}),
-            }
-        },
-    ]
-    log = place / "_delta_log" / f"{0:020}.json"
-    log.write_text("\n".join(map(json.dumps, actions)))
-
-
-def column(kind: object, name: str = "id", **metadata: object) -> dict[str, Any]:
-    """A column as the log describes it."""
-    return {"name": name, "type": kind, "nullable": True, "metadata": metadata}
 
 
 def _features(*names: str) -> dict[str, Any]:
@@ -256,182 +193,9 @@ def test_columns_mapped_by_id_are_right_or_refused(tables: Tables, place: Path, 
     assert rows[1] == {"id": last} | ({"name": name} if len(fields) == 2 else {})
 
 
-@pytest.mark.parametrize("opened", [name for name in DOORS if name != DIFF])
-@pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_checkpoints_of_other_writers_are_read(tables: Tables, place: Path, kind: str, opened: str) -> None:
-    checkpoint, features = CHECKPOINTS[kind]
-    make(place, checkpoint, features=features)
-    assert sorted(DOORS[opened](tables, NAME)["id"].to_pylist()) == ROWS
-    assert tables.snapshot(NAME, version=VERSION).row_count == len(ROWS) - 1
-    with pytest.raises(UnknownVersion, match=f"it has versions {VERSION} to {VERSION + 1}"):
-        tables.snapshot(NAME, version=0)
-
-
-@pytest.mark.parametrize("damage", ["missing", "damaged", "empty"])
-@pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_a_lost_part_of_a_checkpoint_is_named(tables: Tables, place: Path, kind: str, damage: str) -> None:
-    checkpoint, features = CHECKPOINTS[kind]
-    log = make(place, checkpoint, features=features)
-    part = sorted([*log.glob("_sidecars/*.parquet")] or [*log.glob("*.checkpoint.*.parquet")])[1]
-    content = part.read_bytes()
-    part.unlink() if damage == "missing" else part.write_bytes(b"something" if damage == "damaged" else b"")
-    with pytest.raises(TableDamaged, match=f"{part.name}` of {NAME} is {damage}"):
-        tables.snapshot(NAME)
-    part.write_bytes(content)
-    assert sorted(tables.snapshot(NAME).to_arrow()["id"].to_pylist()) == ROWS
-
-
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 def test_a_data_file_that_is_none_is_damage_in_every_door(tables: Tables, place: Path, door: Door) -> None:
     hand_written(place)
     (place / "f.parquet").write_bytes(b"not a file of this kind")
     with pytest.raises(TableDamaged, match="Parquet"):
         door(tables, NAME)
-
-
-STATISTICS: dict[str, object] = {
-    "none": None,
-    "no JSON": "nonsense",
-    "of wrong types": {"numRecords": "x", "minValues": {"id": "a"}},
-    "without a null count": {
-        "numRecords": 3,
-        "minValues": {"id": 1, "t": "a", "x": -0.0},
-        "maxValues": {"id": 2, "x": 0.0},
-    },
-    "without a row count": {"minValues": {"id": 1}, "maxValues": {"id": 2}, "nullCount": {"id": 1}},
-    "the wrong way round": {
-        "numRecords": 3,
-        "minValues": {"id": 2, "t": "b"},
-        "maxValues": {"id": 1, "t": "a"},
-        "nullCount": {"id": 1, "t": 1},
-    },
-    "cut off": {"numRecords": 3, "minValues": {"t": "a"}, "maxValues": {"t": "z" * 32}, "nullCount": {"t": 1}},
-    "of null": {"numRecords": 3, "minValues": {"id": None}, "maxValues": {"id": None}, "nullCount": {"id": None}},
-}
-
-
-@pytest.mark.parametrize("statistics", STATISTICS.values(), ids=STATISTICS)
-def test_statistics_that_promise_too_much_hide_no_row(tables: Tables, place: Path, statistics: object) -> None:
-    """The kind: a filter skips a file because of a bound that the file does not keep, or that says nothing of nulls."""
-    rows = pa.table({"id": [1, 2, None], "t": ["a", "z" * 40, None], "x": [float("nan"), -0.0, None]})
-    stats = statistics if isinstance(statistics, str | None) else json.dumps(statistics)
-    hand_written(
-        place,
-        fields=[column("long"), column("string", "t"), column("double", "x")],
-        add={"stats": stats} if stats is not None else {},
-        rows=rows,
-    )
-    # Two files, so that skipping one is worth while.
-    tables.append(NAME, pa.table({"id": [100], "t": ["q"], "x": [1.0]}))
-    for condition, expected in {
-        "id IS NULL": [None],
-        "id = 2": [2],
-        "t IS NULL": [None],
-        f"t = '{'z' * 40}'": [2],
-        "t > 'zz'": [2],
-        "isnan(x)": [1],
-        "x = 0": [2],
-        "x IS NULL": [None],
-        "id = 100": [100],
-    }.items():
-        assert (condition, _sql(tables, condition)) == (condition, expected)
-        assert (condition, _polars(tables, condition)) == (condition, expected)
-
-
-def _sql(tables: Tables, condition: str) -> list[Any]:
-    return Query(tables).sql(f"SELECT id FROM {NAME} WHERE {condition}").table["id"].to_pylist()
-
-
-def _polars(tables: Tables, condition: str) -> list[Any]:
-    nan = condition == "isnan(x)"
-    stored = pl.col("x").is_nan() if nan else pl.sql_expr(condition)
-    return tables.snapshot(NAME).scan().filter(stored).collect()["id"].to_list()
-
-
-UNDATED: dict[str, Any] = {
-    "no commitInfo": None,
-    "no timestamp": {"operation": "WRITE"},
-    "null": {"timestamp": None},
-    "text": {"timestamp": "2024-01-01", "operation": 5, "operationParameters": "x", "operationMetrics": [1]},
-    "zero": {"timestamp": 0},
-    "negative": {"timestamp": -5},
-    "beyond all years": {"timestamp": 10**30},
-    "no object": "x",
-}
-
-
-@pytest.mark.parametrize("info", UNDATED.values(), ids=UNDATED)
-def test_a_commit_without_a_date_has_that_of_its_file(tables: Tables, place: Path, info: Any) -> None:
-    """The kind: a commit says nothing sound of when it was made; dated 1970, it hides all versions but the newest."""
-    hand_written(place, info=info)
-    log = place / "_delta_log"
-    for version, moment in enumerate((1_600_000_000, 1_700_000_000, 1_750_000_000)):
-        path = log / f"{version:020}.json"
-        if version:
-            path.write_text(
-                json.dumps({"commitInfo": info} if info is not None else {"txn": {"appId": "a", "version": version}})
-            )
-        os.utime(path, (moment, moment))
-    assert [commit.committed_at.timestamp() for commit in tables.history(NAME)] == [1.75e9, 1.7e9, 1.6e9]
-    assert tables.snapshot(NAME, timestamp=datetime.fromtimestamp(1_720_000_000, UTC)).version == 1
-    with pytest.raises(UnknownVersion):
-        tables.snapshot(NAME, timestamp=datetime.fromtimestamp(1_500_000_000, UTC))
-
-
-def test_the_date_in_the_commit_is_that_of_in_commit_timestamps(tables: Tables, place: Path) -> None:
-    hand_written(place, info={"timestamp": 1_600_000_000_000, "inCommitTimestamp": 1_700_000_000_000})
-    assert tables.history(NAME)[0].committed_at.timestamp() == 1.7e9
-
-
-@pytest.mark.parametrize("name", sorted(set(TABLES) - set(REFUSED_READS)))
-def test_the_history_of_every_table_can_be_read(tables: Tables, place: Path, name: str) -> None:
-    """The kind: a number in another writer's commit is text, or missing, and the history is an exception."""
-    unpack(name, place)
-    history = tables.history(NAME)
-    assert history[-1].version == 0
-    assert all(commit.committed_at.year >= 2024 for commit in history)
-
-
-def _compacted(log: Path, table: Path) -> None:
-    DeltaTable(str(table)).compact_logs(1, 4)
-
-
-def _with_checkpoint(log: Path, table: Path) -> None:
-    DeltaTable(str(table)).create_checkpoint()
-    for version in range(4):
-        (log / f"{version:020}.json").unlink()
-
-
-def _with_foreign_files(log: Path, table: Path) -> None:
-    for version in range(6):
-        (log / f"{version:020}.crc").write_text("{}")
-        (log / f".{version:020}.json.crc").write_bytes(b"crc")
-    (log / "_staged_commits").mkdir()
-    (log / f"{9:020}.json.tmp").write_text("x")
-
-
-def _with_a_torn_hint(log: Path, table: Path) -> None:
-    (log / "_last_checkpoint").write_text("{")
-
-
-@pytest.mark.parametrize("change", [_compacted, _with_checkpoint, _with_foreign_files, _with_a_torn_hint])
-def test_what_lies_in_a_log_beside_its_commits_hides_no_row(tables: Tables, place: Path, change: Any) -> None:
-    """The kind: files that the protocol knows, or other writers leave, are taken for commits or stop a reader."""
-    for number in range(6):
-        write_deltalake(str(place), pa.table({"id": [number]}), mode="append")
-    change(place / "_delta_log", place)
-    for door in DOORS.values():
-        if door is not DOORS[DIFF]:
-            assert sorted(door(tables, NAME)["id"].to_pylist()) == list(range(6))
-    assert tables.append(NAME, pa.table({"id": [9]})).row_count == 7
-    assert tables.history(NAME)[0].version == 6
-
-
-def test_a_log_whose_checkpoint_is_gone_is_damage(tables: Tables, place: Path) -> None:
-    for number in range(6):
-        write_deltalake(str(place), pa.table({"id": [number]}), mode="append")
-    _with_checkpoint(place / "_delta_log", place)
-    (place / "_delta_log" / f"{5:020}.checkpoint.parquet").unlink()
-    for door in DOORS.values():
-        with pytest.raises(TableDamaged, match="heckpoint"):
-            door(tables, NAME)

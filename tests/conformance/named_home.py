@@ -1,0 +1,151 @@
+"""Two tenants with things of every kind that have the same names, and the requests that refer to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.kernel.kinds import slots
+from api.kernel.kinds.resource import Level
+from api.kernel.kinds.resource_kind import ResourceKind
+from tests.api.admin.tenants import Tenant, grant, made, tenant
+from tests.api_process import Api, Caller
+from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED
+
+NAMES = {
+    "admin.organization": "one",
+    "admin.project": "one_data",
+    "admin.user": "one-ada",
+    "admin.service_account": "loader",
+    "admin.group": "readers",
+    "admin.role": "reading",
+    "admin.identity_provider": "one-login",
+    "admin.webhook_endpoint": "hook",
+}
+"""What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "admin_create_grant": {
+        "principal_id": "[admin.user]",
+        "role_id": "[admin.role]",
+        "securable_id": "[admin.project]",
+        "condition": 'owner == "[admin.user]" || owner in ["[admin.group]"]',
+    },
+    "admin_apply_grants": {
+        "grant": [
+            {"principal_id": "[admin.group]", "role_id": "[admin.role]", "securable_id": "[admin.organization]"},
+            {
+                "principal_id": "[admin.service_account]",
+                "permission": "admin.group.get",
+                "securable_id": "[admin.group]",
+                "securable_kind": "admin.group",
+            },
+        ]
+    },
+    "admin_create_api_key": {"label": "a key", "principal_id": "[admin.service_account]"},
+    "admin_clone_role": {"name": "cloned", "organization_id": "[admin.organization]"},
+    "admin_add_members_group": {"members": ["[admin.user]", "[admin.service_account]"]},
+    "admin_remove_members_group": {"members": ["[admin.user]"]},
+    "admin_create_invitation": {
+        "email": "new@example.org",
+        "organization_id": "[admin.organization]",
+        "groups": ["[admin.group]"],
+        "grants": [{"role_id": "[admin.role]", "securable_id": "[admin.project]"}],
+    },
+    "admin_preview_move_project": {"organization_id": "[admin.organization]"},
+    "admin_move_project": {"organization_id": "[admin.organization]"},
+    "admin_check_access": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "securable_id": "[admin.project]",
+    },
+    "admin_check_access_batch": {
+        "items": [
+            {
+                "principal_id": "[admin.group]",
+                "permission": "admin.role.get",
+                "securable_id": "[admin.role]",
+                "securable_kind": "admin.role",
+            }
+        ]
+    },
+    "admin_explain_access": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "securable_id": "[admin.project]",
+    },
+    "admin_list_objects_decisions": {
+        "principal_id": "[admin.user]",
+        "permission": "admin.project.get",
+        "kind": "admin.project",
+    },
+    "admin_list_subjects_decisions": {"permission": "admin.project.get", "securable_id": "[admin.project]"},
+    "admin_effective_grants": {"securable_id": "[admin.project]"},
+    "admin_simulate_access": {
+        "grant": [{"principal_id": "[admin.user]", "role_id": "rol_viewer", "securable_id": "[admin.project]"}],
+        "questions": [
+            {
+                "principal_id": "[admin.user]",
+                "permission": "admin.project.update",
+                "securable_id": "[admin.project]",
+            }
+        ],
+        "securables": [{"securable_id": "[admin.project]"}],
+    },
+}
+"""Of each operation that takes references a body that holds every one of them."""
+
+SPECS: dict[str, dict[str, Any]] = {
+    "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
+    "admin.webhook_endpoint": {"project_id": "[admin.project]"},
+    "admin.identity_provider": {"groups": {"staff": "[claimed]"}, "roles": {"staff": "[admin.role]"}},
+}
+"""Of each stored kind whose spec holds references, all of them."""
+
+REFERRING = [one for one in ENDPOINTS if one.request is not None and slots.referring(one.request)]
+
+
+@dataclass
+class Home:
+    """A tenant with a thing of every kind, and another one with things of the same names and of others."""
+
+    api: Api
+    own: Tenant
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def filled(self, body: Any, *, by_name: bool) -> Any:
+        """The body with ids or names of the tenant's things."""
+        text = json.dumps(body)
+        for kind, id in self.ids.items():
+            text = text.replace(f"[{kind}]", NAMES.get(kind, kind) if by_name else id)
+        return json.loads(text)
+
+
+async def resource_named(admin: Caller, kind: ResourceKind[Any], name: str, place: dict[str, str], **spec: Any) -> str:
+    body = {"name": name, "spec": DRAFTS[kind.full_name][0] | spec, **place}
+    return str((await made(admin.post(f"admin/{kind.plural}", body)))["id"])
+
+
+async def settled(api: Api) -> Home:
+    """Makes both tenants."""
+    own, other = await tenant(api, "one"), await tenant(api, "other")
+    found = Home(api, own)
+    found.ids |= {"admin.organization": own.organization, "admin.project": own.project}
+    for kind in STORED:
+        if kind.full_name in found.ids:
+            continue
+        for home in (own, other):
+            project = {"project_id": home.project}
+            place = project if kind.level is Level.PROJECT else {"organization_id": home.organization}
+            name = NAMES[kind.full_name]
+            name = name.replace("one", "other") if home is other else name
+            id = await resource_named(api.admin, kind, name, place)
+            if home is own:
+                found.ids[kind.full_name] = id
+    group = next(kind for kind in STORED if kind.full_name == "admin.group")
+    place = {"organization_id": own.organization}
+    found.ids["claimed"] = await resource_named(api.admin, group, "claimed", place, source="CLAIM")
+    for kind in ("user", "group", "service_account"):
+        await grant(api, found.ids[f"admin.{kind}"], "rol_viewer", own.project)
+    return found
