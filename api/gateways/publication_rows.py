@@ -7,7 +7,7 @@ from typing import Any
 
 from api.gateways import retiring
 from api.gateways.published_location import LOCATION
-from core import publications
+from core import publications, state_versions
 from core.db import Database
 from core.definitions import published_definitions
 from core.ports import AssetNode, GraphView
@@ -92,27 +92,27 @@ class PublicationRows:
         with self._database.write() as connection:
             publications.restore(connection, before)
 
-    def last_verified(self, project: str) -> publications.Publication | None:
+    def last_verified(self, project: str) -> state_versions.StateVersion | None:
         """Returns the last state version of a project that Dagster loaded."""
         with self._database.read() as connection:
-            return publications.last_verified(connection, project)
+            return state_versions.last_verified(connection, project)
 
     def record_verified(self, project: str, version: str, digest: str) -> None:
         """Records that Dagster loaded a state version that was written from the rows with this digest."""
         with self._database.write() as connection:
-            publications.record_verified(connection, project, version, digest)
+            state_versions.record_verified(connection, project, version, digest)
 
     def digest(self, project: str) -> str:
         """Returns the digest of the published rows of a project."""
         with self._database.read() as connection:
-            return publications.digest(connection, project)
+            return state_versions.digest(connection, project)
 
     def unverified_projects(self) -> list[str]:
         """Returns the projects whose rows differ from the last state version that Dagster loaded."""
         with self._database.read() as connection:
             return [
                 project
-                for project in publications.projects(connection)
-                if (verified := publications.last_verified(connection, project)) is None
-                or verified.digest != publications.digest(connection, project)
+                for project in state_versions.projects(connection)
+                if (verified := state_versions.last_verified(connection, project)) is None
+                or verified.digest != state_versions.digest(connection, project)
             ]

@@ -7,25 +7,20 @@ a second. For other systems, such a token is exchanged for a JWT (RFC 9068), whi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.kernel.application import Application
 from api.kernel.credentials import tokens
-from api.kernel.credentials.authentication import Authenticator
-from api.kernel.credentials.tokens import TokenKind, TokenRow, ValidToken
+from api.kernel.credentials.tokens import TokenRow
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.unit import Unit
-from api.kernel.permissions import grants
-from api.kernel.permissions.principal import Principal, PrincipalKind
-from api.kernel.securable import Securable
 from api.protocols.calls import Calls
+from api.protocols.oauth_callers import OAuthCallers, organization_of
 from api.protocols.oauth_discovery import EXCHANGE, OAuthDiscovery
 from api.protocols.oauth_requests import OAuthError, client_of, form_of, required
 from api.services.admin.kinds.identity_provider import IdentityProvider
@@ -37,7 +32,7 @@ from api.services.admin.kinds.session_token import (
     token_state,
     user_info,
 )
-from api.services.admin.logic import granting, session_tokens, signed_tokens, signing_in
+from api.services.admin.logic import session_tokens, signed_tokens, signing_in
 from api.services.admin.logic.openid import OpenId, issuer_of
 from core import clock
 from core.errors import InvalidPayload, MethodNotAllowed, Unauthenticated
@@ -46,7 +41,6 @@ from core.ids import new_id
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name, not a secret
 _SIGNED_TOKEN = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105 - a name, not a secret
 _ID_TOKENS = ("urn:ietf:params:oauth:token-type:id_token", _SIGNED_TOKEN)
-_PATTERN = re.compile(r"(\*|[a-z_]+)(\.(\*|[a-z_]+)){0,2}")
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[Response]]
 
@@ -91,6 +85,7 @@ class _OAuth:
         self._platform = app.platform
         self._discovery = discovery
         self._calls = Calls(app)
+        self._callers = OAuthCallers(self._platform, self._calls)
 
     async def token(self, scope: Scope, receive: Receive, send: Send) -> Response:
         """Issues an access token."""
@@ -113,7 +108,7 @@ class _OAuth:
     async def introspect(self, scope: Scope, receive: Receive, send: Send) -> Response:
         """Returns the state of a token to an authenticated caller."""
         form = await form_of(scope, receive, send)
-        principal = await self._caller(scope, form)
+        principal = await self._callers.caller(scope, form)
         ctx = self._calls.context(scope, "admin_introspect", principal)
         state = await ctx.read(lambda unit: token_state(unit, required(form, "token")))
         return JSONResponse(state.model_dump(exclude_none=True))
@@ -130,7 +125,7 @@ class _OAuth:
 
     async def userinfo(self, scope: Scope, receive: Receive, send: Send) -> Response:
         """Returns the caller."""
-        principal = await self._bearer(scope)
+        principal = await self._callers.bearer(scope)
         ctx = self._calls.context(scope, "admin_userinfo", principal)
         return JSONResponse((await ctx.read(user_info)).model_dump(exclude_none=True))
 
@@ -153,10 +148,10 @@ class _OAuth:
         ctx = self._calls.context(scope, "admin_login")
 
         def change(unit: Unit) -> tuple[str, TokenRow]:
-            valid, principal = self._client(unit, id, secret)
-            scopes = self._narrowed(valid.scopes, form.get("scope", ""))
+            valid, principal = self._callers.client(unit, id, secret)
+            scopes = self._callers.narrowed(valid.scopes, form.get("scope", ""))
             ctx.principal, ctx.subject = principal, valid.id
-            ctx.securable = _organization(principal)
+            ctx.securable = organization_of(principal)
             ctx.note(grant_type="client_credentials", scopes=list(scopes))
             options: dict[str, Any] = {"label": "client credentials", "until": valid.expires_at, "scopes": scopes}
             return session_tokens.issue_access(unit.connection, principal.id, **options, family=valid.id)
@@ -186,9 +181,9 @@ class _OAuth:
             held = tokens.authenticating(unit.connection, token)
             if held is None:
                 raise OAuthError("invalid_grant", "The token is unknown, expired, or revoked.")
-            scopes = self._narrowed(held.scopes, form.get("scope", ""))
-            ctx.principal, ctx.subject = self._principal(unit, held), held.id
-            ctx.securable = _organization(ctx.principal)
+            scopes = self._callers.narrowed(held.scopes, form.get("scope", ""))
+            ctx.principal, ctx.subject = self._callers.principal(unit, held), held.id
+            ctx.securable = organization_of(ctx.principal)
             ctx.note(grant_type="token-exchange", audience=audience, scopes=list(scopes))
             signed, row = signed_tokens.issue(unit, held, issuer=issuer, audience=audience, scopes=scopes)
             ctx.note(token_id=row.id)
@@ -208,7 +203,7 @@ class _OAuth:
             )
         if form.get("requested_token_type", _ACCESS_TOKEN) != _ACCESS_TOKEN:
             raise OAuthError("invalid_request", "Only access tokens are issued.")
-        scopes = self._narrowed((), form.get("scope", ""))
+        scopes = self._callers.narrowed((), form.get("scope", ""))
         ctx = self._calls.context(scope, "admin_login")
         try:
             provider, claims = await self._verified(scope, token, form.get("identity_provider", ""))
@@ -246,53 +241,6 @@ class _OAuth:
         if len(matching) != 1:
             raise Unauthenticated("No configured identity provider has issued this token for this platform.")
         return matching[0]
-
-    async def _caller(self, scope: Scope, form: Mapping[str, str]) -> Principal:
-        """Returns the caller, by a bearer token or by client id and key."""
-        if HTTPConnection(scope).headers.get("authorization", "").lower().startswith("bearer "):
-            if "client_secret" in form:
-                raise OAuthError("invalid_request", "Authenticate in one way only.")
-            return await self._bearer(scope)
-        id, secret = client_of(scope, form)
-        ctx = self._calls.context(scope, "admin_introspect")
-        return await ctx.read(lambda unit: self._client(unit, id, secret)[1])
-
-    async def _bearer(self, scope: Scope) -> Principal:
-        """Returns the owner of the bearer token. Cookies are ignored, because another site could cause the request."""
-        connection = HTTPConnection(scope)
-        if "authorization" not in connection.headers:
-            raise Unauthenticated("Send the token as `Authorization: Bearer <token>`.")
-        return await self._platform.part(Authenticator).principal(connection)
-
-    def _client(self, unit: Unit, id: str, secret: str) -> tuple[ValidToken, Principal]:
-        """Returns the service account with this id and key."""
-        valid = tokens.authenticating(unit.connection, secret)
-        account = valid.principal if valid and valid.kind is TokenKind.TOKEN else None
-        if valid is None or account is None or account.id != id or account.kind is not PrincipalKind.SERVICE_ACCOUNT:
-            raise OAuthError("invalid_client", "The client is unknown, or its key is not valid.", 401)
-        return valid, self._principal(unit, valid)
-
-    def _principal(self, unit: Unit, valid: ValidToken) -> Principal:
-        account = valid.principal
-        access = grants.access_of(unit.connection, account.id, self._platform.permissions, valid.scopes)
-        return Principal(account.id, account.name, account.kind, account.organization_id, valid.id, access)
-
-    def _narrowed(self, held: tuple[str, ...], requested: str) -> tuple[str, ...]:
-        """Returns the scopes to issue: the requested ones, if the token includes them all."""
-        patterns = requested.split()
-        if not patterns:
-            return held
-        if len(patterns) > 100 or not all(_PATTERN.fullmatch(pattern) for pattern in patterns):
-            raise OAuthError("invalid_scope", "A scope is a permission or a pattern of permissions.")
-        covers, within = granting.covered_by_patterns(patterns), granting.covered_by_patterns(list(held))
-        for permission in self._platform.permissions:
-            if held and covers(permission) and not within(permission):
-                raise OAuthError("invalid_scope", f"The key is limited and does not include {permission}.")
-        return tuple(patterns)
-
-
-def _organization(principal: Principal) -> Securable:
-    return Securable("admin.organization", principal.organization_id, principal.organization_id)
 
 
 def _issued(secret: str, row: TokenRow) -> dict[str, Any]:

@@ -7,12 +7,12 @@ a window have no influence on it. Each group also records the newest instant tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from assets.features.totals import RangeTotals
+from assets.features.events import latest, ordered, totals_of
 from assets.features.view import (
     AsOfGroup,
     BacklogGroup,
@@ -28,7 +28,7 @@ from core.errors import InvalidArgument, SchemaMismatch
 if TYPE_CHECKING:
     import polars as pl
 
-    from assets.features.totals import Integers
+    from assets.features.totals import Integers, RangeTotals
 
 _TICK = timedelta(microseconds=1)
 
@@ -146,7 +146,7 @@ def _as_of(view: FeatureView, group: AsOfGroup, entities: pl.DataFrame, rows: pl
 
     instant = row_expression(str(view.sources[group.source].known_at))
     known = rows.select(*group.by, *_features(group.features, rows), instant=instant).drop_nulls("instant")
-    newest = _latest(entities, known, group.by, "predicted_at")
+    newest = latest(entities, known, group.by, "predicted_at")
     if group.max_age:
         fresh = newest["instant"] >= entities["predicted_at"] - duration(group.max_age)
         newest = newest.with_columns(pl.when(fresh).then(pl.all()))
@@ -163,16 +163,16 @@ def _window(view: FeatureView, group: WindowGroup, entities: pl.DataFrame, rows:
     expressions = list(dict.fromkeys(expression for _, expression in aggregates.values()))
     summed = {expression for function, expression in aggregates.values() if function != "COUNT"}
     values = [_value(text, rows, summed=text in summed).alias(f"value {n}") for n, text in enumerate(expressions)]
-    events = _events(rows, group.by, instant, values)
+    events = ordered(rows, group.by, instant, values)
     until = pl.col("predicted_at") if group.until == "prediction" else pl.col("day_start") - _TICK
     entities = entities.with_columns(until=until)
-    newest = _latest(entities, events, group.by, "until")
+    newest = latest(entities, events, group.by, "until")
     begin, stop = newest["first"].fill_null(0), newest["position"].fill_null(-1) + 1
     if group.span is not None:
         start = pl.col("day_start") - _TICK if group.span == "day" else pl.col("until") - duration(group.span)
-        before = _latest(entities.with_columns(start=start), events, group.by, "start")
+        before = latest(entities.with_columns(start=start), events, group.by, "start")
         begin = (before["position"] + 1).fill_null(begin)
-    totals = {text: _totals(events, f"value {n}") for n, text in enumerate(expressions)}
+    totals = {text: totals_of(events, f"value {n}") for n, text in enumerate(expressions)}
     window = begin.to_numpy(), stop.to_numpy()
     features = [
         _aggregated(name, function, totals[expression], *window) for name, (function, expression) in aggregates.items()
@@ -205,12 +205,12 @@ def _backlog(view: FeatureView, group: BacklogGroup, entities: pl.DataFrame, row
     ended = rows.filter(closed.is_not_null())
     seen, sums = [], []
     for events in (
-        _events(rows, by, opened, [moment.alias("moment")]),
-        _events(ended, by, pl.max_horizontal(opened, closed), [moment.alias("moment")]),
+        ordered(rows, by, opened, [moment.alias("moment")]),
+        ordered(ended, by, pl.max_horizontal(opened, closed), [moment.alias("moment")]),
     ):
-        newest = _latest(entities, events, by, "predicted_at")
+        newest = latest(entities, events, by, "predicted_at")
         window = newest["first"].fill_null(0).to_numpy(), (newest["position"].fill_null(-1) + 1).to_numpy()
-        totals = _totals(events, "moment")
+        totals = totals_of(events, "moment")
         sums.append((pl.Series(totals.count(*window)), pl.Series(totals.sum(*window))))
         seen.append(newest["instant"])
     (begun, begun_sum), (done, done_sum) = sums
@@ -255,55 +255,3 @@ def _number(text: str, rows: pl.DataFrame) -> pl.Expr:
     if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null, pl.Duration)):
         raise SchemaMismatch(f"{text!r} is of type {kind}; a feature needs numbers or booleans.")
     return row_expression(text)
-
-
-def _events(rows: pl.DataFrame, by: Sequence[str], instant: pl.Expr, values: Sequence[pl.Expr]) -> pl.DataFrame:
-    """Returns the rows whose instant is known, in order of `instant`.
-
-    `position` numbers the rows so that rows with the same `by` are contiguous and keep that order; `first` is the
-    position of the first of them.
-    """
-    import polars as pl
-
-    events = rows.select(*by, *values, instant=instant).drop_nulls("instant").sort("instant", maintain_order=True)
-    size = pl.len().cast(pl.Int64)
-    runs = (
-        events.group_by(by, maintain_order=True)
-        .agg(size=size)
-        .with_columns(first=pl.col("size").cum_sum() - pl.col("size"))
-    )
-    return (
-        events.with_columns(position=pl.int_range(pl.len()).over(by))
-        .join(runs.drop("size"), on=list(by), nulls_equal=True, maintain_order="left")
-        .with_columns(pl.col("position") + pl.col("first"))
-    )
-
-
-def _totals(events: pl.DataFrame, column: str) -> RangeTotals:
-    import numpy as np
-
-    place, values = events["position"].to_numpy(), events[column]
-    ordered, present = np.empty(len(place)), np.empty(len(place), dtype=bool)
-    ordered[place] = values.fill_null(float("nan")).to_numpy()
-    present[place] = values.is_not_null().to_numpy()
-    return RangeTotals(ordered, present)
-
-
-def _latest(entities: pl.DataFrame, known: pl.DataFrame, by: Sequence[str], bound: str) -> pl.DataFrame:
-    """Returns the newest row of `known` at or before `bound` for each entity, in order; missing where there is none."""
-    import polars as pl
-
-    newest = (
-        entities.select("row", *by, bound)
-        .sort(bound, maintain_order=True)
-        .join_asof(
-            known,
-            left_on=bound,
-            right_on="instant",
-            by=list(by),
-            coalesce=False,
-            check_sortedness=False,
-        )  # both sides are sorted above; Polars cannot check that per group
-        .sort("row")
-    )
-    return newest.select(pl.exclude("row", *by, bound))

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.gateways.publishing import DefinitionPublisher
-from core import clock, publications
+from core import clock, publications, state_versions
 from core.db import METADATA, Database
 from core.definitions import ASSET_CLAIM, DEFINITION
 from core.errors import Conflict
@@ -56,17 +56,17 @@ class TestRows:
 
         def behind() -> bool:
             with database.read() as connection:
-                assert publications.projects(connection) == ["flights"]
-                good = publications.last_verified(connection, "flights")
-                return good is None or good.digest != publications.digest(connection, "flights")
+                assert state_versions.projects(connection) == ["flights"]
+                good = state_versions.last_verified(connection, "flights")
+                return good is None or good.digest != state_versions.digest(connection, "flights")
 
         def change(step: Any) -> None:
             with database.write() as connection:
                 step(connection)
             assert behind()
             with database.write() as connection:
-                now = publications.digest(connection, "flights")
-                publications.record_verified(connection, "flights", "v", now)
+                now = state_versions.digest(connection, "flights")
+                state_versions.record_verified(connection, "flights", "v", now)
             assert not behind()
 
         with database.write() as connection:

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.kernel.platform import open_lineage, open_tables
-from core import publications
+from core import state_versions
 from core.definitions import ASSET_CLAIM, DEFINITION
 from core.ports import AssetState, Materialization, Staleness
 from lakehouse.ledger import Ledger
@@ -100,7 +100,7 @@ class TestDelete:
         assert (await api.editor.get(PATH)).status == 404
         with api.database.read() as connection:
             assert connection.execute(sa.select(ASSET_CLAIM).where(ASSET_CLAIM.c.definition == ID)).all() == []
-            assert "flights" not in publications.projects(connection)
+            assert "flights" not in state_versions.projects(connection)
         orchestrator.nodes.pop(ID)
         await live(api.editor, orchestrator)
 

@@ -19,13 +19,12 @@ from api.kernel.permissions.graph import AssetIdLocator
 from api.kernel.permissions.power import Power
 from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.logic import drafts
-from api.services.ai_catalog.logic.publisher_access import publisher_of, readable_to_caller
+from api.services.ai_catalog.logic.publisher_access import publisher_of
 from api.services.ai_catalog.logic.traces import traces_of
 from core import publications
 from core.definitions import DEFINITION as TABLE
 from core.definitions import DefinitionState
 from core.errors import Conflict, InvalidPayload, Unavailable
-from core.publisher import PublishRequest, RetireRequest
 
 _LISTING = SqlListing(
     id=TABLE.c.asset_id, fields={"project": TABLE.c.project, "component": TABLE.c.component}, order=("project",)
@@ -128,13 +127,6 @@ class DefinitionQuery(ListQuery):
     """Whether to include retired definitions."""
 
 
-class ReinstateDefinition(Request):
-    """How to reinstate a definition."""
-
-    edited: bool = False
-    """Whether to publish the attributes with later changes, instead of those that ran before it was retired."""
-
-
 @DEFINITION.list(query=DefinitionQuery, item=Definition)
 async def list_definitions(ctx: Context, query: DefinitionQuery) -> Page[Definition]:
     """Lists definitions by asset id. With `show_retired`, includes retired ones."""
@@ -151,13 +143,13 @@ async def list_definitions(ctx: Context, query: DefinitionQuery) -> Page[Definit
         return _LISTING.rows(unit.connection, select, query)
 
     rows, token = await ctx.read(read)
-    return Page[Definition](items=[_definition(drafts.row_of(row)) for row in rows], next_page_token=token)
+    return Page[Definition](items=[definition_of(drafts.row_of(row)) for row in rows], next_page_token=token)
 
 
 @DEFINITION.get(result=Definition)
 async def get_definition(ctx: Context, definition: str) -> Definition:
     """Returns a definition as it was last edited, with its state."""
-    return _definition(await ctx.query(drafts.get, definition))
+    return definition_of(await ctx.query(drafts.get, definition))
 
 
 @DEFINITION.create(request=NewDefinition, result=Definition)
@@ -168,7 +160,7 @@ async def create_definition(ctx: Context, request: NewDefinition) -> Definition:
     if ctx.subject in ctx.orchestrator.view().nodes:
         raise drafts.taken(ctx.subject)
     draft = await ctx.transact(drafts.create, request.component, request.attributes, principal=ctx.principal.name)
-    return _definition(draft)
+    return definition_of(draft)
 
 
 @DEFINITION.update(request=DefinitionChange, result=Definition, versioned=True)
@@ -181,7 +173,7 @@ async def update_definition(ctx: Context, definition: str, request: DefinitionCh
         ctx.require_match(_etag(drafts.get(unit.connection, definition, lock=True)))
         return drafts.change(unit.connection, definition, request.component, request.attributes)
 
-    return _definition(await ctx.write(change))
+    return definition_of(await ctx.write(change))
 
 
 @DEFINITION.delete(versioned=True)
@@ -191,7 +183,7 @@ async def delete_definition(ctx: Context, definition: str) -> None:
     A published definition must be retired first. A definition that produced versions stays, because their lineage
     refers to it.
     """
-    draft = await _matching(ctx, definition)
+    draft = await matching(ctx, definition)
     if draft.state is DefinitionState.RETIRED:
         # After the last run that was planned before it was retired, no new version can appear.
         await ctx.orchestrator.refresh()
@@ -212,56 +204,11 @@ async def delete_definition(ctx: Context, definition: str) -> None:
             await publisher_of(ctx).reconcile()
 
 
-@DEFINITION.action(
-    "publish",
-    request=Request,
-    result=Definition,
-    past="published",
-    timeout_seconds=180,
-    outside=True,
-    versioned=True,
-)
-async def publish_definition(ctx: Context, definition: str, request: Request) -> Definition:
-    """Makes a definition an asset, and returns when the asset is visible. If that fails, nothing changes."""
-    draft = await _matching(ctx, definition)
-    await publisher_of(ctx).publish(_publish_request(ctx, draft))
-    return _definition(await ctx.query(drafts.get, definition))
-
-
-@DEFINITION.action("retire", request=Request, result=Definition, timeout_seconds=180, outside=True, versioned=True)
-async def retire_definition(ctx: Context, definition: str, request: Request) -> Definition:
-    """Removes the assets of a definition from automation and lists. Their versions, lineage, and history stay readable.
-
-    Refused while something published needs one of the assets. The error names what the caller can see of that, and
-    counts the others. Runs that are planned already continue.
-    """
-    await _matching(ctx, definition)
-    view = ctx.view()
-
-    def visible(name: str) -> bool:
-        return name in view.nodes or name in view.schedules or name in view.sensors
-
-    await publisher_of(ctx).retire(RetireRequest(definition, ctx.principal.name, ctx.request_id, visible))
-    return _definition(await ctx.query(drafts.get, definition))
-
-
-@DEFINITION.action(
-    "reinstate", request=ReinstateDefinition, result=Definition, timeout_seconds=180, outside=True, versioned=True
-)
-async def reinstate_definition(ctx: Context, definition: str, request: ReinstateDefinition) -> Definition:
-    """Publishes a retired definition again, with the checks of `:publish` and under the caller's rights.
-
-    Its assets continue the versions of their tables. From then on, the caller is their publisher.
-    """
-    draft = await _matching(ctx, definition)
-    await publisher_of(ctx).reinstate(_publish_request(ctx, draft), edited=request.edited)
-    return _definition(await ctx.query(drafts.get, definition))
-
-
 _ADAPTER = TypeAdapter(Definition)
 
 
-async def _matching(ctx: Context, definition: str) -> drafts.Draft:
+async def matching(ctx: Context, definition: str) -> drafts.Draft:
+    """Returns the draft. Raises `PreconditionFailed` if `If-Match` has another version."""
     draft = await ctx.query(drafts.get, definition)
     ctx.require_match(_etag(draft))
     return draft
@@ -269,22 +216,11 @@ async def _matching(ctx: Context, definition: str) -> drafts.Draft:
 
 def _etag(draft: drafts.Draft) -> str:
     """Returns the ETag of `get_definition`."""
-    return etag_of(_ADAPTER.dump_json(_definition(draft), by_alias=True))
+    return etag_of(_ADAPTER.dump_json(definition_of(draft), by_alias=True))
 
 
-def _publish_request(ctx: Context, draft: drafts.Draft) -> PublishRequest:
-    return PublishRequest(
-        draft.asset_id,
-        ctx.principal.name,
-        ctx.principal.id,
-        ctx.request_id,
-        readable_to_caller(ctx),
-        # The publisher waits for its lease, and the definition can change in the meantime.
-        revision=draft.revision if ctx.if_match else None,
-    )
-
-
-def _definition(draft: drafts.Draft) -> Definition:
+def definition_of(draft: drafts.Draft) -> Definition:
+    """Returns the definition as callers see it."""
     return Definition(
         id=draft.asset_id,
         component=draft.component,
