@@ -76,6 +76,10 @@ class Reply:
         return str(self.json["reason"])
 
 
+ANSWER_SECONDS = 120
+"""A response that does not end by then, such as a stream that should have been refused, fails its test."""
+
+
 class Caller:
     """Sends requests as one principal, or without a token."""
 
@@ -89,7 +93,8 @@ class Caller:
 
     async def __call__(self, method: str, path: str, **options: Any) -> Reply:
         url = path if path.startswith("/") else f"/api/v1/{path}"
-        reply = Reply(await self.http.request(method, url, **options))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reply = Reply(await self.http.request(method, url, **options))
         if method not in ("GET", "HEAD") and reply.status < 400:
             one_event.require(self.app.platform.database, reply.headers.get("x-request-id", ""))
         return reply

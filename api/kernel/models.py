@@ -60,6 +60,16 @@ class Request(BaseModel):
     model_config = _SHARED | ConfigDict(strict=True, allow_inf_nan=False)
 
 
+Filter = Annotated[str, Field(max_length=2000)]
+"""A filter in a subset of CEL. See `api.kernel.filtering.filters`."""
+
+Name = Annotated[str, Field(max_length=128)]
+"""The name of a resource, or its id. Each kind has its own pattern for names."""
+
+KindName = Annotated[str, Field(max_length=64)]
+"""The full name of a kind, such as `admin.project`."""
+
+
 class Query(BaseModel):
     """The query string of a GET. This class has no parameters."""
 
@@ -75,7 +85,7 @@ class ListQuery(Query):
     page_token: Annotated[str, Field(max_length=2000)] = ""
     """`next_page_token` of the previous page. Leave it out for the first page."""
 
-    filter: Annotated[str, Field(max_length=2000)] = ""
+    filter: Filter = ""
     """Filter in a subset of CEL over the declared fields: `owner == "ana" && ("pii" in tags || size > 3)`."""
 
     order_by: Annotated[str, Field(max_length=100)] = ""

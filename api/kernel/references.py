@@ -36,6 +36,9 @@ class RefersTo:
 PrincipalReference = Annotated[str, Field(max_length=128, examples=["ada"]), RefersTo(PRINCIPAL_KINDS)]
 """A user, service account, or group."""
 
+Account = Annotated[str, Field(max_length=128), RefersTo(ACCOUNT_KINDS)]
+"""A user or a service account."""
+
 Role = Annotated[str, Field(max_length=128, examples=["viewer"]), RefersTo((ROLE,))]
 """A role."""
 
@@ -45,6 +48,9 @@ Group = Annotated[str, Field(max_length=128), RefersTo(("admin.group",))]
 Organization = Annotated[str, Field(max_length=128), RefersTo((ORGANIZATION,))]
 """An organization."""
 
+IdentityProvider = Annotated[str, Field(max_length=128), RefersTo(("admin.identity_provider",))]
+"""An identity provider."""
+
 Project = Annotated[str, Field(max_length=128), RefersTo((PROJECT,))]
 """A project."""
 
@@ -52,6 +58,12 @@ Securable = Annotated[
     str, Field(min_length=1, max_length=256, examples=["platform"]), RefersTo(kind_in="securable_kind")
 ]
 """The platform, or a resource of any kind."""
+
+GrantId = Annotated[str, Field(max_length=64)]
+"""The id of a grant. Grants have no names."""
+
+ExternalId = Annotated[str, Field(max_length=256)]
+"""The id that an identity provider has for a user or group."""
 
 FILTER_FIELDS = {
     "organization_id": (ORGANIZATION,),

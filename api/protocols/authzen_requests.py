@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from api.kernel.models import Request
+from api.kernel.models import KindName, Request
 
 # The specification allows extensions, so unknown fields are ignored.
 _OPEN = ConfigDict(extra="ignore")
@@ -17,7 +17,7 @@ class Subject(Request):
     """The principal of a question."""
 
     model_config = _OPEN
-    type: Annotated[str, Field(max_length=64)]
+    type: KindName
     id: Annotated[str, Field(max_length=256)] = ""
 
 
@@ -25,7 +25,7 @@ class Resource(Request):
     """The resource of a question."""
 
     model_config = _OPEN
-    type: Annotated[str, Field(max_length=64)]
+    type: KindName
     id: Annotated[str, Field(max_length=256)] = ""
 
 

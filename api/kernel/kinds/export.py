@@ -6,9 +6,7 @@ import csv
 import io
 from collections.abc import AsyncGenerator
 from enum import StrEnum
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from api.kernel.kinds import standard
 from api.kernel.kinds.context import Context
@@ -16,7 +14,7 @@ from api.kernel.kinds.endpoint import Answer, Shape
 from api.kernel.kinds.rules import RuledKind
 from api.kernel.kinds.stored_kind import Method, StoredKind
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Query
+from api.kernel.models import Filter, Query
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 
@@ -36,7 +34,7 @@ class ExportQuery(Query):
     format: ExportFormat = ExportFormat.NDJSON
     """One JSON document per line, or CSV with JSON in the columns that contain documents."""
 
-    filter: Annotated[str, Field(max_length=2000)] = ""
+    filter: Filter = ""
     """Which resources, as in the list."""
 
     show_deleted: bool = False

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.kernel.models import Model, Page, Request, generic
+from api.kernel.models import Model, Name, Page, Request, generic
 from api.kernel.references import Organization, PrincipalReference, Project
 
 _STORED = ConfigDict(json_schema_serialization_defaults_required=True)
@@ -150,7 +150,7 @@ class Resource(Model, Generic[S, T]):
 class Draft(Request, Generic[S]):
     """A resource to create."""
 
-    name: Annotated[str, Field(max_length=128)]
+    name: Name
     """Name, unique in its scope."""
 
     organization_id: Organization | None = None
@@ -175,7 +175,7 @@ class Draft(Request, Generic[S]):
 class Change(Request, Generic[S]):
     """Changes as JSON merge-patch: absent fields stay as they are, null removes."""
 
-    name: Annotated[str, Field(max_length=128)] | None = None
+    name: Name | None = None
     """New name."""
 
     owner: PrincipalReference | None = None

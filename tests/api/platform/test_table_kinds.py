@@ -143,6 +143,27 @@ async def test_who_sees_a_row_needs_the_permission_of_the_action(lending: Lendin
     assert (await mina.post(f"lending/loans/{loan}:return", {})).status == 409
 
 
+async def test_a_right_of_one_project_holds_for_nothing_of_its_neighbor(lending: Lending) -> None:
+    """Each verb, for a caller who holds it in another project of the same organization and sees both projects."""
+    neighbor = {"name": "next_door", "organization_id": lending.home.organization, "spec": {"title": "Next door"}}
+    elsewhere = str((await made(lending.api.admin.post("admin/projects", neighbor)))["id"])
+    loan = await lend(lending.home.admin, lending.home, "Villette")
+    lucy = await user(lending.api, "lucy", lending.home.organization)
+    for verb in ("create", "get", "return", "reminder", "delete"):
+        await grant(lending.api, lucy, f"lending.loan.{verb}", elsewhere)
+    await grant(lending.api, lucy, "admin.project.get", lending.home.organization)
+    caller, before = lending.api.caller("lucy"), await ids(lending.home.admin)
+    denied = await caller.post("lending/loans", {"project_id": lending.home.project, "book": "Shirley"})
+    assert (denied.status, denied.json["detail"].count("lending.loan.create")) == (403, 1)
+    assert (await ids(lending.home.admin), await ids(caller)) == (before, [])
+    calls = (("GET", ""), ("POST", ":return"), ("GET", "/reminder"), ("DELETE", ""))
+    unseen = [(await caller(method, f"lending/loans/{loan}{path}", json={})).status for method, path in calls]
+    await grant(lending.api, lucy, "lending.loan.get", lending.home.project)
+    seen = [(await caller(method, f"lending/loans/{loan}{path}", json={})).status for method, path in calls]
+    assert (unseen, seen) == ([404] * 4, [200, 403, 403, 403])
+    await made(caller.post("lending/loans", {"project_id": elsewhere, "book": "Shirley"}))
+
+
 async def test_the_owner_of_a_row_needs_no_grant_for_it(lending: Lending) -> None:
     id = await user(lending.api, "jonathan", lending.home.organization)
     for permission in ("admin.project.get", "lending.loan.create"):

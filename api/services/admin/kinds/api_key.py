@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from api.kernel import lookup
+from api.kernel import lookup, references
 from api.kernel.credentials import accounts, tokens
 from api.kernel.credentials.accounts import Account, AccountState
 from api.kernel.credentials.tokens import TokenKind, TokenRow
@@ -21,7 +21,6 @@ from api.kernel.kinds.resource import Title
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Request, Timestamp
 from api.kernel.permissions.power import Power
-from api.kernel.references import ACCOUNT_KINDS, RefersTo
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
 from api.kernel.storage.listing import SqlListing
@@ -99,7 +98,7 @@ class NewApiKey(Request):
     label: Title
     """Purpose of the key."""
 
-    principal_id: Annotated[str, Field(max_length=128), RefersTo(ACCOUNT_KINDS)] | None = None
+    principal_id: references.Account | None = None
     """Id of the user or service account that the key authenticates. By default the caller."""
 
     scopes: Annotated[list[Pattern], Field(max_length=100)] = []

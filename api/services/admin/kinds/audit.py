@@ -6,17 +6,16 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import Field
 
 from api.kernel.filtering import filters
 from api.kernel.filtering.filters import FieldType
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
+from api.kernel.models import Filter, ListQuery, Model, Page, Query, Timestamp
 from api.kernel.roles import Role
 from api.kernel.storage.listing import Order, decode_token, encode_token
 from api.services.admin.logic import audit_export
@@ -106,7 +105,7 @@ class AuditEvent(Model):
 class EventQuery(Query):
     """Selection of events."""
 
-    filter: Annotated[str, Field(max_length=2000)] = ""
+    filter: Filter = ""
     """Filter in CEL: `outcome == "denied" && principal == "ada"`."""
 
     since: Timestamp | None = None

@@ -11,7 +11,7 @@ from api.kernel.decisions.decider import Decider, Question
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Model, Query, Request
+from api.kernel.models import KindName, Model, Query, Request
 from api.kernel.permissions.grants import groups_of
 from api.kernel.references import Securable
 from api.kernel.roles import Role
@@ -50,7 +50,7 @@ class EffectiveQuery(Request):
     securable_id: Securable
     """Id of an organization, project, resource, or asset, or `platform`."""
 
-    securable_kind: Annotated[str, Field(max_length=64)] = ""
+    securable_kind: KindName = ""
     """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 100

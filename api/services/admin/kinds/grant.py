@@ -15,7 +15,7 @@ from api.kernel.kinds.holders import holder
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import ListQuery, Model, Page, Request, Timestamp
+from api.kernel.models import KindName, ListQuery, Model, Page, Request, Timestamp
 from api.kernel.permissions import grants
 from api.kernel.permissions.conditions import CONDITION_FIELDS, condition
 from api.kernel.permissions.grants import Effect, GrantRow
@@ -120,7 +120,7 @@ class NewGrant(Request):
     securable_id: references.Securable
     """Id of an organization, project, resource, or asset, or `platform`."""
 
-    securable_kind: Annotated[str, Field(max_length=64, examples=["ai_catalog.asset"])] = ""
+    securable_kind: Annotated[KindName, Field(examples=["ai_catalog.asset"])] = ""
     """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     condition: Annotated[str, Field(max_length=2000, examples=['labels["stage"] == "test"'])] = ""
@@ -136,7 +136,7 @@ class GrantChanges(Request):
     grant: Annotated[list[NewGrant], Field(max_length=200)] = []
     """Grants to create."""
 
-    revoke: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
+    revoke: Annotated[list[references.GrantId], Field(max_length=200)] = []
     """Ids of grants to revoke."""
 
 

@@ -41,7 +41,7 @@ class GroupSpec(Spec):
     description: Text = ""
     """Who the members are."""
 
-    external_id: Annotated[str, Field(max_length=256)] | None = None
+    external_id: references.ExternalId | None = None
     """Id of the group at the identity provider."""
 
     source: Annotated[GroupSource, Field(strict=False)] = GroupSource.LOCAL

@@ -10,20 +10,20 @@ from api.kernel.credentials import accounts
 from api.kernel.credentials.tokens import digest_of
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Model, Request
+from api.kernel.models import Model, Name, Request
 from api.kernel.roles import Role
 from api.services.admin.kinds.invitation import INVITATION
-from api.services.admin.kinds.user import Password
+from api.services.admin.kinds.user import MailedToken, Password
 from api.services.admin.logic import inviting, password_policy
 
 
 class Acceptance(Request):
     """Acceptance of an invitation."""
 
-    token: Annotated[str, Field(max_length=200, json_schema_extra={"format": "password"})]
+    token: MailedToken
     """Token of the invitation."""
 
-    name: Annotated[str, Field(max_length=128, examples=["ada"])]
+    name: Annotated[Name, Field(examples=["ada"])]
     """Login name of the new user."""
 
     title: Annotated[str, Field(max_length=200)] | None = None

@@ -15,7 +15,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Model, Query, Request
+from api.kernel.models import Model, Name, Query, Request
 from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
 from api.kernel.tables import PRINCIPAL, RESOURCE
@@ -136,7 +136,7 @@ def refuse_while_in_use(unit: Unit, organization: Organization) -> None:
 class PurgeOrganization(Request):
     """Confirmation of a purge."""
 
-    name: Annotated[str, Field(max_length=128)]
+    name: Name
     """Name of the organization."""
 
 

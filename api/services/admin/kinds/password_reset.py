@@ -13,6 +13,7 @@ from api.kernel.models import Model, Request
 from api.kernel.roles import Role
 from api.services.admin.kinds.password_change import PasswordChanged
 from api.services.admin.kinds.session import SESSION, Secret
+from api.services.admin.kinds.user import MailedToken
 from api.services.admin.logic import credentials, password_policy, resetting
 from core.errors import Conflict
 
@@ -34,7 +35,7 @@ class ResetRequested(Model):
 class PasswordReset(Request):
     """A new password in place of a forgotten one."""
 
-    token: Annotated[str, Field(max_length=200, json_schema_extra={"format": "password"})]
+    token: MailedToken
     """Token of the link: the part after `#`."""
 
     new_password: Secret

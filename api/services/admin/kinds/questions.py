@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.kernel.decisions.decider import Reason
-from api.kernel.models import Model, Request, Timestamp
+from api.kernel.models import KindName, Model, Request, Timestamp
 from api.kernel.references import PrincipalReference, Securable
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM
@@ -28,7 +28,7 @@ class Check(Request):
     securable_id: Securable = PLATFORM
     """Id of an organization, project, resource, or asset, or `platform`."""
 
-    securable_kind: Annotated[str, Field(max_length=64, examples=["ai_catalog.asset"])] = ""
+    securable_kind: Annotated[KindName, Field(examples=["ai_catalog.asset"])] = ""
     """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
 
@@ -156,7 +156,7 @@ class ListObjects(Request):
     permission: Permission
     """Permission in question."""
 
-    kind: Annotated[str, Field(max_length=64, examples=["admin.project"])]
+    kind: Annotated[KindName, Field(examples=["admin.project"])]
     """Kind of the resources to list."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
@@ -198,7 +198,7 @@ class ListSubjects(Request):
     securable_id: Securable = PLATFORM
     """Id of an organization, project, resource, or asset, or `platform`."""
 
-    securable_kind: Annotated[str, Field(max_length=64)] = ""
+    securable_kind: KindName = ""
     """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
     as_of: Timestamp | None = None

@@ -13,7 +13,7 @@ from api.kernel.kinds import escalation
 from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text, Title
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Model, Query, Request
+from api.kernel.models import Model, Name, Query, Request
 from api.kernel.permissions.grants import BUILT_IN
 from api.kernel.permissions.power import Power
 from api.kernel.roles import Role as BuiltIn
@@ -57,7 +57,7 @@ class Role(Resource[RoleSpec, RoleStatus]):
 class Clone(Request):
     """A copy of a role."""
 
-    name: Annotated[str, Field(max_length=128)]
+    name: Name
     """Name of the copy."""
 
     organization_id: references.Organization | None = None

@@ -11,10 +11,10 @@ from api.kernel.decisions.decider import Decider, Question, matching_rules
 from api.kernel.decisions.rights import Rights
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Model, Request
+from api.kernel.models import KindName, Model, Request
 from api.kernel.permissions.grants import rules
 from api.kernel.permissions.rule import Rule
-from api.kernel.references import Securable
+from api.kernel.references import GrantId, Securable
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT as TABLE
 from api.services.admin.kinds import grant
@@ -32,7 +32,7 @@ class Affected(Request):
     securable_id: Securable
     """Id of an organization, project, resource, or asset, or `platform`."""
 
-    securable_kind: Annotated[str, Field(max_length=64)] = ""
+    securable_kind: KindName = ""
     """Kind of that resource. Required only for resources that are identified by name, such as assets."""
 
 
@@ -42,7 +42,7 @@ class Simulate(Request):
     grant: Annotated[list[NewGrant], Field(max_length=200)] = []
     """Grants to create."""
 
-    revoke: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=200)] = []
+    revoke: Annotated[list[GrantId], Field(max_length=200)] = []
     """Ids of grants to revoke."""
 
     questions: Annotated[list[Check], Field(max_length=200)] = []

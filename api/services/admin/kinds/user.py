@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from api.kernel import references
 from api.kernel.credentials import accounts, passwords, tokens
 from api.kernel.credentials.accounts import Account, AccountState
 from api.kernel.kinds import escalation
@@ -16,7 +17,6 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import Request
 from api.kernel.permissions.power import Power
 from api.kernel.permissions.principal import PrincipalKind
-from api.kernel.references import RefersTo
 from api.kernel.roles import Role
 from api.kernel.storage.store import find
 from api.kernel.tables import TOKEN
@@ -29,6 +29,9 @@ LOGIN_NAME = r"[a-z][a-z0-9._@+-]{0,127}"
 Email = Annotated[
     str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$", examples=["ada@example.org"])
 ]
+MailedToken = Annotated[str, Field(max_length=200, json_schema_extra={"format": "password"})]
+"""The token of a link in a message, which works once."""
+
 Password = Annotated[str, Field(max_length=passwords.MAX_LENGTH, json_schema_extra={"format": "password"})]
 
 
@@ -48,10 +51,10 @@ class UserSpec(Spec):
     emails: Annotated[list[Email], Field(max_length=20)] = []
     """Mail addresses. The first one is the primary address."""
 
-    external_id: Annotated[str, Field(max_length=256)] | None = None
+    external_id: references.ExternalId | None = None
     """Id of the user at the identity provider."""
 
-    identity_provider_id: Annotated[str, Field(max_length=128), RefersTo(("admin.identity_provider",))] | None = None
+    identity_provider_id: references.IdentityProvider | None = None
     """Id of the identity provider that the user logs in with. Null if they use a password."""
 
 

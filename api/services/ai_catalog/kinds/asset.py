@@ -12,6 +12,7 @@ from api.kernel.filtering import filters
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.lake.asset_lists import AssetListQuery
+from api.kernel.lake.names import AssetId, PartitionKey
 from api.kernel.models import Page, Request
 from api.kernel.permissions.graph import AssetLocator, asset_securable
 from api.kernel.securable import common_ancestor
@@ -67,7 +68,7 @@ class MaterializeAsset(Request):
     upstream: bool = False
     """Whether to also materialize all upstream assets."""
 
-    partitions: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] = []
+    partitions: Annotated[list[PartitionKey], Field(max_length=10_000)] = []
     """Partitions to materialize. Several partitions become a backfill."""
 
     all_partitions: bool = False
@@ -83,13 +84,13 @@ class MaterializeAsset(Request):
 class MaterializeAssets(Request):
     """Assets to materialize, and how."""
 
-    assets: Annotated[list[Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=5_000)]
+    assets: Annotated[list[AssetId], Field(min_length=1, max_length=5_000)]
     """Ids of the assets."""
 
     upstream: bool = False
     """Whether to also materialize all upstream assets."""
 
-    partitions: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] = []
+    partitions: Annotated[list[PartitionKey], Field(max_length=10_000)] = []
     """Partitions to materialize of the partitioned assets. Several partitions become a backfill."""
 
     all_partitions: bool = False

@@ -10,6 +10,7 @@ from pydantic import Field
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
+from api.kernel.lake.names import ColumnName
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
@@ -69,7 +70,7 @@ class DiffQuery(Query):
     to: Version | None = None
     """The later version. By default the newest."""
 
-    key: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=50)] = []
+    key: Annotated[list[ColumnName], Field(max_length=50)] = []
     """Columns that identify a row; repeat the parameter. With a key, changed rows are distinguished from new ones."""
 
     limit: Annotated[int, Field(ge=0, le=1000)] = 100

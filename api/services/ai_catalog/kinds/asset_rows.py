@@ -10,6 +10,7 @@ from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
+from api.kernel.lake.names import ColumnName
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
@@ -83,7 +84,7 @@ class PreviewQuery(Query):
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
     """Number of rows to skip, as an alternative to `page_token`."""
 
-    columns: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=1000)] = []
+    columns: Annotated[list[ColumnName], Field(max_length=1000)] = []
     """Columns to return; repeat the parameter. By default all."""
 
 

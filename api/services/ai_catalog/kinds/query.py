@@ -14,6 +14,7 @@ from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
+from api.kernel.lake.names import AssetId
 from api.kernel.lake.versions import Version
 from api.kernel.lookup import unknown_asset
 from api.kernel.models import Model, Request
@@ -52,7 +53,7 @@ class RunQuery(Request):
     limit: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """Maximum number of rows to return."""
 
-    versions: Annotated[dict[Annotated[str, Field(max_length=256)], Version], Field(max_length=100)] = {}
+    versions: Annotated[dict[AssetId, Version], Field(max_length=100)] = {}
     """Versions to read, by asset id. By default the newest version of each table."""
 
 
