@@ -118,6 +118,31 @@ class LineageIndex:
         number = self._latest.get(asset)
         return None if number is None else self._nodes[number][1]
 
+    def assets(self) -> list[str]:
+        """Returns all assets that occur in the index."""
+        return list(self._latest)
+
+    def recorded_version(self, asset: str, version: str) -> str:
+        """Returns the newest version up to this one, of the same table, to which an edge is recorded."""
+        number = self._ids.get((asset, version), -1)
+        if number >= 0 and self._recorded[number]:
+            return version
+        return self.previous(asset, version) or version
+
+    def previous(self, asset: str, version: str) -> str | None:
+        """Returns the recorded version before this one, of the same table; `None` if there is none."""
+        table_id, counter = _split(version)
+        versions = self._versions.get((asset, table_id), []) if counter >= 0 else []
+        for number in reversed(versions[: bisect_left(versions, counter)]):
+            name = f"{table_id}@{number}"
+            if self._recorded[self._ids[asset, name]]:
+                return name
+        return None
+
+    def is_deleted(self, asset: str, version: str) -> bool:
+        """Returns whether the version was deleted."""
+        return self._is_deleted((asset, version))
+
     def walk(
         self,
         direction: Direction,

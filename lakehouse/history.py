@@ -80,6 +80,14 @@ def version_at(handles: Handles, table: str, instant: datetime) -> int:
     )
 
 
+def commit_at(handles: Handles, table: str, instant: datetime) -> Commit:
+    """Returns the commit of the version that was current at an instant. Raises as `version_at`."""
+    version = version_at(handles, table, instant)
+    content = handles.storage.commit_contents(table, [version])[version]
+    entry = parse_commit(version, content, partial(handles.storage.committed_at, table, version))
+    return entry.commit(table, str(handles.current(table).metadata().id), None)
+
+
 def _total_rows(entry: LogEntry, counts: Mapping[int, int]) -> int | None:
     """Returns the rows of a version if they don't depend on the version before it."""
     match entry.operation:

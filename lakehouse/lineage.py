@@ -17,6 +17,8 @@ from sqlalchemy.engine import Connection
 
 from core import clock
 from core.db import METADATA, Database, UtcDateTime
+from lakehouse import column_sources
+from lakehouse.column_sources import ColumnSources
 from lakehouse.graph import Direction, LineageGraph, LineageIndex
 
 # Limits for a transaction that commits after others with higher sequence numbers.
@@ -48,6 +50,15 @@ LINEAGE_EDGE = sa.Table(
         "out_asset", "out_version", "in_asset", "in_version", "run", "step", name="uq_lineage_edge_fact"
     ),
     sa.Index("ix_lineage_edge_in", "in_asset", "in_version"),
+    sa.Index("ix_lineage_edge_readers", "in_asset", "out_asset"),
+    sa.Index("ix_lineage_edge_out_at", "out_asset", "at"),
+    # For searches, newest first.
+    sa.Index("ix_lineage_edge_code_version", "code_version", "sequence"),
+    sa.Index("ix_lineage_edge_git_sha", "git_sha", "sequence"),
+    sa.Index("ix_lineage_edge_env_digest", "env_digest", "sequence"),
+    sa.Index("ix_lineage_edge_engine", "engine", "sequence"),
+    sa.Index("ix_lineage_edge_principal", "principal", "sequence"),
+    sa.Index("ix_lineage_edge_at", "at"),
 )
 
 LINEAGE_TOMBSTONE = sa.Table(
@@ -114,11 +125,12 @@ class Lineage:
         self._skipped: dict[int, float] = {}
         self._lock = threading.Lock()
 
-    def record(self, edges: Sequence[Edge]) -> None:
-        """Stores edges. Edges that are already recorded don't change."""
+    def record(self, edges: Sequence[Edge], columns: Sequence[ColumnSources] = ()) -> None:
+        """Stores edges, and the column sources of their outputs. What is already recorded doesn't change."""
         if edges:
             with self._database.write() as connection:
                 self.record_in(connection, edges)
+                column_sources.record_in(connection, columns)
 
     @staticmethod
     def record_in(connection: Connection, edges: Sequence[Edge]) -> None:
@@ -178,6 +190,61 @@ class Lineage:
         )
         with self._database.read() as connection:
             return [_edge(row) for row in connection.execute(query)]
+
+    def column_sources(self, asset: str, version: str) -> list[ColumnSources]:
+        """Returns the recorded column sources of a version; none if its columns are unknown."""
+        with self._database.read() as connection:
+            return column_sources.of_version(connection, asset, version)
+
+    def readers(self, asset: str) -> list[str]:
+        """Returns the assets of which any recorded version read this one."""
+        columns = LINEAGE_EDGE.c
+        query = sa.select(columns.out_asset).where(columns.in_asset == asset, columns.out_asset != asset).distinct()
+        with self._database.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def assets(self) -> list[str]:
+        """Returns all assets that occur in the record."""
+        with self._lock:
+            self._refresh()
+            return self._index.assets()
+
+    def recorded_version(self, asset: str, version: str) -> str:
+        """Returns the newest recorded version up to this one of the same table; the version itself if none is.
+
+        A version without record of its own (a compaction, or a commit of another writer) follows the version before.
+        """
+        with self._lock:
+            self._refresh()
+            return self._index.recorded_version(asset, version)
+
+    def previous(self, asset: str, version: str) -> str | None:
+        """Returns the recorded version before this one, of the same table; `None` if there is none."""
+        with self._lock:
+            self._refresh()
+            return self._index.previous(asset, version)
+
+    def is_deleted(self, asset: str, version: str) -> bool:
+        """Returns whether a tombstone marks the version as deleted."""
+        with self._lock:
+            self._refresh()
+            return self._index.is_deleted(asset, version)
+
+    def at(self, asset: str, instant: datetime) -> Edge | None:
+        """Returns an edge of the version of an asset that was recorded last at an instant; `None` if none was yet."""
+        columns = LINEAGE_EDGE.c
+        query = sa.select(LINEAGE_EDGE).where(columns.out_asset == asset, columns.at <= instant)
+        with self._database.read() as connection:
+            row = connection.execute(query.order_by(columns.at.desc(), columns.sequence.desc()).limit(1)).first()
+        return None if row is None else _edge(row)
+
+    def first(self, asset: str) -> Edge | None:
+        """Returns an edge of the first recorded version of an asset."""
+        columns = LINEAGE_EDGE.c
+        query = sa.select(LINEAGE_EDGE).where(columns.out_asset == asset).order_by(columns.at, columns.sequence)
+        with self._database.read() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else _edge(row)
 
     def tombstone(self, asset: str, version: str | None = None, *, principal: str = "", reason: str = "") -> None:
         """Marks a version, or all versions recorded so far, as deleted. Traversals include it and stop there."""

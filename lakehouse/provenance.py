@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from lakehouse.column_sources import Sources, stored_form
 from lakehouse.commits import Commit, LogEntry
 from lakehouse.environment import env_digest, git_sha, params_digest
 from lakehouse.lineage import Edge
@@ -24,6 +25,7 @@ def new_provenance(
     engine: str,
     params: Mapping[str, Any],
     principal: str,
+    column_sources: Sources | None = None,
 ) -> dict[str, Any]:
     """Returns the provenance of a write by this process, as JSON values.
 
@@ -36,7 +38,9 @@ def new_provenance(
         engine: engine that computed.
         params: further parameters that determine the result.
         principal: principal that requested the run.
+        column_sources: the input columns that each written column was computed from; `None` if they are unknown.
     """
+    columns = None if column_sources is None else stored_form(column_sources)
     return {
         "run": run,
         "step": step,
@@ -48,6 +52,7 @@ def new_provenance(
         "engine": engine,
         "params_digest": params_digest(params),
         "principal": principal,
+        **({} if columns is None else {"column_sources": columns}),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.errors import UnknownTable
+from lakehouse import column_sources
+from lakehouse.column_sources import ColumnSources
 from lakehouse.commits import entries_backwards
 from lakehouse.lineage import Edge, Lineage
 from lakehouse.provenance import commit_edges, stored_provenance
@@ -39,6 +41,7 @@ def _repair(tables: Tables, lineage: Lineage, asset: str, *, limit: int | None) 
     except UnknownTable:
         return 0
     missing: list[Edge] = []
+    columns: list[ColumnSources] = []
     commits = 0
     for entry in entries_backwards(tables.storage, asset, newest.version, limit):
         provenance = stored_provenance(entry)
@@ -48,8 +51,10 @@ def _repair(tables: Tables, lineage: Lineage, asset: str, *, limit: int | None) 
             if limit is not None:
                 break
             continue
-        missing = commit_edges(provenance, asset, entry.commit(asset, newest.table_id, None)) + missing
+        commit = entry.commit(asset, newest.table_id, None)
+        missing = commit_edges(provenance, asset, commit) + missing
+        columns += column_sources.of_provenance(provenance, asset, commit.data_version)
         commits += 1
     if missing:
-        lineage.record(missing)
+        lineage.record(missing, columns)
     return commits

@@ -57,6 +57,16 @@ def column_lineage(statement: str, schemas: Mapping[str, Sequence[str]]) -> list
         return None
 
 
+def named_sources(
+    statement: str, schemas: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> dict[str, frozenset[Column]] | None:
+    """Returns `column_lineage` by the names of the result columns; `None` if it is unknown."""
+    sources = column_lineage(statement, schemas)
+    if sources is None or len(sources) != len(names):
+        return None
+    return dict(zip(names, sources, strict=True))
+
+
 def _results(
     node: Mapping[str, Any], tables: Mapping[str, _Columns], ctes: Mapping[str, _Columns], outer: _Scope | None
 ) -> list[tuple[str, frozenset[Column]]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from core import clock
 from core.errors import HeadwaterError, UnknownTable
+from lakehouse import column_sources
+from lakehouse.column_sources import Sources
 from lakehouse.commits import Commit, last_row_change
 from lakehouse.content import digest, overwrite_digest
 from lakehouse.evolution import plan
@@ -78,6 +80,7 @@ class Step:
         self._lineage = lineage
         self._inputs = StepInputs(tables, asset, check_input)
         self._repaired = False
+        self._column_sources: Sources | None = None
 
     @property
     def tables(self) -> Tables:
@@ -99,6 +102,13 @@ class Step:
         Without `columns`, all columns count as read.
         """
         self._inputs.use(asset, version, columns)
+
+    def declare_columns(self, sources: Sources | None) -> None:
+        """Declares the input columns that each written column is computed from; `None` if they are unknown.
+
+        Call it before the write, so that the commit contains them.
+        """
+        self._column_sources = sources
 
     def append(self, data: TableData, **options: Any) -> Commit:
         """Adds rows to the asset. The options are those of `Tables.append`.
@@ -213,7 +223,7 @@ class Step:
             continues: whether the version is based on the one before it (append, MERGE, UPDATE, DELETE).
         """
         self._repair()
-        self._lineage.record(commit_edges(self._provenance(continues=continues), self.asset, commit))
+        self._record(self._provenance(continues=continues), commit)
         return commit
 
     def record_output(self, version: str) -> None:
@@ -237,8 +247,7 @@ class Step:
     def _record_reuse(self, current: Commit) -> Commit:
         """Records that the inputs of this step also produce an existing version."""
         self._repair()
-        edges = commit_edges(self._provenance(continues=False), self.asset, replace(current, committed_at=clock.now()))
-        self._lineage.record(edges)
+        self._record(self._provenance(continues=False), replace(current, committed_at=clock.now()))
         return current
 
     def _version_with(self, content_digest: str) -> Commit | None:
@@ -261,11 +270,15 @@ class Step:
         if not commit.changed:
             return commit
         try:
-            self._lineage.record(commit_edges(metadata[PROVENANCE_KEY], self.asset, commit))
+            self._record(metadata[PROVENANCE_KEY], commit)
         except HeadwaterError:
             # The commit succeeded and contains the provenance. An error would make the caller write the rows again.
             _log.warning("edges of %s not recorded; they are repaired later", commit.data_version, exc_info=True)
         return commit
+
+    def _record(self, provenance: Mapping[str, Any], commit: Commit) -> None:
+        columns = column_sources.of_provenance(provenance, self.asset, commit.data_version)
+        self._lineage.record(commit_edges(provenance, self.asset, commit), columns)
 
     def _repair(self) -> None:
         if not self._repaired:
@@ -286,4 +299,5 @@ class Step:
             engine=self.engine,
             params=self.params,
             principal=self.principal,
+            column_sources=self._column_sources,
         )

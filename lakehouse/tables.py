@@ -72,6 +72,15 @@ class Tables(TableWrites):
         entry = last_row_change(self.storage, table, version)
         return version if entry is None else entry.version
 
+    def commit_at(self, table: str, instant: datetime) -> Commit:
+        """Returns the commit of the version that was current at an instant, without its number of rows.
+
+        Raises:
+            UnknownTable: the table does not exist.
+            UnknownVersion: the table, or the oldest commit that its log still has, is younger.
+        """
+        return history.commit_at(self._handles, table, instant)
+
     def history(self, table: str, *, limit: int = 100) -> list[Commit]:
         """Returns commits, newest first."""
         return history.newest_commits(self._handles, table, limit)

@@ -8,6 +8,7 @@ import api.services.admin.login_tables
 import core.definitions
 import core.events
 import core.leases
+import lakehouse.column_sources
 import lakehouse.landing_record
 import lakehouse.ledger
 import lakehouse.lineage

@@ -9,10 +9,12 @@ import dagster as dg
 
 from assets.datasets import schemas
 from assets.datasets.checks import asset_checks, step_checks
+from assets.datasets.column_lineage import lineage_metadata
 from assets.datasets.rules import Check, Range, Reference, RowCount
 from assets.declaration import eager
 from assets.step_checks import ProducedVersion, StepCheck, checked_asset
 from core.ids import asset_id, asset_key
+from lakehouse.column_sources import Sources
 from resources.delta import Delta, materialized
 
 if TYPE_CHECKING:
@@ -258,23 +260,21 @@ def _write(
     from assets.datasets.transforms import typed
 
     table = typed(rows, columns).to_arrow().cast(schemas.arrow_schema(columns))
+    sources = column_sources(asset_id(context.asset_key.path), columns)
+    step.declare_columns(sources)
     commit = step.overwrite(table, evolve_schema=True)
-    lineage = {"dagster/column_lineage": column_lineage(asset_id(context.asset_key.path), columns)}
-    return materialized(context, commit, metadata={**lineage, **(metadata or {})})
+    return materialized(context, commit, metadata={**lineage_metadata(sources), **(metadata or {})})
 
 
-def column_lineage(asset: str, columns: Mapping[str, schemas.Column]) -> dg.TableColumnLineage:
+def column_sources(asset: str, columns: Mapping[str, schemas.Column]) -> Sources:
     """Returns the bronze and silver columns from which each column of a silver table is computed."""
     project, _, table = asset_key(asset)
 
-    def source(name: str) -> dg.TableColumnDep:
+    def source(name: str) -> tuple[str, str]:
         other, _, column = name.rpartition(".")
-        key = [project, "silver", other] if other else [project, "bronze", table]
-        return dg.TableColumnDep(asset_key=dg.AssetKey(key), column_name=column)
+        return (f"{project}.silver.{other}" if other else f"{project}.bronze.{table}"), column
 
-    return dg.TableColumnLineage(
-        deps_by_column={
-            name: [source(used) for used in ((name,) if column.sources is None else column.sources)]
-            for name, column in columns.items()
-        }
-    )
+    return {
+        name: [source(used) for used in ((name,) if column.sources is None else column.sources)]
+        for name, column in columns.items()
+    }

@@ -12,14 +12,14 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from assets.datasets.checks import asset_checks, step_checks
+from assets.datasets.column_lineage import lineage_metadata
 from assets.datasets.component import SqlFile
 from assets.datasets.spark_binding import bind_spark
 from assets.datasets.spark_sql import prepared, view_names
 from assets.declaration import AssetId, TableComponent
 from assets.step_checks import checked_asset
 from core.errors import InvalidPayload, SchemaMismatch
-from core.ids import asset_key
-from lakehouse.sql_lineage import column_lineage
+from lakehouse.sql_lineage import named_sources
 from resources.delta import Delta, materialized
 from resources.spark import Spark
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from assets.findings import Findings
-    from lakehouse.tables import Snapshot
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -133,6 +132,9 @@ def _spark_asset(spec: dg.AssetSpec, declared: SparkTransformComponent, statemen
             named = {views[asset]: frame for asset, frame in frames.items()}
             frame = spark.query(prepared(statement, views), named)
         _require_columns(declared, frame.columns)
+        schemas = {asset: snapshot.schema.names for asset, snapshot in inputs.items()}
+        sources = None if declared.function else named_sources(statement, schemas, frame.columns)
+        step.declare_columns(sources)
         commit = spark.write(
             step,
             frame,
@@ -143,8 +145,8 @@ def _spark_asset(spec: dg.AssetSpec, declared: SparkTransformComponent, statemen
             comments=declared.columns,
         )
         versions = {f"input/{asset}": snapshot.version for asset, snapshot in inputs.items()}
-        lineage = {} if declared.function else _column_lineage(statement, inputs, frame.columns)
-        return materialized(context, commit, metadata={"engine": step.engine, **versions, **lineage})
+        metadata = {"engine": step.engine, **versions, **lineage_metadata(sources)}
+        return materialized(context, commit, metadata=metadata)
 
     return transform
 
@@ -168,16 +170,3 @@ def _require_columns(declared: SparkTransformComponent, names: Sequence[str]) ->
             f"The result of {declared.asset} lacks the declared columns {', '.join(missing)}; it has "
             f"{', '.join(names)}."
         )
-
-
-def _column_lineage(statement: str, inputs: "Mapping[str, Snapshot]", names: Sequence[str]) -> dict[str, Any]:
-
-    schemas = {asset: snapshot.schema.names for asset, snapshot in inputs.items()}
-    sources = column_lineage(statement, schemas)
-    if sources is None or len(sources) != len(names):
-        return {}
-    deps = {
-        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset_key(table)), column_name=column) for table, column in used]
-        for name, used in zip(names, map(sorted, sources), strict=True)
-    }
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)}

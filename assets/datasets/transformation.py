@@ -5,11 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.datasets.column_lineage import lineage_metadata
 from assets.datasets.columns import described
 from assets.step_checks import StepCheck, checked_asset
 from core.errors import InvalidPayload
-from core.ids import asset_key
-from lakehouse.sql_lineage import column_lineage
+from lakehouse.sql_lineage import named_sources
 from resources.delta import Delta, materialized
 
 
@@ -42,22 +42,11 @@ def sql_asset(
         inputs = {table: step.read(table) for table in tables}
         result = query.sql(statement, inputs=inputs)
         rows = described(result.table, descriptions)
-        commit = step.overwrite(rows, evolve_schema=True)
         schemas = {table: snapshot.schema.names for table, snapshot in inputs.items()}
-        lineage = _column_lineage(statement, schemas, rows.schema.names)
+        sources = named_sources(statement, schemas, rows.schema.names)
+        step.declare_columns(sources)
+        commit = step.overwrite(rows, evolve_schema=True)
         versions = {f"input/{table}": snapshot.version for table, snapshot in inputs.items()}
-        return materialized(context, commit, metadata={**versions, **lineage})
+        return materialized(context, commit, metadata={**versions, **lineage_metadata(sources)})
 
     return transform
-
-
-def _column_lineage(statement: str, schemas: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, Any]:
-
-    sources = column_lineage(statement, schemas)
-    if sources is None or len(sources) != len(names):
-        return {}
-    deps = {
-        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset_key(table)), column_name=column) for table, column in used]
-        for name, used in zip(names, map(sorted, sources), strict=True)
-    }
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -95,18 +94,46 @@ def explain(ctx: Context, asset: str, version: str | None) -> Provenance:
     Raises:
         UnknownVersion: the table has no such version, or the version has no recorded lineage.
     """
+    resolved = require_version(ctx, asset, version)
+    found = recorded(ctx, asset, resolved)
+    if found is None:
+        latest = ctx.platform.part(open_lineage).latest(asset)
+        raise UnknownVersion(
+            f"Version {resolved!r} of {asset} has no recorded lineage. "
+            + (f"The newest version with lineage is {latest}." if latest else "No version has."),
+            metadata={"similar": [latest] if latest else []},
+        )
+    return found
+
+
+def recorded(ctx: Context, asset: str, version: str) -> Provenance | None:
+    """Returns the recorded provenance of a data version, or None. Inputs that the caller cannot see are left out.
+
+    Call it in a worker thread. It does not check whether the caller can see the asset itself.
+    """
     platform, is_visible = ctx.platform, visible_assets(ctx.platform, ctx.principal.access)
-    lineage = platform.part(open_lineage)
-    resolved = _require_version(platform.part(open_tables), lineage, asset, version)
     steps: dict[tuple[str, str], Materialization] = {}
     moved_at = platform.part(Projects).moved_at(asset.partition(".")[0])
-    for edge in _require_edges(lineage, asset, resolved):
+    for edge in platform.part(open_lineage).provenance(asset, version):
         foreign = moved_at is not None and edge.at < moved_at
         principal = FORMER if foreign else edge.principal
         step = steps.setdefault((edge.run, edge.step), _materialization(edge, principal))
         if edge.in_asset and is_visible(edge.in_asset):
             step.inputs.append(Input(asset=edge.in_asset, version=edge.in_version, columns=list(edge.in_columns)))
-    return Provenance(asset=asset, version=resolved, materializations=list(steps.values()))
+    return Provenance(asset=asset, version=version, materializations=list(steps.values())) if steps else None
+
+
+def require_version(ctx: Context, asset: str, version: str | None) -> str:
+    """Returns the data version for a version in a request; the newest recorded one for None.
+
+    Raises:
+        UnknownVersion: the table has no such version, or nothing is recorded.
+    """
+    platform = ctx.platform
+    resolved = data_version(platform.part(open_tables), platform.part(open_lineage), asset, version)
+    if resolved is None:
+        raise UnknownVersion(f"{asset} has no recorded version yet. Materialize it first.")
+    return resolved
 
 
 def data_version(tables: Tables, lineage: Lineage, asset: str, version: str | None) -> str | None:
@@ -121,25 +148,6 @@ def data_version(tables: Tables, lineage: Lineage, asset: str, version: str | No
         versions.number(version)
         return version
     return versions.snapshot(tables, asset, version).data_version
-
-
-def _require_version(tables: Tables, lineage: Lineage, asset: str, version: str | None) -> str:
-    resolved = data_version(tables, lineage, asset, version)
-    if resolved is None:
-        raise UnknownVersion(f"{asset} has no recorded version yet. Materialize it first.")
-    return resolved
-
-
-def _require_edges(lineage: Lineage, asset: str, version: str) -> Sequence[Edge]:
-    edges = lineage.provenance(asset, version)
-    if not edges:
-        latest = lineage.latest(asset)
-        raise UnknownVersion(
-            f"Version {version!r} of {asset} has no recorded lineage. "
-            + (f"The newest version with lineage is {latest}." if latest else "No version has."),
-            metadata={"similar": [latest] if latest else []},
-        )
-    return edges
 
 
 def _materialization(edge: Edge, principal: str) -> Materialization:

@@ -39,6 +39,10 @@ class Projects:
         """Returns when the project moved from another organization, or None if it did not."""
         return self._moved.get(name)
 
+    def moves(self) -> list[tuple[str, datetime]]:
+        """Returns the names of all projects that moved from another organization, each with the time."""
+        return sorted(self._moved.items())
+
     def of(self, name: str) -> Securable:
         """Returns the project with this name. Unregistered projects belong to the default organization."""
         return self._projects.get(name) or Securable(PROJECT, f"unregistered:{name}", DEFAULT_ORGANIZATION)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from api.kernel.kinds.service import Service
 from api.services.ai_catalog.kinds import (
+    asset_as_of,
+    asset_column_lineage,
+    asset_explanation,
     asset_history,
+    asset_impact,
     asset_lineage,
+    asset_provenance_diff,
+    asset_provenance_export,
     asset_rows,
     definition_publication,
     definition_validation,
+    provenance_search,
 )
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.definition import DEFINITION
@@ -16,7 +23,20 @@ from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.sensor import SENSOR
 
-PARTS = (asset_history, asset_lineage, asset_rows, definition_publication, definition_validation)
+PARTS = (
+    asset_as_of,
+    asset_column_lineage,
+    asset_explanation,
+    asset_history,
+    asset_impact,
+    asset_lineage,
+    asset_provenance_diff,
+    asset_provenance_export,
+    asset_rows,
+    definition_publication,
+    definition_validation,
+    provenance_search,
+)
 """Modules that register operations on other kinds."""
 
 SERVICE = Service(

@@ -90,6 +90,39 @@ class TestRead:
         columns = {edge.in_asset: edge.in_columns for edge in lineage.provenance(TARGET, commit.data_version)}
         assert columns == {SOURCE: ("id", "kind"), OTHER: ()}
 
+    def test_records_which_columns_each_written_column_comes_from(self, sources: Tables, lineage: Lineage) -> None:
+        current = step(sources, lineage)
+        current.read(SOURCE)
+        current.declare_columns({"id": [(SOURCE, "id")], "kind": [(SOURCE, "kind"), (OTHER, "id")]})
+        commit = current.overwrite(rows(1))
+        (record,) = lineage.column_sources(TARGET, commit.data_version)
+        assert (record.run, record.step) == ("run-1", "silver")
+        assert record.sources == {"id": [(SOURCE, "id")], "kind": [(OTHER, "id"), (SOURCE, "kind")]}
+        assert record.computed_from(SOURCE, "kind") == ["kind"]
+
+    def test_repairs_the_columns_of_a_writer_that_died(
+        self, sources: Tables, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        current = step(sources, lineage)
+        current.read(SOURCE)
+        current.declare_columns({"id": [(SOURCE, "id")], "kind": []})
+        with monkeypatch.context() as patch:
+            patch.setattr(Lineage, "record", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
+            commit = current.overwrite(rows(1))
+        assert lineage.column_sources(TARGET, commit.data_version) == []
+        assert repair_lineage(sources, lineage, [TARGET]) == 1
+        (record,) = lineage.column_sources(TARGET, commit.data_version)
+        assert record.sources == {"id": [(SOURCE, "id")], "kind": []}
+
+    def test_columns_that_nobody_declared_are_unknown(self, sources: Tables, lineage: Lineage) -> None:
+        current = step(sources, lineage)
+        current.read(SOURCE)
+        wide = {f"c{n}": [(SOURCE, f"c{m}") for m in range(100)] for n in range(100)}
+        for declared in (None, wide):
+            current.declare_columns(declared)
+            commit = current.append(rows(1))
+            assert lineage.column_sources(TARGET, commit.data_version) == []
+
     def test_says_what_exists(self, sources: Tables, lineage: Lineage) -> None:
         with pytest.raises(UnknownTable, match=r"no table shop\.bronze\.order\."):
             step(sources, lineage).read("shop.bronze.order")

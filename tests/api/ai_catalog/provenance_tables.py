@@ -1,0 +1,56 @@
+"""Four tables in a row with recorded columns, and callers that see only a part of them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lakehouse.lineage import Lineage
+from lakehouse.step import Step
+from lakehouse.tables import Tables
+from tests.api.admin.tenants import grant, user
+from tests.api_process import Api, Caller
+from tests.lakehouse_tables import BRONZE, SILVER, make_tables
+
+DELAYS, DAILY = "flights.gold.route_delays", "flights.gold.daily"
+
+
+def step(tables: Tables, lineage: Lineage, asset: str, run: str, *, code: str = "1", principal: str = "editor") -> Step:
+    return Step(
+        tables,
+        lineage,
+        asset=asset,
+        run=run,
+        step="make",
+        code_version=code,
+        engine="test 1",
+        principal=principal,
+        params={"code": code},
+    )
+
+
+def make_provenance(api: Api) -> Tables:
+    """The tables of `make_tables`, then silver again with recorded columns, and two tables that read it.
+
+    Delays reads `id` of silver. Daily reads silver without a record of the columns.
+    """
+    tables, lineage = make_tables(api.app.platform.settings, api.database), Lineage(api.database)
+    silver = step(tables, lineage, SILVER, "run-e", code="2")
+    silver.read(BRONZE)
+    silver.declare_columns({"id": [(BRONZE, "id")], "carrier": [(BRONZE, "carrier"), (BRONZE, "at")]})
+    silver.overwrite(pa.table({"id": [1, 2, 5], "carrier": ["A", "X", "E"]}))
+    delays = step(tables, lineage, DELAYS, "run-f")
+    delays.read(SILVER, columns=["id"])
+    delays.declare_columns({"route": [(SILVER, "id")], "kind": []})
+    delays.overwrite(pa.table({"route": [1, 2], "kind": ["a", "b"]}))
+    daily = step(tables, lineage, DAILY, "run-g", principal="viewer")
+    daily.read(SILVER)
+    daily.overwrite(pa.table({"day": [1]}))
+    return tables
+
+
+async def sees_only(api: Api, name: str, *assets: str) -> Caller:
+    """A user who sees and reads these assets and nothing else."""
+    id = await user(api, name)
+    for asset in assets:
+        await grant(api, id, "ai_catalog.asset.*", asset, securable_kind="ai_catalog.asset")
+    return api.caller(name)
