@@ -212,7 +212,7 @@ class Lineage:
     def recorded_version(self, asset: str, version: str) -> str:
         """Returns the newest recorded version up to this one of the same table; the version itself if none is.
 
-        A version without record of its own (a compaction, or a commit of another writer) follows the version before.
+        A version without a separate record (a compaction, or a commit of another writer) follows the version before.
         """
         with self._lock:
             self._refresh()

@@ -75,7 +75,7 @@ class TestColumnLineage:
             (BRONZE, "id", 2),
         ]
         assert not found["truncated"]
-        assert found["columns"][2]["knowledge"] == "UNKNOWN", "nobody recorded where bronze comes from"
+        assert found["columns"][2]["knowledge"] == "UNKNOWN", "it is not recorded where bronze comes from"
         for limit in ({"depth": 1}, {"max_columns": 2, "depth": 5}):
             cut = (await api.viewer.get(path, params={"column": "route"} | limit)).json
             assert (cut["truncated"], len(cut["columns"])) == (True, 2), limit

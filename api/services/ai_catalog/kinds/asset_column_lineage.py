@@ -101,7 +101,7 @@ class ColumnLineage(Model):
 async def get_asset_column_lineage(ctx: Context, asset: str, query: ColumnLineageQuery) -> ColumnLineage:
     """Returns the input columns that each column of a version was computed from, as the run recorded them.
 
-    A column whose sources nobody recorded is UNKNOWN. The response doesn't guess them from names.
+    A column without recorded sources is UNKNOWN. The response doesn't guess them from names.
     """
     lookup.asset(ctx.view(), asset)
     return await ctx.compute(_walk, ctx, asset, query)

@@ -61,7 +61,7 @@ def _sentences(provenance: Provenance, version: str, *, deleted: bool) -> Iterat
     asset = provenance.asset
     if version != provenance.version:
         yield (
-            f"Version {version} of {asset} has no provenance of its own and continues version {provenance.version}, as "
+            f"Version {version} of {asset} has no separate provenance and continues version {provenance.version}, as "
             "after maintenance."
         )
     first, *others = provenance.materializations

@@ -35,7 +35,7 @@ class ProvenanceDocument:
     produced: Sequence[Produced]
     """Steps, upstream first."""
     implied: Sequence[tuple[Node, Node]]
-    """A version without record of its own, and the version that it continues."""
+    """A version without a separate record, and the version that it continues."""
     truncated: bool
 
 
