@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
+from api.kernel.lake.names import ColumnName
 from api.kernel.lake.provenance import explain, require_version
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
@@ -29,7 +30,7 @@ class ColumnLineageQuery(Query):
     version: Version | None = None
     """Version to start from: a table version or a data version. By default the latest recorded one."""
 
-    column: Annotated[str, Field(max_length=256)] = ""
+    column: ColumnName = ""
     """Column to start from. By default all columns."""
 
     depth: Annotated[int, Field(ge=1, le=20)] = 1

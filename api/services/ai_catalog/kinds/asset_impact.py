@@ -12,6 +12,7 @@ from pydantic import Field
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
+from api.kernel.lake.names import ColumnName
 from api.kernel.models import Model, Query
 from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import open_lineage, open_tables
@@ -28,7 +29,7 @@ _MAX_DEFINITIONS = 1000
 class ImpactQuery(Query):
     """The change to assess, and how far."""
 
-    column: Annotated[str, Field(max_length=256)] = ""
+    column: ColumnName = ""
     """Column that would go. By default the whole asset."""
 
     depth: Annotated[int, Field(ge=1, le=50)] = 10

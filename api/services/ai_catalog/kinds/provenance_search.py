@@ -10,6 +10,8 @@ from pydantic import Field
 
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
+from api.kernel.lake.names import AssetId
+from api.kernel.lake.versions import Version
 from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
 from api.kernel.permissions.graph import READ_ASSET, visible_assets
 from api.kernel.permissions.projects import FORMER, Projects
@@ -52,10 +54,10 @@ class ProvenanceSearchQuery(Query):
     before: Timestamp | None = None
     """Time before which it was materialized."""
 
-    input: Annotated[str, _MAX] = ""
+    input: AssetId = ""
     """Id of an asset that was read directly."""
 
-    input_version: Annotated[str, Field(max_length=128)] = ""
+    input_version: Version = ""
     """Data version of `input` that was read. Requires `input`."""
 
     page_size: Annotated[int, Field(ge=1, le=1000)] = 50
