@@ -8,36 +8,6 @@ from pathlib import Path
 
 from core.settings import Settings
 
-DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
-"""Maven coordinates. Version 4.4.1 exists as a Python package, but its jar was never published."""
-
-_S3_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
-"""Must match the Hadoop release that pyspark 4.2.0 contains."""
-
-_SHIPPED_WITH_SPARK = (
-    "com.fasterxml.jackson.core:jackson-annotations",
-    "com.fasterxml.jackson.core:jackson-core",
-    "com.fasterxml.jackson.core:jackson-databind",
-    "com.github.luben:zstd-jni",
-    "commons-logging:commons-logging",
-    "io.airlift:aircompressor",
-    "org.apache.hadoop:hadoop-client-api",
-    "org.apache.hadoop:hadoop-client-runtime",
-    "org.apache.logging.log4j:log4j-api",
-    "org.apache.logging.log4j:log4j-core",
-    "org.apache.logging.log4j:log4j-slf4j2-impl",
-    "org.apache.parquet:parquet-column",
-    "org.apache.parquet:parquet-common",
-    "org.apache.parquet:parquet-encoding",
-    "org.apache.parquet:parquet-format-structures",
-    "org.apache.parquet:parquet-hadoop",
-    "org.apache.parquet:parquet-jackson",
-    "org.roaringbitmap:RoaringBitmap",
-    "org.slf4j:slf4j-api",
-    "org.xerial.snappy:snappy-java",
-)
-"""Dependencies of delta-spark that Spark already contains in a newer release. Excluding them saves 70 MB."""
-
 
 def spark_conf(settings: Settings, host: str, port: int, scratch: Path) -> dict[str, str]:
     """Returns the Spark properties of a Connect server on `host:port` that stores temporary files in `scratch`."""
@@ -61,12 +31,8 @@ def spark_conf(settings: Settings, host: str, port: int, scratch: Path) -> dict[
         # input schema where the Python worker doesn't expect it.
         "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
     }
-    packages = [] if settings.spark_jars_dir else [DELTA_PACKAGE]
     if settings.effective_lakehouse_url.startswith(("s3://", "s3a://")):
         conf |= _s3a(settings.storage_options)
-        packages += [] if settings.spark_jars_dir else [_S3_PACKAGE]
-    if packages:
-        conf |= {"spark.jars.packages": ",".join(packages), "spark.jars.excludes": ",".join(_SHIPPED_WITH_SPARK)}
     return conf
 
 

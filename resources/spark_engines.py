@@ -11,15 +11,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.errors import Unavailable
 from core.java import Java, find_java, write_truststore
 from core.settings import Settings
 from core.supervisor import die_with_parent
-from resources.spark_conf import DELTA_PACKAGE, aws_environment, spark_conf
+from resources.spark_conf import aws_environment, spark_conf
+from resources.spark_jars import jars, spark_home
 
 HOST = "127.0.0.1"
 
@@ -159,10 +158,8 @@ def accepts(port: int) -> bool:
 
 
 def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
-    home = _spark_home()
-    classpath = [str(home / "conf"), str(home / "jars" / "*")]
-    if settings.spark_jars_dir:
-        classpath.append(str(_jars(Path(settings.spark_jars_dir).expanduser()) / "*"))
+    home = spark_home()
+    classpath = [str(home / "conf"), str(home / "jars" / "*"), str(jars(settings) / "*")]
     store = write_truststore(java, scratch)
     return [
         str(java.executable),
@@ -177,17 +174,6 @@ def _jvm(java: Java, settings: Settings, scratch: Path) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         *([f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword="] if store else []),
     ]
-
-
-def _jars(folder: Path) -> Path:
-    # Without these jars, Spark starts but can't read Delta tables.
-    if not any(folder.glob("*delta-spark_*.jar")):
-        raise Unavailable(
-            f"HEADWATER_SPARK_JARS_DIR is {folder}, which contains no delta-spark jar. Copy the jars of "
-            f"{DELTA_PACKAGE} and its dependencies to that folder, or remove the setting to download them from Maven "
-            "Central."
-        )
-    return folder
 
 
 def _submit(settings: Settings, port: int, scratch: Path) -> list[str]:
@@ -212,17 +198,10 @@ def _escaped(value: str) -> str:
 def _jvm_environment(token: str) -> dict[str, Any]:
     return {
         **os.environ,
-        "SPARK_HOME": str(_spark_home()),
+        "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": HOST,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         # By default, workers use the first `python3` on the PATH, which may be another environment.
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
-
-
-def _spark_home() -> Path:
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise Unavailable("Local Apache Spark needs the Python package pyspark. Run `make up` to install it.")
-    return Path(spec.origin).parent

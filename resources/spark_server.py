@@ -27,6 +27,7 @@ import psutil
 from core.errors import HeadwaterError, InvalidArgument, Unavailable
 from core.settings import Settings, load_settings
 from resources.spark_engines import HOST, accepts, start
+from resources.spark_jars import jars
 
 _START_SECONDS = {"embedded": 60.0, "local": 600.0}
 """Seconds until a start fails. The first start of `local` downloads the Delta jars."""
@@ -74,7 +75,7 @@ def endpoint(settings: Settings) -> Server:
         raise InvalidArgument(
             f"HEADWATER_SPARK is {settings.spark!r}. Choose embedded, local or an address that begins with sc://."
         )
-    _children[:] = [child for child in _children if child.poll() is None]
+    _reap()
     if server := _running(settings):
         return server
     with _locked(settings, _START_SECONDS[settings.spark]):
@@ -139,6 +140,8 @@ class _IdleTimer:
 
 
 def _launch(settings: Settings) -> Server:
+    if settings.spark == "local":
+        jars(settings)  # a download takes longer than a start, and its errors are clearer here
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     log_path = settings.logs_dir / "spark.log"
     if log_path.exists():
@@ -176,11 +179,6 @@ def _failure_reason(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     relevant = [line for line in lines if "not found" in line or "Exception" in line or line.startswith("error:")]
     reason = (relevant or lines or ["the log is empty"])[-1].removeprefix("error: ")
-    if any("unresolved dependency" in line or "UNRESOLVED" in line for line in lines):
-        return (
-            f"the Delta jars could not be downloaded from Maven Central ({reason}). Check the network, or copy the "
-            f"jars to a folder and set HEADWATER_SPARK_JARS_DIR. See {log}."
-        )
     return f"{reason} See {log}."
 
 
@@ -207,7 +205,12 @@ def _end(settings: Settings) -> bool:
                 process.kill()
                 process.wait(_GRACE_SECONDS)
     _state_file(settings).unlink(missing_ok=True)
+    _reap()
     return bool(keeper or engine)
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def _process(pid: int, started: float) -> psutil.Process | None:

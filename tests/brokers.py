@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
@@ -16,7 +15,6 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import confluent_kafka
-import pyspark
 import redis
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -28,8 +26,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from core.java import Java, find_java, write_truststore
+from core.java import find_java
 from core.supervisor import die_with_parent
+from resources.spark_jars import downloaded
 from tests.ports import free_ports
 
 USER, PASSWORD = "headwater", "s3cret-and-long"
@@ -204,50 +203,16 @@ class Kafka(Broker):
 
 @cache
 def _java() -> tuple[str, ...]:
-    """A Java with Kafka on its path, which the Ivy in PySpark brings from Maven Central."""
-    java = find_java(os.environ)
-    folder = Path.home() / ".ivy2" / f"headwater-kafka-{KAFKA}"
-    path = folder / "classpath"
-    folder.mkdir(parents=True, exist_ok=True)
-    # Two workers of a test run need it at the same time, and two Ivys spoil each other's cache.
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            _resolve(java, path)
+    """A Java with Kafka on its path, from Maven Central."""
+    jars = downloaded([f"org.apache.kafka:kafka_2.13:{KAFKA}"])
     return (
-        str(java.executable),
+        str(find_java(os.environ).executable),
         "-cp",
-        path.read_text().strip(),
+        str(jars / "*"),
         "-Xmx256m",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
     )
-
-
-def _resolve(java: Java, path: Path) -> None:
-    store = write_truststore(java, path.parent)
-    trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword="] if store else []
-    [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
-    dependency = [
-        "-dependency",
-        "org.apache.kafka",
-        "kafka_2.13",
-        KAFKA,
-        "-confs",
-        "default",
-        "-types",
-        "jar",
-        "bundle",
-    ]
-    command = [str(java.executable), *trust, "-jar", str(ivy), *dependency, "-cachepath", f"{path}.part"]
-    # A registry that fails for a moment would fail every test of Kafka.
-    for seconds in (5, 20, 0):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-        if done.returncode == 0:
-            break
-        time.sleep(seconds)
-    assert done.returncode == 0, done.stdout + done.stderr
-    Path(f"{path}.part").rename(path)
 
 
 def _certify(authority: Path, server: Path) -> None:

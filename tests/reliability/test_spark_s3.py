@@ -14,6 +14,7 @@ from core.settings import Settings, load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
+from resources import spark_jars
 from resources.spark import Spark
 from resources.spark_conf import spark_conf
 from resources.spark_server import stop
@@ -60,4 +61,20 @@ def test_apache_spark_gets_the_same_options_under_its_own_names(settings: Settin
     assert conf["spark.hadoop.fs.s3a.secret.key"] == "hidden"
     assert conf["spark.hadoop.fs.s3a.endpoint"].startswith("http://127.0.0.1:")
     assert conf["spark.hadoop.fs.s3a.path.style.access"] == "true"
-    assert "org.apache.hadoop:hadoop-aws:3.5.0" in conf["spark.jars.packages"]
+
+
+@pytest.mark.parametrize(("url", "expected"), [("s3://lake/tables", True), ("/lake", False)])
+def test_apache_spark_gets_the_client_of_s3_only_for_tables_on_s3(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, expected: bool
+) -> None:
+    asked: list[str] = []
+
+    def record(packages: list[str], _excluded: object) -> Path:
+        asked.extend(packages)
+        return tmp_path
+
+    monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", url)
+    monkeypatch.setattr(spark_jars, "downloaded", record)
+    assert spark_jars.jars(load_settings()) == tmp_path
+    assert ("org.apache.hadoop:hadoop-aws:3.5.0" in asked) == expected
+    assert spark_jars.DELTA_PACKAGE in asked

@@ -1,4 +1,4 @@
-"""Fixtures: one Spark server per engine, shared by the tests of a file."""
+"""Fixtures: one Spark server per engine, shared by all tests of a process."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from resources.spark_server import stop
 from tests.ports import free_ports
 
 ENGINES = ("embedded", "local")
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Options of a JVM that ends before the optimizing compiler pays off. That compiler takes half of the CPU time."""
 
 
 def path_without_java(folder: Path) -> str:
@@ -39,17 +41,31 @@ def path_without_java(folder: Path) -> str:
     return os.pathsep.join(places)
 
 
-@pytest.fixture(scope="session", params=ENGINES)
-def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Settings of a platform with one engine. Its server runs until the last test that uses it."""
-    environment = {
-        "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{request.param}")),
-        "HEADWATER_SPARK": str(request.param),
-        "HEADWATER_PORT": str(free_ports(5)),
-        "PATH": path_without_java(tmp_path_factory.mktemp("path")),
-    }
-    yield environment
-    stop(load_settings(environment))
+@pytest.fixture(scope="session")
+def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Returns the settings of the platform with an engine. Its server runs until the last test of the process."""
+    environments: dict[str, dict[str, str]] = {}
+
+    def environment_of(engine: str) -> dict[str, str]:
+        if engine not in environments:
+            environments[engine] = {
+                "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{engine}")),
+                "HEADWATER_SPARK": engine,
+                "HEADWATER_PORT": str(free_ports(5)),
+                "PATH": path_without_java(tmp_path_factory.mktemp("path")),
+                "JDK_JAVA_OPTIONS": SHORT_LIVED_JVM,
+            }
+        return environments[engine]
+
+    yield environment_of
+    for environment in environments.values():
+        stop(load_settings(environment))
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def platform(request: pytest.FixtureRequest, environment_of: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """Settings of a platform with one engine."""
+    return environment_of(request.param)
 
 
 @pytest.fixture

@@ -137,12 +137,12 @@ def _answer(spark: Spark, statement: str) -> tuple[str, list[str], str]:
 
 
 def _statements_of_sail() -> list[str]:
-    statements = []
+    statements: dict[str, None] = {}
     for file in sorted((Path(pysail.__file__).parent / "tests").rglob("*.feature")):
         for match in re.finditer(r'When query[^\n]*\n\s+"""\n(.*?)"""', file.read_text(), re.DOTALL):
             statement = match.group(1)
             if re.match(r"\s*(\(|SELECT|WITH|VALUES)", statement, re.IGNORECASE) and not re.search(
                 rf"<\w+>|{{{{|1y\b|{_CHANGING}", statement, re.IGNORECASE
             ):
-                statements.append(statement)
-    return statements
+                statements[statement] = None  # features repeat statements
+    return list(statements)
