@@ -1,4 +1,4 @@
-"""A process that runs a federated training as an asset, and kills itself at a given point.
+"""A program for `tests.forks` that runs a federated training as an asset, and kills itself at a given point.
 
 Arguments: `<point> <round>`; points: `none`, `commit` (before the round's commit), `edges` (after the commit, before
 its lineage is recorded), `event` (before the round is reported), `training` (in the middle of the clients' work).
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -101,10 +100,11 @@ def arm(point: str, number: int) -> None:
         before(model, "train", lambda *_: calls.append(None) is None and len(calls) == 3 * (number - 1) + 2)
 
 
-def main() -> None:
-    point, number = sys.argv[1], int(sys.argv[2])
+def run(arguments: Sequence[str]) -> None:
+    """Trains until the point of the arguments."""
+    point, number = arguments
     prepare()
-    arm(point, number)
+    arm(point, int(number))
     definitions = component().build_defs(None)  # type: ignore[arg-type]
     with dg.DagsterInstance.get() as instance:
         done = dg.materialize(
@@ -113,7 +113,3 @@ def main() -> None:
             instance=instance,
         )
     print("rounds reported:", len(done.filter_events(lambda event: event.is_step_materialization)))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -18,41 +17,33 @@ from core.settings import load_settings
 from federated.history import from_row
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
+from tests.forks import Fork, Forks, forks_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PROGRAM = Path(__file__).parent / "rounds_program.py"
-REPOSITORY = Path(__file__).parents[2]
 FEATURES, ROUNDS, LAST = "lab.features.visits", "lab.rounds.relapse", 6
 
 
 class Place:
     """A home folder with its Dagster instance."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: Forks) -> None:
         self.folder = folder
+        self.forks = forks
         dagster_home = folder / "dagster"
         dagster_home.mkdir(parents=True)
         (dagster_home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
         self.environment = os.environ | {
             "HEADWATER_HOME": str(folder),
             "DAGSTER_HOME": str(dagster_home),
-            "PYTHONPATH": str(REPOSITORY),
         }
 
-    def start(self, point: str = "none", number: int = 0) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(PROGRAM), point, str(number)],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, point: str = "none", number: int = 0) -> Fork:
+        return self.forks.start(self.folder / "output", [point, str(number)], self.environment)
 
     def run(self, point: str = "none", number: int = 0) -> tuple[int, str]:
-        process = self.start(point, number)
-        out, err = process.communicate(timeout=200)
-        return process.returncode, out + err
+        fork = self.start(point, number)
+        return fork.wait(), fork.output.read_text()
 
     @property
     def database(self) -> Database:
@@ -86,8 +77,14 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    place = Place(tmp_path_factory.mktemp("unbroken"))
+def forks() -> Iterator[Forks]:
+    with forks_of("tests.reliability.rounds_program") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> bytes:
+    place = Place(tmp_path_factory.mktemp("unbroken"), forks)
     code, output = place.run()
     assert code == 0, output
     place.assert_every_round_is_traced_and_reported()
@@ -98,9 +95,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     ("point", "number"), [("training", 3), ("commit", 3), ("edges", 3), ("event", 3), ("commit", 1)]
 )
 def test_a_killed_training_ends_like_an_uninterrupted_one(
-    point: str, number: int, tmp_path: Path, unbroken: bytes
+    point: str, number: int, tmp_path: Path, forks: Forks, unbroken: bytes
 ) -> None:
-    place = Place(tmp_path)
+    place = Place(tmp_path, forks)
     code, output = place.run(point, number)
     assert code == -signal.SIGKILL, output
     code, output = place.run()
@@ -113,19 +110,18 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(
     place.assert_every_round_is_traced_and_reported()
 
 
-def test_killed_repeatedly_from_outside(tmp_path: Path, unbroken: bytes) -> None:
-    place = Place(tmp_path)
+def test_killed_repeatedly_from_outside(tmp_path: Path, forks: Forks, unbroken: bytes) -> None:
+    place = Place(tmp_path, forks)
     log = tmp_path / "lakehouse" / "lab" / "rounds" / "relapse" / "_delta_log"
     killed = 0
     for version in (0, 2, 3):
-        process = place.start()
+        training = place.start()
         deadline = time.monotonic() + 120
-        while process.poll() is None and not (log / f"{version:020}.json").exists():
+        while training.poll() is None and not (log / f"{version:020}.json").exists():
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        killed += process.poll() is None
-        process.kill()
-        process.communicate()
+        killed += training.poll() is None
+        training.kill()
     assert killed
     code, output = place.run()
     assert code == 0, output

@@ -25,7 +25,15 @@ NATIVE = {"delta.enableChangeDataFeed": "false"}
 Make = Callable[[Tables, Spark, Steps, str], None]
 
 
-@pytest.fixture(params=["with a feed", "native"])
+each_writer = pytest.mark.parametrize(
+    ("platform", "made"),
+    [("embedded", "with a feed"), ("embedded", "native"), ("local", "with a feed")],
+    indirect=True,
+)
+"""The platform writes tables with a feed for Sail. Apache Spark writes tables with and without one in the same way."""
+
+
+@pytest.fixture
 def made(request: pytest.FixtureRequest, tables: Tables) -> str:
     """A table for `ROWS`, which the engine writes itself or by way of the platform."""
     return table(tables, request.param)
@@ -45,6 +53,7 @@ def table(tables: Tables, kind: str) -> str:
     return name
 
 
+@each_writer
 @pytest.mark.parametrize("evolve", [True, False])
 def test_the_same_rows_make_no_version(
     spark: Spark, tables: Tables, lineage: Lineage, step_of: Steps, made: str, evolve: bool
@@ -83,6 +92,7 @@ def test_other_rows_do(spark: Spark, step_of: Steps, native: str) -> None:
         before = back.version
 
 
+@each_writer
 def test_other_columns_or_comments_do(spark: Spark, step_of: Steps, made: str) -> None:
     before = spark.write(step_of(made), spark.sql(ROWS), evolve_schema=True)
     changes = (
@@ -96,6 +106,7 @@ def test_other_columns_or_comments_do(spark: Spark, step_of: Steps, made: str) -
         assert (commit.changed, commit.version) == (True, before.version + number), statement
 
 
+@each_writer
 def test_a_merge_that_changes_no_row_makes_no_version(
     spark: Spark, tables: Tables, lineage: Lineage, step_of: Steps, made: str
 ) -> None:
@@ -113,6 +124,7 @@ def test_a_merge_that_changes_no_row_makes_no_version(
     assert spark.write(step_of(made), spark.sql(signed), mode="merge", on=["id"]).version == first.version + 1
 
 
+@each_writer
 @pytest.mark.parametrize("on", [["id"], ["id", "late"]])
 def test_a_merge_needs_each_key_once(spark: Spark, tables: Tables, step_of: Steps, made: str, on: list[str]) -> None:
     """The kind: of several rows with one key, one wins by chance, or all are inserted."""

@@ -20,6 +20,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 Steps = Callable[[str], Step]
 PEOPLE = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": ["ann", "bo", "cy"]})
 WITHOUT_FEED = {"delta.enableChangeDataFeed": "false"}
+each_writer = pytest.mark.parametrize(
+    ("platform", "feed"), [("embedded", True), ("embedded", False), ("local", True)], indirect=["platform"]
+)
+"""The platform writes tables with a feed for Sail. Apache Spark writes tables with and without one in the same way."""
 
 
 def plain_table(tables: Tables, name: str) -> Commit:
@@ -156,7 +160,7 @@ def test_views_are_the_inputs_of_sql(spark: Spark, tables: Tables) -> None:
     assert spark.arrow(result).to_pylist() == [{"n": 2}]
 
 
-@pytest.mark.parametrize("feed", [True, False])
+@each_writer
 def test_a_frame_that_does_not_match_the_table_is_refused(
     spark: Spark, tables: Tables, step_of: Steps, feed: bool
 ) -> None:
@@ -171,7 +175,7 @@ def test_a_frame_that_does_not_match_the_table_is_refused(
     assert tables.snapshot(name).version == created.version
 
 
-@pytest.mark.parametrize("feed", [True, False])
+@each_writer
 def test_columns_are_added_only_on_request(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
     name = f"t.out.evolve_{feed}".lower()
     tables.create(name, PEOPLE.schema, properties={} if feed else WITHOUT_FEED)
@@ -182,7 +186,7 @@ def test_columns_are_added_only_on_request(spark: Spark, tables: Tables, step_of
     assert tables.snapshot(name).schema.names == ["other"]
 
 
-@pytest.mark.parametrize("feed", [True, False])
+@each_writer
 @pytest.mark.parametrize("mode", ["merge", "append"])
 def test_the_columns_of_a_table_evolve(spark: Spark, tables: Tables, step_of: Steps, mode: Mode, feed: bool) -> None:
     """With one column more, one fewer, and one wider, earlier rows keep their values; unwritten columns remain."""
@@ -200,7 +204,7 @@ def test_the_columns_of_a_table_evolve(spark: Spark, tables: Tables, step_of: St
         spark.write(step_of(name), spark.sql("SELECT 'x' AS id"), mode=mode, on=on, evolve_schema=True)
 
 
-@pytest.mark.parametrize("feed", [True, False])
+@each_writer
 def test_constraints_are_enforced(spark: Spark, tables: Tables, step_of: Steps, feed: bool) -> None:
     name = f"t.out.rule_{feed}".lower()
     rules = {"positive": "id > 0"}
