@@ -1,7 +1,7 @@
 """Runs a test program in forks of a process that has imported it.
 
-A program that is killed at many moments starts in milliseconds instead of seconds of imports, as runs do on the platform
-(`dagster_project.zygote`). The module of the program has a function `run(arguments)`.
+A program that is killed at many moments starts in milliseconds instead of seconds of imports, as runs of the platform
+do (`dagster_project.zygote`). The module of the program has a function `run(arguments)`.
 """
 
 from __future__ import annotations
