@@ -92,11 +92,17 @@ def downloaded(packages: Iterable[str], excluded: Iterable[str] = (), folder: Pa
     if target.is_dir():
         return target
     java = find_java(os.environ)
-    parent.mkdir(parents=True, exist_ok=True)
-    with (parent / f"{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.is_dir():
-            _download(java, wanted, unwanted, target)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with (parent / f"{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.is_dir():
+                _download(java, wanted, unwanted, target)
+    except OSError as error:
+        raise Unavailable(
+            f"The jars of {', '.join(wanted)} could not be written to {parent} ({error.strerror}). Make the folder "
+            "writable, or copy the jars to another folder and set HEADWATER_SPARK_JARS_DIR."
+        ) from error
     return target
 
 

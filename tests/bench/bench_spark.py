@@ -48,9 +48,12 @@ began = time.perf_counter()
 from pathlib import Path
 from core.settings import load_settings
 from resources.spark_conf import spark_conf
+from resources.spark_jars import jars
 from pyspark.sql import SparkSession
 builder = SparkSession.builder.master("local[*]")
-for key, value in spark_conf(load_settings(), "127.0.0.1", 0, Path({scratch!r})).items():
+conf = spark_conf(load_settings(), "127.0.0.1", 0, Path({scratch!r}))
+conf["spark.driver.extraClassPath"] = f"{{jars(load_settings())}}/*"
+for key, value in conf.items():
     if not key.startswith("spark.connect."):
         builder = builder.config(key, value)
 session = builder.getOrCreate()

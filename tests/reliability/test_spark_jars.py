@@ -119,3 +119,9 @@ def test_an_incomplete_download_is_never_used(repository: Repository, tmp_path: 
     repository.requested.clear()
     downloaded([PACKAGE], ["org.example:shipped"], tmp_path)
     assert repository.requested == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"could not be written to .*jars \(Not a directory\)"):
+        downloaded([PACKAGE], folder=tmp_path / "file" / "jars")
