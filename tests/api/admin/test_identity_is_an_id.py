@@ -18,21 +18,13 @@ from api.kernel.permissions.graph import asset_securable
 from api.kernel.tables import GRANT
 from core.errors import InvalidArgument
 from core.ids import new_id
+from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group, member
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
-from tests.api_process import PASSWORD, Api, Caller, Reply
+from tests.api_process import PASSWORD, Api
 from tests.conformance.operations import DRAFTS, STORED
 from tests.orchestration import FakeOrchestrator
 
 NUMBERS = itertools.count()
-SECRET = "what-the-first-wrote"
-REPLAYED = "idempotency-replayed"
-
-
-async def member(api: Api, name: str, home: Tenant) -> tuple[str, Caller]:
-    """A user who may do everything in an organization, and is called so."""
-    id = await user(api, name, home.organization)
-    await grant(api, id, "rol_admin", home.organization)
-    return id, api.caller(name)
 
 
 async def renamed(api: Api, id: str) -> None:
@@ -50,25 +42,6 @@ async def renamed_after_deletion(api: Api, id: str) -> None:
 
 
 WAYS = [renamed, deleted, renamed_after_deletion]
-
-
-async def group(caller: Caller, organization: str, name: str) -> str:
-    body = {"name": name, "organization_id": organization, "spec": {"title": SECRET}}
-    return str((await made(caller.post("admin/groups", body)))["id"])
-
-
-REQUESTS: dict[str, Callable[[str], tuple[str, str, dict[str, Any] | None]]] = {
-    "create": lambda id: ("POST", "admin/groups", {"name": "made", "spec": {"title": SECRET}}),
-    "update": lambda id: ("PATCH", f"admin/groups/{id}", {"spec": {"description": SECRET}}),
-    "delete": lambda id: ("DELETE", f"admin/groups/{id}", None),
-    "command": lambda id: (
-        "POST",
-        f"admin/groups/{id}:remove-members",
-        {"members": ["usr_06e1xq0000exampe0000000000"]},
-    ),
-    "batch": lambda id: ("POST", "admin/groups:batch", {"items": [{"method": "DELETE", "id": id}], "atomic": False}),
-    "launch": lambda id: ("POST", "ai-catalog/assets/flights.bronze.flights:materialize", {}),
-}
 
 
 @pytest.mark.parametrize("pass_on", WAYS, ids=lambda way: way.__name__)
@@ -99,82 +72,6 @@ async def test_a_name_passed_on_takes_no_kept_answer_along(
         assert (reply.status, reply.json["id"] == answered.json["id"]) == (202, False)
     else:
         assert SECRET not in reply.response.text
-
-
-async def keyed(caller: Caller, method: str, path: str, **options: Any) -> Reply:
-    headers = {"idempotency-key": "k", **options.pop("headers", {})}
-    return await caller(method, path, headers=headers, **options)
-
-
-@pytest.mark.parametrize("stored", ["create", "update", "command", "batch"])
-async def test_an_answer_is_not_shown_again_to_who_has_lost_the_right(api: Api, stored: str) -> None:
-    """The kind: a kept answer outlives the right to it, here by a grant revoked, elsewhere by the limits of a key."""
-    one, other = await tenant(api, "one"), await tenant(api, "other")
-    id = await user(api, "ana", one.organization)
-    right = await grant(api, id, "rol_admin", one.organization)
-    await grant(api, id, "rol_admin", other.organization)  # so that the path alone refuses nothing
-    ana = api.caller("ana")
-    method, path, body = REQUESTS[stored](await group(ana, one.organization, "there"))
-    assert (await keyed(ana, method, path, json=body)).status < 300
-    assert REPLAYED in (await keyed(ana, method, path, json=body)).headers
-
-    assert (await api.admin("DELETE", f"admin/grants/{right}")).status == 204
-    refused = await keyed(ana, method, path, json=body)
-    assert (refused.status, refused.reason) == (403, "PERMISSION_DENIED")
-    assert SECRET not in refused.response.text
-
-
-async def test_a_narrower_key_does_not_get_the_answer_of_a_wider_one(api: Api) -> None:
-    one = await tenant(api, "one")
-    id, ana = await member(api, "ana", one)
-    body = {"name": "made", "spec": {"title": SECRET}}
-    assert (await keyed(ana, "POST", "admin/groups", json=body)).status == 201
-    for scopes, status in ((["admin.group.create"], 201), (["admin.group.get"], 403)):
-        issued = await made(ana.post("admin/api-keys", {"label": "narrow", "scopes": scopes}))
-        reply = await keyed(Caller(api.app, issued["secret"]), "POST", "admin/groups", json=body)
-        assert (reply.status, REPLAYED in reply.headers) == (status, status == 201)
-    batch = {"items": [{"method": "CREATE", "body": body | {"name": "other"}}]}
-    assert (await keyed(ana, "POST", "admin/groups:batch", json=batch, headers={"idempotency-key": "b"})).status == 200
-    issued = await made(ana.post("admin/api-keys", {"label": "narrow", "scopes": ["admin.group.batch"]}))
-    narrow = Caller(api.app, issued["secret"])
-    reply = await keyed(narrow, "POST", "admin/groups:batch", json=batch, headers={"idempotency-key": "b"})
-    assert reply.status == 403, "whether it suffices is not known"
-    assert (await api.admin.get(f"admin/users/{id}")).status == 200
-
-
-async def test_a_condition_that_is_met_no_more_withholds_the_answer(api: Api) -> None:
-    one = await tenant(api, "one")
-    id = await user(api, "ana", one.organization)
-    rights = {"condition": 'labels.stage == "test"'}
-    await grant(api, id, "admin.group.*", one.organization, **rights)
-    present = await group(api.admin, one.organization, "there")
-    await made(api.admin("PATCH", f"admin/groups/{present}", json={"labels": {"stage": "test"}}))
-    ana, change = api.caller("ana"), {"spec": {"description": SECRET}}
-    assert (await keyed(ana, "PATCH", f"admin/groups/{present}", json=change)).status == 200
-    assert REPLAYED in (await keyed(ana, "PATCH", f"admin/groups/{present}", json=change)).headers
-    await made(api.admin("PATCH", f"admin/groups/{present}", json={"labels": {"stage": "live"}}))
-    assert (await keyed(ana, "PATCH", f"admin/groups/{present}", json=change)).status == 403
-
-
-async def test_a_key_stands_for_one_request_in_every_part(api: Api) -> None:
-    """The kind: two requests that differ are taken for one. Every part that makes a request another one."""
-    one = await tenant(api, "one")
-    _, ana = await member(api, "ana", one)
-    local, present = [await group(ana, one.organization, name) for name in ("here", "there")]
-    etag = (await ana.get(f"admin/groups/{local}")).json["etag"]
-    change = {"spec": {"description": "x"}}
-    path = f"admin/groups/{local}"
-    assert (await keyed(ana, "PATCH", path, json=change)).status == 200
-    for method, url, options in (
-        ("PATCH", f"admin/groups/{present}", {"json": change}),
-        ("PATCH", path, {"json": {"spec": {"description": "y"}}}),
-        ("PATCH", path, {"json": change, "params": {"validate_only": "true"}}),
-        ("PATCH", path, {"json": change, "headers": {"if-match": etag}}),
-        ("POST", f"{path}:remove-members", {"json": {"members": ["usr_06e1xq0000exampe0000000000"]}}),
-        ("DELETE", path, {}),
-    ):
-        reply = await keyed(ana, method, url, **options)
-        assert (reply.status, reply.reason) == (422, "IDEMPOTENCY_KEY_REUSED"), (method, url, options)
 
 
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)

@@ -9,13 +9,17 @@ import pytest
 import sqlalchemy as sa
 
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
-from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN
+from api.kernel.tables import GRANT, MEMBER, RESOURCE, TOKEN
 from api.services.admin.logic import erasing, exporting
 from core import clock
 from core.definitions import ASSET_CLAIM
+from migrations.tables import METADATA
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
+
+TRAIL = ("event",)
+"""Tables that may name what was purged."""
 
 
 class TestTenancy:
@@ -88,7 +92,11 @@ class TestEnd:
         one, other = await tenant(api, "one"), await tenant(api, "other")
         users, projects = f"admin/users/{one.admin_id}", f"admin/projects/{one.project}"
         path = f"admin/organizations/{one.organization}"
-        for item in (projects, users, path):
+        spec = {"title": "Login", "issuer": "https://login.example.org", "client_id": "headwater"}
+        provider = await made(one.admin.post("admin/identity-providers", {"name": "login", "spec": spec}))
+        linked = {"name": "linked", "spec": {"identity_provider_id": provider["id"]}}
+        ada = await made(one.admin.post("admin/users", linked))
+        for item in (f"admin/users/{ada['id']}", f"admin/identity-providers/{provider['id']}", projects, users, path):
             assert (await api.admin("DELETE", f"/api/v1/{item}")).status == 204
         early = await api.admin.post(f"{path}:purge", {"name": "one"})
         assert (early.status, "30 days" in early.json["detail"]) == (409, True)
@@ -98,13 +106,13 @@ class TestEnd:
             connection.execute(query.values(deleted_at=long_ago))
         assert (await api.admin.post(f"{path}:purge", {"name": "other"})).status == 422
         gone = await made(api.admin.post(f"{path}:purge", {"name": "one"}))
-        assert gone["erased"]["admin.project"] == gone["erased"]["admin.user"] == 1
+        assert (gone["erased"]["admin.project"], gone["erased"]["admin.user"]) == (1, 2)
         assert (await api.admin.post(f"{path}:restore")).status == 404
         with api.database.read() as connection:
-            for table in (RESOURCE, GRANT, PRINCIPAL):
+            for table in METADATA.sorted_tables:
                 rows = str([tuple(row) for row in connection.execute(sa.select(table))])
-                assert one.organization not in rows
-                assert one.admin_id not in rows
+                left = [id for id in (one.organization, one.admin_id, ada["id"], provider["id"]) if id in rows]
+                assert not left or table.name in TRAIL, table.name
         assert [event["type"] for event in api.events("admin.organization")][-1] == "admin.organization.purged"
         assert (await other.admin.get("admin/projects")).json["items"][0]["id"] == other.project
 

@@ -1,11 +1,11 @@
-"""Sagas: every step done, or what was done undone; one process at a time; retries; leases."""
+"""Sagas: every step done, or what was done undone; retries."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,30 +13,18 @@ import sqlalchemy as sa
 from api.kernel.operations import store
 from api.kernel.operations.store import OperationState
 from api.kernel.platform import Platform
-from api.kernel.sagas import lease, steps
-from api.kernel.sagas.lease import Lease, LeaseLost
+from api.kernel.sagas import steps
+from api.kernel.sagas.lease import Lease
 from api.kernel.sagas.runner import Runner
-from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, TransactionStep
+from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext
 from api.kernel.sagas.steps import StepState
 from core import clock
 from core.events import EVENT
 from tests import sagas
-from tests.sagas import ORDER, Order, begun, effects, files, finished, later, stored
+from tests.sagas import ORDER, Order, begun, files, finished, later, stored
+from tests.unit.api.sagas.gate import Gate, happened, log, states
 
 ALL = ["reserve", "charge", "ship", "confirm"]
-
-
-def happened(platform: Platform, id: str) -> list[tuple[str, str]]:
-    with platform.database.read() as connection:
-        return effects(connection, id)
-
-
-def states(row: store.OperationRow) -> list[str]:
-    return [step.state.value for step in row.steps]
-
-
-def log(row: store.OperationRow) -> list[tuple[str, str]]:
-    return [(line.step, line.type) for line in steps.lines(row.steps)]
 
 
 class TestSuccess:
@@ -157,24 +145,6 @@ class TestFailure:
         assert row.error == "Step slow failed in attempt 2: it took longer than its time limit"
 
 
-class Gate:
-    """An activity that waits until it is let go on."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = asyncio.Event(), asyncio.Event()
-        self.calls = 0
-
-    async def __call__(self, step: StepContext[Order]) -> Output:
-        self.calls += 1
-        self.reached.set()
-        await self.opened.wait()
-        return None
-
-    def saga(self) -> Saga[Order]:
-        inside = [TransactionStep(name, sagas.do_inside, undo=sagas.undo_inside) for name in ("first", "last")]
-        return Saga("test.gate", input=Order, steps=[inside[0], ActivityStep("wait", self), inside[1]])
-
-
 class TestCancel:
     async def test_stops_after_the_step_and_undoes(self, platform: Platform, runner: Runner, tmp_path: Path) -> None:
         gate = Gate()
@@ -191,6 +161,23 @@ class TestCancel:
         assert states(row) == ["COMPENSATED", "COMPENSATED", "PENDING"]
         assert happened(platform, id) == [("first", "do"), ("first", "undo")]
 
+    async def test_between_the_choice_of_a_step_and_its_start_keeps_it_from_starting(
+        self, platform: Platform, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        id, do = begun(platform.database, Order(folder=str(tmp_path))), runner._do
+
+        async def cancelled_first(held: Lease, saga: Saga[Any], row: store.OperationRow, index: int) -> None:
+            if index == 1:
+                with platform.database.write() as connection:
+                    store.request_cancel(connection, id)
+            await do(held, saga, row, index)
+
+        monkeypatch.setattr(runner, "_do", cancelled_first)
+        row = await finished(platform.database, runner, id)
+        assert (row.state, states(row)) == (OperationState.CANCELED, ["COMPENSATED", *["PENDING"] * 3])
+        assert happened(platform, id) == [("reserve", "do"), ("reserve", "undo")]
+        assert files(tmp_path) == []
+
     async def test_of_one_that_has_not_begun_does_nothing(
         self, platform: Platform, runner: Runner, tmp_path: Path
     ) -> None:
@@ -200,96 +187,6 @@ class TestCancel:
         row = await finished(platform.database, runner, id)
         assert (row.state, states(row)) == (OperationState.CANCELED, ["PENDING"] * 4)
         assert happened(platform, id) == []
-
-
-class TestLease:
-    async def test_is_held_by_one(self, platform: Platform, tmp_path: Path) -> None:
-        id = begun(platform.database, Order(folder=str(tmp_path)))
-        one, two = Lease(id, "one", 15), Lease(id, "two", 15)
-        with platform.database.write() as connection:
-            assert lease.acquire(connection, one)
-            assert not lease.acquire(connection, two)
-            assert lease.ready(connection, [ORDER.name], 9) == []
-        with later(seconds=16), platform.database.write() as connection:
-            assert lease.ready(connection, [ORDER.name], 9) == [id]
-            assert lease.ready(connection, ["another"], 9) == []
-            assert lease.acquire(connection, two)
-        with platform.database.write() as connection, pytest.raises(LeaseLost):
-            lease.hold(connection, one)
-        with platform.database.write() as connection:
-            lease.release(connection, one)
-            lease.hold(connection, two)
-
-    async def test_is_kept_while_a_step_takes_longer(self, platform: Platform, tmp_path: Path) -> None:
-        gate = Gate()
-        runner, other = (Runner(platform, lease_seconds=3) for _ in range(2))
-        for each in (runner, other):
-            each.register(gate.saga() if each is other else (saga := gate.saga()))
-        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
-        runner.start(id)
-        await gate.reached.wait()
-        first = stored(platform.database, id).lease_expires_at
-        assert first
-        async with asyncio.timeout(60):
-            while clock.now() < first + timedelta(seconds=0.5):
-                await other.start_waiting()
-                await asyncio.sleep(0.2)
-        assert gate.calls == 1
-        gate.opened.set()
-        assert (await finished(platform.database, runner, id)).state is OperationState.SUCCEEDED
-
-    async def test_a_holder_that_lost_it_changes_nothing_any_more(self, platform: Platform, tmp_path: Path) -> None:
-        slow, fast = Gate(), Gate()
-        fast.opened.set()
-        paused, other = Runner(platform), Runner(platform)
-        saga = slow.saga()
-        paused.register(saga)
-        other.register(fast.saga())
-        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
-        first = asyncio.create_task(paused.run(id))
-        await slow.reached.wait()
-        with later(minutes=1):
-            await other.run(id)
-        after = stored(platform.database, id)
-        assert after.state is OperationState.SUCCEEDED
-        slow.opened.set()
-        await first
-        assert stored(platform.database, id) == after
-        assert happened(platform, id) == [("first", "do"), ("last", "do")]
-
-    async def test_a_step_inside_a_transaction_is_rolled_back_with_a_lost_lease(
-        self, platform: Platform, runner: Runner, tmp_path: Path
-    ) -> None:
-        id = begun(platform.database, Order(folder=str(tmp_path)))
-        held = Lease(id, "paused", 15)
-        with platform.database.write() as connection:
-            lease.acquire(connection, held)
-        with later(minutes=1):
-            await runner.run(id)
-        step, row = ORDER.steps[0], stored(platform.database, id)
-        assert isinstance(step, TransactionStep)
-        from api.kernel.sagas import runner as module
-
-        context = runner._context(ORDER, row, 0, 1)
-        with pytest.raises(LeaseLost):
-            await runner._transactions.write(module._do_in_transaction, held, step, context, False)
-        assert happened(platform, id) == [("reserve", "do"), ("ship", "do")]
-
-    async def test_stopping_gives_it_back_and_the_next_goes_on_at_once(
-        self, platform: Platform, runner: Runner, tmp_path: Path
-    ) -> None:
-        gate = Gate()
-        saga = gate.saga()
-        runner.register(saga)
-        id = begun(platform.database, Order(folder=str(tmp_path)), saga)
-        runner.start(id)
-        await gate.reached.wait()
-        await runner.stop()
-        row = stored(platform.database, id)
-        assert (row.lease_holder, row.steps[1].attempts) == (None, 0), "an interruption is no failed try"
-        gate.opened.set()
-        assert (await finished(platform.database, runner, id)).state is OperationState.SUCCEEDED
-        assert happened(platform, id) == [("first", "do"), ("last", "do")]
 
 
 class TestUpgrade:
