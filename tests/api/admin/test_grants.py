@@ -177,3 +177,17 @@ async def test_who_has_a_role_is_told_as_far_as_the_caller_may_read_grants(api: 
     await grant(api, reader, "admin.grant.get", one.organization)
     assert await assignees(api.caller("reader")) == {owned}
     assert {owned, theirs} <= await assignees(api.admin)
+
+
+async def test_a_role_of_one_organization_is_granted_in_no_other(api: Api) -> None:
+    """Also not by who sees both: the role would change in one and give rights in the other."""
+    one, other = await tenant(api, "one"), await tenant(api, "other")
+    spec = {"title": "Reader", "permissions": ["admin.project.get"]}
+    role = await made(one.admin.post("admin/roles", {"name": "reader", "spec": spec}))
+    for place in (other.project, other.organization):
+        body = {"principal_id": other.admin_id, "role_id": role["id"], "securable_id": place}
+        refused = await api.admin.post("admin/grants", body)
+        assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/role_id")
+    assert role["id"] not in (await api.admin.get("admin/grants", params={"page_size": 1000})).response.text
+    within = {"principal_id": one.admin_id, "role_id": role["id"], "securable_id": one.project}
+    assert (await api.admin.post("admin/grants", within)).status == 201

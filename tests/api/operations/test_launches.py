@@ -1,4 +1,4 @@
-"""Kind of fault: a cancel that arrives during a launch, or a launch that nobody confirmed, is lost or counts twice."""
+"""Kind of fault: a cancel that arrives during a launch, or a launch without a confirmation, is lost or counts twice."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_cancel_that_arrives_during_the_launch_ends_the_run_at_once(
     assert orchestrator.terminated == ["run-1"]
 
 
-async def test_a_later_stage_that_nobody_confirmed_is_launched_again(api: Api, orchestrator: FakeOrchestrator) -> None:
+async def test_a_later_stage_without_a_confirmation_is_launched_again(api: Api, orchestrator: FakeOrchestrator) -> None:
     orchestrator.nodes["flights.gold.own"] = node("flights.gold.own", [ASSET], location="published")
     reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
     orchestrator.refusal = LaunchUnconfirmed("no answer")
@@ -62,7 +62,7 @@ async def test_a_run_is_told_to_end_until_it_ends_and_not_after_it_heard(
     with api.database.write() as connection:
         store.request_cancel(connection, id)
     run = orchestrator.run_states["run-1"]
-    for status, told in ((RunStatus.CANCELING, []), (RunStatus.RUNNING, ["run-1"])):
+    for status, terminated in ((RunStatus.CANCELING, []), (RunStatus.RUNNING, ["run-1"])):
         orchestrator.run_states["run-1"] = dataclasses.replace(run, status=status)
         await operations._launches._observe(await operations.stored(id))
-        assert orchestrator.terminated == told
+        assert orchestrator.terminated == terminated
