@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import msgspec
 import sqlalchemy as sa
@@ -101,13 +100,16 @@ class Prepared:
 
     def __init__(self, statement: sa.Insert | sa.Update) -> None:
         self.statement = statement
-        self._forms: WeakKeyDictionary[Dialect, _Form] = WeakKeyDictionary()
+        self._forms: dict[str, _Form] = {}
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Runs the statement once per row of parameters; returns how many table rows it affected."""
-        form = self._forms.get(connection.dialect)
+        dialect = connection.dialect
+        # By name, because all engines of a system are configured alike. A form refers to the dialect object that it was
+        # compiled for: keyed by that object, it would keep the engines of a process alive.
+        form = self._forms.get(dialect.name)
         if form is None:
-            form = self._forms[connection.dialect] = _form(self.statement, connection.dialect)
+            form = self._forms[dialect.name] = _form(self.statement, dialect)
         parameters: Any = [form.parameters(row) for row in rows]
         return connection.exec_driver_sql(form.sql, parameters if len(rows) > 1 else parameters[0]).rowcount
 
@@ -168,11 +170,15 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _engine(url: str) -> sa.Engine:
     common: dict[str, Any] = {
         # Keeps parameters out of errors, and therefore out of logs: a parameter can be a secret.
         "hide_parameters": True,
-        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_serializer": _json,
         "json_deserializer": msgspec.json.decode,
         "pool_size": 10,
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from core.publisher import Publisher
 from core.settings import Settings, load_settings
 from migrations.tables import METADATA
 from tests import one_event
+from tests.databases import alone
 from tests.orchestration import FakeOrchestrator
 
 PASSWORD = "a long enough password"
@@ -262,18 +264,14 @@ def password_hash() -> str:
 def prepare(settings: Settings) -> None:
     """Gives the database all tables and a user of each role, all with `PASSWORD`; whatever was in it is gone."""
     url = sa.make_url(settings.effective_database_url)
+    prepared = _prepared()
     if url.get_backend_name() == "sqlite":
-        Path(str(url.database)).write_bytes(_prepared().file)
+        Path(str(url.database)).write_bytes(prepared.file)
         return
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        if not sa.inspect(connection).has_table(EVENT.name):
-            METADATA.create_all(connection)
-        for table in reversed(METADATA.sorted_tables):
-            connection.execute(table.delete())
-        for table, rows in _prepared().rows:
-            connection.execute(table.insert(), rows)
-    engine.dispose()
+    with alone(url) as connection:
+        if connection.execute("SELECT to_regnamespace(%s)", [prepared.schema]).fetchone() == (None,):
+            prepared.store(url)
+        connection.execute(prepared.script)
 
 
 @dataclass
@@ -285,6 +283,27 @@ class Prepared:
 
     rows: list[tuple[sa.Table, list[dict[str, Any]]]]
     tokens: dict[str, str]
+
+    schema: str = field(default_factory=lambda: f"prepared_{uuid.uuid4().hex}")
+    """The schema of PostgreSQL that holds the rows for the tests to come. Each process has its own tokens."""
+
+    def store(self, url: sa.URL) -> None:
+        """Creates all tables in a PostgreSQL database, and the rows in the schema."""
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            METADATA.create_all(connection)
+            connection.execute(sa.schema.CreateSchema(self.schema))
+            for table, rows in self.rows:
+                connection.execute(sa.text(f'CREATE TABLE {self.schema}."{table.name}" (LIKE "{table.name}")'))
+                connection.execute(table.to_metadata(sa.MetaData(), schema=self.schema).insert(), rows)
+        engine.dispose()
+
+    @cached_property
+    def script(self) -> bytes:
+        """SQL that empties all tables and fills them from the schema, in one round trip."""
+        delete = [f'DELETE FROM "{table.name}"' for table in reversed(METADATA.sorted_tables)]
+        fill = [f'INSERT INTO "{table.name}" SELECT * FROM {self.schema}."{table.name}"' for table, _ in self.rows]
+        return "; ".join([*delete, *fill]).encode()
 
 
 @cache

@@ -1,12 +1,16 @@
-"""Empty databases for tests."""
+"""Databases for tests, and what all engines of a process share."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+from sqlalchemy.util import LRUCache
 
 
 @contextmanager
@@ -29,8 +33,51 @@ def new_database(server: str) -> Iterator[str]:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def alone(url: str) -> None:
-    """Ends whatever an earlier test has left connected to this PostgreSQL database."""
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
-    with administration(url) as connection:
-        connection.execute(sa.text(others), {"name": sa.make_url(url).database})
+@contextmanager
+def alone(url: sa.URL) -> Iterator[psycopg.Connection]:
+    """A connection, in one transaction, to a PostgreSQL database from which all others are cut off.
+
+    An earlier test may have left some. It goes without an engine, which would ask the server for its properties first.
+    """
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address) as connection:
+        connection.execute(others, [url.database])
+        connection.commit()
+        yield connection
+
+
+class SharedStatements(MutableMapping[tuple[Any, ...], Any]):
+    """Compiled statements of engines that are configured alike.
+
+    An engine keeps what it compiled, by its dialect object and the statement. Without the first part of the key, the
+    engines of all tests of a process share it.
+    """
+
+    def __init__(self) -> None:
+        self._compiled: LRUCache[Any, Any] = LRUCache(4000)
+
+    def __getitem__(self, key: tuple[Any, ...]) -> Any:
+        return self._compiled[key[1:]]
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        self._compiled[key[1:]] = compiled
+
+    def __delitem__(self, key: tuple[Any, ...]) -> None:
+        del self._compiled[key[1:]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._compiled)
+
+    def __len__(self) -> int:
+        return len(self._compiled)
+
+
+def compiled_statements(dialect: Any) -> SharedStatements:
+    """The shared statements of this sort of engine. A compiled statement converts JSON as its engine was told to."""
+    return _compiled_statements(type(dialect), dialect._json_serializer, dialect._json_deserializer)
+
+
+@cache
+def _compiled_statements(*_configuration: Any) -> SharedStatements:
+    return SharedStatements()

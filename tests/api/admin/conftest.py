@@ -16,7 +16,7 @@ from tests.orchestration import FakeOrchestrator
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def mailing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """An API that mails by a server at this port."""
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
 
     @asynccontextmanager
     async def run(port: int) -> AsyncIterator[Api]:

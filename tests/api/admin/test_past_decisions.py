@@ -43,7 +43,7 @@ def time() -> Iterator[Time]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
     async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
         yield started
 

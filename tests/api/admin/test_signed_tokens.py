@@ -23,7 +23,7 @@ from tests.orchestration import FakeOrchestrator
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
     async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
         yield started
 

@@ -29,7 +29,7 @@ from tests.orchestration import FakeOrchestrator
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
     async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
         yield started
 
@@ -83,7 +83,7 @@ async def test_whoever_looks_first_makes_them_and_nobody_sees_an_empty_set(api: 
 async def test_processes_that_begin_at_once_make_one_key(
     tmp_path: Path, request: pytest.FixtureRequest, database: str
 ) -> None:
-    url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""
+    url = request.getfixturevalue("platform_postgresql_url") if database == "postgresql" else ""
     async with running(tmp_path, FakeOrchestrator(), database_url=url) as api:
         start = Barrier(4)
 

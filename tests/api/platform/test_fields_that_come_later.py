@@ -109,7 +109,7 @@ class Releases(NamedTuple):
 async def releases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Releases]:
     variables = {"HEADWATER_HOME": str(tmp_path)}
     if request.param == "postgresql":
-        variables["HEADWATER_DATABASE_URL"] = request.getfixturevalue("postgresql_url")
+        variables["HEADWATER_DATABASE_URL"] = request.getfixturevalue("platform_postgresql_url")
     settings = load_settings(variables)
     prepare(settings)
     earlier, later = (Service("made_up", "Made up", [kind()], description="-") for kind in (earlier_kind, later_kind))
