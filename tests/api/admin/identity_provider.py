@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from oidc_provider_mock import User, run_server_in_thread  # type: ignore[import-untyped]
+import pytest
+from joserfc.jwk import RSAKey
+from oidc_provider_mock import User, _storage, run_server_in_thread  # type: ignore[import-untyped]
 
 from tests.api.admin.tenants import made
 from tests.api_process import Api, Caller, Reply
@@ -47,10 +50,26 @@ class Provider:
         return str(answer.raise_for_status().json()["id_token"])
 
 
+@cache
+def _private_key() -> RSAKey:
+    return RSAKey.generate_key(2048)
+
+
+class SigningKey:
+    """The key of all providers of a process: to make one, and to import it for each token, costs 130 ms of CPU."""
+
+    def as_dict(self, is_private: bool = False) -> Any:
+        """The key set's entry, or the private key as an object instead of what it would be imported from."""
+        return _private_key() if is_private else _private_key().as_dict(private=False)
+
+
 @contextmanager
 def running_provider() -> Iterator[Provider]:
     """Starts the provider; it knows Ada."""
-    with run_server_in_thread(user_claims=[User(sub="s-ada", claims=ADA)]) as server:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_storage.jose.RSAKey, "generate_key", lambda **_: SigningKey())
+        running = run_server_in_thread(user_claims=[User(sub="s-ada", claims=ADA)])
+    with running as server:
         yield Provider(f"http://127.0.0.1:{server.server_port}")
 
 
