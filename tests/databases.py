@@ -47,7 +47,7 @@ def alone(url: sa.URL) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-class SharedStatements(MutableMapping[tuple[Any, ...], Any]):
+class SharedStatements(MutableMapping[Any, Any]):
     """Compiled statements of engines that are configured alike.
 
     An engine keeps what it compiled, by its dialect object and the statement. Without the first part of the key, the
@@ -57,13 +57,13 @@ class SharedStatements(MutableMapping[tuple[Any, ...], Any]):
     def __init__(self) -> None:
         self._compiled: LRUCache[Any, Any] = LRUCache(4000)
 
-    def __getitem__(self, key: tuple[Any, ...]) -> Any:
+    def __getitem__(self, key: Any) -> Any:
         return self._compiled[key[1:]]
 
-    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+    def __setitem__(self, key: Any, compiled: Any) -> None:
         self._compiled[key[1:]] = compiled
 
-    def __delitem__(self, key: tuple[Any, ...]) -> None:
+    def __delitem__(self, key: Any) -> None:
         del self._compiled[key[1:]]
 
     def __iter__(self) -> Iterator[Any]:
@@ -75,7 +75,7 @@ class SharedStatements(MutableMapping[tuple[Any, ...], Any]):
 
 def compiled_statements(dialect: Any) -> SharedStatements:
     """The shared statements of this sort of engine. A compiled statement converts JSON as its engine was told to."""
-    return _compiled_statements(type(dialect), dialect._json_serializer, dialect._json_deserializer)
+    return _compiled_statements(dialect.name, dialect._json_serializer, dialect._json_deserializer)
 
 
 @cache

@@ -107,7 +107,7 @@ SERVICE = Service("test", "Test", [ORDER_KIND], description="A service of this t
 async def app(
     request: pytest.FixtureRequest, tmp_path: Path, orchestrator: FakeOrchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
     monkeypatch.setattr(api.main, "SERVICES", (*api.main.SERVICES, SERVICE))
     global gate
     gate = asyncio.Event()
