@@ -15,7 +15,7 @@ TORCH := $(CURDIR)/.venv-torch/bin/python
 WHOLE := tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down setup setup-dev setup-torch check test budget docs bench lock clean
+.PHONY: help up down setup setup-dev setup-torch setup-clients check test budget docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,8 @@ setup-dev: $(VENV)/.dev
 
 setup-torch: .venv-torch/.ready ## Install PyTorch (5 GB) into .venv-torch, for GPU training
 
+setup-clients: .venv-clients/.ready ## Install the clients of other systems into .venv-clients, for their tests
+
 check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,7 +41,7 @@ check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow" -q
 
-test: setup-dev setup-torch ## Everything that must hold; brings what it needs
+test: setup-dev setup-torch setup-clients ## Everything that must hold; brings what it needs
 	@sh tests/provide.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -68,9 +70,10 @@ bench: setup-dev .venv-ray/.ready ## Measure against the peers and write docs/re
 lock: $(VENV)/.dev ## Resolve the dependencies anew
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header requirements/clients.in -o requirements/clients.txt
 
 clean: ## Remove the environments and everything generated
-	rm -rf .venv .venv-torch .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-torch .venv-clients .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Headwater needs Python 3.11 or 3.12"'
@@ -86,6 +89,12 @@ $(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	$(UV) pip install --quiet --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
+
+# Clients need other versions of libraries than the platform, as on a user's own machine.
+.venv-clients/.ready: requirements/clients.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-clients
+	$(UV) pip install --quiet --python .venv-clients/bin/python -r requirements/clients.txt
 	@touch $@
 
 .venv-torch/.ready: requirements/torch.txt | $(UV)

@@ -23,7 +23,7 @@ from api.kernel.kinds.service import Service
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
-from api.protocols import authzen, oauth, oidc_login, scim
+from api.protocols import authzen, mlflow, oauth, oidc_login, scim
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
@@ -82,6 +82,7 @@ def _assembled(platform: Platform) -> Application:
         *reference.mounts(app.registry.services),
         *authzen.mounts(platform),
         dagster_ui.mount(),
+        *mlflow.mounts(app),
         *oauth.mounts(app),
         *oidc_login.mounts(app),
         *scim.mounts(app),

@@ -74,5 +74,6 @@ FILTER_FIELDS = {
     "securable_id": (),
     "subject": (),
     "identity_provider_id": ("admin.identity_provider",),
+    "experiment_id": ("ai_catalog.experiment",),
 }
 """The kinds that fields of filters refer to, by field name. The names also apply below `spec`."""

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from core.db import METADATA, UtcDateTime
+
+_PROJECT_ROWS = "project_rows"
+
+
+def project_rows(*names: str) -> dict[str, Any]:
+    """Returns the `info` of a table whose rows belong to projects, in `project_id` and `organization_id`.
+
+    The rows move to another organization with their project, and are erased with their organization.
+
+    Args:
+        names: columns with names of principals, which the other organization must not see.
+    """
+    return {_PROJECT_ROWS: names}
+
+
+def tables_of_projects() -> list[tuple[sa.Table, tuple[str, ...]]]:
+    """Returns the tables that are declared with `project_rows`, and their columns with names of principals."""
+    tables = METADATA.sorted_tables
+    return [(table, table.info[_PROJECT_ROWS]) for table in tables if _PROJECT_ROWS in table.info]
+
 
 PRINCIPAL = sa.Table(
     "principal",

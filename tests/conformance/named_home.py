@@ -11,7 +11,7 @@ from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from tests.api.admin.tenants import Tenant, grant, made, tenant
 from tests.api_process import Api, Caller
-from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED
+from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, add_rows, collection
 
 NAMES = {
     "admin.organization": "one",
@@ -22,6 +22,7 @@ NAMES = {
     "admin.role": "reading",
     "admin.identity_provider": "one-login",
     "admin.webhook_endpoint": "hook",
+    "ai_catalog.experiment": "trees",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
 
@@ -93,6 +94,9 @@ BODIES: dict[str, dict[str, Any]] = {
         ],
         "securables": [{"securable_id": "[admin.project]"}],
     },
+    "ai_catalog_create_run": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
+    "ai_catalog_move_run": {"experiment_id": "[ai_catalog.experiment]"},
+    "ai_catalog_search_runs": {"experiments": ["[ai_catalog.experiment]"]},
 }
 """Of each operation that takes references a body that holds every one of them."""
 
@@ -124,7 +128,7 @@ class Home:
 
 async def resource_named(admin: Caller, kind: ResourceKind[Any], name: str, place: dict[str, str], **spec: Any) -> str:
     body = {"name": name, "spec": DRAFTS[kind.full_name][0] | spec, **place}
-    return str((await made(admin.post(f"admin/{kind.plural}", body)))["id"])
+    return str((await made(admin.post(collection(kind), body)))["id"])
 
 
 async def settled(api: Api) -> Home:
@@ -146,6 +150,7 @@ async def settled(api: Api) -> Home:
     group = next(kind for kind in STORED if kind.full_name == "admin.group")
     place = {"organization_id": own.organization}
     found.ids["claimed"] = await resource_named(api.admin, group, "claimed", place, source="CLAIM")
+    await add_rows(api.admin, found.ids)
     for kind in ("user", "group", "service_account"):
         await grant(api, found.ids[f"admin.{kind}"], "rol_viewer", own.project)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from api.kernel.kinds.endpoint import Endpoint
@@ -48,6 +49,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
+    "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
+    "ai_catalog_move_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
+    "ai_catalog_log_inputs_run": {"inputs": [{"name": "orders", "digest": "1"}]},
+    "ai_catalog_compare_runs": {"runs": ["run_06e1xq0000exampe0000000000", "run_06e1xq0000exampe0000000001"]},
     "ai_catalog_run_queries": {"sql": "SELECT 1 AS one"},
     "ai_system_predict_model": {"instances": [{}]},
     "rag_search_index": {"query": "anything"},
@@ -65,5 +70,20 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "admin.service_account": ({"description": "Loads orders"}, {"description": "Loads returns", "key_days": 30}),
     "admin.webhook_endpoint": ({"url": "https://hooks.example.org/a"}, {"url": "https://hooks.example.org/b"}),
     "admin.user": ({"title": "Ana"}, {"title": "Ana Lima"}),
+    "ai_catalog.experiment": ({"title": "Trees"}, {"title": "Boosted trees"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""
+
+ROWS: dict[str, dict[str, Any]] = {"ai_catalog.run": {"experiment_id": "[ai_catalog.experiment]"}}
+"""Of each kind over a separate table that belongs to projects, a body to create one with. Ids are in brackets."""
+
+
+async def add_rows(admin: Any, ids: dict[str, str]) -> None:
+    """Creates an item of every such kind, and adds its id to those of the resources."""
+    for kind, body in ROWS.items():
+        text = json.dumps(body)
+        for known, id in ids.items():
+            text = text.replace(f"[{known}]", id)
+        reply = await admin.post(collection(_KINDS[kind]), json.loads(text))
+        assert reply.status == 201, reply.response.text
+        ids[kind] = reply.json["id"]

@@ -20,7 +20,7 @@ from api.kernel.references import FILTER_FIELDS
 from tests.api.admin.tenants import made, user
 from tests.api_process import Reply, running
 from tests.conformance.named_home import BODIES, NAMES, REFERRING, SPECS, Home, settled
-from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, url
+from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, collection, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,7 +109,7 @@ async def test_a_name_of_another_tenant_is_as_unknown_as_one_that_nothing_has(
 
 @pytest.mark.parametrize("kind", [kind for kind in STORED if kind.full_name in SPECS], ids=lambda kind: kind.full_name)
 async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any]) -> None:
-    path, spec = f"admin/{kind.plural}", DRAFTS[kind.full_name][0] | SPECS[kind.full_name]
+    path, spec = collection(kind), DRAFTS[kind.full_name][0] | SPECS[kind.full_name]
     expected = home.filled(spec, by_name=False)
     draft = {"name": "written", "organization_id": "one", "spec": home.filled(spec, by_name=True)}
     tried = {"params": {"validate_only": "true"}}
@@ -131,7 +131,7 @@ async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any
 
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
 async def test_a_path_and_an_owner_are_names_too(home: Home, kind: ResourceKind[Any]) -> None:
-    path, id, name = f"admin/{kind.plural}", home.ids[kind.full_name], NAMES[kind.full_name]
+    path, id, name = collection(kind), home.ids[kind.full_name], NAMES[kind.full_name]
     admin, tried = home.own.admin, {"params": {"validate_only": "true"}}
     assert (await made(admin.get(f"{path}/{name}")))["id"] == id
     assert stored_request(home, await admin.get(f"{path}/{name}/revisions")) == stored_request(

@@ -25,7 +25,7 @@ from api.main import SERVICES
 from tests.api.admin.tenants import Tenant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller, Reply, running
 from tests.conformance.hostile import Path, leaves, placed
-from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, minimal, url
+from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, collection, minimal, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +92,7 @@ class Two:
             return self.own.organization if kind == "admin.organization" else self.own.project
         name = f"own{next(self.numbers)}"
         body = {"name": name, "spec": DRAFTS[kind][0], **self.place(stored.level, self.own)}
-        return str((await made(self.api.admin.post(f"admin/{stored.plural}", body)))["id"])
+        return str((await made(self.api.admin.post(collection(stored), body)))["id"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -106,7 +106,7 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
                     known = value(TAKEN, (name,))
                     spec[name] = [known] if name == "emails" else known
             body = {"name": TAKEN, "spec": spec, **found.place(kind.level, found.other)}
-            await made(api.admin.post(f"admin/{kind.plural}", body))
+            await made(api.admin.post(collection(kind), body))
         invitation = {"email": f"{TAKEN}@example.org", "organization_id": found.other.organization}
         await made(api.admin.post("admin/invitations", invitation))
         yield found

@@ -18,7 +18,7 @@ from api.kernel.kinds.resource import Level
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller, running
 from tests.conformance.one_pass import in_one_pass
-from tests.conformance.operations import DRAFTS, GUARDED, STORED, collection, minimal, url
+from tests.conformance.operations import DRAFTS, GUARDED, STORED, add_rows, collection, minimal, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -97,6 +97,7 @@ async def estate(api: Api, name: str, word: str) -> Estate:
     await made(api.anonymous.post("admin/sessions:login", {"name": f"{name}-admin", "password": PASSWORD}))
     ids["admin.session"] = (await made(own.admin.get("admin/sessions")))["items"][0]["id"]
     ids["admin.audit_event"] = (await made(own.admin.get("admin/audit-events")))["items"][0]["id"]
+    await add_rows(api.admin, ids)
     return found
 
 

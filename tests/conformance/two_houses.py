@@ -19,7 +19,7 @@ from lakehouse.step import Step
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller
-from tests.conformance.operations import DRAFTS, STORED
+from tests.conformance.operations import DRAFTS, STORED, add_rows, collection
 from tests.orchestration import FakeOrchestrator, node
 
 CANARY = "canary"
@@ -60,7 +60,7 @@ async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
             continue
         place = {"project_id": own.project} if kind.level is Level.PROJECT else {"organization_id": own.organization}
         body = {"name": f"{word}-{kind.name}".replace("_", "-"), "spec": texts(kind, word), "labels": {"word": word}}
-        ids[kind.full_name] = (await made(api.admin.post(f"admin/{kind.plural}", body | place)))["id"]
+        ids[kind.full_name] = (await made(api.admin.post(collection(kind), body | place)))["id"]
     await made(api.admin.post(f"admin/groups/{ids['admin.group']}:add-members", {"members": [ids["admin.user"]]}))
     ids["admin.grant"] = await grant(api, ids["admin.user"], "rol_viewer", own.project)
     key = {"label": word, "principal_id": ids["admin.service_account"]}
@@ -84,6 +84,7 @@ async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
         state = {"description": f"Of {word}.", "last_tick_message": f"of {word}"}
         known[name] = dataclasses.replace(one, id=name, assets=(rows,), **state)
     ids |= {"ai_catalog.asset": rows, "ai_catalog.definition": rows, "ai_system.model": model, "rag.index": index}
+    await add_rows(api.admin, ids)
     ids |= {"operations.operation": f"op_{word}", "ai_catalog.schedule": f"{word}_nightly"}
     ids |= {"ai_catalog.sensor": f"{word}_landing"}
     _fill(api, found)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -36,6 +36,7 @@ from api.kernel.references import ORGANIZATION, PROJECT
 from api.kernel.roles import Role
 from api.kernel.securable import ROOT, Securable
 from api.kernel.storage.listing import SqlListing
+from core.errors import Conflict
 from core.ids import new_id
 
 R = TypeVar("R", bound=Model)
@@ -60,6 +61,7 @@ class TableKind(Kind, Generic[R]):
         filter_by: tuple[str, ...] = (),
         owner: str = "",
         item: Callable[[Unit, Row], R] | None = None,
+        items: Callable[[Unit, Sequence[Row]], Sequence[R]] | None = None,
         readers: Role = Role.VIEWER,
         writers: Role = Role.EDITOR,
         powers: Mapping[str, Power] | None = None,
@@ -68,13 +70,15 @@ class TableKind(Kind, Generic[R]):
 
         Args:
             model: what callers see of a row. Its name and docstring are the kind's.
-            table: the table. Rows without an organization belong to the platform.
+            table: the table. Rows without an organization belong to the platform. Rows with a `deleted_at` are
+                deleted: only actions `on_deleted` find them.
             plural: plural in kebab-case, for URLs.
             prefix: three letters that its ids begin with.
             title: singular for people, if it is not the name of the model.
             filter_by: columns that lists can be filtered by.
             owner: the column with the id of a principal that may do everything with the row, without a grant.
             item: returns what callers see of a row. Defaults to the columns that the model has.
+            items: returns what callers see of several rows, for models that other tables complete. Replaces `item`.
             readers: the least built-in role that may read.
             writers: the least built-in role that may change something.
             powers: what each changing verb lets a caller pass on. Required for kinds that change principals or rights.
@@ -97,6 +101,7 @@ class TableKind(Kind, Generic[R]):
         self.writers = writers
         self._owner = table.c[owner] if owner else None
         self._item = item
+        self._items = items
         self._adapter = TypeAdapter(model)
         self._listing = SqlListing(id=table.c.id, fields={name: table.c[name] for name in filter_by}, newest_first=True)
         many = plural.replace("-", " ")
@@ -123,9 +128,15 @@ class TableKind(Kind, Generic[R]):
 
     def item(self, unit: Unit, row: Row) -> R:
         """Returns what callers see of a row."""
+        return self.items(unit, [row])[0]
+
+    def items(self, unit: Unit, rows: Sequence[Row]) -> Sequence[R]:
+        """Returns what callers see of rows, in their order."""
+        if self._items:
+            return self._items(unit, rows)
         if self._item:
-            return self._item(unit, row)
-        return self.model(**{name: row._mapping[name] for name in self.model.model_fields})
+            return [self._item(unit, row) for row in rows]
+        return [self.model(**{name: row._mapping[name] for name in self.model.model_fields}) for row in rows]
 
     def add(
         self, unit: Unit, *, organization_id: str | None, project_id: str | None = None, id: str = "", **values: Any
@@ -161,22 +172,31 @@ class TableKind(Kind, Generic[R]):
         granted = unit.principal.access.where(self.permission("get"), self.table, id=self.table.c.organization_id)
         return granted if self._owner is None else sa.or_(self._owner == unit.principal.id, granted)
 
-    def row(self, unit: Unit, id: str, verb: str = "get") -> Row:
+    def present(self, *, deleted: bool = False) -> sa.ColumnElement[bool]:
+        """Returns the condition for the rows that are not deleted, or for the `deleted` ones."""
+        if "deleted_at" not in self.table.c:
+            return sa.false() if deleted else sa.true()
+        return self.table.c.deleted_at.is_not(None) if deleted else self.table.c.deleted_at.is_(None)
+
+    def row(self, unit: Unit, id: str, verb: str = "get", *, deleted: bool = False) -> Row:
         """Returns the row that the caller may do `verb` with, and makes its scope that of the audit record.
 
         Raises:
-            NotFound: there is none, or none that the caller can see.
+            NotFound: there is none, none that the caller can see, or it is deleted.
+            Conflict: `deleted` asks for a deleted row, and it is not deleted.
             PermissionDenied: the caller can see the row, but lacks the permission.
             PreconditionFailed: the caller saw another version of the row.
         """
         select = sa.select(self.table).where(self.table.c.id == id, self.visible(unit))
         row = unit.connection.execute(select.with_for_update() if unit.writes else select).first()
-        if row is None:
+        if row is None or (not deleted and row._mapping.get("deleted_at")):
             raise self.unknown(id)
         owns = self._owner is not None and row._mapping[self._owner.name] == unit.principal.id
         scope = unit.call.securable = _scope(row.organization_id, row._mapping.get("project_id"))
         if not owns and not unit.allows(self.permission(verb), scope):
             raise denied(self.permission(verb))
+        if deleted and row._mapping.get("deleted_at") is None:
+            raise Conflict(f"The {self.title.lower()} {id} is not deleted.")
         if unit.call.if_match:
             unit.call.require_match(etag_of(self._adapter.dump_json(self.item(unit, row), by_alias=True)))
         return row
@@ -203,14 +223,26 @@ class TableKind(Kind, Generic[R]):
         role: Role | None = None,
         secret: bool = False,
         past: str = "",
+        on_deleted: bool = False,
     ) -> Callable[[Callable[[Unit, Row, B], O]], Callable[[Unit, Row, B], O]]:
-        """`POST /plural/{id}:<verb>`: an action on one row, in a transaction."""
+        """`POST /plural/{id}:<verb>`: an action on one row, or on one deleted row, in a transaction."""
 
         def register(function: Callable[[Unit, Row, B], O]) -> Callable[[Unit, Row, B], O]:
             options: dict[str, Any] = {"request": request, "result": result, "secret": secret, "past": past}
-            self._register(
-                Shape.ACTION, verb, self._on_row(verb, function), function, reads=reads, role=role, **options
-            )
+            on_row = self._on_row(verb, function, deleted=on_deleted)
+            self._register(Shape.ACTION, verb, on_row, function, reads=reads, role=role, **options)
+            return function
+
+        return register
+
+    def modification(
+        self, *, request: type[B], result: type[O], role: Role | None = None
+    ) -> Callable[[Callable[[Unit, Row, B], O]], Callable[[Unit, Row, B], O]]:
+        """`PATCH /plural/{id}`: JSON merge-patch. `request.model_fields_set` distinguishes absent from null."""
+
+        def register(function: Callable[[Unit, Row, B], O]) -> Callable[[Unit, Row, B], O]:
+            options: dict[str, Any] = {"request": request, "result": result}
+            self._register(Shape.UPDATE, "update", self._on_row("update", function), function, role=role, **options)
             return function
 
         return register
@@ -243,11 +275,12 @@ class TableKind(Kind, Generic[R]):
         return self.item(unit, unit.connection.execute(sa.select(self.table).where(self.table.c.id == id)).one())
 
     def _page(self, unit: Unit, query: ListQuery) -> Page[R]:
-        rows, token = self._listing.rows(unit.connection, sa.select(self.table).where(self.visible(unit)), query)
-        return Page[R](items=[self.item(unit, row) for row in rows], next_page_token=token)
+        select = sa.select(self.table).where(self.visible(unit), self.present())
+        rows, token = self._listing.rows(unit.connection, select, query)
+        return Page[R](items=list(self.items(unit, rows)), next_page_token=token)
 
-    def _on_row(self, verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda unit, id, *input: function(unit, self.row(unit, id, verb), *input)
+    def _on_row(self, verb: str, function: Callable[..., Any], *, deleted: bool = False) -> Callable[..., Any]:
+        return lambda unit, id, *input: function(unit, self.row(unit, id, verb, deleted=deleted), *input)
 
     def _register(
         self,

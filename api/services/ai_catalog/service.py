@@ -15,11 +15,16 @@ from api.services.ai_catalog.kinds import (
     asset_rows,
     definition_publication,
     definition_validation,
+    experiment_results,
     provenance_search,
+    run_search,
+    run_values,
 )
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.definition import DEFINITION
+from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.query import QUERY
+from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.sensor import SENSOR
 
@@ -35,13 +40,17 @@ PARTS = (
     asset_rows,
     definition_publication,
     definition_validation,
+    experiment_results,
     provenance_search,
+    run_search,
+    run_values,
 )
 """Modules that register operations on other kinds."""
 
 SERVICE = Service(
     "ai_catalog",
     "AI catalogue",
-    [ASSET, DEFINITION, QUERY, SCHEDULE, SENSOR],
-    description="Assets with health, staleness, lineage, and versions, and their definitions and automation.",
+    [ASSET, DEFINITION, EXPERIMENT, QUERY, RUN, SCHEDULE, SENSOR],
+    description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
+    "experiments with their runs.",
 )

@@ -29,7 +29,7 @@ from api.kernel.sagas.saga import ActivityStep, Output, Saga, StepContext, Trans
 from api.kernel.securable import Securable
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
-from api.kernel.tables import GRANT, OPERATION, PRINCIPAL, RESOURCE, REVISION
+from api.kernel.tables import GRANT, OPERATION, PRINCIPAL, RESOURCE, REVISION, tables_of_projects
 from api.services.admin.logic import cross_tenant_access
 from core import clock, events
 from core.errors import Conflict, NotFound
@@ -128,6 +128,9 @@ def _hand_over(connection: Connection, step: StepContext[ProjectMove]) -> Output
     ids = [row.id for row in moved]
     connection.execute(PRINCIPAL.update().where(PRINCIPAL.c.id.in_(ids)).values(organization_id=target.id))
     connection.execute(GRANT.update().where(GRANT.c.project_id == project_id).values(organization_id=target.id))
+    for table, names in tables_of_projects():
+        values = dict.fromkeys(names, FORMER) | {"organization_id": target.id}
+        connection.execute(table.update().where(table.c.project_id == project_id).values(values))
     epochs.bump(connection)
     refuse_lockout(connection, step.platform.database, step.platform.permissions)
     before = step.outputs["freeze"]["organization_id"]

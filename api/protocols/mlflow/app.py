@@ -1,0 +1,139 @@
+"""The ASGI app at `/mlflow`: `MLFLOW_TRACKING_URI=https://headwater.example.org/mlflow`.
+
+Experiments, runs, and what is logged to them are those of the AI catalog, with its permissions and its audit log. A
+workspace of MLflow is a project. Errors have the form of MLflow, and the fields of a problem document besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.kernel import problems
+from api.kernel.application import Application
+from api.kernel.http.inputs import refuse_unstorable
+from api.kernel.http.state import state_of
+from api.kernel.kinds.registry import Mount
+from api.kernel.roles import Role
+from api.protocols.calls import Calls
+from api.protocols.mlflow import experiments, metrics, runs, workspaces
+from api.protocols.mlflow.call import MlflowCall
+from core.errors import (
+    Conflict,
+    HeadwaterError,
+    InvalidArgument,
+    InvalidPayload,
+    MethodNotAllowed,
+    NotFound,
+    PermissionDenied,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+
+PATH = "/mlflow"
+VERSION = "3.17.2"
+"""The version of MLflow whose REST API this is."""
+
+Handler = Callable[[MlflowCall], Awaitable[dict[str, Any]]]
+
+_ROUTES: dict[tuple[str, str], Handler] = {
+    **experiments.ROUTES,
+    **metrics.ROUTES,
+    **runs.ROUTES,
+    **workspaces.ROUTES,
+}
+_EXECUTES = tuple(
+    f"ai_catalog_{operation}"
+    for operation in (
+        *("create_experiment", "update_experiment", "delete_experiment", "restore_experiment", "list_experiments"),
+        *("create_run", "update_run", "finish_run", "delete_run", "restore_run", "get_run", "search_runs"),
+        *("log_batch_run", "log_inputs_run", "get_run_metric_history"),
+    )
+)
+_ERROR_CODES: dict[type[HeadwaterError], tuple[str, int]] = {
+    InvalidArgument: ("INVALID_PARAMETER_VALUE", 400),
+    InvalidPayload: ("INVALID_PARAMETER_VALUE", 400),
+    Unauthenticated: ("UNAUTHENTICATED", 401),
+    PermissionDenied: ("PERMISSION_DENIED", 403),
+    NotFound: ("RESOURCE_DOES_NOT_EXIST", 404),
+    MethodNotAllowed: ("ENDPOINT_NOT_FOUND", 404),
+    Conflict: ("RESOURCE_ALREADY_EXISTS", 400),
+    TooManyRequests: ("REQUEST_LIMIT_EXCEEDED", 429),
+    Unavailable: ("TEMPORARILY_UNAVAILABLE", 503),
+}
+
+
+def mounts(app: Application) -> list[Mount]:
+    """Returns the API for authenticated callers."""
+    return [Mount(path=PATH, app=Mlflow(app), role=Role.VIEWER, speaks_for="ai_catalog", executes=_EXECUTES)]
+
+
+class Mlflow:
+    """MLflow's REST API as an ASGI app."""
+
+    def __init__(self, app: Application) -> None:
+        self._calls = Calls(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        http = HttpRequest(scope, receive)
+        try:
+            response = await self._respond(scope, http)
+        except HeadwaterError as error:
+            response = _refusal(scope, error)
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Scope, http: HttpRequest) -> Response:
+        path = scope["path"].removeprefix(PATH)
+        if path in ("/health", "/version"):
+            return Response("OK" if path == "/health" else VERSION, media_type="text/plain")
+        path = path.replace("/ajax-api/", "/api/", 1)
+        handler = _ROUTES.get((http.method, path))
+        if handler is None:
+            raise MethodNotAllowed(f"This server does not support {http.method} {path[:200]} of MLflow.")
+        principal = state_of(scope).principal
+        assert principal is not None  # The mount requires authentication.
+        values = await _values(http)
+        workspace = http.headers.get("x-mlflow-workspace", "").strip()
+        answer = await handler(MlflowCall(self._calls, scope, principal, workspace, values))
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+async def _values(http: HttpRequest) -> dict[str, Any]:
+    """Returns the parameters of the query, or of the body."""
+    if http.method == "GET":
+        found = parse_qs(http.url.query, keep_blank_values=True, max_num_fields=1000)
+        _refuse_nul(http.url.query.encode())
+        return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
+    body = await http.body()
+    refuse_unstorable(body)
+    _refuse_nul(body)
+    try:
+        values = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"The body is not valid JSON: {str(error)[:200]}.") from None
+    if not isinstance(values, dict):
+        raise InvalidArgument("The body must be a JSON object.")
+    return values
+
+
+def _refuse_nul(text: bytes) -> None:
+    if b"\\u0000" in text or b"%00" in text or b"\0" in text:
+        raise InvalidArgument("The request contains a NUL character. Remove it: texts must not contain it.")
+
+
+def _refusal(scope: Scope, error: HeadwaterError) -> Response:
+    code, status = next(
+        (entry for kind, entry in _ERROR_CODES.items() if isinstance(error, kind)), ("INTERNAL_ERROR", error.status)
+    )
+    state = state_of(scope)
+    document = problems.body(error, request_id=state.request_id, instance=scope["path"], service="ai_catalog")
+    answer = {**document, "status": status, "error_code": code, "message": error.detail}
+    return Response(msgspec.json.encode(answer), status, media_type="application/json")

@@ -1,0 +1,140 @@
+"""Logging to runs, and the history of metrics, as MLflow calls them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.kernel.kinds.unit import Unit
+from api.protocols.mlflow.call import MlflowCall, validated
+from api.protocols.mlflow.runs import any_run, run_id, set_tags
+from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.run_values import (
+    RunBatch,
+    RunInputs,
+    history,
+    log_run_batch,
+    log_run_inputs,
+    sampled,
+)
+from api.services.ai_catalog.logic.metric_values import from_bits, written
+from core.errors import Conflict, InvalidArgument
+
+
+async def log_batch(call: MlflowCall) -> dict[str, Any]:
+    """Logs metrics, parameters, and tags, all or none."""
+    values = {
+        "metrics": [_metric(call, one) for one in call.list("metrics")],
+        "params": [_param(one) for one in call.list("params")],
+    }
+    await _log(call, values, call.tags())
+    return {}
+
+
+async def log_metric(call: MlflowCall) -> dict[str, Any]:
+    """Logs a value of a metric."""
+    await _log(call, {"metrics": [_metric(call, call.values)]}, {})
+    return {}
+
+
+async def log_parameter(call: MlflowCall) -> dict[str, Any]:
+    """Logs a parameter."""
+    await _log(call, {"params": [_param(call.values)]}, {})
+    return {}
+
+
+async def log_inputs(call: MlflowCall) -> dict[str, Any]:
+    """Logs the datasets that a run read."""
+    id, inputs = run_id(call), []
+    for one in call.list("datasets"):
+        dataset = one.get("dataset") if isinstance(one, dict) else None
+        if not isinstance(dataset, dict):
+            raise InvalidArgument("Each of 'datasets' must have a dataset.")
+        tags = MlflowCall(call.calls, call.scope, call.principal, "", one).tags()
+        names = ("name", "digest", "source_type", "source", "schema", "profile")
+        inputs.append({name: dataset[name] for name in names if name in dataset} | {"tags": tags})
+    if not inputs:
+        return {}
+    request = validated(RunInputs, {"inputs": inputs})
+    await call.act("log_inputs_run", lambda ctx: log_run_inputs(ctx, id, request), id)
+    return {}
+
+
+async def get_history(call: MlflowCall) -> dict[str, Any]:
+    """Returns the logged values of a metric."""
+    id, key = run_id(call), call.text("metric_key")
+    size = min(max(call.number("max_results", 25_000), 1), 25_000)
+    token = call.text("page_token", "")
+
+    def read(unit: Unit) -> dict[str, Any]:
+        points, token_of_next = history(unit.connection, any_run(unit, id).id, key, size, token)
+        found = [_point(key, point) for point in points]
+        return {"metrics": found, **({"next_page_token": token_of_next} if token_of_next else {})}
+
+    return await call.read("get_run_metric_history", read)
+
+
+async def get_history_of_runs(call: MlflowCall) -> dict[str, Any]:
+    """Returns at most `max_results` values of a metric of each of several runs, evenly over the steps."""
+    ids, key = [str(id) for id in call.list("run_ids")], call.text("metric_key")
+    size = min(max(call.number("max_results", 2500), 1), 2500)
+    start = call.number("start_step") if "start_step" in call.values else None
+    end = call.number("end_step") if "end_step" in call.values else None
+    if len(ids) > 100:
+        raise InvalidArgument("run_ids must have at most 100 ids.")
+
+    def read(unit: Unit) -> dict[str, Any]:
+        metrics = []
+        for id in ids:
+            points = sampled(unit.connection, any_run(unit, id).id, key, size, start, end)
+            metrics += [_point(key, point) | {"run_id": id} for point in points]
+        return {"metrics": metrics}
+
+    return await call.read("get_run_metric_history", read)
+
+
+async def _log(call: MlflowCall, values: dict[str, Any], tags: dict[str, str]) -> None:
+    id, request = run_id(call), validated(RunBatch, {**values, "tags": tags})
+
+    def write(unit: Unit) -> None:
+        row = RUN.row(unit, id, "log-batch")
+        tags, request.tags = request.tags, {}
+        set_tags(unit, row, tags)
+        try:
+            log_run_batch(unit, row, request)
+        except Conflict as error:
+            raise InvalidArgument(error.detail, errors=error.errors) from None
+
+    await call.write("log_batch_run", write, id)
+
+
+def _metric(call: MlflowCall, one: Any) -> dict[str, Any]:
+    if not isinstance(one, dict):
+        raise InvalidArgument("Each of 'metrics' must have a key and a value.")
+    numbers = MlflowCall(call.calls, call.scope, call.principal, "", one)
+    return {
+        "key": one.get("key"),
+        "value": one.get("value", 0.0),
+        "step": numbers.number("step", 0),
+        "at_ms": numbers.number("timestamp") if one.get("timestamp") is not None else None,
+    }
+
+
+def _param(one: Any) -> dict[str, Any]:
+    if not isinstance(one, dict):
+        raise InvalidArgument("Each of 'params' must have a key and a value.")
+    return {"key": one.get("key"), "value": one.get("value", "")}
+
+
+def _point(key: str, point: Any) -> dict[str, Any]:
+    return {"key": key, "value": written(from_bits(point.bits)), "timestamp": point.at_ms, "step": point.step}
+
+
+_RUNS, _METRICS = "/api/2.0/mlflow/runs", "/api/2.0/mlflow/metrics"
+ROUTES = {
+    ("POST", f"{_RUNS}/log-batch"): log_batch,
+    ("POST", f"{_RUNS}/log-metric"): log_metric,
+    ("POST", f"{_RUNS}/log-parameter"): log_parameter,
+    ("POST", f"{_RUNS}/log-inputs"): log_inputs,
+    ("GET", f"{_METRICS}/get-history"): get_history,
+    ("GET", f"{_METRICS}/get-history-bulk-interval"): get_history_of_runs,
+}
