@@ -235,3 +235,27 @@ MEMBER = sa.Table(
     sa.Column("added_by", sa.String(128), nullable=False),
 )
 """Members of groups: users, service accounts, and other groups. Cycles are refused when a member is added."""
+
+SIGNING_KEY = sa.Table(
+    "signing_key",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("public", sa.JSON, nullable=False),
+    # The private key, only while it can sign.
+    sa.Column("sealed", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("signs_from", UtcDateTime),
+    sa.Column("retired_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+)
+"""Keys that sign tokens for other systems and attestations: one current key and one next key at a time."""
+
+_UNIQUE_STATES = SIGNING_KEY.c.state.in_(("CURRENT", "NEXT"))
+sa.Index(
+    "uq_signing_key_state",
+    SIGNING_KEY.c.state,
+    unique=True,
+    sqlite_where=_UNIQUE_STATES,
+    postgresql_where=_UNIQUE_STATES,
+)

@@ -9,9 +9,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.application import Application
+from api.kernel.credentials import signing_keys
+from api.kernel.credentials.signing_keys import ALGORITHM, CACHE, SigningKeys
 from api.protocols.calls import Calls
-from api.services.admin.logic import signed_tokens, signing_keys
-from api.services.admin.logic.signing_keys import ALGORITHM, CACHE, SigningKeys
+from api.services.admin.logic import signed_tokens
 from core import events
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"

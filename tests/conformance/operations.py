@@ -48,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_set_password_user": {"password": "a long enough password"},
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
+    "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
     "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
     "ai_catalog_move_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},

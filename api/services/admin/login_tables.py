@@ -110,27 +110,3 @@ PASSWORD_RESET = sa.Table(
     sa.Column("mail_problem", sa.String(500)),
 )
 """Unused links to reset passwords. Each token is stored like that of an invitation."""
-
-SIGNING_KEY = sa.Table(
-    "signing_key",
-    METADATA,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("public", sa.JSON, nullable=False),
-    # The private key, only while it can sign.
-    sa.Column("sealed", sa.Text),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("signs_from", UtcDateTime),
-    sa.Column("retired_at", UtcDateTime),
-    sa.Column("revoked_at", UtcDateTime),
-)
-"""Keys that sign tokens for other systems: one current key and one next key at a time."""
-
-_UNIQUE_STATES = SIGNING_KEY.c.state.in_(("CURRENT", "NEXT"))
-sa.Index(
-    "uq_signing_key_state",
-    SIGNING_KEY.c.state,
-    unique=True,
-    sqlite_where=_UNIQUE_STATES,
-    postgresql_where=_UNIQUE_STATES,
-)

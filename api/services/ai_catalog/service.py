@@ -13,6 +13,7 @@ from api.services.ai_catalog.kinds import (
     asset_provenance_diff,
     asset_provenance_export,
     asset_rows,
+    attestation_verification,
     definition_publication,
     definition_validation,
     experiment_results,
@@ -21,6 +22,7 @@ from api.services.ai_catalog.kinds import (
     run_values,
 )
 from api.services.ai_catalog.kinds.asset import ASSET
+from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.query import QUERY
@@ -38,6 +40,7 @@ PARTS = (
     asset_provenance_diff,
     asset_provenance_export,
     asset_rows,
+    attestation_verification,
     definition_publication,
     definition_validation,
     experiment_results,
@@ -50,7 +53,7 @@ PARTS = (
 SERVICE = Service(
     "ai_catalog",
     "AI catalogue",
-    [ASSET, DEFINITION, EXPERIMENT, QUERY, RUN, SCHEDULE, SENSOR],
+    [ASSET, ATTESTATION, DEFINITION, EXPERIMENT, QUERY, RUN, SCHEDULE, SENSOR],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments with their runs.",
 )

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from api.kernel.credentials import signing_keys
+from api.kernel.credentials.signing_keys import SigningKeys
 from api.kernel.platform import Platform
-from api.services.admin.logic import signing_keys
-from api.services.admin.logic.signing_keys import SigningKeys
-from api.services.admin.login_tables import SIGNING_KEY
+from api.kernel.tables import SIGNING_KEY
 from core import clock
 from core.db import Database
 from core.errors import Unavailable

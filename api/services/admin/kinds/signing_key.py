@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.kernel.credentials import signing_keys
+from api.kernel.credentials.signing_keys import ALGORITHM, KeyState, SigningKeys
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.unit import Unit
@@ -15,9 +17,7 @@ from api.kernel.models import ListQuery, Model, Page, Request
 from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
 from api.kernel.storage.listing import SqlListing
-from api.services.admin.logic import signing_keys
-from api.services.admin.logic.signing_keys import ALGORITHM, KeyState, SigningKeys
-from api.services.admin.login_tables import SIGNING_KEY as TABLE
+from api.kernel.tables import SIGNING_KEY as TABLE
 from core.events import Event
 
 _LISTING = SqlListing(id=TABLE.c.id, fields={"state": TABLE.c.state}, newest_first=True)

@@ -11,11 +11,11 @@ import json
 from typing import Any
 
 from api.kernel.credentials import tokens
+from api.kernel.credentials.signing_keys import TOKEN_LIFETIME, SigningKeys
 from api.kernel.credentials.tokens import TokenKind, TokenRow, ValidToken
 from api.kernel.kinds.unit import Unit
 from api.kernel.permissions.principal import PrincipalKind
 from api.services.admin.logic import password_policy, session_tokens
-from api.services.admin.logic.signing_keys import TOKEN_LIFETIME, SigningKeys
 from core.errors import InvalidPayload
 from core.ids import new_id
 

@@ -1,4 +1,4 @@
-"""Keys that sign tokens for other systems: a current key, a published next key, and former keys.
+"""Keys that sign tokens for other systems, and attestations: a current key, a published next key, and former keys.
 
 Verifiers cache the published set. So a key must be in the set before it signs, and until its last token has expired.
 All of this depends only on rows and the time, so any process can do any step. The steps happen when a token is
@@ -20,8 +20,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.credentials.tokens import TokenKind
 from api.kernel.platform import Platform
-from api.kernel.tables import TOKEN
-from api.services.admin.login_tables import SIGNING_KEY
+from api.kernel.tables import SIGNING_KEY, TOKEN
 from core import clock
 from core.db import insert
 from core.errors import Conflict, NotFound, Unavailable
@@ -63,6 +62,13 @@ def published(connection: Connection) -> list[dict[str, Any]]:
         sa.or_(SIGNING_KEY.c.state.in_((KeyState.NEXT.value, KeyState.CURRENT.value)), former)
     )
     return list(connection.execute(select.order_by(SIGNING_KEY.c.created_at)).scalars())
+
+
+def trusted(connection: Connection) -> list[dict[str, Any]]:
+    """Returns the public keys that sign or signed at any time and were not revoked, as JWKs, for lasting signatures."""
+    signed = SIGNING_KEY.c.signs_from.is_not(None), SIGNING_KEY.c.state != KeyState.REVOKED.value
+    select = sa.select(SIGNING_KEY.c.public).where(*signed).order_by(SIGNING_KEY.c.created_at)
+    return list(connection.execute(select).scalars())
 
 
 def published_until(row: Any) -> datetime | None:
@@ -135,13 +141,34 @@ class SigningKeys:
         """
         from joserfc import jwt
 
-        # Locked until the transaction ends: a revocation of the key waits, and then also ends this token.
+        row = self._signing(connection)
+        header = {"alg": ALGORITHM, "kid": row.id, "typ": "at+jwt"}
+        return jwt.encode(header, dict(claims), self._private(row), algorithms=[ALGORITHM])
+
+    def sign_bytes(self, connection: Connection, content: bytes) -> tuple[str, bytes]:
+        """Returns the id of the current key, and its RS256 signature of `content`.
+
+        The content must not have the form of a JWT: a text with a space, for example.
+
+        Raises:
+            Unavailable: No key can sign now, or the key can't be decrypted.
+        """
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        row = self._signing(connection)
+        private = self._private(row).get_op_key("sign")
+        assert isinstance(private, RSAPrivateKey)
+        return row.id, private.sign(content, PKCS1v15(), SHA256())
+
+    def _signing(self, connection: Connection) -> Any:
+        # Locked until the transaction ends: a revocation of the key waits, and then also ends what it signs now.
         row = _in(connection, KeyState.CURRENT, locked=True)
         if row is None:
             seconds = max(1, _wait(_in(connection, KeyState.NEXT)))
             raise Unavailable("No key can sign now. Try again later.", retry_after_seconds=seconds)
-        header = {"alg": ALGORITHM, "kid": row.id, "typ": "at+jwt"}
-        return jwt.encode(header, dict(claims), self._private(row), algorithms=[ALGORITHM])
+        return row
 
     def _private(self, row: Any) -> RSAKey:
         """Returns the private key. It is cached, because importing it takes longer than signing."""
