@@ -5,8 +5,8 @@ import api.kernel.outbox.tables
 import api.kernel.sagas.steps
 import api.kernel.tables
 import api.services.admin.login_tables
-import api.services.ai_catalog.run_tables
 import api.services.ai_catalog.attestation_tables
+import api.services.ai_catalog.run_tables
 import core.definitions
 import core.events
 import core.leases

@@ -169,7 +169,7 @@ async def test_only_these_are_public(api: Api) -> None:
     assert public == {
         *("admin_login", "admin_refresh_session", "admin_change_password"),
         *("admin_revoke_token", "admin_accept_invitation", "admin_request_password_reset", "admin_reset_password"),
-        "ai_catalog_attestation_keys",
+        "ai_catalog_keys_attestations",
     }
     open_mounts = {mount.path for mount in api.app.registry.mounts if mount.role is None}
     assert open_mounts == {

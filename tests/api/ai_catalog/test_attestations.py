@@ -60,7 +60,7 @@ def public_key(jwk: dict[str, Any]) -> SSlibKey:
 
 
 @pytest.mark.effect(
-    "ai_catalog_create_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_attestation_keys"
+    "ai_catalog_create_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_keys_attestations"
 )
 async def test_another_library_verifies_it_offline_with_the_public_key(api: Api, tables: Tables) -> None:
     made_one = await attest(api.editor)
