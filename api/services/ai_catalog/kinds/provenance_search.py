@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -154,14 +154,12 @@ def _page(unit: Unit, query: ProvenanceSearchQuery, names: set[str] | None) -> P
 def _first_of_step(query: ProvenanceSearchQuery) -> list[sa.ColumnElement[bool]]:
     """Returns the conditions for one edge of each step: its first, or its first to the input."""
     other = LINEAGE_EDGE.alias()
-
-    def reads(columns: Any) -> list[sa.ColumnElement[bool]]:
-        found = [columns.in_asset == query.input] if query.input else []
-        return [*found, columns.in_version == query.input_version] if query.input_version else list(found)
-
+    read = {name: value for name, value in (("in_asset", query.input), ("in_version", query.input_version)) if value}
     same = [other.c[name] == _EDGE[name] for name in ("out_asset", "out_version", "run", "step")]
-    earlier = sa.exists().where(*same, other.c.sequence < _EDGE.sequence, *reads(other.c))
-    return [*reads(_EDGE), ~earlier]
+    # Without the function, SQLite finds the other edges of a step by their input, which thousands of steps share.
+    same += [sa.func.coalesce(other.c[name], "") == value for name, value in read.items()]
+    earlier = sa.exists().where(*same, other.c.sequence < _EDGE.sequence)
+    return [*(_EDGE[name] == value for name, value in read.items()), ~earlier]
 
 
 def _principal(projects: Projects) -> sa.ColumnElement[str]:
