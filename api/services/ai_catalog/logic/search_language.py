@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import exp, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Tokenizer
 
 from core.errors import InvalidArgument
 
@@ -56,7 +55,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 class _Language(Dialect):
     """Keys are quoted with `"` or a backtick, and texts with `'` or `"`."""
 
-    class Tokenizer(Tokenizer):
+    class Tokenizer(tokens.Tokenizer):
         IDENTIFIERS = ['"', "`"]
         QUOTES = ["'"]
 
