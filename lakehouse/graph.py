@@ -10,6 +10,9 @@ from typing import Literal
 
 Direction = Literal["upstream", "downstream"]
 
+_MAX_DIGITS = 18
+"""Digits of a Delta version that fit into the array of versions. Versions of other systems are any text."""
+
 
 @dataclass(frozen=True, slots=True)
 class LineageNode:
@@ -291,4 +294,5 @@ class LineageIndex:
 def _split(version: str) -> tuple[str, int]:
     """Returns the table id and the Delta version of a data version; -1 for a version of another form."""
     table_id, separator, counter = version.rpartition("@")
-    return (table_id, int(counter)) if separator and counter.isdigit() else (version, -1)
+    is_number = counter.isascii() and counter.isdigit() and len(counter) <= _MAX_DIGITS
+    return (table_id, int(counter)) if separator and is_number else (version, -1)

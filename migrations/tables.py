@@ -6,6 +6,7 @@ import api.kernel.sagas.steps
 import api.kernel.tables
 import api.services.admin.login_tables
 import api.services.ai_catalog.attestation_tables
+import api.services.ai_catalog.lineage_tables
 import api.services.ai_catalog.run_tables
 import core.definitions
 import core.events

@@ -24,6 +24,7 @@ RUN_BY = {
     "docs/how-to/receive-events-from-a-broker.md": "tests/protocols/relays/test_broker_documentation.py",
     "docs/how-to/receive-webhooks.md": "tests/api/admin/test_webhook_documentation.py",
     "docs/how-to/search-your-documents.md": "tests/e2e/test_documented_commands.py",
+    "docs/how-to/send-openlineage-events.md": "tests/protocols/openlineage/test_documentation.py",
     "docs/how-to/serve-a-prediction.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/single-sign-on.md": "tests/api/admin/test_single_sign_on_documentation.py",
     "docs/how-to/trust-the-platform.md": "tests/protocols/test_token_verifiers.py",

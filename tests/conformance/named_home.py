@@ -12,6 +12,7 @@ from api.kernel.kinds.resource_kind import ResourceKind
 from tests.api.admin.tenants import Tenant, grant, made, tenant
 from tests.api_process import Api, Caller
 from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, add_rows, collection
+from tests.lineage_events import dataset, event
 
 NAMES = {
     "admin.organization": "one",
@@ -25,6 +26,8 @@ NAMES = {
     "ai_catalog.experiment": "trees",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
+
+LINEAGE_EVENT = event("COMPLETE", inputs=[dataset("pg", "a")], outputs=[dataset("pg", "b")])
 
 BODIES: dict[str, dict[str, Any]] = {
     "admin_create_grant": {
@@ -54,6 +57,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "groups": ["[admin.group]"],
         "grants": [{"role_id": "[admin.role]", "securable_id": "[admin.project]"}],
     },
+    "ai_catalog_create_lineage_event": {"event": LINEAGE_EVENT, "project_id": "[admin.project]"},
+    "ai_catalog_ingest_lineage_events": {"events": [LINEAGE_EVENT], "project_id": "[admin.project]"},
     "admin_preview_move_project": {"organization_id": "[admin.organization]"},
     "admin_move_project": {"organization_id": "[admin.organization]"},
     "admin_check_access": {

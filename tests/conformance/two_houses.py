@@ -20,6 +20,7 @@ from lakehouse.tables import Tables
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller
 from tests.conformance.operations import DRAFTS, STORED, add_rows, collection
+from tests.lineage_events import dataset, event
 from tests.orchestration import FakeOrchestrator, node
 
 CANARY = "canary"
@@ -73,6 +74,12 @@ async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
     await made(own.admin("PATCH", f"admin/groups/{ids['admin.group']}", json={"labels": {"more": word}}))
     ids["admin.session"] = (await made(own.admin.get("admin/sessions")))["items"][0]["id"]
     ids["admin.audit_event"] = (await made(own.admin.get("admin/audit-events")))["items"][0]["id"]
+    reported = event("COMPLETE", inputs=[dataset(word, word)], outputs=[dataset("pg", word)])
+    headers = {"x-headwater-project": own.project}
+    await made(own.admin.post("/openlineage/api/v1/lineage", reported, headers=headers))
+    for plural in ("lineage-events", "external-runs", "external-datasets"):
+        kind_name = plural.removesuffix("s").replace("-", "_")
+        ids[f"ai_catalog.{kind_name}"] = (await made(own.admin.get(f"ai-catalog/{plural}")))["items"][0]["id"]
     rows, model, index = found.assets
     orchestrator.nodes |= {
         rows: node(rows, owners=(f"team:{word}",), description=f"Rows of {word}."),

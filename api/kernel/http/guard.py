@@ -71,7 +71,7 @@ class Guard:
             raise NotFound(f"There is nothing at {connection.scope['path']!r}. /api/openapi lists the services.")
         if found.mount is not None and not found.mount.exact:
             # The mounted app parses the path itself.
-            require_normal(connection.scope)
+            require_normal(connection.scope, escaped_slashes=found.mount.escaped_slashes)
         if found.mount is None and endpoint is None:
             allowed = sorted(found.operations)
             raise MethodNotAllowed(f"This path supports {', '.join(allowed)}.", metadata={"allow": allowed})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
+from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.resource import Level
 from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.kinds.unit import Unit
@@ -11,7 +14,8 @@ from api.kernel.references import ORGANIZATION, PROJECT
 from api.kernel.securable import PLATFORM, ROOT, Securable
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
-from core.errors import Conflict, InvalidPayload, NotFound
+from api.kernel.tables import RESOURCE
+from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
 
 
 def scope_of_new(unit: Unit, kind: StoredKind[Any], organization: str | None, project: str | None) -> Securable:
@@ -45,15 +49,52 @@ def scope_of_new(unit: Unit, kind: StoredKind[Any], organization: str | None, pr
     return Securable(ORGANIZATION, found.id, found.id)
 
 
-def _active(unit: Unit, kind: str, id: str, pointer: str) -> Stored:
-    row = store.find(unit.connection, kind, id, within=PLATFORM)
+def project_of_new(unit: Unit, project: str | None, permission: str) -> Stored:
+    """Returns the project in which rows are created, by default the only one in which the caller may.
+
+    The project cannot be changed until the transaction ends.
+
+    Raises:
+        NotFound: there is no such project that the caller may know of.
+        PermissionDenied: the caller may create such rows in no project, or not in this one.
+        InvalidArgument: the caller may create such rows in several projects.
+        Conflict: the project is archived or moves.
+    """
+    if not project:
+        where = unit.principal.access.where(permission, RESOURCE)
+        select = sa.select(RESOURCE.c.id, RESOURCE.c.name).where(
+            RESOURCE.c.kind == PROJECT, RESOURCE.c.deleted_at.is_(None), where
+        )
+        candidates = unit.connection.execute(select.order_by(RESOURCE.c.name).limit(6)).all()
+        if not candidates:
+            raise denied(permission)
+        if len(candidates) > 1:
+            names = ", ".join(row.name for row in candidates[:5]) + (", ..." if len(candidates) > 5 else "")
+            raise InvalidArgument(f"You may do this in several projects. Name one of them: {names}.")
+        project = str(candidates[0].id)
+        found = store.find(unit.connection, PROJECT, project, within=None, lock=True)
+        assert found is not None
+        _require_active(found)
+    else:
+        found = _active(unit, PROJECT, project, "/project_id", lock=True)
+    unit.require(permission, found.securable)
+    return found
+
+
+def _active(unit: Unit, kind: str, id: str, pointer: str, *, lock: bool = False) -> Stored:
+    row = store.find(unit.connection, kind, id, within=PLATFORM, lock=lock)
     noun = kind.partition(".")[2]
     if row is None or row.deleted_at or not unit.allows(f"{kind}.get", row.securable, row):
         fault = {"pointer": pointer, "detail": "names none that you may see"}
         raise NotFound(f"There is no {noun} {id!r}.", errors=[fault])
-    if row.state != "ACTIVE":
-        raise Conflict(f"The {noun} {row.name} is {row.state}: nothing can be created in it.")
+    _require_active(row)
     return row
+
+
+def _require_active(row: Stored) -> None:
+    if row.state != "ACTIVE":
+        noun = row.kind.partition(".")[2]
+        raise Conflict(f"The {noun} {row.name} is {row.state}: nothing can be created in it.")
 
 
 def _misplaced(pointer: str, detail: str) -> InvalidPayload:

@@ -33,6 +33,8 @@ class Mount:
     """Whether it serves only this path, and no path below."""
     sockets: bool = False
     """Whether it serves WebSockets, too."""
+    escaped_slashes: bool = False
+    """Whether segments of its paths can contain `%2F`. Its app must split `raw_path`, and then decode each segment."""
     login_page: str = ""
     """Where it redirects browsers that are not logged in, instead of responding with 401."""
     permission: str = ""

@@ -25,6 +25,11 @@ ASSET = "ai_catalog.asset"
 READ_ASSET = "ai_catalog.asset.get"
 """The permission to see an asset."""
 
+EXTERNAL_DATASET = "ai_catalog.external_dataset"
+"""The kind of datasets that other systems reported in lineage events."""
+
+_EXTERNAL = "external:"
+
 
 class Locator(Protocol):
     """A lookup of the scopes of items that the database does not store."""
@@ -41,9 +46,32 @@ def asset_securable(platform: Platform, id: str, kind: str = "ai_catalog.asset")
     return platform.part(Projects).inside(id.partition(".")[0], kind, id)
 
 
+def external_node(project: str, dataset: str) -> str:
+    """Returns the id of an external dataset in the lineage graph, from the name of its project and its own id."""
+    return f"{_EXTERNAL}{project}:{dataset}"
+
+
+def external_dataset(node: str) -> str | None:
+    """Returns the id of the external dataset that is a node of the lineage graph, or None for any other node."""
+    return node.rpartition(":")[2] if node.startswith(_EXTERNAL) else None
+
+
 def visible_assets(platform: Platform, access: Access) -> Callable[[str], bool]:
-    """Returns a function that returns whether the caller can see an asset. External sources are always visible."""
-    return lambda id: not is_asset_id(id) or access.allows(READ_ASSET, asset_securable(platform, id))
+    """Returns a function that returns whether the caller can see a node of the lineage graph.
+
+    Nodes are assets, external datasets, and other sources such as files. Other sources are always visible.
+    """
+
+    def is_visible(id: str) -> bool:
+        if is_asset_id(id):
+            return access.allows(READ_ASSET, asset_securable(platform, id))
+        if (dataset := external_dataset(id)) is not None:
+            project = id.removeprefix(_EXTERNAL).partition(":")[0]
+            place = platform.part(Projects).inside(project, EXTERNAL_DATASET, dataset)
+            return access.allows(f"{EXTERNAL_DATASET}.get", place)
+        return True
+
+    return is_visible
 
 
 def visible_graph(platform: Platform, access: Access, view: GraphView) -> GraphView:

@@ -25,6 +25,9 @@ from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
+from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
+from api.services.ai_catalog.kinds.external_run import EXTERNAL_RUN
+from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
@@ -53,7 +56,19 @@ PARTS = (
 SERVICE = Service(
     "ai_catalog",
     "AI catalogue",
-    [ASSET, ATTESTATION, DEFINITION, EXPERIMENT, QUERY, RUN, SCHEDULE, SENSOR],
+    [
+        ASSET,
+        ATTESTATION,
+        DEFINITION,
+        EXPERIMENT,
+        EXTERNAL_DATASET,
+        EXTERNAL_RUN,
+        LINEAGE_EVENT,
+        QUERY,
+        RUN,
+        SCHEDULE,
+        SENSOR,
+    ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments with their runs.",
 )

@@ -139,7 +139,16 @@ def test_every_mount_can_be_explained() -> None:
     for path in registered_mounts():
         assert explained(path).path == path
     writing = {path for path in registered_mounts() if explained(path).tables}
-    assert {"/login/oidc", "/oauth/token", "/oauth/revoke", "/oauth/jwks", "/scim/v2", "/dagster"} == writing
+    assert {
+        "/login/oidc",
+        "/oauth/token",
+        "/oauth/revoke",
+        "/oauth/jwks",
+        "/scim/v2",
+        "/dagster",
+        "/openlineage/api/v1",
+        "/mlflow",
+    } == writing
 
 
 def test_who_enters_and_in_whose_name_it_acts() -> None:

@@ -72,7 +72,8 @@ async def answered(api: Api, method: str, raw: str) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("mount", OPEN, ids=lambda mount: mount.path)
 async def test_no_mount_is_given_a_path_with_two_readings(api: Api, mount: Mount) -> None:
-    for below in BELOW:
+    # An application that splits the path before it decodes the segments has one reading of an escaped slash.
+    for below in (one for one in BELOW if one != "/x%2Fy" or not mount.escaped_slashes):
         for method in ("GET", "POST", "DELETE"):
             status, body = await answered(api, method, f"{mount.path}{below}")
             assert (status, body["reason"]) == (400, "INVALID_ARGUMENT"), (method, below)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel import lookup
@@ -11,10 +12,12 @@ from api.kernel.kinds.context import Context
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.permissions.graph import visible_assets
+from api.kernel.permissions.graph import external_dataset, visible_assets
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
+from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET
 from api.services.ai_catalog.logic import lineage
+from api.services.ai_catalog.logic.lineage_rows import chunks
 
 
 class LineageQuery(Query):
@@ -33,11 +36,27 @@ class LineageQuery(Query):
     """Maximum number of nodes to return."""
 
 
+class ExternalNode(Model):
+    """A dataset of another system, as lineage events name it."""
+
+    id: str
+    """Id of the external dataset."""
+
+    namespace: str
+    """Namespace of the dataset."""
+
+    name: str
+    """Name of the dataset."""
+
+
 class LineageNode(Model):
-    """A version of an asset."""
+    """A version of an asset, or of a source outside of the platform."""
 
     asset: str
-    """Id of the asset."""
+    """Id of the asset, or of the source: `external:<project>:<dataset>` for a dataset of another system."""
+
+    external: ExternalNode | None = None
+    """The dataset of another system that lineage events reported. Null for assets and files."""
 
     version: str | None
     """Data version. Null in a declared graph."""
@@ -128,13 +147,20 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
     graph = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes, visible=visible)
     if not graph.nodes:
         return None
+    external = _external_nodes(ctx, [node.asset for node in graph.nodes])
     return LineageGraph(
         asset=asset,
         version=version,
         direction=query.direction,
         recorded=True,
         nodes=[
-            LineageNode(asset=node.asset, version=node.version, distance=node.distance, tombstoned=node.tombstoned)
+            LineageNode(
+                asset=node.asset,
+                external=external.get(node.asset),
+                version=node.version,
+                distance=node.distance,
+                tombstoned=node.tombstoned,
+            )
             for node in graph.nodes
         ],
         edges=[
@@ -151,3 +177,15 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
         ],
         truncated=graph.truncated,
     )
+
+
+def _external_nodes(ctx: Context, nodes: list[str]) -> dict[str, ExternalNode]:
+    """Returns the datasets of other systems among the nodes of a graph, which contains only what the caller can see."""
+    ids = {id: node for node in nodes if (id := external_dataset(node)) is not None}
+    table, found = EXTERNAL_DATASET.c, {}
+    with ctx.platform.database.read() as connection:
+        for some in chunks(sorted(ids)):
+            query = sa.select(table.id, table.namespace, table.name).where(table.id.in_(some))
+            for row in connection.execute(query):
+                found[ids[row.id]] = ExternalNode(id=row.id, namespace=row.namespace, name=row.name)
+    return found
