@@ -356,7 +356,7 @@ async def test_jobs_and_datasets_are_described_without_a_run(lake: Api) -> None:
     assert {one["type"] for one in (await lake.admin.get(EVENTS)).json["items"]} == {"JOB", "DATASET"}
 
 
-async def test_rows_move_and_are_erased_with_their_project(lake: Api) -> None:
+async def test_rows_move_with_their_project(lake: Api) -> None:
     one, other = await tenant(lake, "one"), await tenant(lake, "other")
     await send(one.admin, event("COMPLETE", 1, inputs=[dataset("pg", "a")], outputs=[dataset("pg", "b")]))
     await _move(lake, one, other)
