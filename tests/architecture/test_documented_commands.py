@@ -16,6 +16,7 @@ RUN_BY = {
     "README.md": "tests/e2e/test_documented_commands.py",
     "docs/tutorials/first-hour.md": "tests/e2e/test_documented_commands.py",
     "docs/tutorials/onboard-a-team.md": "tests/e2e/test_tutorials.py",
+    "docs/explanation/provenance.md": "tests/api/ai_catalog/test_provenance_documentation.py",
     "docs/how-to/call-the-api.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/define-an-asset-over-rest.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/federate-a-model.md": "tests/assets/test_rounds_documentation.py",
