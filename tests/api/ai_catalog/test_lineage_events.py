@@ -328,8 +328,8 @@ async def test_what_is_no_event_is_refused_with_its_place(lake: Api) -> None:
         (b"{}", {"content-type": "text/plain"}, 415),
         (b"{}", {"content-encoding": "br"}, 415),
         (b"{}", {"content-encoding": "gzip"}, 400),
-        (gzip.compress(b"{}")[:-4], {"content-encoding": "gzip"}, 400),
-        (gzip.compress(b" " * 70_000_000), {"content-encoding": "gzip"}, 413),
+        (gzip.compress(b"{}", mtime=0)[:-4], {"content-encoding": "gzip"}, 400),
+        (gzip.compress(b" " * 70_000_000, mtime=0), {"content-encoding": "gzip"}, 413),
     ],
 )
 async def test_bodies_that_cannot_be_read_are_refused(
