@@ -89,7 +89,7 @@ def arm(point: str, number: int) -> None:
         before(
             Lineage,
             "record",
-            lambda _, edges: edges[0].out_asset == ROUNDS and edges[0].out_version[-1] == str(number - 1),
+            lambda _, edges, *__: edges[0].out_asset == ROUNDS and edges[0].out_version[-1] == str(number - 1),
         )
     if point == "event":
         before(dg.AssetExecutionContext, "log_event", lambda _, event: event.metadata["round"].value == number)
