@@ -67,6 +67,7 @@ class Settings:
         "caller's address from the end of X-Forwarded-For if one of these proxies wrote it; empty: no proxies.",
     )
     max_body_bytes: int = _setting(10_000_000, "Largest accepted request body, in bytes.")
+    max_upload_bytes: int = _setting(5_000_000_000, "Largest accepted artifact, in bytes.")
     access_log: bool = _setting(True, "Write one JSON line per request to the log.")
     rate_limit: str = _setting("60000/minute", "Rate limit per principal, such as 100/second; empty: no limit.")
     rate_limit_anonymous: str = _setting("60000/minute", "Rate limit per address without a login; empty: no limit.")

@@ -73,7 +73,7 @@ class Storage:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             return status.st_size, status.st_mtime_ns
-        info = self._files.get_file_info(_commit_path(table, version))
+        info = self.files.get_file_info(_commit_path(table, version))
         return (info.size, info.mtime_ns or 0) if info.is_file else None
 
     def committed_at(self, table: str, version: int) -> datetime:
@@ -114,7 +114,7 @@ class Storage:
         names = [f"{prefix}/{unquote(path)}" for path in paths]
         if self.folder:
             return [path for path, name in zip(paths, names, strict=True) if not (self.folder / name).exists()]
-        infos = self._files.get_file_info(names)
+        infos = self.files.get_file_info(names)
         return [path for path, info in zip(paths, infos, strict=True) if not info.is_file]
 
     def has_files(self, table: str) -> bool:
@@ -141,7 +141,7 @@ class Storage:
         try:
             if self.folder:
                 return (self.folder / path).read_bytes()
-            with self._files.open_input_file(path) as file:
+            with self.files.open_input_file(path) as file:
                 return bytes(file.read())
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
@@ -155,7 +155,7 @@ class Storage:
             return [entry.name for entry in entries if folders is None or entry.is_dir() == folders]
         from pyarrow.fs import FileSelector, FileType
 
-        infos = self._files.get_file_info(FileSelector(path, allow_not_found=True))
+        infos = self.files.get_file_info(FileSelector(path, allow_not_found=True))
         return [info.base_name for info in infos if folders is None or (info.type == FileType.Directory) == folders]
 
     def filesystem(self, table: str) -> SubTreeFileSystem | None:
@@ -169,11 +169,12 @@ class Storage:
         if self.folder:
             return SubTreeFileSystem(self.uri(table), LocalFileSystem())
         if self.root.startswith(_S3):
-            return SubTreeFileSystem("/".join(asset_key(table)), self._files)
+            return SubTreeFileSystem("/".join(asset_key(table)), self.files)
         return None
 
     @cached_property
-    def _files(self) -> FileSystem:
+    def files(self) -> FileSystem:
+        """The file system of the root, for object stores."""
         from pyarrow.fs import PyFileSystem, SubTreeFileSystem
 
         if self.root.startswith(_S3):

@@ -5,8 +5,10 @@ import api.kernel.outbox.tables
 import api.kernel.sagas.steps
 import api.kernel.tables
 import api.services.admin.login_tables
+import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables
 import api.services.ai_catalog.lineage_tables
+import api.services.ai_catalog.model_tables
 import api.services.ai_catalog.run_tables
 import core.definitions
 import core.events

@@ -61,7 +61,8 @@ class Application:
         operations.register(saga for service in services for saga in service.sagas)
         switch = Switch({service.name: service_app(service, platform, operations) for service in services})
         guard = Guard(switch, self.registry, platform.part(Authenticator), platform)
-        limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes)
+        self._uploads: list[str] = []
+        limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes, max_upload_bytes=self._max_upload_bytes)
         metrics = platform.part(Metrics)
         self._stack: ASGIApp = Envelope(
             limits,
@@ -77,6 +78,8 @@ class Application:
     def mount(self, mount: Mount) -> None:
         """Adds an ASGI application with its policy."""
         self.registry.add(mount)
+        if mount.uploads:
+            self._uploads.append(f"{mount.path}/")
         if mount.role is not None and mount.permission:
             self.platform.permissions[mount.permission] = mount.role
 
@@ -115,6 +118,9 @@ class Application:
         await receive()
         await stack.aclose()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _max_upload_bytes(self, path: str) -> int | None:
+        return self.platform.settings.max_upload_bytes if path.startswith(tuple(self._uploads)) else None
 
     def _check_database(self) -> None:
         with self.platform.database.read() as connection:

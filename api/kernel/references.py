@@ -75,5 +75,6 @@ FILTER_FIELDS = {
     "subject": (),
     "identity_provider_id": ("admin.identity_provider",),
     "experiment_id": ("ai_catalog.experiment",),
+    "registered_model_id": ("ai_catalog.registered_model",),
 }
 """The kinds that fields of filters refer to, by field name. The names also apply below `spec`."""

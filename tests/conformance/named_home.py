@@ -11,7 +11,7 @@ from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from tests.api.admin.tenants import Tenant, grant, made, tenant
 from tests.api_process import Api, Caller
-from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, add_rows, collection
+from tests.conformance.operations import DRAFTS, ENDPOINTS, ROWS, STORED, add_rows, collection
 from tests.lineage_events import dataset, event
 
 NAMES = {
@@ -24,6 +24,7 @@ NAMES = {
     "admin.identity_provider": "one-login",
     "admin.webhook_endpoint": "hook",
     "ai_catalog.experiment": "trees",
+    "ai_catalog.registered_model": "price",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
 
@@ -99,6 +100,11 @@ BODIES: dict[str, dict[str, Any]] = {
         ],
         "securables": [{"securable_id": "[admin.project]"}],
     },
+    "ai_catalog_create_logged_model": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
+    "ai_catalog_create_model_version": {
+        "registered_model_id": "[ai_catalog.registered_model]",
+        "source": "runs:/[ai_catalog.run]/notes.txt",
+    },
     "ai_catalog_create_run": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
     "ai_catalog_move_run": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog_search_runs": {"experiments": ["[ai_catalog.experiment]"]},
@@ -127,7 +133,7 @@ class Home:
         """The body with ids or names of the tenant's things."""
         text = json.dumps(body)
         for kind, id in self.ids.items():
-            text = text.replace(f"[{kind}]", NAMES.get(kind, kind) if by_name else id)
+            text = text.replace(f"[{kind}]", NAMES.get(kind, id if kind in ROWS else kind) if by_name else id)
         return json.loads(text)
 
 

@@ -50,6 +50,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
+    "ai_catalog_create_artifact": {"parent": "run_06e1xq0000exampe0000000000", "path": "a", "text": "x"},
+    "ai_catalog_create_logged_model": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
+    "ai_catalog_create_model_version": {
+        "registered_model_id": "rmd_06e1xq0000exampe0000000000",
+        "source": "models:/lmd_06e1xq0000exampe0000000000",
+    },
+    "ai_catalog_set_alias_registered_model": {"alias": "champion", "version": 1},
+    "ai_catalog_remove_alias_registered_model": {"alias": "champion"},
     "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
     "ai_catalog_move_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
     "ai_catalog_log_inputs_run": {"inputs": [{"name": "orders", "digest": "1"}]},
@@ -72,10 +80,19 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "admin.webhook_endpoint": ({"url": "https://hooks.example.org/a"}, {"url": "https://hooks.example.org/b"}),
     "admin.user": ({"title": "Ana"}, {"title": "Ana Lima"}),
     "ai_catalog.experiment": ({"title": "Trees"}, {"title": "Boosted trees"}),
+    "ai_catalog.registered_model": ({"title": "Price"}, {"title": "Price of a flat"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""
 
-ROWS: dict[str, dict[str, Any]] = {"ai_catalog.run": {"experiment_id": "[ai_catalog.experiment]"}}
+ROWS: dict[str, dict[str, Any]] = {
+    "ai_catalog.run": {"experiment_id": "[ai_catalog.experiment]"},
+    "ai_catalog.artifact": {"parent": "[ai_catalog.run]", "path": "notes.txt", "text": "notes"},
+    "ai_catalog.logged_model": {"experiment_id": "[ai_catalog.experiment]"},
+    "ai_catalog.model_version": {
+        "registered_model_id": "[ai_catalog.registered_model]",
+        "source": "runs:/[ai_catalog.run]/notes.txt",
+    },
+}
 """Of each kind over a separate table that belongs to projects, a body to create one with. Ids are in brackets."""
 
 

@@ -131,30 +131,52 @@ class Envelope:
 class Limits:
     """Middleware that refuses request bodies that are too large or too slow."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        body_seconds: float = BODY_SECONDS,
+        max_upload_bytes: Callable[[str], int | None] = lambda path: None,
+    ) -> None:
+        """Wraps an application.
+
+        Args:
+            app: the application.
+            max_body_bytes: size limit of bodies.
+            body_seconds: time in which a body must arrive.
+            max_upload_bytes: returns the size limit of a path that takes uploads, or None for other paths. The time
+                limit of an upload is for each of its parts.
+        """
         self._app = app
         self._max = max_body_bytes
         self._seconds = body_seconds
+        self._max_upload = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or WebSocket."""
         if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
+        upload = self._max_upload(scope["path"])
+        limit = self._max if upload is None else upload
         declared = _header(scope, b"content-length")
-        if declared.isdigit() and (len(declared) > _MAX_DIGITS or int(declared) > self._max):
-            raise self._too_large()
-        await self._app(scope, self._limited(receive), send)
+        if declared.isdigit() and (len(declared) > _MAX_DIGITS or int(declared) > limit):
+            raise _too_large(limit)
+        await self._app(scope, self._limited(receive, limit, each_part=upload is not None), send)
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, limit: int, *, each_part: bool) -> Receive:
         size = 0
         complete = False
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + self._seconds
 
         async def limited() -> Message:
-            nonlocal size, complete
+            nonlocal size, complete, deadline
             if complete:
                 return await receive()
+            if each_part:
+                deadline = clock.time() + self._seconds
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -162,14 +184,15 @@ class Limits:
                 raise RequestTimeout(f"The body did not arrive within {self._seconds:.0f} seconds.") from None
             size += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if size > self._max:
-                raise self._too_large()
+            if size > limit:
+                raise _too_large(limit)
             return message
 
         return limited
 
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body is larger than the maximum of {self._max:,} bytes.")
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than the maximum of {limit:,} bytes.")
 
 
 def _notify(observe: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -38,6 +38,8 @@ class Mount:
     login_page: str = ""
     """Where it redirects browsers that are not logged in, instead of responding with 401."""
     permission: str = ""
+    uploads: bool = False
+    """Whether it streams bodies of up to `max_upload_bytes`."""
     speaks_for: str = ""
     """Name of the service whose resources it offers through another protocol."""
     acts_as: tuple[str, ...] = ()

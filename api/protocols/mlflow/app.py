@@ -6,7 +6,9 @@ workspace of MLflow is a project. Errors have the form of MLflow, and the fields
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -22,7 +24,16 @@ from api.kernel.http.state import state_of
 from api.kernel.kinds.registry import Mount
 from api.kernel.roles import Role
 from api.protocols.calls import Calls
-from api.protocols.mlflow import experiments, metrics, runs, workspaces
+from api.protocols.mlflow import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+    workspaces,
+)
 from api.protocols.mlflow.call import MlflowCall
 from core.errors import (
     Conflict,
@@ -44,17 +55,32 @@ VERSION = "3.17.2"
 Handler = Callable[[MlflowCall], Awaitable[dict[str, Any]]]
 
 _ROUTES: dict[tuple[str, str], Handler] = {
+    **artifacts.ROUTES,
     **experiments.ROUTES,
+    **logged_models.ROUTES,
     **metrics.ROUTES,
+    **model_versions.ROUTES,
+    **registered_models.ROUTES,
     **runs.ROUTES,
     **workspaces.ROUTES,
 }
+_PATTERNS = [
+    (method, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))), handler)
+    for (method, path), handler in _ROUTES.items()
+    if "{" in path
+]
 _EXECUTES = tuple(
     f"ai_catalog_{operation}"
     for operation in (
         *("create_experiment", "update_experiment", "delete_experiment", "restore_experiment", "list_experiments"),
         *("create_run", "update_run", "finish_run", "delete_run", "restore_run", "get_run", "search_runs"),
         *("log_batch_run", "log_inputs_run", "get_run_metric_history"),
+        *("create_logged_model", "update_logged_model", "finalize_logged_model", "delete_logged_model"),
+        *("get_logged_model", "list_logged_models", "create_registered_model", "update_registered_model"),
+        *("delete_registered_model", "get_registered_model", "list_registered_models", "set_alias_registered_model"),
+        *("remove_alias_registered_model", "create_model_version", "update_model_version", "delete_model_version"),
+        *("get_model_version", "list_model_versions"),
+        *("create_artifact", "delete_artifact", "get_artifact", "list_artifacts"),
     )
 )
 _ERROR_CODES: dict[type[HeadwaterError], tuple[str, int]] = {
@@ -72,7 +98,18 @@ _ERROR_CODES: dict[type[HeadwaterError], tuple[str, int]] = {
 
 def mounts(app: Application) -> list[Mount]:
     """Returns the API for authenticated callers."""
-    return [Mount(path=PATH, app=Mlflow(app), role=Role.VIEWER, speaks_for="ai_catalog", executes=_EXECUTES)]
+    mlflow = Mlflow(app)
+    return [
+        Mount(path=PATH, app=mlflow, role=Role.VIEWER, speaks_for="ai_catalog", executes=_EXECUTES),
+        Mount(
+            path=f"{PATH}{artifacts.ROOT}",
+            app=mlflow,
+            role=Role.VIEWER,
+            uploads=True,
+            speaks_for="ai_catalog",
+            executes=_EXECUTES,
+        ),
+    ]
 
 
 class Mlflow:
@@ -95,15 +132,44 @@ class Mlflow:
         if path in ("/health", "/version"):
             return Response("OK" if path == "/health" else VERSION, media_type="text/plain")
         path = path.replace("/ajax-api/", "/api/", 1)
-        handler = _ROUTES.get((http.method, path))
-        if handler is None:
-            raise MethodNotAllowed(f"This server does not support {http.method} {path[:200]} of MLflow.")
         principal = state_of(scope).principal
         assert principal is not None  # The mount requires authentication.
-        values = await _values(http)
         workspace = http.headers.get("x-mlflow-workspace", "").strip()
-        answer = await handler(MlflowCall(self._calls, scope, principal, workspace, values))
+        call = MlflowCall(self._calls, scope, principal, workspace, {})
+        if path.startswith(f"{artifacts.ROOT}/"):
+            return await _file(call, http, path.removeprefix(f"{artifacts.ROOT}/"))
+        if (http.method, path) == ("GET", "/get-artifact"):
+            call = replace(call, values=await _values(http))
+            return await artifacts.send(call, runs.run_id(call), call.text("path"))
+        handler, in_path = _found(http.method, path)
+        if handler is None:
+            raise _unsupported(http, path)
+        answer = await handler(replace(call, values=await _values(http) | in_path))
         return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def _found(method: str, path: str) -> tuple[Handler | None, dict[str, str]]:
+    """Returns the handler of a path, and the parameters in the path."""
+    if handler := _ROUTES.get((method, path)):
+        return handler, {}
+    for one, pattern, handler in _PATTERNS:
+        if one == method and (match := pattern.fullmatch(path)):
+            return handler, match.groupdict()
+    return None, {}
+
+
+async def _file(call: MlflowCall, http: HttpRequest, path: str) -> Response:
+    if http.method == "PUT":
+        return await artifacts.upload(call, http, path)
+    if http.method == "GET":
+        return await artifacts.download(call, path)
+    if http.method == "DELETE":
+        return await artifacts.delete(call, path)
+    raise _unsupported(http, path)
+
+
+def _unsupported(http: HttpRequest, path: str) -> MethodNotAllowed:
+    return MethodNotAllowed(f"This server does not support {http.method} {path[:200]} of MLflow.")
 
 
 async def _values(http: HttpRequest) -> dict[str, Any]:

@@ -1,14 +1,7 @@
-"""Experiments of the AI catalog as MLflow's experiments.
-
-Names of MLflow are free text, and names of resources are not. An experiment that MLflow creates therefore has a name
-that is derived from MLflow's, and MLflow's as its title.
-"""
+"""Experiments of the AI catalog as MLflow's experiments."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +13,7 @@ from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.protocols.mlflow.call import MlflowCall, project_of, validated
+from api.protocols.mlflow.names import derived_name, mlflow_name, named, normal
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, Experiment, ExperimentSpec
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.search_language import Key, invalid
@@ -28,7 +22,6 @@ from core.errors import InvalidArgument, NotFound
 DEFAULT = "Default"
 """Name of the experiment that MLflow uses if the client names none. Its id there is `0`."""
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _MAX_PAGE = 1000
 
 
@@ -53,11 +46,11 @@ async def get(call: MlflowCall) -> dict[str, Any]:
 
 async def get_by_name(call: MlflowCall) -> dict[str, Any]:
     """Returns an experiment by its name. A deleted one does not count, because its name can be used again."""
-    name = _normal(call.text("experiment_name"))
+    name = normal(call.text("experiment_name"))
 
     def read(unit: Unit) -> dict[str, Any]:
         project = project_of(unit, call.workspace)
-        row = _named(unit, project, name)
+        row = named(unit, EXPERIMENT, project, name)
         if row is None:
             raise NotFound(f"Could not find experiment with name '{name}'")
         return _rendered(row)
@@ -97,7 +90,7 @@ async def search(call: MlflowCall) -> dict[str, Any]:
 
 async def update(call: MlflowCall) -> dict[str, Any]:
     """Renames an experiment."""
-    id, name = call.text("experiment_id"), _normal(call.text("new_name"))
+    id, name = call.text("experiment_id"), normal(call.text("new_name"))
     change = {"name": derived_name(name), "spec": {"title": name}}
     await _changed(call, id, change)
     return {}
@@ -131,7 +124,7 @@ async def restore(call: MlflowCall) -> dict[str, Any]:
 
 def default_experiment(unit: Unit, workspace: str) -> Stored | None:
     """Returns the experiment `Default` of the project, which stands for MLflow's experiment `0`."""
-    return _named(unit, project_of(unit, workspace), DEFAULT)
+    return named(unit, EXPERIMENT, project_of(unit, workspace), DEFAULT)
 
 
 def add_default_experiment(unit: Unit, workspace: str) -> str:
@@ -140,20 +133,6 @@ def add_default_experiment(unit: Unit, workspace: str) -> str:
         return row.id
     with unit.part(EXPERIMENT, "create"):
         return _created(unit, workspace, DEFAULT, {}).id
-
-
-def derived_name(name: str) -> str:
-    """Returns the name of the resource for a name of MLflow: the same name if it is valid, or one with its digest."""
-    if _NAME.fullmatch(name):
-        return name
-    words = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", name).lower()).strip("-")[:40]
-    return f"mlflow-{words}-{hashlib.sha256(name.encode()).hexdigest()[:12]}".replace("--", "-")
-
-
-def mlflow_name(experiment: Experiment) -> str:
-    """Returns the name of an experiment in MLflow, which is unique in its project as the name of the resource is."""
-    title = experiment.spec.title
-    return title if derived_name(title) == experiment.name else experiment.name
 
 
 def _created(unit: Unit, workspace: str, name: str, tags: dict[str, str]) -> Experiment:
@@ -182,19 +161,6 @@ def _require(unit: Unit, call: MlflowCall, id: str) -> Stored:
     if row is None:
         raise NotFound(f"No Experiment with id={id[:64]} exists")
     return store.stored(row)
-
-
-def _named(unit: Unit, project: str, name: str) -> Stored | None:
-    select = standard.visible(unit, EXPERIMENT).where(
-        RESOURCE.c.project_id == project, RESOURCE.c.name == derived_name(name)
-    )
-    row = unit.connection.execute(select).first()
-    found = store.stored(row) if row else None
-    return found if found and mlflow_name(EXPERIMENT.resource(found)) == name else None
-
-
-def _normal(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip()
 
 
 def _rendered(row: Stored) -> dict[str, Any]:

@@ -208,16 +208,17 @@ def _run(row: Row, values: RunValues, is_visible: Callable[[str], bool]) -> dict
                 {"key": key, "value": written(nan_if_null(one.value)), "timestamp": one.at_ms, "step": one.step}
                 for key, one in values.metrics[row.id].items()
             ],
-            "params": _pairs(values.params[row.id]),
-            "tags": _pairs(tags),
+            "params": pairs(values.params[row.id]),
+            "tags": pairs(tags),
         },
         "inputs": {
             "dataset_inputs": [
-                {"tags": _pairs(one.tags), "dataset": _dataset(one)}
+                {"tags": pairs(one.tags), "dataset": _dataset(one)}
                 for one in values.inputs[row.id].values()
                 if one.asset is None or is_visible(one.asset)
             ]
         },
+        "outputs": {"model_outputs": values.outputs[row.id]},
     }
 
 
@@ -226,7 +227,8 @@ def _dataset(row: Row) -> dict[str, Any]:
     return {name: row._mapping[name] for name in names if row._mapping[name]}
 
 
-def _pairs(values: dict[str, str]) -> list[dict[str, str]]:
+def pairs(values: dict[str, str]) -> list[dict[str, str]]:
+    """Returns a mapping as MLflow writes it."""
     return [{"key": key, "value": value} for key, value in values.items()]
 
 

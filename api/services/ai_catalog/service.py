@@ -21,6 +21,7 @@ from api.services.ai_catalog.kinds import (
     run_search,
     run_values,
 )
+from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.definition import DEFINITION
@@ -28,7 +29,10 @@ from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
 from api.services.ai_catalog.kinds.external_run import EXTERNAL_RUN
 from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
+from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
+from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
+from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.sensor import SENSOR
@@ -57,6 +61,7 @@ SERVICE = Service(
     "ai_catalog",
     "AI catalogue",
     [
+        ARTIFACT,
         ASSET,
         ATTESTATION,
         DEFINITION,
@@ -64,11 +69,14 @@ SERVICE = Service(
         EXTERNAL_DATASET,
         EXTERNAL_RUN,
         LINEAGE_EVENT,
+        LOGGED_MODEL,
+        MODEL_VERSION,
         QUERY,
+        REGISTERED_MODEL,
         RUN,
         SCHEDULE,
         SENSOR,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
-    "experiments with their runs.",
+    "experiments, runs, their files, and models.",
 )

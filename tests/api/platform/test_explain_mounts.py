@@ -148,6 +148,7 @@ def test_every_mount_can_be_explained() -> None:
         "/dagster",
         "/openlineage/api/v1",
         "/mlflow",
+        "/mlflow/api/2.0/mlflow-artifacts/artifacts",
     } == writing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -16,6 +17,13 @@ from tests.api_server import Server
 FOLDER = Path(__file__).parent
 PYTHON = FOLDER.parents[2] / ".venv-clients" / "bin" / "python"
 """The environment of `make setup-clients`."""
+
+
+def cases(name: str) -> list[str]:
+    """Returns the names of the cases of a program."""
+    functions = [node for node in ast.parse((FOLDER / name).read_text()).body if isinstance(node, ast.FunctionDef)]
+    return [function.name for function in functions if function.decorator_list]
+
 
 Program = Callable[[str], dict[str, str]]
 

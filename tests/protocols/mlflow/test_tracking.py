@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import httpx
 import pytest
 
 from tests.api_server import Server
-from tests.protocols.mlflow.conftest import Program
+from tests.protocols.mlflow.conftest import Program, cases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-SOURCE = Path(__file__).with_name("tracking.py").read_text()
-CASES = [
-    node.name
-    for node in ast.parse(SOURCE).body
-    if isinstance(node, ast.FunctionDef) and any(isinstance(one, ast.Name) for one in node.decorator_list)
-]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +16,7 @@ def results(program: Program) -> dict[str, str]:
     return program("tracking.py")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases("tracking.py"))
 def test_a_notebook(results: dict[str, str], name: str) -> None:
     assert results[name] == "", results[name]
 

@@ -1,41 +1,16 @@
-"""What a notebook does with the unmodified MLflow client. It runs in the environment of `make setup-clients`.
-
-Each function is a case. The program prints a JSON object: the traceback of each case, or an empty text if it passed.
-"""
+"""What a notebook does with the unmodified MLflow client: experiments, runs, metrics, and searches."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-import time
-import traceback
-from collections.abc import Callable
 
 import pandas as pd
+from client_program import case, main, refused
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
-from mlflow.exceptions import MlflowException
-
-CASES: dict[str, Callable[[], None]] = {}
-
-
-def case(function: Callable[[], None]) -> Callable[[], None]:
-    CASES[function.__name__] = function
-    return function
-
-
-def refused(code: str, function: Callable[[], object]) -> str:
-    try:
-        function()
-    except MlflowException as error:
-        found, message = error.error_code, str(error)
-    else:
-        found, message = "nothing", ""
-    assert found == code, message
-    return message
 
 
 def new_experiment(name: str) -> str:
@@ -223,19 +198,6 @@ def asynchronous_logging() -> None:
             mlflow.log_metric("m", step, step=step, synchronous=False)
         mlflow.flush_async_logging()
     assert len(MlflowClient().get_metric_history(run.info.run_id, "m")) == 50
-
-
-def main() -> None:
-    results = {}
-    for name, run in CASES.items():
-        began = time.monotonic()
-        try:
-            run()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-        print(name, f"{time.monotonic() - began:.1f} s", file=sys.stderr)
-    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 BANNED = (
     *("dagster", "pyspark", "polars", "pyarrow", "deltalake", "duckdb", "lancedb", "onnxruntime", "numpy", "pandas"),
     *("sklearn", "matplotlib", "flwr", "wordllama", "torch", "langchain_core", "alembic", "argon2", "assets", "jobs"),
-    *("resources", "dagster_project", "federated", "confluent_kafka"),
+    *("resources", "dagster_project", "federated", "confluent_kafka", "sqlglot"),
 )
 
 

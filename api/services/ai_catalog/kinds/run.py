@@ -17,6 +17,7 @@ from api.kernel.models import Model, Request, Timestamp
 from api.kernel.permissions.graph import visible_assets
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, ExperimentReference, Tags
 from api.services.ai_catalog.logic.metric_values import MetricValue, nan_if_null, time_of, written
+from api.services.ai_catalog.model_tables import RUN_OUTPUT
 from api.services.ai_catalog.run_tables import RUN as TABLE
 from api.services.ai_catalog.run_tables import RUN_INPUT, RUN_METRIC, RUN_PARAM, RUN_TAG
 from core.db import insert
@@ -276,6 +277,10 @@ class RunValues:
         self.params = _by_run(connection, RUN_PARAM, runs, lambda row: (row.key, row.value))
         self.tags = _by_run(connection, RUN_TAG, runs, lambda row: (row.key, row.value))
         self.metrics = _by_run(connection, RUN_METRIC, runs, lambda row: (row.key, row))
+        select = sa.select(RUN_OUTPUT).where(RUN_OUTPUT.c.run_id.in_(runs)).order_by(RUN_OUTPUT.c.model_id)
+        self.outputs: dict[str, list[dict[str, Any]]] = {run: [] for run in runs}
+        for row in connection.execute(select):
+            self.outputs[row.run_id].append({"model_id": row.model_id, "step": row.step})
         self.inputs = _by_run(connection, RUN_INPUT, runs, lambda row: ((row.name, row.digest), row))
 
 

@@ -1,0 +1,50 @@
+"""Names of MLflow, which are free text, and names of resources, which are not.
+
+A resource that MLflow creates has a name that is derived from MLflow's, and MLflow's as its title. Both are unique in
+their project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Any
+
+from api.kernel.kinds import standard
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
+from api.kernel.storage import store
+from api.kernel.storage.store import Stored
+from api.kernel.tables import RESOURCE
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+def normal(name: str) -> str:
+    """Returns a name in the form in which it is stored."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def derived_name(name: str) -> str:
+    """Returns the name of the resource for a name of MLflow: the same name if it is valid, or one with its digest."""
+    if _NAME.fullmatch(name):
+        return name
+    words = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", name).lower()).strip("-")[:40]
+    return f"mlflow-{words}-{hashlib.sha256(name.encode()).hexdigest()[:12]}".replace("--", "-")
+
+
+def mlflow_name(resource: Any) -> str:
+    """Returns the name of a resource in MLflow."""
+    title: str = resource.spec.title
+    return title if derived_name(title) == resource.name else str(resource.name)
+
+
+def named(unit: Unit, kind: ResourceKind[Any], project: str, name: str) -> Stored | None:
+    """Returns the resource of a project with this name in MLflow, if the caller can see it."""
+    select = standard.visible(unit, kind).where(
+        RESOURCE.c.project_id == project, RESOURCE.c.name == derived_name(normal(name))
+    )
+    row = unit.connection.execute(select).first()
+    found = store.stored(row) if row else None
+    return found if found and mlflow_name(kind.resource(found)) == normal(name) else None

@@ -1,0 +1,172 @@
+"""Registered models: names under which versions of a model are published, with aliases such as `champion`."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, Field
+
+from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text
+from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
+from api.kernel.models import Model, Query, Request, Timestamp
+from api.kernel.tables import RESOURCE, REVISION
+from api.services.ai_catalog.kinds.experiment import Tags
+from api.services.ai_catalog.model_tables import MODEL_VERSION
+from core.errors import InvalidArgument, NotFound
+
+
+def _not_reserved(alias: str) -> str:
+    if alias == "latest" or re.fullmatch(r"v\d+", alias):
+        raise ValueError("must not be `latest` or look like the number of a version")
+    return alias
+
+
+Alias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"), AfterValidator(_not_reserved)]
+"""Name of an alias: not `latest`, and not `v` with a number."""
+
+
+class RegisteredModelSpec(Spec):
+    """A registered model."""
+
+    title: Annotated[Text, Field(min_length=1, max_length=256)]
+    """Display name."""
+
+    description: Annotated[str, Field(max_length=50_000)] = ""
+    """Purpose and limits of the model, in Markdown."""
+
+    tags: Tags = {}
+    """Free key-value pairs."""
+
+
+class RegisteredModelStatus(Status):
+    """The aliases of a registered model."""
+
+    aliases: dict[str, int] = {}
+    """Number of the version of each alias."""
+
+
+class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):
+    """A name under which versions of a model are published, with aliases such as `champion`."""
+
+
+class SetAlias(Request):
+    """An alias to set."""
+
+    alias: Alias
+    """Name of the alias."""
+
+    version: Annotated[int, Field(ge=1)]
+    """Number of the version."""
+
+
+class RemoveAlias(Request):
+    """An alias to remove."""
+
+    alias: Annotated[str, Field(max_length=64)]
+    """Name of the alias."""
+
+
+class AliasQuery(Query):
+    """An alias at a time."""
+
+    alias: Annotated[str, Field(max_length=64)] = "champion"
+    """Name of the alias."""
+
+    at: Timestamp | None = None
+    """Time. Defaults to now."""
+
+
+class AliasAt(Model):
+    """The version that an alias named at a time."""
+
+    alias: str
+    """Name of the alias."""
+
+    at: datetime
+    """Time."""
+
+    version: int
+    """Number of the version."""
+
+    since: datetime
+    """Time at which the alias was moved to the version."""
+
+    moved_by: str
+    """Name of the principal that moved it."""
+
+
+REGISTERED_MODEL = ResourceKind(
+    RegisteredModel, plural="registered-models", prefix="rmd", level=Level.PROJECT, filter_by=("spec.title",)
+)
+
+
+@REGISTERED_MODEL.command("set-alias", request=SetAlias, result=RegisteredModel, past="alias_set")
+def set_registered_model_alias(unit: Unit, model: RegisteredModel, request: SetAlias) -> RegisteredModel:
+    """Makes an alias name a version. The moves of an alias stay on record."""
+    require_version(unit, model, request.version)
+    unit.call.note(alias=request.alias, before=model.status.aliases.get(request.alias), after=request.version)
+    model.status.aliases = {**model.status.aliases, request.alias: request.version}
+    return model
+
+
+@REGISTERED_MODEL.command("remove-alias", request=RemoveAlias, result=RegisteredModel, past="alias_removed")
+def remove_registered_model_alias(unit: Unit, model: RegisteredModel, request: RemoveAlias) -> RegisteredModel:
+    """Removes an alias. The versions stay."""
+    if request.alias not in model.status.aliases:
+        raise NotFound(f"{model.name} has no alias {request.alias!r}.")
+    unit.call.note(alias=request.alias, before=model.status.aliases[request.alias])
+    model.status.aliases = {name: number for name, number in model.status.aliases.items() if name != request.alias}
+    return model
+
+
+@REGISTERED_MODEL.view("alias-as-of", query=AliasQuery, result=AliasAt)
+def get_registered_model_alias_as_of(unit: Unit, model: RegisteredModel, query: AliasQuery) -> AliasAt:
+    """Returns the version that an alias named at a time, and who moved it there."""
+    at = query.at or unit.now
+    if at > unit.now:
+        raise InvalidArgument("`at` is in the future.")
+    revisions = unit.connection.execute(
+        sa.select(REVISION.c.at, REVISION.c.by, REVISION.c.content)
+        .where(REVISION.c.resource_id == model.id, REVISION.c.at <= at)
+        .order_by(REVISION.c.version)
+    )
+    found: AliasAt | None = None
+    for revision in revisions:
+        number = (revision.content.get("status") or {}).get("aliases", {}).get(query.alias)
+        if number is None:
+            found = None
+        elif found is None or found.version != number:
+            found = AliasAt(alias=query.alias, at=at, version=number, since=revision.at, moved_by=revision.by)
+    if found is None:
+        raise NotFound(f"{model.name} had no alias {query.alias!r} at {at:%Y-%m-%d %H:%M:%S} UTC.")
+    return found
+
+
+@REGISTERED_MODEL.after("delete")
+def delete_versions(unit: Unit, model: RegisteredModel) -> None:
+    """Deletes the versions with their model, at the same time, so that they can be restored together."""
+    versions = sa.and_(MODEL_VERSION.c.registered_model_id == model.id, MODEL_VERSION.c.deleted_at.is_(None))
+    unit.connection.execute(MODEL_VERSION.update().where(versions).values(deleted_at=model.deleted_at))
+
+
+@REGISTERED_MODEL.before("restore")
+def restore_versions(unit: Unit, model: RegisteredModel) -> None:
+    """Restores the versions that were deleted with their model."""
+    deleted_at = sa.select(RESOURCE.c.deleted_at).where(RESOURCE.c.id == model.id).scalar_subquery()
+    versions = sa.and_(MODEL_VERSION.c.registered_model_id == model.id, MODEL_VERSION.c.deleted_at == deleted_at)
+    unit.connection.execute(MODEL_VERSION.update().where(versions).values(deleted_at=None))
+
+
+def require_version(unit: Unit, model: RegisteredModel, number: int) -> None:
+    """Raises `NotFound` unless the model has a version with this number that is not deleted."""
+    select = sa.select(MODEL_VERSION.c.id).where(
+        MODEL_VERSION.c.registered_model_id == model.id,
+        MODEL_VERSION.c.version == number,
+        MODEL_VERSION.c.deleted_at.is_(None),
+    )
+    if unit.connection.execute(select).first() is None:
+        raise NotFound(f"{model.name} has no version {number}.")

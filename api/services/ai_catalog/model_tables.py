@@ -1,0 +1,61 @@
+"""Tables of logged models and of the versions of registered models. Registered models are resources."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from api.kernel.tables import project_rows
+from core.db import METADATA, UtcDateTime
+
+LOGGED_MODEL = sa.Table(
+    "logged_model",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False, index=True),
+    sa.Column("experiment_id", sa.String(64), nullable=False, index=True),
+    sa.Column("run_id", sa.String(64), index=True),
+    sa.Column("name", sa.String(500), nullable=False),
+    sa.Column("model_type", sa.String(250), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("deleted_at", UtcDateTime),
+    info=project_rows("created_by"),
+)
+
+RUN_OUTPUT = sa.Table(
+    "run_output",
+    METADATA,
+    sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("model_id", sa.ForeignKey("logged_model.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.BigInteger, nullable=False),
+)
+"""Models that a run produced."""
+
+MODEL_VERSION = sa.Table(
+    "model_version",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False, index=True),
+    sa.Column("registered_model_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("source", sa.String(2000), nullable=False),
+    sa.Column("parent_id", sa.String(64), nullable=False),
+    sa.Column("path", sa.String(1000), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("run_id", sa.String(64), index=True),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("deleted_at", UtcDateTime),
+    sa.Index("uq_model_version", "registered_model_id", "version", unique=True),
+    info=project_rows("created_by"),
+)
+"""Versions of registered models. Numbers are never used again."""
