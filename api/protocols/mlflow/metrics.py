@@ -8,14 +8,9 @@ from api.kernel.kinds.unit import Unit
 from api.protocols.mlflow.call import MlflowCall, validated
 from api.protocols.mlflow.runs import any_run, run_id, set_tags
 from api.services.ai_catalog.kinds.run import RUN
-from api.services.ai_catalog.kinds.run_values import (
-    RunBatch,
-    RunInputs,
-    history,
-    log_run_batch,
-    log_run_inputs,
-    sampled,
-)
+from api.services.ai_catalog.kinds.run_batch import RunBatch, log_run_batch
+from api.services.ai_catalog.kinds.run_inputs import RunInputs, log_run_inputs
+from api.services.ai_catalog.kinds.run_metrics import history, sampled
 from api.services.ai_catalog.logic.metric_values import from_bits, written
 from core.errors import Conflict, InvalidArgument
 

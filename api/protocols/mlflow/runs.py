@@ -19,14 +19,13 @@ from api.services.ai_catalog.kinds.run import (
     ExperimentRunStatus,
     NewRun,
     RunSource,
-    RunValues,
     add_run,
     delete_run,
-    put,
     restore_run,
 )
 from api.services.ai_catalog.kinds.run_search import RunSearch, found_runs
 from api.services.ai_catalog.logic.metric_values import MAX_MS, nan_if_null, time_of, written
+from api.services.ai_catalog.logic.run_rows import RunValues, put
 from api.services.ai_catalog.run_tables import RUN as TABLE
 from api.services.ai_catalog.run_tables import RUN_TAG
 from core.errors import InvalidArgument, NotFound

@@ -18,8 +18,10 @@ from api.services.ai_catalog.kinds import (
     definition_validation,
     experiment_results,
     provenance_search,
+    run_batch,
+    run_inputs,
+    run_metrics,
     run_search,
-    run_values,
 )
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.asset import ASSET
@@ -52,8 +54,10 @@ PARTS = (
     definition_validation,
     experiment_results,
     provenance_search,
+    run_batch,
+    run_inputs,
+    run_metrics,
     run_search,
-    run_values,
 )
 """Modules that register operations on other kinds."""
 

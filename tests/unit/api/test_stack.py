@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.kernel.http.stack import Envelope, Limits
 from core.errors import TooManyRequests
@@ -99,3 +99,41 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     await stack(scope, receive, send)  # type: ignore[arg-type]
     assert sent[0]["status"] == 408
     assert json.loads(bytes(sent[1]["body"]))["reason"] == "REQUEST_TIMEOUT"  # type: ignore[arg-type]
+
+
+async def test_an_upload_has_its_own_limit() -> None:
+    """The kind: a limit of small bodies that a path for large files inherits, or that it lifts for all paths."""
+    sent: list[dict[str, object]] = []
+    received: list[int] = []
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        received.append(size)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Message) -> None:
+        sent.append(dict(message))
+
+    def uploads(path: str) -> int | None:
+        return 1000 if path.startswith("/files/") else None
+
+    async def status(path: str, parts: int) -> object:
+        left = [{"type": "http.request", "body": b"x" * 100, "more_body": n < parts - 1} for n in range(parts)]
+
+        async def receive() -> Message:
+            return left.pop(0)
+
+        scope = {"type": "http", "method": "PUT", "path": path, "query_string": b"", "client": None}
+        scope["headers"] = [(b"transfer-encoding", b"chunked")]
+        sent.clear()
+        stack = Envelope(Limits(count, max_body_bytes=150, max_upload_bytes=uploads), tls=False)
+        await stack(scope, receive, send)
+        return sent[0]["status"]
+
+    assert [await status("/files/a", 10), await status("/files/a", 11)] == [204, 413]
+    assert [await status("/other", 1), await status("/other", 2)] == [204, 413]
+    assert received == [1000, 100]

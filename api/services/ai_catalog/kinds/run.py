@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import Field
-from sqlalchemy.engine import Connection
 
 from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
@@ -17,10 +15,9 @@ from api.kernel.models import Model, Request, Timestamp
 from api.kernel.permissions.graph import visible_assets
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, ExperimentReference, Tags
 from api.services.ai_catalog.logic.metric_values import MetricValue, nan_if_null, time_of, written
-from api.services.ai_catalog.model_tables import RUN_OUTPUT
+from api.services.ai_catalog.logic.run_rows import RunValues, put
 from api.services.ai_catalog.run_tables import RUN as TABLE
-from api.services.ai_catalog.run_tables import RUN_INPUT, RUN_METRIC, RUN_PARAM, RUN_TAG
-from core.db import insert
+from api.services.ai_catalog.run_tables import RUN_TAG
 from core.errors import InvalidPayload
 from core.ids import new_id
 
@@ -259,39 +256,6 @@ def add_run(unit: Unit, request: NewRun, source: RunSource) -> Run:
     )
     put(unit.connection, RUN_TAG, id, request.tags)
     return run.model_copy(update={"tags": request.tags})
-
-
-def put(connection: Connection, table: sa.Table, run: str, values: Mapping[str, str]) -> None:
-    """Sets keys of a table with the columns `run_id`, `key`, and `value`."""
-    if values:
-        rows = insert(connection, table).on_conflict_do_update(
-            index_elements=["run_id", "key"], set_={"value": sa.literal_column("excluded.value")}
-        )
-        connection.execute(rows, [{"run_id": run, "key": key, "value": value} for key, value in values.items()])
-
-
-class RunValues:
-    """The values of several runs, read with one statement for each table."""
-
-    def __init__(self, connection: Connection, runs: Sequence[str]) -> None:
-        self.params = _by_run(connection, RUN_PARAM, runs, lambda row: (row.key, row.value))
-        self.tags = _by_run(connection, RUN_TAG, runs, lambda row: (row.key, row.value))
-        self.metrics = _by_run(connection, RUN_METRIC, runs, lambda row: (row.key, row))
-        select = sa.select(RUN_OUTPUT).where(RUN_OUTPUT.c.run_id.in_(runs)).order_by(RUN_OUTPUT.c.model_id)
-        self.outputs: dict[str, list[dict[str, Any]]] = {run: [] for run in runs}
-        for row in connection.execute(select):
-            self.outputs[row.run_id].append({"model_id": row.model_id, "step": row.step})
-        self.inputs = _by_run(connection, RUN_INPUT, runs, lambda row: ((row.name, row.digest), row))
-
-
-def _by_run(
-    connection: Connection, table: sa.Table, runs: Sequence[str], item: Callable[[Row], tuple[Any, Any]]
-) -> dict[str, dict[Any, Any]]:
-    found: dict[str, dict[Any, Any]] = {run: {} for run in runs}
-    for row in connection.execute(sa.select(table).where(table.c.run_id.in_(runs)).order_by(*table.primary_key)):
-        key, value = item(row)
-        found[row.run_id][key] = value
-    return found
 
 
 def _run(row: Row, values: RunValues, is_visible: Callable[[str], bool]) -> Run:
