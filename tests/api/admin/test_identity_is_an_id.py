@@ -21,7 +21,7 @@ from core.ids import new_id
 from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group, member
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api
-from tests.conformance.operations import DRAFTS, STORED
+from tests.conformance.operations import DRAFTS, STORED, collection
 from tests.orchestration import FakeOrchestrator
 
 NUMBERS = itertools.count()
@@ -80,7 +80,7 @@ async def test_no_name_has_the_form_of_an_id(api: Api, kind: Any) -> None:
     spec, _ = DRAFTS[kind.full_name]
     one = await tenant(api, "one")
     place = {"project_id": one.project} if kind.level.value == "PROJECT" else {}
-    path = f"admin/{kind.plural}"
+    path = collection(kind)
     present = (await made(api.admin.post(path, {"name": "plain", "spec": spec, **place})))["id"]
     for name in (one.admin_id, present, new_id("usr")):
         draft = {"name": name, "spec": spec, **place}
