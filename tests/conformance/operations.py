@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from api.kernel.kinds.endpoint import Endpoint
-from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.noun import Noun
 from api.kernel.kinds.registry import Registry
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.main import SERVICES
@@ -25,7 +25,7 @@ def url(endpoint: Endpoint, id: str | None = None, part: str = "1") -> str:
     return path.replace(f"{{{endpoint.part}}}", part)
 
 
-def collection(kind: Kind) -> str:
+def collection(kind: Noun) -> str:
     """Path of a kind's collection below `/api/v1/`."""
     return f"{kind.service.replace('_', '-')}/{kind.plural}"
 
