@@ -125,8 +125,8 @@ class Storage:
         """Returns the names of the tables whose name begins with `prefix`, sorted."""
         candidates = []
         for project in self._names("", folders=True):
-            if not _overlap(project, prefix):
-                continue
+            if project.startswith("_") or not _overlap(project, prefix):
+                continue  # names with an underscore are no projects: blobs
             for schema in self._names(project, folders=True):
                 if not _overlap(f"{project}.{schema}", prefix):
                     continue

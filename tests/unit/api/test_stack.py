@@ -107,10 +107,10 @@ async def test_an_upload_has_its_own_limit() -> None:
     received: list[int] = []
 
     async def count(scope: Scope, receive: Receive, send: Send) -> None:
-        size, more = 0, True
-        while more:
+        size, incomplete = 0, True
+        while incomplete:
             message = await receive()
-            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+            size, incomplete = size + len(message.get("body", b"")), message.get("more_body", False)
         received.append(size)
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
