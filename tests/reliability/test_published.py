@@ -78,7 +78,7 @@ class TestPublish:
             sensors = desk.platform.graphql(query)["sensorsOrError"]["results"]
             return any(sensor["sensorState"]["ticks"] for sensor in sensors if sensor["name"] == "published_automation")
 
-        until(ticked, 90, "a tick of the automation of published assets")
+        until(ticked, 240, "a tick of the automation of published assets")
 
     def test_an_edit_changes_the_next_run(self, desk: Desk) -> None:
         desk.publish(desk.write("flights.gold.edited"))
