@@ -18,6 +18,7 @@ from api.kernel.references import PROJECT
 from api.kernel.tables import RESOURCE
 from api.protocols.calls import Calls
 from core.errors import HeadwaterError, InvalidArgument, NotFound
+from core.numbers import is_storable
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -58,9 +59,12 @@ class MlflowCall:
         try:
             if isinstance(value, bool | float):
                 raise TypeError
-            return int(value)
+            number = int(value)
         except (TypeError, ValueError):
             raise InvalidArgument(f"The parameter {name!r} must be an integer.") from None
+        if not is_storable(number):
+            raise InvalidArgument(f"The parameter {name!r} must be an integer of 64 bits.")
+        return number
 
     def list(self, name: str) -> list[Any]:
         """Returns a repeated parameter.

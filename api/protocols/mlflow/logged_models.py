@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -163,7 +164,7 @@ async def log_outputs(call: MlflowCall) -> dict[str, Any]:
             model = LOGGED_MODEL.row(unit, one["model_id"])
             if model.project_id != run.project_id:
                 raise InvalidArgument(f"The model {model.id} is in another project.")
-            row = {"run_id": run.id, "model_id": model.id, "step": int(one.get("step") or 0)}
+            row = {"run_id": run.id, "model_id": model.id, "step": replace(call, values=one).number("step", 0)}
             unit.connection.execute(insert(unit.connection, RUN_OUTPUT).values(row).on_conflict_do_nothing())
         unit.call.note(models=len(models))
 

@@ -23,7 +23,7 @@ from api.services.ai_catalog.kinds.model_version import (
     delete_model_version,
     update_model_version,
 )
-from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
+from api.services.ai_catalog.kinds.registered_model import MAX_VERSION, REGISTERED_MODEL
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.search_language import Key, invalid
@@ -169,7 +169,7 @@ def numbered(unit: Unit, model: Stored, number: int) -> Row:
         MODEL_VERSION.visible(unit),
         MODEL_VERSION.present(),
     )
-    row = unit.connection.execute(select).first()
+    row = unit.connection.execute(select).first() if 0 < number <= MAX_VERSION else None
     if row is None:
         name = mlflow_name(REGISTERED_MODEL.resource(model))
         raise NotFound(f"Model Version (name={name}, version={number}) not found")

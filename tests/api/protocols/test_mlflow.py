@@ -155,6 +155,25 @@ async def test_invalid_batches_store_nothing(api: Api, batch: dict[str, Any]) ->
     assert (seen["metrics"], seen["params"], [tag["key"] for tag in seen["tags"]]) == ([], [], ["mlflow.runName"])
 
 
+async def test_integers_beyond_their_column_are_refused(api: Api) -> None:
+    """The kind: protocol buffers write integers as texts, which the check of numbers in the body does not see."""
+    one, experiment, run = await prepared(api)
+    status, answer = await post(one.admin, "logged-models", {"experiment_id": experiment})
+    assert status == 200, answer
+    model = answer["model"]["info"]["model_id"]
+    assert (await post(one.admin, "registered-models/create", {"name": "m"}))[0] == 200
+    for step in ("x", str(2**63), 0.5, [1]):
+        outputs = {"run_id": run, "models": [{"model_id": model, "step": step}]}
+        assert (await post(one.admin, "runs/outputs", outputs))[0] == 400, step
+    for number in (2**31, 2**62, -1, 0):
+        parameters = {"name": "m", "version": str(number)}
+        assert (await sent(one.admin, "GET", "model-versions/get", params=parameters))[0] == 404, number
+    alias = {"name": "m", "alias": "champion", "version": str(2**31)}
+    assert (await post(one.admin, "registered-models/alias", alias))[0] == 400
+    interval = {"run_ids": run, "metric_key": "m", "start_step": str(2**63)}
+    assert (await sent(one.admin, "GET", "metrics/get-history-bulk-interval", params=interval))[0] == 400
+
+
 async def test_an_unknown_endpoint_is_named(api: Api) -> None:
     response = await api.viewer.http.get("/mlflow/api/2.0/mlflow/nothing")
     assert (response.status_code, response.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")

@@ -18,6 +18,9 @@ from api.services.ai_catalog.kinds.experiment import Tags
 from api.services.ai_catalog.model_tables import MODEL_VERSION
 from core.errors import InvalidArgument, NotFound
 
+MAX_VERSION = 2**31 - 1
+"""The highest number of a version."""
+
 
 def _not_reserved(alias: str) -> str:
     if alias == "latest" or re.fullmatch(r"v\d+", alias):
@@ -59,7 +62,7 @@ class SetAlias(Request):
     alias: Alias
     """Name of the alias."""
 
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     """Number of the version."""
 
 
