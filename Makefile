@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TORCH := $(CURDIR)/.venv-torch/bin/python
 
-# A whole platform has the machine for itself.
+# Whole platforms run when the other tests have ended: two at a time leave no room for a third process.
 WHOLE := tests/e2e
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ test: setup-dev setup-torch setup-clients ## Everything that must hold; brings w
 	$(BIN)/lint-imports
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --cost=.pytest_cache/cost.json --ignore=$(WHOLE)
 	$(BIN)/python -m tests.budget .pytest_cache/cost.json
-	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
+	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
 
 budget: setup-dev ## Measure the start, the documents and the conformance suite at 2,400 made-up operations
 	$(BIN)/python -m tests.grown.proof

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pyarrow as pa
 import pytest
 
+from api.cli.app import main
+from api.kernel.http import access_log
 from api.kernel.platform import open_tables
 from tests.api_server import Server
+from tests.dagster_processes import until
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import node
 
@@ -33,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Terminal:
-    """Runs the command with some settings."""
+    """Runs the command with some settings, in this process: a new one imports for half a second each time."""
 
     def __init__(self, server: Server, **variables: str) -> None:
         home = server.api.app.platform.settings.home
@@ -41,11 +50,29 @@ class Terminal:
         self.environment = remaining | {"HEADWATER_HOME": str(home), "COLUMNS": "40"} | variables
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
-        done = subprocess.run(
-            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout if status == 0 else done.stderr
+        output, errors = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        with (
+            patch.dict(os.environ, self.environment, clear=True),
+            patch.object(sys, "argv", ["headwater", *arguments]),
+            redirect_stdout(output),
+            redirect_stderr(errors),
+        ):
+            found = _exit_status()
+        printed, reported = (stream.buffer.getvalue().decode() for stream in (output, errors))  # type: ignore[attr-defined]
+        assert found == status, printed + reported
+        return printed if status == 0 else reported
+
+
+def _exit_status() -> int:
+    """Runs the command of `sys.argv`. A process that ends closes its connections without a warning."""
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        finally:
+            gc.collect()
+    return 0
 
 
 @pytest.fixture
@@ -141,7 +168,8 @@ def _interruptible() -> None:
 
 @pytest.mark.slow
 class TestRuns:
-    def test_runs_logs_and_cancel(self, server: Server, owner: Terminal) -> None:
+    def test_runs_logs_and_cancel(self, owner: Terminal, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, access_log.LOGGER)
         process = subprocess.Popen(
             [*COMMAND, "materialize", BRONZE],
             env=owner.environment,
@@ -152,6 +180,7 @@ class TestRuns:
         )
         try:
             found = _until_one_runs(owner)
+            until(lambda: "/operations/{operation}" in caplog.text, 60, "a look of the process at its operation")
             process.send_signal(signal.SIGINT)
             _, reported = process.communicate(timeout=60)
         finally:

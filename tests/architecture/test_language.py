@@ -36,8 +36,8 @@ WORDS = compiled(RULES["words"], r"(?<![\w`./-])(?:{})(?![\w`/-])")
 NAMES = compiled(RULES["names"], r"_*(?:{})_*")
 
 
-def in_text(text: str, first_line: int = 1) -> Iterator[Found]:
-    for pattern, advice in WORDS:
+def in_text(text: str, first_line: int = 1, rules: list[tuple[re.Pattern[str], str]] = WORDS) -> Iterator[Found]:
+    for pattern, advice in rules:
         for match in pattern.finditer(text):
             yield first_line + text.count("\n", 0, match.start()), match[0], advice
 
@@ -60,9 +60,11 @@ def defined(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def in_python(text: str) -> Iterator[Found]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    # Few files contain any of the words, and to divide all into tokens would cost more than the rest of the check.
+    rules = [(pattern, advice) for pattern, advice in WORDS if pattern.search(text)]
+    for token in tokenize.generate_tokens(io.StringIO(text).readline) if rules else ():
         if token.type in (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1)):
-            yield from in_text(token.string, token.start[0])
+            yield from in_text(token.string, token.start[0], rules)
     for line, name in defined(ast.parse(text)):
         for pattern, advice in NAMES:
             if pattern.fullmatch(name):

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED")
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -32,12 +32,12 @@ def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
     raise AssertionError("did not happen in time")
 
 
-def finished(client: httpx.Client, operation: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
+def finished(client: httpx.Client, operation: dict[str, Any]) -> dict[str, Any]:
     def look() -> Any:
         found = client.get(f"operations/{operation['id']}").raise_for_status().json()
         return found if found["state"] in FINAL else None
 
-    return eventually(look, seconds)
+    return eventually(look)
 
 
 def materialized(client: httpx.Client, asset: str, **body: Any) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def test_a_dropped_csv_is_loaded_and_its_bad_rows_are_kept_aside(platform: Runni
         folder = platform.home / "landing" / "flights" / "bronze" / "flights_landing"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "new.csv").write_text("\n".join([",".join(columns), *lines, broken]) + "\n")
-        eventually(lambda: client.get(f"ai-catalog/assets/{asset}/schema").json()["row_count"] == before + 2, 120)
+        eventually(lambda: client.get(f"ai-catalog/assets/{asset}/schema").json()["row_count"] == before + 2)
         path = f"ai-catalog/assets/{asset}_quarantine/preview"
         eventually(lambda: "twenty" in client.get(path).text)
 
@@ -282,7 +282,7 @@ def test_a_killed_process_is_back_and_the_platform_works(platform: Running, name
 
     pid = processes()[name]["pid"]
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: processes()[name]["pid"] not in (None, pid) and processes()[name]["state"] == "READY", 90)
+    eventually(lambda: processes()[name]["pid"] not in (None, pid) and processes()[name]["state"] == "READY")
     with platform.client() as client:
 
         def works() -> bool:
@@ -291,7 +291,7 @@ def test_a_killed_process_is_back_and_the_platform_works(platform: Running, name
             except (httpx.HTTPError, AssertionError):
                 return False
 
-        eventually(works, 120)
+        eventually(works)
 
 
 def test_no_secret_reaches_a_log_or_a_process_list(platform: Running) -> None:

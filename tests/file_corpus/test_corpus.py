@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,13 @@ class Ran:
 
     tables: Tables
     failures: Mapping[str, str]
+    _read: dict[str, pa.Table] = field(default_factory=dict)
 
     def rows(self, table: str) -> pa.Table:
-        return self.tables.snapshot(table).to_arrow()
+        """Reads a table once."""
+        if table not in self._read:
+            self._read[table] = self.tables.snapshot(table).to_arrow()
+        return self._read[table]
 
 
 @pytest.fixture(scope="module")

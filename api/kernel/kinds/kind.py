@@ -12,12 +12,11 @@ declaration. The decorators return the function unchanged.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import cached_property, partial
 from typing import Any, Literal, TypeVar, overload
 
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
-from api.kernel.kinds.noun import Noun
+from api.kernel.kinds.declaration import Declaration
+from api.kernel.kinds.endpoint import Answer, Shape
 from api.kernel.kinds.rows import Rows
 from api.kernel.kinds.streams import ServerEvent
 from api.kernel.models import ListQuery, Model, Page, Query, Request
@@ -32,7 +31,6 @@ B = TypeVar("B", bound=Request)
 R = TypeVar("R", bound=Model)
 I = TypeVar("I")  # noqa: E741 - input
 O = TypeVar("O")  # noqa: E741 - output
-F = TypeVar("F", bound=Callable[..., Any])
 W = TypeVar("W", bound="Launch | SagaCall[Any]")
 
 OnCollection = Callable[[Context, I], Awaitable[O]]
@@ -41,17 +39,8 @@ Lines = AsyncGenerator[bytes, None]
 StreamOf = Callable[[Context, str, I], AsyncGenerator[ServerEvent, None]]
 
 
-class Kind(Noun):
+class Kind(Declaration):
     """A kind with its operations."""
-
-    @cached_property
-    def _declared(self) -> list[partial[Endpoint]]:
-        return []
-
-    def endpoints(self, service: str) -> list[Endpoint]:
-        """Returns the declared operations as endpoints of a service, and makes the kind belong to that service."""
-        self.service = service
-        return [declare(service=service) for declare in self._declared]
 
     def list(
         self, *, query: type[LQ], item: type[R], role: Role = Role.VIEWER, own: bool = False
@@ -249,42 +238,3 @@ class Kind(Noun):
             options |= {"answer": Answer.OPERATION, "result": Operation}
         role = role or (Role.VIEWER if reads else Role.EDITOR)
         return self.register(shape, verb, changes=not reads, role=role, past=past, **options)
-
-    def register(self, shape: Shape, verb: str, **options: Any) -> Callable[[F], F]:
-        """Registers an operation of any shape. The decorators above are the typed ways to do so."""
-        options.setdefault("power", self.powers.get(verb))
-
-        def register(function: F) -> F:
-            self._declared.append(partial(Endpoint, kind=self, shape=shape, verb=verb, function=function, **options))
-            return function
-
-        return register
-
-    def register_unit(
-        self,
-        shape: Shape,
-        verb: str,
-        function: Callable[..., Any],
-        declared: Callable[..., Any],
-        *,
-        reads: bool = False,
-        **options: Any,
-    ) -> None:
-        """Registers a synchronous function that runs in the transaction of its request.
-
-        A change of an item checks `If-Match` by `Call.require_match`.
-
-        Args:
-            shape: the form of the operation.
-            verb: its verb.
-            function: takes the unit of work and the input.
-            declared: the author's function or class, whose docstring documents the operation unless there is a `text`.
-            reads: whether the function only reads.
-            options: further fields of the endpoint.
-        """
-
-        async def run(ctx: Context, *arguments: Any) -> Any:
-            return await (ctx.read if reads else ctx.write)(lambda unit: function(unit, *arguments))
-
-        options.setdefault("versioned", shape.on_item and not reads)
-        self.register(shape, verb, changes=not reads, declared=declared, **options)(run)

@@ -55,23 +55,12 @@ class ResourceKind(RuledKind[R], Generic[R]):
     ) -> Callable[[Callable[[Unit, R, B], None]], Callable[[Unit, R, B], None]]:
         """`POST /plural/{id}:<verb>`: moves the resource from one of the source states to another, and returns it."""
 
-        def register(function: Callable[[Unit, R, B], None]) -> Callable[[Unit, R, B], None]:
-            def run(unit: Unit, id: str, body: B) -> R:
-                return standard.move(unit, self, verb, id, sources, to, lambda resource: function(unit, resource, body))
-
-            self.register_unit(
-                Shape.ACTION,
-                verb,
-                run,
-                function,
-                request=request,
-                result=self.model,
-                past=past,
-                role=role or self.writers,
+        def runs(function: Callable[[Unit, R, B], None]) -> Callable[[Unit, str, B], R]:
+            return lambda unit, id, body: standard.move(
+                unit, self, verb, id, sources, to, lambda resource: function(unit, resource, body)
             )
-            return function
 
-        return register
+        return self.in_transaction(Shape.ACTION, verb, runs, request=request, result=self.model, past=past, role=role)
 
     def command(
         self,
@@ -89,7 +78,7 @@ class ResourceKind(RuledKind[R], Generic[R]):
         Changes that the function makes to the resource are stored, after the validators and hooks of the kind.
         """
 
-        def register(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, R, B], O]:
+        def runs(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, str, B], O]:
             def run(unit: Unit, id: str, body: B) -> O:
                 row = unit.row(self, id, permission=self.permission(verb))
                 unit.subject(row)
@@ -101,69 +90,35 @@ class ResourceKind(RuledKind[R], Generic[R]):
                     standard.write(unit, self, row, resource, verb)
                 return result
 
-            self.register_unit(
-                Shape.ACTION,
-                verb,
-                run,
-                function,
-                reads=reads,
-                request=request,
-                result=result,
-                past=past,
-                secret=secret,
-                role=role or (self.readers if reads else self.writers),
-            )
-            return function
+            return run
 
-        return register
+        options: dict[str, Any] = {"request": request, "result": result, "past": past, "secret": secret}
+        return self.in_transaction(Shape.ACTION, verb, runs, reads=reads, role=role, **options)
 
     def on_deleted(
         self, verb: str, *, request: type[B], result: type[O], role: Role | None = None, past: str = ""
     ) -> Callable[[Callable[[Unit, R, B], O]], Callable[[Unit, R, B], O]]:
         """`POST /plural/{id}:<verb>`: an action on a deleted resource, which only its id can name."""
 
-        def register(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, R, B], O]:
+        def runs(function: Callable[[Unit, R, B], O]) -> Callable[[Unit, str, B], O]:
             def run(unit: Unit, id: str, body: B) -> O:
                 row = unit.row(self, id, permission=self.permission(verb), deleted=True)
                 unit.subject(row)
                 return function(unit, self.resource(row), body)
 
-            self.register_unit(
-                Shape.ACTION,
-                verb,
-                run,
-                function,
-                request=request,
-                result=result,
-                past=past,
-                role=role or self.writers,
-            )
-            return function
+            return run
 
-        return register
+        return self.in_transaction(Shape.ACTION, verb, runs, request=request, result=result, past=past, role=role)
 
     def view(
         self, name: str, *, query: type[Q], result: type[O], role: Role | None = None
     ) -> Callable[[Callable[[Unit, R, Q], O]], Callable[[Unit, R, Q], O]]:
         """`GET /plural/{id}/<name>`: a part of the resource."""
 
-        def register(function: Callable[[Unit, R, Q], O]) -> Callable[[Unit, R, Q], O]:
-            def run(unit: Unit, id: str, query: Q) -> O:
-                return function(unit, self.get_for(unit, id, name), query)
+        def runs(function: Callable[[Unit, R, Q], O]) -> Callable[[Unit, str, Q], O]:
+            return lambda unit, id, query: function(unit, self.get_for(unit, id, name), query)
 
-            self.register_unit(
-                Shape.PART,
-                name,
-                run,
-                function,
-                reads=True,
-                query=query,
-                result=result,
-                role=role or self.readers,
-            )
-            return function
-
-        return register
+        return self.in_transaction(Shape.PART, name, runs, reads=True, query=query, result=result, role=role)
 
     def get_for(self, unit: Unit, id: str, verb: str) -> R:
         """Returns the resource if the caller holds the permission of `verb` on it. Raises as `Unit.row`."""

@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from api.kernel.kinds.declaration import F
 from api.kernel.kinds.encoded import etag_of
 from api.kernel.kinds.endpoint import Answer, Shape
 from api.kernel.kinds.kind import Kind
@@ -105,26 +106,18 @@ class TableKind(Kind, Generic[R]):
         self._adapter = TypeAdapter(model)
         self._listing = SqlListing(id=table.c.id, fields={name: table.c[name] for name in filter_by}, newest_first=True)
         many = plural.replace("-", " ")
-        self._register(
+        self._action(
             Shape.LIST,
             "list",
-            self._page,
-            model,
+            lambda _: self._page,
             reads=True,
             query=ListQuery,
             result=Page[model],  # type: ignore[valid-type]
             text=f"Lists the {many} that the caller can see, newest first."
             + (f"\n\nFilter by {', '.join(filter_by)}." if filter_by else ""),
-        )
-        self._register(
-            Shape.GET,
-            "get",
-            lambda unit, id: self.item(unit, self.row(unit, id)),
-            model,
-            reads=True,
-            result=model,
-            text=f"Returns {self.with_article} by id.",
-        )
+        )(model)
+        text = f"Returns {self.with_article} by id."
+        self._action(Shape.GET, "get", lambda _: self._get, reads=True, result=model, text=text)(model)
 
     def item(self, unit: Unit, row: Row) -> R:
         """Returns what callers see of a row."""
@@ -206,12 +199,8 @@ class TableKind(Kind, Generic[R]):
     ) -> Callable[[Callable[[Unit, B], O]], Callable[[Unit, B], O]]:
         """`POST /plural`. The function returns what `add` returns."""
 
-        def register(function: Callable[[Unit, B], O]) -> Callable[[Unit, B], O]:
-            options: dict[str, Any] = {"request": request, "result": result, "secret": secret, "past": past}
-            self._register(Shape.CREATE, "create", function, function, role=role, **options)
-            return function
-
-        return register
+        options: dict[str, Any] = {"request": request, "result": result, "secret": secret, "past": past}
+        return self._action(Shape.CREATE, "create", lambda function: function, role=role, **options)
 
     def command(
         self,
@@ -227,76 +216,54 @@ class TableKind(Kind, Generic[R]):
     ) -> Callable[[Callable[[Unit, Row, B], O]], Callable[[Unit, Row, B], O]]:
         """`POST /plural/{id}:<verb>`: an action on one row, or on one deleted row, in a transaction."""
 
-        def register(function: Callable[[Unit, Row, B], O]) -> Callable[[Unit, Row, B], O]:
-            options: dict[str, Any] = {"request": request, "result": result, "secret": secret, "past": past}
-            on_row = self._on_row(verb, function, deleted=on_deleted)
-            self._register(Shape.ACTION, verb, on_row, function, reads=reads, role=role, **options)
-            return function
-
-        return register
+        options: dict[str, Any] = {"request": request, "result": result, "secret": secret, "past": past}
+        on_row = self._on_row(verb, deleted=on_deleted)
+        return self._action(Shape.ACTION, verb, on_row, reads=reads, role=role, **options)
 
     def modification(
         self, *, request: type[B], result: type[O], role: Role | None = None
     ) -> Callable[[Callable[[Unit, Row, B], O]], Callable[[Unit, Row, B], O]]:
         """`PATCH /plural/{id}`: JSON merge-patch. `request.model_fields_set` distinguishes absent from null."""
 
-        def register(function: Callable[[Unit, Row, B], O]) -> Callable[[Unit, Row, B], O]:
-            options: dict[str, Any] = {"request": request, "result": result}
-            self._register(Shape.UPDATE, "update", self._on_row("update", function), function, role=role, **options)
-            return function
-
-        return register
+        options: dict[str, Any] = {"request": request, "result": result}
+        return self._action(Shape.UPDATE, "update", self._on_row("update"), role=role, **options)
 
     def deletion(
         self, *, role: Role | None = None, past: str = ""
     ) -> Callable[[Callable[[Unit, Row], None]], Callable[[Unit, Row], None]]:
         """`DELETE /plural/{id}`."""
 
-        def register(function: Callable[[Unit, Row], None]) -> Callable[[Unit, Row], None]:
-            options: dict[str, Any] = {"answer": Answer.NOTHING, "past": past}
-            self._register(Shape.DELETE, "delete", self._on_row("delete", function), function, role=role, **options)
-            return function
-
-        return register
+        options: dict[str, Any] = {"answer": Answer.NOTHING, "past": past}
+        return self._action(Shape.DELETE, "delete", self._on_row("delete"), role=role, **options)
 
     def view(
         self, name: str, *, query: type[Q], result: type[O], role: Role | None = None
     ) -> Callable[[Callable[[Unit, Row, Q], O]], Callable[[Unit, Row, Q], O]]:
         """`GET /plural/{id}/<name>`: a part of the row."""
 
-        def register(function: Callable[[Unit, Row, Q], O]) -> Callable[[Unit, Row, Q], O]:
-            options: dict[str, Any] = {"query": query, "result": result}
-            self._register(Shape.PART, name, self._on_row(name, function), function, reads=True, role=role, **options)
-            return function
-
-        return register
+        return self._action(Shape.PART, name, self._on_row(name), reads=True, role=role, query=query, result=result)
 
     def _stored(self, unit: Unit, id: str) -> R:
         return self.item(unit, unit.connection.execute(sa.select(self.table).where(self.table.c.id == id)).one())
+
+    def _get(self, unit: Unit, id: str) -> R:
+        return self.item(unit, self.row(unit, id))
 
     def _page(self, unit: Unit, query: ListQuery) -> Page[R]:
         select = sa.select(self.table).where(self.visible(unit), self.present())
         rows, token = self._listing.rows(unit.connection, select, query)
         return Page[R](items=list(self.items(unit, rows)), next_page_token=token)
 
-    def _on_row(self, verb: str, function: Callable[..., Any], *, deleted: bool = False) -> Callable[..., Any]:
-        return lambda unit, id, *input: function(unit, self.row(unit, id, verb, deleted=deleted), *input)
+    def _on_row(self, verb: str, *, deleted: bool = False) -> Callable[[F], Callable[..., Any]]:
+        def runs(function: F) -> Callable[..., Any]:
+            return lambda unit, id, *input: function(unit, self.row(unit, id, verb, deleted=deleted), *input)
 
-    def _register(
-        self,
-        shape: Shape,
-        verb: str,
-        function: Callable[..., Any],
-        declared: Callable[..., Any],
-        *,
-        reads: bool = False,
-        role: Role | None = None,
-        **options: Any,
-    ) -> None:
-        least = role or (self.readers if reads else self.writers)
-        self.register_unit(
-            shape, verb, function, declared, reads=reads, role=least, own=self._owner is not None, **options
-        )
+        return runs
+
+    def _action(
+        self, shape: Shape, verb: str, runs: Callable[[F], Callable[..., Any]], **options: Any
+    ) -> Callable[[F], F]:
+        return self.in_transaction(shape, verb, runs, own=self._owner is not None, **options)
 
 
 def _scope(organization_id: str | None, project_id: str | None) -> Securable:

@@ -185,7 +185,9 @@ class World:
         return [*found, (checked.status, checked.json)]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("api", "seed"), [("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.slow)], indirect=["api"]
+)
 async def test_as_of_any_moment_the_answer_is_what_it_was(api: Api, time: Time, seed: int) -> None:
     world = World(api, time, seed)
     await world.build()
