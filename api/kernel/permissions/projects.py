@@ -47,6 +47,14 @@ class Projects:
         """Returns the project with this name. Unregistered projects belong to the default organization."""
         return self._projects.get(name) or Securable(PROJECT, f"unregistered:{name}", DEFAULT_ORGANIZATION)
 
+    def by_id(self) -> dict[str, Securable]:
+        """Returns the registered projects by id."""
+        return {place.project_id: place for place in self._projects.values() if place.project_id}
+
+    def name_of(self, id: str) -> str | None:
+        """Returns the name of the project with this id, or None if there is none."""
+        return next((name for name, place in self._projects.items() if place.project_id == id), None)
+
     def inside(self, name: str, kind: str, id: str) -> Securable:
         """Returns an item of the project with this name, or of the platform if the name is that of the platform."""
         if name == PLATFORM:

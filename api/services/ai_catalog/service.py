@@ -37,6 +37,7 @@ from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
+from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 
 PARTS = (
@@ -79,6 +80,7 @@ SERVICE = Service(
         REGISTERED_MODEL,
         RUN,
         SCHEDULE,
+        SEARCH,
         SENSOR,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
