@@ -29,6 +29,7 @@ from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.logic.search_documents import open_feed
+from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
 from api.services.rag.service import SERVICE as RAG
@@ -105,6 +106,8 @@ def _assembled(platform: Platform) -> Application:
     if AI_CATALOG in app.registry.services:
         feed = platform.part(open_feed)
         app.add_background_task(feed.start, feed.stop)
+        recorder = TrainingRecorder(platform)
+        app.add_background_task(recorder.start, recorder.stop)
     mirror = AuditMirror(platform)
     app.add_background_task(mirror.start, mirror.stop)
     return app

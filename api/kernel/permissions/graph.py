@@ -28,7 +28,14 @@ READ_ASSET = "ai_catalog.asset.get"
 EXTERNAL_DATASET = "ai_catalog.external_dataset"
 """The kind of datasets that other systems reported in lineage events."""
 
-_EXTERNAL = "external:"
+_ITEMS = {
+    "external": EXTERNAL_DATASET,
+    "run": "ai_catalog.run",
+    "logged-model": "ai_catalog.logged_model",
+    "registered-model": "ai_catalog.registered_model",
+    "alias": "ai_catalog.registered_model",
+}
+"""Kinds of the items that are nodes of the lineage graph besides assets, by the scheme of their nodes."""
 
 
 class Locator(Protocol):
@@ -46,29 +53,56 @@ def asset_securable(platform: Platform, id: str, kind: str = "ai_catalog.asset")
     return platform.part(Projects).inside(id.partition(".")[0], kind, id)
 
 
-def external_node(project: str, dataset: str) -> str:
-    """Returns the id of an external dataset in the lineage graph, from the name of its project and its own id."""
-    return f"{_EXTERNAL}{project}:{dataset}"
+@dataclasses.dataclass(frozen=True, slots=True)
+class ItemNode:
+    """A node of the lineage graph that is an item of a kind and no asset: `<scheme>:<project>:<id>`.
+
+    An asset id contains no colon, so that neither can be taken for the other.
+    """
+
+    scheme: str
+    """`external` for a dataset of another system, `run`, `logged-model`, `registered-model`, or `alias`."""
+
+    project: str
+    """Name of the project."""
+
+    id: str
+    """Id of the item."""
+
+    part: str = ""
+    """Name of an alias of a registered model."""
+
+    @property
+    def kind(self) -> str:
+        """Full name of the kind of the item."""
+        return _ITEMS[self.scheme]
+
+    def __str__(self) -> str:
+        return ":".join((self.scheme, self.project, self.id, *([self.part] if self.part else [])))
 
 
-def external_dataset(node: str) -> str | None:
-    """Returns the id of the external dataset that is a node of the lineage graph, or None for any other node."""
-    return node.rpartition(":")[2] if node.startswith(_EXTERNAL) else None
+def item_node(node: str) -> ItemNode | None:
+    """Returns the item that is a node of the lineage graph, or None for an asset or another source."""
+    scheme, *place = node.split(":", 3)
+    return ItemNode(scheme, *place) if scheme in _ITEMS and len(place) in (2, 3) else None
+
+
+def item_nodes(project: str) -> list[str]:
+    """Returns what the nodes of the items of a project start with."""
+    return [f"{scheme}:{project}:" for scheme in _ITEMS]
 
 
 def visible_assets(platform: Platform, access: Access) -> Callable[[str], bool]:
     """Returns a function that returns whether the caller can see a node of the lineage graph.
 
-    Nodes are assets, external datasets, and other sources such as files. Other sources are always visible.
+    Nodes are assets, items such as runs, and other sources such as files. Other sources are always visible.
     """
 
     def is_visible(id: str) -> bool:
         if is_asset_id(id):
             return access.allows(READ_ASSET, asset_securable(platform, id))
-        if (dataset := external_dataset(id)) is not None:
-            project = id.removeprefix(_EXTERNAL).partition(":")[0]
-            place = platform.part(Projects).inside(project, EXTERNAL_DATASET, dataset)
-            return access.allows(f"{EXTERNAL_DATASET}.get", place)
+        if (item := item_node(id)) is not None:
+            return access.allows(f"{item.kind}.get", platform.part(Projects).inside(item.project, item.kind, item.id))
         return True
 
     return is_visible

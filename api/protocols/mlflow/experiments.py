@@ -13,9 +13,10 @@ from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.protocols.mlflow.call import MlflowCall, project_of, validated
-from api.protocols.mlflow.names import derived_name, mlflow_name, named, normal
+from api.protocols.mlflow.names import mlflow_name, named, normal
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, Experiment, ExperimentSpec
 from api.services.ai_catalog.logic import search_language
+from api.services.ai_catalog.logic.derived_names import derived_name
 from api.services.ai_catalog.logic.search_language import Key, invalid
 from core.errors import InvalidArgument, NotFound
 

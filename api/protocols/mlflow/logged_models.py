@@ -23,9 +23,10 @@ from api.services.ai_catalog.kinds.logged_model import (
     create_logged_model,
     delete_logged_model,
     finalize_logged_model,
+    record_producers,
     update_logged_model,
 )
-from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.run import RUN, require_external
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.search_language import Key, invalid
 from api.services.ai_catalog.model_tables import LOGGED_MODEL as TABLE
@@ -158,6 +159,7 @@ async def log_outputs(call: MlflowCall) -> dict[str, Any]:
 
     def write(unit: Unit) -> None:
         run = RUN.row(unit, id, "update")
+        require_external(run)
         for one in models:
             if not isinstance(one, dict) or not isinstance(one.get("model_id"), str):
                 raise InvalidArgument("Each of 'models' must have a model_id.")
@@ -166,6 +168,8 @@ async def log_outputs(call: MlflowCall) -> dict[str, Any]:
                 raise InvalidArgument(f"The model {model.id} is in another project.")
             row = {"run_id": run.id, "model_id": model.id, "step": replace(call, values=one).number("step", 0)}
             unit.connection.execute(insert(unit.connection, RUN_OUTPUT).values(row).on_conflict_do_nothing())
+            if model.state == LoggedModelState.READY.value:
+                record_producers(unit, model)
         unit.call.note(models=len(models))
 
     await call.write("update_run", write, id)

@@ -6,8 +6,6 @@ their project.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import unicodedata
 from typing import Any
 
@@ -17,21 +15,12 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+from api.services.ai_catalog.logic.derived_names import derived_name
 
 
 def normal(name: str) -> str:
     """Returns a name in the form in which it is stored."""
     return unicodedata.normalize("NFC", name).strip()
-
-
-def derived_name(name: str) -> str:
-    """Returns the name of the resource for a name of MLflow: the same name if it is valid, or one with its digest."""
-    if _NAME.fullmatch(name):
-        return name
-    words = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", name).lower()).strip("-")[:40]
-    return f"mlflow-{words}-{hashlib.sha256(name.encode()).hexdigest()[:12]}".replace("--", "-")
 
 
 def mlflow_name(resource: Any) -> str:

@@ -13,7 +13,7 @@ from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.protocols.mlflow.call import MlflowCall, project_of, validated
 from api.protocols.mlflow.model_versions import WITHOUT_TAG, latest, numbered, rendered_version
-from api.protocols.mlflow.names import derived_name, mlflow_name, named, normal
+from api.protocols.mlflow.names import mlflow_name, named, normal
 from api.protocols.mlflow.runs import milliseconds, pairs
 from api.services.ai_catalog.kinds.registered_model import (
     REGISTERED_MODEL,
@@ -24,6 +24,7 @@ from api.services.ai_catalog.kinds.registered_model import (
     set_registered_model_alias,
 )
 from api.services.ai_catalog.logic import search_language
+from api.services.ai_catalog.logic.derived_names import derived_name
 from api.services.ai_catalog.logic.search_language import Key, invalid
 from core.errors import InvalidArgument, NotFound
 

@@ -1,4 +1,4 @@
-"""Tables of logged models and of the versions of registered models. Registered models are resources."""
+"""Tables of logged models, of the versions of registered models, and of trainings. Registered models are resources."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ MODEL_VERSION = sa.Table(
     sa.Column("path", sa.String(1000), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("run_id", sa.String(64), index=True),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("checks", sa.JSON, nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -59,3 +61,27 @@ MODEL_VERSION = sa.Table(
     info=project_rows("created_by"),
 )
 """Versions of registered models. Numbers are never used again."""
+
+TRAINING = sa.Table(
+    "training",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False, index=True),
+    sa.Column("asset", sa.String(200), nullable=False),
+    sa.Column("data_version", sa.String(128), nullable=False),
+    sa.Column("orchestrator_run", sa.String(64), nullable=False),
+    sa.Column("experiment_id", sa.String(64)),
+    sa.Column("registered_model_id", sa.String(64)),
+    sa.Column("run_id", sa.String(64), index=True),
+    sa.Column("logged_model_id", sa.String(64)),
+    sa.Column("model_version_id", sa.String(64), index=True),
+    sa.Column("problem", sa.Text, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("asset", "data_version"),
+    info=project_rows(),
+)
+"""Versions of model assets that the catalog has recorded, each once, with what it made of them.
+
+`problem` says why a version has no run: it is no training, or it can't be read any more.
+"""

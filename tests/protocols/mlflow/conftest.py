@@ -41,12 +41,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def program(server: Server) -> Program:
     """Returns a function that runs a program of this folder, and returns the traceback of each of its cases."""
+    return programs(server)
+
+
+def programs(server: Server, **variables: str) -> Program:
+    """Returns a function that runs a program with a server and these variables of the environment."""
     assert PYTHON.exists(), "run `make setup-clients`"
     environment = dict(os.environ) | {
         "MLFLOW_TRACKING_URI": f"{server.url}/mlflow",
         "MLFLOW_TRACKING_TOKEN": server.tokens["admin"],
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        **variables,
     }
 
     def run(name: str) -> dict[str, str]:

@@ -18,8 +18,10 @@ from api.kernel.models import Model
 from api.kernel.permissions.projects import FORMER
 from api.kernel.platform import open_lineage
 from api.services.ai_catalog.kinds.asset import ASSET
+from api.services.ai_catalog.logic.trained_models import TrainedModel, trained_models
 
 _MAX_NAMED = 10
+_MAX_MODELS = 100
 
 
 class Explanation(Model):
@@ -37,6 +39,9 @@ class Explanation(Model):
     deleted: bool
     """Whether the version was deleted."""
 
+    models: list[TrainedModel]
+    """Versions of registered models that were trained on this version, newest first. At most 100."""
+
     provenance: Provenance
     """The facts. `provenance.version` is an earlier version if `version` only continues it, as after a compaction."""
 
@@ -45,16 +50,25 @@ class Explanation(Model):
 async def get_asset_explanation(ctx: Context, asset: str, query: ProvenanceQuery) -> Explanation:
     """Explains in a few sentences how a version came about, and returns the facts that the sentences state."""
     lookup.asset(ctx.view(), asset)
-    return await ctx.compute(_explain, ctx, asset, query.version)
+    resolved = await ctx.compute(require_version, ctx, asset, query.version)
+    models, _ = await ctx.read(lambda unit: trained_models(unit, [asset], _MAX_MODELS, resolved))
+    return await ctx.compute(_explain, ctx, asset, resolved, models)
 
 
-def _explain(ctx: Context, asset: str, version: str | None) -> Explanation:
+def _explain(ctx: Context, asset: str, resolved: str, models: list[TrainedModel]) -> Explanation:
     lineage = ctx.platform.part(open_lineage)
-    resolved = require_version(ctx, asset, version)
     provenance = explain(ctx, asset, lineage.recorded_version(asset, resolved))
     deleted = lineage.is_deleted(asset, resolved)
     sentences = list(_sentences(provenance, resolved, deleted=deleted))
-    return Explanation(asset=asset, version=resolved, text=" ".join(sentences), deleted=deleted, provenance=provenance)
+    sentences += _trained(models)
+    return Explanation(
+        asset=asset,
+        version=resolved,
+        text=" ".join(sentences),
+        deleted=deleted,
+        models=models,
+        provenance=provenance,
+    )
 
 
 def _sentences(provenance: Provenance, version: str, *, deleted: bool) -> Iterator[str]:
@@ -73,6 +87,13 @@ def _sentences(provenance: Provenance, version: str, *, deleted: bool) -> Iterat
         yield from _facts(other, asset)
     if deleted:
         yield "The version was deleted since."
+
+
+def _trained(models: list[TrainedModel]) -> Iterator[str]:
+    if models:
+        named = "; ".join(f"version {one.version} of {one.name}" for one in models[:_MAX_NAMED])
+        rest = f"; and {len(models) - _MAX_NAMED} more" if len(models) > _MAX_NAMED else ""
+        yield f"Models that were trained on it: {named}{rest}."
 
 
 def _run(one: Materialization) -> str:

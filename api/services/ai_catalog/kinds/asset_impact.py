@@ -19,6 +19,7 @@ from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.logic.impact import Certainty, ImpactWalk, Reach, launched
+from api.services.ai_catalog.logic.trained_models import TrainedModel, trained_models
 from core.definitions import DEFINITION as DEFINITIONS
 from core.errors import HeadwaterError, UnknownColumn
 from core.ports import GraphView
@@ -125,13 +126,17 @@ class Impact(Model):
     sensors: list[AffectedAutomation]
     """Sensors that launch the asset or affected assets."""
 
+    models: list[TrainedModel]
+    """Versions of registered models that were trained on the asset or on affected assets, newest first. It isn't
+    recorded which columns a run outside the platform read, so they count for every column."""
+
     truncated: bool
     """Whether `depth`, `max_nodes`, or the limit of 1,000 definitions cut something off."""
 
 
 @ASSET.part("impact", query=ImpactQuery, result=Impact)
 async def get_asset_impact(ctx: Context, asset: str, query: ImpactQuery) -> Impact:
-    """Returns what breaks downstream if the asset, or one of its columns, goes: assets, definitions, checks, schedules.
+    """Returns what breaks downstream if the asset, or a column, goes: assets, models, definitions, checks, schedules.
 
     An asset counts if its code declares the read, or if its newest version recorded it. Retired assets don't count.
     """
@@ -140,7 +145,9 @@ async def get_asset_impact(ctx: Context, asset: str, query: ImpactQuery) -> Impa
     walk = ImpactWalk(ctx, view, depth=query.depth, max_nodes=query.max_nodes)
     reached = await ctx.compute(_reached, ctx, walk, asset, query.column)
     definitions, cut = await ctx.read(lambda unit: _definitions(unit, asset, query.column, reached))
-    schedules, sensors = launched(view, [asset, *(reach.asset for reach in reached)])
+    assets = [asset, *(reach.asset for reach in reached)]
+    models, models_cut = await ctx.read(lambda unit: trained_models(unit, assets, query.max_nodes))
+    schedules, sensors = launched(view, assets)
     return Impact(
         asset=asset,
         column=query.column or None,
@@ -159,7 +166,8 @@ async def get_asset_impact(ctx: Context, asset: str, query: ImpactQuery) -> Impa
         checks=_checks(view, asset, query.column, reached),
         schedules=[AffectedAutomation(id=id, assets=ids) for id, ids in sorted(schedules.items())],
         sensors=[AffectedAutomation(id=id, assets=ids) for id, ids in sorted(sensors.items())],
-        truncated=walk.truncated or cut,
+        models=models,
+        truncated=walk.truncated or cut or models_cut,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel import lookup
@@ -12,12 +11,11 @@ from api.kernel.kinds.context import Context
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, data_version, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.permissions.graph import external_dataset, visible_assets
+from api.kernel.permissions.graph import visible_assets
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
-from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET
 from api.services.ai_catalog.logic import lineage
-from api.services.ai_catalog.logic.lineage_rows import chunks
+from api.services.ai_catalog.logic.lineage_items import ExternalNode, LineageItem, catalog_items, external_datasets
 
 
 class LineageQuery(Query):
@@ -36,27 +34,19 @@ class LineageQuery(Query):
     """Maximum number of nodes to return."""
 
 
-class ExternalNode(Model):
-    """A dataset of another system, as lineage events name it."""
-
-    id: str
-    """Id of the external dataset."""
-
-    namespace: str
-    """Namespace of the dataset."""
-
-    name: str
-    """Name of the dataset."""
-
-
 class LineageNode(Model):
     """A version of an asset, or of a source outside of the platform."""
 
     asset: str
-    """Id of the asset, or of the source: `external:<project>:<dataset>` for a dataset of another system."""
+    """Id of the asset, or of the source: `external:<project>:<dataset>` for a dataset of another system, and
+    `run:<project>:<run>` and the like for runs and models."""
 
     external: ExternalNode | None = None
-    """The dataset of another system that lineage events reported. Null for assets and files."""
+    """The dataset of another system that lineage events reported. Null for other nodes."""
+
+    item: LineageItem | None = None
+    """The run, logged model, registered model, or alias. Its version is a number for a version of a model, and a digest
+    of the files for a logged model. Null for other nodes."""
 
     version: str | None
     """Data version. Null in a declared graph."""
@@ -97,7 +87,7 @@ class LineageGraph(Model):
     """A part of the lineage graph."""
 
     asset: str
-    """Id of the asset at which it starts."""
+    """Id of the asset, or of the other node, at which it starts."""
 
     version: str | None
     """Version at which it starts. Null if nothing was recorded yet."""
@@ -138,30 +128,40 @@ async def get_asset_provenance(ctx: Context, asset: str, query: ProvenanceQuery)
 
 def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
     platform = ctx.platform
+    version = data_version(platform.part(open_tables), platform.part(open_lineage), asset, query.version)
+    return None if version is None else walked(ctx, asset, version, query)
+
+
+def walked(ctx: Context, node: str, version: str, query: LineageQuery) -> LineageGraph | None:
+    """Returns the recorded graph around a version of a node, or None if nothing is recorded of it.
+
+    Call it in a worker thread. Hidden nodes are left out and not followed.
+    """
+    platform = ctx.platform
     record = platform.part(open_lineage)
-    version = data_version(platform.part(open_tables), record, asset, query.version)
-    if version is None:
-        return None
     walk = record.upstream if query.direction == "upstream" else record.downstream
     visible = visible_assets(platform, ctx.principal.access)
-    graph = walk(asset, version, depth=query.depth, max_nodes=query.max_nodes, visible=visible)
+    graph = walk(node, version, depth=query.depth, max_nodes=query.max_nodes, visible=visible)
     if not graph.nodes:
         return None
-    external = _external_nodes(ctx, [node.asset for node in graph.nodes])
+    names = [one.asset for one in graph.nodes]
+    with platform.database.read() as connection:
+        external, items = external_datasets(connection, names), catalog_items(connection, names)
     return LineageGraph(
-        asset=asset,
+        asset=node,
         version=version,
         direction=query.direction,
         recorded=True,
         nodes=[
             LineageNode(
-                asset=node.asset,
-                external=external.get(node.asset),
-                version=node.version,
-                distance=node.distance,
-                tombstoned=node.tombstoned,
+                asset=one.asset,
+                external=external.get(one.asset),
+                item=items.get(one.asset),
+                version=one.version,
+                distance=one.distance,
+                tombstoned=one.tombstoned,
             )
-            for node in graph.nodes
+            for one in graph.nodes
         ],
         edges=[
             LineageEdge(
@@ -177,15 +177,3 @@ def _walk(ctx: Context, asset: str, query: LineageQuery) -> LineageGraph | None:
         ],
         truncated=graph.truncated,
     )
-
-
-def _external_nodes(ctx: Context, nodes: list[str]) -> dict[str, ExternalNode]:
-    """Returns the datasets of other systems among the nodes of a graph, which contains only what the caller can see."""
-    ids = {id: node for node in nodes if (id := external_dataset(node)) is not None}
-    table, found = EXTERNAL_DATASET.c, {}
-    with ctx.platform.database.read() as connection:
-        for some in chunks(sorted(ids)):
-            query = sa.select(table.id, table.namespace, table.name).where(table.id.in_(some))
-            for row in connection.execute(query):
-                found[ids[row.id]] = ExternalNode(id=row.id, namespace=row.namespace, name=row.name)
-    return found

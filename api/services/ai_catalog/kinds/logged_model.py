@@ -15,7 +15,9 @@ from api.kernel.models import Model, Request
 from api.services.ai_catalog.artifact_tables import ARTIFACT
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, ExperimentReference, Tags
 from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.model_tables import LOGGED_MODEL as TABLE
+from api.services.ai_catalog.model_tables import RUN_OUTPUT
 from core.errors import Conflict, InvalidPayload
 from core.ids import new_id
 
@@ -163,6 +165,8 @@ def finalize_logged_model(unit: Unit, model: Row, request: FinalizeModel) -> Log
     """Records that the files of a model are complete, or that logging failed. A model without files can't be READY."""
     if request.state is LoggedModelState.READY and not has_files(unit, model.id):
         raise Conflict(f"The model {model.id} has no files. Upload them before you finalize it.")
+    if request.state is LoggedModelState.READY:
+        record_producers(unit, model)
     return LOGGED_MODEL.change(unit, model, state=request.state.value, updated_at=unit.now)
 
 
@@ -177,6 +181,19 @@ def restore_logged_model(unit: Unit, model: Row, request: Request) -> LoggedMode
     """Restores a deleted logged model, unless its experiment is deleted."""
     unit.row(EXPERIMENT, model.experiment_id)
     return LOGGED_MODEL.change(unit, model, deleted_at=None)
+
+
+def record_producers(unit: Unit, model: Row) -> None:
+    """Records what produced a model as edges of the lineage graph. Its files must be complete.
+
+    That is its run. Only if it was logged without one, it is the runs that list it as an output.
+    """
+    outputs = sa.select(RUN_OUTPUT.c.run_id).where(RUN_OUTPUT.c.model_id == model.id)
+    runs = [model.run_id] if model.run_id else list(unit.connection.execute(outputs).scalars())
+    nodes = ModelNodes(unit.connection, model.project_id)
+    recorder = Recorder(unit.connection, unit.principal.name, at=unit.now)
+    for run in sorted(runs):
+        recorder.record(run, "train", nodes.logged_model(model.id), [nodes.run(run)])
 
 
 def has_files(unit: Unit, parent: str) -> bool:

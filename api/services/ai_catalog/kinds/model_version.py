@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -21,11 +21,22 @@ from api.services.ai_catalog.kinds.experiment import Tags
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL, LoggedModelState
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.logic.artifact_paths import normal_path
+from api.services.ai_catalog.logic.file_digests import digest_of
+from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.model_tables import MODEL_VERSION as TABLE
 from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound, TableDamaged
 
 _SOURCE = re.compile(r"(?:models:/(?P<model>[^/]+)|runs:/(?P<run>[^/]+)/(?P<path>.+))")
 _STORED = re.compile(r"mlflow-artifacts:/[^/]+/(?P<parent>[^/]+)/artifacts(?:/(?P<path>.+))?")
+
+
+class ModelStage(StrEnum):
+    """Stage of a version. A rejected training stays at NONE."""
+
+    NONE = "NONE"
+    STAGING = "STAGING"
+    PRODUCTION = "PRODUCTION"
+    ARCHIVED = "ARCHIVED"
 
 
 class ModelVersion(Model):
@@ -54,6 +65,12 @@ class ModelVersion(Model):
 
     run_id: str | None
     """Id of the run that produced the model. Null if it is unknown."""
+
+    stage: ModelStage
+    """Stage. A version that is promoted was approved, if the policy of its model requires it."""
+
+    checks: dict[str, bool]
+    """Whether each blocking check of its training passed. Empty unless the platform trained it."""
 
     description: str
     """Description, in Markdown."""
@@ -118,7 +135,7 @@ MODEL_VERSION = TableKind(
     TABLE,
     plural="model-versions",
     prefix="mdv",
-    filter_by=("registered_model_id", "version", "run_id", "digest", "created_by", "created_at"),
+    filter_by=("registered_model_id", "version", "run_id", "stage", "digest", "created_by", "created_at"),
 )
 
 
@@ -134,23 +151,32 @@ def create_model_version(unit: Unit, request: NewModelVersion) -> ModelVersion:
     if row.project_id != model.project_id:
         fault = {"pointer": "/source", "detail": "is in another project"}
         raise InvalidPayload("A version must have its files in the project of its model.", errors=[fault])
-    if parent.startswith(f"{LOGGED_MODEL.prefix}_") and row.state != LoggedModelState.READY.value:
+    is_logged = parent.startswith(f"{LOGGED_MODEL.prefix}_")
+    if is_logged and row.state != LoggedModelState.READY.value:
         raise Conflict(f"The logged model {parent} is {row.state}. Finalize it before you register it.")
     files = files_of(unit, parent, path)
     if not files:
         raise Conflict(f"The source has no files: {parent} has no artifact {path or 'at all'}. Upload them first.")
+    run = row._mapping.get("run_id") if is_logged else parent
     numbers = sa.select(sa.func.max(TABLE.c.version)).where(TABLE.c.registered_model_id == model.id)
+    number = (unit.connection.execute(numbers).scalar() or 0) + 1
+    nodes = ModelNodes(unit.connection, model.project_id)
+    produced = nodes.logged_model(parent) if is_logged else nodes.run(parent)
+    recorder = Recorder(unit.connection, unit.principal.name)
+    recorder.record(run or parent, "register", nodes.version(model.id, number), [produced])
     return MODEL_VERSION.add(
         unit,
         organization_id=model.organization_id,
         project_id=model.project_id,
         registered_model_id=model.id,
-        version=(unit.connection.execute(numbers).scalar() or 0) + 1,
+        version=number,
         source=request.source,
         parent_id=parent,
         path=path,
         digest=digest_of(files),
-        run_id=row._mapping.get("run_id") if parent.startswith(f"{LOGGED_MODEL.prefix}_") else parent,
+        run_id=run,
+        stage=ModelStage.NONE.value,
+        checks={},
         description=request.description,
         tags=request.tags,
         created_at=unit.now,
@@ -197,11 +223,6 @@ def files_of(unit: Unit, parent: str, path: str) -> list[tuple[str, str]]:
         inside = sa.func.substr(ARTIFACT.c.path, 1, len(path) + 1) == f"{path}/"
         select = select.where(sa.or_(ARTIFACT.c.path == path, inside))
     return sorted((row.path, row.digest) for row in unit.connection.execute(select))
-
-
-def digest_of(files: list[tuple[str, str]]) -> str:
-    """Returns the digest of paths and contents."""
-    return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in files).encode()).hexdigest()
 
 
 def _damaged(ctx: Context, project: str, files: list[tuple[str, str]]) -> list[str]:

@@ -13,13 +13,14 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId
 from api.kernel.lake.versions import Version
 from api.kernel.models import ListQuery, Model, Page, Query, Timestamp
-from api.kernel.permissions.graph import READ_ASSET, visible_assets
+from api.kernel.permissions.graph import READ_ASSET, item_node, item_nodes, visible_assets
 from api.kernel.permissions.projects import FORMER, Projects
 from api.kernel.platform import open_lineage
 from api.kernel.storage.listing import SqlListing
 from api.services.ai_catalog.kinds.asset import ASSET
-from api.services.ai_catalog.logic.visible_names import one_of, visible_names
+from api.services.ai_catalog.logic.visible_names import one_of
 from core.errors import InvalidArgument
+from core.ids import is_asset_id
 from lakehouse.lineage import LINEAGE_EDGE
 
 _EDGE = LINEAGE_EDGE.c
@@ -71,10 +72,10 @@ class FoundVersion(Model):
     """A version, and the step that produced it."""
 
     asset: str
-    """Id of the asset."""
+    """Id of the asset, or of another node of the lineage graph, such as `run:<project>:<run>`."""
 
     version: str
-    """Data version."""
+    """Data version, or the version of the node."""
 
     run: str
     """Id of the run."""
@@ -110,13 +111,20 @@ async def search_provenance_assets(ctx: Context, query: ProvenanceSearchQuery) -
     if query.input_version and not query.input:
         fault = {"pointer": "/input", "detail": "is required with input_version"}
         raise InvalidArgument("input_version requires input: the asset that the version belongs to.", errors=[fault])
-    access, platform = ctx.principal.access, ctx.platform
-    if query.input and not visible_assets(platform, access)(query.input):
+    access = ctx.principal.access
+    if query.input and not visible_assets(ctx.platform, access)(query.input):
         return Page[FoundVersion](items=[], next_page_token=None)
     names = None
     if not access.unrestricted(READ_ASSET):
-        names = await ctx.compute(lambda: visible_names(platform, access, platform.part(open_lineage).assets()))
+        names = await ctx.compute(_visible, ctx)
     return await ctx.read(lambda unit: _page(unit, query, names))
+
+
+def _visible(ctx: Context) -> set[str]:
+    """Returns the assets and the items, such as runs and models, that the caller can see."""
+    is_visible = visible_assets(ctx.platform, ctx.principal.access)
+    nodes = ctx.platform.part(open_lineage).assets()
+    return {node for node in nodes if (is_asset_id(node) or item_node(node)) and is_visible(node)}
 
 
 def _page(unit: Unit, query: ProvenanceSearchQuery, names: set[str] | None) -> Page[FoundVersion]:
@@ -165,7 +173,8 @@ def _first_of_step(query: ProvenanceSearchQuery) -> list[sa.ColumnElement[bool]]
 def _principal(projects: Projects) -> sa.ColumnElement[str]:
     """Returns the principal of an edge as the present organization of its project can see it."""
     moved = [
-        sa.and_(_EDGE.out_asset.startswith(f"{name}.", autoescape=True), _EDGE.at < moved_at)
+        sa.and_(_EDGE.out_asset.startswith(start, autoescape=True), _EDGE.at < moved_at)
         for name, moved_at in projects.moves()
+        for start in (f"{name}.", *item_nodes(name))
     ]
     return sa.case((sa.or_(*moved), FORMER), else_=_EDGE.principal) if moved else _EDGE.principal

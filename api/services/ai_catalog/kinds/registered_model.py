@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, Field
@@ -15,8 +15,9 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request, Timestamp
 from api.kernel.tables import RESOURCE, REVISION
 from api.services.ai_catalog.kinds.experiment import Tags
+from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.model_tables import MODEL_VERSION
-from core.errors import InvalidArgument, NotFound
+from core.errors import Conflict, InvalidArgument, NotFound
 
 MAX_VERSION = 2**31 - 1
 """The highest number of a version."""
@@ -109,10 +110,12 @@ REGISTERED_MODEL = ResourceKind(
 
 @REGISTERED_MODEL.command("set-alias", request=SetAlias, result=RegisteredModel, past="alias_set")
 def set_registered_model_alias(unit: Unit, model: RegisteredModel, request: SetAlias) -> RegisteredModel:
-    """Makes an alias name a version. The moves of an alias stay on record."""
-    require_version(unit, model, request.version)
-    unit.call.note(alias=request.alias, before=model.status.aliases.get(request.alias), after=request.version)
-    model.status.aliases = {**model.status.aliases, request.alias: request.version}
+    """Makes an alias name a version. The moves of an alias stay on record.
+
+    A version that failed a blocking check of its training can't have an alias.
+    """
+    require_promotable(model, require_version(unit, model, request.version))
+    move_alias(unit, model, request.alias, request.version)
     return model
 
 
@@ -164,12 +167,38 @@ def restore_versions(unit: Unit, model: RegisteredModel) -> None:
     unit.connection.execute(MODEL_VERSION.update().where(versions).values(deleted_at=None))
 
 
-def require_version(unit: Unit, model: RegisteredModel, number: int) -> None:
-    """Raises `NotFound` unless the model has a version with this number that is not deleted."""
-    select = sa.select(MODEL_VERSION.c.id).where(
+def move_alias(unit: Unit, model: RegisteredModel, alias: str, number: int) -> None:
+    """Makes an alias name a version, and records the move as an edge of the lineage graph."""
+    before = model.status.aliases.get(alias)
+    unit.call.note(alias=alias, before=before, after=number)
+    if before == number:
+        return
+    model.status.aliases = {**model.status.aliases, alias: number}
+    nodes = ModelNodes(unit.connection, model.project_id)
+    recorder = Recorder(unit.connection, unit.principal.name, engine="headwater", at=unit.now)
+    # The move is a change of the model, so it makes the next version of the resource.
+    node = nodes.alias(model.id, alias, model.version + 1)
+    recorder.record(unit.call.request_id or model.id, "set-alias", node, [nodes.version(model.id, number)])
+
+
+def require_version(unit: Unit, model: RegisteredModel, number: int) -> sa.Row[Any]:
+    """Returns the version of a model with this number. Raises `NotFound` if there is none, or it is deleted."""
+    select = sa.select(MODEL_VERSION).where(
         MODEL_VERSION.c.registered_model_id == model.id,
         MODEL_VERSION.c.version == number,
         MODEL_VERSION.c.deleted_at.is_(None),
     )
-    if unit.connection.execute(select).first() is None:
+    row = unit.connection.execute(select).first()
+    if row is None:
         raise NotFound(f"{model.name} has no version {number}.")
+    return row
+
+
+def require_promotable(model: RegisteredModel, version: sa.Row[Any]) -> None:
+    """Raises `Conflict` if a version failed a blocking check of its training."""
+    if failed := sorted(name for name, passed in version.checks.items() if not passed):
+        raise Conflict(
+            f"Version {version.version} of {model.spec.title} failed {', '.join(failed)}, so it can't be promoted. "
+            "Train the model again.",
+            metadata={"failed": failed},
+        )

@@ -18,7 +18,7 @@ from api.services.ai_catalog.logic.metric_values import MetricValue, nan_if_null
 from api.services.ai_catalog.logic.run_rows import RunValues, put
 from api.services.ai_catalog.run_tables import RUN as TABLE
 from api.services.ai_catalog.run_tables import RUN_TAG
-from core.errors import InvalidPayload
+from core.errors import Conflict, InvalidPayload
 from core.ids import new_id
 
 
@@ -202,6 +202,7 @@ def update_run(unit: Unit, run: Row, request: RunChange) -> Run:
 @RUN.command("finish", request=FinishRun, result=Run, past="finished")
 def finish_run(unit: Unit, run: Row, request: FinishRun) -> Run:
     """Records the end of a run, or that it continues."""
+    require_external(run)
     ended = request.status not in (ExperimentRunStatus.RUNNING, ExperimentRunStatus.SCHEDULED)
     return RUN.change(
         unit, run, status=request.status.value, ended_at=(request.ended_at or unit.now) if ended else None
@@ -256,6 +257,12 @@ def add_run(unit: Unit, request: NewRun, source: RunSource) -> Run:
     )
     put(unit.connection, RUN_TAG, id, request.tags)
     return run.model_copy(update={"tags": request.tags})
+
+
+def require_external(run: Row) -> None:
+    """Raises `Conflict` for a run that the platform executed: no client can say what happened in it."""
+    if run.source == RunSource.PLATFORM.value:
+        raise Conflict(f"The platform executed the run {run.id}, so what it logged can't change. Use another run.")
 
 
 def _run(row: Row, values: RunValues, is_visible: Callable[[str], bool]) -> Run:

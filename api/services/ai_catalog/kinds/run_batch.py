@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -14,17 +12,13 @@ from sqlalchemy.engine import Connection
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.services.ai_catalog.kinds.run import RUN
-from api.services.ai_catalog.logic.metric_values import MetricValue, Milliseconds, Step, bits, null_if_nan
+from api.services.ai_catalog.kinds.run import RUN, require_external
+from api.services.ai_catalog.logic.metric_points import add_points
+from api.services.ai_catalog.logic.metric_values import MetricValue, Milliseconds, Step
 from api.services.ai_catalog.logic.run_rows import Key, adding_new, put
-from api.services.ai_catalog.run_tables import METRIC_POINT, RUN_METRIC, RUN_PARAM, RUN_TAG
-from core.db import insert
+from api.services.ai_catalog.run_tables import RUN_PARAM, RUN_TAG
 from core.errors import Conflict
 
-_HUGE = sys.float_info.max
-"""Stands for NaN in comparisons: any other value replaces it."""
-
-_ADD_POINTS = adding_new(METRIC_POINT)
 _ADD_PARAMS = adding_new(RUN_PARAM)
 
 
@@ -80,6 +74,7 @@ class Logged(Model):
 @RUN.command("log-batch", request=RunBatch, result=Logged, past="logged")
 def log_run_batch(unit: Unit, run: Row, request: RunBatch) -> Logged:
     """Logs metrics, parameters, and tags of a run, all or none. A repeated request adds nothing."""
+    require_external(run)
     connection = unit.connection
     now = int(unit.now.timestamp() * 1000)
     points = [
@@ -87,30 +82,9 @@ def log_run_batch(unit: Unit, run: Row, request: RunBatch) -> Logged:
         | {"value": float(one.value)}
         for one in request.metrics
     ]
-    added = Logged(points=_add_points(connection, points), params=_add_params(connection, run.id, request.params))
+    added = Logged(points=add_points(connection, points), params=_add_params(connection, run.id, request.params))
     put(connection, RUN_TAG, run.id, request.tags)
     unit.call.note(metrics=len(request.metrics), params=len(request.params), tags=len(request.tags))
-    return added
-
-
-def _add_points(connection: Connection, points: Sequence[dict[str, Any]]) -> int:
-    if not points:
-        return 0
-    stored = [{**point, "bits": bits(point["value"])} for point in points]
-    added = _ADD_POINTS[connection.dialect.name].run(connection, stored)
-    latest: dict[str, dict[str, Any]] = {}
-    for point in points:
-        before = latest.get(point["key"])
-        if before is None or _order(point) >= _order(before):
-            latest[point["key"]] = point
-    new = insert(connection, RUN_METRIC)
-    is_later = sa.tuple_(new.excluded.step, new.excluded.at_ms, sa.func.coalesce(new.excluded.value, -_HUGE))
-    is_stored = sa.tuple_(RUN_METRIC.c.step, RUN_METRIC.c.at_ms, sa.func.coalesce(RUN_METRIC.c.value, -_HUGE))
-    replaced = {name: new.excluded[name] for name in ("value", "step", "at_ms")}
-    connection.execute(
-        new.on_conflict_do_update(index_elements=["run_id", "key"], set_=replaced, where=is_later > is_stored),
-        [{**point, "value": null_if_nan(point["value"])} for point in latest.values()],
-    )
     return added
 
 
@@ -131,8 +105,3 @@ def _add_params(connection: Connection, run: str, params: Sequence[Param]) -> in
                 errors=[{"pointer": f"/params/{n}/value", "detail": "differs from the stored value"}],
             )
     return added
-
-
-def _order(point: dict[str, Any]) -> tuple[int, int, float]:
-    value = point["value"]
-    return point["step"], point["at_ms"], -math.inf if math.isnan(value) else value

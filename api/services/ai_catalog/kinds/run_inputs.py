@@ -11,7 +11,8 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.run import RUN, require_external
+from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.logic.run_inputs import pinned
 from api.services.ai_catalog.logic.run_rows import Key, adding_new
 from api.services.ai_catalog.run_tables import RUN_INPUT
@@ -78,6 +79,10 @@ def _resolved(ctx: Context, inputs: Sequence[DatasetInput]) -> list[dict[str, An
 
 
 def _add_inputs(unit: Unit, run: Row, rows: Sequence[dict[str, Any]]) -> LoggedInputs:
+    require_external(run)
     added = _ADD[unit.connection.dialect.name].run(unit.connection, [row | {"run_id": run.id} for row in rows])
+    pins = [(row["asset"], row["version"]) for row in rows if row["asset"] and row["version"]]
+    node = ModelNodes(unit.connection, run.project_id).run(run.id)
+    Recorder(unit.connection, unit.principal.name, at=unit.now).record(run.id, "read", node, dict.fromkeys(pins))
     unit.call.note(inputs=[row["asset"] or row["name"][:200] for row in rows[:100]])
     return LoggedInputs(inputs=added)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from api.kernel.kinds.unit import Unit
-from api.kernel.permissions.graph import external_node
+from api.kernel.permissions.graph import ItemNode
 from api.services.ai_catalog.logic.lineage_claims import FindingCode, finding
 from api.services.ai_catalog.logic.lineage_rows import Row
 
@@ -109,7 +109,7 @@ def _node(project: str, use: RunUse) -> _Node | None:
     version = use.use["version"]
     if asset := use.dataset["asset"]:
         return _Node(asset, version) if version else None
-    return _Node(external_node(project, use.dataset["id"]), external_version(version))
+    return _Node(str(ItemNode("external", project, use.dataset["id"])), external_version(version))
 
 
 def external_version(version: str | None) -> str:

@@ -1,0 +1,53 @@
+"""Logged values of metrics, and the latest value of each."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from api.services.ai_catalog.logic.metric_values import bits, null_if_nan
+from api.services.ai_catalog.logic.run_rows import adding_new
+from api.services.ai_catalog.run_tables import METRIC_POINT, RUN_METRIC
+from core.db import insert
+
+_HUGE = sys.float_info.max
+"""Stands for NaN in comparisons: any other value replaces it."""
+
+_ADD_POINTS = adding_new(METRIC_POINT)
+
+
+def add_points(connection: Connection, points: Sequence[dict[str, Any]]) -> int:
+    """Adds values of metrics, and updates the latest ones. Returns the number of values that were not stored before.
+
+    Args:
+        connection: the transaction.
+        points: values with `run_id`, `key`, `step`, `at_ms`, and `value`.
+    """
+    if not points:
+        return 0
+    stored = [{**point, "bits": bits(point["value"])} for point in points]
+    added = _ADD_POINTS[connection.dialect.name].run(connection, stored)
+    latest: dict[str, dict[str, Any]] = {}
+    for point in points:
+        before = latest.get(point["key"])
+        if before is None or _order(point) >= _order(before):
+            latest[point["key"]] = point
+    new = insert(connection, RUN_METRIC)
+    is_later = sa.tuple_(new.excluded.step, new.excluded.at_ms, sa.func.coalesce(new.excluded.value, -_HUGE))
+    is_stored = sa.tuple_(RUN_METRIC.c.step, RUN_METRIC.c.at_ms, sa.func.coalesce(RUN_METRIC.c.value, -_HUGE))
+    replaced = {name: new.excluded[name] for name in ("value", "step", "at_ms")}
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["run_id", "key"], set_=replaced, where=is_later > is_stored),
+        [{**point, "value": null_if_nan(point["value"])} for point in latest.values()],
+    )
+    return added
+
+
+def _order(point: dict[str, Any]) -> tuple[int, int, float]:
+    value = point["value"]
+    return point["step"], point["at_ms"], -math.inf if math.isnan(value) else value
