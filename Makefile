@@ -15,7 +15,7 @@ TORCH := $(CURDIR)/.venv-torch/bin/python
 WHOLE := tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down setup setup-dev setup-torch setup-clients check test budget docs bench lock clean
+.PHONY: help up down setup setup-dev setup-torch setup-clients setup-feast check test budget docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,8 @@ setup-torch: .venv-torch/.ready ## Install PyTorch (5 GB) into .venv-torch, for 
 
 setup-clients: .venv-clients/.ready ## Install the clients of other systems into .venv-clients, for their tests
 
+setup-feast: .venv-feast/.ready ## Install Feast into .venv-feast, for the tests of its client
+
 check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -41,7 +43,7 @@ check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow" -q
 
-test: setup-dev setup-torch setup-clients ## Everything that must hold; brings what it needs
+test: setup-dev setup-torch setup-clients setup-feast ## Everything that must hold; brings what it needs
 	@sh tests/provide.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -71,9 +73,10 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements/base.txt
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header requirements/clients.in -o requirements/clients.txt
+	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header requirements/feast.in -o requirements/feast.txt
 
 clean: ## Remove the environments and everything generated
-	rm -rf .venv .venv-torch .venv-clients .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-torch .venv-clients .venv-feast .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Headwater needs Python 3.11 or 3.12"'
@@ -95,6 +98,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 .venv-clients/.ready: requirements/clients.txt | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-clients
 	$(UV) pip install --quiet --python .venv-clients/bin/python -r requirements/clients.txt
+	@touch $@
+
+# Feast needs an earlier pandas than the other clients.
+.venv-feast/.ready: requirements/feast.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-feast
+	$(UV) pip install --quiet --python .venv-feast/bin/python -r requirements/feast.txt
 	@touch $@
 
 .venv-torch/.ready: requirements/torch.txt | $(UV)

@@ -1,0 +1,180 @@
+"""The embedded online store: one SQLite file for each project, with a write-ahead log."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from core.errors import Unavailable
+from features.online import Found, OnlineRow, Served, superseded
+
+_BUSY_SECONDS = 20.0
+_VARIABLES = 500
+"""Number of keys in one statement."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS generation (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, asset TEXT NOT NULL, served BLOB NOT NULL, current INTEGER NOT NULL,
+  pushed_until INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS generation_asset ON generation (asset, current);
+CREATE TABLE IF NOT EXISTS online_row (
+  generation INTEGER NOT NULL, key BLOB NOT NULL, event_at INTEGER NOT NULL, "values" BLOB NOT NULL,
+  PRIMARY KEY (generation, key, event_at)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pushed (
+  asset TEXT NOT NULL, key BLOB NOT NULL, event_at INTEGER NOT NULL, "values" BLOB NOT NULL, source TEXT NOT NULL,
+  number INTEGER NOT NULL, PRIMARY KEY (asset, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pushed_number ON pushed (asset, number);
+"""
+
+
+class EmbeddedStore:
+    """Online rows in `<folder>/<project>.db`. Threads and processes can use it at the same time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def served(self, asset: str) -> Served | None:
+        """Returns the version that is served, or `None` before the first write."""
+        found = self.read(asset, [])
+        return found.served if found else None
+
+    def read(self, asset: str, keys: Sequence[bytes]) -> Found | None:
+        """Returns the rows of entities, all from one version, or `None` before the first write."""
+        if not self._path(asset).exists():
+            return None
+        with self._transaction(asset, "BEGIN") as connection:
+            current = connection.execute(
+                "SELECT id, served FROM generation WHERE asset = ? AND current = 1", (asset,)
+            ).fetchone()
+            if current is None:
+                return None
+            rows: dict[bytes, list[OnlineRow]] = {}
+            unique = list(dict.fromkeys(keys))
+            for start in range(0, len(unique), _VARIABLES):
+                part = unique[start : start + _VARIABLES]
+                marks = ",".join("?" * len(part))
+                for key, event_at, values in connection.execute(
+                    f'SELECT key, event_at, "values" FROM online_row WHERE generation = ? AND key IN ({marks})',  # noqa: S608
+                    (current[0], *part),
+                ):
+                    rows.setdefault(key, []).append(OnlineRow(event_at, values))
+                for key, event_at, values, source in connection.execute(
+                    f'SELECT key, event_at, "values", source FROM pushed WHERE asset = ? AND key IN ({marks})',  # noqa: S608
+                    (asset, *part),
+                ):
+                    rows.setdefault(key, []).append(OnlineRow(event_at, values, source))
+        return Found(msgspec.msgpack.decode(current[1], type=Served), rows)
+
+    def write(self, asset: str, served: Served, batches: Iterator[list[tuple[bytes, OnlineRow]]]) -> bool:
+        """Replaces the rows by those of a version, all at once. Raises and returns as `OnlineStore.write`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+            newest = connection.execute("SELECT max(number) FROM pushed WHERE asset = ?", (asset,)).fetchone()[0]
+            generation = connection.execute(
+                "INSERT INTO generation (asset, served, current, pushed_until) VALUES (?, ?, 0, ?)",
+                (asset, msgspec.msgpack.encode(served), newest or 0),
+            ).lastrowid
+            # Those of earlier writes, which were interrupted or are overtaken by this one.
+            self._drop(connection, asset, "id < ? AND current = 0", generation)
+        for batch in batches:
+            with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+                connection.executemany(
+                    "INSERT INTO online_row VALUES (?, ?, ?, ?)",
+                    ((generation, key, row.event_at, row.values) for key, row in batch),
+                )
+        return self._switch(asset, served, generation)
+
+    def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
+        """Adds rows beside the version that is served. Of each entity, the newest is kept. Returns the number kept."""
+        with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+            number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM pushed").fetchone()[0]
+            until = connection.execute("SELECT coalesce(max(pushed_until), 0) FROM generation").fetchone()[0]
+            before = connection.total_changes
+            connection.executemany(
+                'INSERT INTO pushed VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (asset, key) DO UPDATE SET "values" = '
+                'excluded."values", event_at = excluded.event_at, source = excluded.source, number = excluded.number '
+                "WHERE excluded.event_at >= pushed.event_at",
+                (
+                    (asset, key, row.event_at, row.values, row.source, max(number, until + 1))
+                    for key, row in rows
+                ),
+            )
+            return connection.total_changes - before
+
+    def close(self) -> None:
+        """Closes the connections."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._local = threading.local()
+
+    def _switch(self, asset: str, served: Served, generation: int | None) -> bool:
+        """Makes a written version the one that is served."""
+        with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+            own = connection.execute("SELECT pushed_until FROM generation WHERE id = ?", (generation,)).fetchone()
+            if own is None:
+                raise superseded(asset)
+            current = connection.execute(
+                "SELECT served FROM generation WHERE asset = ? AND current = 1", (asset,)
+            ).fetchone()
+            if current is not None:
+                before = msgspec.msgpack.decode(current[0], type=Served)
+                if before.table_id == served.table_id and before.table_version > served.table_version:
+                    self._drop(connection, asset, "id = ?", generation)
+                    return False
+            connection.execute("UPDATE generation SET current = 0 WHERE asset = ?", (asset,))
+            connection.execute("UPDATE generation SET current = 1 WHERE id = ?", (generation,))
+            connection.execute("DELETE FROM pushed WHERE asset = ? AND number <= ?", (asset, own[0]))
+            self._drop(connection, asset, "id < ?", generation)
+        return True
+
+    def _drop(self, connection: sqlite3.Connection, asset: str, condition: str, generation: int | None) -> None:
+        chosen = f"SELECT id FROM generation WHERE asset = ? AND {condition}"  # noqa: S608 - a constant
+        connection.execute(f"DELETE FROM online_row WHERE generation IN ({chosen})", (asset, generation))  # noqa: S608
+        connection.execute(f"DELETE FROM generation WHERE id IN ({chosen})", (asset, generation))  # noqa: S608
+
+    def _path(self, asset: str) -> Path:
+        return self._folder / f"{asset.partition('.')[0]}.db"
+
+    @contextmanager
+    def _transaction(self, asset: str, begin: str) -> Iterator[sqlite3.Connection]:
+        connection = self._connection(asset)
+        try:
+            connection.execute(begin)
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._roll_back(connection)
+            raise Unavailable(f"The online store of {asset} does not respond: {error}. Try again.") from error
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def _connection(self, asset: str) -> sqlite3.Connection:
+        connections: dict[Path, sqlite3.Connection] = self._local.__dict__.setdefault("connections", {})
+        path = self._path(asset)
+        if path not in connections:
+            connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_TABLES)
+            connections[path] = connection
+            with self._lock:
+                self._open.append(connection)
+        return connections[path]

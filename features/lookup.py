@@ -1,0 +1,124 @@
+"""Features of entities at a moment, from the online store, as historical retrieval returns them for that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.errors import Conflict, InvalidPayload
+from features.encoding import key_bytes, key_value, restored, schema_of
+from features.history import FeatureStatus
+from features.online import Found, OnlineRow, Served, decoded, features_of
+from features.rows import ViewColumns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineFeatures:
+    """The features of entities in one view."""
+
+    served: Served
+    moment: int
+    """Moment of the answer, in microseconds since 1970."""
+
+    values: Mapping[str, pa.Array]
+    """The values of each feature, one for each entity. Null unless the status of the entity is `PRESENT`."""
+
+    statuses: Sequence[FeatureStatus]
+    """Status of each entity."""
+
+    event_at: Sequence[int | None]
+    """Event time of the row of each entity, in microseconds since 1970."""
+
+    sources: Sequence[str]
+    """Name of what pushed the row of each entity. Empty for rows of the table version."""
+
+
+def encoded_keys(
+    served: Served, entities: Sequence[Mapping[str, Any]], names: Mapping[str, str], pointer: str
+) -> list[bytes | None]:
+    """Returns the key of each entity, or `None` where a part of it is null.
+
+    Args:
+        served: the version that is served.
+        entities: values by name.
+        names: the name in `entities` for each key column.
+        pointer: JSON pointer of the entities in the request.
+
+    Raises:
+        InvalidPayload: an entity lacks a part of the key, or a value has another type.
+    """
+    schema = schema_of(served.schema)
+    found: list[bytes | None] = []
+    for number, entity in enumerate(entities):
+        parts = []
+        for key in served.keys:
+            name = names[key]
+            if name not in entity:
+                fault = {"pointer": f"{pointer}/{number}", "detail": f"lacks {name}"}
+                raise InvalidPayload(f"An entity lacks its key {name}.", errors=[fault])
+            parts.append(key_value(entity[name], schema.field(key).type, name, f"{pointer}/{number}/{name}"))
+        found.append(None if None in parts else key_bytes(parts))
+    return found
+
+
+def look_up(
+    found: Found, columns: ViewColumns, keys: Sequence[bytes | None], features: Sequence[str], moment: int
+) -> OnlineFeatures:
+    """Returns the features of entities: of each the newest row whose event time is not after the moment.
+
+    The moment of the answer is at least the one from which on the stored rows are complete.
+
+    Raises:
+        Conflict: the online rows are not those of the view. The message says what to do.
+    """
+    served = found.served
+    schema = schema_of(served.schema)
+    stored = features_of(schema, served)
+    if served.keys != columns.keys or served.timestamp != columns.timestamp:
+        raise Conflict(
+            f"The online rows of {served.table} have the keys {', '.join(served.keys)} and the event time "
+            f"{served.timestamp}. The view declares others: change the view or the online asset."
+        )
+    if lacking := [name for name in features if name not in stored]:
+        raise Conflict(
+            f"The online rows of {served.table} lack {lacking[0]!r}: they come from {served.data_version}. Add the "
+            "feature to the online asset, and materialize it."
+        )
+    moment = max(moment, served.as_of)
+    chosen = [None if key is None else _newest(found.rows.get(key, ()), moment) for key in keys]
+    ttl = columns.ttl_microseconds
+    statuses = [_status(row, moment, ttl) for row in chosen]
+    present = [
+        decoded(row) if row and status is FeatureStatus.PRESENT else None
+        for row, status in zip(chosen, statuses, strict=True)
+    ]
+    values = {}
+    for name in features:
+        position = stored.index(name)
+        column = [None if row is None else row[position] for row in present]
+        values[name] = restored(column, schema.field(name).type)
+    return OnlineFeatures(
+        served,
+        moment,
+        values,
+        statuses,
+        [row.event_at if row else None for row in chosen],
+        [row.source if row else "" for row in chosen],
+    )
+
+
+def _newest(rows: Sequence[OnlineRow], moment: int) -> OnlineRow | None:
+    """Returns the newest row at a moment. A pushed row counts before one of the table with the same event time."""
+    known = [row for row in rows if row.event_at <= moment]
+    return max(known, key=lambda row: (row.event_at, bool(row.source)), default=None)
+
+
+def _status(row: OnlineRow | None, moment: int, ttl: int | None) -> FeatureStatus:
+    if row is None:
+        return FeatureStatus.NOT_FOUND
+    too_old = ttl is not None and moment - row.event_at > ttl
+    return FeatureStatus.OUTSIDE_MAX_AGE if too_old else FeatureStatus.PRESENT
