@@ -21,6 +21,7 @@ _MODULES = {
     "SqlTransformComponent": "assets.datasets.component",
     "SparkTransformComponent": "assets.datasets.spark",
     "FeatureViewComponent": "assets.features.component",
+    "OnlineFeaturesComponent": "assets.features.online",
     "ModelTrainingComponent": "assets.models.component",
     "RagIndexComponent": "assets.indexes.component",
     "FederatedTrainingComponent": "assets.rounds.component",

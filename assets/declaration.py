@@ -63,6 +63,9 @@ def _number_fault(value: Any, *path: str) -> str | None:
 AssetId = Annotated[str, AfterValidator(_asset_id)]
 """Id of an asset: project, schema, and table."""
 
+Automation = Annotated[str | None, AfterValidator(_automation)]
+"""When an asset is materialized automatically."""
+
 
 class TableComponent(dg.Component, dg.Model, dg.Resolvable):
     """Declaration of one asset and its Delta table, which has the same name."""
@@ -72,7 +75,7 @@ class TableComponent(dg.Component, dg.Model, dg.Resolvable):
     owners: Annotated[list[str], AfterValidator(_owners)] = Field(
         default_factory=lambda: ["team:data"], description="Owners of the asset: email addresses or team:<name>."
     )
-    automation: Annotated[str | None, AfterValidator(_automation)] = Field(
+    automation: Automation = Field(
         None,
         description="When the asset is materialized automatically: a cron line (UTC), or `eager` for every change of "
         "an input.",

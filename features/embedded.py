@@ -105,10 +105,7 @@ class EmbeddedStore:
                 'INSERT INTO pushed VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (asset, key) DO UPDATE SET "values" = '
                 'excluded."values", event_at = excluded.event_at, source = excluded.source, number = excluded.number '
                 "WHERE excluded.event_at >= pushed.event_at",
-                (
-                    (asset, key, row.event_at, row.values, row.source, max(number, until + 1))
-                    for key, row in rows
-                ),
+                ((asset, key, row.event_at, row.values, row.source, max(number, until + 1)) for key, row in rows),
             )
             return connection.total_changes - before
 

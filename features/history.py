@@ -120,7 +120,8 @@ def _require(spine: pa.Table, time: str, views: Sequence[JoinedView]) -> None:
             wanted, given = view.rows.table.schema.field(key).type, spine.schema.field(column).type
             if _family(wanted) != _family(given):
                 raise SchemaMismatch(
-                    f"The column {column!r} of the spine is of type {given}; the key {key!r} of {view.name} is {wanted}."
+                    f"The column {column!r} of the spine is of type {given}; the key {key!r} of {view.name} is "
+                    f"{wanted}."
                 )
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise InvalidArgument(

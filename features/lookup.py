@@ -78,7 +78,7 @@ def look_up(
     served = found.served
     schema = schema_of(served.schema)
     stored = features_of(schema, served)
-    if served.keys != columns.keys or served.timestamp != columns.timestamp:
+    if set(served.keys) != set(columns.keys) or served.timestamp != columns.timestamp:
         raise Conflict(
             f"The online rows of {served.table} have the keys {', '.join(served.keys)} and the event time "
             f"{served.timestamp}. The view declares others: change the view or the online asset."

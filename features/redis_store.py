@@ -37,9 +37,9 @@ if before and redis.call('GET', KEYS[2] .. before .. ':table') == ARGV[2]
    and tonumber(redis.call('GET', KEYS[2] .. before .. ':version')) > tonumber(ARGV[3]) then return 2 end
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[4])
-for _, suffix in ipairs({'', ':served', ':table', ':version'}) do redis.call('PERSIST', KEYS[2] .. ARGV[1] .. suffix) end
-if before then
-  for _, suffix in ipairs({'', ':served', ':table', ':version'}) do redis.call('UNLINK', KEYS[2] .. before .. suffix) end
+for _, suffix in ipairs({'', ':served', ':table', ':version'}) do
+  redis.call('PERSIST', KEYS[2] .. ARGV[1] .. suffix)
+  if before then redis.call('UNLINK', KEYS[2] .. before .. suffix) end
 end
 local pushed = redis.call('HGETALL', KEYS[3])
 for i = 1, #pushed, 2 do
@@ -127,9 +127,7 @@ class RedisStore:
             self._run("hset", target, mapping=fields)
             self._run("expire", target, _ABANDONED_SECONDS)
         names = (current, versions, pushed, writing)
-        outcome = self._run(
-            "eval", _SWITCH, 4, *names, generation, served.table_id, served.table_version, until
-        )
+        outcome = self._run("eval", _SWITCH, 4, *names, generation, served.table_id, served.table_version, until)
         if outcome == 0:
             raise superseded(asset)
         return bool(outcome == 1)

@@ -133,9 +133,14 @@ def _resolved(snapshot: Snapshot, columns: ViewColumns, names: list[str]) -> tup
     """
     import polars as pl
 
-    table = snapshot.to_arrow()
-    frame = pl.DataFrame(table)
+    complete = snapshot.to_arrow()
+    table = complete.select(names)
+    index = _index(table, columns)
+    tied = index.select(*columns.keys, "event_at").is_duplicated()
+    among = index.filter(tied).select("row")["row"]
+    frame = pl.DataFrame(complete.take(among.to_arrow()))
     order = [name for name, kind in frame.schema.items() if not kind.is_nested()]
-    table = table.take(frame.select(pl.arg_sort_by(order, nulls_last=False)).to_series().to_arrow()).select(names)
-    index = _index(table, columns).unique([*columns.keys, "event_at"], keep="last", maintain_order=True)
-    return table, index.sort("event_at", maintain_order=True)
+    rank = among.to_frame().with_columns(place=frame.select(pl.struct(order).rank("ordinal")).to_series())
+    index = index.join(rank, on="row", how="left", maintain_order="left").sort("event_at", "place", nulls_last=False)
+    index = index.unique([*columns.keys, "event_at"], keep="last", maintain_order=True)
+    return table, index.drop("place")

@@ -59,6 +59,13 @@ VALID: dict[str, dict[str, Any]] = {
         "on": ["id"],
         "columns": {"id": "d"},
     },
+    "online": {
+        "component": "OnlineFeaturesComponent",
+        "table": "p.silver.events",
+        "keys": ["id", "place"],
+        "timestamp": "at",
+        "features": ["size", "many"],
+    },
     "features": {
         "component": "FeatureViewComponent",
         "sources": {

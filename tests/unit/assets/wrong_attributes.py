@@ -56,6 +56,14 @@ WRONG: dict[str, list[tuple[str, str, Any]]] = {
         ("typed", "columns/b", {"type": "string", "min": 2}),
     ],
     "ColumnDeclaration.max": [("typed", "columns/a", {"type": "int64", "max": -FAR})],
+    "OnlineFeaturesComponent.table": [("online", "table", "events"), ("online", "table", "p.gold.t")],
+    "OnlineFeaturesComponent.keys": [
+        ("online", "keys", ["nope"]),
+        ("online", "keys", ["size"]),
+        ("online", "keys", []),
+    ],
+    "OnlineFeaturesComponent.timestamp": [("online", "timestamp", "noted"), ("online", "timestamp", "nope")],
+    "OnlineFeaturesComponent.features": [("online", "features", ["nope"]), ("online", "features", ["size", "size"])],
     "SqlTransformComponent.sql": [
         ("sql", "sql", "SELECT nope FROM p.silver.events"),
         ("sql", "sql", "SELECT id, INTERVAL 1 MONTH AS x FROM p.silver.events"),

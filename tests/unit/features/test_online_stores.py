@@ -48,7 +48,9 @@ def test_nothing_is_served_before_the_first_write(store: OnlineStore) -> None:
 
 
 def test_rows_become_the_newest_when_their_time_comes(store: OnlineStore) -> None:
-    write(store, rows_of(customers((1, 0, 1.0), (1, 5, 5.0), (1, 20, 20.0), (2, 30, 2.0)), COLUMNS), microseconds(at(9)))
+    write(
+        store, rows_of(customers((1, 0, 1.0), (1, 5, 5.0), (1, 20, 20.0), (2, 30, 2.0)), COLUMNS), microseconds(at(9))
+    )
     assert spent(store, 1, 2) == [5.0, None]
     assert spent(store, 1, 2, minute=20) == [20.0, None]
     assert spent(store, 1, 2, minute=40) == [20.0, 2.0]
