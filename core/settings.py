@@ -93,8 +93,8 @@ class Settings:
     events_kept: int = _setting(1_000_000, "Approximate length limit of the Redis stream; Kafka has its own retention.")
     online_store_url: str = _setting(
         "",
-        "Redis that stores online features: redis:// or rediss://, with user:password@ if it requires them; empty: files "
-        "in the home folder.",
+        "Redis that stores online features: redis:// or rediss://, with user:password@ if it requires them; empty: "
+        "files in the home folder.",
         secret=True,
     )
     otel_endpoint: str = _setting(

@@ -158,9 +158,18 @@ def serving(rows: ViewRows, *, table: str, table_id: str, table_version: int, as
 def encoded_rows(table: pa.Table, columns: ViewColumns) -> Iterator[tuple[bytes, bytes]]:
     """Yields the key and the values of each row."""
     keys = zip(*(storable(table[name]) for name in columns.keys), strict=True)
-    values = zip(*(storable(table[name]) for name in columns.features), strict=True)
+    values = packed([table[name] for name in columns.features], table.num_rows)
     for key, row in zip(keys, values, strict=True):
-        yield key_bytes(key), msgspec.msgpack.encode(row)
+        yield key_bytes(key), row
+
+
+def packed(columns: Sequence[pa.Array | pa.ChunkedArray], count: int) -> Iterator[bytes]:
+    """Yields the values of each row as bytes."""
+    if not columns:
+        yield from [msgspec.msgpack.encode(())] * count
+        return
+    for row in zip(*(storable(column) for column in columns), strict=True):
+        yield msgspec.msgpack.encode(row)
 
 
 def features_of(schema: pa.Schema, served: Served) -> list[str]:

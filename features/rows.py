@@ -77,6 +77,13 @@ def read_rows(snapshot: Snapshot, columns: ViewColumns) -> ViewRows:
     return ViewRows(columns, table, index)
 
 
+def duplicates(snapshot: Snapshot, columns: ViewColumns) -> int:
+    """Returns the number of rows that share their keys and event time with another row."""
+    named = list(dict.fromkeys([*columns.keys, columns.timestamp]))
+    index = _index(snapshot.to_arrow(columns=named), columns)
+    return int(index.select(*columns.keys, "event_at").is_duplicated().sum())
+
+
 def require_types(schema: pa.Schema, columns: ViewColumns, table: str) -> None:
     """Checks the types of the keys, the event time, and the features.
 

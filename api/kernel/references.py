@@ -74,6 +74,7 @@ FILTER_FIELDS = {
     "securable_id": (),
     "subject": (),
     "identity_provider_id": ("admin.identity_provider",),
+    "entity_id": ("ai_catalog.entity",),
     "experiment_id": ("ai_catalog.experiment",),
     "registered_model_id": ("ai_catalog.registered_model",),
 }

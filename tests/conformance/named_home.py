@@ -23,6 +23,9 @@ NAMES = {
     "admin.role": "reading",
     "admin.identity_provider": "one-login",
     "admin.webhook_endpoint": "hook",
+    "ai_catalog.entity": "customer",
+    "ai_catalog.feature_service": "churn",
+    "ai_catalog.feature_view": "spending",
     "ai_catalog.experiment": "trees",
     "ai_catalog.registered_model": "price",
 }
@@ -112,6 +115,8 @@ BODIES: dict[str, dict[str, Any]] = {
 """Of each operation that takes references a body that holds every one of them."""
 
 SPECS: dict[str, dict[str, Any]] = {
+    "ai_catalog.feature_service": {"views": [{"view_id": "[ai_catalog.feature_view]"}]},
+    "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
     "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
     "admin.webhook_endpoint": {"project_id": "[admin.project]"},
     "admin.identity_provider": {"groups": {"staff": "[claimed]"}, "roles": {"staff": "[admin.role]"}},

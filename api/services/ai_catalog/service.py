@@ -17,6 +17,9 @@ from api.services.ai_catalog.kinds import (
     definition_publication,
     definition_validation,
     experiment_results,
+    feature_retrieval,
+    feature_view_operations,
+    feature_view_statistics,
     model_version_lineage,
     provenance_search,
     run_batch,
@@ -28,9 +31,12 @@ from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.definition import DEFINITION
+from api.services.ai_catalog.kinds.entity import ENTITY
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
 from api.services.ai_catalog.kinds.external_run import EXTERNAL_RUN
+from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE
+from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
@@ -55,6 +61,9 @@ PARTS = (
     definition_publication,
     definition_validation,
     experiment_results,
+    feature_retrieval,
+    feature_view_operations,
+    feature_view_statistics,
     model_version_lineage,
     provenance_search,
     run_batch,
@@ -72,9 +81,12 @@ SERVICE = Service(
         ASSET,
         ATTESTATION,
         DEFINITION,
+        ENTITY,
         EXPERIMENT,
         EXTERNAL_DATASET,
         EXTERNAL_RUN,
+        FEATURE_SERVICE,
+        FEATURE_VIEW,
         LINEAGE_EVENT,
         LOGGED_MODEL,
         MODEL_VERSION,
@@ -86,5 +98,6 @@ SERVICE = Service(
         SENSOR,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
-    "experiments, runs, their files, and models.",
+    "experiments, runs, their files, and models; "
+    "entities, feature views, and feature services.",
 )

@@ -124,7 +124,7 @@ async def materialize_asset(ctx: Context, asset: str, request: MaterializeAsset)
 
     Returns an operation immediately. One partition becomes a run, several become a backfill.
     """
-    return await _plan(ctx, [asset], request, {asset: request.config} if request.config else {})
+    return await plan_launch(ctx, [asset], request, {asset: request.config} if request.config else {})
 
 
 @ASSET.collection_action("materialize", request=MaterializeAssets, long=True)
@@ -133,15 +133,21 @@ async def materialize_assets(ctx: Context, request: MaterializeAssets) -> Launch
 
     Returns an operation immediately. Assets of several code locations that depend on each other become a backfill.
     """
-    return await _plan(ctx, request.assets, request, request.config)
+    return await plan_launch(ctx, request.assets, request, request.config)
 
 
-async def _plan(
+async def plan_launch(
     ctx: Context,
     assets: Sequence[str],
     request: MaterializeAsset | MaterializeAssets,
     config: Mapping[str, Mapping[str, Any]],
 ) -> Launch:
+    """Returns the launch of assets that the caller can materialize.
+
+    Raises:
+        UnknownAsset: there is no such asset that the caller can see.
+        PermissionDenied: the caller can see an asset, but not materialize it.
+    """
     launch = await selection.plan(
         ctx.orchestrator,
         ctx.view(),

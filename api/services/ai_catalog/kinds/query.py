@@ -11,23 +11,19 @@ from pydantic import Field
 
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
 from api.kernel.lake.names import AssetId
 from api.kernel.lake.versions import Version
-from api.kernel.lookup import unknown_asset
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import Platform, open_tables
+from api.services.ai_catalog.logic.readable_tables import require_readable
 from api.services.ai_catalog.logic.turns import Turns
 from core.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
     from lakehouse.query_process import QueryProcesses
-
-PREVIEW = "ai_catalog.asset.preview"
-"""Permission to read the rows of an asset."""
 
 _MAX_PER_PRINCIPAL = 8
 """Maximum number of statements of one principal that run or wait."""
@@ -158,7 +154,7 @@ def _run(ctx: Context, request: RunQuery, cancelled: Callable[[], bool]) -> Rows
     )
     statement = query.check(request.sql)
     for name in statement.tables:
-        _require_preview(ctx, name)
+        require_readable(ctx, name)
     snapshots = {name: versions.snapshot(tables, name, request.versions.get(name)) for name in statement.tables}
     if unread := sorted(set(request.versions) - set(snapshots)):
         fault = {"pointer": f"/versions/{unread[0]}", "detail": "the statement does not read this table"}
@@ -194,17 +190,3 @@ def _run(ctx: Context, request: RunQuery, cancelled: Callable[[], bool]) -> Rows
         "x-truncated": str(truncated).lower(),
     }
     return Rows(table, model, headers)
-
-
-def _require_preview(ctx: Context, name: str) -> None:
-    """Requires the permission to read a table. One that the caller can't see is refused as if it did not exist.
-
-    Raises:
-        UnknownAsset: The caller can't see the table.
-        PermissionDenied: The caller can't read it.
-    """
-    place = asset_securable(ctx.platform, name)
-    if not ctx.principal.access.allows(READ_ASSET, place):
-        raise unknown_asset(ctx.view(), name)
-    if not ctx.principal.access.allows(PREVIEW, place):
-        raise denied(PREVIEW)

@@ -1,0 +1,202 @@
+"""Features of entities: from the online store for now, and from the tables for the past."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from api.kernel.platform import Platform
+from api.services.ai_catalog.kinds.entity import KeyType
+from api.services.ai_catalog.logic.feature_views import BoundView, open_online_store, require_key_types, snapshot_of
+from core import clock
+from core.errors import Conflict, InvalidPayload
+from core.numbers import is_storable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from features.lookup import OnlineFeatures
+
+MAX_ENTITIES = 10_000
+"""Number of entities in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredView:
+    """The online features of one view."""
+
+    view: BoundView
+    found: OnlineFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class HistoricalFeatures:
+    """The features of a spine."""
+
+    table: pa.Table
+    """The spine with the features, statuses, and event times."""
+
+    versions: Mapping[str, str]
+    """Data version of the table of each view, by the name of the view."""
+
+
+def online(platform: Platform, views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]]) -> list[AnsweredView]:
+    """Returns the features of entities at this moment, for each view from one version.
+
+    Raises:
+        Conflict: a view isn't served, or its online rows are not those of the view.
+        InvalidPayload: an entity lacks a key, or a key has another type.
+        Unavailable: the online store doesn't respond.
+    """
+    from features.encoding import schema_of
+    from features.lookup import encoded_keys, look_up
+    from features.rows import microseconds
+
+    store, moment = platform.part(open_online_store), microseconds(clock.now())
+    answers = []
+    for view in views:
+        if view.online_asset is None:
+            raise Conflict(f"{view.name} isn't served online. Set the online asset of the view.")
+        served = store.served(view.online_asset)
+        if served is None:
+            raise Conflict(f"{view.online_asset} has not been materialized yet, so {view.name} has no online rows.")
+        if served.table != view.asset:
+            raise Conflict(f"{view.online_asset} serves {served.table}, not {view.asset}, the table of {view.name}.")
+        columns = view.columns(schema_of(served.schema).names)
+        names = {column: key for key, column in view.keys.items()}
+        if set(served.keys) != set(names):
+            raise Conflict(
+                f"{view.online_asset} has the keys {', '.join(served.keys)}, and {view.name} the keys "
+                f"{', '.join(names)}. Change the view or the online asset."
+            )
+        require_key_types(view, schema_of(served.schema))
+        keys = encoded_keys(served, entities, names, "/entities")
+        found = store.read(view.online_asset, [key for key in keys if key is not None])
+        if found is None or (found.served.keys, found.served.schema) != (served.keys, served.schema):
+            raise Conflict(f"The online rows of {view.name} were just replaced by others. Try again.")
+        if view.version is not None and view.version not in (
+            found.served.data_version,
+            str(found.served.table_version),
+        ):
+            raise Conflict(
+                f"{view.name} is pinned to {view.version}, and the online store serves {found.served.data_version}. "
+                "Read the pinned version by historical retrieval, or move the pin."
+            )
+        answers.append(AnsweredView(view, look_up(found, columns, keys, columns.features, moment)))
+    return answers
+
+
+def column_names(features: Sequence[tuple[str, Sequence[str]]], *, full: bool) -> dict[tuple[str, str], str]:
+    """Returns the name of the column of each feature: the feature, or the view and the feature.
+
+    Args:
+        features: name of each view, with its features.
+        full: whether the names contain the view.
+
+    Raises:
+        InvalidPayload: two views have features of the same name, and `full` isn't set.
+    """
+    if not full:
+        counts = Counter(feature for _, names in features for feature in names)
+        if twice := [name for name, count in counts.items() if count > 1]:
+            raise InvalidPayload(
+                f"Several views have a feature {twice[0]!r}. Ask for full feature names.",
+                errors=[{"pointer": "/full_feature_names", "detail": "must be true"}],
+            )
+    return {(view, name): f"{view}__{name}" if full else name for view, names in features for name in names}
+
+
+def historical(
+    platform: Platform,
+    views: Sequence[BoundView],
+    entities: Sequence[Mapping[str, Any]],
+    times: Sequence[datetime],
+    *,
+    full: bool = False,
+) -> HistoricalFeatures:
+    """Returns the features that each entity had at its time, from exact versions of the tables.
+
+    Raises:
+        InvalidPayload: an entity lacks a key, or a key has another type.
+        SchemaMismatch: the columns of a table don't fit its view.
+        UnknownTable: the table of a view has not been materialized.
+    """
+    from features.history import JoinedView, retrieve
+    from features.rows import read_rows
+
+    spine = _spine(views, entities, times)
+    read = []
+    for view in views:
+        snapshot = snapshot_of(platform, view)
+        rows = read_rows(snapshot, view.columns(snapshot.schema.names))
+        require_key_types(view, rows.table.schema)
+        read.append((view, snapshot.data_version, rows))
+    names = column_names([(view.name, rows.columns.features) for view, _, rows in read], full=full)
+    joined = [
+        JoinedView(
+            view.name,
+            rows,
+            {feature: names[view.name, feature] for feature in rows.columns.features},
+            {column: key for key, column in view.keys.items()},
+        )
+        for view, _, rows in read
+    ]
+    return HistoricalFeatures(
+        retrieve(spine, "event_timestamp", joined), {view.name: version for view, version, _ in read}
+    )
+
+
+def _spine(views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]], times: Sequence[datetime]) -> pa.Table:
+    import pyarrow as pa
+
+    types: dict[str, KeyType] = {}
+    for view in views:
+        for key, kind in view.types.items():
+            if types.setdefault(key, kind) is not kind:
+                raise InvalidPayload(
+                    f"Two entities have a key {key!r}, of different types. Ask for their views separately.",
+                    errors=[{"pointer": "/entities", "detail": f"{key} has two types"}],
+                )
+    stored = {
+        KeyType.INTEGER: pa.int64(),
+        KeyType.TEXT: pa.string(),
+        KeyType.BOOLEAN: pa.bool_(),
+        KeyType.DATE: pa.date32(),
+    }
+    columns = {
+        key: pa.array([_value(entity, key, kind, n) for n, entity in enumerate(entities)], stored[kind])
+        for key, kind in types.items()
+    }
+    return pa.table(columns | {"event_timestamp": pa.array(list(times), pa.timestamp("us", "UTC"))})
+
+
+def _value(entity: Mapping[str, Any], key: str, kind: KeyType, number: int) -> Any:
+    """Returns the value of a key in a request.
+
+    Raises:
+        InvalidPayload: it is missing or has another type.
+    """
+    pointer, value = f"/entities/{number}/{key}", entity.get(key)
+    if key not in entity:
+        fault = {"pointer": f"/entities/{number}", "detail": f"lacks {key}"}
+        raise InvalidPayload(f"An entity lacks its key {key}.", errors=[fault])
+    valid = {
+        KeyType.INTEGER: isinstance(value, int) and not isinstance(value, bool) and is_storable(value),
+        KeyType.TEXT: isinstance(value, str),
+        KeyType.BOOLEAN: isinstance(value, bool),
+        KeyType.DATE: isinstance(value, str),
+    }
+    if value is None:
+        return None
+    if valid[kind] and kind is KeyType.DATE:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            valid[kind] = False
+    if not valid[kind]:
+        fault = {"pointer": pointer, "detail": f"must be of type {kind}"}
+        raise InvalidPayload(f"The key {key} must be of type {kind}.", errors=[fault])
+    return value

@@ -1,0 +1,163 @@
+"""Feature views bound to their tables: which columns are read, and from which version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
+from api.kernel.lake import versions
+from api.kernel.platform import Platform, open_tables
+from api.services.ai_catalog.kinds.entity import ENTITY, KeyType
+from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE, FeatureService
+from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW, FeatureView
+from api.services.ai_catalog.logic.readable_tables import require_readable
+from core.errors import Conflict, InvalidPayload, SchemaMismatch
+from features.rows import ViewColumns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from features.online import OnlineStore
+    from lakehouse.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class BoundView:
+    """A view as a request reads it."""
+
+    id: str
+    name: str
+    asset: str
+    online_asset: str | None
+    keys: Mapping[str, str]
+    """The column of the table for each key of the entity."""
+    types: Mapping[str, KeyType]
+    """The type of each key of the entity."""
+    timestamp: str
+    ttl: timedelta | None
+    features: tuple[str, ...]
+    """The features to return. Empty: all columns except the keys and the event time."""
+    version: str | None = None
+    """Version of the table that is read. `None`: the newest."""
+
+    def columns(self, names: Sequence[str]) -> ViewColumns:
+        """Returns the columns of the view in a table with these columns."""
+        used = {*self.keys.values(), self.timestamp}
+        features = self.features or tuple(name for name in names if name not in used)
+        return ViewColumns(tuple(self.keys.values()), self.timestamp, features, self.ttl)
+
+
+def bound(unit: Unit, view: FeatureView, features: Sequence[str] = (), version: str | None = None) -> BoundView:
+    """Returns a view with the keys of its entity.
+
+    Args:
+        unit: the transaction.
+        view: the view.
+        features: names of features. By default all features of the view.
+        version: version of the table.
+
+    Raises:
+        InvalidPayload: the view doesn't declare a feature.
+        Conflict: the view has no entity yet.
+    """
+    if view.spec.entity_id is None:
+        raise Conflict(f"The view {view.name} has no entity yet. Set its entity to read its features.")
+    entity = unit.get(ENTITY, view.spec.entity_id)
+    declared = tuple(feature.name for feature in view.spec.features)
+    if declared and (unknown := [name for name in features if name not in declared]):
+        raise InvalidPayload(
+            f"The view {view.name} has no feature {unknown[0]!r}; it has {', '.join(declared[:50])}.",
+            errors=[{"pointer": "/features", "detail": f"{unknown[0]} is no feature of {view.name}"}],
+        )
+    ttl = view.spec.ttl_seconds
+    return BoundView(
+        id=view.id,
+        name=view.name,
+        asset=view.spec.asset,
+        online_asset=view.spec.online_asset,
+        keys={key.name: view.spec.keys.get(key.name, key.name) for key in entity.spec.keys},
+        types={key.name: key.type for key in entity.spec.keys},
+        timestamp=view.spec.timestamp,
+        ttl=None if ttl is None else timedelta(seconds=ttl),
+        features=tuple(features) or declared,
+        version=version,
+    )
+
+
+def views_of(unit: Unit, service: FeatureService) -> list[BoundView]:
+    """Returns the views of a service. Raises `NotFound` for a view or an entity that the caller can't see.
+
+    Raises:
+        Conflict: the service has no views yet.
+    """
+    if not service.spec.views:
+        raise Conflict(f"The service {service.name} has no views yet. Add the views that it serves.")
+    return [
+        bound(unit, unit.get(FEATURE_VIEW, served.view_id), served.features, served.version)
+        for served in service.spec.views
+    ]
+
+
+async def readable_view(ctx: Context, id: str, verb: str, version: str | None = None) -> BoundView:
+    """Returns a view whose table the caller can read."""
+
+    def read(unit: Unit) -> BoundView:
+        view = unit.get(FEATURE_VIEW, id, permission=FEATURE_VIEW.permission(verb))
+        return bound(unit, view, version=version)
+
+    view = await ctx.read(read)
+    require_readable(ctx, view.asset)
+    return view
+
+
+async def readable_service(ctx: Context, id: str, verb: str) -> list[BoundView]:
+    """Returns the views of a service, all of whose tables the caller can read."""
+
+    def read(unit: Unit) -> list[BoundView]:
+        return views_of(unit, unit.get(FEATURE_SERVICE, id, permission=FEATURE_SERVICE.permission(verb)))
+
+    views = await ctx.read(read)
+    for view in views:
+        require_readable(ctx, view.asset)
+    return views
+
+
+def snapshot_of(platform: Platform, view: BoundView, version: str | None = None) -> Snapshot:
+    """Returns the table of a view at the version that the view reads, or at another one."""
+    return versions.snapshot(platform.part(open_tables), view.asset, version or view.version)
+
+
+def open_online_store(platform: Platform) -> OnlineStore:
+    """Returns the online store of the process."""
+    from features.online import open_store
+
+    return open_store(platform.settings)
+
+
+def require_key_types(view: BoundView, schema: pa.Schema) -> None:
+    """Checks that the columns of the keys have the types that the entity declares.
+
+    Raises:
+        SchemaMismatch: a column has another type.
+    """
+    import pyarrow as pa
+
+    from features.rows import is_text
+
+    types = pa.types
+    checks = {
+        KeyType.INTEGER: types.is_integer,
+        KeyType.TEXT: is_text,
+        KeyType.BOOLEAN: types.is_boolean,
+        KeyType.DATE: types.is_date32,
+    }
+    for key, column in view.keys.items():
+        kind = schema.field(column).type
+        if not checks[view.types[key]](kind):
+            raise SchemaMismatch(
+                f"{view.asset}.{column} is of type {kind}, and the key {key} of the entity is {view.types[key]}."
+            )
