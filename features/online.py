@@ -33,7 +33,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the batch table."""
 
     table_id: str
-    """Id of the Delta table, which changes when the table is created anew."""
+    """Id of the Delta table, which changes when the table is created again."""
 
     table_version: int
     """Version of the Delta table."""
@@ -104,7 +104,7 @@ class OnlineStore(Protocol):
         """
 
     def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
-        """Adds rows beside the version that is served. Of each entity, the newest is kept. Returns the number kept."""
+        """Adds rows in addition to the version that is served. Of each entity, the newest counts. Returns their number."""
 
     def close(self) -> None:
         """Closes the connections."""
@@ -140,7 +140,7 @@ def serving(rows: ViewRows, *, table: str, table_id: str, table_version: int, as
 
     keys = list(rows.columns.keys)
     last = pl.col("event_at").filter(pl.col("event_at") <= as_of).max().over(keys)
-    kept = rows.index.filter(last.is_null() | (pl.col("event_at") >= last))
+    needed = rows.index.filter(last.is_null() | (pl.col("event_at") >= last))
     served = Served(
         table=table,
         table_id=table_id,
@@ -149,10 +149,10 @@ def serving(rows: ViewRows, *, table: str, table_id: str, table_version: int, as
         timestamp=rows.columns.timestamp,
         schema=schema_bytes(rows.table.schema),
         as_of=as_of,
-        rows=kept.height,
-        entities=kept.select(keys).n_unique(),
+        rows=needed.height,
+        entities=needed.select(keys).n_unique(),
     )
-    return Serving(served, _batches(rows, kept))
+    return Serving(served, _batches(rows, needed))
 
 
 def encoded_rows(table: pa.Table, columns: ViewColumns) -> Iterator[tuple[bytes, bytes]]:
@@ -182,13 +182,13 @@ def decoded(row: OnlineRow) -> list[Any]:
     return msgspec.msgpack.decode(row.values)  # type: ignore[no-any-return]
 
 
-def _batches(rows: ViewRows, kept: Any) -> Iterator[list[tuple[bytes, OnlineRow]]]:
+def _batches(rows: ViewRows, needed: Any) -> Iterator[list[tuple[bytes, OnlineRow]]]:
     """Yields the rows in batches, each with all rows of its entities, one entity after the other."""
     import polars as pl
     import pyarrow as pa
 
     keys = list(rows.columns.keys)
-    ordered = kept.sort(*keys, "event_at").with_columns(entity=pl.struct(keys).rle_id() // BATCH)
+    ordered = needed.sort(*keys, "event_at").with_columns(entity=pl.struct(keys).rle_id() // BATCH)
     for part in ordered.partition_by("entity", maintain_order=True):
         table = rows.table.take(pa.array(part["row"].to_arrow(), pa.uint32()))
         events = part["event_at"].to_list()

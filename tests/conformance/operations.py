@@ -83,7 +83,10 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "admin.service_account": ({"description": "Loads orders"}, {"description": "Loads returns", "key_days": 30}),
     "admin.webhook_endpoint": ({"url": "https://hooks.example.org/a"}, {"url": "https://hooks.example.org/b"}),
     "admin.user": ({"title": "Ana"}, {"title": "Ana Lima"}),
-    "ai_catalog.entity": ({"title": "Customer", "keys": [{"name": "customer", "type": "TEXT", "description": ""}]}, {"title": "Buyer"}),
+    "ai_catalog.entity": (
+        {"title": "Customer", "keys": [{"name": "customer", "type": "TEXT", "description": ""}]},
+        {"title": "Buyer"},
+    ),
     "ai_catalog.feature_service": ({"title": "Churn"}, {"title": "Loss"}),
     "ai_catalog.feature_view": ({"title": "Spending", "asset": "shop.features.spending"}, {"ttl_seconds": 60}),
     "ai_catalog.experiment": ({"title": "Trees"}, {"title": "Boosted trees"}),

@@ -131,7 +131,7 @@ async def test_pushed_rows_count_until_the_next_version(api: Api, tables: Tables
     push = "ai-catalog/feature-views/spending:push"
     assert (await api.editor.post(push, body)).status == 409, "nothing is served yet"
     serve(api, tables)
-    assert (await made(api.editor.post(push, body))) == {"kept": 1, "superseded_by": ONLINE}
+    assert (await made(api.editor.post(push, body))) == {"stored": 1, "superseded_by": ONLINE}
     assert (await api.viewer.post(push, body)).status == 403
     now = await made(api.viewer.post(path(service, "online-get"), customers(0, 1)))
     assert now["columns"][0]["values"] == [9.5, None]
@@ -172,8 +172,8 @@ async def test_a_row_that_does_not_fit_is_not_pushed(
 @pytest.mark.parametrize("key", [1.0, "0", True, 2**63, [0], {"a": 1}])
 async def test_keys_of_another_type_are_refused(api: Api, tables: Tables, service: str, key: Any) -> None:
     serve(api, tables)
-    for verb, more in (("online-get", {}), ("historical", {"at": ["2026-04-01T00:00:00Z"]})):
-        refused = await api.viewer.post(path(service, verb), customers(key) | more)
+    for verb, extra in (("online-get", {}), ("historical", {"at": ["2026-04-01T00:00:00Z"]})):
+        refused = await api.viewer.post(path(service, verb), customers(key) | extra)
         assert refused.status == 422, verb
     lacking = await api.viewer.post(path(service, "online-get"), {"entities": [{"buyer": 1}]})
     assert lacking.json["errors"] == [{"pointer": "/entities/0", "detail": "lacks customer"}]
@@ -189,23 +189,23 @@ async def test_ten_thousand_entities(api: Api, tables: Tables, service: str) -> 
 async def test_who_cannot_read_the_table_gets_none_of_its_values(api: Api, tables: Tables, service: str) -> None:
     serve(api, tables)
     other = await tenant(api, "other")
-    for verb, more in (("online-get", {}), ("historical", {"at": ["2026-04-01T00:00:00Z"]})):
-        assert (await other.admin.post(path(service, verb), customers(0) | more)).status == 404
+    for verb, extra in (("online-get", {}), ("historical", {"at": ["2026-04-01T00:00:00Z"]})):
+        assert (await other.admin.post(path(service, verb), customers(0) | extra)).status == 404
     # A view of their own over the table of others shows nothing either.
     place = {"project_id": other.project}
     await made(other.admin.post("ai-catalog/entities", {"name": "customer", "spec": ENTITY, **place}))
-    view = await made(other.admin.post("ai-catalog/feature-views", {"name": "mine", "spec": SPEC, **place}))
+    view = await made(other.admin.post("ai-catalog/feature-views", {"name": "spending", "spec": SPEC, **place}))
     at = {"at": ["2026-04-01T00:00:00Z"]}
-    mine = f"ai-catalog/feature-views/{view['id']}"
-    unknown = await other.admin.post(f"{mine}:preview", customers(0) | at)
+    own_view = f"ai-catalog/feature-views/{view['id']}"
+    unknown = await other.admin.post(f"{own_view}:preview", customers(0) | at)
     assert unknown.status == 404
     assert "gold" not in unknown.response.text
-    assert (await other.admin.get(f"{mine}/statistics")).status == 404
-    assert (await other.admin.get(f"{mine}/drift?before=0")).status == 404
-    assert (await other.admin.post(f"{mine}:validate", {})).status == 404
+    assert (await other.admin.get(f"{own_view}/statistics")).status == 404
+    assert (await other.admin.get(f"{own_view}/drift?before=0")).status == 404
+    assert (await other.admin.post(f"{own_view}:validate", {})).status == 404
     rows = {"rows": [{"customer": 0, "seen_at": "2026-03-02T00:00:00Z"}], "source": "x"}
-    assert (await other.admin.post(f"{mine}:push", rows)).status == 404
-    assert (await other.admin.post(f"{mine}:materialize", {})).status == 404
+    assert (await other.admin.post(f"{own_view}:push", rows)).status == 404
+    assert (await other.admin.post(f"{own_view}:materialize", {})).status == 404
     spec = {"title": "T", "views": [{"view_id": "spending"}]}
     refused = await other.admin.post("ai-catalog/feature-services", {"name": "theirs", "spec": spec, **place})
     assert refused.status == 422

@@ -112,7 +112,7 @@ def test_an_older_version_does_not_replace_a_newer_one(store: OnlineStore) -> No
     assert write(store, rows_of(customers((1, 0, 2.0)), COLUMNS), 0, version=2)
     assert not write(store, rows_of(customers((1, 0, 1.0)), COLUMNS), 0, version=1)
     assert spent(store, 1) == [2.0]
-    # A table that was created anew counts its versions from the beginning.
+    # A table that was created again counts its versions from the beginning.
     assert write(store, rows_of(customers((1, 0, 9.0)), COLUMNS), 0, version=0, table_id="u")
     assert spent(store, 1) == [9.0]
 

@@ -112,8 +112,8 @@ class PushRows(Request):
 class Pushed(Model):
     """What was pushed."""
 
-    kept: int
-    """Number of rows that the store kept. It ignores a row that is older than one that was pushed before."""
+    stored: int
+    """Number of rows that were stored. A row is ignored if it is older than one that was pushed before."""
 
     superseded_by: str
     """Id of the asset whose next written version replaces the rows. Historical retrieval never returns them."""
@@ -150,14 +150,14 @@ async def preview_feature_view(ctx: Context, view: str, request: HistoricalReque
 
 @FEATURE_VIEW.action("push", request=PushRows, result=Pushed, past="pushed", outside=True)
 async def push_feature_view(ctx: Context, view: str, request: PushRows) -> Pushed:
-    """Pushes rows into the online store, beside the version that is served.
+    """Pushes rows into the online store, in addition to the version that is served.
 
     Of each entity, the newest row counts. The next version that is written replaces the pushed rows. The caller needs
     the permission to materialize the online asset.
     """
     found = await pushable_view(ctx, view)
-    kept = await ctx.compute(push, ctx.platform, found, request.rows, request.source)
-    return Pushed(kept=kept, superseded_by=str(found.online_asset))
+    stored = await ctx.compute(push, ctx.platform, found, request.rows, request.source)
+    return Pushed(stored=stored, superseded_by=str(found.online_asset))
 
 
 async def pushable_view(ctx: Context, view: str) -> BoundView:

@@ -1,4 +1,4 @@
-"""Pushes: rows that are written into the online store beside the version that is served."""
+"""Pushes: rows that are written into the online store in addition to the version that is served."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def push(platform: Platform, view: BoundView, rows: Sequence[Mapping[str, Any]], source: str) -> int:
-    """Pushes rows of a view. Returns the number of rows that the store kept.
+    """Pushes rows of a view. Returns the number of rows that were stored.
 
     Raises:
         Conflict: the online asset of the view serves nothing yet, or another table.
