@@ -96,7 +96,7 @@ class EmbeddedStore:
         return self._switch(asset, served, generation)
 
     def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
-        """Adds rows in addition to the version that is served. Of each entity, the newest counts. Returns their number."""
+        """Adds rows to what is served. Of each entity, the newest counts. Returns the number of stored rows."""
         with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
             number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM pushed").fetchone()[0]
             until = connection.execute("SELECT coalesce(max(pushed_until), 0) FROM generation").fetchone()[0]

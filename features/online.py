@@ -104,7 +104,7 @@ class OnlineStore(Protocol):
         """
 
     def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
-        """Adds rows in addition to the version that is served. Of each entity, the newest counts. Returns their number."""
+        """Adds rows to what is served. Of each entity, the newest counts. Returns the number of stored rows."""
 
     def close(self) -> None:
         """Closes the connections."""

@@ -133,7 +133,7 @@ class RedisStore:
         return bool(outcome == 1)
 
     def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
-        """Adds rows in addition to the version that is served. Of each entity, the newest counts. Returns their number."""
+        """Adds rows to what is served. Of each entity, the newest counts. Returns the number of stored rows."""
         pushed = _names(asset)[2]
         arguments: list[Any] = []
         for key, row in rows:

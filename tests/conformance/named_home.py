@@ -115,7 +115,9 @@ BODIES: dict[str, dict[str, Any]] = {
 """Of each operation that takes references a body that holds every one of them."""
 
 SPECS: dict[str, dict[str, Any]] = {
-    "ai_catalog.feature_service": {"views": [{"view_id": "[ai_catalog.feature_view]"}]},
+    "ai_catalog.feature_service": {
+        "views": [{"view_id": "[ai_catalog.feature_view]", "features": [], "version": None}]
+    },
     "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
     "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
     "admin.webhook_endpoint": {"project_id": "[admin.project]"},

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from api.kernel.kinds.endpoint import Endpoint, Shape
+from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.references import FILTER_FIELDS
 from tests.api.admin.tenants import made, user
@@ -111,7 +112,8 @@ async def test_a_name_of_another_tenant_is_as_unknown_as_one_that_nothing_has(
 async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any]) -> None:
     path, spec = collection(kind), DRAFTS[kind.full_name][0] | SPECS[kind.full_name]
     expected = home.filled(spec, by_name=False)
-    draft = {"name": "written", "organization_id": "one", "spec": home.filled(spec, by_name=True)}
+    place = {"project_id": "one_data"} if kind.level is Level.PROJECT else {"organization_id": "one"}
+    draft = {"name": "written", **place, "spec": home.filled(spec, by_name=True)}
     tried = {"params": {"validate_only": "true"}}
     created = await home.own.admin.post(path, draft, **tried)
     assert created.status == 201, created.response.text

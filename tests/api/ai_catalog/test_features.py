@@ -84,6 +84,7 @@ def customers(*keys: Any) -> dict[str, Any]:
     return {"entities": [{"customer": key} for key in keys]}
 
 
+@pytest.mark.effect("ai_catalog_online_get_feature_service", "ai_catalog_historical_feature_service")
 async def test_online_and_historical_features_are_the_same(api: Api, tables: Tables, service: str) -> None:
     assert (await api.viewer.post(path(service, "online-get"), customers(0))).status == 409
     version = serve(api, tables)
@@ -100,6 +101,7 @@ async def test_online_and_historical_features_are_the_same(api: Api, tables: Tab
     assert now["views"][0]["data_version"] == version
 
 
+@pytest.mark.effect("ai_catalog_preview_feature_view")
 async def test_the_past_has_no_later_row_and_no_older_than_the_limit(api: Api, tables: Tables, service: str) -> None:
     await made(api.editor("PATCH", "ai-catalog/feature-views/spending", json={"spec": {"ttl_seconds": 3600}}))
     at = [(START + timedelta(hours=hours)).isoformat() for hours in (-1, 0, 1, 2)]
@@ -194,7 +196,7 @@ async def test_who_cannot_read_the_table_gets_none_of_its_values(api: Api, table
     # A view of their own over the table of others shows nothing either.
     place = {"project_id": other.project}
     await made(other.admin.post("ai-catalog/entities", {"name": "customer", "spec": ENTITY, **place}))
-    view = await made(other.admin.post("ai-catalog/feature-views", {"name": "spending", "spec": SPEC, **place}))
+    view = await made(other.admin.post("ai-catalog/feature-views", {"name": "copy", "spec": SPEC, **place}))
     at = {"at": ["2026-04-01T00:00:00Z"]}
     own_view = f"ai-catalog/feature-views/{view['id']}"
     unknown = await other.admin.post(f"{own_view}:preview", customers(0) | at)
@@ -222,6 +224,7 @@ async def test_an_online_asset_that_serves_another_table_gives_nothing_away(
     assert (refused.status, "serves flights.silver.flights" in refused.json["detail"]) == (409, True)
 
 
+@pytest.mark.effect("ai_catalog_validate_feature_view")
 async def test_a_view_says_what_does_not_fit(api: Api, tables: Tables, service: str) -> None:
     validate = "ai-catalog/feature-views/spending:validate"
     found = await made(api.viewer.post(validate, {}))

@@ -13,7 +13,7 @@ from api.kernel.models import Model, Query
 from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.logic.feature_views import BoundView, readable_view, snapshot_of
-from core.errors import UnknownColumn
+from core.errors import InvalidArgument, UnknownColumn
 
 
 class StatisticsQuery(Query):
@@ -79,8 +79,8 @@ class ViewStatistics(Model):
 class DriftQuery(Query):
     """Two versions, and features."""
 
-    before: Version
-    """The earlier version."""
+    before: Version | None = None
+    """The earlier version. By default the one before the later version."""
 
     after: Version | None = None
     """The later version. By default the newest."""
@@ -168,7 +168,10 @@ def _statistics(platform: Platform, view: BoundView, features: list[str]) -> Vie
 def _drift(platform: Platform, view: BoundView, query: DriftQuery) -> ViewDrift:
     from features.statistics import drift
 
-    before, after = snapshot_of(platform, view, query.before), snapshot_of(platform, view, query.after)
+    after = snapshot_of(platform, view, query.after)
+    if query.before is None and after.version == 0:
+        raise InvalidArgument(f"{view.asset} has only one version, so there is no drift.")
+    before = snapshot_of(platform, view, query.before or str(after.version - 1))
     found = drift(before, after, _chosen(view, after.schema.names, query.features))
     found.sort(key=lambda one: (one.method, -(one.statistic or 0.0), one.feature))
     return ViewDrift(
