@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_valida
 
 from assets.datasets.rules import Check
 from core.ids import asset_key, is_asset_id
+from lakehouse.comparison import COMPARISON_KEY, Comparison
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,6 +129,10 @@ class TableComponent(dg.Component, dg.Model, dg.Resolvable):
         """
         return {}
 
+    def comparison(self) -> Comparison:
+        """Returns the rules by which two results of the asset are equal. By default, all rows of the table count."""
+        return Comparison()
+
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Compares the attributes with the tables that exist, and records faults and attributes that were not checked.
 
@@ -170,7 +175,7 @@ class TableComponent(dg.Component, dg.Model, dg.Resolvable):
             kinds={"delta", *kinds},
             code_version=self.code_version(*code),
             automation_condition=automation_condition(self.automation),
-            metadata=dict(metadata or {}),
+            metadata={COMPARISON_KEY: self.comparison().to_json(), **(metadata or {})},
         )
 
 

@@ -8,6 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+REPRODUCE_JOB = "reproduce"
+"""Job of every code location that makes a version of an asset again in a branch."""
+
+REPRODUCE_OP = "reproduce_version"
+"""The op of this job. Its config is the id of the reproduction."""
+
 
 class RunStatus(StrEnum):
     """Status of a run. The last three are final."""
@@ -40,7 +46,8 @@ class RunSummary:
 class Launch:
     """A request to materialize `assets`. Several partitions, or `all_partitions`, become a backfill.
 
-    `config` maps an asset id to the config of its op.
+    `config` maps an asset id to the config of its op. With `job`, the launch runs this job in the code location of the
+    assets instead. `config` then maps the name of each op of the job to its config.
     """
 
     assets: tuple[str, ...]
@@ -48,6 +55,7 @@ class Launch:
     all_partitions: bool = False
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from assets.audit.assets import audit_assets
 from assets.datasets import assets as datasets
+from dagster_project.branch_runs import reproduce
 from dagster_project.shared_definitions import resources, with_policies
 from jobs import maintenance, schedules
 from jobs.audit_versions import audit_versions
@@ -25,7 +26,7 @@ def defs() -> dg.Definitions:
         assets,
         dg.Definitions(
             assets=audit_assets(),
-            jobs=[schedules.refresh_tables, maintenance.maintain_tables],
+            jobs=[schedules.refresh_tables, maintenance.maintain_tables, reproduce],
             schedules=[schedules.daily_refresh, maintenance.hourly_maintenance],
             sensors=[schedules.automation, audit_versions, *landing_sensors(_specs(assets))],
             resources=resources(),

@@ -1,11 +1,13 @@
 """Hourly maintenance of every table: merges small files, deletes unneeded files, completes the lineage record."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from core import clock
 from core.errors import HeadwaterError
-from resources.delta import PRINCIPAL_TAG, UNATTENDED, Delta
+from resources.delta import OPERATION_TAG, PRINCIPAL_TAG, UNATTENDED, Delta
 
 if TYPE_CHECKING:
     from lakehouse.tables import Snapshot
@@ -14,6 +16,9 @@ SMALL_FILES = 16
 """Number of files from which a table with small files (on average) is compacted."""
 
 _SMALL_BYTES = 8_000_000
+
+_LAUNCH_TIME = timedelta(minutes=10)
+"""Time within which the run of a reproduction is launched."""
 
 
 class Maintenance(dg.Config):
@@ -29,10 +34,13 @@ class Maintenance(dg.Config):
 def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) -> None:
     """Optimizes and vacuums each table, then repairs lineage. A failing table doesn't stop the others.
 
+    It also deletes what killed reproductions left.
+
     Raises:
         dg.Failure: some tables could not be maintained. The message lists them.
     """
     from lakehouse.repair import repair_lineage
+    from lakehouse.reproductions import abandoned, clear
 
     tables, lineage = delta.tables(), delta.lineage()
     done: dict[str, Any] = {}
@@ -47,12 +55,23 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
         except HeadwaterError as error:
             context.log.exception("maintenance of %s failed", table)
             failed[table] = error.detail
+    since = clock.now() - _LAUNCH_TIME
+    for area in abandoned(
+        delta.database(), tables, since=since, is_running=lambda operation: _is_running(context, operation)
+    ):
+        clear(tables, area)
+        context.log.info("Deleted what the killed reproduction %s left.", area)
     context.add_output_metadata({"tables": len(done), "result": done})
     if failed:
         raise dg.Failure(
             f"{len(failed)} of {len(done) + len(failed)} tables failed in maintenance: {', '.join(failed)}.",
             metadata={"failed": failed, "result": done},
         )
+
+
+def _is_running(context: dg.OpExecutionContext, operation: str) -> bool:
+    runs = context.instance.get_runs(dg.RunsFilter(tags={OPERATION_TAG: operation}))
+    return any(not run.is_finished for run in runs)
 
 
 def optimize(context: dg.OpExecutionContext, delta: Delta, table: str) -> bool:

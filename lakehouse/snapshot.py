@@ -121,7 +121,11 @@ class Snapshot:
         """Returns the rows of the files that aren't in `paths`. Only for versions that are comparable by file."""
         import polars as pl
 
-        return pl.DataFrame(self._rows.table(self.schema.names, without=paths)).lazy()
+        return pl.DataFrame(self.rows_without(paths)).lazy()
+
+    def rows_without(self, paths: AbstractSet[str]) -> pa.Table:
+        """Returns the rows of the files that aren't in `paths` as Arrow. Only for versions comparable by file."""
+        return self._rows.table(self.schema.names, without=paths)
 
     def to_arrow(self, *, columns: Sequence[str] | None = None, limit: int | None = None, offset: int = 0) -> pa.Table:
         """Returns rows as an Arrow table, files in log order.

@@ -121,12 +121,16 @@ class Storage:
         """Returns whether the location of a table contains any file or folder."""
         return bool(self._names("/".join(asset_key(table)), folders=None))
 
+    def folders(self, path: str) -> list[str]:
+        """Returns the names of the folders in a folder below the root; none if it doesn't exist."""
+        return self._names(path, folders=True)
+
     def tables(self, prefix: str = "") -> list[str]:
         """Returns the names of the tables whose name begins with `prefix`, sorted."""
         candidates = []
         for project in self._names("", folders=True):
             if project.startswith("_") or not _overlap(project, prefix):
-                continue  # names with an underscore are no projects: blobs
+                continue  # names with an underscore are no projects: blobs, branches
             for schema in self._names(project, folders=True):
                 if not _overlap(f"{project}.{schema}", prefix):
                     continue

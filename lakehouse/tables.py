@@ -171,6 +171,10 @@ class Tables(TableWrites):
         snapshot = self.snapshot(source, version=version)
         if self.exists(target):
             raise Conflict(f"Table {target} already exists. Choose another name for the clone of {source}.")
+        return self.copy(snapshot, target)
+
+    def copy(self, snapshot: Snapshot, target: str) -> Commit:
+        """Copies a snapshot, also one of another lakehouse, into a new table. See `clone`."""
         rows = snapshot.batches()  # raises UnsupportedTable before the target is created
         commit = self.create_with(
             target,

@@ -9,6 +9,7 @@ import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables
 import api.services.ai_catalog.lineage_tables
 import api.services.ai_catalog.model_tables
+import api.services.ai_catalog.reproduction_tables
 import api.services.ai_catalog.run_tables
 import core.definitions
 import core.events

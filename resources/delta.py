@@ -45,6 +45,7 @@ UNATTENDED = "system"
 class _Lakehouse:
     database: Database
     tables: Tables
+    lineage: Lineage
 
 
 class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -53,23 +54,24 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
     Connections are opened on first use and reused until the process exits.
     """
 
+    branch: str = ""
+    """`BranchPlan` as JSON, for a run in a branch. Empty: the run reads and writes the tables of the lakehouse."""
+
     def settings(self) -> Settings:
         """Returns the settings of this process."""
         return load_settings()
 
     def database(self) -> Database:
         """Returns the metadata database."""
-        return _lakehouse(self.settings()).database
+        return self._lakehouse().database
 
     def tables(self) -> Tables:
         """Returns the Delta tables."""
-        return _lakehouse(self.settings()).tables
+        return self._lakehouse().tables
 
     def lineage(self) -> Lineage:
         """Returns the lineage record."""
-        from lakehouse.lineage import Lineage
-
-        return Lineage(self.database())
+        return self._lakehouse().lineage
 
     def pins(self) -> Pins:
         """Returns the pins: the table versions that a vacuum must not remove."""
@@ -113,8 +115,12 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
             engine=engine,
             principal=context.run.tags.get(PRINCIPAL_TAG, UNATTENDED),
             params=dict(params or {}),
-            check_input=lambda snapshot: check_input(context, key, tables, snapshot),
+            # The instance of a run in a branch knows no checks of the versions that the branch reads.
+            check_input=None if self.branch else lambda snapshot: check_input(context, key, tables, snapshot),
         )
+
+    def _lakehouse(self) -> _Lakehouse:
+        return _lakehouse(self.settings(), self.branch)
 
 
 def materialized(
@@ -130,7 +136,7 @@ def materialized(
     """
     from lakehouse.tables import Snapshot
 
-    tables = _lakehouse(load_settings()).tables
+    tables = _delta(context).tables()
     # Maintenance creates versions with the same rows. Dagster gets the version that wrote the rows.
     version = tables.content_version(written.table, written.version)
     if isinstance(written, Snapshot) and written.version == version:
@@ -173,20 +179,37 @@ def table_schema(schema: pa.Schema) -> dg.TableSchema:
     )
 
 
-def _lakehouse(settings: Settings) -> _Lakehouse:
+def _delta(context: dg.AssetExecutionContext) -> Delta:
+    """Returns the lakehouse of a step: its own resource, which may be that of a branch."""
+    found = getattr(context.resources, "delta", None)
+    return found if isinstance(found, Delta) else Delta()
+
+
+def _lakehouse(settings: Settings, branch: str) -> _Lakehouse:
     # The process id is part of the cache key, because a forked child must not share connections with its parent.
     options = tuple(sorted(settings.storage_options.items()))
-    return _open(os.getpid(), settings.effective_database_url, settings.effective_lakehouse_url, options)
+    process = os.getpid()
+    opened = _open(process, settings.effective_database_url, settings.effective_lakehouse_url, options)
+    return _open_branch(opened, branch) if branch else opened
 
 
 @lru_cache(maxsize=8)
 def _open(_process: int, database_url: str, root: str, options: tuple[tuple[str, str], ...]) -> _Lakehouse:
     from core.db import Database
+    from lakehouse.lineage import Lineage
     from lakehouse.tables import Tables
 
     _create_if_missing(database_url)
     database = Database(database_url)
-    return _Lakehouse(database, Tables(root, database, storage_options=dict(options)))
+    return _Lakehouse(database, Tables(root, database, storage_options=dict(options)), Lineage(database))
+
+
+@lru_cache(maxsize=8)
+def _open_branch(opened: _Lakehouse, plan: str) -> _Lakehouse:
+    from lakehouse.branches import BranchLineage, BranchPlan, BranchTables
+
+    tables = BranchTables(opened.tables, BranchPlan.from_json(plan))
+    return _Lakehouse(opened.database, tables, BranchLineage(opened.database, tables))
 
 
 def _create_if_missing(database_url: str) -> None:

@@ -27,7 +27,11 @@ class Vectors(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns the storage location of the mirrors."""
         from rag.layout import Store
 
-        return Store(self.root) if self.root else Store.from_settings(load_settings())
+        settings = load_settings()
+        if not self.root:
+            return Store.from_settings(settings)
+        store = Store(self.root)
+        return store if store.folder else Store(self.root, tuple(sorted(settings.storage_options.items())))
 
     def index(self, asset: str, policy: Policy | None = None) -> Index:
         """Returns an index for writing."""

@@ -18,6 +18,7 @@ from assets.declaration import TableComponent
 from core.errors import InvalidPayload, NotFound
 from core.ids import is_asset_id
 from core.settings import load_settings
+from lakehouse.comparison import Comparison
 from lakehouse.delimited import Column, ColumnType
 from lakehouse.landing_areas import repository_area
 from lakehouse.landing_tables import declared_schema, landed_schema, quarantine_schema
@@ -85,6 +86,12 @@ class DatasetComponent(TableComponent):
             return {}
         landed = landed_schema(self._typed(), self._descriptions())
         return {self.asset: landed, quarantine_table(self.asset): quarantine_schema()}
+
+    def comparison(self) -> Comparison:
+        """Returns that a table of landed files can't be made again: each file is ingested once, when it lands."""
+        if isinstance(self.source, LandingSource):
+            return Comparison(refusal="A run ingests each landed file once, so it can't ingest the same files again.")
+        return Comparison()
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Checks the source, and returns the declared columns."""

@@ -15,6 +15,7 @@ from assets.models.checks import Requirements
 from assets.step_checks import checked_asset
 from core import clock
 from core.ids import asset_key, new_id
+from lakehouse.comparison import Comparison
 from lakehouse.schemas import require_columns
 from resources.delta import Delta, materialized
 from serving.signature import Feature, Signature
@@ -79,6 +80,10 @@ class ModelTrainingComponent(TableComponent):
         from serving.registry import model_schema
 
         return {self.asset: model_schema()}
+
+    def comparison(self) -> Comparison:
+        """Returns that the model counts, and not its id and the time of its training."""
+        return Comparison(appends=True, varying=_UNIQUE_PER_TRAINING)
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Binds key, target, inputs, and splits to the columns of the feature table."""

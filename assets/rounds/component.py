@@ -16,6 +16,7 @@ from assets.step_checks import checked_asset
 from core.errors import InvalidArgument
 from core.ids import asset_key
 from federated.spec import Federation
+from lakehouse.comparison import Comparison
 from resources.delta import Delta
 from resources.flower import Flower
 
@@ -110,6 +111,10 @@ class FederatedTrainingComponent(TableComponent):
         # Every round has the first column, so a table that lacks it is not a table of rounds.
         return {self.asset: SCHEMA.set(0, SCHEMA.field(0).with_nullable(False))}
 
+    def comparison(self) -> Comparison:
+        """Returns that the rounds of a new training count, without the id of the training and the times."""
+        return Comparison(appends=True, varying=_UNIQUE_PER_TRAINING, matched_by=("round",))
+
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Binds features, target, and predicates to the columns of the table."""
         bind(self.table, self.federation(), findings)
@@ -143,3 +148,7 @@ class FederatedTrainingComponent(TableComponent):
             )
 
         return dg.Definitions(assets=[rounds], asset_checks=asset_checks(self.asset, self.checks))
+
+
+_UNIQUE_PER_TRAINING = ("training", "finished_at")
+"""Columns that differ between two trainings with the same rounds."""

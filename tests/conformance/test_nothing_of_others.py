@@ -170,7 +170,7 @@ REFUSED = (
     *("ai_catalog_historical_feature_service", "ai_catalog_online_get_feature_service"),
     *("ai_catalog_preview_feature_view", "ai_catalog_validate_feature_view"),
     *("ai_catalog_get_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_validate_definition"),
-    "ai_catalog_verify_attestation",
+    *("ai_catalog_verify_attestation", "ai_catalog_get_reproduction", "ai_catalog_get_asset_reproduce_plan"),
     *("ai_system_get_model_provenance", "ai_system_get_model_versions", "ai_system_predict_model"),
     *("rag_get_index_provenance", "rag_search_index"),
 )

@@ -59,6 +59,8 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
     for node in nodes:
         groups.setdefault((node.location, node.repository), []).append(node)
     tags = _tags(launch)
+    if launch.job:
+        return [_job_params(launch, *place, tags) for place in groups]
     if launch.partitions:
         tags.append({"key": _PARTITION_TAG, "value": launch.partitions[0]})
     return [
@@ -75,6 +77,21 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
         }
         for (location, repository), group in groups.items()
     ]
+
+
+def _job_params(launch: Launch, location: str, repository: str, tags: list[dict[str, str]]) -> dict[str, Any]:
+    """Returns the `ExecutionParams` of a run of a job that isn't the job of its assets."""
+    ops = {op: {"config": dict(config)} for op, config in launch.config.items()}
+    return {
+        "selector": {
+            "jobName": launch.job,
+            "repositoryName": repository,
+            "repositoryLocationName": location,
+        },
+        "runConfigData": {"ops": ops} if ops else {},
+        "executionMetadata": {"tags": tags},
+        "mode": "default",
+    }
 
 
 def _job(nodes: Sequence[AssetNode]) -> str:

@@ -21,6 +21,7 @@ from api.kernel.kinds.rows import Rows
 from api.kernel.kinds.streams import ServerEvent
 from api.kernel.models import ListQuery, Model, Page, Query, Request
 from api.kernel.operations.resource import Operation
+from api.kernel.operations.stored_launch import StoredLaunch
 from api.kernel.roles import Role
 from api.kernel.sagas.saga import SagaCall
 from core.runs import Launch
@@ -31,7 +32,7 @@ B = TypeVar("B", bound=Request)
 R = TypeVar("R", bound=Model)
 I = TypeVar("I")  # noqa: E741 - input
 O = TypeVar("O")  # noqa: E741 - output
-W = TypeVar("W", bound="Launch | SagaCall[Any]")
+W = TypeVar("W", bound="Launch | StoredLaunch | SagaCall[Any]")
 
 OnCollection = Callable[[Context, I], Awaitable[O]]
 OnItem = Callable[[Context, str, I], Awaitable[O]]

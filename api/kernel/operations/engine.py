@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.kernel.operations import store
 from api.kernel.operations.launches import Launches
 from api.kernel.operations.store import Executor, OperationRow, Origin
+from api.kernel.operations.stored_launch import StoredLaunch
 from api.kernel.platform import Platform
 from api.kernel.sagas.runner import LEASE_SECONDS, Runner
 from api.kernel.sagas.saga import I, Saga, SagaCall
@@ -73,7 +75,7 @@ class Operations:
         for saga in sagas:
             self._runner.register(saga)
 
-    async def accept(self, ctx: Context, request: Launch | SagaCall[Any]) -> OperationRow:
+    async def accept(self, ctx: Context, request: Launch | StoredLaunch | SagaCall[Any]) -> OperationRow:
         """Stores the operation with its audit event and idempotency key, then starts it.
 
         Raises:
@@ -81,14 +83,21 @@ class Operations:
         """
         if isinstance(request, SagaCall):
             return await self.accept_saga(ctx, request.saga, request.input)
+        launch = request.launch if isinstance(request, StoredLaunch) else request
         id = ctx.operation_id = new_id("op")
-        ctx.note(operation=id, assets=list(request.assets), partitions=list(request.partitions))
-        stages = self._platform.orchestrator.stages(request)
-        row = await ctx.transact(store.insert, id, request, stages=stages, origin=_origin(ctx))
+        ctx.note(operation=id, assets=list(launch.assets), partitions=list(launch.partitions))
+        stages = self._platform.orchestrator.stages(launch)
+
+        def insert(unit: Unit) -> OperationRow:
+            if isinstance(request, StoredLaunch):
+                request.store(unit, id)
+            return store.insert(unit.connection, id, launch, stages=stages, origin=_origin(ctx))
+
+        row = await ctx.write(insert)
         if ctx.validate_only:
             return row
         ctx.headers.append(("location", f"/api/v1/operations/{id}"))
-        task = self._launches.start(row, request)
+        task = self._launches.start(row, launch)
         await asyncio.wait({task}, timeout=LAUNCH_SECONDS)
         if task.done() and (error := task.exception()):
             raise error

@@ -83,7 +83,7 @@ class OperationRow:
     saga: str | None = None
     """Name of the saga, if the operation is one."""
     input: Mapping[str, Any] | None = None
-    """Input of a saga. For a launch, its `tags`, if there are any."""
+    """Input of a saga. For a launch, its `tags` and its `job`, if there are any."""
     steps: tuple[StepRow, ...] = ()
     stages: int = 1
     stage: int = 1
@@ -117,7 +117,9 @@ class OperationRow:
     @property
     def launch(self) -> Launch:
         """The requested launch."""
-        return Launch(self.assets, self.partitions, config=self.config, tags=(self.input or {}).get("tags", {}))
+        further = self.input or {}
+        tags, job = further.get("tags", {}), further.get("job", "")
+        return Launch(self.assets, self.partitions, config=self.config, tags=tags, job=job)
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
@@ -146,8 +148,8 @@ def insert(connection: Connection, id: str, launch: Launch, *, stages: int, orig
         "config": {asset: dict(config) for asset, config in launch.config.items()},
         "stages": stages,
     }
-    if launch.tags:
-        values["input"] = {"tags": dict(launch.tags)}
+    if launch.tags or launch.job:
+        values["input"] = {"tags": dict(launch.tags), "job": launch.job}
     return _insert(connection, id, Executor.LAUNCH, origin, **values, total=0)
 
 

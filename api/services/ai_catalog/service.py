@@ -12,6 +12,7 @@ from api.services.ai_catalog.kinds import (
     asset_lineage,
     asset_provenance_diff,
     asset_provenance_export,
+    asset_reproduction,
     asset_rows,
     attestation_verification,
     definition_publication,
@@ -42,6 +43,7 @@ from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
+from api.services.ai_catalog.kinds.reproduction import REPRODUCTION
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.search import SEARCH
@@ -56,6 +58,7 @@ PARTS = (
     asset_lineage,
     asset_provenance_diff,
     asset_provenance_export,
+    asset_reproduction,
     asset_rows,
     attestation_verification,
     definition_publication,
@@ -92,6 +95,7 @@ SERVICE = Service(
         MODEL_VERSION,
         QUERY,
         REGISTERED_MODEL,
+        REPRODUCTION,
         RUN,
         SCHEDULE,
         SEARCH,
