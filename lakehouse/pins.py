@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
 
 from core import clock
 from core.db import METADATA, Database, UtcDateTime
@@ -32,6 +33,13 @@ class Pin:
     at: datetime
 
 
+def add_pin(connection: Connection, holder: str, table: str, version: int) -> None:
+    """Protects a version for a holder, in the transaction of a connection. Idempotent."""
+    row = {"holder": holder, "table_name": table, "version": version, "at": clock.now()}
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(PIN).values(row).on_conflict_do_nothing())
+
+
 class Pins:
     """The stored pins. A vacuum doesn't delete files of pinned versions."""
 
@@ -40,10 +48,8 @@ class Pins:
 
     def pin(self, holder: str, table: str, version: int) -> None:
         """Protects a version for a holder. Idempotent."""
-        row = {"holder": holder, "table_name": table, "version": version, "at": clock.now()}
         with self._database.write() as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            connection.execute(dialect.insert(PIN).values(row).on_conflict_do_nothing())
+            add_pin(connection, holder, table, version)
 
     def unpin(self, holder: str, table: str | None = None, version: int | None = None) -> int:
         """Removes pins of a holder: all, those of one table, or that of one version. Returns the number removed."""

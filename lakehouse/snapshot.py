@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
+    from pyarrow import NativeFile
 
 
 class Snapshot:
@@ -64,6 +65,37 @@ class Snapshot:
         return self._files.logical
 
     @property
+    def physical_names(self) -> dict[str, str]:
+        """Names that the columns have in the data files and the log, by their names in the table."""
+        return dict(zip(self.schema.names, self._files.schema.names, strict=True))
+
+    @property
+    def has_deletions(self) -> bool:
+        """Whether rows of the files are deleted by deletion vectors."""
+        return bool(self._files.deletions)
+
+    @property
+    def column_mapping(self) -> str:
+        """Mode of column mapping, `name` or `id`; an empty string if the files have the names of the table."""
+        return features.mapping_mode(self._delta)
+
+    @property
+    def schema_json(self) -> str:
+        """Schema as JSON, as in the log."""
+        return str(self._delta.schema().to_json())
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Protocol action of the log."""
+        protocol = self._delta.protocol()
+        values: dict[str, Any] = {
+            "minReaderVersion": protocol.min_reader_version,
+            "minWriterVersion": protocol.min_writer_version,
+        }
+        named = {"readerFeatures": protocol.reader_features, "writerFeatures": protocol.writer_features}
+        return values | {name: list(features) for name, features in named.items() if features is not None}
+
+    @property
     def constraints(self) -> dict[str, str]:
         """Check constraints: name to SQL condition."""
         prefix = "delta.constraints."
@@ -105,6 +137,10 @@ class Snapshot:
     def comparable_by_file(self) -> bool:
         """Whether a file that two versions share contributes the same rows to both."""
         return not self._rows.by_fragment
+
+    def open_file(self, path: str) -> NativeFile:
+        """Opens a file below the location of the table for reading. Raises `OSError` as the file system."""
+        return self._files.filesystem.open_input_file(path)
 
     def scan(self) -> pl.LazyFrame:
         """Returns a lazy Polars frame. Plain files get filters and columns pushed down, other files only columns."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from core.db import Database
 from core.errors import Conflict, WriteConflict
 from core.settings import Settings
-from lakehouse import alterations, diff, history, maintenance
+from lakehouse import alterations, diff, history, log_actions, maintenance
 from lakehouse.commits import Commit, last_row_change
 from lakehouse.diff import TableDiff
 from lakehouse.evolution import evolution_write, plan
 from lakehouse.features import copied_properties
 from lakehouse.handles import Handles
 from lakehouse.ledger import Ledger
+from lakehouse.log_actions import CommitActions, FileAction
 from lakehouse.pins import Pins
 from lakehouse.schemas import TableData
 from lakehouse.snapshot import Snapshot
@@ -25,6 +26,7 @@ from lakehouse.table_writes import TableWrites
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import NativeFile
 
 __all__ = ["Commit", "Snapshot", "TableData", "TableDiff", "Tables"]
 
@@ -106,6 +108,24 @@ class Tables(TableWrites):
         It has the columns of the table, `_change_type`, `_commit_version`, and `_commit_timestamp`.
         """
         return diff.changes(self._handles, table, from_version, to_version)
+
+    # Files, for protocols that pass them on
+
+    def added_files(self, snapshot: Snapshot) -> list[FileAction]:
+        """Returns the files of a version with their actions in the log. Raises as `log_actions.added_files`."""
+        return log_actions.added_files(self.storage, snapshot)
+
+    def changed_files(self, table: str, versions: range, *, feed: bool) -> list[CommitActions]:
+        """Returns the commits of these versions that changed rows. Raises as `log_actions.changed_files`."""
+        return log_actions.changed_files(self.storage, table, versions, feed=feed)
+
+    def open_file(self, snapshot: Snapshot, path: str) -> NativeFile:
+        """Opens a file of a table for reading, by its path in the log.
+
+        Raises:
+            NotFound: the path leads out of the table, or a vacuum deleted the file.
+        """
+        return log_actions.open_file(snapshot, path)
 
     # Alterations
 

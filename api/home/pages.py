@@ -16,6 +16,7 @@ ACCOUNT_PAGE = "/account"
 INVITATION_PAGE = "/invitation"
 FORGOTTEN_PAGE = "/forgot-password"
 RESET_PAGE = "/reset-password"
+ACTIVATION_PAGE = "/share-activation"
 _STATIC = Path(__file__).parent / "static"
 _SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 _FORGOTTEN_LINK = f'<p class="small"><a href="{FORGOTTEN_PAGE}">Forgot your password?</a></p>'
@@ -36,6 +37,7 @@ def mounts(*, mails: bool) -> list[Mount]:
         Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),
         Mount(path=FORGOTTEN_PAGE, app=_page("forgot-password.html"), role=None, exact=True),
         Mount(path=RESET_PAGE, app=_page("reset-password.html"), role=None, exact=True),
+        Mount(path=ACTIVATION_PAGE, app=_page("share-activation.html"), role=None, exact=True),
         Mount(path="/static", app=_Files(), role=None),
     ]
 

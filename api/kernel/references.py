@@ -77,5 +77,6 @@ FILTER_FIELDS = {
     "entity_id": ("ai_catalog.entity",),
     "experiment_id": ("ai_catalog.experiment",),
     "registered_model_id": ("ai_catalog.registered_model",),
+    "recipient_id": ("ai_catalog.recipient",),
 }
 """The kinds that fields of filters refer to, by field name. The names also apply below `spec`."""

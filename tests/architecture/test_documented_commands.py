@@ -28,6 +28,7 @@ RUN_BY = {
     "docs/how-to/search-your-documents.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/send-openlineage-events.md": "tests/protocols/openlineage/test_documentation.py",
     "docs/how-to/serve-a-prediction.md": "tests/e2e/test_documented_commands.py",
+    "docs/how-to/share-tables-with-delta-sharing.md": "tests/protocols/delta_sharing/test_documentation.py",
     "docs/how-to/single-sign-on.md": "tests/api/admin/test_single_sign_on_documentation.py",
     "docs/how-to/trust-the-platform.md": "tests/protocols/test_token_verifiers.py",
     "docs/how-to/use-the-mlflow-client.md": "tests/protocols/mlflow/test_documentation.py",

@@ -27,7 +27,9 @@ NAMES = {
     "ai_catalog.feature_service": "churn",
     "ai_catalog.feature_view": "spending",
     "ai_catalog.experiment": "trees",
+    "ai_catalog.recipient": "acme",
     "ai_catalog.registered_model": "price",
+    "ai_catalog.share": "partners",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
 
@@ -108,6 +110,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "registered_model_id": "[ai_catalog.registered_model]",
         "source": "runs:/[ai_catalog.run]/notes.txt",
     },
+    "ai_catalog_grant_share": {"recipient_id": "[ai_catalog.recipient]"},
+    "ai_catalog_revoke_share": {"recipient_id": "[ai_catalog.recipient]"},
     "ai_catalog_create_run": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
     "ai_catalog_move_run": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog_search_runs": {"experiments": ["[ai_catalog.experiment]"]},

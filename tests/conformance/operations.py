@@ -49,6 +49,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
+    "ai_catalog_activate_recipient": {"secret": "hwl_x"},
+    "ai_catalog_add_object_share": {"asset": "flights.silver.flights"},
+    "ai_catalog_grant_share": {"recipient_id": "rcp_06e1xq0000exampe0000000000"},
+    "ai_catalog_remove_object_share": {"object": "sho_06e1xq0000exampe0000000000"},
+    "ai_catalog_revoke_share": {"recipient_id": "rcp_06e1xq0000exampe0000000000"},
+    "ai_catalog_update_object_share": {"object": "sho_06e1xq0000exampe0000000000"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
     "ai_catalog_create_artifact": {"parent": "run_06e1xq0000exampe0000000000", "path": "a", "text": "x"},
     "ai_catalog_create_logged_model": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
@@ -90,6 +96,8 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ai_catalog.feature_service": ({"title": "Churn"}, {"title": "Loss"}),
     "ai_catalog.feature_view": ({"title": "Spending", "asset": "shop.features.spending"}, {"ttl_seconds": 60}),
     "ai_catalog.experiment": ({"title": "Trees"}, {"title": "Boosted trees"}),
+    "ai_catalog.recipient": ({"title": "Acme"}, {"title": "Acme Corporation", "token_days": 30}),
+    "ai_catalog.share": ({"title": "Delays"}, {"title": "Delays of flights", "comment": "Daily"}),
     "ai_catalog.registered_model": ({"title": "Price"}, {"title": "Price of a flat"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""

@@ -169,12 +169,12 @@ async def test_only_these_are_public(api: Api) -> None:
     assert public == {
         *("admin_login", "admin_refresh_session", "admin_change_password"),
         *("admin_revoke_token", "admin_accept_invitation", "admin_request_password_reset", "admin_reset_password"),
-        "ai_catalog_keys_attestations",
+        *("ai_catalog_keys_attestations", "ai_catalog_activate_recipient"),
     }
     open_mounts = {mount.path for mount in api.app.registry.mounts if mount.role is None}
     assert open_mounts == {
         *("/health/live", "/health/ready", "/login", "/login/oidc", "/invitation", "/static"),
-        *("/forgot-password", "/reset-password"),
+        *("/forgot-password", "/reset-password", "/share-activation"),
         *(f"/.well-known/{name}" for name in WELL_KNOWN),
         *("/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo", "/oauth/jwks"),
         "/scim/v2/ServiceProviderConfig",

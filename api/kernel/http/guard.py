@@ -63,7 +63,8 @@ class Guard:
         public = found is not None and (found.mount.role is None if found.mount else endpoint and endpoint.public)
         try:
             if not public:
-                state.principal = await self._authenticator.principal(connection)
+                own = found.mount.authenticate if found and found.mount else None
+                state.principal = await (own or self._authenticator.principal)(connection)
         finally:
             # Requests with wrong credentials count too.
             await self._rate_limiter.admit(state)

@@ -6,13 +6,15 @@ A path that is not in the registry has no policy and is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
 
 from api.kernel.kinds.endpoint import Endpoint
 from api.kernel.kinds.service import Service
+from api.kernel.permissions.principal import Principal
 from api.kernel.roles import Role
 
 PREFIX = "/api/v1/"
@@ -38,6 +40,8 @@ class Mount:
     login_page: str = ""
     """Where it redirects browsers that are not logged in, instead of responding with 401."""
     permission: str = ""
+    authenticate: Callable[[HTTPConnection], Awaitable[Principal]] | None = None
+    """Returns the caller, for a mount with its own credentials. The credentials of the platform don't open it."""
     uploads: bool = False
     """Whether it streams bodies of up to `max_upload_bytes`."""
     speaks_for: str = ""

@@ -23,10 +23,13 @@ from api.services.ai_catalog.kinds import (
     feature_view_statistics,
     model_version_lineage,
     provenance_search,
+    recipient_tokens,
     run_batch,
     run_inputs,
     run_metrics,
     run_search,
+    share_grants,
+    share_objects,
 )
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.asset import ASSET
@@ -42,12 +45,14 @@ from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
+from api.services.ai_catalog.kinds.recipient import RECIPIENT
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.kinds.reproduction import REPRODUCTION
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
+from api.services.ai_catalog.kinds.share import SHARE
 
 PARTS = (
     asset_as_of,
@@ -69,10 +74,13 @@ PARTS = (
     feature_view_statistics,
     model_version_lineage,
     provenance_search,
+    recipient_tokens,
     run_batch,
     run_inputs,
     run_metrics,
     run_search,
+    share_grants,
+    share_objects,
 )
 """Modules that register operations on other kinds."""
 
@@ -94,14 +102,17 @@ SERVICE = Service(
         LOGGED_MODEL,
         MODEL_VERSION,
         QUERY,
+        RECIPIENT,
         REGISTERED_MODEL,
         REPRODUCTION,
         RUN,
         SCHEDULE,
         SEARCH,
         SENSOR,
+        SHARE,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments, runs, their files, and models; "
-    "entities, feature views, and feature services.",
+    "entities, feature views, and feature services; "
+    "shares of tables with recipients outside the platform.",
 )

@@ -1,0 +1,68 @@
+"""The unmodified Delta Sharing client reads what is shared, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.protocols.delta_sharing.provider import Provider
+from tests.protocols.mlflow.conftest import PYTHON
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PROGRAM = Path(__file__).with_name("client_program.py")
+
+
+def asked(profile: Path, *questions: str) -> list[Any]:
+    """The answers of the client to questions."""
+    assert PYTHON.exists(), "run `make setup-clients`"
+    done = subprocess.run([PYTHON, PROGRAM, profile, *questions], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers: list[Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answers
+
+
+DAY_1, DAY_2 = "2026-01-01", "2026-01-02"
+NEWEST = [[1, "AA", DAY_1], [2, "B 6", DAY_1], [3, None, DAY_1], [5, "B 6", DAY_2]]
+FIRST = NEWEST[:3]
+
+
+@pytest.mark.effect("ai_catalog_add_object_share", "ai_catalog_grant_share")
+def test_the_client_reads_what_is_shared(provider: Provider, tmp_path: Path) -> None:
+    profile = provider.profile_file(provider.recipient("acme", "partners"), tmp_path)
+    questions = {
+        "tables()": [
+            *("partners.clean.flights", "partners.gold.american", "partners.gold.daily"),
+            *("partners.gold.newest", "partners.gold.pinned"),
+        ],
+        "columns('partners.gold.daily')": ["id", "carrier", "day"],
+        "rows('partners.gold.daily')": NEWEST,
+        "rows('PARTNERS.Gold.Daily')": NEWEST,
+        "len(rows('partners.gold.daily', limit=2))": 2,
+        "rows('partners.gold.daily', limit=0)": [],
+        "rows('partners.gold.daily', version=1)": FIRST,
+        "rows('partners.gold.daily', use_delta_format=True)": NEWEST,
+        "rows('partners.gold.daily', use_delta_format=True, version=1)": FIRST,
+        "rows('partners.gold.american')": [[1, "AA", DAY_1]],
+        "rows('partners.gold.american', use_delta_format=True)": [[1, "AA", DAY_1]],
+        "rows('partners.gold.pinned')": FIRST,
+        "rows('partners.gold.newest')": NEWEST,
+        "rows('partners.clean.flights')": [[1, "A"], [2, "X"], [4, "D"]],
+        "version('partners.gold.daily')": 3,
+        "version('partners.gold.pinned')": 1,
+        "version('partners.gold.daily', starting_timestamp='2001-01-01T00:00:00Z')": 1,
+        "changes('partners.gold.daily', starting_version=2)": [
+            *([4, "AA", DAY_2, "delete", 3], [4, "AA", DAY_2, "insert", 2], [5, "B 6", DAY_2, "insert", 2]),
+        ],
+        "changes('partners.gold.american', starting_version=1, ending_version=2)": [
+            *([1, "AA", DAY_1, "insert", 1], [4, "AA", DAY_2, "insert", 2]),
+        ],
+        "changes('partners.gold.daily', starting_version=2, use_delta_format=True)": [
+            *([4, "AA", DAY_2, "delete", 3], [4, "AA", DAY_2, "insert", 2], [5, "B 6", DAY_2, "insert", 2]),
+        ],
+    }
+    for question, found in zip(questions, asked(profile, *questions), strict=True):
+        assert found == questions[question], question
