@@ -15,7 +15,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.running_platform import Running, started
 
-SHARING = {"test_platform.py", "test_home_page.py", "test_documented_commands.py"}
+SHARING = {"test_platform.py", "test_home_page.py", "test_documented_commands.py", "test_reproduce.py"}
 """The files whose tests use the fixture `platform`."""
 
 FIRST = {*SHARING, "test_at_scale.py"}
