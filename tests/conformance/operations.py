@@ -62,6 +62,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "registered_model_id": "rmd_06e1xq0000exampe0000000000",
         "source": "models:/lmd_06e1xq0000exampe0000000000",
     },
+    "ai_catalog_compare_model_versions": {
+        "versions": ["mdv_06e1xq0000exampe0000000000", "mdv_06e1xq0000exampe0000000001"]
+    },
+    "ai_catalog_request_stage_model_version": {"stage": "PRODUCTION"},
+    "ai_catalog_write_card_model_version": {"text": "Not for children."},
     "ai_catalog_set_alias_registered_model": {"alias": "champion", "version": 1},
     "ai_catalog_remove_alias_registered_model": {"alias": "champion"},
     "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},

@@ -163,7 +163,8 @@ async def test_the_walk_sees_what_it_walks_over(two: Two) -> None:
 REFUSED = (
     *("admin_get_settings", "admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
     *("ai_catalog_compare_runs", "ai_catalog_get_experiment_best", "ai_catalog_get_run_metric_history"),
-    "ai_catalog_get_registered_model_alias_as_of",
+    *("ai_catalog_get_registered_model_alias_as_of", "ai_catalog_get_registered_model_alias_history"),
+    *("ai_catalog_compare_model_versions", "ai_catalog_get_stage_request"),
     *("ai_catalog_get_asset_as_of", "ai_catalog_get_asset_diff", "ai_catalog_get_asset_provenance_diff"),
     *("ai_catalog_get_feature_service_consumers", "ai_catalog_get_feature_service_skew"),
     *("ai_catalog_get_feature_view_drift", "ai_catalog_get_feature_view_statistics"),

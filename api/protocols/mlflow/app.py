@@ -79,7 +79,7 @@ _EXECUTES = tuple(
         *("get_logged_model", "list_logged_models", "create_registered_model", "update_registered_model"),
         *("delete_registered_model", "get_registered_model", "list_registered_models", "set_alias_registered_model"),
         *("remove_alias_registered_model", "create_model_version", "update_model_version", "delete_model_version"),
-        *("get_model_version", "list_model_versions"),
+        *("get_model_version", "list_model_versions", "request_stage_model_version"),
         *("create_artifact", "delete_artifact", "get_artifact", "list_artifacts"),
     )
 )

@@ -23,16 +23,26 @@ from api.services.ai_catalog.kinds.model_version import (
     delete_model_version,
     update_model_version,
 )
-from api.services.ai_catalog.kinds.registered_model import MAX_VERSION, REGISTERED_MODEL
+from api.services.ai_catalog.kinds.model_version_stages import RequestStage, request_model_version_stage
+from api.services.ai_catalog.kinds.registered_model import MAX_VERSION, REGISTERED_MODEL, ModelStage
 from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.stage_request import StageRequest, StageRequestState
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.search_language import Key, invalid
 from api.services.ai_catalog.model_tables import LOGGED_MODEL as LOGGED_MODELS
 from api.services.ai_catalog.model_tables import MODEL_VERSION as TABLE
 from api.services.ai_catalog.run_tables import RUN as RUNS
-from core.errors import InvalidArgument, NotFound
+from core.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 
 _MAX_PAGE = 1000
+
+STAGES = {
+    ModelStage.NONE: "None",
+    ModelStage.STAGING: "Staging",
+    ModelStage.PRODUCTION: "Production",
+    ModelStage.ARCHIVED: "Archived",
+}
+"""Stages as MLflow names them."""
 
 WITHOUT_TAG = {"mlflow.prompt.is_prompt": "false"}
 """What searches see of tags that a model doesn't have. The client excludes prompts by this tag."""
@@ -96,6 +106,35 @@ async def delete(call: MlflowCall) -> dict[str, Any]:
     return {}
 
 
+async def transition_stage(call: MlflowCall) -> dict[str, Any]:
+    """Moves a version to a stage.
+
+    If the policy of the model requires an approval, this makes a request, and the answer is an error that names it.
+    """
+    number, stage = call.number("version"), stage_of(call.text("stage"))
+    archive = call.values.get("archive_existing_versions") in (True, "true")
+
+    def write(unit: Unit) -> tuple[dict[str, Any], StageRequest | None]:
+        model = _require_model(unit, call)
+        row = numbered(unit, model, number)
+        if row.stage == stage.value:
+            return rendered_version(model, row), None
+        version = MODEL_VERSION.row(unit, row.id, "request-stage")
+        made = request_model_version_stage(unit, version, RequestStage(stage=stage, archive_existing=archive))
+        return rendered_version(model, numbered(unit, model, number)), made
+
+    try:
+        version, made = await call.write("request_stage_model_version", write)
+    except Conflict as error:
+        raise InvalidArgument(error.detail, metadata=error.metadata) from None
+    if made is not None and made.state is StageRequestState.OPEN:
+        raise PermissionDenied(
+            f"The stage {STAGES[stage]} needs {made.approvals} approval(s), so the request {made.id} was made. "
+            f"A principal that may approve posts to /api/v1/ai-catalog/model-versions/{made.model_version_id}:approve."
+        )
+    return {"model_version": version}
+
+
 async def download_uri(call: MlflowCall) -> dict[str, Any]:
     """Returns where the files of a version are."""
     number = call.number("version")
@@ -150,7 +189,7 @@ def rendered_version(model: Stored, row: Row) -> dict[str, Any]:
         "creation_timestamp": milliseconds(row.created_at),
         "last_updated_timestamp": milliseconds(row.updated_at),
         "user_id": row.created_by,
-        "current_stage": "None",
+        "current_stage": STAGES[ModelStage(row.stage)],
         "description": row.description,
         "source": row.source,
         "run_id": row.run_id or "",
@@ -176,12 +215,24 @@ def numbered(unit: Unit, model: Stored, number: int) -> Row:
     return row
 
 
-def latest(unit: Unit, model: str) -> Sequence[Row]:
-    """Returns the newest version of a model, if it has one."""
+def latest(unit: Unit, model: str, stages: Sequence[ModelStage] = tuple(ModelStage)) -> Sequence[Row]:
+    """Returns the newest version of a model at each of these stages, as far as there is one."""
     select = sa.select(TABLE).where(
         TABLE.c.registered_model_id == model, MODEL_VERSION.visible(unit), MODEL_VERSION.present()
     )
-    return unit.connection.execute(select.order_by(TABLE.c.version.desc()).limit(1)).all()
+    numbers = select.with_only_columns(sa.func.max(TABLE.c.version)).group_by(TABLE.c.stage)
+    of_stages = numbers.where(TABLE.c.stage.in_([stage.value for stage in stages]))
+    return unit.connection.execute(select.where(TABLE.c.version.in_(of_stages)).order_by(TABLE.c.version)).all()
+
+
+def stage_of(text: str) -> ModelStage:
+    """Returns the stage that MLflow names, in upper or lower case."""
+    for stage, name in STAGES.items():
+        if text.lower() == name.lower():
+            return stage
+    raise InvalidArgument(
+        f"Invalid Model Version stage: {text[:50]}. Value must be one of {', '.join(STAGES.values())}."
+    )
 
 
 def _require_model(unit: Unit, call: MlflowCall) -> Stored:
@@ -233,6 +284,7 @@ ROUTES = {
     ("POST", f"{_PATH}/set-tag"): set_tag,
     ("DELETE", f"{_PATH}/delete-tag"): delete_tag,
     ("DELETE", f"{_PATH}/delete"): delete,
+    ("POST", f"{_PATH}/transition-stage"): transition_stage,
     ("GET", f"{_PATH}/get-download-uri"): download_uri,
     ("GET", f"{_PATH}/search"): search,
 }

@@ -12,11 +12,12 @@ from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.protocols.mlflow.call import MlflowCall, project_of, validated
-from api.protocols.mlflow.model_versions import WITHOUT_TAG, latest, numbered, rendered_version
+from api.protocols.mlflow.model_versions import WITHOUT_TAG, latest, numbered, rendered_version, stage_of
 from api.protocols.mlflow.names import mlflow_name, named, normal
 from api.protocols.mlflow.runs import milliseconds, pairs
 from api.services.ai_catalog.kinds.registered_model import (
     REGISTERED_MODEL,
+    ModelStage,
     RegisteredModelSpec,
     RemoveAlias,
     SetAlias,
@@ -119,11 +120,12 @@ async def search(call: MlflowCall) -> dict[str, Any]:
 
 
 async def latest_versions(call: MlflowCall) -> dict[str, Any]:
-    """Returns the newest version, which is the newest of the only stage."""
+    """Returns the newest version at each stage, or at each of the stages that the client names."""
+    stages = [stage_of(str(one)) for one in call.list("stages")] or list(ModelStage)
 
     def read(unit: Unit) -> dict[str, Any]:
         row = require_model(unit, call)
-        return {"model_versions": [rendered_version(row, one) for one in latest(unit, row.id)]}
+        return {"model_versions": [rendered_version(row, one) for one in latest(unit, row.id, stages)]}
 
     return await call.read("list_model_versions", read)
 

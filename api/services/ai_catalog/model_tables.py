@@ -85,3 +85,19 @@ TRAINING = sa.Table(
 
 `problem` says why a version has no run: it is no training, or it can't be read any more.
 """
+
+MODEL_CARD = sa.Table(
+    "model_card",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False),
+    sa.Column("model_version_id", sa.String(64), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("written_by", sa.String(128), nullable=False),
+    sa.Column("written_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("model_version_id", "revision"),
+    info=project_rows("written_by"),
+)
+"""Texts of the cards of versions of models. A revision never changes."""

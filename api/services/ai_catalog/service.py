@@ -21,9 +21,14 @@ from api.services.ai_catalog.kinds import (
     feature_retrieval,
     feature_view_operations,
     feature_view_statistics,
+    model_signature,
+    model_version_card,
+    model_version_comparison,
     model_version_lineage,
+    model_version_stages,
     provenance_search,
     recipient_tokens,
+    registered_model_aliases,
     run_batch,
     run_inputs,
     run_metrics,
@@ -53,6 +58,7 @@ from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 from api.services.ai_catalog.kinds.share import SHARE
+from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
 
 PARTS = (
     asset_as_of,
@@ -72,9 +78,14 @@ PARTS = (
     feature_retrieval,
     feature_view_operations,
     feature_view_statistics,
+    model_signature,
+    model_version_card,
+    model_version_comparison,
     model_version_lineage,
+    model_version_stages,
     provenance_search,
     recipient_tokens,
+    registered_model_aliases,
     run_batch,
     run_inputs,
     run_metrics,
@@ -110,6 +121,7 @@ SERVICE = Service(
         SEARCH,
         SENSOR,
         SHARE,
+        STAGE_REQUEST,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments, runs, their files, and models; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from api.services.ai_catalog.artifact_tables import ARTIFACT
 from api.services.ai_catalog.kinds.artifact import open_blobs, parent_row
 from api.services.ai_catalog.kinds.experiment import Tags
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL, LoggedModelState
-from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
+from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL, ModelStage
 from api.services.ai_catalog.logic.artifact_paths import normal_path
 from api.services.ai_catalog.logic.file_digests import digest_of
 from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
@@ -28,15 +27,6 @@ from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound, Tab
 
 _SOURCE = re.compile(r"(?:models:/(?P<model>[^/]+)|runs:/(?P<run>[^/]+)/(?P<path>.+))")
 _STORED = re.compile(r"mlflow-artifacts:/[^/]+/(?P<parent>[^/]+)/artifacts(?:/(?P<path>.+))?")
-
-
-class ModelStage(StrEnum):
-    """Stage of a version. A rejected training stays at NONE."""
-
-    NONE = "NONE"
-    STAGING = "STAGING"
-    PRODUCTION = "PRODUCTION"
-    ARCHIVED = "ARCHIVED"
 
 
 class ModelVersion(Model):
@@ -213,6 +203,8 @@ def delete_model_version(unit: Unit, version: Row) -> None:
     model = unit.get(REGISTERED_MODEL, version.registered_model_id)
     if named := sorted(name for name, number in model.status.aliases.items() if number == version.version):
         raise Conflict(f"The alias {named[0]} names version {version.version}. Move or remove it first.")
+    if version.stage == ModelStage.PRODUCTION.value:
+        raise Conflict(f"Version {version.version} is at PRODUCTION. Move it to another stage first.")
     unit.connection.execute(TABLE.update().where(TABLE.c.id == version.id).values(deleted_at=unit.now))
 
 

@@ -95,7 +95,12 @@ async def get_model_version_lineage(ctx: Context, model_version: str, query: Lin
 @MODEL_VERSION.part("provenance", query=Query, result=ModelProvenance)
 async def get_model_version_provenance(ctx: Context, model_version: str, query: Query) -> ModelProvenance:
     """Returns the tables at their versions, the code, and the run behind a version of a model."""
-    row, node, number = await ctx.read(lambda unit: _node(unit, model_version, "provenance"))
+    return await provenance_of(ctx, model_version, "provenance")
+
+
+async def provenance_of(ctx: Context, model_version: str, verb: str) -> ModelProvenance:
+    """Returns the provenance of a version that the caller may do `verb` with."""
+    row, node, number = await ctx.read(lambda unit: _node(unit, model_version, verb))
     version, run, training = await ctx.read(lambda unit: _facts(unit, row))
     limits = LineageQuery(depth=_UNLIMITED)
     graph = await ctx.compute(walked, ctx, node, number, limits)

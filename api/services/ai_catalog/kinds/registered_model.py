@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -13,11 +14,17 @@ from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request, Timestamp
-from api.kernel.tables import RESOURCE, REVISION
+from api.kernel.securable import Securable
+from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.kinds.experiment import Tags
+from api.services.ai_catalog.logic.alias_moves import alias_moves
+from api.services.ai_catalog.logic.model_gates import require_gates
 from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.model_tables import MODEL_VERSION
 from core.errors import Conflict, InvalidArgument, NotFound
+
+APPROVE = "ai_catalog.model_version.approve"
+"""Permission to approve the promotion of a version."""
 
 MAX_VERSION = 2**31 - 1
 """The highest number of a version."""
@@ -33,6 +40,31 @@ Alias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"), AfterVal
 """Name of an alias: not `latest`, and not `v` with a number."""
 
 
+class ModelStage(StrEnum):
+    """Stage of a version. A rejected training stays at NONE."""
+
+    NONE = "NONE"
+    STAGING = "STAGING"
+    PRODUCTION = "PRODUCTION"
+    ARCHIVED = "ARCHIVED"
+
+
+class ApprovalPolicy(Request):
+    """What a version of a model needs before it is promoted."""
+
+    stages: Annotated[list[ModelStage], Field(max_length=4)] = [ModelStage.PRODUCTION]
+    """Stages that need an approval."""
+
+    approvals: Annotated[int, Field(ge=1, le=10)] = 1
+    """Number of principals that must approve. They need the permission `ai_catalog.model_version.approve`."""
+
+    self_approval: bool = False
+    """Whether the principal that made a request, and service accounts, can approve it."""
+
+    protected_aliases: Annotated[list[Alias], Field(max_length=20)] = []
+    """Aliases that can name only versions at PRODUCTION."""
+
+
 class RegisteredModelSpec(Spec):
     """A registered model."""
 
@@ -44,6 +76,9 @@ class RegisteredModelSpec(Spec):
 
     tags: Tags = {}
     """Free key-value pairs."""
+
+    policy: ApprovalPolicy = ApprovalPolicy()
+    """What a version needs before it is promoted. Only principals that can approve can change it."""
 
 
 class RegisteredModelStatus(Status):
@@ -114,7 +149,13 @@ def set_registered_model_alias(unit: Unit, model: RegisteredModel, request: SetA
 
     A version that failed a blocking check of its training can't have an alias.
     """
-    require_promotable(model, require_version(unit, model, request.version))
+    version = require_version(unit, model, request.version)
+    require_gates(unit, model.spec.title, version)
+    if request.alias in model.spec.policy.protected_aliases and version.stage != ModelStage.PRODUCTION.value:
+        raise Conflict(
+            f"The alias {request.alias!r} can name only versions at PRODUCTION. Version {request.version} is at "
+            f"{version.stage}. Ask for the stage with :request-stage."
+        )
     move_alias(unit, model, request.alias, request.version)
     return model
 
@@ -135,21 +176,18 @@ def get_registered_model_alias_as_of(unit: Unit, model: RegisteredModel, query: 
     at = query.at or unit.now
     if at > unit.now:
         raise InvalidArgument("`at` is in the future.")
-    revisions = unit.connection.execute(
-        sa.select(REVISION.c.at, REVISION.c.by, REVISION.c.content)
-        .where(REVISION.c.resource_id == model.id, REVISION.c.at <= at)
-        .order_by(REVISION.c.version)
-    )
-    found: AliasAt | None = None
-    for revision in revisions:
-        number = (revision.content.get("status") or {}).get("aliases", {}).get(query.alias)
-        if number is None:
-            found = None
-        elif found is None or found.version != number:
-            found = AliasAt(alias=query.alias, at=at, version=number, since=revision.at, moved_by=revision.by)
-    if found is None:
+    moves = alias_moves(unit.connection, model.id, query.alias, at)
+    if not moves or moves[-1].version is None:
         raise NotFound(f"{model.name} had no alias {query.alias!r} at {at:%Y-%m-%d %H:%M:%S} UTC.")
-    return found
+    found = moves[-1]
+    return AliasAt(alias=query.alias, at=at, version=moves[-1].version, since=found.at, moved_by=found.by)
+
+
+@REGISTERED_MODEL.validate
+def require_approver(unit: Unit, model: RegisteredModel, before: RegisteredModel | None) -> None:
+    """Refuses a change of the policy to principals that can't approve, so that they can't go around it."""
+    if model.spec.policy != (before.spec.policy if before else ApprovalPolicy()):
+        unit.require(APPROVE, Securable(REGISTERED_MODEL.full_name, model.id, model.organization_id, model.project_id))
 
 
 @REGISTERED_MODEL.after("delete")
@@ -192,13 +230,3 @@ def require_version(unit: Unit, model: RegisteredModel, number: int) -> sa.Row[A
     if row is None:
         raise NotFound(f"{model.name} has no version {number}.")
     return row
-
-
-def require_promotable(model: RegisteredModel, version: sa.Row[Any]) -> None:
-    """Raises `Conflict` if a version failed a blocking check of its training."""
-    if failed := sorted(name for name, passed in version.checks.items() if not passed):
-        raise Conflict(
-            f"Version {version.version} of {model.spec.title} failed {', '.join(failed)}, so it can't be promoted. "
-            "Train the model again.",
-            metadata={"failed": failed},
-        )

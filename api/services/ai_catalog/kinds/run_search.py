@@ -102,8 +102,8 @@ async def compare_runs(ctx: Context, request: CompareRuns) -> RunComparison:
         runs = RUN.items(unit, [RUN.row(unit, id) for id in request.runs])
         return RunComparison(
             runs=[run.id for run in runs],
-            params=_compared([run.params for run in runs]),
-            metrics=_compared([{key: metric.value for key, metric in run.metrics.items()} for run in runs]),
+            params=compared([run.params for run in runs]),
+            metrics=compared([{key: metric.value for key, metric in run.metrics.items()} for run in runs]),
             inputs=[run.inputs for run in runs],
         )
 
@@ -160,9 +160,10 @@ def _typed(value: Any, type: sa.types.TypeEngine[Any]) -> Any:
     return datetime.fromisoformat(value)
 
 
-def _compared(runs: Sequence[dict[str, Any]]) -> list[ComparedValue]:
-    compared = []
-    for key in sorted({key for run in runs for key in run}):
-        values = [run.get(key) for run in runs]
-        compared.append(ComparedValue(key=key, values=values, differs=any(value != values[0] for value in values)))
-    return compared
+def compared(values_of: Sequence[dict[str, Any]]) -> list[ComparedValue]:
+    """Returns named values side by side, by name."""
+    found = []
+    for key in sorted({key for values in values_of for key in values}):
+        values = [one.get(key) for one in values_of]
+        found.append(ComparedValue(key=key, values=values, differs=any(value != values[0] for value in values)))
+    return found

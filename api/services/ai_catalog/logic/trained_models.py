@@ -11,8 +11,8 @@ from api.kernel.kinds import standard
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model
 from api.kernel.tables import RESOURCE
-from api.services.ai_catalog.kinds.model_version import MODEL_VERSION, ModelStage
-from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
+from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
+from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL, ModelStage
 from api.services.ai_catalog.kinds.run import RUN, RunSource
 from api.services.ai_catalog.logic.lineage_rows import chunks
 from api.services.ai_catalog.model_tables import MODEL_VERSION as VERSIONS
