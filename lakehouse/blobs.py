@@ -1,7 +1,8 @@
 """Blobs: immutable files, stored once for each project and named by the SHA-256 of their content.
 
 They are in the lakehouse as `_blobs/<project>/<two digits>/<digest>`. A blob appears when it is complete: a writer that
-is killed leaves a file in `_blobs/<project>/incomplete`, which no digest names.
+is killed leaves a file in `_blobs/<project>/incomplete`, which no digest names. The parts of an upload are in
+`_blobs/<project>/parts/<upload>` until they are joined.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,15 +25,25 @@ from lakehouse.storage import Storage
 _FOLDER = "_blobs"
 _CHUNK_BYTES = 1_048_576
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PROJECT = re.compile(r"[A-Za-z0-9_]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the blobs of a project."""
+
+    name: str
+    """Digest of a blob, or path of an incomplete file below the folder of the project."""
+    size: int
+    changed_at: datetime
 
 
 class BlobWriter:
-    """A blob that is being written. Call `finish` or `abort`."""
+    """A file that is being written. Call `finish` or `abort`."""
 
-    def __init__(self, blobs: Blobs, project: str) -> None:
+    def __init__(self, blobs: Blobs, project: str, target: Callable[[str], str]) -> None:
         self._blobs = blobs
-        self._project = project
+        self._target = target
         self._incomplete = f"{_FOLDER}/{project}/incomplete/{new_id('blb')}"
         self._file: IO[Any] | Any = blobs.create(self._incomplete)
         self._hash = hashlib.sha256()
@@ -43,9 +57,9 @@ class BlobWriter:
         self.size += len(chunk)
 
     def finish(self) -> str:
-        """Makes the blob durable and visible. Returns its digest."""
+        """Makes the file durable and visible. Returns the digest of its content."""
         digest = self._hash.hexdigest()
-        self._blobs.complete(self._file, self._incomplete, _path(self._project, digest))
+        self._blobs.complete(self._file, self._incomplete, self._target(digest))
         return digest
 
     def abort(self) -> None:
@@ -61,9 +75,92 @@ class Blobs:
 
     def writer(self, project: str) -> BlobWriter:
         """Returns a writer of a new blob of a project, by the id of the project."""
-        if not _PROJECT.fullmatch(project):
-            raise ValueError(f"{project!r} is not the id of a project")
-        return BlobWriter(self, project)
+        return BlobWriter(self, _checked(project), lambda digest: _path(project, digest))
+
+    def part_writer(self, project: str, upload: str, number: int) -> BlobWriter:
+        """Returns a writer of a part of an upload. A part with this number is replaced when it is complete."""
+        path = _part(_checked(project), upload, number)
+        return BlobWriter(self, project, lambda digest: path)
+
+    def join(self, project: str, upload: str, parts: Mapping[int, str]) -> tuple[str, int]:
+        """Makes one blob of the parts of an upload, in the order of their numbers. The parts stay.
+
+        Args:
+            project: id of the project.
+            upload: id of the upload.
+            parts: digests of the parts, by number.
+
+        Returns:
+            Digest and size of the blob.
+
+        Raises:
+            NotFound: a part is missing.
+            TableDamaged: a part has another digest.
+        """
+        writer = self.writer(project)
+        try:
+            for number, digest in sorted(parts.items()):
+                for chunk in self._verified(_part(project, upload, number), digest):
+                    writer.write(chunk)
+            return writer.finish(), writer.size
+        except BaseException:
+            writer.abort()
+            raise
+
+    def remove_parts(self, project: str, upload: str) -> None:
+        """Deletes the parts of an upload. Idempotent."""
+        path = f"{_FOLDER}/{_checked(project)}/parts/{_checked(upload)}"
+        if self._storage.folder is not None:
+            shutil.rmtree(self._storage.folder / path, ignore_errors=True)
+        elif self._storage.folders(path.rpartition("/")[0]).count(upload):
+            self._storage.files.delete_dir(path)
+
+    def exists(self, project: str, digest: str) -> bool:
+        """Returns whether there is a blob with this digest."""
+        path = _path(project, digest)
+        if self._storage.folder is not None:
+            return (self._storage.folder / path).exists()
+        return bool(self._storage.files.get_file_info(path).is_file)
+
+    def stored(self, project: str) -> Iterator[StoredFile]:
+        """Yields the blobs of a project, sorted by digest."""
+        root = f"{_FOLDER}/{_checked(project)}"
+        for prefix in sorted(name for name in self._storage.folders(root) if len(name) == 2):
+            yield from self._files(f"{root}/{prefix}", "")
+
+    def incomplete(self, project: str) -> Iterator[StoredFile]:
+        """Yields the files of a project that writers left incomplete, or write now."""
+        yield from self._files(f"{_FOLDER}/{_checked(project)}/incomplete", "incomplete/")
+
+    def uploads(self, project: str) -> list[str]:
+        """Returns the ids of the uploads of a project that have parts."""
+        return sorted(self._storage.folders(f"{_FOLDER}/{_checked(project)}/parts"))
+
+    def remove(self, project: str, name: str, *, before: datetime) -> bool:
+        """Deletes a file that `stored` or `incomplete` returned, unless it was written again since `before`.
+
+        Returns whether it was deleted.
+        """
+        path = _path(project, name) if _DIGEST.fullmatch(name) else f"{_FOLDER}/{_checked(project)}/{name}"
+        folder = self._storage.folder
+        if folder is None:
+            info = self._storage.files.get_file_info(path)
+            if not info.is_file or info.mtime is None or info.mtime >= before:
+                return False
+            self._storage.files.delete_file(path)
+            return True
+        # Taken away before its time is read: a writer of the same content may replace it at any moment.
+        removed = folder / f"{_FOLDER}/{project}/incomplete/{new_id('blb')}"
+        removed.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / path).replace(removed)
+        except FileNotFoundError:
+            return False
+        if datetime.fromtimestamp(removed.stat().st_mtime, UTC) >= before:
+            removed.replace(folder / path)
+            return False
+        removed.unlink()
+        return True
 
     def chunks(self, project: str, digest: str) -> Iterator[bytes]:
         """Yields the content of a blob. The last chunk is yielded only if the whole content has the digest.
@@ -72,8 +169,11 @@ class Blobs:
             NotFound: there is no such blob.
             TableDamaged: the content was changed.
         """
+        yield from self._verified(_path(project, digest), digest)
+
+    def _verified(self, path: str, digest: str) -> Iterator[bytes]:
         state = hashlib.sha256()
-        with self._open(_path(project, digest)) as file:
+        with self._open(path) as file:
             chunk = bytes(file.read(_CHUNK_BYTES))
             while following := bytes(file.read(_CHUNK_BYTES)):
                 state.update(chunk)
@@ -122,6 +222,23 @@ class Blobs:
             else:
                 (self._storage.folder / path).unlink()
 
+    def _files(self, path: str, prefix: str) -> Iterator[StoredFile]:
+        folder = self._storage.folder
+        if folder is None:
+            from pyarrow.fs import FileSelector
+
+            found = self._storage.files.get_file_info(FileSelector(path, allow_not_found=True))
+            for info in sorted(found, key=lambda info: info.base_name):
+                if info.is_file:
+                    yield StoredFile(f"{prefix}{info.base_name}", info.size, info.mtime)
+            return
+        with suppress(FileNotFoundError):
+            for entry in sorted((folder / path).iterdir()):
+                with suppress(FileNotFoundError):  # it is complete in the meantime
+                    status = entry.stat()
+                    changed_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield StoredFile(f"{prefix}{entry.name}", status.st_size, changed_at)
+
     def _open(self, path: str) -> Any:
         try:
             if self._storage.folder is None:
@@ -129,6 +246,16 @@ class Blobs:
             return (self._storage.folder / path).open("rb")
         except FileNotFoundError:
             raise NotFound("The stored content of the artifact is missing.") from None
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not an id")
+    return name
+
+
+def _part(project: str, upload: str, number: int) -> str:
+    return f"{_FOLDER}/{project}/parts/{_checked(upload)}/{number}"
 
 
 def _path(project: str, digest: str) -> str:

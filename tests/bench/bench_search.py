@@ -56,7 +56,7 @@ def run(entries: int = ENTRIES) -> list[dict[str, Any]]:
                 for text in SEARCHES:
                     words = index.words(text)
 
-                    def ours(facets: tuple[str, ...] = (), words: list[str] = words) -> int:
+                    def headwater(facets: tuple[str, ...] = (), words: list[str] = words) -> int:
                         from tantivy import Occur, Query
 
                         found = words_query(index.schema, index.searcher(), words, typos=False)
@@ -69,11 +69,11 @@ def run(entries: int = ENTRIES) -> list[dict[str, Any]]:
                         connection.execute(_SEARCH, [wanted, visible]).fetchall()
                         return int(connection.execute(_COUNT, [wanted, visible]).fetchone()[0])  # type: ignore[index]
 
-                    assert ours() == peer(), text
-                    mine, theirs = _interleaved(ours, peer)
-                    faceted = _median(lambda: ours(FACETS), 5)
-                    note = f"{ours():,} matches; with four facets {faceted:.1f} ms"
-                    rows.append(_row(f"search of {entries:,}: {text!r}", mine, theirs, note))
+                    assert headwater() == peer(), text
+                    own, theirs = _interleaved(headwater, peer)
+                    faceted = _median(lambda: headwater(FACETS), 5)
+                    note = f"{headwater():,} matches; with four facets {faceted:.1f} ms"
+                    rows.append(_row(f"search of {entries:,}: {text!r}", own, theirs, note))
                 rows[0]["note"] += f"; the index was built in {built:.0f} s"
                 return rows
         finally:
@@ -106,12 +106,12 @@ def _fill(connection: Any, entries: int) -> None:
     connection.execute("VACUUM ANALYZE entry")
 
 
-def _interleaved(ours: Callable[[], Any], peer: Callable[[], Any], times: int = 7) -> tuple[float, float]:
-    mine, theirs = [], []
+def _interleaved(headwater: Callable[[], Any], peer: Callable[[], Any], times: int = 7) -> tuple[float, float]:
+    own, theirs = [], []
     for _ in range(times):
-        mine.append(_median(ours, 1))
+        own.append(_median(headwater, 1))
         theirs.append(_median(peer, 1))
-    return median(mine), median(theirs)
+    return median(own), median(theirs)
 
 
 def _median(call: Callable[[], Any], times: int) -> float:
@@ -123,13 +123,13 @@ def _median(call: Callable[[], Any], times: int) -> float:
     return median(taken)
 
 
-def _row(name: str, ours: float, peer: float, note: str) -> dict[str, Any]:
+def _row(name: str, headwater: float, peer: float, note: str) -> dict[str, Any]:
     return {
         "name": name,
         "peer": "PostgreSQL ts_rank, GIN index",
-        "ours_ms": round(ours, 2),
+        "ours_ms": round(headwater, 2),
         "peer_ms": round(peer, 2),
-        "ratio": round(peer / ours, 1),
+        "ratio": round(peer / headwater, 1),
         "goal": ">= 10",
         "note": note,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ NAMES = {
 LINEAGE_EVENT = event("COMPLETE", inputs=[dataset("pg", "a")], outputs=[dataset("pg", "b")])
 
 BODIES: dict[str, dict[str, Any]] = {
+    "ai_catalog_gc_artifacts": {"project": "[admin.project]", "digest": hashlib.sha256(b"").hexdigest()},
     "admin_create_grant": {
         "principal_id": "[admin.user]",
         "role_id": "[admin.role]",

@@ -57,6 +57,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_update_object_share": {"object": "sho_06e1xq0000exampe0000000000"},
     "ai_catalog_update_definition": {"component": "SqlTransformComponent"},
     "ai_catalog_create_artifact": {"parent": "run_06e1xq0000exampe0000000000", "path": "a", "text": "x"},
+    "ai_catalog_create_artifact_upload": {"parent": "run_06e1xq0000exampe0000000000", "path": "a"},
+    "ai_catalog_put_part_artifact_upload": {"number": 1, "content": "eA=="},
+    "ai_catalog_presign_parts_artifact_upload": {"numbers": [1]},
+    "ai_catalog_gc_artifacts": {"project": "prj_06e1xq0000exampe0000000000", "digest": "0"},
     "ai_catalog_create_logged_model": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
     "ai_catalog_create_model_version": {
         "registered_model_id": "rmd_06e1xq0000exampe0000000000",
@@ -110,6 +114,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 ROWS: dict[str, dict[str, Any]] = {
     "ai_catalog.run": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog.artifact": {"parent": "[ai_catalog.run]", "path": "notes.txt", "text": "notes"},
+    "ai_catalog.artifact_upload": {"parent": "[ai_catalog.run]", "path": "weights.bin"},
     "ai_catalog.logged_model": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog.model_version": {
         "registered_model_id": "[ai_catalog.registered_model]",

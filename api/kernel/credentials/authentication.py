@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.engine import Connection
 from starlette.requests import HTTPConnection
 
 from api.kernel.credentials import epochs, tokens
@@ -60,6 +62,17 @@ class Authenticator:
             return dataclasses.replace(await self._check(secret, _address(connection)), by_cookie=True)
         raise Unauthenticated("Send a bearer token, or log in: POST /api/v1/admin/sessions:login.")
 
+    async def principal_of_token(self, token_id: str) -> Principal:
+        """Returns the principal of a token by its id, with its present rights, for links that the token signed.
+
+        Raises:
+            Unauthenticated: the token has expired or was revoked, or its account is not active.
+        """
+        login = await self._platform.workers.read.run(self._look_up, token_id, tokens.authenticating_id)
+        if login is None:
+            raise Unauthenticated("The token that signed the link is no longer valid. Sign another link.")
+        return login.principal
+
     def session_secret(self, connection: HTTPConnection) -> str:
         """Returns the session cookie, or an empty string."""
         return connection.cookies.get(self.cookie, "")
@@ -107,9 +120,11 @@ class Authenticator:
             epoch = epochs.current(connection)
             return epoch, projects.load(connection) if epoch != self._epoch else None
 
-    def _look_up(self, secret: str) -> _Login | None:
+    def _look_up(
+        self, secret: str, find: Callable[[Connection, str], tokens.ValidToken | None] = tokens.authenticating
+    ) -> _Login | None:
         with self._platform.database.read() as connection:
-            valid = tokens.authenticating(connection, secret)
+            valid = find(connection, secret)
             if valid is None:
                 return None
             account = valid.principal

@@ -197,13 +197,23 @@ def authenticating(connection: Connection, secret: str) -> ValidToken | None:
     return None if token is None or token.kind in (TokenKind.REFRESH, TokenKind.SIGNED) else token
 
 
+def authenticating_id(connection: Connection, id: str) -> ValidToken | None:
+    """Returns the token with this id as `authenticating`, for what was signed with its rights."""
+    token = _valid(connection, TOKEN.c.id == id)
+    return None if token is None or token.kind in (TokenKind.REFRESH, TokenKind.SIGNED) else token
+
+
 def valid(connection: Connection, secret: str) -> ValidToken | None:
     """Returns the token of any kind with this secret if it is valid and its account is active."""
+    return _valid(connection, TOKEN.c.digest == digest_of(secret))
+
+
+def _valid(connection: Connection, matches: sa.ColumnElement[bool]) -> ValidToken | None:
     names = ("id", "kind", "family", "expires_at", "scopes")
     row = connection.execute(
         sa.select(*accounts.COLUMNS, *(TOKEN.c[name].label(f"token_{name}") for name in names))
         .select_from(JOINED)
-        .where(TOKEN.c.digest == digest_of(secret), TOKEN.c.revoked_at.is_(None), accounts.ACTIVE)
+        .where(matches, TOKEN.c.revoked_at.is_(None), accounts.ACTIVE)
     ).first()
     if row is None or row.token_expires_at <= clock.now():
         return None

@@ -30,6 +30,7 @@ from api.protocols.mlflow import (
     logged_models,
     metrics,
     model_versions,
+    multipart,
     registered_models,
     runs,
     workspaces,
@@ -100,7 +101,13 @@ def mounts(app: Application) -> list[Mount]:
     """Returns the API for authenticated callers."""
     mlflow = Mlflow(app)
     return [
-        Mount(path=PATH, app=mlflow, role=Role.VIEWER, speaks_for="ai_catalog", executes=_EXECUTES),
+        Mount(
+            path=PATH,
+            app=mlflow,
+            role=Role.VIEWER,
+            speaks_for="ai_catalog",
+            executes=(*_EXECUTES, *multipart.EXECUTES),
+        ),
         Mount(
             path=f"{PATH}{artifacts.ROOT}",
             app=mlflow,
@@ -138,6 +145,8 @@ class Mlflow:
         call = MlflowCall(self._calls, scope, principal, workspace, {})
         if path.startswith(f"{artifacts.ROOT}/"):
             return await _file(call, http, path.removeprefix(f"{artifacts.ROOT}/"))
+        if http.method == "POST" and path.startswith(f"{multipart.ROOT}/"):
+            return await _multipart(call, http, path.removeprefix(f"{multipart.ROOT}/"))
         if (http.method, path) == ("GET", "/get-artifact"):
             call = replace(call, values=await _values(http))
             return await artifacts.send(call, runs.run_id(call), call.text("path"))
@@ -166,6 +175,14 @@ async def _file(call: MlflowCall, http: HttpRequest, path: str) -> Response:
     if http.method == "DELETE":
         return await artifacts.delete(call, path)
     raise _unsupported(http, path)
+
+
+async def _multipart(call: MlflowCall, http: HttpRequest, path: str) -> Response:
+    verb, _, folder = path.partition("/")
+    if verb not in multipart.HANDLERS:
+        raise _unsupported(http, path)
+    answer = await multipart.HANDLERS[verb](replace(call, values=await _values(http)), folder)
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _unsupported(http: HttpRequest, path: str) -> MethodNotAllowed:

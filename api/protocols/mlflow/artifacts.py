@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
+from api.protocols.artifact_files import body_of, content_of
 from api.protocols.mlflow.call import MlflowCall
 from api.protocols.mlflow.runs import any_run, run_id
 from api.services.ai_catalog.artifact_tables import ARTIFACT as TABLE
-from api.services.ai_catalog.kinds.artifact import ARTIFACT, delete_artifact, open_blobs, parent_row, store_artifact
+from api.services.ai_catalog.kinds.artifact import ARTIFACT, delete_artifact, parent_row, store_artifact
 from api.services.ai_catalog.logic.artifact_paths import normal_path
-from core.errors import InvalidArgument, NotFound, Unavailable
+from core.errors import InvalidArgument, NotFound
 
 ROOT = "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -52,14 +50,7 @@ async def upload(call: MlflowCall, http: HttpRequest, path: str) -> Response:
     """Stores the body as an artifact."""
     run, name = _place(path)
 
-    async def content() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in http.stream():
-                yield chunk
-        except ClientDisconnect:
-            raise Unavailable("The client disconnected before the upload was complete.") from None
-
-    await call.act("create_artifact", lambda ctx: store_artifact(ctx, run, name, content()), run)
+    await call.act("create_artifact", lambda ctx: store_artifact(ctx, run, name, body_of(http)), run)
     return Response(b"{}", media_type="application/json")
 
 
@@ -73,23 +64,7 @@ async def send(call: MlflowCall, run: str, name: str) -> Response:
     """Returns the content of an artifact of a run, as a stream."""
     path = normal_path(name)
     row = await call.read("get_artifact", lambda unit: _row(unit, run, path))
-    platform = call.calls.platform
-    # The first chunk is read before the response begins, so that a missing file is an error.
-    chunks = open_blobs(platform).chunks(row.project_id, row.digest)
-    first = await platform.workers.compute.run(next, chunks, b"")
-
-    async def body() -> AsyncIterator[bytes]:
-        yield first
-        while chunk := await platform.workers.compute.run(next, chunks, b""):
-            yield chunk
-
-    headers = {
-        "content-length": str(row.size),
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(path.rpartition('/')[2])}",
-        "etag": f'"{row.digest}"',
-        "x-content-type-options": "nosniff",
-    }
-    return StreamingResponse(body(), media_type="application/octet-stream", headers=headers)
+    return await content_of(call.calls.platform, row)
 
 
 async def delete(call: MlflowCall, path: str) -> Response:
@@ -107,6 +82,12 @@ async def delete(call: MlflowCall, path: str) -> Response:
 
     await call.write("delete_artifact", write, run)
     return Response(b"{}", media_type="application/json")
+
+
+def placed(folder: str, name: str) -> tuple[str, str]:
+    """Returns the run and the path of a file in a folder, which is `<experiment>/<run>/artifacts[/<path>]`."""
+    run, path = _place(folder, optional=True)
+    return run, normal_path(f"{path}/{name}" if path else name)
 
 
 def _place(path: str, *, optional: bool = False) -> tuple[str, str]:

@@ -14,7 +14,7 @@ async def server_info(call: MlflowCall) -> dict[str, Any]:
         "store_type": "SqlStore",
         "workspaces_enabled": True,
         "trace_archival_enabled": False,
-        "multipart_uploads_enabled": False,
+        "multipart_uploads_enabled": True,
         "multipart_downloads_enabled": False,
         "presigned_upload_run_id_supported": False,
         "presigned_upload_model_id_supported": False,

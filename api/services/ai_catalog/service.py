@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from api.kernel.kinds.service import Service
 from api.services.ai_catalog.kinds import (
+    artifact_collection,
+    artifact_upload_parts,
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
@@ -37,6 +39,7 @@ from api.services.ai_catalog.kinds import (
     share_objects,
 )
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
+from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.definition import DEFINITION
@@ -61,6 +64,8 @@ from api.services.ai_catalog.kinds.share import SHARE
 from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
 
 PARTS = (
+    artifact_collection,
+    artifact_upload_parts,
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
@@ -100,6 +105,7 @@ SERVICE = Service(
     "AI catalogue",
     [
         ARTIFACT,
+        ARTIFACT_UPLOAD,
         ASSET,
         ATTESTATION,
         DEFINITION,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import requests
 from client_program import case, main, refused
@@ -54,6 +55,36 @@ def files_and_folders() -> None:
         assert (down / "empty").read_bytes() == b""
     assert mlflow.artifacts.load_text(f"runs:/{run}/notes/hello.txt") == "héllo"
     assert mlflow.artifacts.load_dict(f"runs:/{run}/notes/config.json") == {"a": [1, 2]}
+
+
+@case
+def a_large_file_goes_up_in_parts_at_the_same_time() -> None:
+    client, run = MlflowClient(), new_run()
+    content = os.urandom(12_000_001)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "weights ü.bin")
+        file.write_bytes(content)
+        client.log_artifact(run, str(file), "deep/model")
+        parts = 0
+
+        def counted(*arguments: Any, **options: Any) -> requests.Response:
+            nonlocal parts
+            parts += 1
+            return put(*arguments, **options)
+
+        put, requests.put = requests.put, counted
+        sizes = {"MINIMUM_FILE_SIZE": "6000000", "CHUNK_SIZE": "5000000"}
+        os.environ |= {f"MLFLOW_MULTIPART_UPLOAD_{name}": size for name, size in sizes.items()}
+        try:
+            client.log_artifact(run, str(file), "in parts")
+        finally:
+            requests.put = put
+            for name in sizes:
+                del os.environ[f"MLFLOW_MULTIPART_UPLOAD_{name}"]
+        assert parts == 3, parts
+        down = Path(client.download_artifacts(run, "in parts/weights ü.bin", tempfile.mkdtemp(dir=folder)))
+        assert hashlib.sha256(down.read_bytes()).digest() == hashlib.sha256(content).digest()
+    assert listed(run, "in parts") == {"in parts/weights ü.bin": len(content)}
 
 
 @case

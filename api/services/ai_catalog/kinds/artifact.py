@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import sqlalchemy as sa
@@ -18,8 +18,9 @@ from api.services.ai_catalog.artifact_tables import ARTIFACT as TABLE
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL, LoggedModelState
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.logic.artifact_paths import normal_path
+from api.services.ai_catalog.logic.file_links import FileLink, FileLinks, LinkSeconds
 from api.services.ai_catalog.model_tables import MODEL_VERSION
-from core.errors import Conflict
+from core.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from lakehouse.blobs import Blobs
@@ -81,6 +82,23 @@ class Verified(Model):
     """Size of the content, in bytes."""
 
 
+class PresignArtifact(Request):
+    """How long the link is valid."""
+
+    seconds: LinkSeconds = 3600
+    """Time until the link expires, in seconds."""
+
+
+class DownloadLink(Model):
+    """A link to the content of an artifact, without further credentials."""
+
+    url: str
+    """URL for a GET. Only the path if the setting `url` is empty."""
+
+    expires_at: datetime
+    """Time at which it expires. It also ends with the token that signed it."""
+
+
 ARTIFACT = TableKind(
     Artifact,
     TABLE,
@@ -108,6 +126,17 @@ async def verify_artifact(ctx: Context, artifact: str, request: Request) -> Veri
     return Verified(digest=row.digest, size=size)
 
 
+@ARTIFACT.command("presign", request=PresignArtifact, result=DownloadLink, secret=True)
+def presign_artifact(unit: Unit, artifact: Row, request: PresignArtifact) -> DownloadLink:
+    """Signs a link with which anyone downloads the content until it expires.
+
+    The link ends earlier if the caller's token is revoked, or if the caller may no longer read the artifact.
+    """
+    expires_at = unit.now + timedelta(seconds=request.seconds)
+    link = FileLink(unit.principal.token_id, artifact.id, 0, int(expires_at.timestamp()))
+    return DownloadLink(url=unit.platform.part(FileLinks).url(link), expires_at=expires_at)
+
+
 @ARTIFACT.deletion()
 def delete_artifact(unit: Unit, artifact: Row) -> None:
     """Deletes an artifact permanently, unless a version of a registered model names it."""
@@ -127,44 +156,50 @@ async def store_artifact(ctx: Context, parent: str, path: str, content: AsyncIte
             of a registered model names the path.
     """
     path = normal_path(path)
-
-    def allowed(unit: Unit) -> Row:
-        row = parent_row(unit, parent)
-        if row._mapping.get("state") == LoggedModelState.READY.value:
-            raise Conflict(f"The files of the model {parent} are complete. Log another model.")
-        unit.require(ARTIFACT.permission("create"), unit.call.securable)
-        _refuse_overlap(unit, parent, path)
-        _refuse_registered(unit, parent, path)
-        return row
-
     # Checked before the content is read, and again in the transaction.
-    row = await ctx.read(allowed)
+    row = await ctx.read(lambda unit: writable_parent(unit, parent, path))
     writer = await ctx.compute(open_blobs(ctx.platform).writer, row.project_id)
     try:
-        async for chunk in _large(content):
+        async for chunk in large_chunks(content):
             await ctx.compute(writer.write, chunk)
         digest = await ctx.compute(writer.finish)
     except BaseException:
         writer.abort()
         raise
+    return await ctx.write(lambda unit: add_artifact(unit, parent, path, digest=digest, size=writer.size))
 
-    def store(unit: Unit) -> Artifact:
-        row = allowed(unit)
-        # The parent is locked, so that two uploads can't make one path a file and a folder.
-        unit.connection.execute(TABLE.delete().where(TABLE.c.parent_id == parent, TABLE.c.path == path))
-        return ARTIFACT.add(
-            unit,
-            organization_id=row.organization_id,
-            project_id=row.project_id,
-            parent_id=parent,
-            path=path,
-            digest=digest,
-            size=writer.size,
-            created_at=unit.now,
-            created_by=unit.principal.name,
-        )
 
-    return await ctx.write(store)
+def writable_parent(unit: Unit, parent: str, path: str) -> Row:
+    """Returns the run or logged model in which the caller may store a file at a path. Raises as `store_artifact`."""
+    row = parent_row(unit, parent)
+    if row._mapping.get("state") == LoggedModelState.READY.value:
+        raise Conflict(f"The files of the model {parent} are complete. Log another model.")
+    unit.require(ARTIFACT.permission("create"), unit.call.securable)
+    _refuse_overlap(unit, parent, path)
+    _refuse_registered(unit, parent, path)
+    return row
+
+
+def add_artifact(unit: Unit, parent: str, path: str, *, digest: str, size: int) -> Artifact:
+    """Makes a stored blob a file of a run or logged model. Raises as `store_artifact`."""
+    # The parent is locked, so that two uploads can't make one path a file and a folder.
+    row = writable_parent(unit, parent, path)
+    unit.connection.execute(TABLE.delete().where(TABLE.c.parent_id == parent, TABLE.c.path == path))
+    artifact = ARTIFACT.add(
+        unit,
+        organization_id=row.organization_id,
+        project_id=row.project_id,
+        parent_id=parent,
+        path=path,
+        digest=digest,
+        size=size,
+        created_at=unit.now,
+        created_by=unit.principal.name,
+    )
+    if not open_blobs(unit.platform).exists(row.project_id, digest):
+        # An earlier blob with the same content was removed at the same moment.
+        raise Unavailable("The file was removed while it was stored. Send it again.", retry_after_seconds=1)
+    return artifact
 
 
 def parent_row(unit: Unit, id: str) -> Row:
@@ -202,7 +237,7 @@ def _refuse_registered(unit: Unit, parent: str, path: str) -> None:
         raise Conflict(f"Version {number} of a registered model names {path!r}. Its files can't change.")
 
 
-async def _large(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def large_chunks(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yields the content in chunks that are worth a switch to another thread."""
     pending = bytearray()
     async for part in content:
