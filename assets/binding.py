@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from assets.datasets.checks import fault_of
 from assets.findings import Findings, place
+from core import contracts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,20 @@ def findings_of(declared: TableComponent, tables: Tables) -> Findings:
     result = declared.bind(findings)
     for number, check in enumerate(declared.checks):
         _bind_check(check, result, findings, place("checks", number))
+    if result is not None:
+        _bind_contract(declared.asset, result, findings)
     return findings
+
+
+def _bind_contract(asset: str, schema: pa.Schema, findings: Findings) -> None:
+    """Records how the columns of the result break the active contract of the asset."""
+    from lakehouse.contract_terms import schema_faults
+
+    with findings.tables.pins.database.read() as connection:
+        contract = contracts.active(connection, asset)
+    if contract is not None:
+        for fault in schema_faults(contract.terms, schema):
+            findings.wrong("/asset", f"Version {contract.version} of the contract of {asset} is broken: {fault}")
 
 
 def _bind_check(check: Check, schema: pa.Schema | None, findings: Findings, pointer: str) -> None:

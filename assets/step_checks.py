@@ -14,6 +14,7 @@ import dagster as dg
 
 from core.errors import HeadwaterError
 from core.ids import asset_id
+from resources.contracts import require_contract
 from resources.delta import Delta
 from resources.gates import DATA_VERSION
 
@@ -86,6 +87,8 @@ def checked_asset(
                 for check in by_asset[key]:
                     outcome = _evaluated(context, check, version)
                     yield _stamped(outcome, version.snapshot.data_version)
+            for version in produced.values():
+                require_contract(context, version.delta.tables(), version.snapshot)
 
         return dg.multi_asset(
             specs=ordered, check_specs=[*reported, *(check.spec for check in checks)], name=name, pool=pool

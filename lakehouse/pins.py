@@ -44,11 +44,11 @@ class Pins:
     """The stored pins. A vacuum doesn't delete files of pinned versions."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def pin(self, holder: str, table: str, version: int) -> None:
         """Protects a version for a holder. Idempotent."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             add_pin(connection, holder, table, version)
 
     def unpin(self, holder: str, table: str | None = None, version: int | None = None) -> int:
@@ -58,7 +58,7 @@ class Pins:
             condition &= PIN.c.table_name == table
         if version is not None:
             condition &= PIN.c.version == version
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             return int(connection.execute(PIN.delete().where(condition)).rowcount)
 
     def pins(self, table: str | None = None, *, holder: str | None = None) -> list[Pin]:
@@ -68,7 +68,7 @@ class Pins:
             query = query.where(PIN.c.table_name == table)
         if holder is not None:
             query = query.where(PIN.c.holder == holder)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return [Pin(row.holder, row.table_name, int(row.version), row.at) for row in connection.execute(query)]
 
     def versions(self, table: str) -> list[int]:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from core.errors import UncheckedInput
 from core.ids import asset_key
+from resources.contracts import contract_faults
 
 if TYPE_CHECKING:
     from lakehouse.snapshot import Snapshot
@@ -46,7 +47,11 @@ def check_input(context: dg.AssetExecutionContext, produced: dg.AssetKey, tables
     Raises:
         UncheckedInput: a blocking check of the version failed or wasn't evaluated, and the run doesn't accept that.
     """
-    if not (unpassed := dict(_unpassed_checks(context, tables, snapshot))):
+    unpassed = dict(_unpassed_checks(context, tables, snapshot))
+    contract, faults = contract_faults(tables, snapshot)
+    if contract is not None and faults:
+        unpassed["contract"] = f"version {contract.version} is broken: {' '.join(faults)}"
+    if not unpassed:
         return
     reasons = ", ".join(f"{name} {state}" for name, state in sorted(unpassed.items()))
     accepted = context.run.tags.get(ACCEPT_TAG, "")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from core.db import METADATA, UtcDateTime
 
 _PROJECT_ROWS = "project_rows"
+_ORGANIZATION_ROWS = "organization_rows"
 
 
 def project_rows(*names: str) -> dict[str, Any]:
@@ -26,6 +27,16 @@ def tables_of_projects() -> list[tuple[sa.Table, tuple[str, ...]]]:
     """Returns the tables that are declared with `project_rows`, and their columns with names of principals."""
     tables = METADATA.sorted_tables
     return [(table, table.info[_PROJECT_ROWS]) for table in tables if _PROJECT_ROWS in table.info]
+
+
+def organization_rows() -> dict[str, Any]:
+    """Returns the `info` of a table whose rows belong to organizations, and are erased with them."""
+    return {_ORGANIZATION_ROWS: True}
+
+
+def tables_of_organizations() -> list[sa.Table]:
+    """Returns the tables that are declared with `organization_rows`."""
+    return [table for table in METADATA.sorted_tables if _ORGANIZATION_ROWS in table.info]
 
 
 PRINCIPAL = sa.Table(

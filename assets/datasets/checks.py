@@ -197,21 +197,10 @@ def _columns(check: Check) -> set[str]:
 
 
 def _broken(check: Check) -> "pl.Expr":
-    import polars as pl
+    from lakehouse.row_rules import broken_rows
 
-    from lakehouse.expressions import row_expression
-
-    if check.unique:
-        return pl.struct(check.unique).is_duplicated()
-    if check.not_null:
-        return pl.any_horizontal(pl.col(column).is_null() for column in check.not_null)
-    if check.range:
-        column, low, high = pl.col(check.range.column), check.range.min, check.range.max
-        return (column < low if low is not None else pl.lit(value=False)) | (
-            column > high if high is not None else pl.lit(value=False)
-        )
-    assert check.holds
-    return ~row_expression(check.holds)
+    bounds = {"column": check.range.column, "low": check.range.min, "high": check.range.max} if check.range else {}
+    return broken_rows(unique=check.unique, not_null=check.not_null, holds=check.holds, **bounds)  # type: ignore[arg-type]
 
 
 def _unreferenced(rows: "pl.LazyFrame", rule: Reference, other: "pl.LazyFrame") -> "pl.LazyFrame":

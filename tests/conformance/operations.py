@@ -49,6 +49,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
+    "ai_catalog_consent_contract": {"asset": "flights.gold.daily"},
+    "ai_catalog_create_contract": {"asset": "flights.silver.flights", "contact": "team:data", "terms": {}},
     "ai_catalog_activate_recipient": {"secret": "hwl_x"},
     "ai_catalog_add_object_share": {"asset": "flights.silver.flights"},
     "ai_catalog_grant_share": {"recipient_id": "rcp_06e1xq0000exampe0000000000"},

@@ -17,6 +17,8 @@ from api.services.ai_catalog.kinds import (
     asset_reproduction,
     asset_rows,
     attestation_verification,
+    contract_agreement,
+    contract_status,
     definition_publication,
     definition_validation,
     experiment_results,
@@ -42,6 +44,7 @@ from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
+from api.services.ai_catalog.kinds.contract import CONTRACT
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.entity import ENTITY
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
@@ -77,6 +80,8 @@ PARTS = (
     asset_reproduction,
     asset_rows,
     attestation_verification,
+    contract_agreement,
+    contract_status,
     definition_publication,
     definition_validation,
     experiment_results,
@@ -108,6 +113,7 @@ SERVICE = Service(
         ARTIFACT_UPLOAD,
         ASSET,
         ATTESTATION,
+        CONTRACT,
         DEFINITION,
         ENTITY,
         EXPERIMENT,

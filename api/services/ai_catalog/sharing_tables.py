@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from api.kernel.tables import project_rows
+from api.kernel.tables import organization_rows, project_rows
 from core.db import METADATA, UtcDateTime
 
 SHARE_OBJECT = sa.Table(
@@ -81,5 +81,6 @@ RECIPIENT_TOKEN = sa.Table(
     sa.Column("activated_at", UtcDateTime),
     sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
+    info=organization_rows(),
 )
 """Bearer tokens of recipients, each with the one-time link that activates it."""

@@ -141,3 +141,20 @@ async def test_no_one_gives_a_recipient_more_than_they_can_read(api: Api) -> Non
     assert (granted.status, granted.reason) == (403, "EXCEEDS_RIGHTS")
     added = await home.on_share("partners", "add-object", {"asset": DAILY, "table_name": "mine"}, by=api.editor)
     assert added.status == 403
+
+
+async def test_a_purged_organization_leaves_no_token(api: Api) -> None:
+    body = {"name": "one", "spec": {"title": "One"}}
+    organization = (await made(api.admin.post("admin/organizations", body)))["id"]
+    body = {"name": "acme", "organization_id": organization, "spec": {"title": "Acme"}}
+    recipient = (await made(api.admin.post("ai-catalog/recipients", body)))["id"]
+    link = await made(api.admin.post(f"ai-catalog/recipients/{recipient}:invite", {}))
+    assert (await api.admin("DELETE", f"ai-catalog/recipients/{recipient}")).status == 204
+    assert (await api.anonymous.post(ACTIVATE, {"secret": link["secret"]})).status == 404
+    path = f"admin/organizations/{organization}"
+    assert (await api.admin("DELETE", path)).status == 204
+    await later(days=40)
+    api.admin = api.caller("admin")
+    await made(api.admin.post(f"{path}:purge", {"name": "one"}))
+    with api.database.read() as connection:
+        assert connection.execute(sa.select(RECIPIENT_TOKEN)).all() == []

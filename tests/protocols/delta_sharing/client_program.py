@@ -13,6 +13,8 @@ import sys
 import pandas as pd
 
 import delta_sharing
+from delta_sharing.protocol import DeltaSharingProfile, Table
+from delta_sharing.rest_client import DataSharingRestClient
 
 PROFILE = sys.argv[1]
 
@@ -45,6 +47,11 @@ def client() -> delta_sharing.SharingClient:
     return delta_sharing.SharingClient(PROFILE)
 
 
+def rest() -> DataSharingRestClient:
+    """Returns the part of the client that sends requests."""
+    return DataSharingRestClient(DeltaSharingProfile.read_from_file(PROFILE))
+
+
 def columns(name: str) -> list[str]:
     """Returns the columns in the metadata of a table."""
     metadata = delta_sharing.get_table_metadata(f"{PROFILE}#{name}")
@@ -64,6 +71,8 @@ def answer(question: str) -> object:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
+
+__all__ = ["Table"]
 
 if __name__ == "__main__":
     print(json.dumps([answer(question) for question in sys.argv[2:]], default=str))

@@ -66,3 +66,26 @@ def test_the_client_reads_what_is_shared(provider: Provider, tmp_path: Path) -> 
     }
     for question, found in zip(questions, asked(profile, *questions), strict=True):
         assert found == questions[question], question
+
+
+@pytest.mark.effect("ai_catalog_revoke_recipient", "ai_catalog_rotate_recipient")
+def test_the_client_of_a_recipient_without_access_is_refused(provider: Provider, tmp_path: Path) -> None:
+    profile = provider.profile_file(provider.recipient("hooli", "partners"), tmp_path)
+    urls = (
+        "[file.url for file in rest().list_files_in_table("
+        "Table(name='daily', share='partners', schema='gold')).add_files]"
+    )
+    links, denied, unknown = asked(profile, urls, "rows('secret.gold.daily')", "rows('partners.gold.missing')")
+    assert "404" in denied
+    assert "404" in unknown
+    assert asked(profile, f"len(pd.read_parquet('{links[0]}'))") == [1]
+    rotated = provider.post(f"ai-catalog/recipients/{provider.ids['hooli']}:rotate", {"overlap_hours": 0})
+    fresh = provider.profile_file(rotated["secret"], tmp_path, "fresh.share")
+    questions = ("tables()", f"len(pd.read_parquet('{links[0]}'))")
+    listed, linked = asked(profile, *questions)
+    assert "401" in listed
+    assert "401" in linked
+    (again,) = asked(fresh, urls)
+    provider.post(f"ai-catalog/recipients/{provider.ids['hooli']}:revoke")
+    for answer in asked(fresh, "tables()", f"len(pd.read_parquet('{again[0]}'))", "rows('partners.gold.daily')"):
+        assert "401" in answer

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from api.kernel.permissions.projects import PROJECT
 from api.kernel.storage import store
-from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN, tables_of_projects
+from api.kernel.tables import GRANT, MEMBER, PRINCIPAL, RESOURCE, TOKEN, tables_of_organizations, tables_of_projects
 from api.services.admin.logic import project_names
 from api.services.admin.login_tables import PASSWORD_RESET
 from core import publications
@@ -33,7 +33,7 @@ def erase_organization(connection: Connection, id: str) -> dict[str, int]:
     connection.execute(WEBHOOK_ENDPOINT.delete().where(WEBHOOK_ENDPOINT.c.organization_id == id))
     if definitions := publications.erase(connection, projects):
         erased["definitions"] = definitions
-    for table, _ in tables_of_projects():
+    for table in (*tables_of_organizations(), *(table for table, _ in tables_of_projects())):
         erased[table.name] = connection.execute(table.delete().where(table.c.organization_id == id)).rowcount
     store.erase(connection, ids)
     return {kind: count for kind, count in erased.items() if count or kind in ("keys", "grants")}
