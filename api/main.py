@@ -23,7 +23,18 @@ from api.kernel.kinds.service import Service
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
-from api.protocols import artifact_files, authzen, delta_sharing, marquez, mlflow, oauth, oidc_login, openlineage, scim
+from api.protocols import (
+    artifact_files,
+    authzen,
+    delta_sharing,
+    feast,
+    marquez,
+    mlflow,
+    oauth,
+    oidc_login,
+    openlineage,
+    scim,
+)
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
@@ -86,6 +97,7 @@ def _assembled(platform: Platform) -> Application:
         *authzen.mounts(platform),
         dagster_ui.mount(),
         *delta_sharing.mounts(app),
+        *feast.mounts(app),
         *mlflow.mounts(app),
         *marquez.mounts(app),
         *oauth.mounts(app),

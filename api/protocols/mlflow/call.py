@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 from starlette.types import Scope
 
@@ -14,9 +13,8 @@ from api.kernel import problems
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.permissions.principal import Principal
-from api.kernel.references import PROJECT
-from api.kernel.tables import RESOURCE
 from api.protocols.calls import Calls
+from api.protocols.projects import projects
 from core.errors import HeadwaterError, InvalidArgument, NotFound
 from core.numbers import is_storable
 
@@ -129,15 +127,6 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
         return model.model_validate(values, by_alias=True, by_name=True)
     except ValidationError as error:
         raise problems.invalid_body(error) from None
-
-
-def projects(unit: Unit) -> list[Any]:
-    """Returns id and name of the projects that the caller can see, by name."""
-    visible = unit.principal.access.where(f"{PROJECT}.get")
-    select = sa.select(RESOURCE.c.id, RESOURCE.c.name).where(
-        RESOURCE.c.kind == PROJECT, RESOURCE.c.deleted_at.is_(None), visible
-    )
-    return list(unit.connection.execute(select.order_by(RESOURCE.c.name)).all())
 
 
 def project_of(unit: Unit, workspace: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.protocols.mlflow.call import MlflowCall, projects
+from api.protocols.mlflow.call import MlflowCall
+from api.protocols.projects import projects
 from core.errors import NotFound
 
 
