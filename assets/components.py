@@ -22,6 +22,7 @@ _MODULES = {
     "SparkTransformComponent": "assets.datasets.spark",
     "FeatureViewComponent": "assets.features.component",
     "OnlineFeaturesComponent": "assets.features.online",
+    "TrainingSetComponent": "assets.features.training_set",
     "ModelTrainingComponent": "assets.models.component",
     "RagIndexComponent": "assets.indexes.component",
     "FederatedTrainingComponent": "assets.rounds.component",

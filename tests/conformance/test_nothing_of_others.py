@@ -169,6 +169,7 @@ REFUSED = (
     *("ai_catalog_get_feature_service_consumers", "ai_catalog_get_feature_service_skew"),
     *("ai_catalog_get_feature_view_drift", "ai_catalog_get_feature_view_statistics"),
     *("ai_catalog_historical_feature_service", "ai_catalog_online_get_feature_service"),
+    *("ai_catalog_get_training_set", "ai_catalog_get_training_set_version", "ai_catalog_get_training_set_examples"),
     *("ai_catalog_preview_feature_view", "ai_catalog_validate_feature_view"),
     *("ai_catalog_get_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_validate_definition"),
     *("ai_catalog_verify_attestation", "ai_catalog_get_reproduction", "ai_catalog_get_asset_reproduce_plan"),

@@ -168,10 +168,10 @@ class Feast:
         return self._calls.context(scope, operation, state_of(scope).principal or ANONYMOUS)
 
 
-async def _recorded(ctx: Context, work: Awaitable[T]) -> T:
+async def _recorded(ctx: Context, change: Awaitable[T]) -> T:
     """Awaits a change, and records it in the audit log if it is refused."""
     try:
-        return await work
+        return await change
     except HeadwaterError as error:
         await ctx.record_failure(error)
         raise

@@ -15,7 +15,7 @@ from features.rows import ViewColumns, microseconds, read_rows
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api_process import Api
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, node
 
 TABLE, ONLINE = "flights.silver.flights", "flights.gold.route_delays"
 """Assets of the fake orchestrator, of which the one follows the other."""
@@ -293,10 +293,16 @@ async def test_both_assets_are_materialized(api: Api, orchestrator: FakeOrchestr
 
 
 async def test_models_downstream_are_consumers(api: Api, orchestrator: FakeOrchestrator, service: str) -> None:
-    found = await made(api.viewer.get(f"ai-catalog/feature-services/{service}/consumers"))
-    nodes = orchestrator.view().nodes
-    models = [id for id, node in nodes.items() if "onnx" in node.kinds]
-    assert [one["asset"] for one in found["items"]] == [one for one in sorted(models) if one.startswith("flights")]
-    reader = await user(api, "reader")
-    await grant(api, reader, "rol_viewer", "platform")
-    assert (await api.caller("reader").get(f"ai-catalog/feature-services/{service}/consumers")).status == 200
+    orchestrator.nodes["flights.gold.daily"] = node("flights.gold.daily", [TABLE])
+    for model in ("flights.models.delay", "secrets.models.salary"):
+        orchestrator.nodes[model] = node(model, ["flights.gold.daily"], kinds=("delta", "onnx"))
+    consumers = f"ai-catalog/feature-services/{service}/consumers"
+    found = await made(api.viewer.get(consumers))
+    assert found["items"] == [
+        {"asset": "flights.models.delay", "views": ["spending"]},
+        {"asset": "secrets.models.salary", "views": ["spending"]},
+    ]
+    project = (await made(api.admin.get("admin/projects/flights")))["id"]
+    await grant(api, await user(api, "reader"), "rol_viewer", project)
+    (item,) = (await made(api.caller("reader").get(consumers)))["items"]
+    assert item["asset"] == "flights.models.delay"

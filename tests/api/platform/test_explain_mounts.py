@@ -147,6 +147,7 @@ def test_every_mount_can_be_explained() -> None:
         "/scim/v2",
         "/dagster",
         "/openlineage/api/v1",
+        "/delta-sharing",
         "/feast",
         "/mlflow",
         "/mlflow/api/2.0/mlflow-artifacts/artifacts",

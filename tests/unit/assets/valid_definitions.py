@@ -59,6 +59,28 @@ VALID: dict[str, dict[str, Any]] = {
         "on": ["id"],
         "columns": {"id": "d"},
     },
+    "training_set": {
+        "component": "TrainingSetComponent",
+        "spine": {
+            "table": "p.silver.events",
+            "version": 0,
+            "timestamp": "at",
+            "labels": ["late"],
+            "label_timestamp": "ended",
+        },
+        "views": [
+            {
+                "name": "sizes",
+                "table": "p.silver.events",
+                "version": 0,
+                "keys": {"id": "id"},
+                "timestamp": "at",
+                "ttl": "2h",
+                "features": ["size"],
+            }
+        ],
+        "split": {"seed": 1, "shares": {"train": 0.5, "test": 0.5}, "by": ["id"]},
+    },
     "online": {
         "component": "OnlineFeaturesComponent",
         "table": "p.silver.events",
