@@ -64,11 +64,8 @@ from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 from api.services.ai_catalog.kinds.share import SHARE
-<<<<<<< HEAD
 from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
-=======
 from api.services.ai_catalog.kinds.training_set import TRAINING_SET
->>>>>>> 4b347c5 (Training sets: examples with the features that were known then, in splits that stay)
 
 PARTS = (
     artifact_collection,
@@ -137,11 +134,8 @@ SERVICE = Service(
         SEARCH,
         SENSOR,
         SHARE,
-<<<<<<< HEAD
         STAGE_REQUEST,
-=======
         TRAINING_SET,
->>>>>>> 4b347c5 (Training sets: examples with the features that were known then, in splits that stay)
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments, runs, their files, and models; "
