@@ -147,21 +147,22 @@ class EmbeddedStore:
 
     @contextmanager
     def _transaction(self, asset: str, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._connection(asset)
+        connection: sqlite3.Connection | None = None
         try:
+            connection = self._connection(asset)
             connection.execute(begin)
             yield connection
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            self._roll_back(connection)
             raise Unavailable(f"The online store of {asset} does not respond: {error}. Try again.") from error
-        except BaseException:
-            self._roll_back(connection)
-            raise
-
-    def _roll_back(self, connection: sqlite3.Connection) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(
+                f"The file of the online store of {asset} is damaged: {error}. Move it out of the home folder, and "
+                "materialize the online assets of the project."
+            ) from error
+        finally:
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _connection(self, asset: str) -> sqlite3.Connection:
         connections: dict[Path, sqlite3.Connection] = self._local.__dict__.setdefault("connections", {})

@@ -7,6 +7,7 @@ Scripts read and switch, so that no answer mixes two versions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +18,9 @@ from core.ids import new_id
 from features.online import Found, OnlineRow, Served, superseded
 
 _TIMEOUT_SECONDS = 5.0
+_FAILURES, _OPEN_SECONDS = 5, 10.0
+"""Number of failures in a row after which calls are refused, and for how long."""
+
 _ABANDONED_SECONDS = 86_400
 """Time after which Redis removes the rows of a write that was interrupted."""
 
@@ -76,10 +80,14 @@ class RedisStore:
     """
 
     def __init__(self, url: str) -> None:
+        from pybreaker import CircuitBreaker
         from redis import Redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
+        self._breaker = CircuitBreaker(
+            fail_max=_FAILURES, reset_timeout=_OPEN_SECONDS, throw_new_error_on_trip=False, name="online store"
+        )
         try:
             self._client = Redis.from_url(
                 url,
@@ -145,16 +153,34 @@ class RedisStore:
         self._client.close()
 
     def _run(self, command: str, *arguments: Any, **options: Any) -> Any:
+        from pybreaker import CircuitBreakerError
         from redis.exceptions import RedisError
 
         try:
-            return getattr(self._client, command)(*arguments, **options)
+            if self._breaker.current_state == "open":
+                self._breaker.call(self._client.ping)  # refused, or the trial after some time
+            answer = getattr(self._client, command)(*arguments, **options)
+        except CircuitBreakerError:
+            raise Unavailable(
+                "The online store in Redis failed several times, so calls are refused for a moment.",
+                retry_after_seconds=int(_OPEN_SECONDS),
+            ) from None
         except (RedisError, OSError) as error:
+            with suppress(RedisError, OSError, CircuitBreakerError):
+                self._breaker.call(_fail, error)
             # Not the message, which may repeat the command or the password.
             raise Unavailable(
                 f"The online store in Redis does not respond ({type(error).__name__}). Check that Redis runs and that "
                 "HEADWATER_ONLINE_STORE_URL names it, then try again."
             ) from None
+        if self._breaker.fail_counter:
+            self._breaker.call(lambda: None)
+        return answer
+
+
+def _fail(error: Exception) -> None:
+    """Raises an error, so that the breaker counts it. The breaker would hold its lock during a call."""
+    raise error
 
 
 def _names(asset: str) -> tuple[str, str, str, str]:

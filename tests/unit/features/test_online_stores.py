@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -216,6 +217,13 @@ def test_a_killed_writer_leaves_the_version_before(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    (tmp_path / "shop.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(Unavailable, match="is damaged"):
+        store.served(ASSET)
+
+
 def test_a_redis_that_is_away_is_named(redis_server: Redis) -> None:
     store = RedisStore(redis_server.url_with("wrong"))
     with pytest.raises(Unavailable, match="HEADWATER_ONLINE_STORE_URL") as caught:
@@ -224,3 +232,24 @@ def test_a_redis_that_is_away_is_named(redis_server: Redis) -> None:
     store = RedisStore("redis://127.0.0.1:1")
     with pytest.raises(Unavailable, match="does not respond"):
         store.push(ASSET, [(b"x", OnlineRow(0, b""))])
+
+
+def test_a_redis_that_stays_away_is_not_asked_again_for_a_moment(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.redis_store._OPEN_SECONDS", 0.5)
+    store = RedisStore(redis_server.url)
+    address = store._client.connection_pool.connection_kwargs
+    port = address["port"]
+    address["port"] = 1
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="does not respond"):
+            store.served(ASSET)
+    with pytest.raises(Unavailable, match="refused for a moment"):
+        store.served(ASSET)
+    address["port"] = port
+    with pytest.raises(Unavailable, match="refused for a moment"):
+        store.served(ASSET)
+    time.sleep(0.6)
+    store.served(ASSET)
+    store.served(ASSET)

@@ -15,12 +15,12 @@ from api.kernel.lake import versions
 from api.kernel.lake.asset_lists import AssetListQuery
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Page, Query, Request
-from api.kernel.permissions.graph import AssetLocator, asset_securable, visible_assets
+from api.kernel.permissions.graph import AssetIdLocator, AssetLocator, asset_securable, visible_assets
 from api.kernel.platform import Platform, open_lineage, open_tables
 from api.kernel.storage.listing import Listing
 from api.services.ai_catalog.logic.publisher_rights import may_read
 from api.services.ai_catalog.logic.readable_tables import require_readable
-from core.errors import Conflict, PayloadTooLarge, PermissionDenied
+from core.errors import Conflict, NotFound, PayloadTooLarge, PermissionDenied
 from core.ids import is_asset_id
 from core.ports import AssetNode
 
@@ -46,7 +46,7 @@ TRAINING_SET = Kind(
     description="Examples with the features that were known at their times, from exact versions, in reproducible "
     "splits. Its id is that of its asset, which a `TrainingSetComponent` declares. Materializing the asset builds it.",
     example="flights.training.delays",
-    locate=_SETS,
+    locate=AssetIdLocator("ai_catalog.training_set", lambda id: NotFound(f"There is no training set {id!r}.")),
     filter_by=tuple(_LISTING.fields),
 )
 

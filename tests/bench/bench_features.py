@@ -1,0 +1,204 @@
+"""Features against Feast: its feature server over SQLite, and its historical retrieval over files.
+
+Both servers answer the same request of Feast's API over HTTP, in turn. The platform's answer includes authentication,
+permissions, and the version of the rows. Run `make setup-feast` first; without it the bench is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-feast" / "bin" / "python"
+CUSTOMERS, TIMES, REQUESTS = 3_000, 100, 60
+TABLE, ONLINE = "flights.gold.daily_cancellations", "flights.gold.route_delays"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run() -> list[dict[str, Any]]:
+    """Returns the rows of the report."""
+    sys.path.insert(0, str(ROOT))
+    if not PYTHON.exists():
+        print("run `make setup-feast`", file=sys.stderr)
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        stats, spine = _written(Path(folder))
+        return [*_online(Path(folder), stats), _history(Path(folder), stats, spine)]
+
+
+def _written(folder: Path) -> tuple[Any, Any]:
+    """Writes the rows of the view and the spine for Feast, and returns them."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(3)
+    count = CUSTOMERS * TIMES
+    hours = [START + timedelta(hours=n // CUSTOMERS) for n in range(count)]
+    kind = pa.timestamp("us", "UTC")
+    stats = pa.table(
+        {"customer": pa.array(np.arange(count) % CUSTOMERS), "event_timestamp": pa.array(hours, kind)}
+        | {f"f{n}": random.normal(size=count) for n in range(10)}
+    )
+    minutes = random.integers(0, TIMES * 60, count)
+    spine = pa.table(
+        {
+            "customer": pa.array(random.integers(0, CUSTOMERS, count)),
+            "event_timestamp": pa.array([START + timedelta(minutes=int(n)) for n in minutes], kind),
+        }
+    )
+    pq.write_table(stats, folder / "stats.parquet")
+    pq.write_table(spine, folder / "spine.parquet")
+    return stats, spine
+
+
+def _online(folder: Path, stats: Any) -> list[dict[str, Any]]:
+    import httpx
+
+    from tests.api_server import Server
+    from tests.ports import free_ports
+
+    port = free_ports(1)
+    home = folder / "home"
+    home.mkdir()
+    peer = subprocess.Popen([PYTHON, ROOT / "tests/bench/feast_peer.py", "serve", folder, str(port)])
+    try:
+        with Server(home, HEADWATER_RATE_LIMIT="", HEADWATER_ACCESS_LOG="false") as server:
+            _declare(server, stats)
+            headers = {"authorization": f"Bearer {server.tokens['viewer']}"}
+            own = httpx.Client(base_url=f"{server.url}/feast/flights", headers=headers)
+            feast = httpx.Client(base_url=f"http://127.0.0.1:{port}")
+            _await(feast)
+            return [_requests(own, feast, count) for count in (1, 100)]
+    finally:
+        peer.kill()
+        peer.wait()
+
+
+def _await(client: Any) -> None:
+    import httpx
+
+    for _ in range(1200):
+        try:
+            if client.get("/health").status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise RuntimeError("Feast's server did not start")
+
+
+def _declare(server: Any, stats: Any) -> None:
+    """Declares the view, and serves the rows as the online asset does."""
+    import httpx
+
+    from api.services.ai_catalog.logic.feature_views import open_online_store
+    from core import clock
+    from features.online import serving
+    from features.rows import ViewColumns, microseconds, read_rows
+    from lakehouse.tables import Tables
+
+    platform = server.api.app.platform
+    tables = Tables.from_settings(platform.settings, platform.database)
+    tables.overwrite(TABLE, stats)
+    snapshot = tables.snapshot(TABLE)
+    columns = ViewColumns(("customer",), "event_timestamp", tuple(f"f{n}" for n in range(10)))
+    made = serving(
+        read_rows(snapshot, columns),
+        table=TABLE,
+        table_id=snapshot.table_id,
+        table_version=snapshot.version,
+        as_of=microseconds(clock.now()),
+    )
+    platform.part(open_online_store).write(ONLINE, made.served, made.batches)
+    place, keys = {"project_id": "flights"}, [{"name": "customer", "type": "INTEGER"}]
+    spec = {"title": "S", "entity_id": "customer", "asset": TABLE, "online_asset": ONLINE}
+    with httpx.Client(
+        base_url=f"{server.url}/api/v1/", headers={"authorization": f"Bearer {server.tokens['admin']}"}
+    ) as client:
+        for path, body in (
+            ("admin/projects", {"name": "flights", "spec": {"title": "Flights"}}),
+            ("ai-catalog/entities", {"name": "customer", "spec": {"title": "C", "keys": keys}, **place}),
+            (
+                "ai-catalog/feature-views",
+                {"name": "stats", "spec": spec | {"timestamp": "event_timestamp"}, **place},
+            ),
+        ):
+            client.post(path, json=body).raise_for_status()
+
+
+def _requests(own: Any, feast: Any, count: int) -> dict[str, Any]:
+    import random
+
+    chosen = random.Random(3)
+    features = [f"stats:f{number}" for number in range(10)]
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(REQUESTS):
+        body = {"features": features, "entities": {"customer": chosen.sample(range(CUSTOMERS), count)}}
+        answers = []
+        for client, measured in zip((own, feast), times, strict=True):
+            began = time.perf_counter()
+            answer = client.post("/get-online-features", json=body).raise_for_status()
+            measured.append((time.perf_counter() - began) * 1e3)
+            answers.append(answer.json())
+        first, second = ([one["values"] for one in answer["results"]] for answer in answers)
+        assert first == second, "both must give the same values"
+    return _row(f"online features of {count} {'entity' if count == 1 else 'entities'}", "Feast's server", *times)
+
+
+def _history(folder: Path, stats: Any, spine: Any) -> dict[str, Any]:
+    from core.db import METADATA, Database
+    from features.history import JoinedView, retrieve
+    from features.rows import ViewColumns, read_rows
+    from lakehouse.tables import Tables
+
+    database = Database(f"sqlite:///{folder / 'metadata.db'}")
+    tables = Tables(str(folder / "lakehouse"), database)
+    METADATA.create_all(database.engine)
+    tables.overwrite(TABLE, stats)
+    names = tuple(f"f{number}" for number in range(10))
+    columns = ViewColumns(("customer",), "event_timestamp", names, timedelta(days=3650))
+    done = subprocess.run(
+        [PYTHON, ROOT / "tests/bench/feast_peer.py", "history", folder], capture_output=True, text=True, check=True
+    )
+    peer = json.loads(done.stdout.strip().splitlines()[-1])
+    measured = []
+    for _ in range(3):
+        began = time.perf_counter()
+        rows = read_rows(tables.snapshot(TABLE), columns)
+        view = JoinedView("stats", rows, {name: name for name in names}, {"customer": "customer"})
+        found = retrieve(spine, "event_timestamp", [view])
+        measured.append((time.perf_counter() - began) * 1e3)
+    total = sum(value for value in found["f0"].to_pylist() if value is not None)
+    assert abs(total - peer["sum"]) < 1e-6 * found.num_rows, "both must give the same values"
+    name = f"historical features of {CUSTOMERS * TIMES:,} rows"
+    return _row(name, "Feast's offline store over files", measured, [one * 1e3 for one in peer["seconds"]])
+
+
+def _row(name: str, peer: str, measured: list[float], other: list[float]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "peer": peer,
+        "ours_ms": round(median(measured), 3),
+        "peer_ms": round(median(other), 3),
+        "ratio": round(median(other) / median(measured), 2),
+        "goal": "none set",
+        "note": f"times faster than the peer; median of {len(measured)}; 300,000 rows of 3,000 entities, 10 features",
+    }
+
+
+def main() -> None:
+    """Prints the rows."""
+    for row in run():
+        print(f"{row['name']}: ours {row['ours_ms']} ms, {row['peer']} {row['peer_ms']} ms, {row['ratio']} x")
+
+
+if __name__ == "__main__":
+    main()
