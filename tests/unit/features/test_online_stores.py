@@ -248,6 +248,7 @@ def test_a_redis_that_stays_away_is_not_asked_again_for_a_moment(
     with pytest.raises(Unavailable, match="refused for a moment"):
         store.served(ASSET)
     address["port"] = port
+    store._client.connection_pool.reset()
     with pytest.raises(Unavailable, match="refused for a moment"):
         store.served(ASSET)
     time.sleep(0.6)
