@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ from core.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
     from lakehouse.query_process import QueryProcesses
+
+T = TypeVar("T")
 
 _MAX_PER_PRINCIPAL = 8
 """Maximum number of statements of one principal that run or wait."""
@@ -100,7 +102,21 @@ async def run_queries(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
     Each table is read at one exact version, which the response contains. The statement can't access files, network, or
     settings. It ends after 50 seconds.
     """
-    statement = asyncio.ensure_future(_in_turn(ctx, request))
+    return await in_turn(ctx, lambda cancelled: _run(ctx, request, cancelled))
+
+
+async def in_turn(ctx: Context, run: Callable[[Callable[[], bool]], T]) -> T:
+    """Runs statements when it is the caller's turn, and ends them if the caller disconnects.
+
+    Args:
+        ctx: the request.
+        run: runs the statements, in a worker thread. Its argument returns whether to stop.
+
+    Raises:
+        Unavailable: the caller disconnected, or too many statements wait.
+        TooManyRequests: the caller has too many statements that run or wait.
+    """
+    statement = asyncio.ensure_future(_turn(ctx, run))
     try:
         while not statement.done():
             await asyncio.wait({statement}, timeout=_DISCONNECT_POLL_SECONDS)
@@ -115,13 +131,13 @@ async def run_queries(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
     return statement.result()
 
 
-async def _in_turn(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
-    """Runs the statement when it is the caller's turn. A cancelled one ends, also while it runs."""
+async def _turn(ctx: Context, run: Callable[[Callable[[], bool]], T]) -> T:
+    """Runs statements when it is the caller's turn. A cancelled call ends them, also while they run."""
     pool, cancelled = ctx.platform.workers.queries, threading.Event()
     pool.enter()
     try:
         async with ctx.platform.part(open_turns).turn(ctx.principal.id):
-            running = pool.submit(_run, ctx, request, cancelled.is_set)
+            running = pool.submit(run, cancelled.is_set)
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
