@@ -14,6 +14,18 @@ REPRODUCE_JOB = "reproduce"
 REPRODUCE_OP = "reproduce_version"
 """The op of this job. Its config is the id of the reproduction."""
 
+BRANCH_RUN_JOB = "run_branch"
+"""Job of every code location that makes assets in a stored branch."""
+
+BRANCH_RUN_OP = "run_branch_assets"
+"""The op of this job. Its config is the id of the branch, and the ids of the assets."""
+
+BRANCH_MERGE_JOB = "merge_branch"
+"""Job of every code location that merges a stored branch."""
+
+BRANCH_MERGE_OP = "merge_branch_tables"
+"""The op of this job. Its config is the id of the branch."""
+
 
 class RunStatus(StrEnum):
     """Status of a run. The last three are final."""
@@ -47,7 +59,7 @@ class Launch:
     """A request to materialize `assets`. Several partitions, or `all_partitions`, become a backfill.
 
     `config` maps an asset id to the config of its op. With `job`, the launch runs this job in the code location of the
-    assets instead. `config` then maps the name of each op of the job to its config.
+    first asset instead. `config` then maps the name of each op of the job to its config.
     """
 
     assets: tuple[str, ...]

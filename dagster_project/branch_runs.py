@@ -1,224 +1,185 @@
-"""Runs in a branch: they make assets from pinned versions, and report nothing about the assets to this instance."""
+"""The jobs of stored branches: one makes assets in a branch, the other merges a branch."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from core.ids import asset_id, asset_key
-from core.runs import REPRODUCE_JOB, REPRODUCE_OP
-from dagster_project.internals import execute_assets
-from resources.delta import OPERATION_TAG, PRINCIPAL_TAG, Delta
+from core.runs import BRANCH_MERGE_JOB, BRANCH_MERGE_OP, BRANCH_RUN_JOB, BRANCH_RUN_OP
+from dagster_project.branch_execution import comparison_of, run_in_branch
+from resources.contracts import contract_faults
+from resources.delta import Delta, table_schema
+from resources.gates import DATA_VERSION, GATES
 from resources.vectors import Vectors
 
 if TYPE_CHECKING:
     from lakehouse.branches import BranchTables
-    from lakehouse.comparison import Comparison, Difference
-    from lakehouse.reproductions import Outcome, RecordedStep
-
-PARTITION_TAG = "dagster/partition"
-"""Run tag with the key of the partition."""
-
-_MESSAGE_LIMIT = 2_000
-"""Number of characters of a reason."""
+    from lakehouse.snapshot import Snapshot
 
 
-class ReproductionConfig(dg.Config):
-    """Configuration of a run that makes a version again."""
+class BranchRunConfig(dg.Config):
+    """Configuration of a run in a branch."""
 
-    reproduction: str
-    """Id of the reproduction."""
+    branch: str
+    """Id of the branch."""
+
+    assets: list[str]
+    """Ids of the assets to make, in one code location."""
 
 
-@dg.op(name=REPRODUCE_OP, description="Makes a version again from its recorded inputs, and compares both.")
-def reproduce_version(context: dg.OpExecutionContext, config: ReproductionConfig, delta: Delta) -> None:
-    """Makes the version of a reproduction again in a branch, and stores the verdict.
+class BranchMergeConfig(dg.Config):
+    """Configuration of a merge."""
+
+    branch: str
+    """Id of the branch."""
+
+
+@dg.op(name=BRANCH_RUN_OP, description="Makes assets from the versions of a branch, in tables of the branch.")
+def run_branch_assets(context: dg.OpExecutionContext, config: BranchRunConfig, delta: Delta) -> None:
+    """Makes assets in a branch, and stores which tables it has produced and the results of their checks.
 
     Raises:
-        dg.Failure: the reproduction was deleted, or the step failed before it wrote the version.
+        dg.Failure: the branch was discarded, nothing produces an asset, or a step or a blocking check failed.
     """
-    from lakehouse import reproductions
+    from lakehouse import branch_records
+    from lakehouse.branches import BranchTables
 
-    database, tables = delta.database(), delta.tables()
-    row = reproductions.find(database, config.reproduction)
+    row = branch_records.find(delta.database(), config.branch)
     if row is None:
-        raise dg.Failure(f"The reproduction {config.reproduction} was deleted.")
-    step = reproductions.RecordedStep(**row.recorded)
-    reproductions.clear(tables, row.id)  # what an earlier attempt left
-    try:
-        reproductions.hold(tables, row.id, step)
-        outcome = _reproduced(context, delta, row.id, step)
-    finally:
-        reproductions.clear(tables, row.id)
-    reproductions.finish(database, row.id, outcome)
-    context.log.info("%s at %s: %s. %s", step.asset, step.version, outcome.verdict.value, outcome.reason)
-    context.add_output_metadata({"verdict": outcome.verdict.value, "reason": outcome.reason})
+        raise dg.Failure(f"The branch {config.branch} was discarded.")
+    definitions = context.repository_def.assets_defs_by_key
+    keys: set[dg.AssetKey] = set()
+    for asset in config.assets:
+        key = dg.AssetKey(asset_key(asset))
+        definition = definitions.get(key)
+        if definition is None or not definition.is_executable:
+            raise dg.Failure(f"Nothing in this code location produces {asset}.")
+        if refusal := comparison_of(definition, key).refusal:
+            raise dg.Failure(f"{asset} can't be made in a branch. {refusal}")
+        keys |= set(definition.keys)
+    names = [asset_id(key.path) for key in sorted(keys)]
+    tables = BranchTables(delta.tables(), branch_records.plan_of(row, *names))
+    tables.start()
+    run = run_in_branch(context, tables, sorted(keys))
+    checks: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for check in run.checks:
+        spec = context.repository_def.asset_graph.get_check_spec(check.asset_check_key)
+        checks[asset_id(check.asset_key.path)][check.check_name] = {
+            "passed": check.passed,
+            "severity": check.severity.value,
+            "blocking": spec.blocking,
+        }
+    produced = {
+        name: {
+            "run": context.run_id,
+            "version": tables.snapshot(name).data_version,
+            "checks": checks[name],
+            "contract": list(contract_faults(tables, tables.snapshot(name))[1]),
+        }
+        for name in names
+        if tables.exists(name)
+    }
+    branch_records.record(delta.database(), row.id, produced)
+    if run.failure:
+        raise dg.Failure(run.failure)
 
 
-@dg.job(
-    name=REPRODUCE_JOB,
-    description="Makes a version of an asset again from its recorded inputs, and compares both. Changes no asset.",
-)
-def reproduce() -> None:
-    """Makes a version again."""
-    reproduce_version()
+@dg.op(name=BRANCH_MERGE_OP, description="Makes the changed tables of a branch the newest versions of the lakehouse.")
+def merge_branch_tables(
+    context: dg.OpExecutionContext, config: BranchMergeConfig, delta: Delta, vectors: Vectors
+) -> None:
+    """Merges a branch: each changed table becomes one version, and one materialization of its asset.
 
+    A merge that was killed continues with the tables that aren't merged yet.
 
-def _reproduced(context: dg.OpExecutionContext, delta: Delta, id: str, step: "RecordedStep") -> "Outcome":
-    from lakehouse.branches import BranchPlan, BranchTables
-    from lakehouse.comparison import COMPARISON_KEY, Comparison
-    from lakehouse.reproductions import unreadable
-
-    key = dg.AssetKey(asset_key(step.asset))
-    definition = context.repository_def.assets_defs_by_key.get(key)
-    if definition is None or not definition.is_executable:
-        return _impossible(f"Nothing produces {step.asset} any more.")
-    if (today := definition.code_versions_by_key.get(key) or "") != step.code_version:
-        return _impossible(
-            f"The code of {step.asset} has changed: its version was {step.code_version or 'not recorded'}, and is "
-            f"{today or 'not declared'} now. Check out the commit {step.git_sha or 'of that time'} to make it again."
-        )
-    declared = definition.metadata_by_key[key].get(COMPARISON_KEY)
-    comparison = Comparison.from_json(declared) if isinstance(declared, str) else Comparison()
-    if comparison.refusal:
-        return _impossible(comparison.refusal)
-    if problems := unreadable(delta.tables(), step):
-        return _impossible(" ".join(problems))
-    bases = {} if comparison.appends or step.base is None else {step.asset: step.base}
-    plan = BranchPlan(id, tuple(asset_id(other.path) for other in definition.keys), step.pins, bases)
-    branch = BranchTables(delta.tables(), plan)
-    branch.start()
-    config, tags = _settings(context, definition, step)
-    failure = run_in_branch(context, branch, sorted(definition.keys), config=config, tags=tags)
-    return _compared(delta, branch, step, comparison, failure)
-
-
-def run_in_branch(
-    context: dg.OpExecutionContext,
-    tables: "BranchTables",
-    assets: list[dg.AssetKey],
-    *,
-    config: Mapping[str, Any] = {},
-    tags: Mapping[str, str] = {},
-) -> str:
-    """Materializes assets in a branch, in an instance that ends with the run. Returns the first failure, if any.
-
-    Messages of the steps are copied to the log of this run.
+    Raises:
+        dg.Failure: the branch was discarded, or a table has a conflict. Then nothing is merged.
     """
-    from lakehouse.branches import area_of
+    from lakehouse import branch_records
+    from lakehouse.branch_merge import MergeState, merge_steps, merge_table
+    from lakehouse.branches import BranchTables
 
-    plan = tables.plan
-    resources = {
-        "delta": Delta(branch=plan.to_json()),
-        "vectors": Vectors(root=f"{area_of(tables.main.storage.root, plan.id)}/_vectors"),
-    }
-    own = {name: value for name in (PRINCIPAL_TAG, OPERATION_TAG) if (value := context.run.tags.get(name))}
-    failures: list[str] = []
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = execute_assets(
-            context.repository_def,
-            assets,
-            resources=resources,
-            instance=instance,
-            run_config=config,
-            tags={**own, **tags},
+    row = branch_records.find(delta.database(), config.branch)
+    if row is None:
+        raise dg.Failure(f"The branch {config.branch} was discarded.")
+    tables = BranchTables(delta.tables(), branch_records.plan_of(row))
+    steps = merge_steps(tables, branch_records.failed_checks(row))
+    if conflicts := [step for step in steps if step.state is MergeState.CONFLICT]:
+        reasons = " ".join(f"{step.table}: {step.reason}" for step in conflicts)
+        raise dg.Failure(f"Nothing was merged, because {len(conflicts)} tables have conflicts. {reasons}")
+    for step in steps:
+        if step.state is MergeState.UNCHANGED:
+            continue
+        merged = merge_table(tables, delta.lineage(), step.table)
+        _sync_index(vectors, merged)
+        _report(context, delta, tables, merged, row.produced[step.table])
+        context.log.info("%s is merged into %s", step.table, merged.data_version)
+    branch_records.merged(delta.database(), delta.tables(), row.id)
+
+
+@dg.job(name=BRANCH_RUN_JOB, description="Makes assets in a stored branch. Changes no asset of the project.")
+def run_branch() -> None:
+    """Makes assets in a branch."""
+    run_branch_assets()
+
+
+@dg.job(name=BRANCH_MERGE_JOB, description="Merges a stored branch: its changed tables become versions of the assets.")
+def merge_branch() -> None:
+    """Merges a branch."""
+    merge_branch_tables()
+
+
+def _sync_index(vectors: Vectors, merged: "Snapshot") -> None:
+    """Makes the mirror of a search index equal to the merged version. Other tables have no mirror."""
+    index = vectors.index(merged.table)
+    if index.versions():
+        with index.write_lock():
+            index.sync(merged)
+
+
+def _report(
+    context: dg.OpExecutionContext, delta: Delta, tables: "BranchTables", merged: "Snapshot", produced: dict[str, Any]
+) -> None:
+    """Reports a merged version and the results of its checks to Dagster, unless the asset shows it already."""
+    key = dg.AssetKey(asset_key(merged.table))
+    event = context.instance.get_latest_materialization_event(key)
+    latest = event.asset_materialization if event else None
+    if latest is not None and (latest.tags or {}).get("dagster/data_version") == merged.data_version:
+        return
+    gates = sorted(name for name, check in produced["checks"].items() if check["blocking"])
+    edges = tables.edges(merged.table, produced["version"]) or []
+    inputs = {edge.in_asset: edge.in_version for edge in delta.lineage().provenance(merged.table, merged.data_version)}
+    uri = tables.main.uri(merged.table)
+    context.log_event(
+        dg.AssetMaterialization(
+            asset_key=key,
+            metadata={
+                "delta/table_id": merged.table_id,
+                "delta/version": merged.version,
+                "delta/uri": uri,
+                "dagster/uri": uri,
+                "dagster/row_count": merged.row_count,
+                "dagster/column_schema": table_schema(merged.schema),
+                "branch": tables.plan.id,
+                **({GATES: ",".join(gates)} if gates else {}),
+            },
+            tags={
+                "dagster/data_version": merged.data_version,
+                # Dagster compares these with the newest versions of the inputs.
+                **{f"dagster/input_data_version/{name.replace('.', '/')}": inputs[name] for name in inputs if name},
+                **({"dagster/code_version": edges[0].code_version} if edges and edges[0].code_version else {}),
+            },
         )
-        for entry in instance.all_logs(result.run_id):
-            context.log.log(entry.level, entry.message or entry.user_message)
-            if (event := entry.dagster_event) and (event.is_step_failure or event.is_failure):
-                failures.append(_reason(event))
-    return failures[0] if failures else ""
-
-
-def _settings(
-    context: dg.OpExecutionContext, definition: dg.AssetsDefinition, step: "RecordedStep"
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Returns the config and the partition with which the recorded run produced the version."""
-    run = context.instance.get_run_by_id(step.run)
-    if run is None:
-        return {}, {}
-    name = definition.node_def.name
-    ops = run.run_config.get("ops")
-    configured = ops.get(name) if isinstance(ops, dict) else None
-    partition = run.tags.get(PARTITION_TAG)
-    return ({"ops": {name: configured}} if configured else {}), ({PARTITION_TAG: partition} if partition else {})
-
-
-def _compared(
-    delta: Delta, branch: "BranchTables", step: "RecordedStep", comparison: "Comparison", failure: str
-) -> "Outcome":
-    from lakehouse.branches import pinned
-    from lakehouse.comparison import compare
-    from lakehouse.reproductions import Outcome, Verdict, recorded_step
-
-    produced = branch.snapshot(step.asset) if branch.exists(step.asset) else None
-    edges = [] if produced is None else branch.produced_edges(step.asset)
-    if not edges or produced is None:
-        raise dg.Failure(failure or f"The step of {step.asset} wrote nothing.")
-    made = recorded_step(edges)
-    conditions = _conditions(step, made)
-    if different := _other_inputs(step, made):
-        return Outcome(Verdict.NOT_REPRODUCIBLE, different, {"conditions": conditions})
-    recorded = pinned(delta.tables(), step.asset, step.version)
-    before = delta.tables().snapshot(step.asset, version=recorded.version - 1) if recorded.version else None
-    difference = compare(recorded, before, produced, comparison)
-    result = {"comparison": _figures(difference), "conditions": conditions, "failure": failure or None}
-    if difference.recorded_digest is None or difference.reproduced_digest is None:
-        return Outcome(Verdict.NOT_REPRODUCIBLE, "The rows are too large, or have no order, to compare them.", result)
-    if difference.equal:
-        return Outcome(
-            Verdict.EQUAL, f"All rows are equal: {difference.recorded_rows} of {difference.recorded_rows}.", result
+    )
+    for name, check in produced["checks"].items():
+        context.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                passed=check["passed"],
+                severity=dg.AssetCheckSeverity(check["severity"]),
+                blocking=check["blocking"],
+                metadata={DATA_VERSION: dg.TextMetadataValue(merged.data_version)},
+                description="Evaluated in the branch, on the same rows.",
+            )
         )
-    return Outcome(Verdict.DIFFERENT, _difference(difference), result)
-
-
-def _impossible(reason: str) -> "Outcome":
-    from lakehouse.reproductions import Outcome, Verdict
-
-    return Outcome(Verdict.NOT_REPRODUCIBLE, reason[:_MESSAGE_LIMIT])
-
-
-def _conditions(recorded: "RecordedStep", made: "RecordedStep") -> dict[str, Any]:
-    """Returns the conditions that were recorded and those of this run, so that a reader can explain a difference."""
-    names = ("code_version", "git_sha", "env_digest", "engine", "params_digest")
-    return {name: {"recorded": getattr(recorded, name), "reproduced": getattr(made, name)} for name in names}
-
-
-def _other_inputs(recorded: "RecordedStep", made: "RecordedStep") -> str:
-    """Returns the inputs in which the steps differ; empty if they read the same."""
-    changed = [name for name, version in recorded.inputs.items() if made.inputs.get(name) != version]
-    added = [name for name in made.inputs if name not in recorded.inputs]
-    reasons = [
-        f"{name} was {recorded.inputs[name]}, and is {made.inputs.get(name, 'not read any more')} now."
-        for name in changed
-    ] + [f"{name} was not read, and is now." for name in added]
-    return ("The step read other inputs: " + " ".join(reasons))[:_MESSAGE_LIMIT] if reasons else ""
-
-
-def _figures(difference: "Difference") -> dict[str, Any]:
-    return {
-        "recorded_digest": difference.recorded_digest,
-        "reproduced_digest": difference.reproduced_digest,
-        "recorded_rows": difference.recorded_rows,
-        "reproduced_rows": difference.reproduced_rows,
-        "columns": list(difference.columns),
-        "only_recorded": difference.only_recorded,
-        "only_reproduced": difference.only_reproduced,
-        "files": [
-            {"column": name, "recorded": recorded, "reproduced": reproduced}
-            for name, (recorded, reproduced) in (difference.files or {}).items()
-        ],
-    }
-
-
-def _difference(difference: "Difference") -> str:
-    rows = f"{difference.recorded_rows} rows were recorded and {difference.reproduced_rows} reproduced."
-    columns = f" They differ in {', '.join(difference.columns)}." if difference.columns else ""
-    return (rows + columns)[:_MESSAGE_LIMIT]
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    error = getattr(event.event_specific_data, "error", None)
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return str(error.message if error is not None else event.message).strip()[:_MESSAGE_LIMIT]

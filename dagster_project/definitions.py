@@ -9,7 +9,8 @@ import dagster as dg
 
 from assets.audit.assets import audit_assets
 from assets.datasets import assets as datasets
-from dagster_project.branch_runs import reproduce
+from dagster_project.branch_runs import merge_branch, run_branch
+from dagster_project.reproduction_runs import reproduce
 from dagster_project.shared_definitions import resources, with_policies
 from jobs import maintenance, schedules
 from jobs.audit_versions import audit_versions
@@ -26,7 +27,7 @@ def defs() -> dg.Definitions:
         assets,
         dg.Definitions(
             assets=audit_assets(),
-            jobs=[schedules.refresh_tables, maintenance.maintain_tables, reproduce],
+            jobs=[schedules.refresh_tables, maintenance.maintain_tables, reproduce, run_branch, merge_branch],
             schedules=[schedules.daily_refresh, maintenance.hourly_maintenance],
             sensors=[schedules.automation, audit_versions, *landing_sensors(_specs(assets))],
             resources=resources(),

@@ -126,6 +126,7 @@ def execute_assets(
     resources: Mapping[str, object],
     instance: DagsterInstance,
     run_config: Mapping[str, object],
+    run_id: str,
     tags: Mapping[str, str],
 ) -> ExecuteInProcessResult:
     """Materializes assets of a repository in this process, with other resources, in another instance.
@@ -145,6 +146,7 @@ def execute_assets(
         output_capturing_enabled=False,
         raise_on_error=False,
         run_tags=tags,
+        run_id=run_id,
     )
 
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 import dagster as dg
 
 from core.definitions import RETIRED_TAG
-from dagster_project.branch_runs import reproduce
+from dagster_project.branch_runs import merge_branch, run_branch
+from dagster_project.reproduction_runs import reproduce
 from jobs import schedules
 from jobs.sensors import landing_sensors
 from resources.delta import Delta
@@ -49,7 +50,10 @@ def with_policies_and_sensors(assets: dg.Definitions) -> dg.Definitions:
 def shared_definitions() -> dg.Definitions:
     """Returns the definitions of the location of published assets that do not depend on the assets."""
     return dg.Definitions(
-        jobs=[reproduce], sensors=[_automation], resources=resources(), executor=dg.in_process_executor
+        jobs=[reproduce, run_branch, merge_branch],
+        sensors=[_automation],
+        resources=resources(),
+        executor=dg.in_process_executor,
     )
 
 

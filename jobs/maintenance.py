@@ -34,11 +34,12 @@ class Maintenance(dg.Config):
 def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) -> None:
     """Optimizes and vacuums each table, then repairs lineage. A failing table doesn't stop the others.
 
-    It also deletes what killed reproductions left.
+    It also discards expired branches, and deletes what killed reproductions left.
 
     Raises:
         dg.Failure: some tables could not be maintained. The message lists them.
     """
+    from lakehouse.branch_records import discard_expired
     from lakehouse.repair import repair_lineage
     from lakehouse.reproductions import abandoned, clear
 
@@ -55,6 +56,8 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
         except HeadwaterError as error:
             context.log.exception("maintenance of %s failed", table)
             failed[table] = error.detail
+    for branch in discard_expired(delta.database(), tables):
+        context.log.info("Discarded the expired branch %s.", branch)
     since = clock.now() - _LAUNCH_TIME
     for area in abandoned(
         delta.database(), tables, since=since, is_running=lambda operation: _is_running(context, operation)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.db import Database
 from core.errors import UnknownVersion
 from lakehouse.column_sources import ColumnSources
-from lakehouse.commits import Commit, read_entry
+from lakehouse.commits import Commit, entries_backwards, read_entry
 from lakehouse.diff import TableDiff
 from lakehouse.diff import compare as compare_snapshots
 from lakehouse.handles import Handles
@@ -105,7 +105,9 @@ class BranchTables(Tables):
         """
         for table, version in self.plan.bases.items():
             if not super().exists(table):
-                self.copy(pinned(self.main, table, version), table)
+                base = pinned(self.main, table, version)
+                # An append that the base contains isn't repeated in the branch.
+                self.copy(base, table, transactions=transactions(self.main, base))
 
     def owns(self, table: str) -> bool:
         """Returns whether the branch reads its own version of a table."""
@@ -217,6 +219,12 @@ class _NoLedger(Ledger):
 
     def forget(self, table: str) -> None:
         pass
+
+
+def transactions(tables: Tables, snapshot: Snapshot, *, after: int = -1) -> list[str]:
+    """Returns the application ids of the appends after a version and up to a snapshot, as far as the log has them."""
+    entries = entries_backwards(tables.storage, snapshot.table, snapshot.version, snapshot.version - after)
+    return sorted({id for entry in entries for id in entry.transactions})
 
 
 def pinned(tables: Tables, table: str, version: str) -> Snapshot:

@@ -42,6 +42,8 @@ class Write:
     """Whether `run` can be called again after a conflict."""
     if_version: int | None = None
     """Version that the write must follow directly."""
+    transactions: tuple[str, ...] = ()
+    """Application ids of appends that the written rows contain already."""
 
 
 class Committer:
@@ -192,7 +194,8 @@ def _properties(marker: str, write: Write) -> CommitProperties:
     metadata: dict[str, Any] = {_MARKER: marker}
     if write.user_metadata:
         metadata["userMetadata"] = json.dumps(write.user_metadata, separators=(",", ":"), sort_keys=True)
-    transactions = [Transaction(transaction_id(write.once), 1)] if write.once is not None else None
+    ids = [*write.transactions, *([transaction_id(write.once)] if write.once is not None else [])]
+    transactions = [Transaction(id, 1) for id in ids] or None
     # Without retries, a commit gets the next version or fails.
     retries = None if write.if_version is None else 0
     return CommitProperties(custom_metadata=metadata, app_transactions=transactions, max_commit_retries=retries)

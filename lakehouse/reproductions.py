@@ -158,7 +158,9 @@ def clear(tables: Tables, id: str) -> None:
 
 
 def abandoned(database: Database, tables: Tables, *, since: datetime, is_running: Callable[[str], bool]) -> list[str]:
-    """Returns the areas that no run uses any more, because it was killed, or ended by force after a cancellation.
+    """Returns the reproductions with an area or pins that no run uses any more.
+
+    Their run was killed, or ended by force after a cancellation.
 
     Args:
         database: the metadata database.
@@ -170,7 +172,8 @@ def abandoned(database: Database, tables: Tables, *, since: datetime, is_running
         unfinished = sa.select(REPRODUCTION).where(REPRODUCTION.c.verdict.is_(None))
         rows = connection.execute(unfinished).all()
     used = {row.id for row in rows if row.created_at >= since or is_running(row.operation_id)}
-    return [id for id in areas(tables.storage) if id.startswith(ID_PREFIX) and id not in used]
+    left = {*areas(tables.storage), *(pin.holder for pin in tables.pins.pins())}
+    return sorted(id for id in left - used if id.startswith(ID_PREFIX))
 
 
 def find(database: Database, id: str) -> sa.Row[Any] | None:

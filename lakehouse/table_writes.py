@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import Conflict, ConstraintViolated, UnknownTable
@@ -85,9 +86,12 @@ class TableWrites:
         description: str = "",
         properties: Mapping[str, str] = {},
         once: str | None = None,
+        transactions: Sequence[str] = (),
         user_metadata: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Creates a table that contains `data`, in one commit. The arguments are those of `create` and `append`.
+
+        `transactions` are the application ids of appends that the rows contain already.
 
         Raises:
             Conflict: the table exists.
@@ -106,7 +110,8 @@ class TableWrites:
                 configuration=properties,
             )
 
-        return self._committer.create(table, run, _creation(table, user_metadata, once))
+        write = replace(_creation(table, user_metadata, once), transactions=tuple(transactions))
+        return self._committer.create(table, run, write)
 
     def append(
         self,
@@ -116,6 +121,7 @@ class TableWrites:
         evolve_schema: bool = False,
         once: str | None = None,
         if_version: int | None = None,
+        transactions: Sequence[str] = (),
         user_metadata: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Adds rows. Creates the table if it's missing.
@@ -126,6 +132,7 @@ class TableWrites:
             evolve_schema: whether the data may have new columns, and may lack nullable ones.
             once: key of this append. Another append with the same key returns the commit of the first one.
             if_version: version that must be the newest one; otherwise, the write raises `WriteConflict`.
+            transactions: application ids of appends that the rows contain already.
             user_metadata: content of the commit's `userMetadata`.
 
         Raises:
@@ -138,7 +145,8 @@ class TableWrites:
             files = self.storage.filesystem(table)
             writes.append(table, delta, prepared, commit, evolve=evolve_schema, files=files)
 
-        write = Write(table, "appending to", run, user_metadata, once, _repeatable(prepared), if_version)
+        repeatable = _repeatable(prepared)
+        write = Write(table, "appending to", run, user_metadata, once, repeatable, if_version, tuple(transactions))
         return self._write(write, prepared)
 
     def overwrite(

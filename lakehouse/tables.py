@@ -193,8 +193,14 @@ class Tables(TableWrites):
             raise Conflict(f"Table {target} already exists. Choose another name for the clone of {source}.")
         return self.copy(snapshot, target)
 
-    def copy(self, snapshot: Snapshot, target: str) -> Commit:
-        """Copies a snapshot, also one of another lakehouse, into a new table. See `clone`."""
+    def copy(self, snapshot: Snapshot, target: str, *, transactions: Sequence[str] = ()) -> Commit:
+        """Copies a snapshot, also one of another lakehouse, into a new table. See `clone`.
+
+        Args:
+            snapshot: the rows.
+            target: name of the new table.
+            transactions: application ids of appends that the rows contain already.
+        """
         rows = snapshot.batches()  # raises UnsupportedTable before the target is created
         commit = self.create_with(
             target,
@@ -202,6 +208,7 @@ class Tables(TableWrites):
             partition_by=snapshot.partition_columns,
             description=snapshot.description,
             properties=copied_properties(snapshot.properties),
+            transactions=transactions,
         )
         for name, condition in snapshot.constraints.items():
             commit = self.add_constraint(target, name, condition)

@@ -19,8 +19,8 @@ from core import clock
 from core.db import Database
 from core.ids import asset_key, new_id
 from core.settings import load_settings
-from dagster_project.branch_runs import reproduce
 from dagster_project.internals import execute_job
+from dagster_project.reproduction_runs import reproduce
 from jobs.maintenance import maintain_tables
 from lakehouse import reproductions
 from lakehouse.branches import AREAS, areas

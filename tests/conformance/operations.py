@@ -48,6 +48,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_set_password_user": {"password": "a long enough password"},
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},
+    "ai_catalog_create_branch": {"project_id": "prj_06e1xq0000exampe0000000000", "name": "trial"},
+    "ai_catalog_run_branch": {"assets": ["flights.silver.flights"]},
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
     "ai_catalog_consent_contract": {"asset": "flights.gold.daily"},
     "ai_catalog_create_contract": {"asset": "flights.silver.flights", "contact": "team:data", "terms": {}},
@@ -114,6 +116,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Of each stored kind a spec to create one with, and a change of it."""
 
 ROWS: dict[str, dict[str, Any]] = {
+    "ai_catalog.branch": {"project_id": "[admin.project]", "name": "trial"},
     "ai_catalog.run": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog.artifact": {"parent": "[ai_catalog.run]", "path": "notes.txt", "text": "notes"},
     "ai_catalog.artifact_upload": {"parent": "[ai_catalog.run]", "path": "weights.bin"},

@@ -15,7 +15,13 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.running_platform import Running, started
 
-SHARING = {"test_platform.py", "test_home_page.py", "test_documented_commands.py", "test_reproduce.py"}
+SHARING = {
+    "test_branches.py",
+    "test_documented_commands.py",
+    "test_home_page.py",
+    "test_platform.py",
+    "test_reproduce.py",
+}
 """The files whose tests use the fixture `platform`."""
 
 FIRST = {*SHARING, "test_at_scale.py"}

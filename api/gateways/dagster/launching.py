@@ -60,7 +60,7 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
         groups.setdefault((node.location, node.repository), []).append(node)
     tags = _tags(launch)
     if launch.job:
-        return [_job_params(launch, *place, tags) for place in groups]
+        return [_job_params(launch, *next(iter(groups)), tags)]
     if launch.partitions:
         tags.append({"key": _PARTITION_TAG, "value": launch.partitions[0]})
     return [

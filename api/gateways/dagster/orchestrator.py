@@ -54,14 +54,15 @@ class DagsterOrchestrator:
 
     def stages(self, launch: Launch) -> int:
         """See `Orchestrator`. Assets with inputs from another code location are in a later stage."""
-        return 1 if is_backfill(launch) else len(stages(self._nodes(launch)))
+        return 1 if is_backfill(launch) or launch.job else len(stages(self._nodes(launch)))
 
     async def launch(self, launch: Launch, stage: int = 1) -> Launched:
         """See `Orchestrator`. Each code location gets a run; several partitions get a backfill."""
         nodes = self._nodes(launch)
         self.read_model.expect_changes()
         if not is_backfill(launch):
-            return Launched(await self._start_runs(launch, stages(nodes)[stage - 1]))
+            selected = nodes if launch.job else stages(nodes)[stage - 1]
+            return Launched(await self._start_runs(launch, selected))
         answer = await self.client.change(mutations.LAUNCH_BACKFILL, params=backfill_params(launch, nodes))
         result = answer["launchPartitionBackfill"]
         if result["__typename"] != "LaunchBackfillSuccess":

@@ -19,6 +19,8 @@ from api.services.ai_catalog.kinds import (
     asset_rows,
     asset_schema_history,
     attestation_verification,
+    branch_merge,
+    branch_run,
     contract_agreement,
     contract_status,
     definition_publication,
@@ -46,6 +48,7 @@ from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
+from api.services.ai_catalog.kinds.branch import BRANCH
 from api.services.ai_catalog.kinds.contract import CONTRACT
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.entity import ENTITY
@@ -85,6 +88,8 @@ PARTS = (
     asset_rows,
     asset_schema_history,
     attestation_verification,
+    branch_merge,
+    branch_run,
     contract_agreement,
     contract_status,
     definition_publication,
@@ -118,6 +123,7 @@ SERVICE = Service(
         ARTIFACT_UPLOAD,
         ASSET,
         ATTESTATION,
+        BRANCH,
         CONTRACT,
         DEFINITION,
         ENTITY,

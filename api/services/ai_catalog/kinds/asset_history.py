@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from core.errors import InvalidArgument
 from lakehouse.bytes_as_text import bytes_as_text
+
+if TYPE_CHECKING:
+    from lakehouse.diff import TableDiff
 
 
 class HistoryQuery(Query):
@@ -179,14 +182,18 @@ def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
 
 
 def _diff(platform: Platform, asset: str, query: DiffQuery) -> Diff:
-    from lakehouse.python_rows import python_rows
-
     tables = platform.part(open_tables)
     later = versions.snapshot(tables, asset, query.to).version
     if query.from_ is None and later == 0:
         raise InvalidArgument(f"Version 0 of {asset} is its first version. There is no earlier one to compare with.")
     earlier = later - 1 if query.from_ is None else versions.snapshot(tables, asset, query.from_).version
-    diff = tables.diff(asset, earlier, later, key=query.key, limit=query.limit)
+    return diff_of(asset, tables.diff(asset, earlier, later, key=query.key, limit=query.limit))
+
+
+def diff_of(asset: str, diff: TableDiff) -> Diff:
+    """Returns the differences between two versions in their response form. Call it in a worker thread."""
+    from lakehouse.python_rows import python_rows
+
     pairs = zip(
         python_rows(bytes_as_text(diff.changed_before)), python_rows(bytes_as_text(diff.changed_after)), strict=True
     )
