@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -158,3 +159,11 @@ async def test_a_purged_organization_leaves_no_token(api: Api) -> None:
     await made(api.admin.post(f"{path}:purge", {"name": "one"}))
     with api.database.read() as connection:
         assert connection.execute(sa.select(RECIPIENT_TOKEN)).all() == []
+
+
+async def test_of_two_that_use_a_link_at_once_one_gets_a_profile(api: Api) -> None:
+    home = await provider(api)
+    await home.recipient("acme")
+    link = await made(home.on_recipient("acme", "invite"))
+    replies = await asyncio.gather(*(api.anonymous.post(ACTIVATE, {"secret": link["secret"]}) for _ in range(5)))
+    assert sorted(reply.status for reply in replies) == [200, 404, 404, 404, 404]

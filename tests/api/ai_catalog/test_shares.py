@@ -307,3 +307,29 @@ async def test_pages_follow_each_other(api: Api) -> None:
             break
     assert found == [f"t{number}" for number in range(5)]
     assert len(await home.objects("partners")) == 5
+
+
+async def test_the_version_and_the_end_of_a_response_are_shown(api: Api) -> None:
+    _, client = await opened(api)
+    table = "/shares/partners/schemas/gold/tables/daily"
+    for method, path in (("HEAD", table), ("GET", f"{table}/version"), ("HEAD", f"{table}/version")):
+        assert (await client(method, path)).version == 2
+    headers = {"delta-sharing-capabilities": "responseformat=parquet;includeEndStreamAction=true"}
+    answer = await client("POST", f"{table}/query", json={}, headers=headers)
+    assert list(answer.lines[-1]) == ["endStreamAction"]
+    assert answer.response.headers["delta-sharing-capabilities"] == "responseformat=parquet;includeendstreamaction=true"
+    delta = await client.get(f"{table}/metadata", headers={"delta-sharing-capabilities": "responseformat=delta"})
+    assert delta.lines[0] == {"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}}}
+    assert delta.lines[1]["metaData"]["deltaMetadata"]["partitionColumns"] == ["carrier"]
+
+
+async def test_a_query_since_a_version_returns_what_was_added_and_removed(api: Api) -> None:
+    _, client = await opened(api)
+    tables_of(api).delete(DAILY, "id = 3")
+    lines = (await client.query(startingVersion=2)).lines[2:]
+    kinds = [(kind, line[kind]["version"]) for line in lines for kind in line]
+    assert kinds == [("add", 2), ("remove", 3)]
+    links = [line[kind]["url"] for line in lines for kind in line]
+    assert [(await client.download(link)).status_code for link in links] == [200, 200]
+    newest = (await client.get("/shares/partners/schemas/gold/tables/daily/changes?startingVersion=3")).lines
+    assert [next(iter(line)) for line in newest[2:]] in (["cdf"], ["remove"])
