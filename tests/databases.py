@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.util import LRUCache
+
+from core.db import METADATA, Database
+
+
+def with_tables(url: str) -> Database:
+    """Returns an open database that has all tables.
+
+    To create a hundred tables takes as long as most tests, so a new file of SQLite is a copy of one that has them.
+    """
+    file = sa.make_url(url).database if url.startswith("sqlite:///") else None
+    if file and not Path(file).exists():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_bytes(_with_tables(frozenset(METADATA.tables)))
+        return Database(url)
+    database = Database(url)
+    METADATA.create_all(database.engine)
+    return database
+
+
+@cache
+def _with_tables(names: frozenset[str]) -> bytes:
+    """The file of an empty database. More tables may be declared later, by modules that are not imported yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "metadata.db")
+        database = Database(f"sqlite:///{file}")
+        METADATA.create_all(database.engine)
+        database.close()
+        return file.read_bytes()
 
 
 @contextmanager

@@ -13,13 +13,13 @@ import dagster as dg
 import polars as pl
 import yaml
 
+import migrations.tables  # noqa: F401 - declares the tables of all services
 from assets.components import component
 from assets.datasets import assets as datasets
-from core.db import Database
 from core.settings import load_settings
 from lakehouse.tables import Tables
-from migrations.tables import METADATA
 from resources.delta import Delta
+from tests.databases import with_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,8 +30,7 @@ DAYS = [(1, 1), (3, 9), (3, 10), (3, 11), (7, 1), (11, 2), (11, 3)]
 def open_tables() -> Tables:
     """The lakehouse of the current settings, its metadata database made."""
     settings = load_settings()
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     return Tables.from_settings(settings, database)
 
 

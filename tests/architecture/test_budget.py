@@ -11,6 +11,7 @@ import pytest
 from tests.budget import GROWTH, Budget
 from tests.conformance.one_pass import in_one_pass
 from tests.cost import MEASURED, Cost, Costs, suite_of
+from tests.one_process import PLATFORM, PUBLISHING, group_of
 
 TESTS = Path(__file__).parents[1]
 ALONE = {"bench", "e2e", "foreign_tables", "grown"}
@@ -39,6 +40,17 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     costs = Costs(2.0, {"api": Cost(3, 2.0, 1.0)}, functions, ["tests/api/test_one.py::test_one"])
     costs.write(tmp_path / "new" / "cost.json")
     assert Costs.read(tmp_path / "new" / "cost.json") == costs
+
+
+def test_files_that_share_processes_exist_and_stay_together() -> None:
+    root = TESTS.parent
+    folder = {str(path.relative_to(root)) for path in (root / PUBLISHING).glob("test_*.py")}
+    for files in (PLATFORM, folder):
+        assert [file for file in files if not (root / file).is_file()] == []
+        assert len(files) > 1
+        assert len({group_of(file) for file in files}) == 1
+    assert group_of(min(PLATFORM)) != group_of(min(folder))
+    assert group_of("tests/e2e/test_at_scale.py") == "tests/e2e/test_at_scale.py"
 
 
 def test_a_pass_names_everything_that_fails() -> None:

@@ -12,13 +12,14 @@ import pytest
 
 from assets.features.checks import EVIDENCE, FORGETTING, PointInTime, check_forgetting
 from assets.features.component import FeatureViewComponent
-from core.db import METADATA, Database
+from core.db import Database
 from core.ids import asset_key
 from core.settings import load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from resources.delta import Delta
 from tests import sample
+from tests.databases import with_tables
 
 FEATURES = "flights.features.departures"
 KEY = dg.AssetKey(asset_key(FEATURES))
@@ -29,8 +30,7 @@ JULY = pl.col("scheduled_departure_at").is_between(datetime(2013, 7, 1, tzinfo=U
 def tables(home: Path) -> Tables:
     """Eleven days of July as silver tables."""
     settings = load_settings()
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
     tables.overwrite("flights.silver.flights", sample.flights().filter(JULY))
     tables.overwrite("flights.silver.weather", sample.weather().filter(pl.col("observed_at").dt.month() == 7))

@@ -17,7 +17,7 @@ from assets.features.component import FeatureViewComponent
 from assets.features.point_in_time import build
 from assets.models.checks import BEATS_BASE_RATE, EXPORT_IS_EXACT, MEETS_REQUIREMENTS
 from assets.models.component import ModelTrainingComponent
-from core.db import METADATA, Database
+from core.db import Database
 from core.ids import asset_key
 from core.settings import load_settings
 from lakehouse.lineage import Lineage
@@ -26,6 +26,7 @@ from resources.delta import Delta
 from serving.predictor import Predictor
 from serving.registry import find
 from tests import sample
+from tests.databases import with_tables
 
 FEATURES = "flights.features.departures"
 MODEL = "flights.models.arrival_delay"
@@ -46,8 +47,7 @@ def july() -> pl.DataFrame:
 @pytest.fixture
 def tables(home: Path) -> Tables:
     settings = load_settings()
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
     tables.overwrite(FEATURES, july())
     return tables

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from assets.rounds.component import FederatedTrainingComponent
-from core.db import METADATA, Database
+from core.db import Database
 from core.errors import QuorumLost, UnknownColumn
 from core.settings import load_settings
 from federated.history import from_row
@@ -22,6 +22,7 @@ from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from resources.delta import Delta
 from resources.flower import Flower
+from tests.databases import with_tables
 
 FEATURES = "lab.features.visits"
 ROUNDS = "lab.rounds.relapse"
@@ -51,8 +52,7 @@ def rows(seed: int = 0, count: int = 900) -> pl.DataFrame:
 @pytest.fixture
 def tables(home: Path) -> Tables:
     settings = load_settings()
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
     tables.overwrite(FEATURES, rows())
     return tables

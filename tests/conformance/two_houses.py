@@ -143,7 +143,9 @@ class Two:
         sent = sent.lower()
         ids = [id for id in self.other.ids.values() if id not in sent]
         found = [id for id in ids if id in text]
-        words = set(re.findall(r"[\w.@:/+-]*canary[\w.@:/+-]*", text.lower()))
+        text = text.lower()
+        # The expression looks at every word of a text, and most texts do not contain the one it looks for.
+        words = set(re.findall(r"[\w.@:/+-]*canary[\w.@:/+-]*", text)) if CANARY in text else set()
         return found + sorted(word for word in words if not any(part in sent for part in (word, word.strip(".:/"))))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from core.db import METADATA, Database
 from core.errors import UnknownVersion
 from core.settings import Settings, load_settings
 from lakehouse.tables import Tables
@@ -19,6 +18,7 @@ from rag.erasure import erase
 from rag.index import Index
 from rag.layout import Store
 from rag.retrieval import Retriever
+from tests.databases import with_tables
 from tests.s3_store import s3_store
 
 INDEX = "shop.index.manuals"
@@ -40,8 +40,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 
 def test_publish_search_pin_and_erase(settings: Settings) -> None:
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     tables, embedder = Tables.from_settings(settings, database), WordLlamaEmbedder()
     index = Index(Store.from_settings(settings), INDEX)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
 from core.errors import StorageFull
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 TABLE = "shop.silver.orders"
 
@@ -51,8 +51,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def tables(disk: Path, tmp_path: Path) -> Iterator[Tables]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path / 'metadata.db'}")
     tables = Tables(str(disk / "lakehouse"), database)
     tables.append(TABLE, blobs(500))
     tables.append(TABLE, blobs(500))

@@ -11,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
+from core.db import Database
 from core.errors import Conflict, TableDamaged, Unavailable, UnknownTable, UnknownVersion
 from lakehouse.query import Query
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 from tests.s3_store import s3_client, s3_store
 
 TABLE = "shop.silver.orders"
@@ -44,8 +45,7 @@ def root(client: object, tmp_path: Path) -> str:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path / 'metadata.db'}")
     yield database
     database.close()
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
 from lakehouse.lineage import Lineage
 from lakehouse.repair import repair_lineage
 from lakehouse.tables import Tables
 from tests.dagster_processes import until
+from tests.databases import with_tables
 
 SCRIPT = Path(__file__).parent / "lakehouse_writer.py"
 TABLE, SOURCE, ROWS = "shop.silver.orders", "shop.bronze.orders", 3
@@ -33,8 +33,7 @@ class Lake:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root, self.url = str(folder / "lakehouse"), f"sqlite:///{folder / 'metadata.db'}"
-        self.database = Database(self.url)
-        METADATA.create_all(self.database.engine)
+        self.database = with_tables(self.url)
 
     def opened(self) -> Tables:
         return Tables(self.root, self.database)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
 from core.settings import Settings, load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
@@ -18,6 +17,7 @@ from resources import spark_jars
 from resources.spark import Spark
 from resources.spark_conf import spark_conf
 from resources.spark_server import stop
+from tests.databases import with_tables
 from tests.ports import free_ports
 from tests.s3_store import s3_store
 
@@ -35,8 +35,7 @@ def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 
 
 def test_sail_reads_and_writes_tables_on_s3(settings: Settings) -> None:
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
     rows = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
     first = tables.append("s.in.a", rows)

@@ -20,6 +20,7 @@ from core.errors import InvalidArgument
 from core.ids import new_id
 from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group, member
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.one_database import on_sqlite
 from tests.api_process import PASSWORD, Api
 from tests.conformance.operations import DRAFTS, STORED, collection
 from tests.orchestration import FakeOrchestrator
@@ -74,6 +75,7 @@ async def test_a_name_passed_on_takes_no_kept_answer_along(
         assert SECRET not in reply.response.text
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
 async def test_no_name_has_the_form_of_an_id(api: Api, kind: Any) -> None:
     """The kind: a name equal to a user's id is taken for that user, wherever an id or a name is possible."""

@@ -23,6 +23,7 @@ from tests.api.admin.identity_provider import (
     sign_in,
 )
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -218,6 +219,7 @@ class TestAttacks:
         finally:
             clock.freeze(None)
 
+    @on_sqlite
     @pytest.mark.parametrize(
         "next", ["https://evil.test/", "//evil.test", "/\\evil.test", "evil", "javascript:alert(1)", "/a\r\nx: y"]
     )
@@ -251,6 +253,7 @@ class TestAttacks:
 
 
 @pytest.mark.effect("admin_set_client_secret_identity_provider")
+@on_sqlite
 class TestSecrets:
     async def test_the_client_secret_is_sent_to_the_provider_and_shown_nowhere(
         self, api: Api, browser: Caller, provider: Provider, tmp_path: Path

@@ -23,6 +23,7 @@ from api.kernel.credentials import tokens
 from core import clock
 from tests.api.admin.identity_provider import CLIENT, Provider, registered, running_provider
 from tests.api.admin.tenants import Tenant, grant, made, tenant
+from tests.api.one_database import on_sqlite
 from tests.api_process import PASSWORD, Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -88,6 +89,7 @@ async def exchange(api: Api, token: str, **extra: str) -> httpx.Response:
     return await api.anonymous.http.post(TOKEN, data=form)
 
 
+@on_sqlite
 class TestDiscovery:
     async def test_names_what_there_is_and_nothing_else(self, api: Api) -> None:
         for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
@@ -176,6 +178,7 @@ class TestClientCredentials:
         assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client")
 
 
+@on_sqlite
 class TestErrors:
     @pytest.mark.parametrize(
         ("body", "error"),

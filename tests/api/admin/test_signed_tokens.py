@@ -17,6 +17,7 @@ from joserfc.jwk import KeySet, RSAKey
 from core import clock
 from tests.api.admin.signed_tokens import BASE, LAKE, active, declare, exchange, login, part, signed
 from tests.api.admin.tenants import grant, made, tenant
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -42,6 +43,7 @@ async def keys(api: Api) -> KeySet:
     return KeySet.import_key_set((await api.anonymous.http.get(f"{BASE}/oauth/jwks")).json())
 
 
+@on_sqlite
 class TestExchange:
     async def test_tells_another_system_who_somebody_is(self, api: Api) -> None:
         await declare(api, LAKE)

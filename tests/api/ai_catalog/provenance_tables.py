@@ -13,6 +13,16 @@ from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
 DELAYS, DAILY = "flights.gold.route_delays", "flights.gold.daily"
 
+PARTS = {
+    "column-lineage": {},
+    "impact": {},
+    "as-of": {"at": "2100-01-01T00:00:00Z"},
+    "explanation": {},
+    "provenance-diff": {},
+    "provenance-export": {},
+}
+"""Parts of an asset that tell its provenance, with the query that each needs."""
+
 
 def step(tables: Tables, lineage: Lineage, asset: str, run: str, *, code: str = "1", principal: str = "editor") -> Step:
     return Step(
@@ -54,3 +64,8 @@ async def sees_only(api: Api, name: str, *assets: str) -> Caller:
     for asset in assets:
         await grant(api, id, "ai_catalog.asset.*", asset, securable_kind="ai_catalog.asset")
     return api.caller(name)
+
+
+def version(tables: Tables, asset: str, number: int) -> str:
+    """The data version of a version number of an asset."""
+    return f"{tables.snapshot(asset).table_id}@{number}"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller, Reply
 from tests.orchestration import FakeOrchestrator, FakePublisher, node
 
@@ -33,6 +34,7 @@ class TestCreateDefinition:
         assert (await create(api.editor)).status == 409
         assert (await create(api.editor, asset="flights.silver.flights")).status == 409
 
+    @on_sqlite
     @pytest.mark.parametrize("asset", [None, 5, "two.parts", "Upper.case.id", "../../etc/passwd", "a.b.c.d", "a..c"])
     async def test_the_id_must_be_an_asset_id(self, api: Api, asset: Any) -> None:
         reply = await create(api.editor, asset=asset)

@@ -21,6 +21,7 @@ from api.services.ai_catalog.logic.turns import Turns
 from core.errors import TooManyRequests
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import made, user
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import make_tables
 
@@ -72,6 +73,7 @@ async def left(caller: Caller, sql: str, gone: asyncio.Event) -> list[dict[str, 
     return sent
 
 
+@on_sqlite
 async def test_who_leaves_ends_the_statement_also_one_that_waits(api: Api, tables: Tables) -> None:
     pool, gone = api.app.platform.workers.queries, asyncio.Event()
     leaving = [asyncio.create_task(left(api.viewer, ENDLESS, gone)) for _ in range(3)]
@@ -84,6 +86,7 @@ async def test_who_leaves_ends_the_statement_also_one_that_waits(api: Api, table
     assert reply.json["rows"] == [[499999500000]], "the next one runs"
 
 
+@on_sqlite
 async def test_many_callers_share_two_processes(api: Api, tables: Tables) -> None:
     names = ("ana", "bo", "cy", "di")
     callers = []
@@ -115,6 +118,7 @@ async def test_many_callers_share_two_processes(api: Api, tables: Tables) -> Non
     await until(lambda: pool.held == 0)
 
 
+@on_sqlite
 async def test_a_killed_process_is_told_as_such_and_leaves_no_zombie(api: Api, tables: Tables) -> None:
     asking = asyncio.create_task(api.viewer.post("ai-catalog/queries:run", {"sql": ENDLESS}))
     await until(lambda: len(processes()) == 1)
@@ -167,6 +171,7 @@ VALUES = (
 )
 
 
+@on_sqlite
 async def test_json_and_arrow_say_the_same_of_every_type(api: Api, tables: Tables) -> None:
     answer = await made(api.viewer.post("ai-catalog/queries:run", {"sql": VALUES}))
     reply = await api.viewer.post(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import Tenant, tenant
+from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 
 BASE = "/mlflow/api/2.0/mlflow"
@@ -112,6 +113,7 @@ async def test_a_caller_of_several_projects_must_choose_one(api: Api) -> None:
     assert made["experiment_id"] != experiment
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "body",
     [b"[]", b"{", b'"x"', b"\xff\xfe", b'{"run_id": 3}', b'{"run_id": null}', b"[" * 100_000, b'{"run_id": "\\u0000"}'],
@@ -125,6 +127,7 @@ async def test_malformed_bodies(api: Api, body: bytes) -> None:
     assert response.json()["detail"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "batch",
     [

@@ -11,13 +11,14 @@ import pytest
 
 import lakehouse.lineage
 import lakehouse.pins  # noqa: F401 - registers its table
-from core.db import METADATA, Database
+from core.db import Database
 from core.settings import Settings, load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
 from resources.spark import Spark
 from resources.spark_server import stop
+from tests.databases import with_tables
 from tests.ports import free_ports
 
 ENGINES = ("embedded", "local")
@@ -78,8 +79,7 @@ def settings(platform: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Setti
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     yield database
     database.close()
 

@@ -16,15 +16,15 @@ from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
 from api.kernel.workers import Pool
 from core import clock
-from core.db import METADATA, Database
+from core.db import Database
 from core.errors import Unavailable
+from tests.databases import with_tables
 from tests.resources import plain_row
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/test.db")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path}/test.db")
     with database.write() as connection:
         rows = [plain_row() | {"id": f"thg_{n}", "name": f"t{n}"} for n in range(300)]
         connection.execute(RESOURCE.insert(), rows)

@@ -16,10 +16,10 @@ import pytest
 
 from assets.binding import findings_of
 from assets.components import component
-from core.db import METADATA, Database
 from core.errors import HeadwaterError, InvalidPayload
 from lakehouse.query import Query
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 FLIGHTS = pa.table(
     {
@@ -45,8 +45,7 @@ CSV = {
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Iterator[Tables]:
-    database = Database(f"sqlite:///{tmp_path}/metadata.db")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path}/metadata.db")
     yield Tables(str(tmp_path / "lakehouse"), database)
     database.close()
 

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from core.db import METADATA, Database
 from core.errors import InvalidArgument, SchemaMismatch, UnknownColumn
 from federated import rounds
 from federated.clients import predicate, reused_rows, shared_rows, table_sources
 from federated.spec import Client, Federation
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 TABLE = "lab.features.visits"
 
@@ -37,8 +37,7 @@ def rows(count: int = 300) -> pl.DataFrame:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Iterator[Tables]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path / 'metadata.db'}")
     tables = Tables(str(tmp_path / "lakehouse"), database)
     tables.overwrite(TABLE, rows())
     yield tables

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from core.db import METADATA, Database
+from core.db import Database
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 from tests.foreign_tables.hand_written import NAME
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path / 'metadata.db'}")
     yield database
     database.close()
 
@@ -26,8 +26,7 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
     """The metadata database on both of its engines."""
     sqlite = f"sqlite:///{tmp_path / 'any.db'}"
     url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    database = Database(url)
-    METADATA.create_all(database.engine)
+    database = with_tables(url)
     yield database
     database.close()
 

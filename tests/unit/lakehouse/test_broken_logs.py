@@ -14,10 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
+from core.db import Database
 from core.errors import TableDamaged, UnknownVersion
 from lakehouse.opening import _parts, _sidecars
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 NAME = "shop.silver.orders"
 COMMITS = 12
@@ -92,8 +93,7 @@ def test_a_log_that_does_not_tell_is_refused(log: Path, root: Path, tmp_path: Pa
     breaks, message = BROKEN[fault]
     breaks(log)
 
-    database = Database(f"sqlite:///{tmp_path}/other.db")  # knows nothing of the table, as of any foreign one
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path}/other.db")  # knows nothing of the table, as of any foreign one
     tables = Tables(str(root), database)
     for read in (
         lambda: tables.snapshot(NAME),
@@ -178,8 +178,7 @@ def test_a_read_by_time_follows_the_order_of_the_versions(
         lines = [line for line in path.read_text().splitlines() if not line.startswith('{"commitInfo"')]
         path.write_text("\n".join([info, *lines]))
 
-    other = Database("sqlite://")
-    METADATA.create_all(other.engine)
+    other = with_tables("sqlite://")
     reading = Tables(str(root), other)
 
     def version(minutes: float) -> int:

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
-from core.db import METADATA, Database
+from core.db import Database
 from core.errors import ConstraintViolated, InvalidArgument, SchemaMismatch, UnknownColumn
 from lakehouse.commits import Commit
 from lakehouse.content import digest
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 SOURCE, TARGET = "shop.bronze.orders", "shop.silver.orders"
 
@@ -236,8 +237,7 @@ def test_a_merge_that_changes_a_row_commits(tables: Tables, change: dict[str, li
 def test_a_merge_commits_exactly_if_a_row_changes(
     tmp_path_factory: pytest.TempPathFactory, old: dict[int, Any], new: dict[int, Any], delete_missing: bool
 ) -> None:
-    database = Database("sqlite://")
-    METADATA.create_all(database.engine)
+    database = with_tables("sqlite://")
     tables = Tables(str(tmp_path_factory.mktemp("lake")), database)
     schema = pa.schema([("id", pa.int64()), ("kind", pa.string())])
     rows = [pa.table({"id": list(known), "kind": list(known.values())}, schema=schema) for known in (old, new)]

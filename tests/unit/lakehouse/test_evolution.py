@@ -23,6 +23,7 @@ from lakehouse.evolution import Effect, filled, plan
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 TABLE = "p.bronze.t"
 VALUES: dict[pa.DataType, list[Any]] = {
@@ -78,11 +79,8 @@ def test_a_history_of_declarations(declarations: list[dict[str, pa.DataType]]) -
     """Whatever the declarations are, one after another: no row and no value is lost, and no earlier version changes."""
     from tempfile import TemporaryDirectory
 
-    from core.db import METADATA, Database
-
     with TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/metadata.db")
-        METADATA.create_all(database.engine)
+        database = with_tables(f"sqlite:///{folder}/metadata.db")
         tables = Tables(f"{folder}/lake", database)
         expected: list[dict[str, Any]] = []
         past: dict[int, list[Any]] = {}

@@ -22,11 +22,11 @@ from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.db import METADATA, Database
 from core.errors import InvalidPayload, SchemaMismatch
 from lakehouse.python_rows import python_rows
 from lakehouse.query import Query
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 from tests.foreign_tables.doors import DIFF, DOORS, texts_of
 
 NAME = "shop.silver.orders"
@@ -141,8 +141,7 @@ def _column(draw: st.DrawFn, kind: tuple[pa.DataType, st.SearchStrategy[Any]], c
 @contextmanager
 def lakehouse() -> Iterator[Tables]:
     with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{Path(folder, 'metadata.db')}")
-        METADATA.create_all(database.engine)
+        database = with_tables(f"sqlite:///{Path(folder, 'metadata.db')}")
         try:
             yield Tables(f"{folder}/lakehouse", database)
         finally:

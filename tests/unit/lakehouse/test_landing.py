@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from core.db import METADATA, Database
 from core.errors import Unavailable
 from lakehouse.delimited import Column
 from lakehouse.files.options import FileOptions
@@ -19,6 +18,7 @@ from lakehouse.landing_record import LandingRecord
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 TABLE = "p.bronze.orders"
 COLUMNS = [Column("id", "int64", nullable=False), Column("name", "string")]
@@ -30,8 +30,7 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self.folder = root / "landing"
         self.folder.mkdir()
-        self.database = Database(f"sqlite:///{root / 'metadata.db'}")
-        METADATA.create_all(self.database.engine)
+        self.database = with_tables(f"sqlite:///{root / 'metadata.db'}")
         self.tables = Tables(str(root / "lakehouse"), self.database)
         self.lineage = Lineage(self.database)
         self.record = LandingRecord(self.database)

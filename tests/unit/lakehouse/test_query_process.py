@@ -14,11 +14,11 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from core.db import METADATA, Database
 from core.errors import DeadlineExceeded, InvalidArgument, UnknownColumn
 from core.settings import load_settings
 from lakehouse.query_process import QueryProcesses
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 
 TABLE = "shop.gold.orders"
 MEMORY = 1_500_000_000
@@ -27,8 +27,7 @@ MEMORY = 1_500_000_000
 @pytest.fixture
 def processes(home: Path) -> Iterator[QueryProcesses]:
     settings = load_settings()
-    database = Database(settings.effective_database_url)
-    METADATA.create_all(database.engine)
+    database = with_tables(settings.effective_database_url)
     Tables.from_settings(settings, database).create_with(TABLE, pa.table({"id": [1, 2, 3]}))
     started = QueryProcesses(settings, processes=1, timeout_seconds=10, memory_bytes=MEMORY, result_bytes=10_000_000)
     yield started

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from core.errors import DeadlineExceeded, HeadwaterError, InvalidArgument, Permi
 from lakehouse.query import Query
 from lakehouse.statements import check_statement
 from lakehouse.tables import Tables
+from tests.databases import with_tables
 from tests.hostile_sql import DUCKDB_ATTACKS, SPARK_ATTACKS
 
 CANARY = "canary-51c0"
@@ -39,11 +41,18 @@ WORDS = (
 )
 
 
-@pytest.fixture
-def query(tables: Tables) -> Query:
+@pytest.fixture(scope="module")
+def query(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """Queries over two tables that no statement can change."""
+    folder = tmp_path_factory.mktemp("read")
+    database = with_tables(f"sqlite:///{folder / 'metadata.db'}")
+    tables = Tables(str(folder / "lakehouse"), database)
     tables.append("t.in.view", pa.table({"value": ["harmless"], "n": [1]}))
     tables.append("t.in.other", pa.table({"value": [CANARY]}))
-    return Query(tables)
+    before = {name: tables.snapshot(name).data_version for name in tables.list()}
+    yield Query(tables)
+    assert {name: tables.snapshot(name).data_version for name in tables.list()} == before
+    database.close()
 
 
 @pytest.mark.parametrize("statement", DUCKDB_ATTACKS)
@@ -80,9 +89,9 @@ def test_no_word_tells_of_the_engine(query: Query, word: str) -> None:
     assert answered == []
 
 
-def test_a_column_may_be_called_like_such_a_word(query: Query, tables: Tables) -> None:
+def test_a_column_may_be_called_like_such_a_word(tables: Tables) -> None:
     tables.append("t.in.people", pa.table({"user": ["ana"], "current_user": ["ben"]}))
-    rows = query.sql("SELECT user, current_user, p.user AS again FROM t.in.people p").table.to_pylist()
+    rows = Query(tables).sql("SELECT user, current_user, p.user AS again FROM t.in.people p").table.to_pylist()
     assert rows == [{"user": "ana", "current_user": "ben", "again": "ana"}]
 
 
@@ -140,11 +149,11 @@ def test_no_attack_on_another_dialect_yields_a_row_of_anything_else(query: Query
         "SELECT #1 FROM t.in.view",
     ],
 )
-def test_a_query_gives_what_it_gave(query: Query, tables: Tables, statement: str) -> None:
+def test_a_query_gives_what_it_gave(query: Query, statement: str) -> None:
     """Written from the tree it names the same columns, of the same types, with the same rows."""
     connection = duckdb.connect(":memory:")
     connection.execute("ATTACH ':memory:' AS t; CREATE SCHEMA t.in; SET TimeZone = 'UTC'")
-    connection.register("rows", tables.snapshot("t.in.view").scan().collect().to_arrow())
+    connection.register("rows", query.sql("FROM t.in.view").table)
     connection.execute("CREATE VIEW t.in.view AS FROM temp.main.rows")
     expected = connection.sql(statement).to_arrow_table()
     found = query.sql(statement).table

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from core.db import METADATA, Database
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Snapshot, Tables
@@ -21,6 +20,7 @@ from rag.embedding import WordLlamaEmbedder
 from rag.index import Index
 from rag.layout import Policy, Store
 from rag.retrieval import Retriever
+from tests.databases import with_tables
 
 INDEX = "test.index.pages"
 
@@ -74,8 +74,7 @@ class Workshop:
     pages = PAGES
 
     def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        METADATA.create_all(self.database.engine)
+        self.database = with_tables(f"sqlite:///{folder / 'metadata.db'}")
         self.tables = Tables(str(folder / "lakehouse"), self.database)
         self.lineage = Lineage(self.database)
         self.store = Store(str(folder / "vectors"))

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from core.db import METADATA, Database
+from core.db import Database
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Commit, Tables
 from serving.registry import Candidate
+from tests.databases import with_tables
 from tests.unit.serving.clinic import FEATURES, MODEL, artifact, signature, visits
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    METADATA.create_all(database.engine)
+    database = with_tables(f"sqlite:///{tmp_path / 'metadata.db'}")
     yield database
     database.close()
 

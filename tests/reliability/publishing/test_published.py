@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,23 +16,12 @@ from core import clock, leases, publications
 from core.definitions import ASSET_CLAIM, DEFINITION, state_key
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.publisher import Candidate, PublishRequest
-from tests.dagster_processes import ROOT, DagsterProcesses, listens, until
-from tests.publishing_desk import ANN, INPUT, SQL, Desk, every_asset
+from tests.dagster_processes import ROOT, listens, until
+from tests.reliability.publishing.desk import ANN, INPUT, SQL, Desk, every_asset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SAMPLE = yaml.safe_load((ROOT / "dagster_project" / "samples" / "daily_cancellations.yaml").read_text())
-MODULES = {"flights": "dagster_project.definitions", "published": "dagster_project.published"}
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    home = tmp_path_factory.mktemp("home")
-    platform = DagsterProcesses(home, MODULES, code=ROOT)
-    desk = Desk(platform)
-    with platform:
-        yield desk
-    desk.database.close()
 
 
 class TestPublish:
@@ -315,19 +303,15 @@ class TestFaults:
             )
         assert asset not in desk.visible_assets()
 
-        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
-            await publisher.start()
-            await asyncio.gather(*publisher._running)
-
-        desk.with_publisher(act)
+        desk.reconcile()
         assert asset in desk.visible_assets()
 
 
 def test_runs_of_published_assets_start_warm_and_keep_the_version_they_were_planned_with(desk: Desk) -> None:
-    asset = desk.write("flights.gold.run_me")
+    asset = desk.write("flights.gold.run_me", sql="SELECT * FROM flights.silver.planes")
     desk.publish(asset)
     run_id = desk.platform.launch(asset.split("."), location="published")
-    # There are no flights in this lakehouse: what counts is that the run was the right definition's, and warm.
+    # There are no planes in this lakehouse: what counts is that the run was the right definition's, and warm.
     assert desk.platform.finish(run_id, 120) == "FAILURE"
     assert "headwater/worker" in desk.platform.tags(run_id)
     query = """query($i:ID!){logsForRun(runId:$i){... on EventConnection{events{

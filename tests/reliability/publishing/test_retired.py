@@ -5,12 +5,11 @@ The kind: something that can be made and never unmade, or that ends for some who
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -18,20 +17,15 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from api.gateways.dagster.orchestrator import DagsterOrchestrator
-from api.gateways.publishing import DefinitionPublisher
 from core import publications
-from core.errors import Conflict, HeadwaterError, InvalidPayload, Unavailable
-from core.publisher import Candidate, PublishRequest, RetireRequest
+from core.errors import InvalidPayload
 from dagster_project.workers import WORKER_TAG, Worker
 from lakehouse.lineage import Lineage
-from lakehouse.tables import Tables
-from tests.dagster_processes import LAUNCH, ROOT, DagsterProcesses, until
-from tests.publishing_desk import ANN, INPUT, Desk, every_asset
+from tests.dagster_processes import LAUNCH, until
+from tests.reliability.publishing.desk import INPUT, Desk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-MODULES = {"flights": "dagster_project.definitions", "published": "dagster_project.published"}
 ACCEPT = {"headwater/accept_unchecked": "true"}
 """The input was made by the test, not by its asset, so nothing has checked it."""
 
@@ -55,22 +49,8 @@ SENSORS = """{sensorsOrError(
   ... on Sensors{results{name}}}}"""
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    platform = DagsterProcesses(tmp_path_factory.mktemp("home"), MODULES, code=ROOT)
-    desk = Desk(platform)
-    with platform:
-        tables_of(desk).create_with(INPUT, flights(3))
-        yield desk
-    desk.database.close()
-
-
 def flights(count: int) -> pa.Table:
     return pa.table({"origin": [f"A{number % 5}" for number in range(count)]})
-
-
-def tables_of(desk: Desk) -> Tables:
-    return Tables.from_settings(desk.platform.settings, desk.database)
 
 
 def key(asset: str) -> dict[str, list[str]]:
@@ -88,13 +68,6 @@ def runs_of(desk: Desk, asset: str) -> list[dict[str, Any]]:
     return [run for run in runs if key(asset) in (run["assetSelection"] or [])]
 
 
-def shown_as(desk: Desk, asset: str) -> str:
-    tags = desk.visible_assets().get(asset)
-    if tags is None:
-        return "GONE"
-    return "RETIRED" if "headwater/retired" in tags else "BROKEN" if "headwater/error" in tags else "LIVE"
-
-
 class TestRetired:
     def test_out_of_automation_readable_and_back_again(self, desk: Desk) -> None:
         asset, witness = "flights.gold.retire_me", "flights.gold.retire_witness"
@@ -105,7 +78,7 @@ class TestRetired:
         make(desk, BASE)
         until(lambda: ended(desk, asset) and ended(desk, witness), 240, "both follow by their condition", 1)
         desk.retire(asset)
-        assert shown_as(desk, asset) == "RETIRED"
+        assert desk.shown_as(asset) == "RETIRED"
         (node,) = desk.platform.graphql(NODE, k=[key(asset)])["assetNodes"]
         expected = {"isExecutable": False, "automationCondition": None, "dependencyKeys": []}
         assert node == expected | {
@@ -115,7 +88,7 @@ class TestRetired:
         }
         assert "duckdb" in node["kinds"]
 
-        tables = tables_of(desk)
+        tables = desk.tables
         before, edges = tables.history(asset), Lineage(desk.database).provenance(asset, data_version(desk, asset))
         assert edges
         assert edges[0].in_asset == BASE
@@ -137,7 +110,7 @@ class TestRetired:
         assert tables.snapshot(asset, version=before[-1].version).row_count == 3
 
         desk.reinstate(asset)
-        assert shown_as(desk, asset) == "LIVE"
+        assert desk.shown_as(asset) == "LIVE"
         make(desk, asset)
         after = tables.history(asset)
         assert [commit.version for commit in after] == [before[0].version + 1, *(commit.version for commit in before)]
@@ -160,7 +133,7 @@ class TestRetired:
         assert sensor in sensors(desk)
         desk.retire(asset)
         assert sensor not in sensors(desk)
-        assert [shown_as(desk, name) for name in (asset, f"{asset}_quarantine")] == ["RETIRED", "RETIRED"]
+        assert [desk.shown_as(name) for name in (asset, f"{asset}_quarantine")] == ["RETIRED", "RETIRED"]
         desk.reinstate(asset)
         assert sensor in sensors(desk)
 
@@ -169,11 +142,11 @@ class TestRetired:
         desk.publish(asset)
         worker, run_id = caught(desk, asset)
         desk.retire(asset)
-        assert shown_as(desk, asset) == "RETIRED"
+        assert desk.shown_as(asset) == "RETIRED"
         assert desk.platform.status(run_id) in ("STARTING", "STARTED")
         os.kill(worker.pid, signal.SIGCONT)
         assert desk.platform.finish(run_id, 120) == "SUCCESS"
-        assert tables_of(desk).exists(asset)
+        assert desk.tables.exists(asset)
 
     def test_what_its_component_can_no_longer_build_stays_told(self, desk: Desk) -> None:
         asset = desk.write("flights.gold.retire_broken")
@@ -181,126 +154,16 @@ class TestRetired:
         with desk.database.write() as connection:
             broken = {"published_component": "GoneComponent"}
             connection.execute(publications.DEFINITION.update().where(_is(asset)).values(**broken))
-        reconcile(desk)
-        assert shown_as(desk, asset) == "BROKEN"
+        desk.reconcile()
+        assert desk.shown_as(asset) == "BROKEN"
         desk.retire(asset)
-        assert shown_as(desk, asset) == "RETIRED"
+        assert desk.shown_as(asset) == "RETIRED"
         with pytest.raises(InvalidPayload):
             desk.reinstate(asset)
-        assert shown_as(desk, asset) == "RETIRED"
+        assert desk.shown_as(asset) == "RETIRED"
         assert desk.row(asset).retired_at is not None
         desk.reinstate(asset, edited=True)
-        assert shown_as(desk, asset) == "LIVE"
-
-
-class TestReaders:
-    def test_a_reader_keeps_it_and_no_reader_comes_after_it(self, desk: Desk) -> None:
-        asset, reader = desk.write("flights.gold.retire_read"), "flights.gold.retire_reader"
-        desk.publish(asset)
-        desk.publish(desk.write(reader, sql=f"SELECT * FROM {asset}"))
-        with pytest.raises(Conflict, match=reader):
-            desk.retire(asset)
-        assert (shown_as(desk, asset), desk.row(asset).retired_at) == ("LIVE", None)
-        desk.retire(reader)
-        desk.retire(asset)
-        late = desk.write("flights.gold.retire_late", sql=f"SELECT * FROM {asset}")
-        error = desk.refused(late, InvalidPayload)
-        assert error.errors[0]["detail"] == f"reads {asset}, which is retired; reinstate it, or read another asset"
-        with pytest.raises(InvalidPayload, match="which is retired"):
-            desk.reinstate(reader)
-
-        async def blindly(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> Any:
-            request = PublishRequest(late, **ANN, request_id="req_1", readable=lambda name: name != asset)
-            with pytest.raises(InvalidPayload) as caught:
-                await publisher.publish(request)
-            return caught.value.errors
-
-        (expected,) = desk.with_publisher(blindly)
-        assert expected["detail"] == f"reads {asset}, which is no asset whose rows you may read"
-
-    def test_publishing_a_reader_races_retiring_what_it_reads(self, desk: Desk) -> None:
-        for number in range(3):
-            asset, reader = f"flights.gold.retire_race_{number}", f"flights.gold.retire_racer_{number}"
-            desk.publish(desk.write(asset))
-            desk.write(reader, sql=f"SELECT * FROM {asset}")
-
-            async def race(publisher: DefinitionPublisher, _: Any, asset: str = asset, reader: str = reader) -> Any:
-                publishing = publisher.publish(PublishRequest(reader, **ANN, request_id="req_1", readable=every_asset))
-                retiring = publisher.retire(RetireRequest(asset, "ann", "req_2", every_asset))
-                return await asyncio.gather(publishing, retiring, return_exceptions=True)
-
-            outcomes = desk.with_publisher(race)
-            assert [isinstance(outcome, HeadwaterError) for outcome in outcomes].count(True) == 1, outcomes
-            states = shown_as(desk, asset), shown_as(desk, reader)
-            assert states in [("LIVE", "LIVE"), ("RETIRED", "GONE")]
-
-
-class TestFaults:
-    @pytest.mark.parametrize("step", ["retire", "reinstate", "delete"])
-    @pytest.mark.parametrize("written", [False, True], ids=["row", "row and version"])
-    def test_a_kill_between_the_steps_is_healed_at_the_next_start(self, desk: Desk, step: str, written: bool) -> None:
-        """In a separate project, so that the last definition of a project goes too."""
-        project = f"{step}_{'late' if written else 'early'}"
-        asset = desk.write(f"{project}.gold.only")
-        desk.publish(asset)
-        if step != "retire":
-            desk.retire(asset)
-        before = shown_as(desk, asset)
-        with desk.database.write() as connection:  # all that a killed API had done
-            if step == "retire":
-                publications.retire(connection, asset, principal="ann")
-            elif step == "reinstate":
-                candidate = Candidate(asset, "SqlTransformComponent", desk.row(asset).published_attributes)
-                options = {"assets": [asset], "reads": [INPUT], "code_assets": {}, "reinstates": True}
-                publications.activate(connection, candidate, **options, **ANN)
-            else:
-                publications.remove(connection, asset)
-        if written:
-            desk.state(do="write", project=project)
-        assert shown_as(desk, asset) == before
-        reconcile(desk)
-        assert shown_as(desk, asset) == {"retire": "RETIRED", "reinstate": "LIVE", "delete": "GONE"}[step]
-
-    def test_what_does_not_load_leaves_it_live(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        asset = desk.write("flights.gold.retire_unlucky")
-        desk.publish(asset)
-        before = desk.row(asset)
-
-        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
-            look = publisher._location.verify
-
-            async def spoiled(project: str, version: str, *asset: Any) -> None:
-                folder = desk.platform.settings.dagster_home / "defs_state"
-                next(folder.glob(f"*{project}*/{version}")).write_text("{ not json")
-                await asyncio.to_thread(desk.reload)
-                await look(project, version, *asset)
-
-            monkeypatch.setattr(publisher._location, "verify", spoiled)
-            await publisher.retire(RetireRequest(asset, "ann", "req_1", every_asset))
-
-        with pytest.raises(Unavailable, match="nothing was changed"):
-            desk.with_publisher(act)
-        assert desk.row(asset) == before
-        assert shown_as(desk, asset) == "LIVE"
-        desk.retire(asset)
-        assert shown_as(desk, asset) == "RETIRED"
-
-    def test_without_dagster_nothing_is_retired(self, desk: Desk) -> None:
-        asset = desk.write("flights.gold.retire_in_the_dark")
-        desk.publish(asset)
-
-        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
-            desk.platform.kill("webserver")
-            await publisher.retire(RetireRequest(asset, "ann", "req_1", every_asset))
-
-        try:
-            with pytest.raises(Unavailable):
-                desk.with_publisher(act)
-            assert desk.row(asset).retired_at is None
-        finally:
-            desk.platform.start("webserver")
-            until(desk.platform.ready, 90, "webserver")
-        desk.retire(asset)
+        assert desk.shown_as(asset) == "LIVE"
 
 
 def _is(asset: str) -> Any:
@@ -332,17 +195,7 @@ def ended(desk: Desk, asset: str) -> bool:
 
 
 def data_version(desk: Desk, asset: str) -> str:
-    return tables_of(desk).snapshot(asset).data_version
-
-
-def reconcile(desk: Desk) -> None:
-    """What happens at the start of the API."""
-
-    async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
-        await publisher.start()
-        await asyncio.gather(*publisher._running)
-
-    desk.with_publisher(act)
+    return desk.tables.snapshot(asset).data_version
 
 
 def caught(desk: Desk, asset: str) -> tuple[Worker, str]:

@@ -19,6 +19,7 @@ from core import clock
 from core.db import METADATA, Database
 from core.definitions import DEFINITION, ERROR_TAG, RETIRED_TAG
 from core.publisher import Candidate, PublishRequest, RetireRequest
+from lakehouse.tables import Tables
 from tests.dagster_processes import DagsterProcesses
 
 INPUT = "flights.silver.flights"
@@ -159,3 +160,24 @@ class Desk:
         query = """mutation($n:String!){reloadRepositoryLocation(repositoryLocationName:$n){
             ... on WorkspaceLocationEntry{locationOrLoadError{__typename ... on PythonError{message}}}}}"""
         self.platform.graphql(query, n="published")
+
+    @property
+    def tables(self) -> Tables:
+        """The lakehouse of the processes."""
+        return Tables.from_settings(self.platform.settings, self.database)
+
+    def shown_as(self, asset: str) -> str:
+        """What Dagster's UI shows of an asset of the published location: LIVE, RETIRED, BROKEN, or GONE."""
+        tags = self.visible_assets().get(asset)
+        if tags is None:
+            return "GONE"
+        return "RETIRED" if RETIRED_TAG in tags else "BROKEN" if ERROR_TAG in tags else "LIVE"
+
+    def reconcile(self) -> None:
+        """Does what happens at the start of the API."""
+
+        async def act(publisher: DefinitionPublisher, _orchestrator: DagsterOrchestrator) -> None:
+            await publisher.start()
+            await asyncio.gather(*publisher._running)
+
+        self.with_publisher(act)

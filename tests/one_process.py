@@ -1,0 +1,27 @@
+"""Which files pytest-xdist gives to one process, because they share what takes long to start."""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadFileScheduling
+
+PLATFORM = {
+    f"tests/e2e/test_{name}.py" for name in ("branches", "documented_commands", "home_page", "platform", "reproduce")
+}
+"""The files whose tests use the fixture `platform` of `tests/e2e`."""
+
+PUBLISHING = "tests/reliability/publishing/"
+"""The folder whose tests use one set of Dagster's processes."""
+
+
+def group_of(file: str) -> str:
+    """Returns the name that all files of one process have in common; a file that shares nothing has its own."""
+    if file in PLATFORM:
+        return "platform"
+    return PUBLISHING if file.startswith(PUBLISHING) else file
+
+
+class OneProcess(LoadFileScheduling):
+    """Gives each file to any process, and the files of a group to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(super()._split_scope(nodeid))
