@@ -8,6 +8,7 @@ import api.services.admin.login_tables
 import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables
 import api.services.ai_catalog.branch_tables
+import api.services.ai_catalog.evaluation_tables
 import api.services.ai_catalog.lineage_tables
 import api.services.ai_catalog.model_tables
 import api.services.ai_catalog.reproduction_tables

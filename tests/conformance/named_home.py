@@ -27,6 +27,7 @@ NAMES = {
     "ai_catalog.entity": "customer",
     "ai_catalog.feature_service": "churn",
     "ai_catalog.feature_view": "spending",
+    "ai_catalog.evaluation": "punctual",
     "ai_catalog.experiment": "trees",
     "ai_catalog.recipient": "acme",
     "ai_catalog.registered_model": "price",
@@ -126,6 +127,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "views": [{"view_id": "[ai_catalog.feature_view]", "features": [], "version": None}]
     },
     "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
+    "ai_catalog.registered_model": {"required_evaluations": ["[ai_catalog.evaluation]"]},
     "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
     "admin.webhook_endpoint": {"project_id": "[admin.project]"},
     "admin.identity_provider": {"groups": {"staff": "[claimed]"}, "roles": {"staff": "[admin.role]"}},

@@ -73,6 +73,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_compare_model_versions": {
         "versions": ["mdv_06e1xq0000exampe0000000000", "mdv_06e1xq0000exampe0000000001"]
     },
+    "ai_catalog_compare_evaluation_runs": {
+        "runs": ["evr_06e1xq0000exampe0000000000", "evr_06e1xq0000exampe0000000001"]
+    },
+    "ai_catalog_run_evaluation": {"model_version": "mdv_06e1xq0000exampe0000000000"},
+    "ai_catalog_log_metrics_logged_model": {"metrics": [{"key": "auc", "value": 0.9}]},
     "ai_catalog_request_stage_model_version": {"stage": "PRODUCTION"},
     "ai_catalog_write_card_model_version": {"text": "Not for children."},
     "ai_catalog_set_alias_registered_model": {"alias": "champion", "version": 1},
@@ -108,6 +113,14 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "ai_catalog.feature_service": ({"title": "Churn"}, {"title": "Loss"}),
     "ai_catalog.feature_view": ({"title": "Spending", "asset": "shop.features.spending"}, {"ttl_seconds": 60}),
+    "ai_catalog.evaluation": (
+        {
+            "title": "Visits",
+            "dataset": "flights.silver.flights",
+            "thresholds": [{"name": "accuracy", "condition": "avg(CAST(correct AS INTEGER)) > 0.9", "where": ""}],
+        },
+        {"title": "Visits of children"},
+    ),
     "ai_catalog.experiment": ({"title": "Trees"}, {"title": "Boosted trees"}),
     "ai_catalog.recipient": ({"title": "Acme"}, {"title": "Acme Corporation", "token_days": 30}),
     "ai_catalog.share": ({"title": "Delays"}, {"title": "Delays of flights", "comment": "Daily"}),

@@ -199,7 +199,7 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
         "x-role": endpoint.role.value,
         "x-source": endpoint.source,
     }
-    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE):
+    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE, Answer.ARCHIVE):
         operation["responses"]["304"] = {"description": "Not modified since the response with this ETag."}
     if endpoint.public:
         operation["security"] = []
@@ -273,6 +273,8 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
             "description": "The resources, one per line.",
             "content": {"application/x-ndjson": text, "text/csv": text},
         }
+    if endpoint.answer is Answer.ARCHIVE:
+        return {"description": "A ZIP archive.", "content": {"application/zip": {}}}
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
         # The schema of one event, because OpenAPI 3.1 has no `itemSchema`.

@@ -149,7 +149,10 @@ class _Call:
         if endpoint.answer is Answer.ROWS:
             return await self._rows(request, result, ctx)
         if endpoint.answer is Answer.FILE:
-            return await _file(request, result)
+            is_csv = request.query_params.get("format") == "csv"
+            return await _file(result, "text/csv" if is_csv else "application/x-ndjson")
+        if endpoint.answer is Answer.ARCHIVE:
+            return await _file(result, "application/zip")
         etag = result.etag if isinstance(result, Encoded | Resource) else ""
         return _json(request, endpoint.encode(result), endpoint.status, etag)
 
@@ -207,8 +210,7 @@ def _validate_only(request: HttpRequest) -> bool:
     return value == "true"
 
 
-async def _file(request: HttpRequest, lines: AsyncGenerator[bytes, None]) -> Response:
-    media = "text/csv" if request.query_params.get("format") == "csv" else "application/x-ndjson"
+async def _file(lines: AsyncGenerator[bytes, None], media: str) -> Response:
     # The first line determines the status, so that early errors become problem documents.
     first = await anext(lines, b"")
 

@@ -50,6 +50,7 @@ class Answer(Enum):
     ROWS = "rows as JSON or as an Arrow IPC stream"
     STREAM = "server-sent events"
     FILE = "a file, streamed line by line"
+    ARCHIVE = "a ZIP archive, streamed"
     OPERATION = "202 with an operation"
 
 

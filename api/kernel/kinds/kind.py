@@ -147,6 +147,12 @@ class Kind(Declaration):
         """A part that is a file, streamed line by line."""
         return self.register(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
 
+    def archive(
+        self, name: str, *, query: type[Q], role: Role = Role.VIEWER
+    ) -> Callable[[OnItem[Q, Lines]], OnItem[Q, Lines]]:
+        """A part that is a ZIP archive, streamed in chunks."""
+        return self.register(Shape.PART, name, query=query, answer=Answer.ARCHIVE, role=role)
+
     def stream(
         self, name: str, *, query: type[Q], event: type[R], role: Role = Role.VIEWER
     ) -> Callable[[StreamOf[Q]], StreamOf[Q]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from api.services.ai_catalog.kinds.logged_model import (
     record_producers,
     update_logged_model,
 )
+from api.services.ai_catalog.kinds.logged_model_metrics import MeasuredMetric, measured
 from api.services.ai_catalog.kinds.run import RUN, require_external
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.search_language import Key, invalid
@@ -57,7 +59,7 @@ async def create(call: MlflowCall) -> dict[str, Any]:
             "tags": call.tags(),
         }
         made = create_logged_model(unit, validated(NewLoggedModel, body))
-        return rendered(_any(unit, made.id))
+        return rendered(unit, _any(unit, made.id))
 
     return {"model": await call.write("create_logged_model", write)}
 
@@ -65,7 +67,7 @@ async def create(call: MlflowCall) -> dict[str, Any]:
 async def get(call: MlflowCall) -> dict[str, Any]:
     """Returns a logged model."""
     id = call.text("model_id")
-    return {"model": await call.read("get_logged_model", lambda unit: rendered(LOGGED_MODEL.row(unit, id)))}
+    return {"model": await call.read("get_logged_model", lambda unit: rendered(unit, LOGGED_MODEL.row(unit, id)))}
 
 
 async def finalize(call: MlflowCall) -> dict[str, Any]:
@@ -76,7 +78,7 @@ async def finalize(call: MlflowCall) -> dict[str, Any]:
 
     def write(unit: Unit) -> dict[str, Any]:
         finalize_logged_model(unit, LOGGED_MODEL.row(unit, id, "finalize"), FinalizeModel(state=_STATES[status]))
-        return rendered(_any(unit, id))
+        return rendered(unit, _any(unit, id))
 
     return {"model": await call.write("finalize_logged_model", write, id)}
 
@@ -135,9 +137,10 @@ async def search(call: MlflowCall) -> dict[str, Any]:
         if token:
             select = select.where(TABLE.c.id < token)
         rows = unit.connection.execute(select.order_by(TABLE.c.id.desc())).all()
-        found = [row for row in rows if search_language.matches(condition, partial(_value, row))]
+        metrics = measured(unit, [row.id for row in rows])
+        found = [row for row in rows if search_language.matches(condition, partial(_value, row, metrics[row.id]))]
         rest = {"next_page_token": found[size - 1].id} if len(found) > size else {}
-        return {"models": [rendered(row) for row in found[:size]], **rest}
+        return {"models": [_rendered(row, metrics[row.id]) for row in found[:size]], **rest}
 
     return await call.read("list_logged_models", read)
 
@@ -176,8 +179,12 @@ async def log_outputs(call: MlflowCall) -> dict[str, Any]:
     return {}
 
 
-def rendered(row: Row) -> dict[str, Any]:
+def rendered(unit: Unit, row: Row) -> dict[str, Any]:
     """Returns a logged model as MLflow writes it."""
+    return _rendered(row, measured(unit, [row.id])[row.id])
+
+
+def _rendered(row: Row, metrics: Sequence[MeasuredMetric]) -> dict[str, Any]:
     info = {
         "model_id": row.id,
         "experiment_id": row.experiment_id,
@@ -191,7 +198,14 @@ def rendered(row: Row) -> dict[str, Any]:
     }
     if row.run_id:
         info["source_run_id"] = row.run_id
-    return {"info": info, "data": {"params": pairs(row.params), "metrics": []}}
+    return {"info": info, "data": {"params": pairs(row.params), "metrics": [_metric(row, one) for one in metrics]}}
+
+
+def _metric(row: Row, one: MeasuredMetric) -> dict[str, Any]:
+    named = {"dataset_name": one.dataset_name, "dataset_digest": one.dataset_digest, "run_id": one.run_id}
+    known = {name: value for name, value in named.items() if value}
+    measured_at = {"step": one.step, "timestamp": milliseconds(one.at)}
+    return {"key": one.key, "value": one.value, "model_id": row.id, **measured_at, **known}
 
 
 def _uri(row: Row) -> str:
@@ -210,12 +224,14 @@ async def _changed(call: MlflowCall, id: str, tags: dict[str, str | None]) -> di
 
     def write(unit: Unit) -> dict[str, Any]:
         update_logged_model(unit, LOGGED_MODEL.row(unit, id, "update"), body)
-        return rendered(_any(unit, id))
+        return rendered(unit, _any(unit, id))
 
     return await call.write("update_logged_model", write, id)
 
 
-def _value(row: Row, key: Key) -> Any:
+def _value(row: Row, metrics: Sequence[MeasuredMetric], key: Key) -> Any:
+    if key.group == "metrics":
+        return next((one.value for one in metrics if one.key == key.name), None)
     if key.group == "tags":
         return row.tags.get(key.name)
     if key.group == "params":

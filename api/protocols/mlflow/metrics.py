@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from api.kernel.kinds.unit import Unit
+from api.kernel.references import PROJECT
+from api.kernel.securable import Securable
 from api.protocols.mlflow.call import MlflowCall, validated
 from api.protocols.mlflow.runs import any_run, run_id, set_tags
+from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
+from api.services.ai_catalog.kinds.logged_model_metrics import ModelMetrics, log_metrics
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.run_batch import RunBatch, log_run_batch
 from api.services.ai_catalog.kinds.run_inputs import RunInputs, log_run_inputs
@@ -21,13 +26,13 @@ async def log_batch(call: MlflowCall) -> dict[str, Any]:
         "metrics": [_metric(call, one) for one in call.list("metrics")],
         "params": [_param(one) for one in call.list("params")],
     }
-    await _log(call, values, call.tags())
+    await _log(call, values, call.tags(), _of_models(call, call.list("metrics")))
     return {}
 
 
 async def log_metric(call: MlflowCall) -> dict[str, Any]:
     """Logs a value of a metric."""
-    await _log(call, {"metrics": [_metric(call, call.values)]}, {})
+    await _log(call, {"metrics": [_metric(call, call.values)]}, {}, _of_models(call, [call.values]))
     return {}
 
 
@@ -87,7 +92,9 @@ async def get_history_of_runs(call: MlflowCall) -> dict[str, Any]:
     return await call.read("get_run_metric_history", read)
 
 
-async def _log(call: MlflowCall, values: dict[str, Any], tags: dict[str, str]) -> None:
+async def _log(
+    call: MlflowCall, values: dict[str, Any], tags: dict[str, str], of_models: Mapping[str, list[dict[str, Any]]] = {}
+) -> None:
     id, request = run_id(call), validated(RunBatch, {**values, "tags": tags})
 
     def write(unit: Unit) -> None:
@@ -98,8 +105,26 @@ async def _log(call: MlflowCall, values: dict[str, Any], tags: dict[str, str]) -
             log_run_batch(unit, row, request)
         except Conflict as error:
             raise InvalidArgument(error.detail, errors=error.errors) from None
+        for model_id, metrics in of_models.items():
+            model = LOGGED_MODEL.row(unit, model_id, "log-metrics")
+            if model.project_id != row.project_id:
+                raise InvalidArgument(f"The model {model.id} is in another project.")
+            log_metrics(unit, model, validated(ModelMetrics, {"metrics": metrics, "run": row.id}))
+        # The rows of the models made their project that of the audit record.
+        unit.call.subject = row.id
+        unit.call.securable = Securable(PROJECT, row.project_id, row.organization_id, row.project_id)
 
     await call.write("log_batch_run", write, id)
+
+
+def _of_models(call: MlflowCall, metrics: list[Any]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the metrics that name a model, by model, with the dataset that they name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in metrics:
+        if isinstance(one, dict) and isinstance(model := one.get("model_id"), str) and model:
+            dataset = {name: one[name] for name in ("dataset_name", "dataset_digest") if one.get(name)}
+            found.setdefault(model, []).append(_metric(call, one) | dataset)
+    return found
 
 
 def _metric(call: MlflowCall, one: Any) -> dict[str, Any]:

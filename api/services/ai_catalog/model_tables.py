@@ -101,3 +101,18 @@ MODEL_CARD = sa.Table(
     info=project_rows("written_by"),
 )
 """Texts of the cards of versions of models. A revision never changes."""
+
+MODEL_METRIC = sa.Table(
+    "model_metric",
+    METADATA,
+    sa.Column("model_id", sa.ForeignKey("logged_model.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.String(250), primary_key=True),
+    sa.Column("dataset_name", sa.String(500), primary_key=True),
+    sa.Column("dataset_digest", sa.String(64), primary_key=True),
+    sa.Column("step", sa.BigInteger, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger, primary_key=True),
+    # The 64 bits of the value, as in the history of metrics of runs.
+    sa.Column("bits", sa.BigInteger, primary_key=True),
+    sa.Column("run_id", sa.String(64)),
+)
+"""Metrics of logged models, by the dataset that they were measured on. Unknown datasets have empty names."""

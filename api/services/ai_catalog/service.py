@@ -29,9 +29,12 @@ from api.services.ai_catalog.kinds import (
     feature_retrieval,
     feature_view_operations,
     feature_view_statistics,
+    logged_model_metrics,
+    logged_model_scan,
     model_signature,
     model_version_card,
     model_version_comparison,
+    model_version_download,
     model_version_lineage,
     model_version_stages,
     provenance_search,
@@ -52,6 +55,8 @@ from api.services.ai_catalog.kinds.branch import BRANCH
 from api.services.ai_catalog.kinds.contract import CONTRACT
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.entity import ENTITY
+from api.services.ai_catalog.kinds.evaluation import EVALUATION
+from api.services.ai_catalog.kinds.evaluation_run import EVALUATION_RUN
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
 from api.services.ai_catalog.kinds.external_run import EXTERNAL_RUN
@@ -98,9 +103,12 @@ PARTS = (
     feature_retrieval,
     feature_view_operations,
     feature_view_statistics,
+    logged_model_metrics,
+    logged_model_scan,
     model_signature,
     model_version_card,
     model_version_comparison,
+    model_version_download,
     model_version_lineage,
     model_version_stages,
     provenance_search,
@@ -127,6 +135,8 @@ SERVICE = Service(
         CONTRACT,
         DEFINITION,
         ENTITY,
+        EVALUATION,
+        EVALUATION_RUN,
         EXPERIMENT,
         EXTERNAL_DATASET,
         EXTERNAL_RUN,

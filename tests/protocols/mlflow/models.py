@@ -114,6 +114,35 @@ def the_registry() -> None:
 
 
 @case
+def metrics_of_models() -> None:
+    info = logged("measured")
+    data = mlflow.data.from_pandas(FRAME, name="flats")
+    with mlflow.start_run(run_id=info.run_id):
+        mlflow.log_metric("rmse", 0.5, model_id=info.model_id, dataset=data)
+    model = mlflow.get_logged_model(info.model_id)
+    (metric,) = [one for one in model.metrics if one.key == "rmse"]
+    assert (metric.value, metric.dataset_name, metric.run_id) == (0.5, "flats", info.run_id)
+    assert metric.dataset_digest == data.digest
+    found = mlflow.search_logged_models(
+        experiment_ids=[model.experiment_id], filter_string="metrics.rmse < 1", output_format="list"
+    )
+    assert [one.model_id for one in found] == [info.model_id]
+
+
+@case
+def stages_follow_the_policy() -> None:
+    client = MlflowClient()
+    client.create_registered_model("staged")
+    client.create_model_version("staged", logged("staged").model_uri)
+    assert client.transition_model_version_stage("staged", "1", "Staging").current_stage == "Staging"
+    assert round(float(mlflow.pyfunc.load_model("models:/staged/Staging").predict(FRAME)[0]), 6) == 2.0
+    message = refused("PERMISSION_DENIED", lambda: client.transition_model_version_stage("staged", "1", "Production"))
+    assert "stq_" in message, message
+    assert client.get_latest_versions("staged", ["Production"]) == []
+    assert [one.version for one in client.get_latest_versions("staged", ["Staging"])] == ["1"]
+
+
+@case
 def a_model_without_files() -> None:
     client = MlflowClient()
     client.create_registered_model("empty")

@@ -13,7 +13,7 @@ from api.kernel.models import Request
 from api.kernel.permissions.principal import PrincipalKind
 from api.kernel.roles import Role
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
-from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL, ModelStage
+from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL, ModelStage, RegisteredModel
 from api.services.ai_catalog.kinds.stage_request import (
     STAGE_REQUEST,
     StageDecision,
@@ -71,7 +71,7 @@ def request_model_version_stage(unit: Unit, version: Row, request: RequestStage)
     policy = model.spec.policy
     approvals = policy.approvals if request.stage in policy.stages else 0
     if request.stage in PROMOTIONS:
-        require_gates(unit, model.spec.title, version)
+        require_gates(unit, model.spec.title, version, _evaluations(model, request.stage))
     id = new_id(STAGE_REQUEST.prefix)
     values = {
         "id": id,
@@ -110,7 +110,7 @@ def approve_model_version(unit: Unit, version: Row, request: Decide) -> StageReq
         _require_other(unit, waiting)
     stage = ModelStage(waiting.stage)
     if stage in PROMOTIONS:
-        require_gates(unit, model.spec.title, version)
+        require_gates(unit, model.spec.title, version, _evaluations(model, stage))
     _decide(unit, waiting, StageDecision.APPROVED, request.comment)
     approved = sa.select(sa.func.count()).where(
         STAGE_DECISION.c.request_id == waiting.id, STAGE_DECISION.c.decision == StageDecision.APPROVED.value
@@ -142,6 +142,11 @@ def cancel_model_version_request(unit: Unit, version: Row, request: Request) -> 
         raise PermissionDenied("Only the principal that made a request can cancel it. Reject it instead.")
     unit.call.note(request=waiting.id, stage=waiting.stage)
     return _ended(unit, waiting, StageRequestState.CANCELED)
+
+
+def _evaluations(model: RegisteredModel, stage: ModelStage) -> list[str]:
+    """Returns the evaluations that gate a stage: all that the model requires, if the stage needs an approval."""
+    return model.spec.required_evaluations if stage in model.spec.policy.stages else []
 
 
 def _open(unit: Unit, version: Row) -> Row | None:

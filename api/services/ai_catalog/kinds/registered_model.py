@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import AfterValidator, Field
 
+from api.kernel.kinds.reference import Reference
 from api.kernel.kinds.resource import Level, Resource, Spec, Status, Text
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request, Timestamp
+from api.kernel.references import RefersTo
 from api.kernel.securable import Securable
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.kinds.experiment import Tags
@@ -21,7 +23,7 @@ from api.services.ai_catalog.logic.alias_moves import alias_moves
 from api.services.ai_catalog.logic.model_gates import require_gates
 from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
 from api.services.ai_catalog.model_tables import MODEL_VERSION
-from core.errors import Conflict, InvalidArgument, NotFound
+from core.errors import Conflict, InvalidArgument, InvalidPayload, NotFound
 
 APPROVE = "ai_catalog.model_version.approve"
 """Permission to approve the promotion of a version."""
@@ -47,6 +49,10 @@ class ModelStage(StrEnum):
     STAGING = "STAGING"
     PRODUCTION = "PRODUCTION"
     ARCHIVED = "ARCHIVED"
+
+
+EvaluationReference = Annotated[str, Field(max_length=128), RefersTo(("ai_catalog.evaluation",))]
+"""An evaluation."""
 
 
 class ApprovalPolicy(Request):
@@ -79,6 +85,10 @@ class RegisteredModelSpec(Spec):
 
     policy: ApprovalPolicy = ApprovalPolicy()
     """What a version needs before it is promoted. Only principals that can approve can change it."""
+
+    required_evaluations: Annotated[list[EvaluationReference], Field(max_length=20)] = []
+    """Ids of evaluations of the project that a version must pass before it reaches a stage that needs an approval. Only
+    principals that can approve can change them."""
 
 
 class RegisteredModelStatus(Status):
@@ -139,7 +149,12 @@ class AliasAt(Model):
 
 
 REGISTERED_MODEL = ResourceKind(
-    RegisteredModel, plural="registered-models", prefix="rmd", level=Level.PROJECT, filter_by=("spec.title",)
+    RegisteredModel,
+    plural="registered-models",
+    prefix="rmd",
+    level=Level.PROJECT,
+    filter_by=("spec.title",),
+    references=(Reference("required_evaluations", "ai_catalog.evaluation"),),
 )
 
 
@@ -186,8 +201,17 @@ def get_registered_model_alias_as_of(unit: Unit, model: RegisteredModel, query: 
 @REGISTERED_MODEL.validate
 def require_approver(unit: Unit, model: RegisteredModel, before: RegisteredModel | None) -> None:
     """Refuses a change of the policy to principals that can't approve, so that they can't go around it."""
-    if model.spec.policy != (before.spec.policy if before else ApprovalPolicy()):
+    was = before.spec if before else RegisteredModelSpec(title=model.spec.title)
+    if (model.spec.policy, model.spec.required_evaluations) != (was.policy, was.required_evaluations):
         unit.require(APPROVE, Securable(REGISTERED_MODEL.full_name, model.id, model.organization_id, model.project_id))
+    inside = sa.select(RESOURCE.c.id).where(
+        RESOURCE.c.id.in_(model.spec.required_evaluations), RESOURCE.c.project_id == model.project_id
+    )
+    known = set(unit.connection.execute(inside).scalars())
+    for n, id in enumerate(model.spec.required_evaluations):
+        if id not in known:
+            fault = {"pointer": f"/spec/required_evaluations/{n}", "detail": "is no evaluation of the project"}
+            raise InvalidPayload(f"There is no evaluation {id!r} in the project of the model.", errors=[fault])
 
 
 @REGISTERED_MODEL.after("delete")

@@ -82,7 +82,6 @@ def _facts(record: ModelRecord) -> dict[str, Any]:
         "asset": record.model,
         "version": record.data_version,
         "features": [asdict(feature) for feature in record.signature.features],
-        "entity_table": record.signature.entity_table,
         "entity_key": list(record.signature.entity_key),
         "target": record.signature.target,
         "threshold": record.threshold,

@@ -17,6 +17,7 @@ from api.services.ai_catalog.kinds.run import ExperimentRunStatus, RunSource
 from api.services.ai_catalog.logic.file_digests import digest_of
 from api.services.ai_catalog.logic.metric_points import add_points
 from api.services.ai_catalog.logic.model_lineage import ModelNodes, Recorder
+from api.services.ai_catalog.logic.model_metrics import add_model_metrics
 from api.services.ai_catalog.logic.run_rows import put
 from api.services.ai_catalog.model_tables import LOGGED_MODEL as LOGGED_MODELS
 from api.services.ai_catalog.model_tables import MODEL_VERSION as MODEL_VERSIONS
@@ -72,6 +73,7 @@ class TrainingRows:
         self._project = project
         self._scope = {"organization_id": project.organization_id, "project_id": project.id}
         self._now = clock.now()
+        self._points: list[dict[str, Any]] = []
         self.events: list[events.Event] = []
 
     def add(self, experiment: str, model: str) -> None:
@@ -108,6 +110,7 @@ class TrainingRows:
             if isinstance(value, int | float)
         ]
         add_points(connection, points)
+        self._points = points
         if inputs := [self._input(run, edge) for edge in self._stored.inputs]:
             connection.execute(insert(connection, RUN_INPUT).on_conflict_do_nothing(), inputs)
         self.emit("ai_catalog.run.created", run)
@@ -167,6 +170,11 @@ class TrainingRows:
         output = {"run_id": self._stored.run_id, "model_id": self._stored.model_id, "step": 0}
         connection.execute(RUN_OUTPUT.insert().values(output))
         created = {"created_at": self._now, "created_by": self._stored.by}
+        read = self._stored.inputs[0] if self._stored.inputs else None
+        dataset = self._input(self._stored.run_id, read) if read else {"name": "", "digest": ""}
+        of_dataset = {"dataset_name": dataset["name"], "dataset_digest": dataset["digest"]}
+        measured = [{**point, **of_dataset, "model_id": self._stored.model_id} for point in self._points]
+        add_model_metrics(connection, measured)
         artifacts = [
             {
                 "id": new_id("art"),
