@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from core.ids import asset_id, asset_key
+from core.ids import asset_id, asset_key, is_asset_id
 from core.runs import BRANCH_MERGE_JOB, BRANCH_MERGE_OP, BRANCH_RUN_JOB, BRANCH_RUN_OP
 from dagster_project.branch_execution import comparison_of, run_in_branch
 from resources.contracts import contract_faults
@@ -137,6 +137,19 @@ def _sync_index(vectors: Vectors, merged: "Snapshot") -> None:
             index.sync(merged)
 
 
+def _input_tags(context: dg.OpExecutionContext, inputs: dict[str, str]) -> dict[str, str]:
+    """Returns the tags by which Dagster compares the inputs of a version with their newest versions."""
+    tags = {}
+    for name, version in inputs.items():
+        if not is_asset_id(name):
+            continue
+        key = dg.AssetKey(asset_key(name))
+        records = context.instance.fetch_materializations(key, limit=1).records
+        tags[f"dagster/input_data_version/{key.to_user_string()}"] = version
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(records[0].storage_id) if records else "NULL"
+    return tags
+
+
 def _report(
     context: dg.OpExecutionContext, delta: Delta, tables: "BranchTables", merged: "Snapshot", produced: dict[str, Any]
 ) -> None:
@@ -165,8 +178,7 @@ def _report(
             },
             tags={
                 "dagster/data_version": merged.data_version,
-                # Dagster compares these with the newest versions of the inputs.
-                **{f"dagster/input_data_version/{name.replace('.', '/')}": inputs[name] for name in inputs if name},
+                **_input_tags(context, inputs),
                 **({"dagster/code_version": edges[0].code_version} if edges and edges[0].code_version else {}),
             },
         )

@@ -114,7 +114,11 @@ def test_a_merge_makes_one_version_of_each_changed_table(place: Branched) -> Non
     event = place.instance.get_latest_materialization_event(KEYS[1])
     assert event is not None
     assert event.asset_materialization is not None
-    assert (event.asset_materialization.tags or {})["dagster/data_version"] == silver.data_version
+    tags, input_key = event.asset_materialization.tags or {}, KEYS[0].to_user_string()
+    assert tags["dagster/data_version"] == silver.data_version
+    # Without both, Dagster shows the asset as stale.
+    assert tags[f"dagster/input_data_version/{input_key}"] == bronze.data_version
+    assert tags[f"dagster/input_event_pointer/{input_key}"].isdigit()
     assert (place.row.state, place.row.merged_at is None) == ("MERGED", False)
     # The merged checks count, and a run with the same inputs finds the same rows.
     assert slices.run(place.definitions, place.instance, dg.AssetSelection.assets(KEYS[1])).success
