@@ -93,17 +93,24 @@ def require_types(schema: pa.Schema, columns: ViewColumns, table: str) -> None:
     import pyarrow as pa
 
     types = pa.types
+    require_instant(schema, columns.timestamp, table)
     for key in columns.keys:
         kind = schema.field(key).type
         if not (types.is_integer(kind) or is_text(kind) or types.is_boolean(kind) or types.is_date32(kind)):
             raise SchemaMismatch(f"{table}.{key} is of type {kind}. A key is an integer, a text, a boolean, or a date.")
-    kind = schema.field(columns.timestamp).type
-    if not types.is_timestamp(kind) or kind.tz is None:
-        raise SchemaMismatch(f"{table}.{columns.timestamp} is of type {kind}; a timestamp with time zone is needed.")
     for name in columns.features:
         kind = schema.field(name).type
         if types.is_struct(kind) or types.is_map(kind) or types.is_interval(kind):
             raise SchemaMismatch(f"{table}.{name} is of type {kind}. A feature is a single value or a list of them.")
+
+
+def require_instant(schema: pa.Schema, column: str, table: str) -> None:
+    """Checks the type of the event time. Raises `SchemaMismatch` unless it is a timestamp with time zone."""
+    import pyarrow as pa
+
+    kind = schema.field(column).type
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        raise SchemaMismatch(f"{table}.{column} is of type {kind}; a timestamp with time zone is needed.")
 
 
 def is_text(kind: pa.DataType) -> bool:

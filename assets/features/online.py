@@ -12,7 +12,7 @@ from assets.findings import place
 from assets.step_checks import checked_asset
 from core import clock
 from features.online import Served, open_store, serving
-from features.rows import ViewColumns, microseconds, read_rows, require_types
+from features.rows import ViewColumns, microseconds, read_rows, require_instant, require_types
 from resources.delta import Delta, materialized
 
 if TYPE_CHECKING:
@@ -56,8 +56,10 @@ class OnlineFeaturesComponent(TableComponent):
                 raise ValueError(f"{attribute}: a column is named twice")
         if self.timestamp in self.keys:
             raise ValueError("timestamp: is a key as well")
-        if both := [name for name in self.features if name in (*self.keys, self.timestamp)]:
-            raise ValueError(f"features: {both[0]} is a key or the event time")
+        if both := [name for name in self.keys if name in self.features]:
+            raise ValueError(f"keys: {both[0]} is a feature as well")
+        if self.timestamp in self.features:
+            raise ValueError(f"features: {self.timestamp} is the event time")
         if self.table == self.asset:
             raise ValueError("table: is the asset itself")
         return self
@@ -75,7 +77,12 @@ class OnlineFeaturesComponent(TableComponent):
         valid &= findings.present(self.features, schema.names, place("features"), owner=self.table)
         if self.timestamp not in schema.names:
             findings.wrong(place("timestamp"), f"{self.table} has no column {self.timestamp}")
-        elif valid:
+            return record_schema()
+        typed = False
+        with findings.blaming(place("timestamp")):
+            require_instant(schema, self.timestamp, self.table)
+            typed = True
+        if valid and typed:
             for attribute, columns in (
                 ("keys", ViewColumns(tuple(self.keys), self.timestamp, ())),
                 ("features", ViewColumns((), self.timestamp, self.served_features(schema.names))),

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from api.services.ai_catalog.reproduction_tables import REPRODUCTION
+from core import clock
 from tests.api.admin.tenants import made
 from tests.api_process import Api, running
 from tests.conformance.operations import ENDPOINTS, minimal, url
@@ -31,8 +33,28 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
     async with running(tmp_path_factory.mktemp("home"), FakeOrchestrator(), HEADWATER_RATE_LIMIT="") as api:
         known = await estate(api, "one", "versions")
         definition = {"component": "SqlTransformComponent", "attributes": {"asset": "one_data.gold.sums", "sql": "1"}}
+        known.ids |= await _items_of_assets(api)
         known.ids["ai_catalog.definition"] = (await made(api.admin.post("ai-catalog/definitions", definition)))["id"]
         yield api, known
+
+
+async def _items_of_assets(api: Api) -> dict[str, str]:
+    """Items that refer to an asset of the orchestrator, which is in no project of an estate."""
+    asset, now = "flights.gold.daily", clock.now()
+    contract = {"asset": asset, "contact": "Data", "terms": {"columns": [{"name": "n", "type": "int64"}]}}
+    await made(api.admin.post("admin/projects", {"name": "flights", "spec": {"title": "Flights"}}))
+    recorded: dict[str, Any] = {"inputs": {}}
+    reproduction = {"id": "rep_1", "organization_id": "org_default", "asset": asset, "version": "abc@1"}
+    with api.database.write() as connection:
+        connection.execute(
+            REPRODUCTION.insert().values(
+                **reproduction, operation_id="opr_1", recorded=recorded, created_at=now, created_by="admin"
+            )
+        )
+    return {
+        "ai_catalog.contract": (await made(api.admin.post("ai-catalog/contracts", contract)))["id"],
+        "ai_catalog.reproduction": "rep_1",
+    }
 
 
 async def test_an_operation_that_does_not_check_it_refuses_it(home: tuple[Api, Estate]) -> None:

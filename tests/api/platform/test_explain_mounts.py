@@ -147,6 +147,8 @@ def test_every_mount_can_be_explained() -> None:
         "/scim/v2",
         "/dagster",
         "/openlineage/api/v1",
+        "/artifact-files",
+        "/artifact-links",
         "/delta-sharing",
         "/feast",
         "/mlflow",
