@@ -38,11 +38,31 @@ pytestmark = pytest.mark.filterwarnings("ignore:Function `Definitions.map:dagste
 REFUSALS = (DagsterInvalidSubsetError, DagsterInvalidDefinitionError)
 
 
+TRAINING_SET = {
+    "type": "assets.features.training_set.TrainingSetComponent",
+    "attributes": {
+        "description": "Flights with what was known before them.",
+        "spine": {"table": "flights.silver.flights", "timestamp": "scheduled_departure", "labels": ["arrival_delay"]},
+        "views": [
+            {
+                "name": "congestion",
+                "table": "flights.features.departures",
+                "keys": {"origin": "origin", "carrier": "carrier"},
+                "features": ["origin_departures"],
+            }
+        ],
+    },
+}
+"""The sample has no training set."""
+
+
 def published() -> dg.Definitions:
     """Every kind of component as a user publishes it, each with gates of several sorts."""
     rows = []
-    for folder in ("bronze", "gold", "gold_spark", "features", "models", "index", "rounds"):
-        for number, document in enumerate(slices.documents(folder)):
+    folders = ("bronze", "gold", "gold_spark", "features", "online", "models", "index", "rounds")
+    documents = {folder: slices.documents(folder) for folder in folders} | {"training": [TRAINING_SET]}
+    for folder, listed in documents.items():
+        for number, document in enumerate(listed):
             kind = document["type"].rpartition(".")[2]
             attributes = {**document["attributes"], "asset": f"demo.{folder}.made_{number}"}
             if isinstance(attributes.get("sql"), dict):

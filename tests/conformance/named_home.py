@@ -39,7 +39,7 @@ LINEAGE_EVENT = event("COMPLETE", inputs=[dataset("pg", "a")], outputs=[dataset(
 
 BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_gc_artifacts": {"project": "[admin.project]", "digest": hashlib.sha256(b"").hexdigest()},
-    "ai_catalog_create_branch": {"project_id": "[admin.project]", "name": "trial"},
+    "ai_catalog_create_branch": {"project_id": "[admin.project]", "name": "second-trial"},
     "admin_create_grant": {
         "principal_id": "[admin.user]",
         "role_id": "[admin.role]",

@@ -169,6 +169,8 @@ REFUSED = (
     *("ai_catalog_compare_model_versions", "ai_catalog_get_stage_request", "ai_catalog_compare_evaluation_runs"),
     *("ai_catalog_get_evaluation_gate", "ai_catalog_get_evaluation_run", "ai_catalog_get_evaluation_run_report"),
     *("ai_catalog_get_asset_as_of", "ai_catalog_get_asset_diff", "ai_catalog_get_asset_provenance_diff"),
+    *("ai_catalog_get_branch_diff", "ai_catalog_get_contract", "ai_catalog_get_contract_diff"),
+    *("ai_catalog_get_contract_status", "ai_catalog_get_contract_violations"),
     *("ai_catalog_get_feature_service_consumers", "ai_catalog_get_feature_service_skew"),
     *("ai_catalog_get_feature_view_drift", "ai_catalog_get_feature_view_statistics"),
     *("ai_catalog_historical_feature_service", "ai_catalog_online_get_feature_service"),
