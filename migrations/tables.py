@@ -11,6 +11,7 @@ import api.services.ai_catalog.branch_tables
 import api.services.ai_catalog.evaluation_tables
 import api.services.ai_catalog.lineage_tables
 import api.services.ai_catalog.model_tables
+import api.services.ai_catalog.prompt_tables
 import api.services.ai_catalog.reproduction_tables
 import api.services.ai_catalog.run_tables
 import api.services.ai_catalog.sharing_tables

@@ -77,6 +77,7 @@ FILTER_FIELDS = {
     "entity_id": ("ai_catalog.entity",),
     "experiment_id": ("ai_catalog.experiment",),
     "registered_model_id": ("ai_catalog.registered_model",),
+    "prompt_id": ("ai_catalog.prompt",),
     "recipient_id": ("ai_catalog.recipient",),
 }
 """The kinds that fields of filters refer to, by field name. The names also apply below `spec`."""

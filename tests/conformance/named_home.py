@@ -31,6 +31,7 @@ NAMES = {
     "ai_catalog.experiment": "trees",
     "ai_catalog.recipient": "acme",
     "ai_catalog.registered_model": "price",
+    "ai_catalog.prompt": "answer",
     "ai_catalog.share": "partners",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
@@ -110,6 +111,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "securables": [{"securable_id": "[admin.project]"}],
     },
     "ai_catalog_create_logged_model": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
+    "ai_catalog_create_prompt_version": {"prompt_id": "[ai_catalog.prompt]", "messages": [{"content": "x"}]},
     "ai_catalog_create_model_version": {
         "registered_model_id": "[ai_catalog.registered_model]",
         "source": "runs:/[ai_catalog.run]/notes.txt",

@@ -80,6 +80,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_log_metrics_logged_model": {"metrics": [{"key": "auc", "value": 0.9}]},
     "ai_catalog_request_stage_model_version": {"stage": "PRODUCTION"},
     "ai_catalog_write_card_model_version": {"text": "Not for children."},
+    "ai_catalog_set_alias_prompt": {"alias": "production", "version": 1},
+    "ai_catalog_remove_alias_prompt": {"alias": "production"},
+    "ai_catalog_create_prompt_version": {
+        "prompt_id": "prm_06e1xq0000exampe0000000000",
+        "messages": [{"content": "Answer {{ question }}"}],
+    },
     "ai_catalog_set_alias_registered_model": {"alias": "champion", "version": 1},
     "ai_catalog_remove_alias_registered_model": {"alias": "champion"},
     "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
@@ -125,6 +131,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ai_catalog.recipient": ({"title": "Acme"}, {"title": "Acme Corporation", "token_days": 30}),
     "ai_catalog.share": ({"title": "Delays"}, {"title": "Delays of flights", "comment": "Daily"}),
     "ai_catalog.registered_model": ({"title": "Price"}, {"title": "Price of a flat"}),
+    "ai_catalog.prompt": ({"title": "Answer"}, {"title": "Answer with sources"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""
 
@@ -137,6 +144,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "ai_catalog.model_version": {
         "registered_model_id": "[ai_catalog.registered_model]",
         "source": "runs:/[ai_catalog.run]/notes.txt",
+    },
+    "ai_catalog.prompt_version": {
+        "prompt_id": "[ai_catalog.prompt]",
+        "messages": [{"role": "", "content": "Answer {{ question }}"}],
     },
 }
 """Of each kind over a separate table that belongs to projects, a body to create one with. Ids are in brackets."""

@@ -165,6 +165,7 @@ async def test_the_walk_sees_what_it_walks_over(two: Two) -> None:
 REFUSED = (
     *("admin_get_settings", "admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
     *("ai_catalog_compare_runs", "ai_catalog_get_experiment_best", "ai_catalog_get_run_metric_history"),
+    "ai_catalog_get_prompt_diff",
     *("ai_catalog_get_registered_model_alias_as_of", "ai_catalog_get_registered_model_alias_history"),
     *("ai_catalog_compare_model_versions", "ai_catalog_get_stage_request", "ai_catalog_compare_evaluation_runs"),
     *("ai_catalog_get_evaluation_gate", "ai_catalog_get_evaluation_run", "ai_catalog_get_evaluation_run_report"),

@@ -31,6 +31,7 @@ from api.protocols.mlflow import (
     metrics,
     model_versions,
     multipart,
+    prompts,
     registered_models,
     runs,
     workspaces,
@@ -60,8 +61,7 @@ _ROUTES: dict[tuple[str, str], Handler] = {
     **experiments.ROUTES,
     **logged_models.ROUTES,
     **metrics.ROUTES,
-    **model_versions.ROUTES,
-    **registered_models.ROUTES,
+    **prompts.routes(registered_models.ROUTES, model_versions.ROUTES),
     **runs.ROUTES,
     **workspaces.ROUTES,
 }
@@ -107,7 +107,7 @@ def mounts(app: Application) -> list[Mount]:
             app=mlflow,
             role=Role.VIEWER,
             speaks_for="ai_catalog",
-            executes=(*_EXECUTES, *multipart.EXECUTES),
+            executes=(*_EXECUTES, *multipart.EXECUTES, *prompts.EXECUTES),
         ),
         Mount(
             path=f"{PATH}{artifacts.ROOT}",

@@ -65,6 +65,8 @@ from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
+from api.services.ai_catalog.kinds.prompt import PROMPT
+from api.services.ai_catalog.kinds.prompt_version import PROMPT_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.recipient import RECIPIENT
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
@@ -145,6 +147,8 @@ SERVICE = Service(
         LINEAGE_EVENT,
         LOGGED_MODEL,
         MODEL_VERSION,
+        PROMPT,
+        PROMPT_VERSION,
         QUERY,
         RECIPIENT,
         REGISTERED_MODEL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from api.kernel.search.document import Document, ResourceSource, Source, TableSo
 from api.kernel.search.feed import SearchFeed
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.model_tables import MODEL_VERSION
+from api.services.ai_catalog.prompt_tables import PROMPT_VERSION
 from api.services.ai_catalog.run_tables import RUN_TAG
 from core.definitions import DEFINITION
 from core.errors import HeadwaterError
@@ -148,12 +150,12 @@ def _run_tags(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str,
     return tags
 
 
-def _version_names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    columns = MODEL_VERSION.c
+def _version_names(connection: Connection, ids: Sequence[str], *, table: sa.Table, parent: str) -> dict[str, str]:
+    """Returns the names of versions: the title of their parent, with their number."""
     select = (
-        sa.select(columns.id, columns.version, RESOURCE.c.spec["title"].as_string())
-        .join(RESOURCE, RESOURCE.c.id == columns.registered_model_id)
-        .where(columns.id.in_(ids))
+        sa.select(table.c.id, table.c.version, RESOURCE.c.spec["title"].as_string())
+        .join(RESOURCE, RESOURCE.c.id == table.c[parent])
+        .where(table.c.id.in_(ids))
     )
     return {id: f"{title} version {number}" for id, number, title in connection.execute(select)}
 
@@ -162,10 +164,16 @@ _TABLES: dict[str, dict[str, Any]] = {
     "run": {"name": "name", "tags": _run_tags, "parents": ("experiment_id",)},
     "logged_model": {"name": "name", "tags": "tags", "parents": ("experiment_id",)},
     "model_version": {
-        "name": _version_names,
+        "name": partial(_version_names, table=MODEL_VERSION, parent="registered_model_id"),
         "description": "description",
         "tags": "tags",
         "parents": ("registered_model_id",),
+    },
+    "prompt_version": {
+        "name": partial(_version_names, table=PROMPT_VERSION, parent="prompt_id"),
+        "description": "description",
+        "tags": "tags",
+        "parents": ("prompt_id",),
     },
     "external_dataset": {"name": "name", "description": "namespace"},
 }

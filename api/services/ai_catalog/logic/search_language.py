@@ -156,6 +156,15 @@ def compile(condition: Condition | None, comparison: Callable[[Comparison], T], 
     return result
 
 
+def comparisons(condition: Condition | None) -> list[Comparison]:
+    """Returns all comparisons of a condition, in their order."""
+
+    def combine(*parts: list[Comparison]) -> list[Comparison]:
+        return [one for part in parts for one in part]
+
+    return compile(condition, lambda one: [one], dict.fromkeys(("and", "or", "not"), combine), [])
+
+
 def matches(condition: Condition | None, value: Callable[[Key], Any]) -> bool:
     """Returns whether an item matches. `value` returns the text or number of a key, or None if the item has none."""
 
