@@ -81,6 +81,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_request_stage_model_version": {"stage": "PRODUCTION"},
     "ai_catalog_write_card_model_version": {"text": "Not for children."},
     "ai_catalog_set_alias_prompt": {"alias": "production", "version": 1},
+    "ai_catalog_render_prompt_version": {"values": {"question": "x"}},
     "ai_catalog_remove_alias_prompt": {"alias": "production"},
     "ai_catalog_create_prompt_version": {
         "prompt_id": "prm_06e1xq0000exampe0000000000",

@@ -20,7 +20,10 @@ NO_REFERENCES = {
     "client_id": "how an identity provider calls the platform",
 }
 
-TEXTS = {"SearchQuery.owner": "what items show as their owner: also an address or a team"}
+TEXTS = {
+    "SearchQuery.owner": "what items show as their owner: also an address or a team",
+    "PromptMessage.role": "the role of an author in a conversation",
+}
 """Fields that are named like references and hold any text."""
 
 STANDARD = (Shape.CREATE, Shape.UPDATE)

@@ -31,7 +31,7 @@ from api.protocols.mlflow import (
     metrics,
     model_versions,
     multipart,
-    prompts,
+    prompt_routes,
     registered_models,
     runs,
     workspaces,
@@ -61,7 +61,7 @@ _ROUTES: dict[tuple[str, str], Handler] = {
     **experiments.ROUTES,
     **logged_models.ROUTES,
     **metrics.ROUTES,
-    **prompts.routes(registered_models.ROUTES, model_versions.ROUTES),
+    **prompt_routes.routes(registered_models.ROUTES, model_versions.ROUTES),
     **runs.ROUTES,
     **workspaces.ROUTES,
 }
@@ -107,7 +107,7 @@ def mounts(app: Application) -> list[Mount]:
             app=mlflow,
             role=Role.VIEWER,
             speaks_for="ai_catalog",
-            executes=(*_EXECUTES, *multipart.EXECUTES, *prompts.EXECUTES),
+            executes=(*_EXECUTES, *multipart.EXECUTES, *prompt_routes.EXECUTES),
         ),
         Mount(
             path=f"{PATH}{artifacts.ROOT}",

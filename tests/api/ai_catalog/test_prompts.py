@@ -30,6 +30,7 @@ async def rendered(api: Api, id: str, **values: str) -> Reply:
     return await api.viewer.post(f"ai-catalog/prompt-versions/{id}:render", {"values": values})
 
 
+@pytest.mark.effect("ai_catalog_render_prompt_version")
 async def test_a_version_knows_its_variables_and_fills_them_in(api: Api) -> None:
     one = await version(api, await prompt(api))
     assert (one["version"], one["variables"]) == (1, ["context", "question", "tone"])

@@ -63,6 +63,11 @@ def search() -> None:
     assert found.tags["shape"] == "round", found.tags
     versions = MlflowClient().search_prompt_versions("find-me")
     assert [one.version for one in versions] == [1], versions
+    register_prompt("find-me", "{{ y }}")
+    page = MlflowClient().search_prompt_versions("find-me", max_results=1)
+    rest = MlflowClient().search_prompt_versions("find-me", max_results=1, page_token=page.token)
+    assert [one.version for one in (*page, *rest)] == [2, 1], (page, rest)
+    assert not rest.token
     assert not {one.name for one in MlflowClient().search_registered_models()} & names, "prompts are no models"
 
 

@@ -15,7 +15,12 @@ from tests.protocols.mlflow.conftest import PYTHON
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "use-the-mlflow-client.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PROGRAMS = [
+    program
+    for program in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    # It needs a training of the platform: `trainings.py` runs the same calls.
+    if "flights.models.arrival_delay" not in program
+]
 SETTINGS = dict(re.findall(r"^export (\w+)=(.*)$", PAGE, re.MULTILINE))
 
 
@@ -31,7 +36,7 @@ def test_the_programs_run(server: Server, tmp_path: Path) -> None:
     }
     done = subprocess.run([PYTHON, written], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for printed in ("0.333", "The loss falls with each step.", "[30.]"):
+    for printed in ("0.333", "The loss falls with each step.", "[30.]", "Summarize in 20 words: ..."):
         assert printed in done.stdout, done.stdout
     headers = {"authorization": f"Bearer {server.tokens['viewer']}"}
     search = {"filter": "attributes.run_name = 'deeper trees'"}
