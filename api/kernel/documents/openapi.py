@@ -274,7 +274,8 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
             "content": {"application/x-ndjson": text, "text/csv": text},
         }
     if endpoint.answer is Answer.ARCHIVE:
-        return {"description": "A ZIP archive.", "content": {"application/zip": {}}}
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        return {"description": "A ZIP archive.", "content": {"application/octet-stream": binary}}
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
         # The schema of one event, because OpenAPI 3.1 has no `itemSchema`.

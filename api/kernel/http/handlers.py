@@ -152,7 +152,8 @@ class _Call:
             is_csv = request.query_params.get("format") == "csv"
             return await _file(result, "text/csv" if is_csv else "application/x-ndjson")
         if endpoint.answer is Answer.ARCHIVE:
-            return await _file(result, "application/zip")
+            # Generators of clients know this type only for binary content.
+            return await _file(result, "application/octet-stream")
         etag = result.etag if isinstance(result, Encoded | Resource) else ""
         return _json(request, endpoint.encode(result), endpoint.status, etag)
 

@@ -45,7 +45,7 @@ async def test_a_version_is_one_archive(api: Api) -> None:
     number = await version(api, await registered(api), f"runs:/{one['id']}/net")
     address = f"ai-catalog/model-versions/{number['id']}/download"
     reply = await api.viewer.get(address)
-    assert (reply.status, reply.headers["content-type"]) == (200, "application/zip")
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/octet-stream")
     with zipfile.ZipFile(io.BytesIO(reply.response.content)) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == files
         assert archive.testzip() is None
