@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-PLATFORM = {
-    f"tests/e2e/test_{name}.py" for name in ("branches", "documented_commands", "home_page", "platform", "reproduce")
-}
+_PLATFORM = ("branches", "documented_commands", "home_page", "notebook_tutorial", "platform", "reproduce")
+PLATFORM = {f"tests/e2e/test_{name}.py" for name in _PLATFORM}
 """The files whose tests use the fixture `platform` of `tests/e2e`."""
 
 PUBLISHING = "tests/reliability/publishing/"

@@ -168,7 +168,12 @@ def _item(row: Row, operation: Any) -> Reproduction:
 
 
 REPRODUCTION = ReproductionKind(
-    Reproduction, TABLE, plural="reproductions", prefix="rep", filter_by=("asset", "version", "verdict"), items=_items
+    Reproduction,
+    TABLE,
+    plural="reproductions",
+    prefix="rep",
+    filter_by=("asset", "version", "verdict", "operation_id"),
+    items=_items,
 )
 
 
