@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -20,6 +21,7 @@ from core.ports import GraphView, Orchestrator
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger("headwater.api")
 _INPUT_FAULTS = (400, 404, 415, 422)
 
 
@@ -103,6 +105,11 @@ class Context(Call):
         self.recorded = True
         for callback in unit.committed:
             callback()
+        for work in unit.deferred:
+            try:
+                await self.platform.workers.compute.run(work)
+            except Exception:  # noqa: BLE001 - the change is committed; maintenance removes what is left
+                _log.exception("%s left files that nothing names", self.endpoint)
         return result
 
     def _keep(self, connection: Connection, claim: idempotency.Claim, result: Any) -> None:

@@ -48,6 +48,8 @@ class Unit:
         self.events: list[Event] = []
         self.committed: list[Callable[[], None]] = []
         """Called on the event loop when the transaction is committed."""
+        self.deferred: list[Callable[[], object]] = []
+        """Called in a worker thread when the transaction is committed: changes of files, which can't be undone."""
         self.held: dict[str, Access] = {}
         """Rights of principals as read in this transaction, by id. `escalation` fills it."""
         self.writes = writes

@@ -77,7 +77,11 @@ async def abort(call: MlflowCall, folder: str) -> dict[str, Any]:
     """Ends an upload, and deletes its parts."""
     placed(folder, _name(call))
     upload_id = call.text("upload_id")
-    await call.act("delete_artifact_upload", lambda ctx: delete_artifact_upload(ctx, upload_id), upload_id)
+
+    def remove(unit: Unit) -> None:
+        delete_artifact_upload(unit, ARTIFACT_UPLOAD.row(unit, upload_id, "delete"))
+
+    await call.write("delete_artifact_upload", remove, upload_id)
     return {}
 
 

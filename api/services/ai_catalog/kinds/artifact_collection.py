@@ -158,7 +158,7 @@ async def gc_artifacts(ctx: Context, request: CollectArtifacts) -> Collected:
 
     digests = await ctx.write(store)
     removed = 0
-    for project, unnamed in digests.items():
+    for project, unnamed in ({} if ctx.validate_only else digests).items():
         removed += await ctx.compute(_removed, ctx, project, by_project[project], unnamed, now)
     return Collected(files=len(files), stored_files=removed, truncated=truncated)
 

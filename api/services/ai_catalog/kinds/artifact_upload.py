@@ -198,24 +198,18 @@ async def complete_artifact_upload(ctx: Context, artifact_upload: str, request: 
         values = {"state": UploadState.COMPLETED.value, "artifact_id": artifact.id}
         unit.connection.execute(TABLE.update().where(TABLE.c.id == row.id).values(values))
         unit.connection.execute(PARTS.delete().where(PARTS.c.upload_id == row.id))
+        unit.deferred.append(lambda: blobs.remove_parts(upload.project_id, upload.id))
         return artifact
 
-    artifact = await ctx.write(store)
-    await ctx.compute(blobs.remove_parts, upload.project_id, upload.id)
-    return artifact
+    return await ctx.write(store)
 
 
-@ARTIFACT_UPLOAD.delete()
-async def delete_artifact_upload(ctx: Context, artifact_upload: str) -> None:
+@ARTIFACT_UPLOAD.deletion()
+def delete_artifact_upload(unit: Unit, upload: Row) -> None:
     """Ends an upload, and deletes its parts. An artifact that it became stays."""
-
-    def remove(unit: Unit) -> Row:
-        upload = ARTIFACT_UPLOAD.row(unit, artifact_upload, "delete")
-        unit.connection.execute(TABLE.delete().where(TABLE.c.id == upload.id))
-        return upload
-
-    upload = await ctx.write(remove)
-    await ctx.compute(open_blobs(ctx.platform).remove_parts, upload.project_id, upload.id)
+    unit.connection.execute(TABLE.delete().where(TABLE.c.id == upload.id))
+    blobs = open_blobs(unit.platform)
+    unit.deferred.append(lambda: blobs.remove_parts(upload.project_id, upload.id))
 
 
 def _became(unit: Unit, upload: Row) -> Artifact:

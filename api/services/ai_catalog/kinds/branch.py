@@ -188,7 +188,8 @@ def discard_branch(unit: Unit, branch: Row) -> None:
     from lakehouse.branches import remove_area
 
     refuse_busy(unit, branch)
-    remove_area(unit.platform.part(open_tables).storage, branch.id)
+    storage = unit.platform.part(open_tables).storage
+    unit.deferred.append(lambda: remove_area(storage, branch.id))
     unit.connection.execute(PIN.delete().where(PIN.c.holder == branch.id))
     unit.connection.execute(TABLE.delete().where(TABLE.c.id == branch.id))
 

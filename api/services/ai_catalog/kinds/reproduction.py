@@ -190,6 +190,7 @@ def delete_reproduction(unit: Unit, reproduction: Row) -> None:
     ).scalar()
     if reproduction.verdict is None and state is not None and OperationState(state) not in FINAL:
         raise Conflict(f"{reproduction.id} is in progress. Cancel the operation {reproduction.operation_id} first.")
-    remove_area(unit.platform.part(open_tables).storage, reproduction.id)
+    storage = unit.platform.part(open_tables).storage
+    unit.deferred.append(lambda: remove_area(storage, reproduction.id))
     unit.connection.execute(PIN.delete().where(PIN.c.holder == reproduction.id))
     unit.connection.execute(TABLE.delete().where(TABLE.c.id == reproduction.id))
