@@ -66,7 +66,9 @@ class OnlineFeaturesComponent(TableComponent):
 
     def appended(self) -> "Mapping[str, pa.Schema]":
         """Returns the schema of the record of served versions, to which each run appends a row."""
-        return {self.asset: record_schema()}
+        # Every record has the first column, so a table that lacks it is not a record of served versions.
+        schema = record_schema()
+        return {self.asset: schema.set(0, schema.field(0).with_nullable(False))}
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Binds keys, event time, and features to the columns of the feature table."""

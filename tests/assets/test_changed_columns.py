@@ -137,6 +137,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "target": "t",
         "holdout_where": "true",
     },
+    "OnlineFeaturesComponent": {"table": "shop.gold.f", "keys": ["k"]},
     "DatasetComponent": declared(FIRST),
 }
 
