@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,44 @@ def test_a_blob_belongs_to_its_project(blobs: Blobs) -> None:
     for project, digest in (("prj_2", DIGEST), ("prj_1", "0" * 64), ("prj_1", "../" + DIGEST[3:])):
         with pytest.raises(NotFound):
             list(blobs.chunks(project, digest))
-    with pytest.raises(ValueError, match="project"):
+    with pytest.raises(ValueError, match="not an id"):
         blobs.writer("../prj_1")
+    with pytest.raises(ValueError, match="not an id"):
+        blobs.part_writer("prj_1", "../upl_1", 1)
+
+
+def part(blobs: Blobs, number: int, content: bytes, upload: str = "upl_1") -> str:
+    writer = blobs.part_writer("prj_1", upload, number)
+    writer.write(content)
+    return writer.finish()
+
+
+def test_parts_are_joined_in_the_order_of_their_numbers(blobs: Blobs) -> None:
+    pieces = {2: CONTENT[1_500_000:], 1: CONTENT[:1_500_000]}
+    digests = {number: part(blobs, number, piece) for number, piece in pieces.items()}
+    assert blobs.uploads("prj_1") == ["upl_1"]
+    assert blobs.join("prj_1", "upl_1", digests) == (DIGEST, len(CONTENT))
+    assert b"".join(blobs.chunks("prj_1", DIGEST)) == CONTENT
+    part(blobs, 2, b"replaced")
+    with pytest.raises(TableDamaged):
+        blobs.join("prj_1", "upl_1", digests)
+    with pytest.raises(NotFound):
+        blobs.join("prj_1", "upl_1", {3: DIGEST})
+    part(blobs, 1, b"of another one", "upl_2")
+    blobs.remove_parts("prj_1", "upl_1")
+    blobs.remove_parts("prj_1", "upl_1")
+    assert blobs.uploads("prj_1") == ["upl_2"]
+
+
+def test_only_files_that_were_not_written_again_are_removed(blobs: Blobs) -> None:
+    assert not blobs.exists("prj_9", DIGEST)
+    written(blobs, CONTENT, "prj_9")
+    (stored,) = blobs.stored("prj_9")
+    assert (stored.name, stored.size, blobs.exists("prj_9", DIGEST)) == (DIGEST, len(CONTENT), True)
+    assert not blobs.remove("prj_9", DIGEST, before=stored.changed_at)
+    assert blobs.remove("prj_9", DIGEST, before=stored.changed_at + timedelta(seconds=1))
+    assert not blobs.remove("prj_9", DIGEST, before=stored.changed_at + timedelta(days=1))
+    assert (list(blobs.stored("prj_9")), list(blobs.incomplete("prj_9"))) == ([], [])
 
 
 def test_an_aborted_writer_leaves_nothing(tmp_path: Path) -> None:
