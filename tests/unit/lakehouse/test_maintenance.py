@@ -89,7 +89,7 @@ class TestVacuum:
         assert deleted
         assert not pinned & set(deleted)
         assert pinned <= data_files(root)
-        fresh = Tables(str(root), tables.pins._database)
+        fresh = Tables(str(root), tables.pins.database)
         assert ids(fresh.snapshot(NAME, version=1)) == [1, 11]
         assert ids(fresh.snapshot(NAME, version=4)) == [3, 13, 99]
         assert fresh.snapshot(NAME, version=1).scan().select(pl.col("id").sum()).collect().item() == 12
@@ -136,7 +136,7 @@ class TestVacuum:
             os.utime(file, (0, 0))
         tables.vacuum(NAME, retention_hours=0)
         assert not (log / f"{0:020}.json").exists()
-        fresh = Tables(str(root), tables.pins._database)
+        fresh = Tables(str(root), tables.pins.database)
         assert ids(fresh.snapshot(NAME)) == [7]
         with pytest.raises(UnknownVersion, match=r"no version 1: it has versions \d+ to"):
             fresh.snapshot(NAME, version=1)
