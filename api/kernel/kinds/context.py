@@ -105,9 +105,9 @@ class Context(Call):
         self.recorded = True
         for callback in unit.committed:
             callback()
-        for work in unit.deferred:
+        for removal in unit.deferred:
             try:
-                await self.platform.workers.compute.run(work)
+                await self.platform.workers.compute.run(removal)
             except Exception:  # noqa: BLE001 - the change is committed; maintenance removes what is left
                 _log.exception("%s left files that nothing names", self.endpoint)
         return result
