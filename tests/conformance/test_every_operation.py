@@ -70,6 +70,8 @@ async def test_an_id_that_nothing_has_is_a_404_that_names_it(api: Api, endpoint:
     ("content", "media_type", "status"),
     [
         (b"{", "application/json", 400),
+        (b"\x0c", "application/json", 400),
+        (b"\x0b{}\x0c", "application/json", 400),
         (b"\xff\xfe{}", "application/json", 400),
         (b'{"a": "\\ud800"}', "application/json", (400, 422)),
         (b'{"a":' * 5_000, "application/json", 400),

@@ -21,6 +21,9 @@ Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=Request)
 
 _JSON = ("application/json", "application/merge-patch+json")
+_WHITESPACE = b" \t\n\r"
+"""The whitespace of JSON. Python's includes form feeds, which would make a malformed body an empty one."""
+
 _MAY_BE_TOO_LARGE = re.compile(rb"\d{19}|\d[eE]\+?\d{3}|NaN|Infinity")
 
 
@@ -73,14 +76,15 @@ async def body_of(request: HttpRequest, model: type[B]) -> tuple[B, bytes]:
         InvalidPayload: the body is not valid for the model.
     """
     raw = await request.body()
-    if raw.strip():
+    content = raw.strip(_WHITESPACE)
+    if content:
         # The type is required, because a page of another site can send bodies without it, but not as JSON.
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type not in _JSON:
             raise UnsupportedMediaType("Send the body as application/json.")
     refuse_unstorable(raw)
     try:
-        parsed = model.model_validate_json(raw if raw.strip() else b"{}", by_alias=True, by_name=False)
+        parsed = model.model_validate_json(content or b"{}", by_alias=True, by_name=False)
     except ValidationError as error:
         raise _malformed(error) from None
     except RecursionError:

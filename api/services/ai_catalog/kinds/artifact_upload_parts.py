@@ -32,7 +32,7 @@ class PutPart(Request):
     number: PartNumber
     """Number of the part, from 1."""
 
-    content: Annotated[Base64Bytes, Field(max_length=5_000_000)]
+    content: Annotated[Base64Bytes, Field(max_length=1_000_000)]
     """Content in base64."""
 
 

@@ -119,7 +119,7 @@ class RenderPrompt(Request):
     """Values to fill in."""
 
     values: Annotated[
-        dict[Annotated[str, Field(max_length=250)], Annotated[str, Field(max_length=1_000_000)]], Field(max_length=500)
+        dict[Annotated[str, Field(max_length=250)], Annotated[str, Field(max_length=100_000)]], Field(max_length=500)
     ] = {}
     """Value of each variable."""
 
