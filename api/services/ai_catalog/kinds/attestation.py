@@ -29,6 +29,7 @@ from api.services.ai_catalog.attestation_tables import ATTESTATION as TABLE
 from api.services.ai_catalog.attestation_tables import ATTESTED_ASSET
 from api.services.ai_catalog.logic import statement
 from api.services.ai_catalog.logic.content_digests import ALGORITHM
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS
 from api.services.ai_catalog.logic.signed_envelope import PAYLOAD_TYPE, encoded
 from api.services.ai_catalog.logic.visible_names import one_of, visible_names
 from core.errors import Conflict
@@ -106,10 +107,10 @@ class AttestationKind(TableKind[Attestation]):
         """Returns the condition for the rows that the caller can see."""
         granted = super().visible(unit)
         access = unit.principal.access
-        if access.unrestricted(READ_ASSET) and access.unrestricted(statement.READ_ROWS):
+        if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS):
             return granted
         named = unit.connection.execute(sa.select(ATTESTED_ASSET.c.asset).distinct()).scalars()
-        names = visible_names(unit.platform, access, named, statement.READ_ROWS)
+        names = visible_names(unit.platform, access, named, READ_ROWS)
         readable = one_of(ATTESTED_ASSET.c.asset, names, unit.connection.dialect.name)
         hidden = sa.exists().where(ATTESTED_ASSET.c.attestation_id == TABLE.c.id, ~readable)
         return sa.and_(granted, ~hidden)
@@ -133,8 +134,8 @@ async def create_attestation(ctx: Context, request: NewAttestation) -> Attestati
         else Securable(ORGANIZATION, place.organization_id or "", place.organization_id)
     )
     ctx.require(ATTESTATION.permission("create"), scope)
-    if not ctx.principal.access.allows(statement.READ_ROWS, place):
-        raise denied(statement.READ_ROWS)
+    if not ctx.principal.access.allows(READ_ROWS, place):
+        raise denied(READ_ROWS)
     if place.organization_id is None:
         raise Conflict(f"{request.asset} belongs to no organization, so it can't be attested.")
     built = await ctx.compute(statement.build, ctx, request.asset, request.version)

@@ -21,8 +21,8 @@ from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.asset_history import Diff, diff_of
 from api.services.ai_catalog.kinds.branch import BRANCH, may_read, refuse_busy, require_open
 from api.services.ai_catalog.logic.branch_base import readable
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS
 from api.services.ai_catalog.logic.selection import with_step_siblings
-from api.services.ai_catalog.logic.statement import READ_ROWS
 from core.errors import Conflict, InvalidPayload, NotFound
 from core.ports import CheckStatus, GraphView
 from core.runs import BRANCH_RUN_JOB, BRANCH_RUN_OP, Launch

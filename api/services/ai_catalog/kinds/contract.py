@@ -16,7 +16,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId, ColumnName
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import asset_securable
-from api.services.ai_catalog.logic.publisher_rights import READ, may_read
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
 from api.services.ai_catalog.logic.visible_names import one_of, visible_names
 from core.contracts import CONTRACT as TABLE
 from core.contracts import ContractState
@@ -246,4 +246,4 @@ def require_draft(contract: Row) -> None:
 def require_rows(unit: Unit, asset: str) -> None:
     """Raises `PermissionDenied` unless the caller can read the rows of an asset."""
     if not may_read(unit.platform, escalation.rights_of_caller(unit), asset):
-        raise denied(READ)
+        raise denied(READ_ROWS)

@@ -25,7 +25,7 @@ from api.kernel.roles import Role
 from api.kernel.storage.store import Stored
 from api.services.ai_catalog.kinds.share import SHARE, Share
 from api.services.ai_catalog.logic import sharing
-from api.services.ai_catalog.logic.publisher_rights import READ, may_read
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
 from api.services.ai_catalog.sharing_tables import SHARE_OBJECT as TABLE
 from core.errors import Conflict, InvalidPayload, NotFound
 from core.ids import new_id
@@ -172,7 +172,7 @@ async def update_share_object(ctx: Context, share: str, request: ShareObjectChan
         row = _authorized(unit, share, "update-object")
         one = _object(unit, row.id, request.object)
         if not may_read(unit.platform, escalation.rights_of_caller(unit), one.asset):
-            raise denied(READ)
+            raise denied(READ_ROWS)
         return row, one
 
     _, before = await ctx.read(found)
@@ -214,7 +214,7 @@ def _authorized(unit: Unit, share: str, verb: str, asset: str = "") -> Stored:
             fault = {"pointer": "/asset", "detail": "is in another project"}
             raise InvalidPayload("A share contains only tables of its project.", errors=[fault])
         if not may_read(unit.platform, escalation.rights_of_caller(unit), asset):
-            raise denied(READ)
+            raise denied(READ_ROWS)
     return row
 
 

@@ -18,8 +18,7 @@ from api.kernel.models import Model, Page, Query, Request
 from api.kernel.permissions.graph import AssetIdLocator, AssetLocator, asset_securable, visible_assets
 from api.kernel.platform import Platform, open_lineage, open_tables
 from api.kernel.storage.listing import Listing
-from api.services.ai_catalog.logic.publisher_rights import may_read
-from api.services.ai_catalog.logic.readable_tables import require_readable
+from api.services.ai_catalog.logic.readable_tables import may_read, require_readable
 from core.errors import Conflict, NotFound, PayloadTooLarge, PermissionDenied
 from core.ids import is_asset_id
 from core.ports import AssetNode

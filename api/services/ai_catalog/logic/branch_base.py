@@ -12,7 +12,7 @@ from api.kernel.lake import versions
 from api.kernel.lookup import unknown_asset
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import open_tables
-from api.services.ai_catalog.logic.statement import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS
 from core.errors import UnknownTable, UnknownVersion
 
 if TYPE_CHECKING:

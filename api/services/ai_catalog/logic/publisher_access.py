@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from api.kernel.kinds.context import Context
-from api.services.ai_catalog.logic.publisher_rights import may_read
+from api.services.ai_catalog.logic.readable_tables import may_read
 from core.errors import Unavailable
 from core.publisher import Publisher
 

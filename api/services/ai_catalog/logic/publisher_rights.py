@@ -22,16 +22,14 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials import accounts, epochs
 from api.kernel.permissions import grants
 from api.kernel.permissions.access import Access
-from api.kernel.permissions.graph import READ_ASSET, asset_securable
+from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import Platform
 from api.kernel.tables import PRINCIPAL
+from api.services.ai_catalog.logic.readable_tables import may_read
 from core.definitions import DEFINITION
 from core.errors import HeadwaterError
 from core.events import Event, append_all
 from core.publisher import Publisher
-
-READ = "ai_catalog.asset.preview"
-"""Permission to read the rows of an asset, which a publisher needs on every input."""
 
 _POLL_SECONDS = 1.0
 _MAX_CHECK_AGE_SECONDS = 60.0
@@ -49,12 +47,6 @@ class _Change:
     published_at: datetime
     was: str | None
     now: str | None
-
-
-def may_read(platform: Platform, access: Access, asset: str) -> bool:
-    """Returns whether an access allows to read the rows of an asset, and so to publish what reads it."""
-    place = asset_securable(platform, asset)
-    return access.allows(READ_ASSET, place) and access.allows(READ, place)
 
 
 class PublisherRights:

@@ -9,9 +9,8 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.refusals import denied
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import require_version
-from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import open_lineage, open_tables
-from api.services.ai_catalog.logic.statement import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
 from core.errors import Conflict, UnknownVersion
 from core.ports import AssetNode
 from lakehouse.environment import env_digest, git_sha
@@ -66,10 +65,8 @@ def require_rows(ctx: Context, assets: list[str]) -> None:
     Raises:
         PermissionDenied: the caller can't read one of them. The message doesn't name it.
     """
-    for name in assets:
-        place = asset_securable(ctx.platform, name)
-        if not all(ctx.principal.access.allows(right, place) for right in (READ_ASSET, READ_ROWS)):
-            raise denied(READ_ROWS)
+    if not all(may_read(ctx.platform, ctx.principal.access, name) for name in assets):
+        raise denied(READ_ROWS)
 
 
 def _problems(node: AssetNode, step: RecordedStep) -> list[str]:

@@ -22,7 +22,7 @@ from api.kernel.platform import Platform
 from api.kernel.references import ORGANIZATION, PROJECT
 from api.kernel.securable import Securable
 from api.kernel.tables import PRINCIPAL, RESOURCE
-from api.services.ai_catalog.logic.publisher_rights import may_read
+from api.services.ai_catalog.logic.readable_tables import may_read
 from api.services.ai_catalog.sharing_tables import SHARE_GRANT, SHARE_OBJECT
 from core.errors import ExceedsRights
 

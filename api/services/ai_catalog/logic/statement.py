@@ -16,13 +16,12 @@ from api.kernel.lake.provenance import Input, Materialization, explain, require_
 from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.logic.content_digests import ALGORITHM, content_digest
+from api.services.ai_catalog.logic.readable_tables import READ_ROWS
 from core.errors import Conflict
 from core.ids import is_asset_id
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:headwater:attestation:provenance:1"
-READ_ROWS = "ai_catalog.asset.preview"
-"""The permission to read the rows that a digest is computed from."""
 
 _MAX_INPUTS = 200
 
