@@ -97,6 +97,12 @@ class TestWords:
         if reply.status == 400:
             assert reply.json["detail"]
 
+    async def test_a_search_has_few_words(self, api: Api) -> None:
+        """The kind: the work of a search grows with its words, and each single letter begins thousands of terms."""
+        assert await found(api.viewer, q=" ".join("a" * 16)) == []
+        reply = await api.viewer.get("ai-catalog/search", params={"q": " ".join("a" * 17)})
+        assert (reply.status, "at most 16" in reply.json["detail"]) == (400, True)
+
 
 class TestVisibility:
     async def test_another_tenant_finds_and_counts_nothing(self, api: Api) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _MAX_RESULTS = 10_000
 """Number of items that pages reach. A narrower search finds the others."""
 
+_MAX_WORDS = 16
+"""Number of words of a search. Each scans the terms of all fields."""
+
 SEARCH = Kind(
     "search",
     plural="search",
@@ -43,7 +46,7 @@ class SearchQuery(Query):
 
     q: Annotated[str, Field(max_length=500)] = ""
     """Words. An item must contain each of them, or a word that begins with it. If no item does, words with one or two
-    typos match as well. Leave it out to browse."""
+    typos match as well. At most 16 words. Leave it out to browse."""
 
     kind: KindName = ""
     """Full name of a kind, such as `ai_catalog.asset`."""
@@ -182,6 +185,8 @@ def _page(ctx: Context, connection: Connection, query: SearchQuery, feed: Search
     words = index.words(query.q)
     if query.q.strip() and not words:
         raise InvalidArgument("q contains no word. Write letters or digits.")
+    if len(words) > _MAX_WORDS:
+        raise InvalidArgument(f"q contains {len(words)} words. Search for at most {_MAX_WORDS}.")
     visible = Visible(ctx.platform, connection, index.schema, access, index.scopes())
     conditions = [visible.of(feed.sources, ASSET_KINDS), *_conditions(ctx.platform, index, query)]
     found, typos = _search(index, words, conditions, limit=query.page_size, offset=offset)
