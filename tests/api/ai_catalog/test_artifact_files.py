@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -108,8 +109,17 @@ class TestUploads:
         (part,) = blobs(api)
         part.write_bytes(b"abd")
         damaged = await completed(api, id)
-        assert (damaged.status, damaged.reason) == (409, "TABLE_DAMAGED")
+        assert (damaged.status, "Send the parts again" in damaged.json["detail"]) == (409, True)
         assert blobs(api) == [part], "nothing half is left"
+
+    async def test_two_who_complete_it_get_the_same_file(self, api: Api) -> None:
+        id = await upload(api, (await run(api))["id"])
+        for number, content in enumerate(PARTS, 1):
+            await put(api.editor, id, number, content)
+        answers = await asyncio.gather(*(completed(api, id) for _ in range(4)))
+        assert [answer.status for answer in answers] == [200] * 4, [answer.response.text for answer in answers]
+        assert len({answer.json["id"] for answer in answers}) == 1
+        assert [path.name for path in blobs(api)] == [DIGEST]
 
     @pytest.mark.effect("ai_catalog_delete_artifact_upload")
     async def test_an_upload_that_ends_leaves_nothing(self, api: Api) -> None:

@@ -24,7 +24,7 @@ from api.services.ai_catalog.kinds.artifact import (
 from api.services.ai_catalog.logic.artifact_paths import normal_path
 from api.services.ai_catalog.upload_tables import ARTIFACT_UPLOAD as TABLE
 from api.services.ai_catalog.upload_tables import ARTIFACT_UPLOAD_PART as PARTS
-from core.errors import Conflict, InvalidPayload
+from core.errors import Conflict, InvalidPayload, NotFound, TableDamaged
 
 MAX_PARTS = 10_000
 """The highest number of a part."""
@@ -185,7 +185,13 @@ async def complete_artifact_upload(ctx: Context, artifact_upload: str, request: 
         return await ctx.write(lambda unit: _became(unit, upload))
     parts = _selected(arrived, request.parts)
     blobs = open_blobs(ctx.platform)
-    digest, size = await ctx.compute(blobs.join, upload.project_id, upload.id, parts)
+    try:
+        digest, size = await ctx.compute(blobs.join, upload.project_id, upload.id, parts)
+    except (NotFound, TableDamaged):
+        now = await ctx.read(lambda unit: ARTIFACT_UPLOAD.row(unit, artifact_upload, "complete"))
+        if now.state == UploadState.COMPLETED.value:  # by a request at the same time, which deleted the parts
+            return await ctx.write(lambda unit: _became(unit, now))
+        raise Conflict("A part is missing, or changed after it arrived. Send the parts again.") from None
     for name, expected, actual in (("size", upload.size, size), ("digest", upload.digest, digest)):
         if expected is not None and expected != actual:
             raise Conflict(f"The file has the {name} {actual}, and {expected} was expected. Send the parts again.")
