@@ -79,12 +79,14 @@ async def test_a_table_without_rows_has_a_profile(api: Api) -> None:
     assert all(column["nulls"] == 0 and not column["top"] for column in found["columns"])
 
 
-async def test_who_may_not_read_the_rows_gets_no_value(api: Api) -> None:
+@pytest.mark.parametrize("part", ["profile", "diff"])
+async def test_who_may_not_read_the_rows_gets_no_value(api: Api, part: str) -> None:
     write(api, ROWS)
+    write(api, ROWS.slice(0, 3))
     ana = await user(api, "ana")
     await grant(api, ana, "ai_catalog.asset.get", "flights.gold.daily")
-    await grant(api, ana, "ai_catalog.asset.profile", "flights.gold.daily")
-    path = f"ai-catalog/assets/{ASSET}/profile"
+    await grant(api, ana, f"ai_catalog.asset.{part}", "flights.gold.daily")
+    path = f"ai-catalog/assets/{ASSET}/{part}"
     assert (await api.caller("ana").get(path)).status == 403
     assert (await (await tenant(api, "other")).admin.get(path)).status == 404
     await grant(api, ana, "ai_catalog.asset.preview", "flights.gold.daily")

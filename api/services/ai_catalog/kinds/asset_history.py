@@ -15,6 +15,7 @@ from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
+from api.services.ai_catalog.logic.readable_tables import require_readable
 from core.errors import InvalidArgument
 from lakehouse.bytes_as_text import bytes_as_text
 
@@ -155,8 +156,12 @@ async def get_asset_history(ctx: Context, asset: str, query: HistoryQuery) -> Hi
 
 @ASSET.part("diff", query=DiffQuery, result=Diff)
 async def get_asset_diff(ctx: Context, asset: str, query: DiffQuery) -> Diff:
-    """Compares two versions of an asset's table: schema, row counts, and rows."""
+    """Compares two versions of an asset's table: schema, row counts, and rows.
+
+    The caller must be able to read the rows.
+    """
     lookup.asset(ctx.view(), asset)
+    require_readable(ctx, asset)
     return await ctx.compute(_diff, ctx.platform, asset, query)
 
 

@@ -12,11 +12,10 @@ from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
-from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.query import in_turn, open_processes
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import require_readable
 
 if TYPE_CHECKING:
     from lakehouse.profile import ColumnProfile
@@ -119,7 +118,7 @@ async def get_asset_profile(ctx: Context, asset: str, query: ProfileQuery) -> Ta
     seconds. A version is computed once.
     """
     lookup.asset(ctx.view(), asset)
-    ctx.require(READ_ROWS, asset_securable(ctx.platform, asset))
+    require_readable(ctx, asset)
     snapshot = await ctx.compute(versions.snapshot, ctx.platform.part(open_tables), asset, query.version)
     profiles = ctx.platform.part(Profiles)
     found = profiles.get(snapshot.data_version)

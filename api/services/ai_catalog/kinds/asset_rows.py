@@ -16,6 +16,7 @@ from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import paging
+from api.services.ai_catalog.logic.readable_tables import require_readable
 
 
 class SchemaQuery(Query):
@@ -138,6 +139,7 @@ async def get_asset_schema(ctx: Context, asset: str, query: SchemaQuery) -> Tabl
 async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Rows[Preview]:
     """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
     lookup.asset(ctx.view(), asset)
+    require_readable(ctx, asset)
     return await ctx.compute(_preview, ctx.platform, asset, query)
 
 

@@ -15,13 +15,12 @@ from api.kernel.credentials import signing_keys
 from api.kernel.credentials.signing_keys import SigningKeys
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.endpoint import Shape
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query, Request
-from api.kernel.permissions.graph import READ_ASSET, asset_securable
+from api.kernel.permissions.graph import asset_securable
 from api.kernel.references import ORGANIZATION, PROJECT
 from api.kernel.roles import Role
 from api.kernel.securable import Securable
@@ -29,9 +28,9 @@ from api.services.ai_catalog.attestation_tables import ATTESTATION as TABLE
 from api.services.ai_catalog.attestation_tables import ATTESTED_ASSET
 from api.services.ai_catalog.logic import statement
 from api.services.ai_catalog.logic.content_digests import ALGORITHM
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import readable_names, reads_everything, require_readable
 from api.services.ai_catalog.logic.signed_envelope import PAYLOAD_TYPE, encoded
-from api.services.ai_catalog.logic.visible_names import one_of, visible_names
+from api.services.ai_catalog.logic.visible_names import one_of
 from core.errors import Conflict
 
 
@@ -107,10 +106,10 @@ class AttestationKind(TableKind[Attestation]):
         """Returns the condition for the rows that the caller can see."""
         granted = super().visible(unit)
         access = unit.principal.access
-        if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS):
+        if reads_everything(access):
             return granted
         named = unit.connection.execute(sa.select(ATTESTED_ASSET.c.asset).distinct()).scalars()
-        names = visible_names(unit.platform, access, named, READ_ROWS)
+        names = readable_names(unit.platform, access, named)
         readable = one_of(ATTESTED_ASSET.c.asset, names, unit.connection.dialect.name)
         hidden = sa.exists().where(ATTESTED_ASSET.c.attestation_id == TABLE.c.id, ~readable)
         return sa.and_(granted, ~hidden)
@@ -134,8 +133,7 @@ async def create_attestation(ctx: Context, request: NewAttestation) -> Attestati
         else Securable(ORGANIZATION, place.organization_id or "", place.organization_id)
     )
     ctx.require(ATTESTATION.permission("create"), scope)
-    if not ctx.principal.access.allows(READ_ROWS, place):
-        raise denied(READ_ROWS)
+    require_readable(ctx, request.asset)
     if place.organization_id is None:
         raise Conflict(f"{request.asset} belongs to no organization, so it can't be attested.")
     built = await ctx.compute(statement.build, ctx, request.asset, request.version)

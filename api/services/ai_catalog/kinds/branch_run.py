@@ -8,7 +8,6 @@ from pydantic import Field
 
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId, ColumnName
@@ -21,7 +20,7 @@ from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.asset_history import Diff, diff_of
 from api.services.ai_catalog.kinds.branch import BRANCH, may_read, refuse_busy, require_open
 from api.services.ai_catalog.logic.branch_base import readable
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import rows_denied
 from api.services.ai_catalog.logic.selection import with_step_siblings
 from core.errors import Conflict, InvalidPayload, NotFound
 from core.ports import CheckStatus, GraphView
@@ -127,7 +126,7 @@ async def get_branch_diff(ctx: Context, branch: str, query: BranchDiffQuery) -> 
     if query.asset not in row.produced or not may_read(ctx, query.asset):
         raise NotFound(f"The branch {row.name} has produced no table {query.asset!r}. See its tables.")
     if not readable(ctx, query.asset):
-        raise denied(READ_ROWS)
+        raise rows_denied()
     return await ctx.compute(_diff, ctx.platform, row, query)
 
 
@@ -158,7 +157,7 @@ def _added_inputs(ctx: Context, graph: GraphView, row: Row, assets: tuple[str, .
     found = {}
     for name in sorted(read - known):
         if not readable(ctx, name):
-            raise denied(READ_ROWS)
+            raise rows_denied()
         if tables.exists(name):
             found[name] = tables.snapshot(name).data_version
     return found

@@ -8,15 +8,13 @@ from typing import Annotated, Self
 import sqlalchemy as sa
 from pydantic import Field, model_validator
 
-from api.kernel.kinds import escalation
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.resource import Spec, Text, Title
 from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId, ColumnName
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import asset_securable
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
+from api.services.ai_catalog.logic.readable_tables import require_rows
 from api.services.ai_catalog.logic.visible_names import one_of, visible_names
 from core.contracts import CONTRACT as TABLE
 from core.contracts import ContractState
@@ -241,9 +239,3 @@ def require_draft(contract: Row) -> None:
     """Raises `Conflict` unless the version is a draft."""
     if contract.state != ContractState.DRAFT.value:
         raise Conflict(f"Version {contract.version} is {contract.state}. Propose another version.")
-
-
-def require_rows(unit: Unit, asset: str) -> None:
-    """Raises `PermissionDenied` unless the caller can read the rows of an asset."""
-    if not may_read(unit.platform, escalation.rights_of_caller(unit), asset):
-        raise denied(READ_ROWS)

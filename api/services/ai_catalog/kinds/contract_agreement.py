@@ -12,8 +12,9 @@ from api.kernel.lake.names import AssetId
 from api.kernel.models import Model, Query, Request
 from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import Platform, open_tables
-from api.services.ai_catalog.kinds.contract import CONTRACT, Contract, require_draft, require_rows
+from api.services.ai_catalog.kinds.contract import CONTRACT, Contract, require_draft
 from api.services.ai_catalog.logic.contract_changes import changes
+from api.services.ai_catalog.logic.readable_tables import require_rows
 from api.services.ai_catalog.logic.visible_names import visible_names
 from core import contracts
 from core.contracts import CONTRACT as TABLE

@@ -12,8 +12,9 @@ from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
-from api.services.ai_catalog.kinds.contract import CONTRACT, require_rows
+from api.services.ai_catalog.kinds.contract import CONTRACT
 from api.services.ai_catalog.kinds.contract_agreement import newest_faults
+from api.services.ai_catalog.logic.readable_tables import require_rows
 from core import clock
 from core.contracts import CONTRACT_VIOLATION
 from core.errors import UnknownTable

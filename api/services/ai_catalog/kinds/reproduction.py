@@ -12,11 +12,10 @@ from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model
 from api.kernel.operations.store import FINAL, OperationState
-from api.kernel.permissions.graph import READ_ASSET
 from api.kernel.platform import open_tables
 from api.kernel.tables import OPERATION
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
-from api.services.ai_catalog.logic.visible_names import one_of, visible_names
+from api.services.ai_catalog.logic.readable_tables import readable_names, reads_everything
+from api.services.ai_catalog.logic.visible_names import one_of
 from api.services.ai_catalog.reproduction_tables import REPRODUCED_ASSET
 from api.services.ai_catalog.reproduction_tables import REPRODUCTION as TABLE
 from core.errors import Conflict
@@ -125,10 +124,10 @@ class ReproductionKind(TableKind[Reproduction]):
         """Returns the condition for the rows that the caller can see."""
         granted = super().visible(unit)
         access = unit.principal.access
-        if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS):
+        if reads_everything(access):
             return granted
         named = unit.connection.execute(sa.select(REPRODUCED_ASSET.c.asset).distinct()).scalars()
-        names = visible_names(unit.platform, access, named, READ_ROWS)
+        names = readable_names(unit.platform, access, named)
         readable = one_of(REPRODUCED_ASSET.c.asset, names, unit.connection.dialect.name)
         hidden = sa.exists().where(REPRODUCED_ASSET.c.reproduction_id == TABLE.c.id, ~readable)
         return sa.and_(granted, ~hidden)

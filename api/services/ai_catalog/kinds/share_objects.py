@@ -10,9 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from api.kernel import lookup
-from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.resource import Text
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake import versions
@@ -25,7 +23,7 @@ from api.kernel.roles import Role
 from api.kernel.storage.store import Stored
 from api.services.ai_catalog.kinds.share import SHARE, Share
 from api.services.ai_catalog.logic import sharing
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
+from api.services.ai_catalog.logic.readable_tables import require_rows
 from api.services.ai_catalog.sharing_tables import SHARE_OBJECT as TABLE
 from core.errors import Conflict, InvalidPayload, NotFound
 from core.ids import new_id
@@ -171,8 +169,7 @@ async def update_share_object(ctx: Context, share: str, request: ShareObjectChan
     def found(unit: Unit) -> tuple[Stored, Any]:
         row = _authorized(unit, share, "update-object")
         one = _object(unit, row.id, request.object)
-        if not may_read(unit.platform, escalation.rights_of_caller(unit), one.asset):
-            raise denied(READ_ROWS)
+        require_rows(unit, one.asset)
         return row, one
 
     _, before = await ctx.read(found)
@@ -213,8 +210,7 @@ def _authorized(unit: Unit, share: str, verb: str, asset: str = "") -> Stored:
         if asset_securable(unit.platform, asset).project_id != row.project_id:
             fault = {"pointer": "/asset", "detail": "is in another project"}
             raise InvalidPayload("A share contains only tables of its project.", errors=[fault])
-        if not may_read(unit.platform, escalation.rights_of_caller(unit), asset):
-            raise denied(READ_ROWS)
+        require_rows(unit, asset)
     return row
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lookup import unknown_asset
-from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import open_tables
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import may_read
 from core.errors import UnknownTable, UnknownVersion
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def resolve(ctx: Context, project: str, at: datetime | None, given: Mapping[str,
 
 def readable(ctx: Context, asset: str) -> bool:
     """Returns whether the caller can see an asset and read its rows."""
-    place = asset_securable(ctx.platform, asset)
-    return all(ctx.principal.access.allows(right, place) for right in (READ_ASSET, READ_ROWS))
+    return may_read(ctx.platform, ctx.principal.access, asset)
 
 
 def _version(tables: Tables, asset: str, at: datetime | None) -> str | None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.refusals import denied
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import require_version
 from api.kernel.platform import open_lineage, open_tables
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS, may_read
+from api.services.ai_catalog.logic.readable_tables import may_read, rows_denied
 from core.errors import Conflict, UnknownVersion
 from core.ports import AssetNode
 from lakehouse.environment import env_digest, git_sha
@@ -66,7 +65,7 @@ def require_rows(ctx: Context, assets: list[str]) -> None:
         PermissionDenied: the caller can't read one of them. The message doesn't name it.
     """
     if not all(may_read(ctx.platform, ctx.principal.access, name) for name in assets):
-        raise denied(READ_ROWS)
+        raise rows_denied()
 
 
 def _problems(node: AssetNode, step: RecordedStep) -> list[str]:

@@ -10,13 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.refusals import denied
 from api.kernel.lake import versions
 from api.kernel.lake.provenance import Input, Materialization, explain, require_version
-from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.logic.content_digests import ALGORITHM, content_digest
-from api.services.ai_catalog.logic.readable_tables import READ_ROWS
+from api.services.ai_catalog.logic.readable_tables import may_read, rows_denied
 from core.errors import Conflict
 from core.ids import is_asset_id
 
@@ -44,8 +42,8 @@ def build(ctx: Context, asset: str, version: str | None) -> dict[str, Any]:
     if len(inputs) > _MAX_INPUTS:
         raise Conflict(f"The version has {len(inputs)} inputs. A statement can contain {_MAX_INPUTS}.")
     for name, _ in inputs:
-        if is_asset_id(name) and not ctx.principal.access.allows(READ_ROWS, asset_securable(ctx.platform, name)):
-            raise denied(READ_ROWS)
+        if is_asset_id(name) and not may_read(ctx.platform, ctx.principal.access, name):
+            raise rows_denied()
     subject = content_digest(ctx, asset, resolved)
     if subject.digest is None:
         raise Conflict(f"{asset} at {resolved} can't be attested. {subject.problem}")
