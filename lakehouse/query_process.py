@@ -26,6 +26,8 @@ from core.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakehouse.branches import BranchPlan
+
 _GRACE_SECONDS = 5.0
 """Time after the timeout, because the process ends the query itself if it can."""
 
@@ -66,7 +68,13 @@ class QueryProcesses:
             self._idle.put(process)
 
     def run(
-        self, statement: str, versions: Mapping[str, int], limit: int, disconnected: Callable[[], bool] = lambda: False
+        self,
+        statement: str,
+        versions: Mapping[str, int],
+        limit: int,
+        disconnected: Callable[[], bool] = lambda: False,
+        *,
+        plan: BranchPlan | None = None,
     ) -> tuple[pa.Table, bool]:
         """Runs a statement over exact versions. Returns the rows, and whether there are more than `limit`.
 
@@ -75,6 +83,7 @@ class QueryProcesses:
             versions: version of every table that the statement reads.
             limit: maximum number of returned rows.
             disconnected: returns whether the caller disconnected. The query is then ended.
+            plan: the branch whose tables are read; `None` for the tables of the lakehouse.
 
         Raises:
             InvalidArgument: the statement isn't valid, or needs more memory than one query can have.
@@ -86,7 +95,7 @@ class QueryProcesses:
         process = self._idle.get()
         try:
             answer = process.request(
-                (statement, dict(versions), limit), self._timeout_seconds + _GRACE_SECONDS, disconnected
+                (statement, dict(versions), limit, plan), self._timeout_seconds + _GRACE_SECONDS, disconnected
             )
         finally:
             self._idle.put(process)

@@ -6,6 +6,7 @@ import resource
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from core.db import Database
 from core.errors import HeadwaterError
 from core.settings import load_settings
+from lakehouse.branches import BranchTables
 from lakehouse.query import Query
 from lakehouse.query_process import RemoteError, memory_exceeded
 from lakehouse.tables import Tables
@@ -24,7 +26,8 @@ def serve(connection: Connection, *, timeout_seconds: float, memory_bytes: float
     """Answers requests until the connection is closed, no request arrives for some minutes, or the process grows."""
     settings = load_settings()
     tables = Tables.from_settings(settings, Database(settings.effective_database_url))
-    query = Query(tables, timeout_seconds=timeout_seconds, memory_limit="1GB", result_bytes=int(result_bytes))
+    limits: dict[str, Any] = {"timeout_seconds": timeout_seconds, "result_bytes": int(result_bytes)}
+    query = Query(tables, memory_limit="1GB", **limits)
     query.sql("SELECT 1")  # loads the libraries, so that the time of the first query doesn't include it
     process = psutil.Process()
     # The libraries reserve more than a gigabyte of addresses, whatever the query needs.
@@ -34,9 +37,10 @@ def serve(connection: Connection, *, timeout_seconds: float, memory_bytes: float
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
     connection.send("ready")
     while connection.poll(_IDLE_SECONDS):
-        statement, versions, limit = connection.recv()
+        statement, versions, limit, plan = connection.recv()
         try:
-            result = query.sql(statement, limit=limit, versions=versions)
+            reader = query if plan is None else Query(BranchTables(tables, plan), memory_limit="1GB", **limits)
+            result = reader.sql(statement, limit=limit, versions=versions)
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, result.table.schema) as writer:
                 writer.write_table(result.table)

@@ -7,6 +7,7 @@ operations of one branch at once, and a merge that overwrites what others wrote.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -151,6 +152,44 @@ async def test_shows_its_tables_and_how_they_differ(api: Api, tables: Tables) ->
     await may_branch(api, "dora")
     assert DELAYS not in (await dora.get(f"{PATH}/{id}/tables")).response.text
     assert (await dora.get(f"{PATH}/{id}/diff?asset={DELAYS}")).status == 404
+
+
+class TestReads:
+    """The doors to the rows of a table read a branch with the rights of the table and of the branch."""
+
+    SQL = f"SELECT route, kind FROM {DELAYS} ORDER BY route"
+
+    async def test_previews_and_statements_read_the_branch(self, api: Api, tables: Tables) -> None:
+        id = (await branch(api.editor, versions={SILVER: "0"}))["id"]
+        produce(api, tables, id, route=[1, 3], kind=["a", "c"])
+        preview = await made(api.viewer.get(f"ai-catalog/assets/{DELAYS}/preview?branch={id}&page_size=1"))
+        assert (preview["rows"], preview["row_count"]) == ([{"route": 1, "kind": "a"}], 2)
+        token = quote(preview["next_page_token"])
+        following = await made(
+            api.viewer.get(f"ai-catalog/assets/{DELAYS}/preview?branch={id}&page_size=1&page_token={token}")
+        )
+        assert following["rows"] == [{"route": 3, "kind": "c"}]
+        answer = await made(api.viewer.post("ai-catalog/queries:run", {"sql": self.SQL, "branch": id}))
+        assert answer["rows"] == [[1, "a"], [3, "c"]]
+        pinned = {"sql": f"SELECT count(*) FROM {SILVER}", "branch": id}
+        answer = await made(api.viewer.post("ai-catalog/queries:run", pinned))
+        assert answer["inputs"][0]["table_version"] == 0
+        answer = await made(api.viewer.post("ai-catalog/queries:run", {"sql": self.SQL}))
+        assert answer["rows"] == [[1, "a"], [2, "b"]], "the project has not changed"
+
+    async def test_needs_the_rights_of_the_branch_and_of_the_table(self, api: Api, tables: Tables) -> None:
+        id = (await branch(api.editor))["id"]
+        produce(api, tables, id, route=[1, 3], kind=["a", "c"])
+        dora = await sees_only(api, "dora", DELAYS)
+        outside = f"ai-catalog/assets/{DELAYS}/preview?branch={id}"
+        assert (await dora.get(outside)).status == 404
+        assert (await dora.post("ai-catalog/queries:run", {"sql": self.SQL, "branch": id})).status == 404
+        assert (await api.viewer.get(outside.replace(id, "bra_none"))).status == 404
+        await may_branch(api, "dora")
+        assert (await dora.get(outside)).status == 200
+        hidden = {"sql": f"SELECT * FROM {SILVER}", "branch": id}
+        assert (await dora.post("ai-catalog/queries:run", hidden)).status == 404
+        assert (await dora.get(f"ai-catalog/assets/{SILVER}/preview?branch={id}")).status == 404
 
 
 @pytest.mark.effect("ai_catalog_merge_branch", "ai_catalog_get_branch_merge_plan")

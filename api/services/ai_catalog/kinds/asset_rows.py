@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -15,8 +15,11 @@ from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
-from api.services.ai_catalog.logic import paging
+from api.services.ai_catalog.logic import branch_reads, paging
 from api.services.ai_catalog.logic.readable_tables import require_readable
+
+if TYPE_CHECKING:
+    from lakehouse.branches import BranchPlan
 
 
 class SchemaQuery(Query):
@@ -88,6 +91,9 @@ class PreviewQuery(Query):
     columns: Annotated[list[ColumnName], Field(max_length=1000)] = []
     """Columns to return; repeat the parameter. By default all."""
 
+    branch: Annotated[str, Field(max_length=64)] | None = None
+    """Id of a branch whose version of the table to return. By default the table of the project."""
+
 
 class PreviewColumn(Model):
     """A column of the preview."""
@@ -140,7 +146,8 @@ async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Ro
     """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
     lookup.asset(ctx.view(), asset)
     require_readable(ctx, asset)
-    return await ctx.compute(_preview, ctx.platform, asset, query)
+    plan = await branch_reads.plan_of(ctx, query.branch)
+    return await ctx.compute(_preview, ctx.platform, asset, query, plan)
 
 
 def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
@@ -158,9 +165,9 @@ def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
     )
 
 
-def _preview(platform: Platform, asset: str, query: PreviewQuery) -> Rows[Preview]:
+def _preview(platform: Platform, asset: str, query: PreviewQuery, plan: BranchPlan | None) -> Rows[Preview]:
     version, offset = paging.start(query.page_token, query.version, query.offset)
-    snapshot = versions.snapshot(platform.part(open_tables), asset, version)
+    snapshot = versions.snapshot(branch_reads.open_planned(platform, plan), asset, version)
     table = snapshot.to_arrow(columns=query.columns or None, limit=query.page_size, offset=offset)
     token = paging.following(snapshot.data_version, offset + table.num_rows, snapshot.row_count)
 

@@ -17,12 +17,14 @@ from api.kernel.lake.names import AssetId
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
-from api.kernel.platform import Platform, open_tables
+from api.kernel.platform import Platform
+from api.services.ai_catalog.logic import branch_reads
 from api.services.ai_catalog.logic.readable_tables import require_readable
 from api.services.ai_catalog.logic.turns import Turns
 from core.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
+    from lakehouse.branches import BranchPlan
     from lakehouse.query_process import QueryProcesses
 
 T = TypeVar("T")
@@ -53,6 +55,9 @@ class RunQuery(Request):
 
     versions: Annotated[dict[AssetId, Version], Field(max_length=100)] = {}
     """Versions to read, by asset id. By default the newest version of each table."""
+
+    branch: Annotated[str, Field(max_length=64)] | None = None
+    """Id of a branch in which to read the tables. By default those of the projects."""
 
 
 class ResultColumn(Model):
@@ -102,7 +107,8 @@ async def run_queries(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
     Each table is read at one exact version, which the response contains. The statement can't access files, network, or
     settings. It ends after 50 seconds.
     """
-    return await in_turn(ctx, lambda cancelled: _run(ctx, request, cancelled))
+    plan = await branch_reads.plan_of(ctx, request.branch)
+    return await in_turn(ctx, lambda cancelled: _run(ctx, request, plan, cancelled))
 
 
 async def in_turn(ctx: Context, run: Callable[[Callable[[], bool]], T]) -> T:
@@ -161,10 +167,10 @@ def open_processes(platform: Platform) -> QueryProcesses:
     return QueryProcesses(platform.settings)
 
 
-def _run(ctx: Context, request: RunQuery, cancelled: Callable[[], bool]) -> Rows[QueryResult]:
+def _run(ctx: Context, request: RunQuery, plan: BranchPlan | None, cancelled: Callable[[], bool]) -> Rows[QueryResult]:
     from lakehouse.query import Query
 
-    tables = ctx.platform.part(open_tables)
+    tables = branch_reads.open_planned(ctx.platform, plan)
     query = Query(
         tables, visible=lambda name: ctx.principal.access.allows(READ_ASSET, asset_securable(ctx.platform, name))
     )
@@ -180,7 +186,9 @@ def _run(ctx: Context, request: RunQuery, cancelled: Callable[[], bool]) -> Rows
         table, truncated = listed.table, listed.truncated
     else:
         exact = {name: snapshot.version for name, snapshot in snapshots.items()}
-        table, truncated = ctx.platform.part(open_processes).run(request.sql, exact, request.limit, cancelled)
+        table, truncated = ctx.platform.part(open_processes).run(
+            request.sql, exact, request.limit, cancelled, plan=plan
+        )
     inputs = [
         QueryInput(asset=name, data_version=snapshot.data_version, table_version=snapshot.version)
         for name, snapshot in sorted(snapshots.items())
