@@ -270,3 +270,15 @@ def test_a_pinned_version_of_a_table_that_was_made_again_is_not_the_former_one(
     assert snapshot.version == 1
     assert (again.version, first.version != again.version) == (snapshot.data_version, True)
     assert "admin/passwords.md" not in [hit.document for hit in again.hits]
+
+
+def test_a_mirror_of_the_former_table_does_not_answer_for_a_version_of_the_new_one(
+    workshop: Workshop, retriever: Retriever
+) -> None:
+    workshop.publish(workshop.pages)
+    shutil.rmtree(workshop.folder / "lakehouse")
+    workshop.tables.adopt(workshop.name)
+    _, snapshot = workshop.write(workshop.without("admin/passwords.md"))
+    assert snapshot.version == 1
+    with pytest.raises(UnknownVersion):
+        retriever.search(workshop.name, "administrator secret", version=1)
