@@ -74,10 +74,5 @@ FILTER_FIELDS = {
     "securable_id": (),
     "subject": (),
     "identity_provider_id": ("admin.identity_provider",),
-    "entity_id": ("ai_catalog.entity",),
-    "experiment_id": ("ai_catalog.experiment",),
-    "registered_model_id": ("ai_catalog.registered_model",),
-    "prompt_id": ("ai_catalog.prompt",),
-    "recipient_id": ("ai_catalog.recipient",),
 }
-"""The kinds that fields of filters refer to, by field name. The names also apply below `spec`."""
+"""The kinds that fields of filters refer to in every service, by field name. The names also apply below `spec`."""

@@ -17,7 +17,6 @@ import pytest_asyncio
 from api.kernel.kinds.endpoint import Endpoint, Shape
 from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
-from api.kernel.references import FILTER_FIELDS
 from tests.api.admin.tenants import made, user
 from tests.api_process import Reply, running
 from tests.conformance.named_home import BODIES, NAMES, REFERRING, SPECS, Home, settled
@@ -153,13 +152,13 @@ FILTERED = [
     for endpoint in ENDPOINTS
     if endpoint.query is not None and "filter" in endpoint.query.model_fields and endpoint.shape is Shape.LIST
     for name in endpoint.kind.filter_by
-    if name.rpartition(".")[2] in FILTER_FIELDS
+    if name in endpoint.kind.filter_references and name != "project"
 ]
 
 
 @pytest.mark.parametrize(("endpoint", "name"), FILTERED, ids=str)
 async def test_a_filter_by_name_finds_what_it_finds_by_id(home: Home, endpoint: Endpoint, name: str) -> None:
-    kinds = FILTER_FIELDS[name.rpartition(".")[2]] or ("admin.project",)
+    kinds = endpoint.kind.filter_references[name] or ("admin.project",)
     for kind in kinds:
         pages = []
         texts = [

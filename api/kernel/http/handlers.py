@@ -124,9 +124,9 @@ class _Call:
         for model in (argument for argument in arguments if isinstance(argument, BaseModel)):
             if names := slots.names(model):
                 await ctx.read(lambda unit: unit.names.fill(names))
-            text, fields = getattr(model, "filter", ""), self.endpoint.kind.filter_by
-            if isinstance(text, str) and slots.filter_names(text, fields):
-                model.filter = await ctx.read(lambda unit: unit.names.in_filter(text, fields))  # type: ignore[attr-defined]  # noqa: B023
+            text, references = getattr(model, "filter", ""), self.endpoint.kind.filter_references
+            if isinstance(text, str) and slots.filter_names(text, references):
+                model.filter = await ctx.read(lambda unit: unit.names.in_filter(text, references))  # type: ignore[attr-defined]  # noqa: B023
 
     async def _call(self, ctx: Context, arguments: list[Any]) -> Any:
         """Calls the service function. Changes are recorded in the audit log, whether they succeed or fail."""

@@ -7,7 +7,7 @@ the function refuses it like an unknown id. An id has precedence, and no name ca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.filtering import named
 from api.kernel.kinds import slots
 from api.kernel.kinds.noun import Kinds
-from api.kernel.kinds.slots import Slot, filter_names, kinds_in_filter
+from api.kernel.kinds.slots import FilterReferences, Slot, filter_names
 from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.permissions.principal import Principal
 from api.kernel.platform import Platform
@@ -55,11 +55,11 @@ class Names:
         slot = Slot(text, (kind,))
         return self.ids([slot])[0] if slot.may_be_name else text
 
-    def in_filter(self, text: str, fields: Collection[str]) -> str:
+    def in_filter(self, text: str, references: FilterReferences) -> str:
         """Returns a filter with the names in it replaced by what its fields contain. Raises as `resolve`."""
-        comparisons = filter_names(text, fields)
+        comparisons = filter_names(text, references)
         by_name = [one for one in comparisons if one.field != "project"]
-        ids = self.ids([Slot(one.value, kinds_in_filter(one.field) or ()) for one in by_name])
+        ids = self.ids([Slot(one.value, references[one.field]) for one in by_name])
         values = dict(zip(by_name, ids, strict=True))
         # Assets and other things outside the metadata database carry the name of their project, not its id.
         for one in comparisons:

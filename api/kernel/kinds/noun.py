@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from api.kernel.kinds.slots import FilterReferences
 from api.kernel.permissions.graph import Locator
 from api.kernel.permissions.power import Power
 from api.kernel.platform import Platform
@@ -58,6 +59,8 @@ class Noun:
         self.locate = locate
         self.scoped = scoped
         self.filter_by = filter_by
+        self.filter_references: FilterReferences = {}
+        """Fields of `filter_by` that contain references. Set when the service is created."""
         self.order_by = order_by
         self.powers = dict(powers or {})
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from api.kernel.kinds.endpoint import Endpoint
 from api.kernel.kinds.kind import Kind
+from api.kernel.kinds.slots import filter_references
+from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.sagas.saga import Saga
 
 
@@ -27,6 +29,10 @@ class Service:
                 key=lambda endpoint: (endpoint.path, endpoint.method),
             )
         )
+
+        nouns = {kind.name: kind.full_name for kind in kinds if isinstance(kind, StoredKind)}
+        for kind in kinds:
+            kind.filter_references = filter_references(kind.filter_by, nouns)
 
     @property
     def slug(self) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from api.kernel.filtering import named
 from api.kernel.problems import escaped
-from api.kernel.references import FILTER_FIELDS, RefersTo
+from api.kernel.references import FILTER_FIELDS, PROJECT, RefersTo
 from api.kernel.securable import PLATFORM
 from core.ids import is_asset_id, is_generated_id
+
+FilterReferences = Mapping[str, tuple[str, ...]]
+"""Fields of filters that contain references, with the kinds that each can refer to. None of them for any kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,20 @@ def referring(model: type[BaseModel]) -> tuple[str, ...]:
     )
 
 
-def kinds_in_filter(field: str) -> tuple[str, ...] | None:
-    """Returns the kinds that a field of filters refers to, empty for any kind, or None if it is not a reference."""
-    return FILTER_FIELDS.get(field.rpartition(".")[2]) if not field.startswith("status.") else None
+def filter_references(fields: Collection[str], nouns: Mapping[str, str] = MappingProxyType({})) -> FilterReferences:
+    """Returns the fields of filters that contain references, with the kinds that each refers to.
+
+    Args:
+        fields: fields of filters. `project` contains the name of a project.
+        nouns: full names of the stored kinds of the service, by name. `<name>_id` refers to one of them.
+    """
+    known = {f"{name}_id": (kind,) for name, kind in nouns.items()} | FILTER_FIELDS | {"project": (PROJECT,)}
+    names = {field: field.rpartition(".")[2] for field in fields if not field.startswith("status.")}
+    return {field: known[name] for field, name in names.items() if name in known}
 
 
-def filter_names(text: str, fields: Collection[str]) -> list[named.ComparedString]:
+def filter_names(text: str, references: FilterReferences) -> list[named.ComparedString]:
     """Returns the strings of a filter that may be names where an id is expected, or for `project`, that may be ids."""
-    references = [field for field in fields if kinds_in_filter(field) is not None or field == "project"]
     return [
         compared
         for compared in named.compared(text, references)

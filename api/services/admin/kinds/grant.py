@@ -14,6 +14,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.holders import holder
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.slots import filter_references
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import KindName, ListQuery, Model, Page, Request, Timestamp
 from api.kernel.permissions import grants
@@ -226,7 +227,7 @@ def plan_grant(unit: Unit, request: NewGrant) -> GrantRow:
     if request.permission is not None:
         lookup.require_match(request.permission, unit.platform.permissions, "permission", "/permission")
     if request.condition:
-        request.condition = unit.names.in_filter(request.condition, tuple(CONDITION_FIELDS))
+        request.condition = unit.names.in_filter(request.condition, filter_references(CONDITION_FIELDS))
         condition(request.condition)
     if request.expires_at is not None and request.expires_at <= unit.now:
         fault = {"pointer": "/expires_at", "detail": "is in the past"}
