@@ -63,7 +63,7 @@ def of_provenance(provenance: Mapping[str, Any], asset: str, version: str) -> li
     stored = provenance.get("column_sources")
     if not isinstance(stored, Mapping):
         return []
-    return [ColumnSources(asset, version, provenance["run"], provenance["step"], _parsed(stored))]
+    return [ColumnSources(asset, version, provenance["run"], provenance["step"], parsed(stored))]
 
 
 def record_in(connection: Connection, records: Sequence[ColumnSources]) -> None:
@@ -89,8 +89,9 @@ def of_version(connection: Connection, asset: str, version: str) -> list[ColumnS
     table = COLUMN_SOURCES.c
     query = sa.select(COLUMN_SOURCES).where(table.out_asset == asset, table.out_version == version)
     rows = connection.execute(query.order_by(table.run, table.step))
-    return [ColumnSources(asset, version, row.run, row.step, _parsed(row.sources)) for row in rows]
+    return [ColumnSources(asset, version, row.run, row.step, parsed(row.sources)) for row in rows]
 
 
-def _parsed(stored: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+def parsed(stored: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Returns sources from their stored form."""
     return {str(column): [(str(asset), str(name)) for asset, name in used] for column, used in stored.items()}

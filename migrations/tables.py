@@ -16,6 +16,7 @@ import api.services.ai_catalog.reproduction_tables
 import api.services.ai_catalog.run_tables
 import api.services.ai_catalog.sharing_tables
 import api.services.ai_catalog.stage_tables
+import api.services.ai_catalog.tag_tables
 import api.services.ai_catalog.upload_tables
 import core.contracts
 import core.definitions

@@ -33,6 +33,7 @@ NAMES = {
     "ai_catalog.registered_model": "price",
     "ai_catalog.prompt": "answer",
     "ai_catalog.share": "partners",
+    "ai_catalog.tag": "pii",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
 

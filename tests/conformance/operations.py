@@ -87,6 +87,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "prompt_id": "prm_06e1xq0000exampe0000000000",
         "messages": [{"content": "Answer {{ question }}"}],
     },
+    "ai_catalog_assign_tag": {"targets": [{"id": "flights.silver.flights"}]},
+    "ai_catalog_unassign_tag": {"targets": [{"id": "flights.silver.flights"}], "reason": "A mistake"},
+    "ai_catalog_overrule_tag": {"targets": [{"id": "flights.silver.flights"}], "reason": "Only totals"},
+    "ai_catalog_reinstate_tag": {"targets": [{"id": "flights.silver.flights"}]},
     "ai_catalog_set_alias_registered_model": {"alias": "champion", "version": 1},
     "ai_catalog_remove_alias_registered_model": {"alias": "champion"},
     "ai_catalog_create_run": {"experiment_id": "exp_06e1xq0000exampe0000000000"},
@@ -132,6 +136,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ai_catalog.recipient": ({"title": "Acme"}, {"title": "Acme Corporation", "token_days": 30}),
     "ai_catalog.share": ({"title": "Delays"}, {"title": "Delays of flights", "comment": "Daily"}),
     "ai_catalog.registered_model": ({"title": "Price"}, {"title": "Price of a flat"}),
+    "ai_catalog.tag": ({"title": "Personal data"}, {"title": "Data about people", "values": ["email"]}),
     "ai_catalog.prompt": ({"title": "Answer"}, {"title": "Answer with sources"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""

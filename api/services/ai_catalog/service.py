@@ -18,6 +18,7 @@ from api.services.ai_catalog.kinds import (
     asset_reproduction,
     asset_rows,
     asset_schema_history,
+    asset_tags,
     attestation_verification,
     branch_merge,
     branch_run,
@@ -46,6 +47,7 @@ from api.services.ai_catalog.kinds import (
     run_search,
     share_grants,
     share_objects,
+    tag_assignment,
 )
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
@@ -77,6 +79,7 @@ from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 from api.services.ai_catalog.kinds.share import SHARE
 from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
+from api.services.ai_catalog.kinds.tag import TAG
 from api.services.ai_catalog.kinds.training_set import TRAINING_SET
 
 PARTS = (
@@ -94,6 +97,7 @@ PARTS = (
     asset_reproduction,
     asset_rows,
     asset_schema_history,
+    asset_tags,
     attestation_verification,
     branch_merge,
     branch_run,
@@ -122,6 +126,7 @@ PARTS = (
     run_search,
     share_grants,
     share_objects,
+    tag_assignment,
 )
 """Modules that register operations on other kinds."""
 
@@ -159,6 +164,7 @@ SERVICE = Service(
         SENSOR,
         SHARE,
         STAGE_REQUEST,
+        TAG,
         TRAINING_SET,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
