@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.components import component
 from core import audit
-from core.definitions import ERROR_TAG, RETIRED_TAG, PublishedDefinition
+from core.definitions import DEFINITION_REVISION_KEY, ERROR_TAG, RETIRED_TAG, PublishedDefinition
 from core.errors import HeadwaterError, InvalidPayload
 from core.ids import asset_id, asset_key
 
@@ -27,7 +27,7 @@ class Row:
     """A published definition, and its fault if it cannot be an asset.
 
     `reason` is the kind of fault in upper case. `faults` are the faults of attributes, as in `HeadwaterError.errors`.
-    `assets` are the ids that a `retired` definition keeps.
+    `assets` are the ids that a `retired` definition keeps. `revision` is the published one; 0 if it isn't known.
     """
 
     asset_id: str
@@ -40,6 +40,7 @@ class Row:
     faults: tuple[Mapping[str, Any], ...] = ()
     retired: bool = False
     assets: tuple[str, ...] = ()
+    revision: int = 0
 
     @classmethod
     def of(cls, definition: PublishedDefinition) -> Self:
@@ -54,6 +55,7 @@ class Row:
             "BLOCKED" if definition.blocked else "",
             retired=definition.retired,
             assets=definition.assets if definition.retired else (),
+            revision=definition.revision,
         )
 
     def broken(self, error: Exception) -> Self:
@@ -100,7 +102,11 @@ def build(row: Row) -> dg.Definitions:
         raise InvalidPayload(
             f"{hidden[0]} contains data of all organizations, so published definitions cannot read it."
         )
-    published = {"headwater/published_by": row.published_by, "headwater/published_at": row.published_at}
+    published: dict[str, Any] = {
+        "headwater/published_by": row.published_by,
+        "headwater/published_at": row.published_at,
+        **({DEFINITION_REVISION_KEY: row.revision} if row.revision else {}),
+    }
     return built.map_asset_specs(func=lambda spec: spec.merge_attributes(metadata=published))
 
 
@@ -155,6 +161,11 @@ def claim(row: Row, built: dg.Definitions, taken: dict[str, str]) -> None:
 def assets_of(built: dg.Definitions) -> list[str]:
     """Returns the ids of the assets in definitions."""
     return [asset_id(spec.key.path) for spec in _specs(built)]
+
+
+def code_versions_of(built: dg.Definitions) -> dict[str, str]:
+    """Returns the code version of each asset in definitions."""
+    return {asset_id(spec.key.path): spec.code_version or "" for spec in _specs(built)}
 
 
 def inputs_of(built: dg.Definitions) -> set[str]:

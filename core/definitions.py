@@ -34,6 +34,9 @@ class DefinitionState(StrEnum):
 ERROR_TAG = "headwater/error"
 """Tag (the reason) and metadata entry (the error) of an asset whose definition is broken or blocked."""
 
+DEFINITION_REVISION_KEY = "headwater/definition_revision"
+"""Metadata entry of an asset, and of each version that it makes: the published revision of its definition."""
+
 RETIRED_TAG = "headwater/retired"
 """Tag of an asset whose definition is retired."""
 
@@ -47,6 +50,8 @@ DEFINITION = sa.Table(
     sa.Column("attributes", sa.JSON, nullable=False),
     sa.Column("published_component", sa.String(64)),
     sa.Column("published_attributes", sa.JSON),
+    # The revision that is published. Its content is also in `definition_revision`.
+    sa.Column("published_revision", sa.Integer),
     sa.Column("published_at", UtcDateTime),
     sa.Column("published_by", sa.String(128)),
     # For permission checks on the publisher. Null for definitions published before these columns existed.
@@ -109,6 +114,9 @@ class PublishedDefinition:
     assets: tuple[str, ...] = ()
     """Ids of the assets that the definition claims, sorted."""
 
+    revision: int = 0
+    """The revision that is published; 0 if it isn't known."""
+
 
 def published_definitions(connection: Connection) -> list[PublishedDefinition]:
     """Returns every live or retired definition, ordered by asset id."""
@@ -128,6 +136,7 @@ def published_definitions(connection: Connection) -> list[PublishedDefinition]:
             blocked=row.blocked or "",
             retired=row.retired_at is not None,
             assets=tuple(claimed.get(row.asset_id, (row.asset_id,))),
+            revision=row.published_revision or 0,
         )
         for row in rows
     ]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core import clock
-from core.definitions import (
-    ASSET_CLAIM,
-    DEFINITION,
-)
+from core import clock, definition_revisions
+from core.definition_revisions import RecordedDefinition
+from core.definitions import ASSET_CLAIM, DEFINITION
 from core.errors import Conflict, NotFound, PreconditionFailed
 from core.publisher import Candidate
 
 _LIVE = (
     *("published_component", "published_attributes", "published_at", "published_by"),
-    *("published_by_id", "published_reads", "blocked", "retired_at", "retired_by"),
+    *("published_by_id", "published_reads", "published_revision", "blocked", "retired_at", "retired_by"),
 )
 
 
@@ -30,6 +28,8 @@ class PreviousState:
     asset_id: str
     live: Mapping[str, Any]
     assets: tuple[str, ...]
+    added_revision: int | None = None
+    """The revision that the change published first; `None` if it was published before."""
 
 
 def candidate_of(
@@ -59,8 +59,8 @@ def candidate_of(
     if revision not in (None, row.revision):
         raise PreconditionFailed("The definition was changed since you read it. Read it again and repeat the request.")
     if edited:
-        return Candidate(asset_id, row.component, row.attributes)
-    return Candidate(asset_id, row.published_component, row.published_attributes)
+        return Candidate(asset_id, row.component, row.attributes, row.revision)
+    return Candidate(asset_id, row.published_component, row.published_attributes, row.published_revision or 1)
 
 
 def activate(
@@ -72,6 +72,7 @@ def activate(
     code_assets: Mapping[str, str],
     principal: str,
     principal_id: str,
+    code_versions: Mapping[str, str] = {},
     reinstates: bool = False,
 ) -> PreviousState:
     """Makes a validated candidate the live state of its definition. Returns the previous state, for `restore`.
@@ -86,6 +87,7 @@ def activate(
         code_assets: asset ids of other code locations, mapped to the name of their location.
         principal: name of the principal that publishes.
         principal_id: id of that principal; permission checks use it.
+        code_versions: code version by asset that the definition produces.
         reinstates: whether the definition must be retired; if false, it must not be.
 
     Raises:
@@ -106,6 +108,7 @@ def activate(
         .values(
             published_component=candidate.component,
             published_attributes=dict(candidate.attributes),
+            published_revision=candidate.revision,
             published_at=clock.now(),
             published_by=principal,
             published_by_id=principal_id,
@@ -115,7 +118,16 @@ def activate(
             retired_by=None,
         )
     )
-    return previous
+    recorded = RecordedDefinition(
+        candidate.asset_id,
+        candidate.revision,
+        candidate.component,
+        candidate.attributes,
+        tuple(reads),
+        {name: code_versions.get(name, "") for name in assets},
+    )
+    added = definition_revisions.add(connection, recorded, principal=principal)
+    return replace(previous, added_revision=candidate.revision if added else None)
 
 
 def retire(connection: Connection, asset_id: str, *, principal: str) -> PreviousState:
@@ -168,6 +180,7 @@ def remove(connection: Connection, asset_id: str) -> None:
     if row.published_attributes is not None and row.retired_at is None:
         raise Conflict(f"{asset_id} is live. Retire it. Then, if it never produced anything, you can delete it.")
     connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.definition == asset_id))
+    definition_revisions.remove(connection, [asset_id])
     connection.execute(DEFINITION.delete().where(DEFINITION.c.asset_id == asset_id))
 
 
@@ -176,6 +189,7 @@ def erase(connection: Connection, project_names: Collection[str]) -> int:
     selected = DEFINITION.c.project.in_(project_names)
     ids = sa.select(DEFINITION.c.asset_id).where(selected)
     connection.execute(ASSET_CLAIM.delete().where(ASSET_CLAIM.c.definition.in_(ids)))
+    definition_revisions.remove(connection, ids)
     return int(connection.execute(DEFINITION.delete().where(selected)).rowcount)
 
 
@@ -185,6 +199,8 @@ def restore(connection: Connection, previous: PreviousState) -> None:
     if live["published_attributes"] is None:
         live["published_attributes"] = sa.null()  # not the JSON value null
     connection.execute(DEFINITION.update().where(DEFINITION.c.asset_id == previous.asset_id).values(**live))
+    if previous.added_revision is not None:
+        definition_revisions.remove(connection, [previous.asset_id], previous.added_revision)
     _claim(connection, previous.asset_id, previous.assets)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -14,6 +14,9 @@ class Candidate:
     asset_id: str
     component: str
     attributes: Mapping[str, Any]
+
+    revision: int = 1
+    """The revision of the definition that has these attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,12 @@ class ValidationReport:
 
     not_checked: Sequence[Mapping[str, Any]] = ()
     """Attributes that could not be compared with what exists: `{"pointer", "reason"}`. A run may still fail on them."""
+
+    reads: Sequence[str] = ()
+    """Ids of the assets that the definition reads; empty if it has errors."""
+
+    code_versions: Mapping[str, str] = field(default_factory=dict)
+    """Code version by asset that the definition produces; empty if it has errors."""
 
 
 class Publisher(Protocol):

@@ -38,10 +38,11 @@ def run_in_branch(
     tables: BranchTables,
     assets: Sequence[dg.AssetKey],
     *,
+    repository: dg.RepositoryDefinition,
     config: Mapping[str, Any] = {},
     tags: Mapping[str, str] = {},
 ) -> BranchRun:
-    """Materializes assets in a branch. Messages of the steps are copied to the log of this run."""
+    """Materializes assets of a repository in a branch. Messages of the steps are copied to the log of this run."""
     from lakehouse.branches import area_of
 
     plan = tables.plan
@@ -53,7 +54,7 @@ def run_in_branch(
     failures: list[str] = []
     with dg.DagsterInstance.ephemeral() as instance:
         result = execute_assets(
-            context.repository_def,
+            repository,
             assets,
             resources=resources,
             instance=instance,

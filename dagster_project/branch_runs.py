@@ -1,5 +1,6 @@
 """The jobs of stored branches: one makes assets in a branch, the other merges a branch."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from core.ids import asset_id, asset_key, is_asset_id
 from core.runs import BRANCH_MERGE_JOB, BRANCH_MERGE_OP, BRANCH_RUN_JOB, BRANCH_RUN_OP
 from dagster_project.branch_execution import comparison_of, run_in_branch
+from dagster_project.recorded_definitions import with_recorded
 from resources.contracts import contract_faults
 from resources.delta import Delta, table_schema
 from resources.gates import DATA_VERSION, GATES
@@ -41,13 +43,16 @@ def run_branch_assets(context: dg.OpExecutionContext, config: BranchRunConfig, d
     Raises:
         dg.Failure: the branch was discarded, nothing produces an asset, or a step or a blocking check failed.
     """
-    from lakehouse import branch_records
+    from lakehouse import branch_definitions, branch_records
     from lakehouse.branches import BranchTables
 
     row = branch_records.find(delta.database(), config.branch)
     if row is None:
         raise dg.Failure(f"The branch {config.branch} was discarded.")
-    definitions = context.repository_def.assets_defs_by_key
+    with delta.database().read() as connection:
+        recorded = branch_definitions.producing(branch_definitions.definitions_of(connection, row.id), config.assets)
+    repository = with_recorded(context.repository_def, recorded)
+    definitions = repository.assets_defs_by_key
     keys: set[dg.AssetKey] = set()
     for asset in config.assets:
         key = dg.AssetKey(asset_key(asset))
@@ -58,12 +63,13 @@ def run_branch_assets(context: dg.OpExecutionContext, config: BranchRunConfig, d
             raise dg.Failure(f"{asset} can't be made in a branch. {refusal}")
         keys |= set(definition.keys)
     names = [asset_id(key.path) for key in sorted(keys)]
+    code_versions = {asset_id(key.path): definitions[key].code_versions_by_key.get(key) or "" for key in keys}
     tables = BranchTables(delta.tables(), branch_records.plan_of(row, *names))
     tables.start()
-    run = run_in_branch(context, tables, sorted(keys))
+    run = run_in_branch(context, tables, sorted(keys), repository=repository)
     checks: dict[str, dict[str, Any]] = {name: {} for name in names}
     for check in run.checks:
-        spec = context.repository_def.asset_graph.get_check_spec(check.asset_check_key)
+        spec = repository.asset_graph.get_check_spec(check.asset_check_key)
         checks[asset_id(check.asset_key.path)][check.check_name] = {
             "passed": check.passed,
             "severity": check.severity.value,
@@ -74,6 +80,7 @@ def run_branch_assets(context: dg.OpExecutionContext, config: BranchRunConfig, d
             "run": context.run_id,
             "version": tables.snapshot(name).data_version,
             "checks": checks[name],
+            "code_version": code_versions[name],
             "contract": list(contract_faults(tables, tables.snapshot(name))[1]),
         }
         for name in names
@@ -103,7 +110,8 @@ def merge_branch_tables(
     if row is None:
         raise dg.Failure(f"The branch {config.branch} was discarded.")
     tables = BranchTables(delta.tables(), branch_records.plan_of(row))
-    steps = merge_steps(tables, branch_records.failed_checks(row))
+    outdated = branch_records.outdated(row, _code_versions(context.repository_def, row.produced))
+    steps = merge_steps(tables, branch_records.failed_checks(row), outdated)
     if conflicts := [step for step in steps if step.state is MergeState.CONFLICT]:
         reasons = " ".join(f"{step.table}: {step.reason}" for step in conflicts)
         raise dg.Failure(f"Nothing was merged, because {len(conflicts)} tables have conflicts. {reasons}")
@@ -127,6 +135,17 @@ def run_branch() -> None:
 def merge_branch() -> None:
     """Merges a branch."""
     merge_branch_tables()
+
+
+def _code_versions(repository: dg.RepositoryDefinition, assets: Iterable[str]) -> dict[str, str | None]:
+    """Returns the code version by asset that this code location can make, of the given ones."""
+    keys = {name: dg.AssetKey(asset_key(name)) for name in assets}
+    found = {name: (key, repository.assets_defs_by_key.get(key)) for name, key in keys.items()}
+    return {
+        name: definition.code_versions_by_key.get(key)
+        for name, (key, definition) in found.items()
+        if definition is not None and definition.is_executable
+    }
 
 
 def _sync_index(vectors: Vectors, merged: "Snapshot") -> None:

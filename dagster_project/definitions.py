@@ -11,7 +11,8 @@ from assets.audit.assets import audit_assets
 from assets.datasets import assets as datasets
 from dagster_project.branch_runs import merge_branch, run_branch
 from dagster_project.reproduction_runs import reproduce
-from dagster_project.shared_definitions import resources, with_policies
+from dagster_project.shared_definitions import with_policies
+from dagster_project.shared_resources import resources
 from jobs import maintenance, schedules
 from jobs.audit_versions import audit_versions
 from jobs.sensors import landing_sensors

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from core import definition_revisions
 from core.ids import asset_id, asset_key
 from core.runs import REPRODUCE_JOB, REPRODUCE_OP
 from dagster_project.branch_execution import MESSAGE_LIMIT, comparison_of, run_in_branch
+from dagster_project.recorded_definitions import with_recorded
 from resources.delta import Delta
 
 if TYPE_CHECKING:
@@ -64,7 +66,12 @@ def _reproduced(context: dg.OpExecutionContext, delta: Delta, id: str, step: "Re
     from lakehouse.reproductions import unreadable
 
     key = dg.AssetKey(asset_key(step.asset))
-    definition = context.repository_def.assets_defs_by_key.get(key)
+    repository = context.repository_def
+    if not _runs(repository.assets_defs_by_key.get(key), key, step):
+        with delta.database().read() as connection:
+            recorded = definition_revisions.of_code(connection, step.asset, step.code_version)
+        repository = with_recorded(repository, [recorded] if recorded else [])
+    definition = repository.assets_defs_by_key.get(key)
     if definition is None or not definition.is_executable:
         return _impossible(f"Nothing produces {step.asset} any more.")
     if (today := definition.code_versions_by_key.get(key) or "") != step.code_version:
@@ -82,8 +89,15 @@ def _reproduced(context: dg.OpExecutionContext, delta: Delta, id: str, step: "Re
     branch = BranchTables(delta.tables(), plan)
     branch.start()
     config, tags = _settings(context, definition, step)
-    run = run_in_branch(context, branch, sorted(definition.keys), config=config, tags=tags)
+    run = run_in_branch(context, branch, sorted(definition.keys), repository=repository, config=config, tags=tags)
     return _compared(delta, branch, step, comparison, run.failure)
+
+
+def _runs(definition: dg.AssetsDefinition | None, key: dg.AssetKey, step: "RecordedStep") -> bool:
+    """Returns whether a definition repeats a step."""
+    if definition is None or not definition.is_executable:
+        return False
+    return (definition.code_versions_by_key.get(key) or "") == step.code_version
 
 
 def _settings(

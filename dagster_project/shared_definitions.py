@@ -7,13 +7,9 @@ import dagster as dg
 from core.definitions import RETIRED_TAG
 from dagster_project.branch_runs import merge_branch, run_branch
 from dagster_project.reproduction_runs import reproduce
+from dagster_project.shared_resources import resources
 from jobs import schedules
 from jobs.sensors import landing_sensors
-from resources.delta import Delta
-from resources.flower import Flower
-from resources.gpu import Device
-from resources.spark import Spark
-from resources.vectors import Vectors
 
 _GOLD_AGE = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 
@@ -25,11 +21,6 @@ _automation = dg.AutomationConditionSensorDefinition(
     run_tags={"headwater/principal": "sensor:published_automation"},
     description="Materializes published assets whose automation condition is true.",
 )
-
-
-def resources() -> dict[str, object]:
-    """Returns the resources of assets, by parameter name."""
-    return {"delta": Delta(), "device": Device(), "flower": Flower(), "spark": Spark(), "vectors": Vectors()}
 
 
 def with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:

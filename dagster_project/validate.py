@@ -7,6 +7,7 @@ standard input and prints an object with these fields. `rows` contains the candi
 - `changes`: schema changes that the next run makes to existing tables, each `{"pointer", "detail", "table", "column",
   "effect"}`.
 - `assets`: ids of the assets that the candidate defines.
+- `code_versions`: code version by asset that the candidate defines.
 - `reads`: ids of the other assets that it reads.
 - `unbound`: faults with respect to the assets in `reads`, each `{"pointer", "detail"}`.
 - `not_checked`: attributes that were not compared with these assets, each `{"pointer", "reason"}`.
@@ -35,7 +36,7 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the answer to a request."""
     from assets.components import component
     from assets.examination import examine
-    from assets.rows import Row, assets_of, build, reads_of
+    from assets.rows import Row, assets_of, build, code_versions_of, reads_of
     from dagster_project.shared_definitions import complete_published
 
     # The candidate is last: of two definitions that conflict, the examination marks the later one.
@@ -44,7 +45,8 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     if candidate.error:
         general = [{"pointer": "/attributes", "detail": candidate.error}]
         errors = [dict(fault) for fault in candidate.faults] or general
-        return {"errors": errors, "changes": [], "assets": [], "reads": [], "unbound": [], "not_checked": []}
+        nothing: dict[str, list[str]] = {"changes": [], "assets": [], "reads": [], "unbound": [], "not_checked": []}
+        return {"errors": errors, "code_versions": {}, **nothing}
     built = build(candidate)
     assets = assets_of(built)
     reads = sorted(reads_of(built) - set(assets))
@@ -55,6 +57,7 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
         "errors": changes.faults,
         "changes": changes.changes,
         "assets": assets,
+        "code_versions": code_versions_of(built),
         "reads": reads,
         "unbound": [*_retired_inputs(reads, rows), *findings.faults],
         "not_checked": [*not_compared, *findings.not_checked],

@@ -48,14 +48,17 @@ class MergeStep:
     """Reason of a conflict."""
 
 
-def merge_steps(branch: BranchTables, failed: Mapping[str, Sequence[str]] = {}) -> list[MergeStep]:
+def merge_steps(
+    branch: BranchTables, failed: Mapping[str, Sequence[str]] = {}, outdated: Mapping[str, str] = {}
+) -> list[MergeStep]:
     """Returns what a merge does, inputs before the tables that are made from them.
 
     Args:
         branch: the branch.
         failed: names of the failed blocking checks by table.
+        outdated: reason by table whose definition isn't the one that the project runs.
     """
-    return [_step(branch, table, failed.get(table, ())) for table in _ordered(branch)]
+    return [_step(branch, table, failed.get(table, ()), outdated.get(table, "")) for table in _ordered(branch)]
 
 
 def merge_table(branch: BranchTables, lineage: Lineage, table: str) -> Snapshot:
@@ -134,7 +137,7 @@ def _written(branch: BranchTables, source: Snapshot, version: int) -> bool:
     return stored_provenance(read_entry(branch.storage, source.table, version)) is not None
 
 
-def _step(branch: BranchTables, table: str, failed: Sequence[str]) -> MergeStep:
+def _step(branch: BranchTables, table: str, failed: Sequence[str], outdated: str) -> MergeStep:
     main, base = branch.main, branch.plan.bases.get(table)
     if (version := merged_version(branch, table)) is not None:
         return MergeStep(table, MergeState.MERGED, base, f"{main.snapshot(table).table_id}@{version}")
@@ -144,6 +147,8 @@ def _step(branch: BranchTables, table: str, failed: Sequence[str]) -> MergeStep:
     if failed:
         reason = f"The version of the branch did not pass its blocking checks ({', '.join(failed)})."
         return MergeStep(table, MergeState.CONFLICT, base, current, reason)
+    if outdated:
+        return MergeStep(table, MergeState.CONFLICT, base, current, outdated)
     if current != _content(main, table, base):
         reason = (
             f"The branch started with {base or 'no table'}, and the newest version is {current or 'no table'}. "

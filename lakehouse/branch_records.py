@@ -79,6 +79,26 @@ def failed_checks(row: sa.Row[Any]) -> dict[str, list[str]]:
     }
 
 
+def outdated(row: sa.Row[Any], code_versions: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns why produced tables can't be merged: the project doesn't run the code that made them.
+
+    Args:
+        row: the branch.
+        code_versions: code version by asset that the project can make now; `None` for one without a code version.
+    """
+    reasons = {}
+    for table, one in row.produced.items():
+        if table not in code_versions:
+            reasons[table] = "The project can't make it: its definition is retired, blocked, or broken."
+        elif "code_version" in one and one["code_version"] != (code_versions[table] or ""):
+            reasons[table] = (
+                f"The branch made it with the code version {one['code_version'] or 'none'}, and the project runs "
+                f"{code_versions[table] or 'none'}. Publish the definition of the branch, or make the table again with "
+                "that of the project."
+            )
+    return reasons
+
+
 def merged(database: Database, tables: Tables, id: str) -> None:
     """Stores that a branch is merged, and ends the protection of its versions. Its tables stay until it's discarded."""
     with database.write() as connection:

@@ -19,6 +19,7 @@ import api.services.ai_catalog.stage_tables
 import api.services.ai_catalog.tag_tables
 import api.services.ai_catalog.upload_tables
 import core.contracts
+import core.definition_revisions
 import core.definitions
 import core.events
 import core.leases

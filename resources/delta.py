@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from core.definitions import DEFINITION_REVISION_KEY
 from core.ids import asset_id, asset_key
 from core.settings import Settings, load_settings
 from resources.gates import GATES, check_input, gate_names
@@ -158,6 +159,7 @@ def materialized(
             "dagster/row_count": snapshot.row_count,
             "dagster/column_schema": table_schema(snapshot.schema),
             **({GATES: ",".join(gates)} if gates else {}),
+            **_revision(context, key),
             **(metadata or {}),
         },
         check_results=list(check_results),
@@ -177,6 +179,12 @@ def table_schema(schema: pa.Schema) -> dg.TableSchema:
             for field in schema
         ]
     )
+
+
+def _revision(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, Any]:
+    """Returns the metadata entry of the revision of a published definition; none for an asset of the repository."""
+    revision = context.assets_def.metadata_by_key.get(key, {}).get(DEFINITION_REVISION_KEY)
+    return {} if revision is None else {DEFINITION_REVISION_KEY: revision}
 
 
 def _delta(context: dg.AssetExecutionContext) -> Delta:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -264,7 +266,15 @@ class FakePublisher(Publisher):
         faults = [{"pointer": "/attributes", "detail": f"reads {name}"} for name in hidden]
         changes = candidate.attributes.get("changes", ())
         not_checked = candidate.attributes.get("not_checked", ())
-        return ValidationReport(faults if "sql" in candidate.attributes else [missing], changes, not_checked)
+        faults = faults if "sql" in candidate.attributes else [missing]
+        reads, code = tuple(candidate.attributes.get("reads", ())), self.code_versions(candidate)
+        return ValidationReport(faults, changes, not_checked, reads, code)
+
+    def code_versions(self, candidate: Candidate) -> dict[str, str]:
+        """The code version of what it makes: a digest of its attributes, as components compute it."""
+        text = json.dumps([candidate.component, candidate.attributes], sort_keys=True)
+        made = (candidate.asset_id, *candidate.attributes.get("makes", ()))
+        return dict.fromkeys(made, hashlib.sha256(text.encode()).hexdigest()[:16])
 
     async def publish(self, request: PublishRequest) -> None:
         await self._activate(request)
@@ -299,15 +309,17 @@ class FakePublisher(Publisher):
                 principal=request.principal,
                 principal_id=request.principal_id,
                 code_assets={},
+                code_versions=self.code_versions(candidate),
                 reinstates=reinstates,
             )
-        self._tag(made, retired=False)
+        self._tag(made, retired=False, **self.code_versions(candidate))
 
-    def _tag(self, assets: Sequence[str], *, retired: bool) -> None:
+    def _tag(self, assets: Sequence[str], *, retired: bool, **code_versions: str) -> None:
         for id in assets:
             if known := self.orchestrator.nodes.get(id):
                 tags = {RETIRED_TAG: "true"} if retired else {}
                 changed = dataclasses.replace(known, tags=tags, executable=not retired, location="published")
+                changed = dataclasses.replace(changed, code_version=code_versions.get(id, known.code_version))
                 self.orchestrator.nodes[id] = changed
 
     async def reconcile(self) -> None:

@@ -77,6 +77,7 @@ class PublicationRows:
                 code_assets={node.id: node.location for node in nodes if node.location != LOCATION},
                 principal=request.principal,
                 principal_id=request.principal_id,
+                code_versions=verdict["code_versions"],
                 reinstates=reinstates,
             )
 

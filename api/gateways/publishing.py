@@ -59,7 +59,9 @@ class DefinitionPublisher(Publisher):
     async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> ValidationReport:
         """See `Publisher`."""
         verdict = await self._validate(candidate)
-        return ValidationReport(faults_of(verdict, readable), verdict["changes"], not_checked(verdict, readable))
+        faults = faults_of(verdict, readable)
+        known = {} if faults else {"reads": verdict["reads"], "code_versions": verdict["code_versions"]}
+        return ValidationReport(faults, verdict["changes"], not_checked(verdict, readable), **known)
 
     async def publish(self, request: PublishRequest) -> None:
         """See `Publisher`."""

@@ -50,6 +50,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_renew_recovery_codes_user": {"code": "123456"},
     "ai_catalog_create_branch": {"project_id": "prj_06e1xq0000exampe0000000000", "name": "trial"},
     "ai_catalog_run_branch": {"assets": ["flights.silver.flights"]},
+    "ai_catalog_define_branch": {"asset": "flights.gold.daily", "revision": 1},
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
     "ai_catalog_consent_contract": {"asset": "flights.gold.daily"},
     "ai_catalog_create_contract": {"asset": "flights.silver.flights", "contact": "team:data", "terms": {}},

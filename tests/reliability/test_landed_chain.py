@@ -26,7 +26,7 @@ CODE = """
 import dagster as dg
 
 from assets.components import component
-from dagster_project.shared_definitions import resources
+from dagster_project.shared_resources import resources
 from jobs.schedules import automation
 from jobs.sensors import landing_sensors
 

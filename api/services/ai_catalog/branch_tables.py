@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from api.kernel.tables import project_rows
+from lakehouse.branch_definitions import BRANCH_DEFINITION
 from lakehouse.branch_records import BRANCH
 
 BRANCH.info.update(project_rows("created_by"))
 
-__all__ = ["BRANCH"]
+__all__ = ["BRANCH", "BRANCH_DEFINITION"]

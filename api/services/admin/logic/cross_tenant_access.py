@@ -20,6 +20,7 @@ from api.kernel.permissions.projects import FORMER
 from api.kernel.storage import store
 from api.kernel.tables import GRANT, MEMBER, OPERATION, PRINCIPAL, REFERENCE, RESOURCE, TOKEN
 from core import clock
+from core.definition_revisions import DEFINITION_REVISION
 from core.definitions import DEFINITION
 
 _FROM = RESOURCE.alias("source")
@@ -80,6 +81,9 @@ def end(connection: Connection, access: CrossTenantAccess, project: str, *, acti
     published = DEFINITION.update().where(DEFINITION.c.asset_id.in_(asset_ids))
     # No principal has this id, so the definition can't run until a user who can read its inputs publishes it.
     connection.execute(published.values(published_by=FORMER, published_by_id=FORMER))
+    of_project = sa.select(DEFINITION.c.asset_id).where(DEFINITION.c.project == project)
+    revisions = DEFINITION_REVISION.update().where(DEFINITION_REVISION.c.asset_id.in_(of_project))
+    connection.execute(revisions.values(published_by=FORMER))
     definitions = DEFINITION.update().where(DEFINITION.c.project == project)
     connection.execute(definitions.values(created_by=FORMER))
     connection.execute(definitions.where(DEFINITION.c.retired_at.is_not(None)).values(retired_by=FORMER))

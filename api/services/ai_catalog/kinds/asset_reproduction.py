@@ -71,6 +71,9 @@ class ReproducePlan(Model):
     inputs: dict[str, str]
     """Data version of each input table, and digest of each input file, that the step would read again."""
 
+    definition_revision: int | None
+    """Revision of the definition that would run, if it isn't the published one. Null otherwise."""
+
     differences: list[PlannedDifference]
     """Conditions that differ now. Other packages may change the result."""
 
@@ -91,6 +94,7 @@ async def get_asset_reproduce_plan(ctx: Context, asset: str, query: ReproducePla
         step=planned.step.step,
         base=planned.step.base,
         inputs=dict(planned.step.inputs),
+        definition_revision=planned.definition.revision if planned.definition else None,
         differences=[
             PlannedDifference(name=name, recorded=recorded, current=current)
             for name, recorded, current in planned.differences
@@ -109,11 +113,11 @@ async def reproduce_asset(ctx: Context, asset: str, request: ReproduceAsset) -> 
     place = asset_securable(ctx.platform, asset)
     node = lookup.asset(ctx.view(), asset)
     ctx.require(ASSET.permission("materialize"), place)
-    if not node.executable:
-        raise Conflict(f"{asset} can't be reproduced: it is observed only, retired, or broken.")
     if place.organization_id is None:
         raise Conflict(f"{asset} belongs to no organization, so no reproduction of it can be stored.")
     planned = await ctx.compute(plan, ctx, asset, request.version)
+    if not node.executable and planned.definition is None:
+        raise Conflict(f"{asset} can't be reproduced: it is observed only, retired, or broken.")
     id = new_id("rep")
     launch = Launch((asset,), config={REPRODUCE_OP: {"reproduction": id}}, job=REPRODUCE_JOB)
     return StoredLaunch(launch, lambda unit, operation: _store(unit, id, operation, planned))

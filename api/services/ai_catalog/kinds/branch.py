@@ -26,8 +26,10 @@ from api.kernel.tables import OPERATION
 from api.services.ai_catalog.branch_tables import BRANCH as TABLE
 from api.services.ai_catalog.logic import branch_base
 from api.services.ai_catalog.logic.visible_names import visible_names
+from core import definition_revisions
 from core.errors import Conflict, InvalidArgument
 from core.ids import new_id
+from lakehouse import branch_definitions
 from lakehouse.pins import PIN
 
 MAX_BRANCHES = 20
@@ -137,8 +139,8 @@ BRANCH = TableKind(
 async def create_branch(ctx: Context, request: NewBranch) -> Branch:
     """Creates a branch from the newest versions of a project's tables, from those of a time, or from given versions.
 
-    It contains the tables that the caller can read. No row is copied. Maintenance keeps the versions until the branch
-    is merged, discarded, or expired.
+    It contains the tables that the caller can read, and the definitions that were published then. No row is copied.
+    Maintenance keeps the versions until the branch is merged, discarded, or expired.
     """
     found = await ctx.query(store.find, PROJECT, request.project_id, within=PLATFORM)
     name = found.name if found is not None else ""
@@ -162,7 +164,7 @@ def _store(unit: Unit, request: NewBranch, base: branch_base.Base) -> Branch:
     ]
     if pins:
         unit.connection.execute(PIN.insert(), pins)
-    return BRANCH.add(
+    branch = BRANCH.add(
         unit,
         id=id,
         organization_id=project.organization_id,
@@ -177,6 +179,18 @@ def _store(unit: Unit, request: NewBranch, base: branch_base.Base) -> Branch:
         created_at=unit.now,
         created_by=unit.principal.name,
     )
+    branch_definitions.pin(unit.connection, id, _revisions(unit, request, base))
+    return branch
+
+
+def _revisions(unit: Unit, request: NewBranch, base: branch_base.Base) -> dict[str, int]:
+    """Returns the revision by definition that made the versions of a branch."""
+    revisions = definition_revisions.published(unit.connection, base.project, request.at)
+    for asset, code_version in base.made_by.items():
+        recorded = definition_revisions.of_code(unit.connection, asset, code_version)
+        if recorded is not None and recorded.revision is not None:
+            revisions[recorded.asset_id] = recorded.revision
+    return revisions
 
 
 @BRANCH.deletion(past="discarded")

@@ -15,7 +15,7 @@ from api.services.ai_catalog.kinds.branch import BRANCH, may_read, refuse_busy, 
 from core.errors import Conflict
 from core.runs import BRANCH_MERGE_JOB, BRANCH_MERGE_OP, Launch
 from lakehouse.branch_merge import MergeState, MergeStep
-from lakehouse.branch_records import failed_checks, plan_of
+from lakehouse.branch_records import failed_checks, outdated, plan_of
 
 
 class PlannedMerge(Model):
@@ -98,4 +98,9 @@ def _steps(ctx: Context, row: Row) -> list[MergeStep]:
     from lakehouse.branch_merge import merge_steps
     from lakehouse.branches import BranchTables
 
-    return merge_steps(BranchTables(ctx.platform.part(open_tables), plan_of(row)), failed_checks(row))
+    nodes = ctx.orchestrator.view().nodes
+    code_versions = {
+        name: nodes[name].code_version for name in row.produced if name in nodes and nodes[name].executable
+    }
+    tables = BranchTables(ctx.platform.part(open_tables), plan_of(row))
+    return merge_steps(tables, failed_checks(row), outdated(row, code_versions))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field
+from sqlalchemy.engine import Connection
 
-from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
@@ -19,12 +19,13 @@ from api.services.ai_catalog.branch_tables import BRANCH as TABLE
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.asset_history import Diff, diff_of
 from api.services.ai_catalog.kinds.branch import BRANCH, may_read, refuse_busy, require_open
+from api.services.ai_catalog.logic import branch_launch
 from api.services.ai_catalog.logic.branch_base import readable
 from api.services.ai_catalog.logic.readable_tables import rows_denied
-from api.services.ai_catalog.logic.selection import with_step_siblings
-from core.errors import Conflict, InvalidPayload, NotFound
+from core.errors import Conflict, NotFound
 from core.ports import CheckStatus, GraphView
 from core.runs import BRANCH_RUN_JOB, BRANCH_RUN_OP, Launch
+from lakehouse import branch_definitions
 from lakehouse.branch_records import failed_checks, plan_of
 from lakehouse.pins import PIN
 
@@ -86,29 +87,25 @@ class BranchDiffQuery(Query):
 
 @BRANCH.action("run", request=RunBranch, long=True)
 async def run_branch(ctx: Context, branch: str, request: RunBranch) -> StoredLaunch:
-    """Makes assets in a branch, from the versions and tables of the branch. The project doesn't change.
+    """Makes assets in a branch, from its versions and tables, with its definitions. The project doesn't change.
 
     Returns an operation immediately. The caller must be able to materialize the assets. Inputs that the branch doesn't
-    contain yet are added at their newest version, if the caller can read their rows.
+    contain yet are added at their newest version, if the caller can read their rows. If a definition of the branch
+    isn't the published one, the caller must be able to read the rows of its inputs.
     """
     row = await ctx.read(lambda unit: BRANCH.row(unit, branch, "run"))
     view = ctx.view()
-    for asset in request.assets:
-        if not lookup.asset(view, asset).executable:
-            raise InvalidPayload(f"{asset} can't be materialized: it is observed only, retired, or broken.")
-    assets = with_step_siblings(view, request.assets)
-    for asset in assets:
+    selection = await ctx.query(_selected, ctx, view, row.id, request.assets)
+    for asset in selection.assets:
         ctx.require(ASSET.permission("materialize"), asset_securable(ctx.platform, asset))
-    if len({view.nodes[asset].location for asset in assets}) > 1:
-        raise InvalidPayload("The assets are in several code locations. Run those of each location separately.")
     graph = ctx.orchestrator.view()
-    added = await ctx.compute(_added_inputs, ctx, graph, row, assets)
+    added = await ctx.compute(_added_inputs, ctx, graph, row, selection)
     if not request.accept_unchecked:
-        _require_checked(graph, row, assets, added)
-    config = {BRANCH_RUN_OP: {"branch": row.id, "assets": list(assets)}}
+        _require_checked(graph, row, selection, added)
+    config = {BRANCH_RUN_OP: {"branch": row.id, "assets": list(selection.assets)}}
     return StoredLaunch(
-        Launch(assets, config=config, job=BRANCH_RUN_JOB),
-        lambda unit, operation: _start(unit, row.id, operation, added),
+        Launch(selection.assets, config=config, job=BRANCH_RUN_JOB),
+        lambda unit, operation: _start(unit, row.id, operation, added, selection),
     )
 
 
@@ -130,10 +127,24 @@ async def get_branch_diff(ctx: Context, branch: str, query: BranchDiffQuery) -> 
     return await ctx.compute(_diff, ctx.platform, row, query)
 
 
-def _start(unit: Unit, id: str, operation: str, added: dict[str, str]) -> None:
+def _selected(
+    connection: Connection, ctx: Context, view: GraphView, branch: str, assets: list[str]
+) -> branch_launch.Selection:
+    return branch_launch.select(
+        view,
+        assets,
+        lambda names: branch_launch.definitions_of(connection, branch, names),
+        lambda name: readable(ctx, name),
+    )
+
+
+def _start(unit: Unit, id: str, operation: str, added: dict[str, str], selection: branch_launch.Selection) -> None:
     branch = BRANCH.row(unit, id, "run")
     require_open(branch, unit.now)
     refuse_busy(unit, branch)
+    if branch_launch.definitions_of(unit.connection, id, selection.assets) != selection.definitions:
+        raise Conflict(f"The definitions of {branch.name} were changed in the meantime. Request the run again.")
+    branch_definitions.pin(unit.connection, id, selection.added)
     pins = [
         {"holder": id, "table_name": table, "version": int(version.rpartition("@")[2]), "at": unit.now}
         for table, version in added.items()
@@ -145,15 +156,15 @@ def _start(unit: Unit, id: str, operation: str, added: dict[str, str]) -> None:
     unit.connection.execute(TABLE.update().where(TABLE.c.id == id).values(values))
 
 
-def _added_inputs(ctx: Context, graph: GraphView, row: Row, assets: tuple[str, ...]) -> dict[str, str]:
+def _added_inputs(ctx: Context, graph: GraphView, row: Row, selection: branch_launch.Selection) -> dict[str, str]:
     """Returns the newest versions of inputs that the branch doesn't contain. Runs in a worker thread.
 
     Raises:
         PermissionDenied: the caller can't read one of them. The message doesn't name it.
     """
     tables = ctx.platform.part(open_tables)
-    known = {*row.versions, *row.produced, *assets}
-    read = {name for asset in assets for name in (*graph.nodes[asset].upstream, *graph.nodes[asset].compared_with)}
+    known = {*row.versions, *row.produced, *selection.assets}
+    read = {name for asset in selection.assets for name in selection.inputs(graph, asset)}
     found = {}
     for name in sorted(read - known):
         if not readable(ctx, name):
@@ -163,14 +174,15 @@ def _added_inputs(ctx: Context, graph: GraphView, row: Row, assets: tuple[str, .
     return found
 
 
-def _require_checked(graph: GraphView, row: Row, assets: tuple[str, ...], added: dict[str, str]) -> None:
+def _require_checked(graph: GraphView, row: Row, selection: branch_launch.Selection, added: dict[str, str]) -> None:
     """Requires that the inputs passed their blocking checks, as far as their versions are the newest ones.
 
     Raises:
         Conflict: one did not.
     """
     versions, failed = {**added, **row.versions}, failed_checks(row)
-    for name in {name for asset in assets for name in graph.nodes[asset].upstream} - set(assets):
+    read = {name for asset in selection.assets for name in selection.inputs(graph, asset, compared=False)}
+    for name in read - set(selection.assets):
         unpassed = failed.get(name, [])
         state = graph.states.get(name)
         newest = state.materialization.data_version if state and state.materialization else None

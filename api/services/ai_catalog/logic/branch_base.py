@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lookup import unknown_asset
-from api.kernel.platform import open_tables
+from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.logic.readable_tables import may_read
 from core.errors import UnknownTable, UnknownVersion
+from lakehouse.reproductions import recorded_steps
 
 if TYPE_CHECKING:
     from lakehouse.tables import Tables
@@ -26,6 +27,8 @@ class Base:
     """Name of the project."""
     versions: Mapping[str, str]
     code_versions: Mapping[str, str]
+    made_by: Mapping[str, str]
+    """Code version that made each given version, as far as it is recorded."""
 
 
 def resolve(ctx: Context, project: str, at: datetime | None, given: Mapping[str, str]) -> Base:
@@ -42,6 +45,8 @@ def resolve(ctx: Context, project: str, at: datetime | None, given: Mapping[str,
         UnknownVersion: a given version doesn't exist.
     """
     tables, view = ctx.platform.part(open_tables), ctx.view()
+    lineage = ctx.platform.part(open_lineage)
+    made_by: dict[str, str] = {}
     found: dict[str, str] = {}
     nodes = [node for node in view.nodes.values() if node.id.partition(".")[0] == project]
     for node in nodes:
@@ -51,7 +56,9 @@ def resolve(ctx: Context, project: str, at: datetime | None, given: Mapping[str,
         if not readable(ctx, asset):
             raise unknown_asset(view, asset)
         found[asset] = versions.snapshot(tables, asset, version).data_version
-    return Base(project, found, {node.id: node.code_version for node in nodes if node.code_version})
+        for step in recorded_steps(lineage, asset, lineage.recorded_version(asset, found[asset]))[:1]:
+            made_by[asset] = step.code_version
+    return Base(project, found, {node.id: node.code_version for node in nodes if node.code_version}, made_by)
 
 
 def readable(ctx: Context, asset: str) -> bool:

@@ -10,6 +10,8 @@ from api.kernel.lake import versions
 from api.kernel.lake.provenance import require_version
 from api.kernel.platform import open_lineage, open_tables
 from api.services.ai_catalog.logic.readable_tables import may_read, rows_denied
+from core import definition_revisions
+from core.definition_revisions import RecordedDefinition
 from core.errors import Conflict, UnknownVersion
 from core.ports import AssetNode
 from lakehouse.environment import env_digest, git_sha
@@ -26,6 +28,8 @@ class Planned:
     problems: tuple[str, ...]
     differences: tuple[tuple[str, str, str], ...]
     """Name, recorded value, and present value of each condition that differs."""
+    definition: RecordedDefinition | None = None
+    """The recorded definition to use instead of the one that runs now; `None` if the asset has the same code."""
 
 
 def plan(ctx: Context, asset: str, version: str | None) -> Planned:
@@ -49,7 +53,9 @@ def plan(ctx: Context, asset: str, version: str | None) -> Planned:
     planned = []
     for step in steps:
         require_rows(ctx, list(step.pins))
-        found = Planned(recorded, step, (*_problems(node, step), *unreadable(tables, step)), _differences(node, step))
+        definition = None if _runs(node, step) else _recorded_definition(ctx, step)
+        problems = (*([] if definition else _problems(node, step)), *unreadable(tables, step))
+        found = Planned(recorded, step, problems, _differences(node, step, definition), definition)
         if not found.problems:
             return found
         planned.append(found)
@@ -68,6 +74,19 @@ def require_rows(ctx: Context, assets: list[str]) -> None:
         raise rows_denied()
 
 
+def _runs(node: AssetNode, step: RecordedStep) -> bool:
+    return node.executable and (node.code_version or "") == step.code_version
+
+
+def _recorded_definition(ctx: Context, step: RecordedStep) -> RecordedDefinition | None:
+    """Returns the published revision that made a version, if the caller can read the rows of all that it reads."""
+    with ctx.platform.database.read() as connection:
+        found = definition_revisions.of_code(connection, step.asset, step.code_version)
+    if found is not None:
+        require_rows(ctx, list(found.reads or ()))
+    return found
+
+
 def _problems(node: AssetNode, step: RecordedStep) -> list[str]:
     if not node.executable or node.retired or node.broken:
         return [f"{node.id} can't be materialized: it is observed only, retired, or broken. See the asset's health."]
@@ -77,9 +96,12 @@ def _problems(node: AssetNode, step: RecordedStep) -> list[str]:
     return []
 
 
-def _differences(node: AssetNode, step: RecordedStep) -> tuple[tuple[str, str, str], ...]:
+def _differences(
+    node: AssetNode, step: RecordedStep, definition: RecordedDefinition | None
+) -> tuple[tuple[str, str, str], ...]:
+    code = definition.code_versions[step.asset] if definition else node.code_version or ""
     present = {
-        "code_version": (step.code_version, node.code_version or ""),
+        "code_version": (step.code_version, code),
         "git_sha": (step.git_sha, git_sha()),
         "env_digest": (step.env_digest, env_digest()),
     }
