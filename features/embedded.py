@@ -6,15 +6,19 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from core.errors import Unavailable
-from features.online import Found, OnlineRow, Served, superseded
+from features.online import Found, OnlineRow, Served, served_of, superseded
 
 _BUSY_SECONDS = 20.0
-_VARIABLES = 500
+_CACHE_KIB = 16_384
+"""Memory for pages of a file, for each thread that reads it."""
+
+_KEYS = 512
 """Number of keys in one statement."""
 
 _TABLES = """
@@ -38,11 +42,22 @@ CREATE INDEX IF NOT EXISTS pushed_number ON pushed (asset, number);
 class EmbeddedStore:
     """Online rows in `<folder>/<project>.db`. Threads and processes can use it at the same time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, waits: bool = True) -> None:
+        """Opens the store.
+
+        Args:
+            folder: where the files are.
+            waits: whether calls wait while another process has locked a file, instead of failing.
+        """
         self._folder = folder
+        self._busy_seconds = _BUSY_SECONDS if waits else 0.0
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+
+    def at_once(self) -> EmbeddedStore:
+        """Returns the same store, whose reads fail instead of waiting."""
+        return EmbeddedStore(self._folder, waits=False)
 
     def served(self, asset: str) -> Served | None:
         """Returns the version that is served, or `None` before the first write."""
@@ -51,30 +66,23 @@ class EmbeddedStore:
 
     def read(self, asset: str, keys: Sequence[bytes]) -> Found | None:
         """Returns the rows of entities, all from one version, or `None` before the first write."""
-        if not self._path(asset).exists():
+        if _project(asset) not in self._connections and not self._path(asset).exists():
             return None
-        with self._transaction(asset, "BEGIN") as connection:
-            current = connection.execute(
-                "SELECT id, served FROM generation WHERE asset = ? AND current = 1", (asset,)
-            ).fetchone()
-            if current is None:
-                return None
-            rows: dict[bytes, list[OnlineRow]] = {}
-            unique = list(dict.fromkeys(keys))
-            for start in range(0, len(unique), _VARIABLES):
-                part = unique[start : start + _VARIABLES]
-                marks = ",".join("?" * len(part))
-                for key, event_at, values in connection.execute(
-                    f'SELECT key, event_at, "values" FROM online_row WHERE generation = ? AND key IN ({marks})',  # noqa: S608
-                    (current[0], *part),
-                ):
-                    rows.setdefault(key, []).append(OnlineRow(event_at, values))
-                for key, event_at, values, source in connection.execute(
-                    f'SELECT key, event_at, "values", source FROM pushed WHERE asset = ? AND key IN ({marks})',  # noqa: S608
-                    (asset, *part),
-                ):
-                    rows.setdefault(key, []).append(OnlineRow(event_at, values, source))
-        return Found(msgspec.msgpack.decode(current[1], type=Served), rows)
+        served: Served | None = None
+        rows: dict[bytes, list[OnlineRow]] = {}
+        unique = list(dict.fromkeys(keys))
+        # A statement reads from one snapshot. Several need a transaction for that.
+        with self._transaction(asset, "BEGIN" if len(unique) > _KEYS else "") as connection:
+            for start in range(0, len(unique) or 1, _KEYS):
+                part = unique[start : start + _KEYS]
+                for version, key, event_at, values, source in connection.execute(_reading(len(part)), (asset, *part)):
+                    if version is not None:
+                        served = served_of(version)
+                    elif key in rows:
+                        rows[key].append(OnlineRow(event_at, values, source))
+                    else:
+                        rows[key] = [OnlineRow(event_at, values, source)]
+        return Found(served, rows) if served else None
 
     def write(self, asset: str, served: Served, batches: Iterator[list[tuple[bytes, OnlineRow]]]) -> bool:
         """Replaces the rows by those of a version, all at once. Raises and returns as `OnlineStore.write`."""
@@ -143,16 +151,18 @@ class EmbeddedStore:
         connection.execute(f"DELETE FROM generation WHERE id IN ({chosen})", (asset, generation))  # noqa: S608
 
     def _path(self, asset: str) -> Path:
-        return self._folder / f"{asset.partition('.')[0]}.db"
+        return self._folder / f"{_project(asset)}.db"
 
     @contextmanager
     def _transaction(self, asset: str, begin: str) -> Iterator[sqlite3.Connection]:
         connection: sqlite3.Connection | None = None
         try:
             connection = self._connection(asset)
-            connection.execute(begin)
+            if begin:
+                connection.execute(begin)
             yield connection
-            connection.execute("COMMIT")
+            if begin:
+                connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise Unavailable(f"The online store of {asset} does not respond: {error}. Try again.") from error
         except sqlite3.DatabaseError as error:
@@ -164,15 +174,40 @@ class EmbeddedStore:
             if connection is not None and connection.in_transaction:
                 connection.execute("ROLLBACK")
 
+    @property
+    def _connections(self) -> dict[str, sqlite3.Connection]:
+        """The connections of this thread, by project."""
+        found: dict[str, sqlite3.Connection] = self._local.__dict__.setdefault("connections", {})
+        return found
+
     def _connection(self, asset: str) -> sqlite3.Connection:
-        connections: dict[Path, sqlite3.Connection] = self._local.__dict__.setdefault("connections", {})
-        path = self._path(asset)
-        if path not in connections:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+        connections, project = self._connections, _project(asset)
+        if project not in connections:
+            connection = sqlite3.connect(
+                self._path(asset), isolation_level=None, timeout=self._busy_seconds, check_same_thread=False
+            )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.executescript(_TABLES)
-            connections[path] = connection
+            connections[project] = connection
             with self._lock:
                 self._open.append(connection)
-        return connections[path]
+        return connections[project]
+
+
+def _project(asset: str) -> str:
+    return asset.partition(".")[0]
+
+
+@cache
+def _reading(keys: int) -> str:
+    """Returns the statement that reads what is served of an asset, and the rows of so many keys."""
+    marks = ",".join(f"?{n + 2}" for n in range(keys))
+    return f"""
+SELECT served, NULL, NULL, NULL, NULL FROM generation WHERE asset = ?1 AND current = 1
+UNION ALL SELECT NULL, key, event_at, "values", '' FROM online_row WHERE key IN ({marks})
+  AND generation = (SELECT id FROM generation WHERE asset = ?1 AND current = 1)
+UNION ALL SELECT NULL, key, event_at, "values", source FROM pushed WHERE key IN ({marks}) AND asset = ?1
+  AND EXISTS (SELECT 1 FROM pushed WHERE asset = ?1)
+"""  # noqa: S608 - numbers of parameters

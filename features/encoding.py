@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,39 +19,52 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_TEXT = 10_000
+_KEYS = msgspec.msgpack.Encoder()
 
 
 def key_bytes(values: Sequence[Any]) -> bytes:
     """Returns the key of an entity as bytes. Equal keys have equal bytes."""
-    return msgspec.msgpack.encode(list(values))
+    return _KEYS.encode(tuple(values))
 
 
-def key_value(value: Any, kind: pa.DataType, name: str, pointer: str) -> Any:
+class KeyForm(StrEnum):
+    """How the values of a key are written in a request."""
+
+    INTEGER = "an integer of 64 bits"
+    BOOLEAN = "true or false"
+    TEXT = "a text"
+    DATE = "a date such as 2026-03-31"
+
+
+def key_form(kind: pa.DataType) -> KeyForm:
+    """Returns the form of a key of a type."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        return KeyForm.INTEGER
+    if pa.types.is_boolean(kind):
+        return KeyForm.BOOLEAN
+    return KeyForm.TEXT if is_text(kind) else KeyForm.DATE
+
+
+def key_value(value: Any, form: KeyForm, name: str, pointer: str) -> Any:
     """Returns the value of a key in a request as it is compared, or `None`.
 
     Raises:
-        InvalidPayload: the value doesn't have the type of the key.
+        InvalidPayload: the value doesn't have the form of the key.
     """
-    import pyarrow as pa
-
-    if value is None:
-        return None
-    fault = ""
-    if pa.types.is_integer(kind):
-        if isinstance(value, bool) or not isinstance(value, int) or not is_storable(value):
-            fault = "must be an integer of 64 bits"
-    elif pa.types.is_boolean(kind):
-        fault = "" if isinstance(value, bool) else "must be true or false"
-    elif is_text(kind):
-        fault = "" if isinstance(value, str) and len(value) <= _MAX_TEXT else "must be a text"
-    else:
-        try:
-            value = datetime.date.fromisoformat(value).toordinal() - datetime.date(1970, 1, 1).toordinal()
-        except (TypeError, ValueError):
-            fault = "must be a date such as 2026-03-31"
-    if fault:
-        raise InvalidPayload(f"The key {name} {fault}.", errors=[{"pointer": pointer, "detail": fault}])
-    return value
+    kind = type(value)
+    if kind is int and form is KeyForm.INTEGER and is_storable(value):
+        return value
+    if kind is str and form is KeyForm.TEXT and len(value) <= _MAX_TEXT:
+        return value
+    if value is None or (kind is bool and form is KeyForm.BOOLEAN):
+        return value
+    if kind is str and form is KeyForm.DATE:
+        with suppress(ValueError):
+            return datetime.date.fromisoformat(value).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    fault = f"must be {form}"
+    raise InvalidPayload(f"The key {name} {fault}.", errors=[{"pointer": pointer, "detail": fault}])
 
 
 def storable(column: pa.ChunkedArray | pa.Array) -> list[Any]:
@@ -68,11 +84,32 @@ def schema_bytes(schema: pa.Schema) -> bytes:
     return schema.remove_metadata().serialize().to_pybytes()  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=1_000)
 def schema_of(content: bytes) -> pa.Schema:
     """Returns the schema of `schema_bytes`."""
     import pyarrow as pa
 
     return pa.ipc.read_schema(pa.BufferReader(content))
+
+
+class StoredForm(StrEnum):
+    """How the stored values of a type relate to its Python values."""
+
+    SAME = "same"
+    FLOAT = "float"
+    """The same. They may be NaN or infinite."""
+    OTHER = "other"
+
+
+@lru_cache(maxsize=100)
+def stored_form(kind: pa.DataType) -> StoredForm:
+    """Returns the form of the stored values of a type."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind):
+        return StoredForm.FLOAT
+    same = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_text(kind)
+    return StoredForm.SAME if same else StoredForm.OTHER
 
 
 def _stored_type(kind: pa.DataType) -> pa.DataType:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from core.errors import Conflict, InvalidPayload
-from features.encoding import key_bytes, key_value, restored, schema_of
+from features.encoding import StoredForm, key_bytes, key_form, key_value, restored, schema_of, stored_form
 from features.history import FeatureStatus
 from features.online import Found, OnlineRow, Served, decoded, features_of
 from features.rows import ViewColumns
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OnlineFeatures:
     """The features of entities in one view."""
 
@@ -24,8 +25,11 @@ class OnlineFeatures:
     moment: int
     """Moment of the answer, in microseconds since 1970."""
 
-    values: Mapping[str, pa.Array]
-    """The values of each feature, one for each entity. Null unless the status of the entity is `PRESENT`."""
+    features: Mapping[str, int]
+    """The features, each with its position in a row."""
+
+    rows: Sequence[Sequence[Any] | None]
+    """The stored values of each entity, or `None` unless the status of the entity is `PRESENT`."""
 
     statuses: Sequence[FeatureStatus]
     """Status of each entity."""
@@ -35,6 +39,21 @@ class OnlineFeatures:
 
     sources: Sequence[str]
     """Name of what pushed the row of each entity. Empty for rows of the table version."""
+
+    @cached_property
+    def values(self) -> Mapping[str, pa.Array]:
+        """The values of each feature, one for each entity."""
+        schema = schema_of(self.served.schema)
+        return {name: restored(self.stored(name), schema.field(name).type) for name in self.features}
+
+    def form_of(self, feature: str) -> StoredForm:
+        """Returns how the stored values of a feature relate to its values."""
+        return _forms(self.served)[feature]
+
+    def stored(self, feature: str) -> list[Any]:
+        """Returns the stored values of a feature, one for each entity."""
+        position = self.features[feature]
+        return [None if row is None else row[position] for row in self.rows]
 
 
 def encoded_keys(
@@ -52,15 +71,15 @@ def encoded_keys(
         InvalidPayload: an entity lacks a part of the key, or a value has another type.
     """
     schema = schema_of(served.schema)
+    forms = [(names[key], key_form(schema.field(key).type)) for key in served.keys]
     found: list[bytes | None] = []
     for number, entity in enumerate(entities):
         parts = []
-        for key in served.keys:
-            name = names[key]
+        for name, form in forms:
             if name not in entity:
                 fault = {"pointer": f"{pointer}/{number}", "detail": f"lacks {name}"}
                 raise InvalidPayload(f"An entity lacks its key {name}.", errors=[fault])
-            parts.append(key_value(entity[name], schema.field(key).type, name, f"{pointer}/{number}/{name}"))
+            parts.append(key_value(entity[name], form, name, f"{pointer}/{number}/{name}"))
         found.append(None if None in parts else key_bytes(parts))
     return found
 
@@ -76,8 +95,34 @@ def look_up(
         Conflict: the online rows are not those of the view. The message says what to do.
     """
     served = found.served
-    schema = schema_of(served.schema)
-    stored = features_of(schema, served)
+    positions = _positions(served, columns, tuple(features))
+    moment = max(moment, served.as_of)
+    chosen = [None if key is None else _newest(found.rows.get(key, ()), moment) for key in keys]
+    ttl = columns.ttl_microseconds
+    statuses = [_status(row, moment, ttl) for row in chosen]
+    return OnlineFeatures(
+        served,
+        moment,
+        positions,
+        [
+            decoded(row) if row and status is FeatureStatus.PRESENT else None
+            for row, status in zip(chosen, statuses, strict=True)
+        ],
+        statuses,
+        [row.event_at if row else None for row in chosen],
+        [row.source if row else "" for row in chosen],
+    )
+
+
+@lru_cache(maxsize=1_000)
+def _forms(served: Served) -> Mapping[str, StoredForm]:
+    return {field.name: stored_form(field.type) for field in schema_of(served.schema)}
+
+
+@lru_cache(maxsize=1_000)
+def _positions(served: Served, columns: ViewColumns, features: tuple[str, ...]) -> Mapping[str, int]:
+    """Returns the position of each feature in the stored rows. Raises `Conflict` as `look_up`."""
+    stored = features_of(schema_of(served.schema), served)
     if set(served.keys) != set(columns.keys) or served.timestamp != columns.timestamp:
         raise Conflict(
             f"The online rows of {served.table} have the keys {', '.join(served.keys)} and the event time "
@@ -88,31 +133,13 @@ def look_up(
             f"The online rows of {served.table} lack {lacking[0]!r}: they come from {served.data_version}. Add the "
             "feature to the online asset, and materialize it."
         )
-    moment = max(moment, served.as_of)
-    chosen = [None if key is None else _newest(found.rows.get(key, ()), moment) for key in keys]
-    ttl = columns.ttl_microseconds
-    statuses = [_status(row, moment, ttl) for row in chosen]
-    present = [
-        decoded(row) if row and status is FeatureStatus.PRESENT else None
-        for row, status in zip(chosen, statuses, strict=True)
-    ]
-    values = {}
-    for name in features:
-        position = stored.index(name)
-        column = [None if row is None else row[position] for row in present]
-        values[name] = restored(column, schema.field(name).type)
-    return OnlineFeatures(
-        served,
-        moment,
-        values,
-        statuses,
-        [row.event_at if row else None for row in chosen],
-        [row.source if row else "" for row in chosen],
-    )
+    return {name: stored.index(name) for name in features}
 
 
 def _newest(rows: Sequence[OnlineRow], moment: int) -> OnlineRow | None:
     """Returns the newest row at a moment. A pushed row counts before one of the table with the same event time."""
+    if len(rows) == 1:
+        return rows[0] if rows[0].event_at <= moment else None
     known = [row for row in rows if row.event_at <= moment]
     return max(known, key=lambda row: (row.event_at, bool(row.source)), default=None)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 BATCH = 20_000
 """Number of entities that are written at a time."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VALUES = msgspec.msgpack.Decoder(list[Any])
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +66,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.table_id}@{self.table_version}"
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineRow:
+class OnlineRow(msgspec.Struct, frozen=True, gc=False):
     """A row of an entity."""
 
     event_at: int
@@ -87,6 +90,10 @@ class Found:
 
 class OnlineStore(Protocol):
     """A place for online rows, by the id of the asset that writes them."""
+
+    def at_once(self) -> OnlineStore | None:
+        """Returns the store for reads that take less time than a switch of threads, and that fail with `Unavailable`
+        where they would wait. `None` if the store has no such reads."""
 
     def served(self, asset: str) -> Served | None:
         """Returns the version that is served, or `None` before the first write."""
@@ -177,9 +184,15 @@ def features_of(schema: pa.Schema, served: Served) -> list[str]:
     return [name for name in schema.names if name not in (*served.keys, served.timestamp)]
 
 
+@lru_cache(maxsize=1_000)
+def served_of(content: bytes) -> Served:
+    """Returns what a store wrote about a version. Equal contents are one object."""
+    return msgspec.msgpack.decode(content, type=Served)
+
+
 def decoded(row: OnlineRow) -> list[Any]:
     """Returns the stored values of a row."""
-    return msgspec.msgpack.decode(row.values)  # type: ignore[no-any-return]
+    return _VALUES.decode(row.values)
 
 
 def _batches(rows: ViewRows, needed: Any) -> Iterator[list[tuple[bytes, OnlineRow]]]:
@@ -200,9 +213,7 @@ def _batches(rows: ViewRows, needed: Any) -> Iterator[list[tuple[bytes, OnlineRo
 
 def instant(event_at: int) -> datetime | None:
     """Returns an event time, or `None` if it is outside the years of `datetime`."""
-    from datetime import UTC, timedelta
-
     try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=event_at)
+        return _EPOCH + timedelta(microseconds=event_at)
     except OverflowError:
         return None

@@ -15,7 +15,7 @@ import msgspec
 
 from core.errors import InvalidArgument, Unavailable
 from core.ids import new_id
-from features.online import Found, OnlineRow, Served, superseded
+from features.online import Found, OnlineRow, Served, served_of, superseded
 
 _TIMEOUT_SECONDS = 5.0
 _FAILURES, _OPEN_SECONDS = 5, 10.0
@@ -65,6 +65,7 @@ for i = 1, #ARGV, 3 do
 end
 return kept
 """
+_ROWS = msgspec.msgpack.Decoder(list[tuple[int, bytes]])
 _READ_KEYS = 1_000
 """Number of keys in one call: Lua takes a limited number of arguments."""
 
@@ -99,6 +100,9 @@ class RedisStore:
         except (ValueError, TypeError):
             # The detail of the error is not included, because it may contain the password.
             raise InvalidArgument("HEADWATER_ONLINE_STORE_URL is not a valid Redis URL.") from None
+
+    def at_once(self) -> None:
+        """Returns `None`: an answer takes a round trip."""
 
     def served(self, asset: str) -> Served | None:
         """Returns the version that is served, or `None` before the first write."""
@@ -198,11 +202,11 @@ def _found(answers: Sequence[tuple[list[bytes], Any]]) -> Found:
         if not part:
             continue
         for key, stored, pushed in zip(part, answer[1], answer[2], strict=True):
-            found = [OnlineRow(*row) for row in msgspec.msgpack.decode(stored)] if stored else []
+            found = [OnlineRow(*row) for row in _ROWS.decode(stored)] if stored else []
             if pushed:
                 event_at, _, content = pushed.split(b":", 2)
                 values, source = msgspec.msgpack.decode(content)
                 found.append(OnlineRow(int(event_at), values, source))
             if found:
                 rows[key] = found
-    return Found(msgspec.msgpack.decode(answers[0][1][0], type=Served), rows)
+    return Found(served_of(answers[0][1][0]), rows)

@@ -40,7 +40,7 @@ class Server:
         self.port: int = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = server_of(app, configuration)
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve([self.socket])))
+        self.thread = threading.Thread(target=self._serve)
 
     def __enter__(self) -> Server:
         self.thread.start()
@@ -48,6 +48,10 @@ class Server:
             assert self.thread.is_alive()
             time.sleep(0.01)
         return self
+
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=self.server.config.get_loop_factory()) as runner:
+            runner.run(self.server.serve([self.socket]))
 
     def add_tenant(self, name: str) -> None:
         """An organization of this name; `tokens[name]` is that of its admin, who has no right outside it."""

@@ -71,7 +71,10 @@ class Unit:
         self.events.append(self.call.event(type, subject, securable, **data))
 
     def forget(self) -> None:
-        """Makes every process drop its caches of credentials and scopes; this process when it has committed."""
+        """Makes every process drop its caches of credentials, and all that it keeps with them.
+
+        This process drops them when the change is committed, others within a second.
+        """
         epochs.bump(self.connection)
         self.committed.append(self.platform.part(Authenticator).forget)
 

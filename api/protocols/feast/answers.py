@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from api.services.ai_catalog.logic.feature_answers import AnsweredView, column_names
 from core.errors import InvalidPayload
+from features.encoding import StoredForm
+from features.history import FeatureStatus
+from features.online import instant
 
+if TYPE_CHECKING:
+    from features.lookup import OnlineFeatures
+
+_ENCODER = msgspec.json.Encoder()
 _EPOCH = "1970-01-01T00:00:00Z"
 """Event time of features that an entity doesn't have, as Feast's server answers."""
 
@@ -30,38 +39,57 @@ def entity_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def rendered(
     answers: Sequence[tuple[str, AnsweredView]], entities: Mapping[str, Sequence[Any]], *, full: bool, metadata: bool
-) -> dict[str, Any]:
-    """Returns the response of `/get-online-features`: the keys, and then the features of each view.
+) -> bytes:
+    """Returns the response of `/get-online-features` as JSON: the keys, and then the features of each view.
 
     Null and NaN have the status `NULL_VALUE`, because JSON has no NaN.
     """
-    names = column_names([(name, tuple(one.found.values)) for name, one in answers], full=full)
+    names = column_names([(name, tuple(one.found.features)) for name, one in answers], full=full)
     keys = dict.fromkeys(key for _, one in answers for key in one.view.keys)
     count = len(next(iter(entities.values())))
-    results = [
-        {"values": list(entities[key]), "statuses": ["PRESENT"] * count, "event_timestamps": [_EPOCH] * count}
-        for key in keys
-    ]
+    always = {"statuses": [FeatureStatus.PRESENT] * count, "event_timestamps": [_EPOCH] * count}
+    results: list[Any] = [{"values": entities[key], **always} for key in keys]
     labels = list(keys)
     for name, one in answers:
-        times = [_time(at) for at in one.found.event_at]
-        for feature, column in one.found.values.items():
-            values = [_plain(value) for value in column.to_pylist()]
-            statuses = [
-                "NULL_VALUE" if status.value == "PRESENT" and value is None else status.value
-                for status, value in zip(one.found.statuses, values, strict=True)
-            ]
-            results.append({"values": values, "statuses": statuses, "event_timestamps": times})
-            labels.append(names[name, feature])
+        results += _results(one.found)
+        labels += [names[name, feature] for feature in one.found.features]
     views = [{"name": name, "version": 0} for name, _ in answers] if metadata else []
-    return {"metadata": {"feature_names": labels, "feature_view_metadata": views}, "results": results, "status": True}
+    metadata_ = {"feature_names": labels, "feature_view_metadata": views}
+    return _ENCODER.encode({"metadata": metadata_, "results": results, "status": True})
 
 
-def _time(event_at: int | None) -> str:
-    from features.online import instant
+def _results(found: OnlineFeatures) -> Iterator[dict[str, Any]]:
+    """Yields the result of each feature. All have the same times, and the same statuses unless a value is null."""
+    times = msgspec.Raw(_ENCODER.encode([_time(at) for at in found.event_at]))
+    statuses = msgspec.Raw(_ENCODER.encode(found.statuses))
+    for feature in found.features:
+        values = _plain_values(found, feature)
+        known = _with_nulls(found.statuses, values) if None in values else statuses
+        yield {"values": values, "statuses": known, "event_timestamps": times}
 
+
+def _with_nulls(statuses: Sequence[FeatureStatus], values: Sequence[Any]) -> list[FeatureStatus]:
+    return [
+        FeatureStatus.NULL_VALUE if status is FeatureStatus.PRESENT and value is None else status
+        for status, value in zip(statuses, values, strict=True)
+    ]
+
+
+def _time(event_at: int | None) -> datetime | str:
     at = None if event_at is None else instant(event_at)
-    return _EPOCH if at is None else at.isoformat().replace("+00:00", "Z")
+    return _EPOCH if at is None else at
+
+
+def _plain_values(found: OnlineFeatures, feature: str) -> list[Any]:
+    """Returns the values of a feature as JSON has them. Most types are stored like that."""
+    form = found.form_of(feature)
+    if form is StoredForm.SAME:
+        return found.stored(feature)
+    if form is StoredForm.FLOAT:
+        values = found.stored(feature)
+        finite = math.isfinite(sum(filter(None, values)))  # or too large for the sum, which is rare
+        return values if finite else [_plain(value) for value in values]
+    return [_plain(value) for value in found.values[feature].to_pylist()]
 
 
 def _plain(value: Any) -> Any:

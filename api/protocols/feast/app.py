@@ -6,7 +6,7 @@ The views and services are those of the AI catalog, with its permissions and its
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -32,10 +32,14 @@ from api.services.ai_catalog.kinds.asset import MaterializeAssets, plan_launch
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.kinds.feature_view_operations import pushable_view
 from api.services.ai_catalog.logic import feature_answers
+from api.services.ai_catalog.logic.definition_cache import DefinitionCache
 from api.services.ai_catalog.logic.feature_pushes import push
 from api.services.ai_catalog.logic.feature_views import BoundView, readable_view
 from api.services.ai_catalog.logic.readable_tables import require_readable
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
+
+if TYPE_CHECKING:
+    from features.online import OnlineStore
 
 PATH = "/feast"
 _SOURCE = "feast"
@@ -47,7 +51,7 @@ _PUSH, _GET, _SERVICE, _MATERIALIZE = (
 )
 B = TypeVar("B", bound=BaseModel)
 T = TypeVar("T")
-Answer = dict[str, Any] | None
+Answer = dict[str, Any] | bytes | None
 Handler = Callable[[Scope, str, bytes], Awaitable[Answer]]
 
 
@@ -88,7 +92,7 @@ class Feast:
                 metadata={"allow": ["POST"]},
             )
         answer = await handler(scope, parts[0] if len(parts) == 2 else "", await http.body())
-        content = b"" if answer is None else msgspec.json.encode(answer)
+        content = answer if isinstance(answer, bytes) else b"" if answer is None else msgspec.json.encode(answer)
         await Response(content, media_type="application/json")(scope, receive, send)
 
     async def _features(self, scope: Scope, project: str, body: bytes) -> Answer:
@@ -103,18 +107,27 @@ class Feast:
                 return service_views(unit, id, request.feature_service)
             return referenced_views(unit, id, request.features)
 
-        named = await ctx.read(read)
-        for _, view in named:
-            require_readable(ctx, view.asset)
+        async def find() -> list[tuple[str, BoundView]]:
+            found = await ctx.read(read)
+            for _, view in found:
+                require_readable(ctx, view.asset)
+            return found
+
+        asked = (ctx.endpoint.operation_id, project, request.feature_service, tuple(request.features))
+        named = await ctx.platform.part(DefinitionCache).get(ctx, asked, find)
         entities = entity_rows(request.entities)
-        found = await ctx.compute(feature_answers.online, ctx.platform, [view for _, view in named], entities)
-        answers = [(name, one) for (name, _), one in zip(named, found, strict=True)]
-        return rendered(
-            answers,
-            request.entities,
-            full=request.full_feature_names,
-            metadata=request.include_feature_view_version_metadata,
-        )
+
+        def answer(store: OnlineStore) -> bytes:
+            found = feature_answers.online(store, [view for _, view in named], entities)
+            answers = [(name, one) for (name, _), one in zip(named, found, strict=True)]
+            return rendered(
+                answers,
+                request.entities,
+                full=request.full_feature_names,
+                metadata=request.include_feature_view_version_metadata,
+            )
+
+        return await ctx.platform.part(feature_answers.OnlineReads).run(answer, len(entities) * len(named))
 
     async def _write(self, scope: Scope, project: str, body: bytes) -> Answer:
         request = _request(requests.WriteRows, body)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from api.kernel.kinds.resource import Level, NoStatus, Resource, Spec, Text, Title
 from api.kernel.kinds.resource_kind import ResourceKind
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Request
 from api.kernel.references import RefersTo
 
@@ -68,3 +69,9 @@ class Entity(Resource[EntitySpec, NoStatus]):
 ENTITY = ResourceKind(
     Entity, plural="entities", prefix="ent", level=Level.PROJECT, immutable=("keys",), filter_by=("spec.title",)
 )
+
+
+@ENTITY.after("create", "update", "delete", "restore")
+def end_epoch(unit: Unit, entity: Entity) -> None:
+    """Makes every process forget the definitions that it keeps in memory."""
+    unit.forget()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ from api.services.ai_catalog.logic.feature_views import (
     snapshot_of,
 )
 from core import clock
+
+if TYPE_CHECKING:
+    from features.online import OnlineStore
 
 _MODEL_KIND = "onnx"
 """Kind of the assets that are models."""
@@ -168,7 +171,8 @@ async def online_get_feature_service(ctx: Context, service: str, request: Online
     The features of a view come from one version of its table, which the response names.
     """
     views = await readable_service(ctx, service, "online-get")
-    return await ctx.compute(_online, ctx.platform, views, request)
+    reads = ctx.platform.part(feature_answers.OnlineReads)
+    return await reads.run(lambda store: _online(store, views, request), len(views) * len(request.entities))
 
 
 @FEATURE_SERVICE.action("historical", request=ServiceHistoricalRequest, result=HistoricalResult, reads=True)
@@ -205,13 +209,13 @@ async def get_feature_service_consumers(ctx: Context, service: str, query: Query
     return Consumers(items=[Consumer(asset=asset, views=sorted(set(found[asset]))) for asset in sorted(found)])
 
 
-def _online(platform: Platform, views: list[BoundView], request: OnlineRequest) -> OnlineResult:
+def _online(store: OnlineStore, views: list[BoundView], request: OnlineRequest) -> OnlineResult:
     import pyarrow as pa
 
     from features.online import instant
     from lakehouse.python_rows import python_values
 
-    answers = feature_answers.online(platform, views, request.entities)
+    answers = feature_answers.online(store, views, request.entities)
     names = feature_answers.column_names(
         [(one.view.name, tuple(one.found.values)) for one in answers], full=request.full_feature_names
     )

@@ -83,3 +83,9 @@ def require_features(unit: Unit, service: FeatureService, before: FeatureService
         if declared and (unknown := [name for name in served.features if name not in declared]):
             fault = {"pointer": f"/spec/views/{number}/features", "detail": f"{unknown[0]} is no feature of the view"}
             raise InvalidPayload(f"The view has no feature {unknown[0]!r}.", errors=[fault])
+
+
+@FEATURE_SERVICE.after("create", "update", "delete", "restore")
+def end_epoch(unit: Unit, service: FeatureService) -> None:
+    """Makes every process forget the definitions that it keeps in memory."""
+    unit.forget()

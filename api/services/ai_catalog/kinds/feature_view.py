@@ -112,3 +112,9 @@ def require_keys_of_entity(unit: Unit, view: FeatureView, before: FeatureView | 
     if both := [feature.name for feature in view.spec.features if feature.name in used]:
         fault = {"pointer": "/spec/features", "detail": f"{both[0]} is a key or the event time"}
         raise InvalidPayload(f"{both[0]} is a key or the event time, so it is no feature.", errors=[fault])
+
+
+@FEATURE_VIEW.after("create", "update", "delete", "restore")
+def end_epoch(unit: Unit, view: FeatureView) -> None:
+    """Makes every process forget the definitions that it keeps in memory."""
+    unit.forget()

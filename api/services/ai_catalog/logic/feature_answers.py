@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.entity import KeyType
 from api.services.ai_catalog.logic.feature_views import BoundView, open_online_store, require_key_types, snapshot_of
 from core import clock
-from core.errors import Conflict, InvalidPayload
+from core.errors import Conflict, InvalidPayload, Unavailable
 from core.numbers import is_storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.lookup import OnlineFeatures
+    from features.online import OnlineStore, Served
+    from features.rows import ViewColumns
 
 MAX_ENTITIES = 10_000
 """Number of entities in one request."""
+
+_ATTEMPTS = 3
+_FEW = 200
+"""Number of rows that are read on the event loop."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,39 @@ class HistoricalFeatures:
     """Data version of the table of each view, by the name of the view."""
 
 
-def online(platform: Platform, views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]]) -> list[AnsweredView]:
+class OnlineReads:
+    """Reads of the online store, at once or in a worker thread."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._at_once: OnlineStore | None = None
+
+    async def run(self, read: Callable[[OnlineStore], T], rows: int) -> T:
+        """Calls a function with the store.
+
+        Args:
+            read: the function. It is called again if it would have to wait.
+            rows: number of rows that it reads. Few are read on the event loop, because a switch of threads takes
+                longer than that.
+        """
+        if self._at_once is not None and rows <= _FEW:
+            with suppress(Unavailable):
+                return read(self._at_once)
+        return await self._platform.workers.compute.run(self._run, read)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        if self._at_once is not None:
+            self._at_once.close()
+
+    def _run(self, read: Callable[[OnlineStore], T]) -> T:
+        store = self._platform.part(open_online_store)
+        if self._at_once is None:
+            self._at_once = store.at_once()
+        return read(store)
+
+
+def online(store: OnlineStore, views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]]) -> list[AnsweredView]:
     """Returns the features of entities at this moment, for each view from one version.
 
     Raises:
@@ -51,42 +93,55 @@ def online(platform: Platform, views: Sequence[BoundView], entities: Sequence[Ma
         InvalidPayload: an entity lacks a key, or a key has another type.
         Unavailable: the online store doesn't respond.
     """
-    from features.encoding import schema_of
-    from features.lookup import encoded_keys, look_up
     from features.rows import microseconds
 
-    store, moment = platform.part(open_online_store), microseconds(clock.now())
-    answers = []
-    for view in views:
-        if view.online_asset is None:
-            raise Conflict(f"{view.name} isn't served online. Set the online asset of the view.")
+    moment = microseconds(clock.now())
+    return [AnsweredView(view, _current(store, view, entities, moment)) for view in views]
+
+
+def _current(store: OnlineStore, view: BoundView, entities: Sequence[Mapping[str, Any]], moment: int) -> OnlineFeatures:
+    from features.lookup import encoded_keys, look_up
+
+    if view.online_asset is None:
+        raise Conflict(f"{view.name} isn't served online. Set the online asset of the view.")
+    for _ in range(_ATTEMPTS):
         served = store.served(view.online_asset)
         if served is None:
             raise Conflict(f"{view.online_asset} has not been materialized yet, so {view.name} has no online rows.")
-        if served.table != view.asset:
-            raise Conflict(f"{view.online_asset} serves {served.table}, not {view.asset}, the table of {view.name}.")
-        columns = view.columns(schema_of(served.schema).names)
-        names = {column: key for key, column in view.keys.items()}
-        if set(served.keys) != set(names):
-            raise Conflict(
-                f"{view.online_asset} has the keys {', '.join(served.keys)}, and {view.name} the keys "
-                f"{', '.join(names)}. Change the view or the online asset."
-            )
-        require_key_types(view, schema_of(served.schema))
+        columns, names = _fitting(view, served)
         keys = encoded_keys(served, entities, names, "/entities")
         found = store.read(view.online_asset, [key for key in keys if key is not None])
-        if found is None or (found.served.keys, found.served.schema) != (served.keys, served.schema):
-            raise Conflict(f"The online rows of {view.name} were just replaced by others. Try again.")
-        if view.version is not None and view.version not in (
-            found.served.data_version,
-            str(found.served.table_version),
-        ):
-            raise Conflict(
-                f"{view.name} is pinned to {view.version}, and the online store serves {found.served.data_version}. "
-                "Read the pinned version by historical retrieval, or move the pin."
-            )
-        answers.append(AnsweredView(view, look_up(found, columns, keys, columns.features, moment)))
-    return answers
+        # The keys of a version that replaced the other meanwhile may have other types, or another order.
+        if found is not None and (found.served.keys, found.served.schema) == (served.keys, served.schema):
+            _require_pinned(view, found.served)
+            return look_up(found, columns, keys, columns.features, moment)
+    raise Conflict(f"The online rows of {view.name} were just replaced by others. Try again.")
+
+
+@lru_cache(maxsize=1_000)
+def _fitting(view: BoundView, served: Served) -> tuple[ViewColumns, Mapping[str, str]]:
+    """Returns the columns of a view, and the name of the key of each key column, if the online rows are those of it."""
+    from features.encoding import schema_of
+
+    if served.table != view.asset:
+        raise Conflict(f"{view.online_asset} serves {served.table}, not {view.asset}, the table of {view.name}.")
+    schema = schema_of(served.schema)
+    names = {column: key for key, column in view.keys.items()}
+    if set(served.keys) != set(names):
+        raise Conflict(
+            f"{view.online_asset} has the keys {', '.join(served.keys)}, and {view.name} the keys "
+            f"{', '.join(names)}. Change the view or the online asset."
+        )
+    require_key_types(view, schema)
+    return view.columns(schema.names), names
+
+
+def _require_pinned(view: BoundView, served: Served) -> None:
+    if view.version is not None and view.version not in (served.data_version, str(served.table_version)):
+        raise Conflict(
+            f"{view.name} is pinned to {view.version}, and the online store serves {served.data_version}. "
+            "Read the pinned version by historical retrieval, or move the pin."
+        )
 
 
 def column_names(features: Sequence[tuple[str, Sequence[str]]], *, full: bool) -> dict[tuple[str, str], str]:

@@ -14,6 +14,7 @@ from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.entity import ENTITY, KeyType
 from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE, FeatureService
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW, FeatureView
+from api.services.ai_catalog.logic.definition_cache import DefinitionCache
 from api.services.ai_catalog.logic.readable_tables import require_readable
 from core.errors import Conflict, InvalidPayload, SchemaMismatch
 from features.rows import ViewColumns
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BoundView:
     """A view as a request reads it."""
 
@@ -120,10 +121,13 @@ async def readable_service(ctx: Context, id: str, verb: str) -> list[BoundView]:
     def read(unit: Unit) -> list[BoundView]:
         return views_of(unit, unit.get(FEATURE_SERVICE, id, permission=FEATURE_SERVICE.permission(verb)))
 
-    views = await ctx.read(read)
-    for view in views:
-        require_readable(ctx, view.asset)
-    return views
+    async def find() -> list[BoundView]:
+        views = await ctx.read(read)
+        for view in views:
+            require_readable(ctx, view.asset)
+        return views
+
+    return await ctx.platform.part(DefinitionCache).get(ctx, (FEATURE_SERVICE, id, verb), find)
 
 
 def snapshot_of(platform: Platform, view: BoundView, version: str | None = None) -> Snapshot:
