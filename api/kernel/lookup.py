@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from heapq import nsmallest
 from typing import TypeVar
 
 from api.kernel.permissions.patterns import pattern_matches
@@ -64,10 +64,19 @@ def _unknown_name(detail: str, fault: str, similar: list[str], pointer: str) -> 
     return InvalidPayload(f"{detail} {suggestion(similar)}", errors=errors, metadata={"similar": similar})
 
 
+def close_names(text: str, names: Iterable[str], limit: int = 5, percent: int = 50) -> list[str]:
+    """Returns the names whose similarity to a text is at least this percentage, most similar first."""
+    from rapidfuzz import fuzz, process
+
+    return [
+        name for name, _, _ in process.extract(text, list(names), scorer=fuzz.ratio, limit=limit, score_cutoff=percent)
+    ]
+
+
 def similar_names(text: str, names: Iterable[str], limit: int = 5) -> list[str]:
     """Returns the names most similar to a text, or the first names in order if none is similar."""
     candidates = list(names)
-    return get_close_matches(text, candidates, n=limit, cutoff=0.5) or sorted(candidates)[:limit]
+    return close_names(text, candidates, limit) or nsmallest(limit, candidates)
 
 
 def suggestion(similar: list[str]) -> str:

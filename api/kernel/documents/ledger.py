@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from api.kernel.kinds.registry import Mount, Registry
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.service import Service
 from api.kernel.kinds.stored_kind import Method
+from api.kernel.lookup import close_names
 from api.kernel.operations.engine import Operations
 from core.errors import NotFound
 
@@ -232,10 +232,10 @@ def find(services: Sequence[Service], text: str) -> Endpoint:
             return endpoint
         paths = [f"{endpoint.method} {endpoint.path}" for endpoint in registry.endpoints]
         methods = [f"{other} {path.strip()}" for other in sorted(found.operations)] if found else []
-        raise _unknown(text, methods or get_close_matches(text, paths, n=5, cutoff=0.7))
+        raise _unknown(text, methods or close_names(text, paths, percent=70))
     words = set(text.lower().replace("-", "_").split("_"))
     shared = sorted(names, key=lambda name: -len(words & set(name.split("_"))))
-    raise _unknown(text, get_close_matches(text, list(names), n=5, cutoff=0.7) or shared[:5])
+    raise _unknown(text, close_names(text, names, percent=70) or shared[:5])
 
 
 @lru_cache(maxsize=1)
