@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from heapq import nsmallest
 from typing import TypeVar
 
 from api.kernel.permissions.patterns import pattern_matches
@@ -75,8 +74,8 @@ def close_names(text: str, names: Iterable[str], limit: int = 5, percent: int = 
 
 def similar_names(text: str, names: Iterable[str], limit: int = 5) -> list[str]:
     """Returns the names most similar to a text, or the first names in order if none is similar."""
-    candidates = list(names)
-    return close_names(text, candidates, limit) or nsmallest(limit, candidates)
+    candidates = sorted(names)
+    return close_names(text, candidates, limit) or candidates[:limit]
 
 
 def suggestion(similar: list[str]) -> str:
