@@ -3,7 +3,7 @@
 from resources.delta import Delta
 from resources.flower import Flower
 from resources.gpu import Device
-from resources.spark import Spark
+from resources.spark.resource import Spark
 from resources.vectors import Vectors
 
 

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from core.java import find_java
 from core.supervisor import die_with_parent
-from resources.spark_jars import downloaded
+from resources.spark.jars import downloaded
 from tests.ports import free_ports
 
 USER, PASSWORD = "headwater", "s3cret-and-long"

@@ -231,7 +231,7 @@ def _up_detached(settings: Settings) -> None:
 def _stop_spark(settings: Settings) -> None:
     """Stops the Spark Connect server that a run may have started."""
     subprocess.run(
-        [sys.executable, "-m", "resources.spark_server", "--stop"],
+        [sys.executable, "-m", "resources.spark.server", "--stop"],
         check=False,
         env=dict(os.environ) | settings.environment(),
     )

@@ -21,7 +21,7 @@ from assets.step_checks import checked_asset
 from core.errors import InvalidPayload, SchemaMismatch
 from lakehouse.sql_lineage import named_sources
 from resources.delta import Delta, materialized
-from resources.spark import Spark
+from resources.spark.resource import Spark
 
 if TYPE_CHECKING:
     import pyarrow as pa

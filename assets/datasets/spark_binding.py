@@ -10,8 +10,8 @@ from assets.datasets.spark_sql import prepared, view_names
 from assets.findings import Findings, place
 from core.errors import HeadwaterError
 from core.settings import load_settings
-from resources.spark import Spark
-from resources.spark_faults import translated
+from resources.spark.faults import translated
+from resources.spark.resource import Spark
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -28,8 +28,8 @@ CONNECT = """
 import time
 began = time.perf_counter()
 from core.settings import load_settings
-from resources.spark_server import endpoint, stop
-from resources.spark_session import connect
+from resources.spark.server import endpoint, stop
+from resources.spark.session import connect
 settings = load_settings()
 session = connect(endpoint(settings))
 session.read.format("delta").load({table!r}).createOrReplaceTempView("flights")
@@ -47,8 +47,8 @@ import time
 began = time.perf_counter()
 from pathlib import Path
 from core.settings import load_settings
-from resources.spark_conf import spark_conf
-from resources.spark_jars import jars
+from resources.spark.conf import spark_conf
+from resources.spark.jars import jars
 from pyspark.sql import SparkSession
 builder = SparkSession.builder.master("local[*]")
 conf = spark_conf(load_settings(), "127.0.0.1", 0, Path({scratch!r}))

@@ -222,7 +222,7 @@ _READ = dict.fromkeys(("variant", "variant_shredding"), "SELECT id, to_json(v) A
 
 def main(names: list[str]) -> None:
     """Makes the tables of these names, or all."""
-    from resources.spark import Spark
+    from resources.spark.resource import Spark
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"HEADWATER_HOME": f"{folder}/home", "HEADWATER_SPARK": "local"}

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import Unavailable
-from resources import spark_jars
-from resources.spark_jars import downloaded
+from resources.spark import jars
+from resources.spark.jars import downloaded
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
         thread.start()
         repository.url = f"http://127.0.0.1:{server.server_port}/"
         monkeypatch.setenv("DEFAULT_ARTIFACT_REPOSITORY", repository.url)
-        monkeypatch.setattr(spark_jars, "_PAUSES", (0.0, 0.0))
+        monkeypatch.setattr(jars, "_PAUSES", (0.0, 0.0))
         yield repository
         server.shutdown()
         thread.join()

@@ -13,10 +13,10 @@ from core.settings import Settings, load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from resources import spark_jars
-from resources.spark import Spark
-from resources.spark_conf import spark_conf
-from resources.spark_server import stop
+from resources.spark import jars
+from resources.spark.conf import spark_conf
+from resources.spark.resource import Spark
+from resources.spark.server import stop
 from tests.databases import with_tables
 from tests.ports import free_ports
 from tests.s3_store import s3_store
@@ -73,7 +73,7 @@ def test_apache_spark_gets_the_client_of_s3_only_for_tables_on_s3(
         return tmp_path
 
     monkeypatch.setenv("HEADWATER_LAKEHOUSE_URL", url)
-    monkeypatch.setattr(spark_jars, "downloaded", record)
-    assert spark_jars.jars(load_settings()) == tmp_path
+    monkeypatch.setattr(jars, "downloaded", record)
+    assert jars.jars(load_settings()) == tmp_path
     assert ("org.apache.hadoop:hadoop-aws:3.5.0" in asked) == expected
-    assert spark_jars.DELTA_PACKAGE in asked
+    assert jars.DELTA_PACKAGE in asked

@@ -16,7 +16,7 @@ import pytest
 
 from core.errors import InvalidArgument, Unavailable
 from core.settings import Settings, load_settings
-from resources.spark_server import Server, endpoint, stop
+from resources.spark.server import Server, endpoint, stop
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def until(condition: object, seconds: float = 60) -> None:
 
 def test_concurrent_processes_share_one_server(settings: Settings) -> None:
     code = (
-        "from core.settings import load_settings; from resources.spark_server import endpoint;"
+        "from core.settings import load_settings; from resources.spark.server import endpoint;"
         "print(endpoint(load_settings()).pid)"
     )
     asking = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
@@ -51,7 +51,7 @@ def test_concurrent_processes_share_one_server(settings: Settings) -> None:
 
 def test_the_server_outlives_the_process_that_started_it(settings: Settings) -> None:
     code = (
-        "import os; from core.settings import load_settings; from resources.spark_server import endpoint;"
+        "import os; from core.settings import load_settings; from resources.spark.server import endpoint;"
         "print(endpoint(load_settings()).pid, flush=True); os.killpg(0, 9)"
     )
     starter = subprocess.run(
@@ -77,7 +77,7 @@ def test_stop_ends_the_server_and_returns_whether_one_ran(settings: Settings) ->
     assert not server.alive
     assert not stop(settings)
     assert (
-        subprocess.run([sys.executable, "-m", "resources.spark_server", "--stop"], cwd=ROOT, check=False).returncode
+        subprocess.run([sys.executable, "-m", "resources.spark.server", "--stop"], cwd=ROOT, check=False).returncode
         == 0
     )
 

@@ -16,8 +16,8 @@ from core.settings import Settings, load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from resources.spark import Spark
-from resources.spark_server import stop
+from resources.spark.resource import Spark
+from resources.spark.server import stop
 from tests.databases import with_tables
 from tests.ports import free_ports
 

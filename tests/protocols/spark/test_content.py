@@ -11,8 +11,8 @@ from core.errors import InvalidPayload
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from resources.spark import Spark
-from resources.spark_content import content
+from resources.spark.content import content
+from resources.spark.resource import Spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

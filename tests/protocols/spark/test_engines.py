@@ -13,7 +13,7 @@ from core.settings import Settings
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Commit, Tables
-from resources.spark import Mode, Spark
+from resources.spark.resource import Mode, Spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import UnsupportedTable
 from lakehouse.tables import Tables
-from resources.spark import Spark
+from resources.spark.resource import Spark
 from tests.foreign_tables.doors import texts_of
 from tests.foreign_tables.make import TABLES
 from tests.foreign_tables.refused import REFUSED_READS, REFUSED_WRITES

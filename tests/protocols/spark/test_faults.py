@@ -17,8 +17,8 @@ from core.errors import Unavailable
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from resources.spark import Spark
-from resources.spark_server import endpoint
+from resources.spark.resource import Spark
+from resources.spark.server import endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -96,7 +96,7 @@ def test_a_write_that_fails_after_its_commit_is_recorded_once(
     step_of: Callable[[str], Step],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from resources.spark_writes import FrameWrite
+    from resources.spark.writes import FrameWrite
 
     tables.create("t.out.late", ROWS.schema, properties={"delta.enableChangeDataFeed": "false"})
     save = FrameWrite.save

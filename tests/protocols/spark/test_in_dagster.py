@@ -17,9 +17,9 @@ from core.settings import Settings
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from resources.delta import Delta
-from resources.spark import Spark
-from resources.spark_pyspark import pyspark_resource
-from resources.spark_server import endpoint
+from resources.spark.pyspark_resource import pyspark_resource
+from resources.spark.resource import Spark
+from resources.spark.server import endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

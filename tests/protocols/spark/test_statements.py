@@ -20,7 +20,7 @@ from assets.datasets.spark_sql import prepared
 from core.errors import HeadwaterError, InvalidPayload
 from core.settings import Settings
 from lakehouse.tables import Tables
-from resources.spark import Spark
+from resources.spark.resource import Spark
 from tests.hostile_sql import SPARK_ATTACKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -19,7 +19,7 @@ from assets.components import COMPONENTS, component
 from core.errors import InvalidPayload
 from core.settings import load_settings
 from lakehouse.tables import Tables
-from resources.spark_server import stop
+from resources.spark.server import stop
 from tests import slices
 from tests.ports import free_ports
 from tests.unit.assets.valid_definitions import BASE, EVENTS, VALID

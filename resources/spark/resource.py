@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from core.errors import InvalidArgument, Unavailable
+from core.errors import InvalidArgument
 from core.settings import Settings, load_settings
-from resources import spark_commits
-from resources.spark_content import content
-from resources.spark_faults import translated
-from resources.spark_server import Server, endpoint
-from resources.spark_session import connect
-from resources.spark_writes import (
+from resources.spark import commits
+from resources.spark.content import content
+from resources.spark.faults import translated
+from resources.spark.server import Server, endpoint
+from resources.spark.session import connect
+from resources.spark.writes import (
     SOURCE_VIEW,
     TABLE,
     TARGET_VIEW,
@@ -245,7 +244,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
                 with translated(f"comparing the rows with {step.asset}"):
                     self.read(target).createOrReplaceTempView(TARGET_VIEW)
                     if not any(self.session().sql(query).head(1) for query in queries):
-                        return step.record_unchanged(spark_commits.unchanged_commit(step.tables, step.asset))
+                        return step.record_unchanged(commits.unchanged_commit(step.tables, step.asset))
             return self.change(step, merge_statement(on, frame.schema, delete_missing=delete_missing))
         finally:
             with suppress(Exception):  # the server may be gone, and what it kept with it
@@ -254,7 +253,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _saved(self, step: Step, writing: FrameWrite, *, new: bool, content_digest: str | None = None) -> Commit:
         path, continues = self.table_path(step.asset), writing.mode == "append"
         metadata = step.commit_metadata(continues=continues, content_digest=content_digest)
-        return self._run_and_record(
+        return commits.run_and_record(
             step, lambda metadata: writing.save(path, metadata, new=new), metadata, continues=continues, tagged=True
         )
 
@@ -288,37 +287,8 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]
                     session.conf.unset(_METADATA_CONF)
                     session.conf.set(_SQL_ON_FILES, on_files)
 
-        return self._run_and_record(step, run, step.commit_metadata(continues=True), continues=True, tagged=tagged)
-
-    def _run_and_record(
-        self, step: Step, run: Callable[[str], object], metadata: str, *, continues: bool, tagged: bool
-    ) -> Commit:
-        writer = "sail" if step.engine.startswith("sail") else "Apache-Spark"
-        with self._exclusive(step.asset):
-            before = spark_commits.newest_version(step.tables, step.asset)
-            connection_error: Unavailable | None = None
-            try:
-                with translated(f"writing {step.asset}"):
-                    run(metadata)
-            except Unavailable as error:
-                connection_error = error  # the commit may have succeeded nevertheless
-            commit = spark_commits.find_commit(
-                step.tables, step.asset, after=before, metadata=metadata, tagged=tagged, writer=writer
-            )
-        if commit is None:
-            if connection_error:
-                raise connection_error
-            return step.record_unchanged(spark_commits.unchanged_commit(step.tables, step.asset))
-        return step.record_commit(commit, continues=continues)
-
-    @contextmanager
-    def _exclusive(self, table: str) -> Iterator[None]:
-        # Sail doesn't tag the commits of MERGE, UPDATE and DELETE, so concurrent commits couldn't be distinguished.
-        folder = self.settings().run_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"spark-{table}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        metadata = step.commit_metadata(continues=True)
+        return commits.run_and_record(step, run, metadata, continues=True, tagged=tagged)
 
     def _is_sail(self) -> bool:
         self.session()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resources.spark_faults import REPEATED_KEY
+from resources.spark.faults import REPEATED_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from core.settings import Settings
-from resources.spark_server import endpoint
-from resources.spark_session import connect
+from resources.spark.server import endpoint
+from resources.spark.session import connect
 
 if TYPE_CHECKING:
     from dagster_pyspark import PySparkResource

@@ -1,20 +1,69 @@
-"""Finds the Delta version that a Spark statement wrote. Spark Connect doesn't report it, so the log is searched."""
+"""Runs Spark statements that write, and finds the Delta version that each wrote, which Spark Connect doesn't report."""
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UnknownTable, WriteConflict
+from core.errors import Unavailable, UnknownTable, WriteConflict
+from core.settings import load_settings
 from lakehouse.commits import parse_commit
+from resources.spark.faults import translated
 
 if TYPE_CHECKING:
+    from lakehouse.step import Step
     from lakehouse.tables import Commit, Tables
 
 
-def newest_version(tables: Tables, table: str) -> int:
+def run_and_record(step: Step, run: Callable[[str], object], metadata: str, *, continues: bool, tagged: bool) -> Commit:
+    """Runs a statement that writes the step's asset, and records the version that it wrote with its lineage.
+
+    Args:
+        step: unit of work, with the engine that runs the statement.
+        run: runs the statement. Its argument is `metadata`.
+        metadata: value that identifies the statement in `userMetadata`.
+        continues: whether the written version continues the one before.
+        tagged: whether the engine writes `userMetadata` for this statement.
+
+    Returns:
+        The written version, or the current version with `changed` set to false if the statement changed nothing.
+
+    Raises:
+        Unavailable: the connection to Spark was lost, and nothing was committed.
+        WriteConflict: several commits match.
+    """
+    writer = "sail" if step.engine.startswith("sail") else "Apache-Spark"
+    with _exclusive(step.asset):
+        before = _newest_version(step.tables, step.asset)
+        connection_error: Unavailable | None = None
+        try:
+            with translated(f"writing {step.asset}"):
+                run(metadata)
+        except Unavailable as error:
+            connection_error = error  # the commit may have succeeded nevertheless
+        commit = find_commit(step.tables, step.asset, after=before, metadata=metadata, tagged=tagged, writer=writer)
+    if commit is None:
+        if connection_error:
+            raise connection_error
+        return step.record_unchanged(unchanged_commit(step.tables, step.asset))
+    return step.record_commit(commit, continues=continues)
+
+
+@contextmanager
+def _exclusive(table: str) -> Iterator[None]:
+    # Sail doesn't tag the commits of MERGE, UPDATE and DELETE, so concurrent commits couldn't be distinguished.
+    folder = load_settings().run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"spark-{table}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _newest_version(tables: Tables, table: str) -> int:
     """Returns the newest version of a table; -1 if the table doesn't exist."""
     try:
         return tables.snapshot(table).version

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from core.java import Java, find_java, write_truststore
 from core.settings import Settings
 from core.supervisor import die_with_parent
-from resources.spark_conf import aws_environment, spark_conf
-from resources.spark_jars import jars, spark_home
+from resources.spark.conf import aws_environment, spark_conf
+from resources.spark.jars import jars, spark_home
 
 HOST = "127.0.0.1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resources.spark_server import Server
+from resources.spark.server import Server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

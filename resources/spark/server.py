@@ -1,7 +1,7 @@
 """The Spark Connect server of a platform: one process that starts on first use and stops when idle.
 
-    python -m resources.spark_server --engine embedded|local --port N    serve in the foreground
-    python -m resources.spark_server --stop                              end the server of this home
+    python -m resources.spark.server --engine embedded|local --port N    serve in the foreground
+    python -m resources.spark.server --stop                              end the server of this home
 
 `endpoint` is the entry point for the rest of the platform. The state file identifies processes by id and start time, so
 that no signal is sent to an unrelated process that reuses the id.
@@ -26,8 +26,8 @@ import psutil
 
 from core.errors import HeadwaterError, InvalidArgument, Unavailable
 from core.settings import Settings, load_settings
-from resources.spark_engines import HOST, accepts, start
-from resources.spark_jars import jars
+from resources.spark.engines import HOST, accepts, start
+from resources.spark.jars import jars
 
 _START_SECONDS = {"embedded": 60.0, "local": 600.0}
 """Seconds until a start fails. The first start of `local` downloads the Delta jars."""
@@ -146,7 +146,7 @@ def _launch(settings: Settings) -> Server:
     log_path = settings.logs_dir / "spark.log"
     if log_path.exists():
         log_path.replace(log_path.with_suffix(".log.1"))
-    command = ["-m", "resources.spark_server", "--engine", settings.spark, "--port", str(settings.spark_port)]
+    command = ["-m", "resources.spark.server", "--engine", settings.spark, "--port", str(settings.spark_port)]
     with log_path.open("wb") as log:
         # In a separate session, so that canceling the run that starts Spark doesn't stop it for other runs.
         child = subprocess.Popen(
@@ -276,7 +276,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line of this module."""
     settings = load_settings()
-    parser = argparse.ArgumentParser(prog="python -m resources.spark_server", description="Spark Connect server.")
+    parser = argparse.ArgumentParser(prog="python -m resources.spark.server", description="Spark Connect server.")
     parser.add_argument("--engine", choices=sorted(_START_SECONDS), default=settings.spark)
     parser.add_argument("--port", type=int, default=settings.spark_port)
     parser.add_argument("--idle-seconds", type=float, default=settings.spark_idle_seconds, help="0: never stop")
