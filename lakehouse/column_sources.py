@@ -5,6 +5,8 @@ The writer stores them in its commit with the rest of the provenance. A version 
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +92,18 @@ def of_version(connection: Connection, asset: str, version: str) -> list[ColumnS
     query = sa.select(COLUMN_SOURCES).where(table.out_asset == asset, table.out_version == version)
     rows = connection.execute(query.order_by(table.run, table.step))
     return [ColumnSources(asset, version, row.run, row.step, parsed(row.sources)) for row in rows]
+
+
+def of_asset(connection: Connection, asset: str) -> dict[tuple[str, str, str], Sources]:
+    """Returns the recorded column sources of all versions of an asset, by version, run, and step.
+
+    Versions that one definition wrote have the same sources, which are read once.
+    """
+    table = COLUMN_SOURCES.c
+    text = sa.cast(table.sources, sa.Text)
+    query = sa.select(table.out_version, table.run, table.step, text).where(table.out_asset == asset)
+    sources = functools.cache(lambda stored: parsed(json.loads(stored)))
+    return {(version, run, step): sources(stored) for version, run, step, stored in connection.execute(query)}
 
 
 def parsed(stored: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -19,7 +20,8 @@ from core import clock
 from core.db import METADATA, Database, UtcDateTime
 from lakehouse import column_sources
 from lakehouse.column_sources import ColumnSources
-from lakehouse.graph import Direction, LineageGraph, LineageIndex
+from lakehouse.graph import Direction, LineageGraph
+from lakehouse.lineage_index import LineageIndex
 
 # Limits for a transaction that commits after others with higher sequence numbers.
 _MAX_DELAY_SECONDS = 60.0
@@ -120,7 +122,7 @@ class Lineage:
     """Lineage record with traversals. Thread-safe. Versions are data versions, `<table id>@<version>`."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._index = LineageIndex()
         self._skipped: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -128,7 +130,7 @@ class Lineage:
     def record(self, edges: Sequence[Edge], columns: Sequence[ColumnSources] = ()) -> None:
         """Stores edges, and the column sources of their outputs. What is already recorded doesn't change."""
         if edges:
-            with self._database.write() as connection:
+            with self.database.write() as connection:
                 self.record_in(connection, edges)
                 column_sources.record_in(connection, columns)
 
@@ -138,6 +140,13 @@ class Lineage:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         rows = [asdict(edge) | {"in_columns": list(edge.in_columns)} for edge in edges]
         connection.execute(dialect.insert(LINEAGE_EDGE).on_conflict_do_nothing(), rows)
+
+    @contextmanager
+    def index(self) -> Iterator[LineageIndex]:
+        """Yields the index of everything recorded so far. No other thread uses it until the end of the block."""
+        with self._lock:
+            self._refresh()
+            yield self._index
 
     def upstream(
         self,
@@ -176,9 +185,8 @@ class Lineage:
 
     def latest(self, asset: str) -> str | None:
         """Returns the latest recorded version of an asset; `None` if none is recorded."""
-        with self._lock:
-            self._refresh()
-            return self._index.latest(asset)
+        with self.index() as index:
+            return index.latest(asset)
 
     def provenance(self, asset: str, version: str) -> list[Edge]:
         """Returns the direct inputs of a version with code, engine, run, and principal, in order of recording."""
@@ -188,53 +196,49 @@ class Lineage:
             .where(columns.out_asset == asset, columns.out_version == version)
             .order_by(columns.sequence)
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return [_edge(row) for row in connection.execute(query)]
 
     def column_sources(self, asset: str, version: str) -> list[ColumnSources]:
         """Returns the recorded column sources of a version; none if its columns are unknown."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return column_sources.of_version(connection, asset, version)
 
     def readers(self, asset: str) -> list[str]:
         """Returns the assets of which any recorded version read this one."""
         columns = LINEAGE_EDGE.c
         query = sa.select(columns.out_asset).where(columns.in_asset == asset, columns.out_asset != asset).distinct()
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return sorted(connection.execute(query).scalars())
 
     def assets(self) -> list[str]:
         """Returns all assets that occur in the record."""
-        with self._lock:
-            self._refresh()
-            return self._index.assets()
+        with self.index() as index:
+            return index.assets()
 
     def recorded_version(self, asset: str, version: str) -> str:
         """Returns the newest recorded version up to this one of the same table; the version itself if none is.
 
         A version without a separate record (a compaction, or a commit of another writer) follows the version before.
         """
-        with self._lock:
-            self._refresh()
-            return self._index.recorded_version(asset, version)
+        with self.index() as index:
+            return index.recorded_version(asset, version)
 
     def previous(self, asset: str, version: str) -> str | None:
         """Returns the recorded version before this one, of the same table; `None` if there is none."""
-        with self._lock:
-            self._refresh()
-            return self._index.previous(asset, version)
+        with self.index() as index:
+            return index.previous(asset, version)
 
     def is_deleted(self, asset: str, version: str) -> bool:
         """Returns whether a tombstone marks the version as deleted."""
-        with self._lock:
-            self._refresh()
-            return self._index.is_deleted(asset, version)
+        with self.index() as index:
+            return index.is_deleted(asset, version)
 
     def at(self, asset: str, instant: datetime) -> Edge | None:
         """Returns an edge of the version of an asset that was recorded last at an instant; `None` if none was yet."""
         columns = LINEAGE_EDGE.c
         query = sa.select(LINEAGE_EDGE).where(columns.out_asset == asset, columns.at <= instant)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(query.order_by(columns.at.desc(), columns.sequence.desc()).limit(1)).first()
         return None if row is None else _edge(row)
 
@@ -242,13 +246,13 @@ class Lineage:
         """Returns an edge of the first recorded version of an asset."""
         columns = LINEAGE_EDGE.c
         query = sa.select(LINEAGE_EDGE).where(columns.out_asset == asset).order_by(columns.at, columns.sequence)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(query.limit(1)).first()
         return None if row is None else _edge(row)
 
     def tombstone(self, asset: str, version: str | None = None, *, principal: str = "", reason: str = "") -> None:
         """Marks a version, or all versions recorded so far, as deleted. Traversals include it and stop there."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             newest = connection.execute(sa.select(sa.func.max(LINEAGE_EDGE.c.sequence))).scalar() or 0
             connection.execute(
                 LINEAGE_TOMBSTONE.insert().values(
@@ -270,9 +274,8 @@ class Lineage:
         max_nodes: int,
         visible: Callable[[str], bool] | None,
     ) -> LineageGraph:
-        with self._lock:
-            self._refresh()
-            return self._index.walk(direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
+        with self.index() as index:
+            return index.walk(direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
 
     def _refresh(self) -> None:
         """Adds the edges and tombstones to the index that were recorded since the last traversal.
@@ -282,7 +285,7 @@ class Lineage:
         """
         index, now = self._index, time.monotonic()
         self._skipped = {number: since for number, since in self._skipped.items() if now - since < _MAX_DELAY_SECONDS}
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(_NEW_EDGES, {"sequence": index.sequence}).all()
             if self._skipped:
                 rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *rows]

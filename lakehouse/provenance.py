@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.column_sources import Sources, stored_form
 from lakehouse.commits import Commit, LogEntry
 from lakehouse.environment import env_digest, git_sha, params_digest
 from lakehouse.lineage import Edge
+
+if TYPE_CHECKING:
+    from lakehouse.snapshot import Snapshot
 
 PROVENANCE_KEY = "headwater"
 """Key of the provenance in `userMetadata`."""
@@ -54,6 +57,22 @@ def new_provenance(
         "principal": principal,
         **({} if columns is None else {"column_sources": columns}),
     }
+
+
+def provenance_of_clone(snapshot: Snapshot) -> dict[str, Any]:
+    """Returns the provenance of a new table with the rows of a snapshot."""
+    source = snapshot.table
+    return new_provenance(
+        run="clone",
+        step=f"clone {source}"[:200],
+        inputs={(source, snapshot.data_version): None},
+        continues=False,
+        code_version="",
+        engine="headwater",
+        params={},
+        principal="",
+        column_sources={name: [(source, name)] for name in snapshot.schema.names},
+    )
 
 
 def stored_provenance(entry: LogEntry) -> Mapping[str, Any] | None:

@@ -35,14 +35,28 @@ def repair_recent(tables: Tables, lineage: Lineage, asset: str) -> int:
     return _repair(tables, lineage, asset, limit=_MAX_RECENT_COMMITS)
 
 
+def unrecorded_edges(tables: Tables, lineage: Lineage, asset: str) -> list[Edge]:
+    """Returns the missing edges of the commits after the newest recorded version, without recording them."""
+    edges, _ = _missing(tables, lineage, asset, limit=_MAX_RECENT_COMMITS)
+    return edges
+
+
 def _repair(tables: Tables, lineage: Lineage, asset: str, *, limit: int | None) -> int:
+    edges, columns = _missing(tables, lineage, asset, limit=limit)
+    if edges:
+        lineage.record(edges, columns)
+    return len({edge.out_version for edge in edges})
+
+
+def _missing(
+    tables: Tables, lineage: Lineage, asset: str, *, limit: int | None
+) -> tuple[list[Edge], list[ColumnSources]]:
     try:
         newest = tables.snapshot(asset)
     except UnknownTable:
-        return 0
+        return [], []
     missing: list[Edge] = []
     columns: list[ColumnSources] = []
-    commits = 0
     for entry in entries_backwards(tables.storage, asset, newest.version, limit):
         provenance = stored_provenance(entry)
         if provenance is None:
@@ -54,7 +68,4 @@ def _repair(tables: Tables, lineage: Lineage, asset: str, *, limit: int | None) 
         commit = entry.commit(asset, newest.table_id, None)
         missing = commit_edges(provenance, asset, commit) + missing
         columns += column_sources.of_provenance(provenance, asset, commit.data_version)
-        commits += 1
-    if missing:
-        lineage.record(missing, columns)
-    return commits
+    return missing, columns

@@ -19,6 +19,7 @@ from lakehouse.handles import Handles
 from lakehouse.ledger import Ledger
 from lakehouse.log_actions import CommitActions, FileAction
 from lakehouse.pins import Pins
+from lakehouse.provenance import PROVENANCE_KEY, provenance_of_clone
 from lakehouse.schemas import TableData
 from lakehouse.snapshot import Snapshot
 from lakehouse.storage import Storage
@@ -183,7 +184,8 @@ class Tables(TableWrites):
     def clone(self, source: str, target: str, *, version: int | None = None) -> Commit:
         """Copies a version of a table with its partitioning, constraints, and description into a new table.
 
-        The rows are streamed into one commit. Each constraint is a further commit. Returns the last one.
+        The rows are streamed into one commit, which names their source. Each constraint is a further commit. Returns
+        the last one.
 
         Raises:
             Conflict: the target exists.
@@ -191,15 +193,23 @@ class Tables(TableWrites):
         snapshot = self.snapshot(source, version=version)
         if self.exists(target):
             raise Conflict(f"Table {target} already exists. Choose another name for the clone of {source}.")
-        return self.copy(snapshot, target)
+        return self.copy(snapshot, target, user_metadata={PROVENANCE_KEY: provenance_of_clone(snapshot)})
 
-    def copy(self, snapshot: Snapshot, target: str, *, transactions: Sequence[str] = ()) -> Commit:
+    def copy(
+        self,
+        snapshot: Snapshot,
+        target: str,
+        *,
+        transactions: Sequence[str] = (),
+        user_metadata: Mapping[str, Any] | None = None,
+    ) -> Commit:
         """Copies a snapshot, also one of another lakehouse, into a new table. See `clone`.
 
         Args:
             snapshot: the rows.
             target: name of the new table.
             transactions: application ids of appends that the rows contain already.
+            user_metadata: stored in the commit with the rows.
         """
         rows = snapshot.batches()  # raises UnsupportedTable before the target is created
         commit = self.create_with(
@@ -209,6 +219,7 @@ class Tables(TableWrites):
             description=snapshot.description,
             properties=copied_properties(snapshot.properties),
             transactions=transactions,
+            user_metadata=user_metadata,
         )
         for name, condition in snapshot.constraints.items():
             commit = self.add_constraint(target, name, condition)

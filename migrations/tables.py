@@ -1,6 +1,7 @@
 """The tables of the metadata database: it imports every module that adds tables to `METADATA`."""
 
 # ruff: noqa: F401 - all imports are for their effect
+import api.kernel.lake.releases
 import api.kernel.outbox.tables
 import api.kernel.sagas.steps
 import api.kernel.tables

@@ -168,3 +168,13 @@ async def reinstate(world: World, gift: Gift) -> Call:
     await world.post(f"{path}:publish")
     await world.post(f"{path}:retire")
     return "POST", f"{path}:reinstate", {}
+
+
+@case("ai_catalog_create_release", part="ai_catalog.release.*", denied="ai_catalog.asset.preview", higher=False)
+async def release(world: World, gift: Gift) -> Call:
+    """Readers of a copy read what the caller can read."""
+    asset = "acme_data.gold.salaries"
+    orchestrator = world.api.app.platform.orchestrator
+    assert isinstance(orchestrator, FakeOrchestrator)
+    orchestrator.nodes[asset] = node(asset)
+    return "POST", "ai-catalog/releases", {"asset": asset, "copies": "acme_data", "reason": "x"}

@@ -9,7 +9,7 @@ from typing import Any
 from core import clock
 from tests.api.admin.tenants import grant, made
 from tests.api_process import PASSWORD, Caller
-from tests.conformance.power_of_tenants import definition, new_hook, new_provider
+from tests.conformance.power_of_tenants import definition, new_hook, new_provider, release
 from tests.conformance.power_world import Call, Gift, World
 
 Prepare = Callable[[World], Awaitable[Call]]
@@ -17,7 +17,7 @@ CASES: dict[str, Prepare] = {}
 
 
 def case(prepare: Prepare) -> Prepare:
-    service = "ai_catalog" if prepare.__name__.endswith("_definition") else "admin"
+    service = "ai_catalog" if prepare.__name__.endswith(("_definition", "_release")) else "admin"
     CASES[f"{service}_{prepare.__name__.replace('try_', 'test_')}"] = prepare
     return prepare
 
@@ -362,3 +362,10 @@ async def retire_definition(world: World) -> Call:
 @case
 async def delete_definition(world: World) -> Call:
     return "DELETE", await definition(world), None
+
+
+@case
+async def revoke_release(world: World) -> Call:
+    method, path, body = await release(world, whole_organization(world))
+    assert method == "POST"
+    return "POST", f"{path}/{(await world.post(path, body))['id']}:revoke", {}

@@ -91,6 +91,8 @@ async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
         state = {"description": f"Of {word}.", "last_tick_message": f"of {word}"}
         known[name] = dataclasses.replace(one, id=name, assets=(rows,), **state)
     ids |= {"ai_catalog.asset": rows, "ai_catalog.definition": rows, "ai_system.model": model, "rag.index": index}
+    release = {"asset": rows, "copies": index, "reason": f"Of {word}."}
+    ids["ai_catalog.release"] = (await made(own.admin.post("ai-catalog/releases", release)))["id"]
     await add_rows(api.admin, ids)
     ids |= {"operations.operation": f"op_{word}", "ai_catalog.schedule": f"{word}_nightly"}
     ids |= {"ai_catalog.sensor": f"{word}_landing"}
@@ -183,6 +185,7 @@ async def _touching(found: Two, orchestrator: FakeOrchestrator) -> None:
         facts = {"run": "run-1", "step": "make", "code_version": "1", "engine": "polars", "principal": by}
         step = Step(tables, lineage, asset=asset, **facts)
         step.read(source)
+        step.declare_columns({"id": []})  # so that it isn't a copy, and its rows can be read
         step.append(pl.DataFrame({"id": [1]}), once=asset)
         orchestrator.nodes[asset] = node(asset, [source], kinds=orchestrator.nodes[asset].kinds)
     orchestrator.states[rows] = orchestrator.states["flights.bronze.flights"]

@@ -132,7 +132,14 @@ class TableKind(Kind, Generic[R]):
         return [self.model(**{name: row._mapping[name] for name in self.model.model_fields}) for row in rows]
 
     def add(
-        self, unit: Unit, *, organization_id: str | None, project_id: str | None = None, id: str = "", **values: Any
+        self,
+        unit: Unit,
+        *,
+        organization_id: str | None,
+        project_id: str | None = None,
+        id: str = "",
+        on: Securable | None = None,
+        **values: Any,
     ) -> R:
         """Stores a new row in the organization or project, and returns what callers see of it.
 
@@ -141,12 +148,13 @@ class TableKind(Kind, Generic[R]):
             organization_id: the organization of the row. None for a row of the platform.
             project_id: the project of the row.
             id: the id of the row. Defaults to a new one.
+            on: what the caller must hold the permission on. Defaults to the project or organization.
             values: the other columns.
 
         Raises:
             PermissionDenied: the caller may not create items there.
         """
-        scope = _scope(organization_id, project_id)
+        scope = on or _scope(organization_id, project_id)
         unit.require(self.permission("create"), scope)
         unit.creates(id or new_id(self.prefix), scope)
         values |= {"id": unit.call.subject, "organization_id": organization_id}
@@ -171,6 +179,10 @@ class TableKind(Kind, Generic[R]):
             return sa.false() if deleted else sa.true()
         return self.table.c.deleted_at.is_not(None) if deleted else self.table.c.deleted_at.is_(None)
 
+    def place(self, unit: Unit, row: Row) -> Securable:
+        """Returns what the caller must hold permissions for a row on: its project or organization."""
+        return _scope(row.organization_id, row._mapping.get("project_id"))
+
     def row(self, unit: Unit, id: str, verb: str = "get", *, deleted: bool = False) -> Row:
         """Returns the row that the caller may do `verb` with, and makes its scope that of the audit record.
 
@@ -185,7 +197,7 @@ class TableKind(Kind, Generic[R]):
         if row is None or (not deleted and row._mapping.get("deleted_at")):
             raise self.unknown(id)
         owns = self._owner is not None and row._mapping[self._owner.name] == unit.principal.id
-        scope = unit.call.securable = _scope(row.organization_id, row._mapping.get("project_id"))
+        scope = unit.call.securable = self.place(unit, row)
         if not owns and not unit.allows(self.permission(verb), scope):
             raise denied(self.permission(verb))
         if deleted and row._mapping.get("deleted_at") is None:

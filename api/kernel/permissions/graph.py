@@ -25,6 +25,9 @@ ASSET = "ai_catalog.asset"
 READ_ASSET = "ai_catalog.asset.get"
 """The permission to see an asset."""
 
+READ_ROWS = "ai_catalog.asset.preview"
+"""The permission to read the rows of an asset."""
+
 EXTERNAL_DATASET = "ai_catalog.external_dataset"
 """The kind of datasets that other systems reported in lineage events."""
 

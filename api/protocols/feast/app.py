@@ -110,7 +110,7 @@ class Feast:
         async def find() -> list[tuple[str, BoundView]]:
             found = await ctx.read(read)
             for _, view in found:
-                require_readable(ctx, view.asset)
+                await ctx.compute(require_readable, ctx, view.asset)
             return found
 
         asked = (ctx.endpoint.operation_id, project, request.feature_service, tuple(request.features))

@@ -6,6 +6,7 @@ from api.kernel.kinds.service import Service
 from api.services.ai_catalog.kinds import (
     artifact_collection,
     artifact_upload_parts,
+    asset_access,
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
@@ -74,6 +75,7 @@ from api.services.ai_catalog.kinds.prompt_version import PROMPT_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
 from api.services.ai_catalog.kinds.recipient import RECIPIENT
 from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
+from api.services.ai_catalog.kinds.release import RELEASE
 from api.services.ai_catalog.kinds.reproduction import REPRODUCTION
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
@@ -87,6 +89,7 @@ from api.services.ai_catalog.kinds.training_set import TRAINING_SET
 PARTS = (
     artifact_collection,
     artifact_upload_parts,
+    asset_access,
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
@@ -161,6 +164,7 @@ SERVICE = Service(
         QUERY,
         RECIPIENT,
         REGISTERED_MODEL,
+        RELEASE,
         REPRODUCTION,
         RUN,
         SCHEDULE,

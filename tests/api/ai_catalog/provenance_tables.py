@@ -7,7 +7,7 @@ import pyarrow as pa
 from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
-from tests.api.admin.tenants import grant, user
+from tests.api.admin.tenants import grant, made, user
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
@@ -64,6 +64,14 @@ async def sees_only(api: Api, name: str, *assets: str) -> Caller:
     for asset in assets:
         await grant(api, id, "ai_catalog.asset.*", asset, securable_kind="ai_catalog.asset")
     return api.caller(name)
+
+
+async def released(api: Api, asset: str, copies: str) -> None:
+    """Lets every reader of copies of a table read them without the right to read the table."""
+    project, _, _ = asset.partition(".")
+    body = {"name": project, "spec": {"title": project}}
+    assert (await api.admin.post("admin/projects", body)).status in (201, 409)
+    await made(api.admin.post("ai-catalog/releases", {"asset": asset, "copies": copies, "reason": "Public."}))
 
 
 def version(tables: Tables, asset: str, number: int) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, user
+from tests.api.ai_catalog.provenance_tables import released
 from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
@@ -235,6 +236,7 @@ class TestWhoSees:
         caller = api.caller("ada")
         assert (await caller.get(f"ai-catalog/assets/{SILVER}/{part}")).status in (403, 404)
         await grant(api, ada, "ai_catalog.asset.*", SILVER, securable_kind="ai_catalog.asset")
+        await released(api, BRONZE, SILVER)
         found = await caller.get(f"ai-catalog/assets/{SILVER}/{part}")
         assert found.status == 200, found.response.text
         assert (await caller.get(f"ai-catalog/assets/{BRONZE}/{part}")).status == 404

@@ -28,7 +28,7 @@ from lakehouse.tables import Tables
 from tests.api.admin.mailing import until
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api.admin.test_projects import move
-from tests.api.ai_catalog.provenance_tables import make_provenance, sees_only, step
+from tests.api.ai_catalog.provenance_tables import make_provenance, released, sees_only, step
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator, node
@@ -179,6 +179,7 @@ class TestWhoSees:
     async def test_names_only_what_the_attester_sees(self, api: Api, tables: Tables) -> None:
         ada = await sees_only(api, "ada", SILVER)
         await grant(api, await id_of(api, "ada"), "ai_catalog.attestation.*", "org_default")
+        await released(api, BRONZE, SILVER)
         one = await attest(ada)
         assert BRONZE not in json.dumps(statement(await envelope(ada, one["id"])))
 

@@ -21,7 +21,7 @@ from lakehouse.lineage import Lineage
 from lakehouse.step import Step
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made
-from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, sees_only
+from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only
 from tests.api.ai_catalog.test_reproductions import failed
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
@@ -97,6 +97,9 @@ class TestCreate:
     async def test_contains_only_what_its_creator_reads(self, api: Api, tables: Tables) -> None:
         dora = await sees_only(api, "dora", DELAYS)
         await may_branch(api, "dora")
+        assert (await branch(dora, "closed"))["versions"] == {}, "delays was copied from silver"
+        await released(api, SILVER, DELAYS)
+        await released(api, BRONZE, DELAYS)
         found = await branch(dora)
         assert set(found["versions"]) == {DELAYS}
         hidden = await dora.post(PATH, {"project_id": "flights", "name": "other", "versions": {SILVER: "0"}})
@@ -123,6 +126,7 @@ class TestRun:
     async def test_inputs_outside_the_branch_need_the_right_to_read_them(self, api: Api, tables: Tables) -> None:
         dora = await sees_only(api, "dora", DELAYS)
         await may_branch(api, "dora")
+        await released(api, BRONZE, "flights")
         id = (await branch(dora))["id"]
         answer = await dora.post(f"{PATH}/{id}:run", {"assets": [DELAYS]})
         assert answer.status == 403
@@ -186,6 +190,9 @@ class TestReads:
         assert (await dora.post("ai-catalog/queries:run", {"sql": self.SQL, "branch": id})).status == 404
         assert (await api.viewer.get(outside.replace(id, "bra_none"))).status == 404
         await may_branch(api, "dora")
+        assert (await dora.get(outside)).status == 403, "delays was copied from silver"
+        await released(api, SILVER, DELAYS)
+        await released(api, BRONZE, DELAYS)
         assert (await dora.get(outside)).status == 200
         hidden = {"sql": f"SELECT * FROM {SILVER}", "branch": id}
         assert (await dora.post("ai-catalog/queries:run", hidden)).status == 404

@@ -20,9 +20,9 @@ from lakehouse.branches import AREAS, areas
 from lakehouse.reproductions import Outcome, RecordedStep, Verdict
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made
-from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, sees_only
+from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only
 from tests.api_process import Api, Caller
-from tests.lakehouse_tables import SILVER
+from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator
 
 PATH = "ai-catalog/reproductions"
@@ -151,6 +151,8 @@ class TestReproduce:
         assert (await dora.get(f"{PATH}/{found['id']}")).status == 404
         assert (await dora("DELETE", f"{PATH}/{found['id']}")).status == 404
         await grant(api, user, "ai_catalog.asset.*", SILVER, securable_kind="ai_catalog.asset")
+        assert await listed(dora) == [], "silver and delays were copied from bronze"
+        await released(api, BRONZE, SILVER)
         assert [one["id"] for one in await listed(dora)] == [found["id"]]
 
 

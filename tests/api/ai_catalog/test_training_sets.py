@@ -69,7 +69,7 @@ async def test_who_cannot_read_an_input_gets_no_examples(api: Api, tables: Table
     refused = await reader.get(f"{PATH}/examples")
     assert refused.status == 403
     assert "secrets" not in refused.response.text
-    assert [one["asset"] for one in (await made(reader.get(f"{PATH}/version")))["inputs"]] == [SPINE]
+    assert (await reader.get(f"{PATH}/version")).status == 403
     assert (await api.viewer.get(f"{PATH}/examples")).status == 200
     assert (await reader.get(f"{PATH}/examples?version=0")).status == 200
 

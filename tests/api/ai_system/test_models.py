@@ -12,6 +12,7 @@ from lakehouse.step import Step
 from lakehouse.tables import Tables
 from serving.registry import Candidate
 from tests.api.admin.tenants import grant, user
+from tests.api.ai_catalog.provenance_tables import released
 from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
@@ -116,6 +117,22 @@ class TestModels:
         (materialization,) = (await api.viewer.get(f"{PATH}/provenance", params=params)).json["materializations"]
         assert (materialization["run"], materialization["principal"]) == ("run-1", "editor")
         assert FEATURES in [given["asset"] for given in materialization["inputs"]]
+
+
+@pytest.mark.effect("ai_system_predict_model")
+@pytest.mark.usefixtures("trained")
+async def test_a_model_needs_the_right_to_read_its_training_data_or_a_release(
+    api: Api, orchestrator: FakeOrchestrator
+) -> None:
+    orchestrator.nodes[FEATURES] = node(FEATURES)
+    ada = await user(api, "ada")
+    for right in ("ai_catalog.asset.get", "ai_system.model.*"):
+        await grant(api, ada, right, MODEL, securable_kind="ai_catalog.asset")
+    body = {"instances": [{"age": 50, "dose": 1, "pulse": 70}]}
+    refused = await api.caller("ada").post(f"{PATH}:predict", body)
+    assert (refused.status, FEATURES in refused.response.text) == (403, False)
+    await released(api, FEATURES, MODEL)
+    assert (await api.caller("ada").post(f"{PATH}:predict", body)).status == 200
 
 
 @pytest.mark.usefixtures("trained")

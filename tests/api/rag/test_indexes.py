@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lakehouse.lineage import Lineage
@@ -14,7 +15,8 @@ from rag.corpus import build, write
 from rag.embedding import WordLlamaEmbedder
 from rag.index import Index
 from rag.layout import Store
-from tests.api.admin.tenants import user
+from tests.api.admin.tenants import grant, user
+from tests.api.ai_catalog.provenance_tables import released
 from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
@@ -27,6 +29,11 @@ PATH = f"rag/indexes/{INDEX}"
 
 @pytest.fixture
 def indexed(api: Api, orchestrator: FakeOrchestrator) -> None:
+    index(api, orchestrator)
+
+
+def index(api: Api, orchestrator: FakeOrchestrator, *inputs: str) -> None:
+    """Indexes pages in a run that also reads tables."""
     orchestrator.nodes[INDEX] = node(INDEX, kinds=("delta", "lancedb"))
     settings = api.app.platform.settings
     tables, embedder = Tables.from_settings(settings, api.database), WordLlamaEmbedder()
@@ -39,6 +46,9 @@ def indexed(api: Api, orchestrator: FakeOrchestrator) -> None:
         engine="wordllama",
         principal="editor",
     )
+    for name in inputs:
+        tables.create_with(name, pa.table({"text": ["x"]}))
+        step.read(name)
     snapshot = write(step, build(PAGES, Chunker(900, embedder.digest), embedder, None))
     Index(Store(settings.effective_vectors_url), INDEX).sync(snapshot)
 
@@ -96,3 +106,19 @@ class TestSearch:
         assert [item["id"] for item in (await api.viewer.get("rag/indexes")).json["items"]] == [INDEX]
         assert (await api.viewer.get(PATH)).json["id"] == INDEX
         assert (await api.viewer.get("rag/indexes/flights.bronze.flights")).status == 404
+
+
+@pytest.mark.effect("rag_search_index")
+async def test_an_index_needs_the_right_to_read_what_it_was_made_from_or_a_release(
+    api: Api, orchestrator: FakeOrchestrator
+) -> None:
+    source = "hr.raw.notes"
+    orchestrator.nodes[source] = node(source)
+    index(api, orchestrator, source)
+    ada = await user(api, "ada")
+    for right in ("ai_catalog.asset.get", "rag.index.*"):
+        await grant(api, ada, right, INDEX, securable_kind="ai_catalog.asset")
+    refused = await api.caller("ada").post(f"{PATH}:search", {"query": "fog"})
+    assert (refused.status, source in refused.response.text) == (403, False)
+    await released(api, source, INDEX)
+    assert (await api.caller("ada").post(f"{PATH}:search", {"query": "fog"})).status == 200

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.db import Database
-from lakehouse.graph import LineageGraph, LineageIndex
+from lakehouse.graph import LineageGraph
 from lakehouse.lineage import LINEAGE_EDGE, Edge, Lineage
+from lakehouse.lineage_index import LineageIndex
 
 EDGE = Edge(
     run="run-1",

@@ -161,7 +161,7 @@ async def get_asset_diff(ctx: Context, asset: str, query: DiffQuery) -> Diff:
     The caller must be able to read the rows.
     """
     lookup.asset(ctx.view(), asset)
-    require_readable(ctx, asset)
+    await ctx.compute(require_readable, ctx, asset)
     return await ctx.compute(_diff, ctx.platform, asset, query)
 
 

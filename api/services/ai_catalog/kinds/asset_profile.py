@@ -118,8 +118,8 @@ async def get_asset_profile(ctx: Context, asset: str, query: ProfileQuery) -> Ta
     seconds. A version is computed once.
     """
     lookup.asset(ctx.view(), asset)
-    require_readable(ctx, asset)
     snapshot = await ctx.compute(versions.snapshot, ctx.platform.part(open_tables), asset, query.version)
+    await ctx.compute(require_readable, ctx, asset, snapshot.data_version)
     profiles = ctx.platform.part(Profiles)
     found = profiles.get(snapshot.data_version)
     if found is None:

@@ -145,9 +145,8 @@ async def get_asset_schema(ctx: Context, asset: str, query: SchemaQuery) -> Tabl
 async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Rows[Preview]:
     """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
     lookup.asset(ctx.view(), asset)
-    require_readable(ctx, asset)
     plan = await branch_reads.plan_of(ctx, query.branch)
-    return await ctx.compute(_preview, ctx.platform, asset, query, plan)
+    return await ctx.compute(_preview, ctx, asset, query, plan)
 
 
 def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
@@ -165,9 +164,10 @@ def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
     )
 
 
-def _preview(platform: Platform, asset: str, query: PreviewQuery, plan: BranchPlan | None) -> Rows[Preview]:
+def _preview(ctx: Context, asset: str, query: PreviewQuery, plan: BranchPlan | None) -> Rows[Preview]:
     version, offset = paging.start(query.page_token, query.version, query.offset)
-    snapshot = versions.snapshot(branch_reads.open_planned(platform, plan), asset, version)
+    snapshot = versions.snapshot(branch_reads.open_planned(ctx.platform, plan), asset, version)
+    require_readable(ctx, asset, snapshot.data_version)
     table = snapshot.to_arrow(columns=query.columns or None, limit=query.page_size, offset=offset)
     token = paging.following(snapshot.data_version, offset + table.num_rows, snapshot.row_count)
 

@@ -133,7 +133,7 @@ async def create_attestation(ctx: Context, request: NewAttestation) -> Attestati
         else Securable(ORGANIZATION, place.organization_id or "", place.organization_id)
     )
     ctx.require(ATTESTATION.permission("create"), scope)
-    require_readable(ctx, request.asset)
+    await ctx.compute(require_readable, ctx, request.asset)
     if place.organization_id is None:
         raise Conflict(f"{request.asset} belongs to no organization, so it can't be attested.")
     built = await ctx.compute(statement.build, ctx, request.asset, request.version)

@@ -188,7 +188,7 @@ async def run_evaluation(ctx: Context, evaluation: str, request: RunEvaluation) 
         return found, version, Subject(node, training, request.results), nodes.project
 
     found, version, subject, project = await ctx.read(read)
-    require_readable(ctx, found.spec.dataset)
+    await ctx.compute(require_readable, ctx, found.spec.dataset)
     if request.results and not found.spec.accepts_external:
         raise Conflict("The evaluation accepts only results that the platform computes.")
     if not request.results and subject.training is None:
@@ -292,7 +292,7 @@ async def get_evaluation_run_report(ctx: Context, evaluation_run: str, query: Re
         return EVALUATION_RUN.item(unit, row), row
 
     run, row = await ctx.read(read)
-    require_readable(ctx, row.dataset)
+    await ctx.compute(require_readable, ctx, row.dataset)
     place = (row.results, row.results_version)
     columns, rows, truncated = await ctx.compute(results_of, ctx, *place, query.where, query.limit)
     return EvaluationReport(run=run, columns=columns, rows=rows, truncated=truncated)

@@ -19,7 +19,7 @@ from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.platform import Platform
 from api.services.ai_catalog.logic import branch_reads
-from api.services.ai_catalog.logic.readable_tables import require_readable
+from api.services.ai_catalog.logic.readable_tables import require_readable, require_visible
 from api.services.ai_catalog.logic.turns import Turns
 from core.errors import InvalidArgument, Unavailable
 
@@ -176,8 +176,10 @@ def _run(ctx: Context, request: RunQuery, plan: BranchPlan | None, cancelled: Ca
     )
     statement = query.check(request.sql)
     for name in statement.tables:
-        require_readable(ctx, name)
+        require_visible(ctx, name)
     snapshots = {name: versions.snapshot(tables, name, request.versions.get(name)) for name in statement.tables}
+    for name, snapshot in snapshots.items():
+        require_readable(ctx, name, snapshot.data_version)
     if unread := sorted(set(request.versions) - set(snapshots)):
         fault = {"pointer": f"/versions/{unread[0]}", "detail": "the statement does not read this table"}
         raise InvalidArgument(f"The statement does not read {unread[0]}.", errors=[fault])

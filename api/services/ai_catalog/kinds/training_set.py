@@ -18,8 +18,8 @@ from api.kernel.models import Model, Page, Query, Request
 from api.kernel.permissions.graph import AssetIdLocator, AssetLocator, asset_securable, visible_assets
 from api.kernel.platform import Platform, open_lineage, open_tables
 from api.kernel.storage.listing import Listing
-from api.services.ai_catalog.logic.readable_tables import may_read, require_readable
-from core.errors import Conflict, NotFound, PayloadTooLarge, PermissionDenied
+from api.services.ai_catalog.logic.readable_tables import require_readable
+from core.errors import Conflict, NotFound, PayloadTooLarge
 from core.ids import is_asset_id
 from core.ports import AssetNode
 
@@ -142,24 +142,17 @@ async def get_training_set(ctx: Context, training_set: str) -> TrainingSet:
 @TRAINING_SET.part("version", query=TrainingSetQuery, result=TrainingSetVersion)
 async def get_training_set_version(ctx: Context, training_set: str, query: TrainingSetQuery) -> TrainingSetVersion:
     """Returns a version of a training set: its splits, and the versions that its examples come from."""
-    node = _SETS.find(ctx.view(), training_set)
-    require_readable(ctx, training_set)
-    return await ctx.compute(_version, ctx, node, query.version)
+    return await ctx.compute(_version, ctx, _SETS.find(ctx.view(), training_set), query.version)
 
 
 @TRAINING_SET.rows("examples", query=ExamplesQuery, result=Examples)
 async def get_training_set_examples(ctx: Context, training_set: str, query: ExamplesQuery) -> Rows[Examples]:
     """Returns the examples of a split, as JSON or as an Arrow IPC stream.
 
-    The caller needs the right to read the training set and every table that its version was made from.
+    The caller needs the right to read the training set and every table that its version was copied from.
     """
     _SETS.find(ctx.view(), training_set)
-    require_readable(ctx, training_set)
-    number, data_version, inputs = await ctx.compute(_inputs, ctx.platform, training_set, query.version)
-    for one in inputs:
-        # As in `require_readable`, but without the name of a table that the caller can't see.
-        if not may_read(ctx.platform, ctx.principal.access, one.asset):
-            raise PermissionDenied("You can't read a table that the training set was made from.")
+    number, data_version, _ = await ctx.compute(_readable, ctx, training_set, query.version)
     return await ctx.compute(_examples, ctx.platform, training_set, number, data_version, query.split)
 
 
@@ -167,8 +160,7 @@ async def get_training_set_examples(ctx: Context, training_set: str, query: Exam
 async def pin_training_set(ctx: Context, training_set: str, request: PinTrainingSet) -> TrainingSetVersion:
     """Protects a version of a training set, and the versions that it was made from, from removal by maintenance."""
     node = _SETS.find(ctx.view(), training_set)
-    require_readable(ctx, training_set)
-    number, data_version, inputs = await ctx.compute(_inputs, ctx.platform, training_set, request.version)
+    number, data_version, inputs = await ctx.compute(_readable, ctx, training_set, request.version)
 
     def write(unit: Unit) -> None:
         from lakehouse.pins import add_pin
@@ -188,8 +180,7 @@ async def pin_training_set(ctx: Context, training_set: str, request: PinTraining
 async def unpin_training_set(ctx: Context, training_set: str, request: PinTrainingSet) -> TrainingSetVersion:
     """Ends the protection of a version of a training set and of its inputs. Other pins of them stay."""
     node = _SETS.find(ctx.view(), training_set)
-    require_readable(ctx, training_set)
-    number, data_version, _ = await ctx.compute(_inputs, ctx.platform, training_set, request.version)
+    number, data_version, _ = await ctx.compute(_readable, ctx, training_set, request.version)
 
     def write(unit: Unit) -> None:
         from lakehouse.pins import PIN
@@ -212,12 +203,14 @@ def _holder(training_set: str, number: int) -> str:
     return f"training-set:{training_set}@{number}"
 
 
-def _inputs(platform: Platform, training_set: str, version: str | None) -> tuple[int, str, list[TrainingSetInput]]:
-    """Returns a version of a training set: its number, its data version, and its inputs."""
+def _readable(ctx: Context, training_set: str, version: str | None) -> tuple[int, str, list[TrainingSetInput]]:
+    """Returns a version of a training set that the caller can read: its number, its data version, and its inputs."""
+    platform = ctx.platform
     tables = platform.part(open_tables)
     snapshot = versions.snapshot(tables, training_set, version)
     number = tables.content_version(training_set, snapshot.version)
     data_version = f"{snapshot.table_id}@{number}"
+    require_readable(ctx, training_set, data_version)
     edges = platform.part(open_lineage).provenance(training_set, data_version)
     pins = dict.fromkeys((edge.in_asset, edge.in_version) for edge in edges if is_asset_id(edge.in_asset))
     return number, data_version, [TrainingSetInput(asset=asset, version=pin) for asset, pin in sorted(pins)]
@@ -226,7 +219,7 @@ def _inputs(platform: Platform, training_set: str, version: str | None) -> tuple
 def _version(ctx: Context, node: AssetNode, version: str | None) -> TrainingSetVersion:
     from lakehouse.pins import Pins
 
-    number, data_version, inputs = _inputs(ctx.platform, node.id, version)
+    number, data_version, inputs = _readable(ctx, node.id, version)
     column = ctx.platform.part(open_tables).snapshot(node.id, version=number).to_arrow(columns=[SPLIT])[SPLIT]
     counts = {str(one["values"]): int(one["counts"]) for one in column.value_counts().to_pylist()}
     is_visible = visible_assets(ctx.platform, ctx.principal.access)

@@ -2,21 +2,25 @@
 
 Online features take less time than the queries for the views that they come from. A change of a definition or of rights
 ends the epoch (`Unit.forget`), and with it the `Access` of every caller. What is in memory belongs to one `Access`.
+What a table was copied from can change with each of its versions. So it is decided again after a second for callers who
+can't read everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from api.kernel.kinds.context import Context
 from api.kernel.permissions.access import Access
 from api.kernel.platform import Platform
+from api.services.ai_catalog.logic.readable_tables import reads_everything
 from core import clock
 
 T = TypeVar("T")
 _SIZE = 1_000
+_COPIES_AGE = timedelta(seconds=1)
 
 
 class DefinitionCache:
@@ -37,11 +41,12 @@ class DefinitionCache:
         before = self._found.get((access, asked))
         if before is not None and clock.now() < before[0]:
             return cast("T", before[1])
+        started = clock.now()
         found = await find()
         if (until := _end(access)) is not None:
             if len(self._found) >= _SIZE:
                 self._found.clear()
-            self._found[access, asked] = until, found
+            self._found[access, asked] = until if reads_everything(access) else min(until, started + _COPIES_AGE), found
         return found
 
 

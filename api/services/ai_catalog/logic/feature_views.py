@@ -111,7 +111,7 @@ async def readable_view(ctx: Context, id: str, verb: str, version: str | None = 
         return bound(unit, view, version=version)
 
     view = await ctx.read(read)
-    require_readable(ctx, view.asset)
+    await ctx.compute(require_readable, ctx, view.asset)
     return view
 
 
@@ -124,7 +124,7 @@ async def readable_service(ctx: Context, id: str, verb: str) -> list[BoundView]:
     async def find() -> list[BoundView]:
         views = await ctx.read(read)
         for view in views:
-            require_readable(ctx, view.asset)
+            await ctx.compute(require_readable, ctx, view.asset)
         return views
 
     return await ctx.platform.part(DefinitionCache).get(ctx, (FEATURE_SERVICE, id, verb), find)

@@ -9,28 +9,33 @@ from collections.abc import Iterable
 
 from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
-from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.unit import Unit
+from api.kernel.lake.copies import may_read_copy, may_read_rows
 from api.kernel.lookup import unknown_asset
 from api.kernel.permissions.access import Access
-from api.kernel.permissions.graph import READ_ASSET, asset_securable
+from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable
 from api.kernel.platform import Platform
 from core.errors import PermissionDenied
 from core.ids import is_asset_id
 
-_READ_ROWS = "ai_catalog.asset.preview"
-"""Permission to read the rows of an asset."""
 
+def may_read(platform: Platform, access: Access, asset: str, version: str | None = None) -> bool:
+    """Returns whether an access allows to see an asset and to read its rows, by its grants and the rule for copies.
 
-def may_read(platform: Platform, access: Access, asset: str) -> bool:
-    """Returns whether an access allows to see an asset and to read its rows."""
-    place = asset_securable(platform, asset)
-    return access.allows(READ_ASSET, place) and access.allows(_READ_ROWS, place)
+    Runs in a worker thread.
+
+    Args:
+        platform: what the process shares.
+        access: the rights.
+        asset: id of the asset.
+        version: data version that is read. None if it may be any.
+    """
+    return may_read_rows(platform, access, asset) and may_read_copy(platform, access, asset, version)
 
 
 def reads_everything(access: Access) -> bool:
     """Returns whether an access allows to read the rows of all assets, so that no asset needs a check."""
-    return access.unrestricted(READ_ASSET) and access.unrestricted(_READ_ROWS)
+    return access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS)
 
 
 def readable_names(platform: Platform, access: Access, assets: Iterable[str]) -> set[str]:
@@ -38,16 +43,27 @@ def readable_names(platform: Platform, access: Access, assets: Iterable[str]) ->
     return {id for id in assets if is_asset_id(id) and may_read(platform, access, id)}
 
 
-def require_readable(ctx: Context, asset: str) -> None:
-    """Requires the permission to read a table. One that the caller can't see is refused as if it did not exist.
+def require_visible(ctx: Context, asset: str) -> None:
+    """Requires the permission to see a table.
+
+    Raises:
+        UnknownAsset: The caller can't see the table.
+    """
+    if not ctx.principal.access.allows(READ_ASSET, asset_securable(ctx.platform, asset)):
+        raise unknown_asset(ctx.view(), asset)
+
+
+def require_readable(ctx: Context, asset: str, version: str | None = None) -> None:
+    """Requires the right to read a table. One that the caller can't see is refused as if it did not exist.
+
+    Runs in a worker thread. The arguments are those of `may_read`.
 
     Raises:
         UnknownAsset: The caller can't see the table.
         PermissionDenied: The caller can't read it.
     """
-    if not ctx.principal.access.allows(READ_ASSET, asset_securable(ctx.platform, asset)):
-        raise unknown_asset(ctx.view(), asset)
-    if not may_read(ctx.platform, ctx.principal.access, asset):
+    require_visible(ctx, asset)
+    if not may_read(ctx.platform, ctx.principal.access, asset, version):
         raise rows_denied()
 
 
@@ -62,5 +78,8 @@ def require_rows(unit: Unit, asset: str) -> None:
 
 
 def rows_denied() -> PermissionDenied:
-    """Returns the error for a table that the caller may not read. It doesn't name the table."""
-    return denied(_READ_ROWS)
+    """Returns the error for a table that the caller may not read. It names no table."""
+    return PermissionDenied(
+        f"This needs the permission {READ_ROWS}, which you do not hold here: on the table, or on a table that it was "
+        "copied from. `GET /assets/{id}/access` says what is missing."
+    )

@@ -11,6 +11,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.asset_lists import AssetListQuery
+from api.kernel.lake.copies import require_copy
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Page, Query, Request
@@ -201,9 +202,12 @@ async def get_model_provenance(ctx: Context, model: str, query: ProvenanceQuery)
 
 @MODEL.action("predict", request=Predict, result=PredictionBatch, reads=True)
 async def predict_model(ctx: Context, model: str, request: Predict) -> PredictionBatch:
-    """Predicts for a batch of instances. The response contains the exact model and feature versions."""
+    """Predicts for a batch of instances. The response contains the exact model and feature versions.
+
+    The caller must be able to read the tables that these versions were made from, unless their owners released them.
+    """
     _find(ctx, model)
-    predicted = await ctx.compute(_predict, ctx.platform, model, request)
+    predicted = await ctx.compute(_predict, ctx, model, request)
     return PredictionBatch.model_validate(predicted, from_attributes=True)
 
 
@@ -223,11 +227,15 @@ def _describe(platform: Platform, nodes: list[AssetNode]) -> list[ServedModel]:
     ]
 
 
-def _predict(platform: Platform, model: str, request: Predict) -> Predictions:
-    return platform.part(trainings.open_predictor).predict(
+def _predict(ctx: Context, model: str, request: Predict) -> Predictions:
+    predicted = ctx.platform.part(trainings.open_predictor).predict(
         model,
         request.instances,
         version=None if request.version is None else versions.number(request.version),
         features_version=None if request.features_version is None else versions.number(request.features_version),
         explain=request.explain,
     )
+    require_copy(ctx, model, predicted.model_data_version)
+    if predicted.features_data_version is not None:
+        require_copy(ctx, predicted.features_table, predicted.features_data_version)
+    return predicted

@@ -12,11 +12,11 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.kind import Kind
 from api.kernel.lake import versions
 from api.kernel.lake.asset_lists import AssetListQuery
+from api.kernel.lake.copies import require_copy
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Page, Request
 from api.kernel.permissions.graph import AssetLocator
-from api.kernel.platform import Platform
 from api.kernel.storage.listing import Listing
 from api.services.rag.logic.searching import open_retriever
 from core.ports import AssetNode, GraphView
@@ -199,18 +199,24 @@ async def get_index_provenance(ctx: Context, index: str, query: ProvenanceQuery)
 
 @INDEX.action("search", request=Search, result=Hits, reads=True)
 async def search_index(ctx: Context, index: str, request: Search) -> Hits:
-    """Finds passages by meaning and by words. Every hit contains its citation."""
+    """Finds passages by meaning and by words. Every hit contains its citation.
+
+    The caller must be able to read the tables that the version was made from, unless their owners released the index.
+    """
     _INDEXES.find(ctx.view(), index)
-    return _hits(await ctx.compute(_search, ctx.platform, index, request))
+    return _hits(await ctx.compute(_search, ctx, index, request))
 
 
-def _search(platform: Platform, index: str, request: Search) -> SearchResult:
+def _search(ctx: Context, index: str, request: Search) -> SearchResult:
     version = None if request.version is None else versions.number(request.version)
     # pydantic has validated the types. The filter checks that the index has the columns.
     conditions: dict[str, FilterValue] = {
         name: {"prefix": value.prefix} if isinstance(value, Prefix) else value for name, value in request.filter.items()
     }
-    return platform.part(open_retriever).search(index, request.query, request.k, conditions, version, mode=request.mode)
+    retriever = ctx.platform.part(open_retriever)
+    result = retriever.search(index, request.query, request.k, conditions, version, mode=request.mode)
+    require_copy(ctx, index, result.version)
+    return result
 
 
 def _hits(result: SearchResult) -> Hits:
