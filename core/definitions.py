@@ -118,6 +118,13 @@ class PublishedDefinition:
     """The revision that is published; 0 if it isn't known."""
 
 
+def retired_assets(connection: Connection) -> set[str]:
+    """Returns the ids of the assets whose definition is retired."""
+    return set(
+        connection.execute(sa.select(DEFINITION.c.asset_id).where(DEFINITION.c.retired_at.is_not(None))).scalars()
+    )
+
+
 def published_definitions(connection: Connection) -> list[PublishedDefinition]:
     """Returns every live or retired definition, ordered by asset id."""
     published = DEFINITION.c.published_attributes.is_not(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,7 @@ class EmbeddedStore:
 
     def read(self, asset: str, keys: Sequence[bytes]) -> Found | None:
         """Returns the rows of entities, all from one version, or `None` before the first write."""
-        if _project(asset) not in self._connections and not self._path(asset).exists():
+        if not _inode(self._path(asset)):
             return None
         served: Served | None = None
         rows: dict[bytes, list[OnlineRow]] = {}
@@ -117,6 +118,36 @@ class EmbeddedStore:
             )
             return connection.total_changes - before
 
+    def assets(self) -> list[str]:
+        """Returns the ids of the assets of which rows are stored."""
+        found: set[str] = set()
+        for file in self._folder.glob("*.db"):
+            with self._transaction(file.stem, "BEGIN") as connection:
+                rows = connection.execute("SELECT asset FROM generation UNION SELECT asset FROM pushed")
+                found.update(asset for (asset,) in rows)
+        return sorted(found)
+
+    def remove(self, asset: str, served: Served) -> bool:
+        """Removes all rows of an asset, if this version is still served. Returns whether it was."""
+        with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+            if _current(connection, asset) != served:
+                return False
+            self._drop(connection, asset, "id >= ?", 0)
+            connection.execute("DELETE FROM pushed WHERE asset = ?", (asset,))
+        return True
+
+    def expire(self, asset: str, before: int) -> int:
+        """Deletes rows whose event time is before a moment. Returns their number, with pushed rows."""
+        with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
+            changes = connection.total_changes
+            written = "SELECT id FROM generation WHERE asset = ?"
+            connection.execute(
+                f"DELETE FROM online_row WHERE event_at < ? AND generation IN ({written})",  # noqa: S608 - a constant
+                (before, asset),
+            )
+            connection.execute("DELETE FROM pushed WHERE event_at < ? AND asset = ?", (before, asset))
+            return connection.total_changes - changes
+
     def close(self) -> None:
         """Closes the connections."""
         with self._lock:
@@ -131,14 +162,10 @@ class EmbeddedStore:
             own = connection.execute("SELECT pushed_until FROM generation WHERE id = ?", (generation,)).fetchone()
             if own is None:
                 raise superseded(asset)
-            current = connection.execute(
-                "SELECT served FROM generation WHERE asset = ? AND current = 1", (asset,)
-            ).fetchone()
-            if current is not None:
-                before = msgspec.msgpack.decode(current[0], type=Served)
-                if before.table_id == served.table_id and before.table_version > served.table_version:
-                    self._drop(connection, asset, "id = ?", generation)
-                    return False
+            before = _current(connection, asset)
+            if before and before.table_id == served.table_id and before.table_version > served.table_version:
+                self._drop(connection, asset, "id = ?", generation)
+                return False
             connection.execute("UPDATE generation SET current = 0 WHERE asset = ?", (asset,))
             connection.execute("UPDATE generation SET current = 1 WHERE id = ?", (generation,))
             connection.execute("DELETE FROM pushed WHERE asset = ? AND number <= ?", (asset, own[0]))
@@ -150,8 +177,8 @@ class EmbeddedStore:
         connection.execute(f"DELETE FROM online_row WHERE generation IN ({chosen})", (asset, generation))  # noqa: S608
         connection.execute(f"DELETE FROM generation WHERE id IN ({chosen})", (asset, generation))  # noqa: S608
 
-    def _path(self, asset: str) -> Path:
-        return self._folder / f"{_project(asset)}.db"
+    def _path(self, asset: str) -> str:
+        return f"{self._folder}/{_project(asset)}.db"
 
     @contextmanager
     def _transaction(self, asset: str, begin: str) -> Iterator[sqlite3.Connection]:
@@ -174,30 +201,43 @@ class EmbeddedStore:
             if connection is not None and connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    @property
-    def _connections(self) -> dict[str, sqlite3.Connection]:
-        """The connections of this thread, by project."""
-        found: dict[str, sqlite3.Connection] = self._local.__dict__.setdefault("connections", {})
-        return found
-
     def _connection(self, asset: str) -> sqlite3.Connection:
-        connections, project = self._connections, _project(asset)
-        if project not in connections:
-            connection = sqlite3.connect(
-                self._path(asset), isolation_level=None, timeout=self._busy_seconds, check_same_thread=False
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.executescript(_TABLES)
-            connections[project] = connection
-            with self._lock:
-                self._open.append(connection)
-        return connections[project]
+        """Returns the connection of this thread to the file of a project. A file that was replaced is opened again."""
+        files: dict[str, tuple[int, sqlite3.Connection]] = self._local.__dict__.setdefault("files", {})
+        path = self._path(asset)
+        if path in files and files[path][0] == _inode(path):
+            return files[path][1]
+        connection = sqlite3.connect(path, isolation_level=None, timeout=self._busy_seconds, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.executescript(_TABLES)
+        with self._lock:
+            if path in files:
+                self._open.remove(files[path][1])
+                files[path][1].close()
+            self._open.append(connection)
+        files[path] = _inode(path), connection
+        return connection
+
+
+def _inode(path: str) -> int:
+    """Returns the number of a file, or 0 if there is none."""
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - faster than pathlib, and before each read
+    except FileNotFoundError:
+        return 0
 
 
 def _project(asset: str) -> str:
     return asset.partition(".")[0]
+
+
+def _current(connection: sqlite3.Connection, asset: str) -> Served | None:
+    """Returns the version that is served."""
+    select = "SELECT served FROM generation WHERE asset = ? AND current = 1"
+    row = connection.execute(select, (asset,)).fetchone()
+    return served_of(row[0]) if row else None
 
 
 @cache

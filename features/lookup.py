@@ -98,6 +98,9 @@ def look_up(
     positions = _positions(served, columns, tuple(features))
     moment = max(moment, served.as_of)
     chosen = [None if key is None else _newest(found.rows.get(key, ()), moment) for key in keys]
+    if served.max_age is not None:
+        # Expired rows that are not deleted yet.
+        chosen = [row if row and row.event_at >= moment - served.max_age else None for row in chosen]
     ttl = columns.ttl_microseconds
     statuses = [_status(row, moment, ttl) for row in chosen]
     return OnlineFeatures(

@@ -60,6 +60,9 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     entities: int
     """Number of entities."""
 
+    max_age: int | None = None
+    """Age in microseconds from which on rows are deleted. `None`: they stay until the next version."""
+
     @property
     def data_version(self) -> str:
         """The data version of the batch table."""
@@ -113,6 +116,15 @@ class OnlineStore(Protocol):
     def push(self, asset: str, rows: Sequence[tuple[bytes, OnlineRow]]) -> int:
         """Adds rows to what is served. Of each entity, the newest counts. Returns the number of stored rows."""
 
+    def assets(self) -> list[str]:
+        """Returns the ids of the assets of which rows are stored."""
+
+    def remove(self, asset: str, served: Served) -> bool:
+        """Removes all rows of an asset, if this version is still served. Returns whether it was."""
+
+    def expire(self, asset: str, before: int) -> int:
+        """Deletes rows whose event time is before a moment. Returns their number, with pushed rows."""
+
     def close(self) -> None:
         """Closes the connections."""
 
@@ -141,13 +153,20 @@ class Serving:
     batches: Iterator[list[tuple[bytes, OnlineRow]]]
 
 
-def serving(rows: ViewRows, *, table: str, table_id: str, table_version: int, as_of: int) -> Serving:
-    """Returns what to write: of each entity the newest row at a moment, and all later ones."""
+def serving(
+    rows: ViewRows, *, table: str, table_id: str, table_version: int, as_of: int, max_age: int | None = None
+) -> Serving:
+    """Returns what to write: of each entity the newest row at a moment, and all later ones.
+
+    Rows that are older than `max_age` microseconds are left out.
+    """
     import polars as pl
 
     keys = list(rows.columns.keys)
     last = pl.col("event_at").filter(pl.col("event_at") <= as_of).max().over(keys)
     needed = rows.index.filter(last.is_null() | (pl.col("event_at") >= last))
+    if max_age is not None:
+        needed = needed.filter(pl.col("event_at") >= as_of - max_age)
     served = Served(
         table=table,
         table_id=table_id,
@@ -158,6 +177,7 @@ def serving(rows: ViewRows, *, table: str, table_id: str, table_version: int, as
         as_of=as_of,
         rows=needed.height,
         entities=needed.select(keys).n_unique(),
+        max_age=max_age,
     )
     return Serving(served, _batches(rows, needed))
 

@@ -6,7 +6,7 @@ Scripts read and switch, so that no answer mixes two versions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
@@ -66,6 +66,18 @@ end
 return kept
 """
 _ROWS = msgspec.msgpack.Decoder(list[tuple[int, bytes]])
+_REMOVE = """
+local current = redis.call('GET', KEYS[1])
+if not current or redis.call('GET', KEYS[2] .. current .. ':served') ~= ARGV[1] then return 0 end
+for _, suffix in ipairs({'', ':served', ':table', ':version'}) do redis.call('UNLINK', KEYS[2] .. current .. suffix) end
+redis.call('UNLINK', KEYS[1], KEYS[3])
+return 1
+"""
+_REPLACE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+return 1
+"""
 _READ_KEYS = 1_000
 """Number of keys in one call: Lua takes a limited number of arguments."""
 
@@ -152,6 +164,40 @@ class RedisStore:
             arguments += [key, row.event_at, msgspec.msgpack.encode((row.values, row.source))]
         return int(self._run("eval", _PUSH, 2, pushed, f"{pushed}:number", *arguments))
 
+    def assets(self) -> list[str]:
+        """Returns the ids of the assets of which rows are stored."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            cursor, names = self._run("scan", cursor, match=_names("*")[0], count=1_000)
+            found.update(name.decode().partition("{")[2].partition("}")[0] for name in names)
+            if not cursor:
+                return sorted(found)
+
+    def remove(self, asset: str, served: Served) -> bool:
+        """Removes all rows of an asset, if this version is still served. Returns whether it was."""
+        return bool(self._run("eval", _REMOVE, 3, *_names(asset)[:3], msgspec.msgpack.encode(served)))
+
+    def expire(self, asset: str, before: int) -> int:
+        """Deletes rows whose event time is before a moment. Returns their number, with pushed rows."""
+        current, versions, pushed, _ = _names(asset)
+        deleted = self._expire(pushed, before, _unexpired_push)
+        if generation := self._run("get", current):
+            deleted += self._expire(f"{versions}{generation.decode()}", before, _unexpired_rows)
+        return deleted
+
+    def _expire(self, name: str, before: int, unexpired: Callable[[bytes, int], tuple[bytes, int]]) -> int:
+        """Deletes rows from a hash, unless they were replaced meanwhile."""
+        deleted, cursor = 0, 0
+        while True:
+            cursor, found = self._run("hscan", name, cursor, count=1_000)
+            for key, content in found.items():
+                rest, count = unexpired(content, before)
+                if count and self._run("eval", _REPLACE, 1, name, key, content, rest):
+                    deleted += count
+            if not cursor:
+                return deleted
+
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
@@ -194,6 +240,18 @@ def _names(asset: str) -> tuple[str, str, str, str]:
     """
     root = f"headwater:online:{{{asset}}}"
     return f"{root}:current", f"{root}:version:", f"{root}:pushed", f"{root}:writing"
+
+
+def _unexpired_rows(content: bytes, before: int) -> tuple[bytes, int]:
+    """Returns the rows of an entity from a moment on, empty if there are none, and the number of the others."""
+    rows = _ROWS.decode(content)
+    rest = [row for row in rows if row[0] >= before]
+    return msgspec.msgpack.encode(rest) if rest else b"", len(rows) - len(rest)
+
+
+def _unexpired_push(content: bytes, before: int) -> tuple[bytes, int]:
+    expired = int(content.partition(b":")[0]) < before
+    return (b"", 1) if expired else (content, 0)
 
 
 def _found(answers: Sequence[tuple[list[bytes], Any]]) -> Found:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from core import clock
+from core.definitions import retired_assets
 from core.errors import HeadwaterError
 from resources.delta import OPERATION_TAG, PRINCIPAL_TAG, UNATTENDED, Delta
 
@@ -34,7 +35,8 @@ class Maintenance(dg.Config):
 def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) -> None:
     """Optimizes and vacuums each table, then repairs lineage. A failing table doesn't stop the others.
 
-    It also discards expired branches, and deletes what killed reproductions left.
+    It also discards expired branches, deletes what killed reproductions left, and removes the online rows of former
+    tables and retired assets.
 
     Raises:
         dg.Failure: some tables could not be maintained. The message lists them.
@@ -64,12 +66,30 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
     ):
         clear(tables, area)
         context.log.info("Deleted what the killed reproduction %s left.", area)
+    _sweep_online_rows(context, delta)
     context.add_output_metadata({"tables": len(done), "result": done})
     if failed:
         raise dg.Failure(
             f"{len(failed)} of {len(done) + len(failed)} tables failed in maintenance: {', '.join(failed)}.",
             metadata={"failed": failed, "result": done},
         )
+
+
+def _sweep_online_rows(context: dg.OpExecutionContext, delta: Delta) -> None:
+    from features.online import open_store
+    from features.rows import microseconds
+    from features.sweep import sweep
+
+    store = open_store(delta.settings())
+    try:
+        with delta.database().read() as connection:
+            retired = retired_assets(connection)
+        for asset, outcome in sweep(store, delta.tables(), microseconds(clock.now()), retired=retired).items():
+            context.log.info("Online rows of %s: %s.", asset, outcome)
+    except HeadwaterError as error:
+        context.log.warning("The online rows could not be swept: %s", error.detail)
+    finally:
+        store.close()
 
 
 def _is_running(context: dg.OpExecutionContext, operation: str) -> bool:

@@ -1,6 +1,6 @@
 """The component for online features: an asset that follows a feature table into the online store."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from assets.datasets.checks import asset_checks, step_checks
 from assets.declaration import AssetId, Automation, TableComponent
+from assets.features.view import Duration, duration
 from assets.findings import place
 from assets.step_checks import checked_asset
 from core import clock
@@ -42,6 +43,10 @@ class OnlineFeaturesComponent(TableComponent):
     )
     features: list[str] = Field(
         default_factory=list, description="Columns to serve. By default all except the keys and the event time."
+    )
+    max_age: Duration | None = Field(
+        None,
+        description="Age from which on rows are deleted from the online store, within an hour. By default they stay.",
     )
     automation: Automation = Field(
         "eager",
@@ -123,6 +128,7 @@ class OnlineFeaturesComponent(TableComponent):
             table_id=snapshot.table_id,
             table_version=snapshot.version,
             as_of=microseconds(now),
+            max_age=None if self.max_age is None else duration(self.max_age) // timedelta(microseconds=1),
         )
         store = open_store(delta.settings())
         try:
@@ -169,7 +175,7 @@ def _same(before: Served | None, now: Served) -> bool:
     """Returns whether the rows that are served are already those of the version, with the same columns."""
     if before is None:
         return False
-    compared = ("table", "table_id", "table_version", "keys", "timestamp", "schema")
+    compared = ("table", "table_id", "table_version", "keys", "timestamp", "schema", "max_age")
     return all(getattr(before, name) == getattr(now, name) for name in compared)
 
 

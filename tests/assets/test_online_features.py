@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from core.ids import asset_key
 from core.settings import load_settings
 from features.encoding import key_bytes
 from features.online import OnlineStore, decoded, open_store
+from jobs.maintenance import maintain_tables
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from resources.delta import Delta
@@ -121,6 +122,28 @@ def test_a_table_that_was_created_anew_replaces_the_rows(tables: Tables, store: 
         fresh.overwrite(TABLE, customers(9.0, 9.5))
         run(instance)
         assert spent(store, 1) == (fresh.snapshot(TABLE).data_version, 9.5)
+
+
+def test_rows_of_a_deleted_table_are_removed_by_maintenance(tables: Tables, store: OnlineStore) -> None:
+    import shutil
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(instance)
+        maintain_tables.execute_in_process(resources={"delta": Delta()}, instance=instance)
+        assert store.served(ONLINE)
+        shutil.rmtree(tables.uri(TABLE))
+        maintain_tables.execute_in_process(resources={"delta": Delta()}, instance=instance)
+    assert store.served(ONLINE) is None
+
+
+def test_old_rows_are_not_served(tables: Tables, store: OnlineStore) -> None:
+    old, young = datetime(2026, 3, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(hours=1)
+    times = pa.array([old, young], pa.timestamp("us", "UTC"))
+    tables.overwrite(TABLE, customers(1.0, 2.0).set_column(1, "predicted_at", times))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(instance).metadata["online/rows"].value == 2
+        made = run(instance, max_age="2h")
+        assert (made.metadata["online/rows"].value, made.metadata["online/written"].value) == (1, True)
 
 
 def test_features_can_be_chosen_and_changed(tables: Tables, store: OnlineStore) -> None:

@@ -174,6 +174,7 @@ REFUSED = (
     *("ai_catalog_get_contract_status", "ai_catalog_get_contract_violations"),
     *("ai_catalog_get_feature_service_consumers", "ai_catalog_get_feature_service_skew"),
     *("ai_catalog_get_feature_view_drift", "ai_catalog_get_feature_view_statistics"),
+    "ai_catalog_get_feature_view_freshness",
     *("ai_catalog_historical_feature_service", "ai_catalog_online_get_feature_service"),
     *("ai_catalog_get_training_set", "ai_catalog_get_training_set_version", "ai_catalog_get_training_set_examples"),
     *("ai_catalog_preview_feature_view", "ai_catalog_validate_feature_view"),

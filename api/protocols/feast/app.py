@@ -35,6 +35,7 @@ from api.services.ai_catalog.logic import feature_answers
 from api.services.ai_catalog.logic.definition_cache import DefinitionCache
 from api.services.ai_catalog.logic.feature_pushes import push
 from api.services.ai_catalog.logic.feature_views import BoundView, readable_view
+from api.services.ai_catalog.logic.online_reads import OnlineReads
 from api.services.ai_catalog.logic.readable_tables import require_readable
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
 
@@ -127,7 +128,7 @@ class Feast:
                 metadata=request.include_feature_view_version_metadata,
             )
 
-        return await ctx.platform.part(feature_answers.OnlineReads).run(answer, len(entities) * len(named))
+        return await ctx.platform.part(OnlineReads).run([view for _, view in named], len(entities), answer)
 
     async def _write(self, scope: Scope, project: str, body: bytes) -> Answer:
         request = _request(requests.WriteRows, body)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api.kernel.kinds.unit import Unit
-from api.services.ai_catalog.logic import feature_answers
 from api.services.ai_catalog.logic.feature_views import open_online_store
+from api.services.ai_catalog.logic.online_reads import OnlineReads
 from core import clock
 from core.errors import Unavailable
 from features.embedded import EmbeddedStore
@@ -116,7 +116,7 @@ async def test_nobody_gets_what_another_may_read(api: Api, service: str) -> None
 
 async def test_a_read_that_would_wait_goes_to_a_thread(api: Api, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await statuses(api.viewer, service) == {200}
-    reads = api.app.platform.part(feature_answers.OnlineReads)
+    reads = api.app.platform.part(OnlineReads)
     assert isinstance(reads._at_once, EmbeddedStore)
 
     def busy(*_: Any) -> None:

@@ -80,6 +80,7 @@ WRONG: dict[str, list[tuple[str, str, Any]]] = {
     ],
     "OnlineFeaturesComponent.timestamp": [("online", "timestamp", "noted"), ("online", "timestamp", "nope")],
     "OnlineFeaturesComponent.features": [("online", "features", ["nope"]), ("online", "features", ["size", "size"])],
+    "OnlineFeaturesComponent.max_age": [("online", "max_age", "2 hours"), ("online", "max_age", "0d")],
     "SqlTransformComponent.sql": [
         ("sql", "sql", "SELECT nope FROM p.silver.events"),
         ("sql", "sql", "SELECT id, INTERVAL 1 MONTH AS x FROM p.silver.events"),

@@ -166,6 +166,44 @@ class TestPushedRows:
         assert spent(store, 1) == [8.0]
 
 
+def test_removed_rows_are_not_served(store: OnlineStore) -> None:
+    write(store, rows_of(customers((1, 0, 1.0)), COLUMNS), 0)
+    store.push(ASSET, [TestPushedRows().row(6, 6.0)])
+    before = store.served(ASSET)
+    assert before
+    write(store, rows_of(customers((1, 0, 2.0)), COLUMNS), 0, version=2)
+    assert not store.remove(ASSET, before), "another version is served"
+    assert spent(store, 1) == [2.0]
+    store.push(ASSET, [TestPushedRows().row(6, 6.0)])
+    assert store.assets() == [ASSET]
+    now = store.served(ASSET)
+    assert now
+    assert store.remove(ASSET, now)
+    assert (store.served(ASSET), store.assets()) == (None, [])
+    write(store, rows_of(customers((1, 0, 3.0)), COLUMNS), 0, version=0)
+    assert spent(store, 1) == [3.0]
+
+
+def test_expired_rows_are_deleted(store: OnlineStore) -> None:
+    write(store, rows_of(customers((1, 0, 1.0), (1, 9, 9.0), (2, 0, 2.0), (3, 8, 3.0)), COLUMNS), 0)
+    store.push(ASSET, [TestPushedRows().row(5, 5.0)])
+    assert store.expire(ASSET, microseconds(at(6))) == 3
+    assert store.expire(ASSET, microseconds(at(6))) == 0
+    assert spent(store, 1, 2, 3) == [9.0, None, 3.0]
+    assert spent(store, 1, minute=6) == [None]
+
+
+def test_rows_that_are_too_old_are_not_written(store: OnlineStore) -> None:
+    rows = rows_of(customers((1, 0, 1.0), (2, 8, 2.0)), COLUMNS)
+    moment = microseconds(at(10))
+    made = serving(rows, table=TABLE, table_id="t", table_version=1, as_of=moment, max_age=5 * 60_000_000)
+    store.write(ASSET, made.served, made.batches)
+    assert spent(store, 1, 2) == [None, 2.0]
+    assert made.served.rows == 1
+    assert spent(store, 2, minute=13) == [2.0]
+    assert spent(store, 2, minute=14) == [None], "expired, and not deleted yet"
+
+
 def test_no_answer_mixes_two_versions(store: OnlineStore) -> None:
     entities = list(range(50))
     stop = threading.Event()
@@ -215,6 +253,19 @@ def test_a_killed_writer_leaves_the_version_before(tmp_path: Path) -> None:
     assert write(store, rows_of(customers((1, 0, 3.0)), COLUMNS), 0, version=3)
     assert spent(store, 1, 2) == [3.0, None]
     store.close()
+
+
+def test_a_replaced_file_is_opened_again(tmp_path: Path) -> None:
+    store, other = EmbeddedStore(tmp_path), EmbeddedStore(tmp_path)
+    write(store, rows_of(customers((1, 0, 1.0)), COLUMNS), 0)
+    assert spent(other, 1) == [1.0]
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert other.served(ASSET) is None
+    write(store, rows_of(customers((1, 0, 2.0)), COLUMNS), 0)
+    assert spent(other, 1) == [2.0]
+    store.close()
+    other.close()
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from api.services.ai_catalog.logic.feature_views import (
     require_key_types,
     snapshot_of,
 )
+from api.services.ai_catalog.logic.online_reads import OnlineReads
 from core import clock
 
 if TYPE_CHECKING:
@@ -171,8 +172,8 @@ async def online_get_feature_service(ctx: Context, service: str, request: Online
     The features of a view come from one version of its table, which the response names.
     """
     views = await readable_service(ctx, service, "online-get")
-    reads = ctx.platform.part(feature_answers.OnlineReads)
-    return await reads.run(lambda store: _online(store, views, request), len(views) * len(request.entities))
+    reads = ctx.platform.part(OnlineReads)
+    return await reads.run(views, len(request.entities), lambda store: _online(store, views, request))
 
 
 @FEATURE_SERVICE.action("historical", request=ServiceHistoricalRequest, result=HistoricalResult, reads=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.entity import KeyType
-from api.services.ai_catalog.logic.feature_views import BoundView, open_online_store, require_key_types, snapshot_of
+from api.services.ai_catalog.logic.feature_views import BoundView, require_key_types, snapshot_of
 from core import clock
-from core.errors import Conflict, InvalidPayload, Unavailable
+from core.errors import Conflict, InvalidPayload
 from core.numbers import is_storable
 
 if TYPE_CHECKING:
@@ -28,10 +27,6 @@ MAX_ENTITIES = 10_000
 """Number of entities in one request."""
 
 _ATTEMPTS = 3
-_FEW = 200
-"""Number of rows that are read on the event loop."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +46,6 @@ class HistoricalFeatures:
 
     versions: Mapping[str, str]
     """Data version of the table of each view, by the name of the view."""
-
-
-class OnlineReads:
-    """Reads of the online store, at once or in a worker thread."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._at_once: OnlineStore | None = None
-
-    async def run(self, read: Callable[[OnlineStore], T], rows: int) -> T:
-        """Calls a function with the store.
-
-        Args:
-            read: the function. It is called again if it would have to wait.
-            rows: number of rows that it reads. Few are read on the event loop, because a switch of threads takes
-                longer than that.
-        """
-        if self._at_once is not None and rows <= _FEW:
-            with suppress(Unavailable):
-                return read(self._at_once)
-        return await self._platform.workers.compute.run(self._run, read)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        if self._at_once is not None:
-            self._at_once.close()
-
-    def _run(self, read: Callable[[OnlineStore], T]) -> T:
-        store = self._platform.part(open_online_store)
-        if self._at_once is None:
-            self._at_once = store.at_once()
-        return read(store)
 
 
 def online(store: OnlineStore, views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]]) -> list[AnsweredView]:
