@@ -85,7 +85,8 @@ def _reproduced(context: dg.OpExecutionContext, delta: Delta, id: str, step: "Re
     if problems := unreadable(delta.tables(), step):
         return _impossible(" ".join(problems))
     bases = {} if comparison.appends or step.base is None else {step.asset: step.base}
-    plan = BranchPlan(id, tuple(asset_id(other.path) for other in definition.keys), step.pins, bases)
+    produced = tuple(asset_id(other.path) for other in definition.keys)
+    plan = BranchPlan(id, produced, step.pins, bases, step.sources)
     branch = BranchTables(delta.tables(), plan)
     branch.start()
     config, tags = _settings(context, definition, step)
@@ -123,9 +124,12 @@ def _compared(
 
     produced = branch.snapshot(step.asset) if branch.exists(step.asset) else None
     edges = [] if produced is None else branch.produced_edges(step.asset)
-    if not edges or produced is None:
+    made = recorded_step(edges) if edges else None
+    if failure and step.sources and (made is None or made.inputs != step.inputs):
+        # A file was removed, or can't be read any more.
+        return _impossible(f"The step can't be repeated: {failure}")
+    if made is None or produced is None:
         raise dg.Failure(failure or f"The step of {step.asset} wrote nothing.")
-    made = recorded_step(edges)
     conditions = _conditions(step, made)
     if different := _other_inputs(step, made):
         return Outcome(Verdict.NOT_REPRODUCIBLE, different, {"conditions": conditions})

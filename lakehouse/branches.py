@@ -47,6 +47,8 @@ class BranchPlan:
     """Data version by table that the branch only reads. Tables without a pin are read at their newest version."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """Data version by produced table whose rows the branch starts with. Without one, the table doesn't exist yet."""
+    files: Mapping[str, str] | None = None
+    """Digest by input of the landing files that a step ingests (`file:a.csv`); `None` for all that it finds."""
 
     def to_json(self) -> str:
         """Returns the plan as JSON."""
@@ -56,7 +58,7 @@ class BranchPlan:
     def from_json(cls, text: str) -> BranchPlan:
         """Reads a plan from JSON."""
         values = json.loads(text)
-        return cls(values["id"], tuple(values["produced"]), values["pins"], values["bases"])
+        return cls(values["id"], tuple(values["produced"]), values["pins"], values["bases"], values["files"])
 
 
 def area_of(root: str, branch: str) -> str:

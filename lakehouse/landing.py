@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core import clock
+from lakehouse.comparison import Comparison
 from lakehouse.evolution import filled
 from lakehouse.files.options import FileOptions
 from lakehouse.files.reading import read_rows
-from lakehouse.landing_files import LandingFile
+from lakehouse.landing_files import LandingFile, input_of
 from lakehouse.landing_record import Landed, LandingRecord
 from lakehouse.landing_tables import landed_schema, quarantine_schema, quarantined, with_origin
 from lakehouse.step import Step
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from lakehouse.commits import Commit
     from lakehouse.files.rows import Column
+
+
+LANDED_ROWS = Comparison(appends=True, varying=("_landed_at",))
+"""A version of a landing table or quarantine adds the rows of one file. Only the time of the ingestion differs."""
 
 
 def quarantine_table(table: str) -> str:
@@ -39,7 +44,7 @@ class Landing:
         self,
         table: str,
         columns: Sequence[Column],
-        record: LandingRecord,
+        record: LandingRecord | None,
         open_step: Callable[[str], Step],
         *,
         options: FileOptions | None = None,
@@ -50,7 +55,7 @@ class Landing:
         Args:
             table: id of the table.
             columns: declared columns.
-            record: record of ingested files.
+            record: record of ingested files; `None` for a table of a branch.
             open_step: creates the step that writes the given table. It's called once for each commit.
             options: format options of the files.
             descriptions: column descriptions, stored as Delta column comments.
@@ -97,7 +102,8 @@ class Landing:
             quarantine = quarantine_table(self.table)
             _append(self._open_step(quarantine), self._with_table_schema(quarantine, rejected), name, checksum)
         landed = Landed(name, checksum, len(content), parsed.rows.height, len(parsed.rejected), data.run, at)
-        self._record.record(self.table, landed)
+        if self._record is not None:
+            self._record.record(self.table, landed)
         return landed
 
     def _with_table_schema(self, table: str, rows: pa.Table) -> pa.Table:
@@ -106,5 +112,5 @@ class Landing:
 
 
 def _append(step: Step, rows: pa.Table, name: str, checksum: str) -> Commit:
-    step.use(f"file:{name}"[:200], f"sha256:{checksum}")
+    step.use(input_of(name), f"sha256:{checksum}")
     return step.append(rows, once=f"file:{checksum}")

@@ -6,14 +6,14 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from io import BufferedReader
 from pathlib import Path
 
-from core.errors import NotFound, PayloadTooLarge
+from core.errors import NotFound, PayloadTooLarge, PermissionDenied
 from lakehouse.areas import MAX_FILE_BYTES, Area
 from lakehouse.file_names import printable
 from lakehouse.landing_areas import table_areas
@@ -109,6 +109,28 @@ def landing_files(landing_url: str, table: str, pattern: str) -> list[LandingFil
     areas = table_areas(landing_url, table)
     areas[0].make()
     return _oldest_first([file for area in areas for file in files_in(area, pattern)])
+
+
+def named_files(files: Sequence[LandingFile], digests: Mapping[str, str]) -> tuple[list[LandingFile], list[str]]:
+    """Returns the files with these names and contents, and the inputs without such a file.
+
+    Args:
+        files: the files of a landing folder.
+        digests: digest by input, as the lineage of a version names them.
+    """
+    wanted = {(name, digest) for name, digest in digests.items()}
+    found: dict[tuple[str, str], LandingFile] = {}
+    for file in files:
+        name = input_of(file.display_name)
+        if name in digests:
+            with suppress(NotFound, PermissionDenied, PayloadTooLarge):
+                found.setdefault((name, f"sha256:{file.digest()}"), file)
+    return [file for key, file in found.items() if key in wanted], sorted(name for name, _ in wanted - set(found))
+
+
+def input_of(name: str) -> str:
+    """Returns the input that the lineage names for a landing file."""
+    return f"file:{name}"[:200]
 
 
 def files_in(folder: Area | Path, pattern: str) -> list[LandingFile]:

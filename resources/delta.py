@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from core.db import Database
+    from lakehouse.branches import BranchPlan
     from lakehouse.lineage import Lineage
     from lakehouse.pins import Pins
     from lakehouse.query import Query
@@ -73,6 +74,12 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
     def lineage(self) -> Lineage:
         """Returns the lineage record."""
         return self._lakehouse().lineage
+
+    def plan(self) -> BranchPlan | None:
+        """Returns the branch of the run; `None` for a run that changes the project."""
+        from lakehouse.branches import BranchPlan
+
+        return BranchPlan.from_json(self.branch) if self.branch else None
 
     def pins(self) -> Pins:
         """Returns the pins: the table versions that a vacuum must not remove."""

@@ -88,10 +88,10 @@ class DatasetComponent(TableComponent):
         return {self.asset: landed, quarantine_table(self.asset): quarantine_schema()}
 
     def comparison(self) -> Comparison:
-        """Returns that a table of landed files can't be made again: each file is ingested once, when it lands."""
-        if isinstance(self.source, LandingSource):
-            return Comparison(refusal="A run ingests each landed file once, so it can't ingest the same files again.")
-        return Comparison()
+        """Returns the rules of the base class. A version of landed files only adds the rows of a file."""
+        from lakehouse.landing import LANDED_ROWS
+
+        return LANDED_ROWS if isinstance(self.source, LandingSource) else Comparison()
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Checks the source, and returns the declared columns."""

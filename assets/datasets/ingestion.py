@@ -92,7 +92,8 @@ def landed_assets(
     checks: Sequence[StepCheck],
 ) -> dg.AssetsDefinition:
     """Returns a table with the rows of the files in its landing folder, and its quarantine. `checks` are of both."""
-    from lakehouse.landing import quarantine_table
+    from lakehouse.comparison import COMPARISON_KEY
+    from lakehouse.landing import LANDED_ROWS, quarantine_table
 
     table = ".".join(spec.key.path)
     quarantine = dg.AssetSpec(
@@ -102,6 +103,7 @@ def landed_assets(
         group_name=spec.group_name,
         kinds=spec.kinds,
         code_version=spec.code_version,
+        metadata={COMPARISON_KEY: LANDED_ROWS.to_json()},
     )
 
     @checked_asset(specs=[spec, quarantine], checks=checks, name="__".join(spec.key.path))
@@ -111,10 +113,11 @@ def landed_assets(
         from lakehouse.landing_files import landing_files, landing_folder, unchanged_files
         from lakehouse.landing_record import LandingRecord
 
+        plan = delta.plan()
         landing = Landing(
             table,
             columns,
-            LandingRecord(delta.database()),
+            LandingRecord(delta.database()) if plan is None else None,
             lambda name: delta.step(context, asset=dg.AssetKey(asset_key(name))),
             options=source.options(null_values),
             descriptions=descriptions,
@@ -122,7 +125,11 @@ def landed_assets(
         landing.prepare()
         landing_url = delta.settings().effective_landing_url
         ingestion = _Ingestion(folder=str(landing_folder(landing_url, table)))
-        pending = _pending(delta, table, landing_files(landing_url, table, source.pattern), ingestion)
+        files = landing_files(landing_url, table, source.pattern)
+        if plan is None:
+            pending = _pending(delta, table, files, ingestion)
+        else:
+            pending = files if plan.files is None else _recorded(files, plan.files)
         for file in unchanged_files(pending, seconds=_SETTLE_SECONDS):
             ingestion.ingest(file, landing)
         ingestion.log(context)
@@ -178,6 +185,20 @@ class _Ingestion:
         }
         skipped = self.skipped | {name: str(error) for name, error in self.failed.items()}
         return counts | ({"landing/left_aside": dg.JsonMetadataValue(skipped)} if skipped else {})
+
+
+def _recorded(files: Sequence["LandingFile"], digests: Mapping[str, str]) -> list["LandingFile"]:
+    """Returns the files that a version was made from.
+
+    Raises:
+        NotFound: one was removed or changed.
+    """
+    from lakehouse.landing_files import named_files
+
+    found, missing = named_files(files, digests)
+    if missing:
+        raise NotFound(f"{missing[0].removeprefix('file:')} was removed from the landing folder, or changed.")
+    return found
 
 
 def _pending(delta: Delta, table: str, files: Sequence["LandingFile"], ingestion: _Ingestion) -> list["LandingFile"]:

@@ -84,22 +84,7 @@ async def get_asset_reproduce_plan(ctx: Context, asset: str, query: ReproducePla
 
     The caller must be able to read the rows of the asset and of all inputs.
     """
-    planned = await ctx.compute(plan, ctx, asset, query.version)
-    return ReproducePlan(
-        asset=asset,
-        version=planned.version,
-        possible=not planned.problems,
-        problems=list(planned.problems),
-        run=planned.step.run,
-        step=planned.step.step,
-        base=planned.step.base,
-        inputs=dict(planned.step.inputs),
-        definition_revision=planned.definition.revision if planned.definition else None,
-        differences=[
-            PlannedDifference(name=name, recorded=recorded, current=current)
-            for name, recorded, current in planned.differences
-        ],
-    )
+    return await planned(ctx, asset, query.version)
 
 
 @ASSET.action("reproduce", request=ReproduceAsset, long=True)
@@ -110,17 +95,47 @@ async def reproduce_asset(ctx: Context, asset: str, request: ReproduceAsset) -> 
     versions, lineage, and staleness don't change. The caller must be able to materialize the asset, and to read the
     rows of the asset and of all inputs.
     """
+    return await launched(ctx, asset, request.version)
+
+
+async def planned(ctx: Context, asset: str, version: str | None) -> ReproducePlan:
+    """Returns what a reproduction of a version would run. Raises the errors of `reproduction_plan.plan`."""
+    found = await ctx.compute(plan, ctx, asset, version)
+    return ReproducePlan(
+        asset=asset,
+        version=found.version,
+        possible=not found.problems,
+        problems=list(found.problems),
+        run=found.step.run,
+        step=found.step.step,
+        base=found.step.base,
+        inputs=dict(found.step.inputs),
+        definition_revision=found.definition.revision if found.definition else None,
+        differences=[
+            PlannedDifference(name=name, recorded=recorded, current=current)
+            for name, recorded, current in found.differences
+        ],
+    )
+
+
+async def launched(ctx: Context, asset: str, version: str | None) -> StoredLaunch:
+    """Returns the launch of a reproduction.
+
+    Raises:
+        PermissionDenied: the caller can't materialize the asset, or can't read its rows or those of its inputs.
+        Conflict: the asset can't be made again.
+    """
     place = asset_securable(ctx.platform, asset)
     node = lookup.asset(ctx.view(), asset)
     ctx.require(ASSET.permission("materialize"), place)
     if place.organization_id is None:
         raise Conflict(f"{asset} belongs to no organization, so no reproduction of it can be stored.")
-    planned = await ctx.compute(plan, ctx, asset, request.version)
-    if not node.executable and planned.definition is None:
+    found = await ctx.compute(plan, ctx, asset, version)
+    if not node.executable and found.definition is None:
         raise Conflict(f"{asset} can't be reproduced: it is observed only, retired, or broken.")
     id = new_id("rep")
     launch = Launch((asset,), config={REPRODUCE_OP: {"reproduction": id}}, job=REPRODUCE_JOB)
-    return StoredLaunch(launch, lambda unit, operation: _store(unit, id, operation, planned))
+    return StoredLaunch(launch, lambda unit, operation: _store(unit, id, operation, found))
 
 
 def _store(unit: Unit, id: str, operation: str, planned: Planned) -> None:
