@@ -2,7 +2,7 @@
 
 GET  /shares[/{share}]   /shares/{share}/schemas   /shares/{share}/schemas/{schema}/tables   /shares/{share}/all-tables
 GET  /shares/{share}/schemas/{schema}/tables/{table}/version   .../metadata   .../changes
-POST /shares/{share}/schemas/{schema}/tables/{table}/query
+POST /shares/{share}/schemas/{schema}/tables/{table}/query   .../queries/{id}   .../temporary-table-credentials
 GET  /files/part.parquet?sp=...
 """
 
@@ -29,9 +29,10 @@ from api.kernel.roles import Role
 from api.protocols.delta_sharing import capabilities, files
 from api.protocols.delta_sharing.callers import Callers, Link, expiry
 from api.protocols.delta_sharing.catalog import Catalog, page
+from api.protocols.delta_sharing.continuations import Continuations
 from api.protocols.delta_sharing.files import SharedFiles
 from api.protocols.delta_sharing.opening import SharedTable, translated
-from api.protocols.delta_sharing.reading import Answer, ChangesQuery, Reading, TableQuery
+from api.protocols.delta_sharing.reading import Answer, ChangesQuery, PageQuery, Reading, TableQuery
 from api.services.ai_catalog.logic import share_reads
 from core import clock
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
@@ -40,6 +41,12 @@ PATH = "/delta-sharing"
 _FILES = f"{PATH}/files"
 _VERSION = "delta-table-version"
 _MAX_DIGITS = 19
+_METHODS = {
+    **dict.fromkeys(("version", "metadata", "changes"), "GET"),
+    **dict.fromkeys(("query", "queries", "temporary-table-credentials"), "POST"),
+    "": "HEAD",
+}
+"""Method by part of a table."""
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -98,6 +105,8 @@ class DeltaSharing:
         match call.segments:
             case ["shares", share, "schemas", schema, "tables", table, *rest] if len(rest) <= 1:
                 return await self._table(call, (share, schema, table), rest[0] if rest else "")
+            case ["shares", share, "schemas", schema, "tables", table, "queries", id]:
+                return await self._table(call, (share, schema, table), "queries", id)
             case ["shares", *_] if call.http.method in ("GET", "HEAD"):
                 body = await self._read(call, lambda catalog: _listing(catalog, call))
                 return JSONResponse(body)
@@ -106,9 +115,9 @@ class DeltaSharing:
             case _:
                 raise NotFound("There is no such path of Delta Sharing. Begin at /delta-sharing/shares.")
 
-    async def _table(self, call: _Call, names: tuple[str, str, str], part: str) -> Response:
+    async def _table(self, call: _Call, names: tuple[str, str, str], part: str, id: str = "") -> Response:
         method = call.http.method
-        allowed = {"": "HEAD", "version": "GET", "metadata": "GET", "changes": "GET", "query": "POST"}.get(part)
+        allowed = _METHODS.get(part) if bool(id) == (part == "queries") else None
         if allowed is None:
             raise NotFound("There is no such path of a table. A table has version, metadata, query, and changes.")
         if method != allowed and (allowed, method) != ("GET", "HEAD"):
@@ -122,13 +131,23 @@ class DeltaSharing:
             at = _values(TableQuery, _numbered(call.http))
             answer = await self._reading(call, shared, lambda reading: reading.metadata(at.version, at.timestamp))
             return _ndjson(call, answer)
+        if part == "temporary-table-credentials":
+            raise InvalidArgument(
+                "Files of this server are read by links, and no credentials of its store are given away. Query the "
+                "table instead (access mode `url`)."
+            )
         if part == "query":
             body = _values(TableQuery, await _body(call.http))
             answer = await self._reading(call, shared, lambda reading: reading.query(body))
+        elif part == "queries":
+            page = _values(PageQuery, await _body(call.http))
+            answer = await self._reading(
+                call, shared, lambda reading: reading.page(page.page_token or id, page.max_files)
+            )
         else:
             changes = _values(ChangesQuery, dict(call.http.query_params))
             answer = await self._reading(call, shared, lambda reading: reading.changes(changes))
-        await self._record(call, share, shared, part, answer)
+        await self._record(call, share, shared, "changes" if part == "changes" else "query", answer)
         return _ndjson(call, answer)
 
     async def _send_file(self, call: _Call) -> Response:
@@ -164,7 +183,8 @@ class DeltaSharing:
             return link
 
         def read(table: SharedTable) -> Answer:
-            return function(Reading(table, call.capabilities, links, expires * 1000))
+            continuations = Continuations(self._platform, call.principal.id, shared.id, expires)
+            return function(Reading(table, call.capabilities, links, expires * 1000, continuations))
 
         return await self._compute(shared, read)
 

@@ -10,6 +10,7 @@ from core.errors import InvalidArgument
 HEADER = "delta-sharing-capabilities"
 PARQUET, DELTA = "parquet", "delta"
 END_STREAM = "includeendstreamaction"
+ASYNC = "asyncquery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Capabilities:
     formats: frozenset[str]
     features: frozenset[str]
     end_stream: bool
+    asynchronous: bool
+    """Whether the client can read the result of a query later."""
 
     def format_for(self, required: Collection[str]) -> str:
         """Returns the format for a table with these reader features.
@@ -53,4 +56,5 @@ def parsed(header: str) -> Capabilities:
         formats or frozenset({PARQUET}),
         values.get("readerfeatures", frozenset()),
         "true" in values.get(END_STREAM, frozenset()),
+        "true" in values.get(ASYNC, frozenset()),
     )

@@ -83,9 +83,14 @@ class Lines:
         name = {"cdc": "cdf"}.get(file.kind, file.kind) if change else "file"
         return {name: line}
 
-    def end(self) -> Line:
-        """Returns the line that shows that the response is complete."""
-        return {"endStreamAction": {"minUrlExpirationTimestamp": self.expires_at}}
+    def end(self, next_page: str = "") -> Line:
+        """Returns the line that shows that the response is complete, with the token of the next page if there is one.
+
+        Args:
+            next_page: the token; empty on the last page.
+        """
+        following = {"nextPageToken": next_page} if next_page else {}
+        return {"endStreamAction": following | {"minUrlExpirationTimestamp": self.expires_at}}
 
     def _delta(self, file: FileAction, version: int) -> Line:
         if file.kind == "cdc":

@@ -62,6 +62,21 @@ class SharedTable:
             raise InvalidArgument(_unshared(shared))
         return snapshot
 
+    def continued(self, version: int) -> Snapshot:
+        """Returns the version of a query that continues, as its links do when the table has a newer version.
+
+        Raises:
+            NotFound: the table was dropped, or dropped and created again.
+            InvalidArgument: the version is not shared any more.
+        """
+        shared = self.shared
+        snapshot = self.tables.snapshot(shared.asset, version=version)
+        if snapshot.table_id != shared.table_id:
+            raise NotFound("There is no such table.")
+        if shared.version not in (None, version) or (shared.history_from is not None and version < shared.history_from):
+            raise InvalidArgument(_unshared(shared))
+        return snapshot
+
     def version_since(self, instant: datetime) -> int:
         """Returns the first shared version at or after an instant.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.kernel.models import Timestamp
-from api.protocols.delta_sharing.capabilities import Capabilities
+from api.protocols.delta_sharing.capabilities import PARQUET, Capabilities
+from api.protocols.delta_sharing.continuations import MAX_ID, Continuations
 from api.protocols.delta_sharing.hints import Hints
 from api.protocols.delta_sharing.lines import Line, Lines, vector_path
 from api.protocols.delta_sharing.opening import SharedTable, required_features
@@ -41,6 +42,17 @@ class TableQuery(BaseModel):
     timestamp: Timestamp | None = None
     starting_version: Number | None = Field(None, alias="startingVersion")
     ending_version: Number | None = Field(None, alias="endingVersion")
+    max_files: Annotated[int, Field(ge=1, le=_MAX_VERSION)] | None = Field(None, alias="maxFiles")
+    page_token: Annotated[str, Field(max_length=200_000)] | None = Field(None, alias="pageToken")
+
+
+class PageQuery(BaseModel):
+    """The body of a request for the result of a query that was sent before."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+
+    max_files: Annotated[int, Field(ge=1, le=_MAX_VERSION)] | None = Field(None, alias="maxFiles")
+    page_token: Annotated[str, Field(max_length=200_000)] | None = Field(None, alias="pageToken")
 
 
 class ChangesQuery(BaseModel):
@@ -83,6 +95,7 @@ class Reading:
     capabilities: Capabilities
     links: LinksOf
     expires_at: int
+    continuations: Continuations
 
     def metadata(self, version: int | None, timestamp: datetime | None) -> Answer:
         """Returns protocol and schema of a version."""
@@ -90,18 +103,47 @@ class Reading:
 
     def query(self, query: TableQuery) -> Answer:
         """Returns the files of a version, or the files that versions added and removed."""
+        if query.page_token:
+            return self.page(query.page_token, query.max_files)
         if query.starting_version is not None:
             return self._changes(query.starting_version, query.ending_version, feed=False)
         snapshot = self.table.snapshot(version=query.version, timestamp=query.timestamp)
+        if self.capabilities.asynchronous and len(id := self._token(query, snapshot.version)) <= MAX_ID:
+            return Answer(snapshot.version, PARQUET, [{"queryStatus": {"queryId": id}}])
+        return self._page(query, snapshot, query.max_files, "", query.limit_hint)
+
+    def page(self, token: str, max_files: int | None) -> Answer:
+        """Returns a page of a query that was sent before: the next one, or the first one of an asynchronous query."""
+        found = self.continuations.opened(token)
+        query = TableQuery.model_validate_json(json.dumps(found.query))
+        return self._page(query, self.table.continued(found.version), max_files, found.after, found.left)
+
+    def _page(
+        self, query: TableQuery, snapshot: Snapshot, max_files: int | None, after: str, left: int | None
+    ) -> Answer:
+        """Returns files of a version in the order of their paths, so that pages follow each other."""
         answer, lines = self._begun(snapshot)
         hints = Hints(snapshot, query.predicate_hints or (), query.json_predicate_hints)
-        left = query.limit_hint
-        for file in content_files(self.table, snapshot, hints.matches):
+        last = after
+        for file in sorted(content_files(self.table, snapshot, hints.matches), key=lambda file: file.path):
+            if file.path <= after:
+                continue
             if left is not None and left <= 0:
                 break
-            left = None if left is None else left - _row_count(file)
+            if answer.files == max_files:
+                answer.lines.append(lines.end(self._token(query, snapshot.version, last, left)))
+                return answer
+            left, last = None if left is None else left - _row_count(file), file.path
             self._add(answer, lines.file(file, snapshot.version, file.modified_at), file)
+        if max_files is not None:
+            answer.lines.append(lines.end())
+            return answer
         return self._ended(answer, lines)
+
+    def _token(self, query: TableQuery, version: int, after: str = "", left: int | None = None) -> str:
+        """Returns the token of a query at a version, or of its next page."""
+        hints = query.model_dump(include={"predicate_hints", "json_predicate_hints"}, exclude_none=True, by_alias=True)
+        return self.continuations.token(hints, version, after, left if after else query.limit_hint)
 
     def changes(self, query: ChangesQuery) -> Answer:
         """Returns the files of the change data feed."""

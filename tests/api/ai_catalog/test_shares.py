@@ -333,3 +333,67 @@ async def test_a_query_since_a_version_returns_what_was_added_and_removed(api: A
     assert [(await client.download(link)).status_code for link in links] == [200, 200]
     newest = (await client.get("/shares/partners/schemas/gold/tables/daily/changes?startingVersion=3")).lines
     assert [next(iter(line)) for line in newest[2:]] in (["cdf"], ["remove"])
+
+
+async def test_pages_of_files_show_one_version(api: Api) -> None:
+    home, client = await opened(api, {"asset": DAILY})
+    await home.share("others", {"asset": DAILY})
+    other = await home.client("globex", "others")
+    found, body = [], {"maxFiles": 1}
+    for number in range(3):
+        page = await client.query(**body)
+        assert [next(iter(line)) for line in page.lines] == ["protocol", "metaData", "file", "endStreamAction"]
+        found += await ids_in(client, page.files)
+        token = page.lines[-1]["endStreamAction"].get("nextPageToken")
+        body = {"maxFiles": 1, "pageToken": token}
+        if number == 0:  # the table is shared without history, and its pages continue nevertheless
+            tables_of(api).append(DAILY, rows((4, "CC")))
+            assert (await other.query("gold/tables/daily", "others", pageToken=token)).status == 400
+            assert (await client.query(pageToken=token[:-4] + "AAAA")).status == 400
+    assert (sorted(found), token, page.version) == ([1, 2, 3], None, 2)
+    assert len((await client.query(maxFiles=10)).files) == 4
+    limited = await client.query(maxFiles=1, limitHint=1)
+    assert "nextPageToken" not in limited.lines[-1]["endStreamAction"]
+
+
+async def test_a_page_ends_with_what_is_shared(api: Api) -> None:
+    home, client = await opened(api, {"asset": DAILY})
+    token = (await client.query(maxFiles=1)).lines[-1]["endStreamAction"]["nextPageToken"]
+    [shared] = await home.objects("partners")
+    await made(
+        home.on_share("partners", "update-object", {"object": shared["id"], "partition_filter": "carrier = 'AA'"})
+    )
+    assert await ids_in(client, (await client.query(pageToken=token)).files) in ([], [1])
+    await made(home.on_share("partners", "update-object", {"object": shared["id"], "history_from": 2}))
+    tables_of(api).append(DAILY, rows((4, "CC")))
+    await made(home.on_share("partners", "update-object", {"object": shared["id"], "history_from": 3}))
+    assert (await client.query(pageToken=token)).status == 400
+
+
+async def test_a_query_is_read_later(api: Api) -> None:
+    _, client = await opened(api, {"asset": DAILY})
+    headers = {"delta-sharing-capabilities": "responseformat=parquet;asyncquery=true"}
+    table = "/shares/partners/schemas/gold/tables/daily"
+    body = {"predicateHints": ["carrier = 'BB'"]}
+    [status] = (await client("POST", f"{table}/query", json=body, headers=headers)).lines
+    tables_of(api).append(DAILY, rows((4, "BB")))
+    answer = await client("POST", f"{table}/queries/{status['queryStatus']['queryId']}", json={"maxFiles": 1})
+    assert len(answer.files) == 1
+    token = answer.lines[-1]["endStreamAction"]["nextPageToken"]
+    rest = await client("POST", f"{table}/queries/{status['queryStatus']['queryId']}", json={"pageToken": token})
+    assert await ids_in(client, [*answer.files, *rest.files]) == [2, 3]
+    assert (await client("POST", f"{table}/queries/x", json={})).status == 400
+    assert (await client("GET", f"{table}/queries/x")).status == 405
+    assert (await client("POST", f"{table}/queries", json={})).status == 404
+    wide = {"predicateHints": ["carrier = 'BB' OR carrier = '" + "x" * 3000 + "'"]}
+    assert len((await client("POST", f"{table}/query", json=wide, headers=headers)).files) == 3, (
+        "its id would be too long"
+    )
+
+
+async def test_no_credentials_of_the_store_are_given_away(api: Api) -> None:
+    _, client = await opened(api)
+    refused = await client("POST", "/shares/partners/schemas/gold/tables/daily/temporary-table-credentials", json={})
+    assert (refused.status, refused.response.json()["errorCode"]) == (400, "INVALID_ARGUMENT")
+    unknown = await client("POST", "/shares/partners/schemas/gold/tables/none/temporary-table-credentials", json={})
+    assert unknown.status == 404

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
+import migrations.tables  # noqa: F401 - declares the tables of all services, which runs read
 from tests.dagster_processes import ROOT, DagsterProcesses
 from tests.reliability.publishing.desk import INPUT, Desk
 
