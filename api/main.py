@@ -38,6 +38,7 @@ from api.protocols import (
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
+from api.services.ai_catalog.logic.metric_mover import MetricMover
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.logic.search_documents import open_feed
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
@@ -122,6 +123,8 @@ def _assembled(platform: Platform) -> Application:
         app.add_background_task(feed.start, feed.stop)
         recorder = TrainingRecorder(platform)
         app.add_background_task(recorder.start, recorder.stop)
+        mover = MetricMover(platform)
+        app.add_background_task(mover.start, mover.stop)
     mirror = AuditMirror(platform)
     app.add_background_task(mirror.start, mirror.stop)
     return app

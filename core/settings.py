@@ -54,6 +54,11 @@ class Settings:
     session_hours: int = _setting(12, "Hours until a login session expires.")
     purge_after_days: int = _setting(30, "Days after which deleted resources may be purged permanently.")
     audit_mirror_seconds: int = _setting(60, "Seconds between copies of the audit log to the lakehouse; 0: no copies.")
+    metric_history_seconds: int = _setting(
+        3600,
+        "Longest time in seconds that logged values of metrics stay in the metadata database. Many values move to the "
+        "lakehouse earlier.",
+    )
     services: str = _setting("", "Services that this process serves, such as admin,rag; empty: all services.")
     dagster_url: str = _setting("", "URL of the Dagster webserver; empty: the platform's own webserver on loopback.")
     url: str = _setting(

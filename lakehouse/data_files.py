@@ -150,15 +150,22 @@ class DataFiles:
         for name in ("mapped", "deletions", "schema", "partitions", "layout", "filesystem"):
             getattr(self, name)
 
+    def row_counts(self) -> list[int] | None:
+        """Returns the number of stored rows of each file from its statistics; `None` if a file has none."""
+        counts = self.actions["num_records"] if "num_records" in self.actions.column_names else None
+        if counts is None or counts.null_count:
+            return None if self.actions.num_rows else []
+        return list(map(int, counts.to_pylist()))
+
     def row_count(self) -> int | None:
         """Returns the number of rows from file statistics; `None` if a file has none."""
         import pyarrow.compute as pc
 
-        counts = self.actions["num_records"] if "num_records" in self.actions.column_names else None
-        if counts is None or counts.null_count:
-            return None if self.actions.num_rows else 0
+        counts = self.row_counts()
+        if counts is None:
+            return None
         deleted = sum(len(mask) - int(pc.sum(mask).as_py() or 0) for mask in self.deletions.values())
-        return int(pc.sum(counts).as_py() or 0) - deleted
+        return sum(counts) - deleted
 
     @cached_property
     def layout(self) -> Layout:

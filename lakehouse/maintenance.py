@@ -13,11 +13,13 @@ from lakehouse.committer import Committer, Write
 from lakehouse.faults import translated
 from lakehouse.handles import Handles
 from lakehouse.pins import Pins
-from lakehouse.schemas import require_columns
-from lakehouse.writes import hooks, schema_of
+from lakehouse.schemas import conform, require_columns
+from lakehouse.writes import hooks, quoted, schema_of
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
+
+    from lakehouse.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,28 @@ def optimize(table: str, zorder_by: Sequence[str]) -> Write:
             delta.optimize.compact(commit_properties=properties, post_commithook_properties=hooks())
 
     return Write(table, "optimizing", run, repeatable=True)
+
+
+def sort_partition(snapshot: Snapshot, column: str, value: int, by: Sequence[str], group_rows: int) -> Write:
+    """Returns a write that sorts the rows of a partition of a version, directly after this version."""
+
+    def run(delta: DeltaTable, properties: CommitProperties) -> None:
+        import polars as pl
+        import pyarrow as pa
+        from deltalake import WriterProperties, write_deltalake
+
+        rows = pa.table(snapshot.scan().filter(pl.col(column) == value).sort(by).collect())
+        write_deltalake(
+            delta,
+            conform(rows, schema_of(delta), snapshot.table, evolve=False),
+            mode="overwrite",
+            predicate=f"{quoted(column)} = {value:d}",
+            writer_properties=WriterProperties(max_row_group_size=group_rows),
+            commit_properties=properties,
+            post_commithook_properties=hooks(),
+        )
+
+    return Write(snapshot.table, "sorting", run, if_version=snapshot.version)
 
 
 def restore(table: str, version: int) -> Write:

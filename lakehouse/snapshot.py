@@ -117,6 +117,19 @@ class Snapshot:
         """Number of data files of this version."""
         return len(self._files.paths)
 
+    def files(self) -> list[tuple[dict[str, Any], int]]:
+        """Returns the partition values and the number of rows of each data file, by the names of the table.
+
+        Raises:
+            UnsupportedTable: the log doesn't contain the number of rows of a file.
+        """
+        names = {physical: name for name, physical in self.physical_names.items()}
+        counts = self._files.row_counts()
+        if counts is None:
+            raise features.unsupported(self.table, "read", ["data files without a number of rows"])
+        values = ({names[name]: value.as_py() for name, value in row.items()} for row in self._files.partitions)
+        return list(zip(values, counts, strict=True))
+
     @property
     def paths(self) -> list[str]:
         """Paths of the data files, relative to the table, in the order and the encoding of the log."""

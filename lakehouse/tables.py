@@ -169,6 +169,21 @@ class Tables(TableWrites):
         """Merges small files. With `zorder_by`, also sorts the rows so that filters on these columns skip files."""
         return self._committer.commit(maintenance.optimize(table, zorder_by))
 
+    def sort_partition(self, table: str, column: str, value: int, *, by: Sequence[str], group_rows: int) -> Commit:
+        """Writes the rows of a partition again, sorted, so that filters on these columns skip most of them.
+
+        Args:
+            table: table id.
+            column: partition column, of integers.
+            value: its value in the partition.
+            by: columns to sort by.
+            group_rows: number of rows of a row group, the unit that filters skip.
+
+        Raises:
+            WriteConflict: another writer committed in the meantime. Nothing was written.
+        """
+        return self._committer.commit(maintenance.sort_partition(self.snapshot(table), column, value, by, group_rows))
+
     def vacuum(self, table: str, *, retention_hours: float = 168.0, dry_run: bool = False) -> list[str]:
         """Deletes data files that no version younger than `retention_hours` and no pinned version needs.
 

@@ -21,6 +21,7 @@ from core.java import find_java
 from core.settings import Settings, load_settings
 
 _LOW_DISK_BYTES = 5_000_000_000
+_MANY_METRIC_VALUES = 1_000_000
 
 
 class Verdict(StrEnum):
@@ -69,6 +70,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("java", _java),
         ("database", _database),
         ("tables", _tables),
+        ("metrics", _metric_values),
         ("landing", _landing),
         ("events", _events),
     ]
@@ -195,20 +197,39 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _tables(settings: Settings) -> Iterator[Finding]:
     from core.db import Database
+    from lakehouse.metric_history import MetricHistory
     from lakehouse.tables import Tables
 
     if not settings.database_url and not (settings.home / "metadata.db").exists():
         return
     database = Database(settings.effective_database_url)
     tables = Tables.from_settings(settings, database)
+    findings = {table: tables.verify(table) for table in tables.list()}
+    findings |= MetricHistory.from_settings(settings, database).verify()
     valid = 0
-    for table in tables.list():
-        faults = tables.verify(table)
+    for faults in findings.values():
         valid += not faults
         for fault in faults:
             yield Finding("tables", Verdict.FAILED, fault)
     yield Finding("tables", Verdict.OK, f"{valid} with a valid log")
     database.close()
+
+
+def _metric_values(settings: Settings) -> Iterator[Finding]:
+    from api.services.ai_catalog.logic.metric_mover import waiting_values
+    from core.db import Database
+
+    if not settings.database_url and not (settings.home / "metadata.db").exists():
+        return
+    database = Database(settings.effective_database_url)
+    with database.read() as connection:
+        count = waiting_values(connection)
+    database.close()
+    if count > _MANY_METRIC_VALUES:
+        advice = "is the platform running? If it is, its log says why they don't move"
+        yield Finding("metrics", Verdict.WARNING, f"{count:,} logged values wait to move to the lakehouse; {advice}")
+    else:
+        yield Finding("metrics", Verdict.OK, f"{count:,} logged values wait to move to the lakehouse")
 
 
 def _landing(settings: Settings) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -102,7 +102,7 @@ class MlflowCall:
             await ctx.record_failure(error)
             raise
 
-    async def act(self, operation: str, function: Callable[[Context], Any], subject: str) -> Any:
+    async def act(self, operation: str, function: Callable[[Context], Awaitable[T]], subject: str) -> T:
         """Runs the asynchronous function of an operation, as `write`."""
         ctx = self._context(operation, subject)
         try:

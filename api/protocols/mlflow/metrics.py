@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.references import PROJECT
 from api.kernel.securable import Securable
@@ -15,7 +17,7 @@ from api.services.ai_catalog.kinds.logged_model_metrics import ModelMetrics, log
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.run_batch import RunBatch, log_run_batch
 from api.services.ai_catalog.kinds.run_inputs import RunInputs, log_run_inputs
-from api.services.ai_catalog.kinds.run_metrics import history, sampled
+from api.services.ai_catalog.logic.metric_history import history_page, sampled_history
 from api.services.ai_catalog.logic.metric_values import from_bits, written
 from core.errors import Conflict, InvalidArgument
 
@@ -65,12 +67,12 @@ async def get_history(call: MlflowCall) -> dict[str, Any]:
     size = min(max(call.number("max_results", 25_000), 1), 25_000)
     token = call.text("page_token", "")
 
-    def read(unit: Unit) -> dict[str, Any]:
-        points, token_of_next = history(unit.connection, any_run(unit, id).id, key, size, token)
+    async def read(ctx: Context) -> dict[str, Any]:
+        points, token_of_next = await history_page(ctx, lambda unit: any_run(unit, id), key, size, token)
         found = [_point(key, point) for point in points]
         return {"metrics": found, **({"next_page_token": token_of_next} if token_of_next else {})}
 
-    return await call.read("get_run_metric_history", read)
+    return await call.act("get_run_metric_history", read, id)
 
 
 async def get_history_of_runs(call: MlflowCall) -> dict[str, Any]:
@@ -82,14 +84,13 @@ async def get_history_of_runs(call: MlflowCall) -> dict[str, Any]:
     if len(ids) > 100:
         raise InvalidArgument("run_ids must have at most 100 ids.")
 
-    def read(unit: Unit) -> dict[str, Any]:
-        metrics = []
-        for id in ids:
-            points = sampled(unit.connection, any_run(unit, id).id, key, size, start, end)
-            metrics += [_point(key, point) | {"run_id": id} for point in points]
-        return {"metrics": metrics}
+    async def read(ctx: Context) -> dict[str, Any]:
+        runs = [partial(any_run, id=id) for id in ids]
+        found = await sampled_history(ctx, runs, key, size, start, end)
+        points = [(id, point) for id, of_run in zip(ids, found, strict=True) for point in of_run]
+        return {"metrics": [_point(key, point) | {"run_id": id} for id, point in points]}
 
-    return await call.read("get_run_metric_history", read)
+    return await call.act("get_run_metric_history", read, "")
 
 
 async def _log(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from api.kernel.tables import project_rows
@@ -22,15 +24,17 @@ RUN = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),
     sa.Column("deleted_at", UtcDateTime),
+    # Whether the lakehouse may have values of its metrics.
+    sa.Column("has_history", sa.Boolean, nullable=False, server_default=sa.false(), default=False),
     sa.Index("ix_run_experiment", "experiment_id", "started_at", "id"),
     info=project_rows("created_by"),
 )
 """Runs. A deleted experiment hides its runs."""
 
 
-def _of_run(*columns: sa.Column[object], name: str) -> sa.Table:
+def _of_run(*columns: sa.Column[object], name: str, **options: Any) -> sa.Table:
     run: sa.Column[object] = sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
-    return sa.Table(name, METADATA, run, *columns)
+    return sa.Table(name, METADATA, run, *columns, **options)
 
 
 RUN_PARAM = _of_run(
@@ -53,15 +57,28 @@ RUN_METRIC = _of_run(
 """The latest value of each metric: the one with the highest step, then time, then value."""
 
 METRIC_POINT = _of_run(
-    sa.Column("key", sa.String(250), primary_key=True),
+    # The order of the key makes the values of a request neighbors, so that a commit writes few pages.
     sa.Column("step", sa.BigInteger, primary_key=True),
     sa.Column("at_ms", sa.BigInteger, primary_key=True),
+    sa.Column("key", sa.String(250), primary_key=True),
     # The 64 bits of the value: exact for NaN and infinities, and part of the key, so that a repeated request adds
     # nothing.
     sa.Column("bits", sa.BigInteger, primary_key=True),
     name="metric_point",
+    sqlite_with_rowid=False,
 )
-"""Every logged value of every metric."""
+"""Logged values of metrics that wait to move to the lakehouse."""
+
+METRIC_HISTORY = sa.Table(
+    "metric_history",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("moved_at", UtcDateTime, nullable=False),
+)
+"""Projects, by their ids, with a table of logged values in the lakehouse, and the last time that values moved to it.
+
+A row stays when its project is erased, so that its table is found and deleted.
+"""
 
 RUN_INPUT = _of_run(
     sa.Column("name", sa.String(500), primary_key=True),

@@ -52,7 +52,9 @@ def test_an_empty_home_is_in_order(port: int) -> None:
 
 
 def test_a_sound_table_is_counted(log: Path) -> None:
-    assert "1 with a valid log" in doctor(succeeds=True)
+    found = doctor(succeeds=True)
+    assert "1 with a valid log" in found
+    assert "0 logged values wait" in found
 
 
 def test_a_commit_file_that_is_not_json_is_found(log: Path) -> None:

@@ -65,7 +65,10 @@ class Logged(Model):
     """What a batch added."""
 
     points: int
-    """Number of values that were not logged before."""
+    """Number of values that were stored.
+
+    A value that was logged before and moved to the lakehouse counts again. The history still has it once.
+    """
 
     params: int
     """Number of parameters that were not logged before."""

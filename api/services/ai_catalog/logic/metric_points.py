@@ -8,21 +8,37 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from api.services.ai_catalog.logic.metric_values import bits, null_if_nan
 from api.services.ai_catalog.logic.run_rows import adding_new
 from api.services.ai_catalog.run_tables import METRIC_POINT, RUN_METRIC
-from core.db import insert
+from core.db import Prepared
 
-_HUGE = sys.float_info.max
+_LOWEST: sa.ColumnElement[float] = sa.literal_column(repr(-sys.float_info.max))
 """Stands for NaN in comparisons: any other value replaces it."""
 
 _ADD_POINTS = adding_new(METRIC_POINT)
 
 
+def _keeping_latest(new: sqlite.Insert | postgresql.Insert) -> Prepared:
+    is_later = sa.tuple_(new.excluded.step, new.excluded.at_ms, sa.func.coalesce(new.excluded.value, _LOWEST))
+    is_stored = sa.tuple_(RUN_METRIC.c.step, RUN_METRIC.c.at_ms, sa.func.coalesce(RUN_METRIC.c.value, _LOWEST))
+    replaced = {name: new.excluded[name] for name in ("value", "step", "at_ms")}
+    return Prepared(
+        new.on_conflict_do_update(index_elements=["run_id", "key"], set_=replaced, where=is_later > is_stored)
+    )
+
+
+_KEEP_LATEST = {
+    "sqlite": _keeping_latest(sqlite.insert(RUN_METRIC)),
+    "postgresql": _keeping_latest(postgresql.insert(RUN_METRIC)),
+}
+
+
 def add_points(connection: Connection, points: Sequence[dict[str, Any]]) -> int:
-    """Adds values of metrics, and updates the latest ones. Returns the number of values that were not stored before.
+    """Adds values of metrics, and updates the latest ones. Returns the number of values that were not waiting.
 
     Args:
         connection: the transaction.
@@ -37,13 +53,8 @@ def add_points(connection: Connection, points: Sequence[dict[str, Any]]) -> int:
         before = latest.get(point["key"])
         if before is None or _order(point) >= _order(before):
             latest[point["key"]] = point
-    new = insert(connection, RUN_METRIC)
-    is_later = sa.tuple_(new.excluded.step, new.excluded.at_ms, sa.func.coalesce(new.excluded.value, -_HUGE))
-    is_stored = sa.tuple_(RUN_METRIC.c.step, RUN_METRIC.c.at_ms, sa.func.coalesce(RUN_METRIC.c.value, -_HUGE))
-    replaced = {name: new.excluded[name] for name in ("value", "step", "at_ms")}
-    connection.execute(
-        new.on_conflict_do_update(index_elements=["run_id", "key"], set_=replaced, where=is_later > is_stored),
-        [{**point, "value": null_if_nan(point["value"])} for point in latest.values()],
+    _KEEP_LATEST[connection.dialect.name].run(
+        connection, [{**point, "value": null_if_nan(point["value"])} for point in latest.values()]
     )
     return added
 
