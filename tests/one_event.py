@@ -13,6 +13,7 @@ from core.events import EVENT
 
 SEVERAL = {
     "admin.grant.applied": "each grant that is given or revoked is a separate change",
+    "ai_catalog.access_request.approved": "gives a grant, or releases copies",
     "admin.invitation.accepted": "makes a user, gives grants and adds to groups",
     "admin.session.created": "a login by an identity provider may make a user, and follows their groups and roles",
     "admin.signing_key.activated": "the next key is made",

@@ -31,6 +31,7 @@ from api.services.ai_catalog.kinds.artifact import ARTIFACT, open_blobs
 from api.services.ai_catalog.kinds.artifact_upload_parts import store_part
 from api.services.ai_catalog.logic import file_links
 from api.services.ai_catalog.logic.file_links import FileLinks
+from api.services.ai_catalog.logic.readable_files import require_readable_files
 from core.errors import HeadwaterError, InvalidArgument, MethodNotAllowed, NotFound, Unavailable
 
 PATH = "/artifact-files"
@@ -99,7 +100,7 @@ class ArtifactFiles:
         row = await ctx.read(lambda unit: ARTIFACT.row(unit, artifact))
         if http.method == "HEAD":
             return Response(headers=_headers(row), media_type="application/octet-stream")
-        return await content_of(self._platform, row)
+        return await content_of(self._platform, principal, row)
 
     async def _part(self, http: HttpRequest, principal: Principal, upload: str, number: int) -> Response:
         if http.method != "PUT":
@@ -130,8 +131,14 @@ async def body_of(http: HttpRequest) -> AsyncIterator[bytes]:
         raise Unavailable("The client disconnected before the upload was complete.") from None
 
 
-async def content_of(platform: Platform, artifact: Row) -> Response:
-    """Returns the content of an artifact, as a stream that ends early if the stored file was changed."""
+async def content_of(platform: Platform, principal: Principal, artifact: Row) -> Response:
+    """Returns the content of an artifact, as a stream that ends early if the stored file was changed.
+
+    Raises:
+        PermissionDenied: the principal may not read the tables that the run or model was made from.
+    """
+    place = artifact.project_id, artifact.parent_id
+    await platform.workers.compute.run(require_readable_files, platform, principal.access, *place)
     # The first chunk is read before the response begins, so that a missing file is an error.
     chunks = open_blobs(platform).chunks(artifact.project_id, artifact.digest)
     first = await platform.workers.compute.run(next, chunks, b"")

@@ -54,6 +54,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_create_attestation": {"asset": "flights.silver.flights"},
     "ai_catalog_consent_contract": {"asset": "flights.gold.daily"},
     "ai_catalog_create_contract": {"asset": "flights.silver.flights", "contact": "team:data", "terms": {}},
+    "ai_catalog_create_access_request": {
+        "asset": "flights.silver.flights",
+        "copies": "flights.gold.daily",
+        "purpose": "x",
+    },
+    "ai_catalog_reject_access_request": {"comment": "No."},
     "ai_catalog_create_release": {"asset": "flights.silver.flights", "copies": "flights.gold.daily", "reason": "x"},
     "ai_catalog_activate_recipient": {"secret": "hwl_x"},
     "ai_catalog_add_object_share": {"asset": "flights.silver.flights"},

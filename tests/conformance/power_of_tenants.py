@@ -170,11 +170,32 @@ async def reinstate(world: World, gift: Gift) -> Call:
     return "POST", f"{path}:reinstate", {}
 
 
-@case("ai_catalog_create_release", part="ai_catalog.release.*", denied="ai_catalog.asset.preview", higher=False)
-async def release(world: World, gift: Gift) -> Call:
-    """Readers of a copy read what the caller can read."""
+_READS = {"denied": "ai_catalog.asset.preview", "higher": False}
+"""What gives the right to read a table, or its copies."""
+
+
+def salaries(world: World) -> str:
+    """A table of the organization."""
     asset = "acme_data.gold.salaries"
     orchestrator = world.api.app.platform.orchestrator
     assert isinstance(orchestrator, FakeOrchestrator)
     orchestrator.nodes[asset] = node(asset)
-    return "POST", "ai-catalog/releases", {"asset": asset, "copies": "acme_data", "reason": "x"}
+    return asset
+
+
+@case("ai_catalog_create_release", part="ai_catalog.release.*", **_READS)
+async def release(world: World, gift: Gift) -> Call:
+    """Readers of a copy read what the caller can read."""
+    return "POST", "ai-catalog/releases", {"asset": salaries(world), "copies": "acme_data", "reason": "x"}
+
+
+async def access_request(world: World) -> str:
+    """The path of a request by a user who sees the table."""
+    body = {"asset": salaries(world), "purpose": "x"}
+    _, caller = await world.caller(("ai_catalog.asset.get", world.acme.project, "ALLOW"))
+    return f"ai-catalog/access-requests/{(await made(caller.post('ai-catalog/access-requests', body)))['id']}"
+
+
+@case("ai_catalog_approve_access_request", part="ai_catalog.access_request.*", **_READS)
+async def approve(world: World, gift: Gift) -> Call:
+    return "POST", f"{await access_request(world)}:approve", {}

@@ -9,7 +9,7 @@ from typing import Any
 from core import clock
 from tests.api.admin.tenants import grant, made
 from tests.api_process import PASSWORD, Caller
-from tests.conformance.power_of_tenants import definition, new_hook, new_provider, release
+from tests.conformance.power_of_tenants import access_request, definition, new_hook, new_provider, release, salaries
 from tests.conformance.power_world import Call, Gift, World
 
 Prepare = Callable[[World], Awaitable[Call]]
@@ -17,7 +17,7 @@ CASES: dict[str, Prepare] = {}
 
 
 def case(prepare: Prepare) -> Prepare:
-    service = "ai_catalog" if prepare.__name__.endswith(("_definition", "_release")) else "admin"
+    service = "ai_catalog" if prepare.__name__.endswith(("_definition", "_release", "_access_request")) else "admin"
     CASES[f"{service}_{prepare.__name__.replace('try_', 'test_')}"] = prepare
     return prepare
 
@@ -369,3 +369,20 @@ async def revoke_release(world: World) -> Call:
     method, path, body = await release(world, whole_organization(world))
     assert method == "POST"
     return "POST", f"{path}/{(await world.post(path, body))['id']}:revoke", {}
+
+
+@case
+async def create_access_request(world: World) -> Call:
+    return "POST", "ai-catalog/access-requests", {"asset": salaries(world), "copies": "acme_data", "purpose": "x"}
+
+
+@case
+async def reject_access_request(world: World) -> Call:
+    return "POST", f"{await access_request(world)}:reject", {"comment": "No."}
+
+
+@case
+async def cancel_access_request(world: World) -> Call:
+    path = "ai-catalog/access-requests"
+    body = {"asset": salaries(world), "copies": "acme_data.gold", "purpose": "x"}
+    return "POST", f"{path}/{(await world.post(path, body))['id']}:cancel", {}

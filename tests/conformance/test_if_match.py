@@ -44,6 +44,7 @@ async def _items_of_assets(api: Api) -> dict[str, str]:
     contract = {"asset": asset, "contact": "Data", "terms": {"columns": [{"name": "n", "type": "int64"}]}}
     await made(api.admin.post("admin/projects", {"name": "flights", "spec": {"title": "Flights"}}))
     release = {"asset": asset, "copies": "flights", "reason": "Public."}
+    request = {"asset": asset, "copies": "flights", "purpose": "A report."}
     recorded: dict[str, Any] = {"inputs": {}}
     reproduction = {"id": "rep_1", "organization_id": "org_default", "asset": asset, "version": "abc@1"}
     with api.database.write() as connection:
@@ -53,6 +54,7 @@ async def _items_of_assets(api: Api) -> dict[str, str]:
             )
         )
     return {
+        "ai_catalog.access_request": (await made(api.admin.post("ai-catalog/access-requests", request)))["id"],
         "ai_catalog.contract": (await made(api.admin.post("ai-catalog/contracts", contract)))["id"],
         "ai_catalog.release": (await made(api.admin.post("ai-catalog/releases", release)))["id"],
         "ai_catalog.reproduction": "rep_1",

@@ -16,6 +16,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.permissions import grants
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.conditions import condition
+from api.kernel.permissions.grants import GrantRow
 from api.kernel.permissions.power import Excess, ending, excess, lifted, refusal
 from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
@@ -120,6 +121,12 @@ def require_relabeling(unit: Unit, before: Stored, after: Stored) -> None:
             concerned = permission.startswith(f"{before.kind}.") and rule.covers(permission, least)
             if concerned and not rights_of_caller(unit).allows(permission, before.securable, before):
                 raise refusal(Excess(permission, before.id))
+
+
+def store_grant(unit: Unit, grant: GrantRow) -> None:
+    """Stores a grant whose rights the caller was required to hold, and makes it effective. Its event is separate."""
+    grants.insert(unit.connection, grant)
+    unit.rights_changed()
 
 
 def rules_on(permissions: Iterable[str], place: Securable) -> list[Rule]:

@@ -19,6 +19,7 @@ from api.kernel.credentials.authentication import Authenticator
 from api.kernel.credentials.lockout import refuse_lockout
 from api.kernel.kinds.call import Call
 from api.kernel.kinds.names import Names
+from api.kernel.kinds.noun import Noun
 from api.kernel.kinds.refusals import denied, unusable_name
 from api.kernel.kinds.resource import Level, Resource
 from api.kernel.kinds.stored_kind import StoredKind
@@ -109,7 +110,7 @@ class Unit:
             raise
 
     @contextmanager
-    def part(self, kind: StoredKind[Any], verb: str, *, past: str = "", if_match: str = "") -> Iterator[None]:
+    def part(self, kind: Noun, verb: str, *, past: str = "", if_match: str = "") -> Iterator[None]:
         """Makes one of several changes, with its own event, named by the verb or its `past`, and its own `If-Match`."""
         call = self.call
         saved = call.subject, call.securable, call.if_match, call.facts

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from api.kernel.kinds.context import Context
 from api.kernel.lake import releases
 from api.kernel.lake.releases import Release
 from api.kernel.permissions.access import Access
-from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable
+from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable, item_node
+from api.kernel.permissions.projects import Projects
 from api.kernel.platform import Platform, open_lineage, open_tables
 from core.errors import PermissionDenied, TableDamaged, UnknownTable, UnsupportedTable
 from core.ids import is_asset_id
@@ -94,17 +94,24 @@ def may_read_copy(platform: Platform, access: Access, asset: str, version: str |
     return platform.part(Copies).origins(access, asset, version, closed_only=True).open
 
 
-def require_copy(ctx: Context, asset: str, version: str) -> None:
-    """Requires what `may_read_copy` decides, for a model or an index that the caller may use. Runs in a worker thread.
+def require_copy(platform: Platform, access: Access, made: str, version: str | None = None) -> None:
+    """Requires what `may_read_copy` decides, of a model, an index, or files that a principal may use otherwise.
+
+    Runs in a worker thread.
+
+    Args:
+        platform: what the process shares.
+        access: the rights of the principal.
+        made: id of the asset, or another node of the lineage graph, such as a run.
+        version: version that is used; None for any.
 
     Raises:
         PermissionDenied: the tables that it was made from keep it closed. The error names none of them.
     """
-    if not may_read_copy(ctx.platform, ctx.principal.access, asset, version):
+    if not may_read_copy(platform, access, made, version):
         raise PermissionDenied(
-            f"{asset} was made from tables that you can't read, and their owners did not release it. "
-            f"`GET /api/v1/ai-catalog/assets/{asset}/access` says what is missing.",
-            metadata={"asset": asset},
+            "This was made from tables that you can't read, and their owners did not release it. Ask them for a "
+            "release. The part `access` of an asset says which are missing."
         )
 
 
@@ -156,7 +163,7 @@ class Copies:
 
     def _opening(self, source: str, released: Iterable[Release], assets: Iterable[str]) -> set[tuple[str, str]]:
         """Returns the releases of a table with the assets of its organization that each covers."""
-        organization = asset_securable(self._platform, source).organization_id
+        organization = self._organization(source)
         return {
             (id, name)
             for id, copies in released
@@ -164,8 +171,13 @@ class Copies:
             if name != source
             and releases.covers(copies, name)
             and organization is not None
-            and asset_securable(self._platform, name).organization_id == organization
+            and self._organization(name) == organization
         }
+
+    def _organization(self, node: str) -> str | None:
+        """Returns the organization of an asset, or of another node of the lineage graph."""
+        item = item_node(node)
+        return self._platform.part(Projects).of(item.project if item else node.partition(".")[0]).organization_id
 
     def _cut_off(
         self,
@@ -206,6 +218,8 @@ class Copies:
         """Returns the sources of versions whose writer has committed them, but not recorded their lineage yet."""
         from lakehouse.repair import unrecorded_edges
 
+        if not is_asset_id(asset):
+            return frozenset()
         tables, lineage = self._platform.part(open_tables), self._platform.part(open_lineage)
         # A table that can't be opened has no readers.
         with suppress(UnknownTable, TableDamaged, UnsupportedTable):

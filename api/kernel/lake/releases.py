@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from api.kernel.permissions.graph import item_node
 from api.kernel.tables import project_rows
 from core import clock
 from core.db import METADATA, UtcDateTime
@@ -51,5 +52,10 @@ def of_assets(connection: Connection, assets: Iterable[str]) -> dict[str, list[R
 
 
 def covers(copies: str, asset: str) -> bool:
-    """Returns whether an asset is one of the copies: the asset itself, or one in the schema or project."""
+    """Returns whether an asset is one of the copies: the asset itself, or one in the schema or project.
+
+    Runs, and models that are no assets, are only in their project.
+    """
+    if (item := item_node(asset)) is not None:
+        return item.project == copies
     return asset == copies or asset.startswith(f"{copies}.")

@@ -64,7 +64,7 @@ async def send(call: MlflowCall, run: str, name: str) -> Response:
     """Returns the content of an artifact of a run, as a stream."""
     path = normal_path(name)
     row = await call.read("get_artifact", lambda unit: _row(unit, run, path))
-    return await content_of(call.calls.platform, row)
+    return await content_of(call.calls.platform, call.principal, row)
 
 
 async def delete(call: MlflowCall, path: str) -> Response:

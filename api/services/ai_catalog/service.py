@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.kernel.kinds.service import Service
 from api.services.ai_catalog.kinds import (
+    access_decision,
     artifact_collection,
     artifact_upload_parts,
     asset_access,
@@ -54,6 +55,7 @@ from api.services.ai_catalog.kinds import (
     share_objects,
     tag_assignment,
 )
+from api.services.ai_catalog.kinds.access_request import ACCESS_REQUEST
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
 from api.services.ai_catalog.kinds.asset import ASSET
@@ -89,6 +91,7 @@ from api.services.ai_catalog.kinds.tag import TAG
 from api.services.ai_catalog.kinds.training_set import TRAINING_SET
 
 PARTS = (
+    access_decision,
     artifact_collection,
     artifact_upload_parts,
     asset_access,
@@ -145,6 +148,7 @@ SERVICE = Service(
     "ai_catalog",
     "AI catalogue",
     [
+        ACCESS_REQUEST,
         ARTIFACT,
         ARTIFACT_UPLOAD,
         ASSET,

@@ -5,56 +5,38 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
 
+from api.protocols.artifact_files import PATH as FILES
 from core import clock
 from lakehouse.lineage import Edge, Lineage
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.ai_catalog.copied_tables import (
+    OTHER,
+    PEOPLE,
+    REPORT,
+    STAFF,
+    id_of,
+    make_copies,
+    owner,
+    reads,
+    release,
+    write,
+)
 from tests.api.ai_catalog.provenance_tables import sees_only, step
+from tests.api.ai_catalog.test_models import file, registered, version
+from tests.api.ai_catalog.test_runs import run
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
-
-PEOPLE, STAFF, REPORT, OTHER = "hr.raw.people", "flights.core.staff", "flights.gold.report", "flights.raw.other"
 
 
 @pytest.fixture
 async def tables(api: Api, orchestrator: FakeOrchestrator) -> Tables:
-    """People of a project of their own, copied to staff, and from there to a report, without the salary."""
-    for name in ("hr", "flights"):
-        await made(api.admin.post("admin/projects", {"name": name, "spec": {"title": name}}))
-    for name in (PEOPLE, STAFF, REPORT, OTHER):
-        orchestrator.nodes[name] = node(name)
-    tables, lineage = Tables.from_settings(api.app.platform.settings, api.database), Lineage(api.database)
-    write(tables, lineage, PEOPLE, name=[], salary=[])
-    write(tables, lineage, OTHER, x=[])
-    write(tables, lineage, STAFF, name=[(PEOPLE, "name")], salary=[(PEOPLE, "salary")])
-    write(tables, lineage, REPORT, who=[(STAFF, "name")])
-    return tables
-
-
-def write(tables: Tables, lineage: Lineage, asset: str, run: str = "run-1", **columns: list[tuple[str, str]]) -> str:
-    """Writes a table whose columns have these sources. Returns the version."""
-    one = step(tables, lineage, asset, run)
-    for name in sorted({source for sources in columns.values() for source, _ in sources}):
-        one.read(name)
-    one.declare_columns(columns)
-    rows = pa.table({name: [f"secret of {run}"] for name in columns})
-    return one.overwrite(rows, evolve_schema=True).data_version
-
-
-async def reads(caller: Caller, asset: str, **params: Any) -> bool:
-    """Whether a caller gets the rows of an asset."""
-    reply = await caller.get(f"ai-catalog/assets/{asset}/preview", params=params)
-    assert reply.status in (200, 403), reply.response.text
-    assert ("secret of" in reply.response.text) == (reply.status == 200)
-    return reply.status == 200
-
-
-async def release(api: Api, by: Caller, asset: str, copies: str, **fields: Any) -> dict[str, Any]:
-    return await made(by.post("ai-catalog/releases", {"asset": asset, "copies": copies, "reason": "Agreed.", **fields}))
+    return await make_copies(api, orchestrator)
 
 
 @pytest.mark.effect("ai_catalog_create_release", "ai_catalog_revoke_release")
@@ -188,8 +170,7 @@ class TestWhoReleases:
         assert refused.status == 404, "an owner of the copy can't see the source"
         dora = await owner(api, "dora", PEOPLE)
         assert (await dora.post("ai-catalog/releases", body)).status == 404, "dora can't see the copy"
-        id = (await made(api.admin.get("admin/users", params={"filter": 'name == "dora"'})))["items"][0]["id"]
-        await grant(api, id, "ai_catalog.asset.get", STAFF, securable_kind="ai_catalog.asset")
+        await grant(api, await id_of(api, "dora"), "ai_catalog.asset.get", STAFF, securable_kind="ai_catalog.asset")
         one = await made(dora.post("ai-catalog/releases", body))
         assert [found["id"] for found in (await made(dora.get("ai-catalog/releases")))["items"]] == [one["id"]]
         assert (await made(carl.get("ai-catalog/releases")))["items"] == [], "carl can't see people"
@@ -228,14 +209,6 @@ class TestWhoReleases:
         assert not await reads(ada, STAFF)
 
 
-async def owner(api: Api, name: str, asset: str) -> Caller:
-    """A user who owns one asset: reads it and releases it."""
-    caller = await sees_only(api, name, asset)
-    id = (await made(api.admin.get("admin/users", params={"filter": f'name == "{name}"'})))["items"][0]["id"]
-    await grant(api, id, "ai_catalog.release.*", asset, securable_kind="ai_catalog.asset")
-    return caller
-
-
 @pytest.mark.effect("ai_catalog_get_asset_access")
 class TestAccess:
     async def access(self, caller: Caller, asset: str, **params: Any) -> dict[str, Any]:
@@ -248,18 +221,18 @@ class TestAccess:
         assert [one["asset"] for one in found["copied_from"]] == [STAFF]
         assert (found["hidden"], found["hidden_closed"], found["needs"]) == (1, 1, [])
         assert PEOPLE not in str(found), "counted, not named"
-        seen = await self.access(api.admin, REPORT, principal_id=(await self.id(api, "ada")))
+        seen = await self.access(api.admin, REPORT, principal_id=(await id_of(api, "ada")))
         (people,) = [one for one in seen["copied_from"] if one["asset"] == PEOPLE]
         assert people == {"asset": PEOPLE, "columns": ["name"], "readable": False, "releases": [], "opens": False}
         assert seen["needs"] == [{"asset": PEOPLE, "copies": REPORT}]
         one = await release(api, api.admin, PEOPLE, REPORT)
-        seen = await self.access(api.admin, REPORT, principal_id=(await self.id(api, "ada")))
+        seen = await self.access(api.admin, REPORT, principal_id=(await id_of(api, "ada")))
         (people,) = [found for found in seen["copied_from"] if found["asset"] == PEOPLE]
         assert (people["releases"], people["opens"], seen["readable"]) == ([one["id"]], True, True)
 
     async def test_of_another_principal_only_with_the_right_to_ask(self, api: Api, tables: Tables) -> None:
         ada = await sees_only(api, "ada", REPORT)
-        params = {"principal_id": await self.id(api, "viewer")}
+        params = {"principal_id": await id_of(api, "viewer")}
         assert (await ada.get(f"ai-catalog/assets/{REPORT}/access", params=params)).status == 403
         assert (await ada.get(f"ai-catalog/assets/{STAFF}/access")).status == 404
 
@@ -270,6 +243,31 @@ class TestAccess:
         assert found["permissions"] == ["ai_catalog.asset.get"]
         assert (found["granted"], found["needs"]) == (False, [{"asset": OTHER, "copies": None}])
 
-    async def id(self, api: Api, name: str) -> str:
-        page = await made(api.admin.get("admin/users", params={"filter": f'name == "{name}"'}))
-        return str(page["items"][0]["id"])
+
+@pytest.mark.effect("ai_catalog_get_model_version_download")
+async def test_files_of_a_run_need_the_right_to_read_its_inputs(api: Api, tables: Tables) -> None:
+    """Through each door to files: by a token, by a signed link, with MLflow, and as the archive of a model version."""
+    body = {"name": "trials", "project_id": "flights", "spec": {"title": "Trials"}}
+    experiment = (await made(api.admin.post("ai-catalog/experiments", body)))["id"]
+    one = await run(api, experiment_id=experiment)
+    content, model = await file(api, one["id"]), await registered(api)
+    number = (await version(api, model, f"runs:/{one['id']}/model"))["id"]
+    await grant(api, await user(api, "ada"), "rol_editor", "flights", securable_kind="admin.project")
+    ada = api.caller("ada")
+    link = urlsplit((await made(ada.post(f"ai-catalog/artifacts/{content['id']}:presign", {})))["url"])
+    paths = [
+        f"{FILES}/{content['id']}",
+        f"{link.path}?{link.query}",
+        f"/mlflow/get-artifact?run_id={one['id']}&path=model/weights.txt",
+        f"/api/v1/ai-catalog/model-versions/{number}/download",
+    ]
+
+    async def opened() -> list[int]:
+        return [(await ada.http.get(path)).status_code for path in paths]
+
+    assert await opened() == [200] * 4
+    inputs = {"inputs": [{"name": PEOPLE, "digest": "1", "version": "0"}]}
+    await made(api.admin.post(f"ai-catalog/runs/{one['id']}:log-inputs", inputs))
+    assert await opened() == [403] * 4
+    await release(api, api.admin, PEOPLE, "flights")
+    assert await opened() == [200] * 4

@@ -256,8 +256,7 @@ def plan_grant(unit: Unit, request: NewGrant) -> GrantRow:
 def give(unit: Unit, request: NewGrant) -> GrantRow:
     """Stores a grant. The caller writes its event."""
     row = plan_grant(unit, request)
-    grants.insert(unit.connection, row)
-    unit.rights_changed()
+    escalation.store_grant(unit, row)
     return row
 
 

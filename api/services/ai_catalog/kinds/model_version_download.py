@@ -14,6 +14,7 @@ from api.services.ai_catalog.artifact_tables import ARTIFACT
 from api.services.ai_catalog.kinds.artifact import open_blobs
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION, files_of
 from api.services.ai_catalog.logic.archives import archive
+from api.services.ai_catalog.logic.readable_files import require_readable_files
 from core.errors import Conflict, NotFound
 
 _MAX_FILES = 10_000
@@ -24,9 +25,13 @@ _MAX_BYTES = 20_000_000_000
 async def get_model_version_download(ctx: Context, model_version: str, query: Query) -> AsyncGenerator[bytes, None]:
     """Streams the files of a version as one ZIP archive. The same version makes the same archive.
 
+    The caller must be able to read the tables that the model was made from, unless their owners released it.
+
     A version of more than 10,000 files or 20 GB is refused. Download its artifacts one by one.
     """
     row, files = await ctx.read(lambda unit: _files(unit, model_version))
+    place = row.project_id, row.parent_id
+    await ctx.compute(require_readable_files, ctx.platform, ctx.principal.access, *place)
     chunks = archive(open_blobs(ctx.platform), row.project_id, files)
 
     async def content() -> AsyncGenerator[bytes, None]:

@@ -121,7 +121,7 @@ def create_release(unit: Unit, request: NewRelease) -> Release:
     The caller needs the permission on the table that was copied, not on the copies, and must be able to read the table
     for as long. Other tables that the same copies contain stay closed.
     """
-    return release(unit, request)
+    return release(unit, request.asset, request.copies, request.reason, request.expires_at)
 
 
 @RELEASE.command("revoke", request=Request, result=Release, past="revoked")
@@ -134,8 +134,8 @@ def revoke_release(unit: Unit, release: Row, request: Request) -> Release:
     return RELEASE.change(unit, release, revoked_at=unit.now, revoked_by=unit.principal.name)
 
 
-def release(unit: Unit, request: NewRelease) -> Release:
-    """Stores a release that the caller may decide on.
+def release(unit: Unit, asset: str, copies: str, reason: str, expires_at: datetime | None) -> Release:
+    """Stores a release that the caller may decide on. The arguments are the fields of `NewRelease`.
 
     Raises:
         UnknownAsset: the caller can't see the table.
@@ -143,38 +143,38 @@ def release(unit: Unit, request: NewRelease) -> Release:
         PermissionDenied: the caller may not release the table, or can't read it.
         ExceedsRights: the caller can't read the table for as long.
     """
-    place = asset_securable(unit.platform, request.asset)
+    place = asset_securable(unit.platform, asset)
     known = unit.platform.orchestrator.view().nodes
-    if request.asset not in known or not unit.allows(READ_ASSET, place):
-        raise UnknownAsset(f"There is no asset {request.asset!r}.")
+    if asset not in known or not unit.allows(READ_ASSET, place):
+        raise UnknownAsset(f"There is no asset {asset!r}.")
     if place.project_id is None:
-        raise Conflict(f"{request.asset} belongs to no registered project, so it can't be released.")
+        raise Conflict(f"{asset} belongs to no registered project, so it can't be released.")
     unit.require(RELEASE.permission("create"), place)
-    if request.expires_at is not None and request.expires_at <= unit.now:
+    if expires_at is not None and expires_at <= unit.now:
         fault = {"pointer": "/expires_at", "detail": "is in the past"}
         raise InvalidPayload("The release would have expired already.", errors=[fault])
-    _require_copies(unit, request.copies, place)
-    require_rows(unit, request.asset)
+    require_copies(unit, copies, place)
+    require_rows(unit, asset)
     rules = escalation.rules_on((READ_ASSET, READ_ROWS), place)
-    escalation.require_rights(unit, ending(rules, request.expires_at))
-    unit.call.note(asset=request.asset, copies=request.copies)
+    escalation.require_rights(unit, ending(rules, expires_at))
+    unit.call.note(asset=asset, copies=copies)
     unit.forget()
     return RELEASE.add(
         unit,
         organization_id=place.organization_id,
         project_id=place.project_id,
         on=place,
-        asset=request.asset,
-        copies=request.copies,
-        reason=request.reason,
-        expires_at=request.expires_at,
+        asset=asset,
+        copies=copies,
+        reason=reason,
+        expires_at=expires_at,
         created_at=unit.now,
         created_by=unit.principal.name,
         created_by_id=unit.principal.id,
     )
 
 
-def _require_copies(unit: Unit, copies: str, place: Securable) -> None:
+def require_copies(unit: Unit, copies: str, place: Securable) -> None:
     """Requires that the caller sees at least one of the copies, and that they are in the organization of the table."""
     if copies not in _visible_copies(unit, {copies}):
         fault = {"pointer": "/copies", "detail": "contains no asset that you can see"}

@@ -235,7 +235,7 @@ def _predict(ctx: Context, model: str, request: Predict) -> Predictions:
         features_version=None if request.features_version is None else versions.number(request.features_version),
         explain=request.explain,
     )
-    require_copy(ctx, model, predicted.model_data_version)
+    require_copy(ctx.platform, ctx.principal.access, model, predicted.model_data_version)
     if predicted.features_data_version is not None:
-        require_copy(ctx, predicted.features_table, predicted.features_data_version)
+        require_copy(ctx.platform, ctx.principal.access, predicted.features_table, predicted.features_data_version)
     return predicted

@@ -215,7 +215,7 @@ def _search(ctx: Context, index: str, request: Search) -> SearchResult:
     }
     retriever = ctx.platform.part(open_retriever)
     result = retriever.search(index, request.query, request.k, conditions, version, mode=request.mode)
-    require_copy(ctx, index, result.version)
+    require_copy(ctx.platform, ctx.principal.access, index, result.version)
     return result
 
 
