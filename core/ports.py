@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.definitions import ERROR_TAG, RETIRED_TAG
-from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunSummary
+from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, RunSummary, StepState
 
 
 class Staleness(StrEnum):
@@ -68,6 +68,9 @@ class AssetNode:
     repository: str
     op: str | None = None
     """Name of the op that produces the asset; run config addresses the asset by this name."""
+
+    config: tuple[str, ...] = ()
+    """Names of the fields of the config of this op."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
     together: tuple[str, ...] = ()
@@ -143,6 +146,10 @@ class Automation:
     last_tick_status: str | None = None
     last_tick_message: str | None = None
     state_id: str = ""
+    pipeline: str = ""
+    """Id of the pipeline whose schedule it is."""
+    upcoming: tuple[datetime, ...] = ()
+    """The next times of a schedule, as the orchestrator computes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,23 @@ class Orchestrator(Protocol):
 
     async def runs_tagged(self, key: str, value: str) -> Launched:
         """Returns the runs and the backfill that have this tag."""
+
+    async def find_runs(
+        self,
+        tags: Mapping[str, str],
+        *,
+        statuses: Sequence[RunStatus] = (),
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        before: str = "",
+        limit: int,
+    ) -> Sequence[RunState]:
+        """Returns runs with these tags, newest first, that are older than the run `before`. An empty value of a tag
+        stands for any value. No statuses stand for all.
+        """
+
+    async def steps(self, run: RunState) -> Sequence[StepState]:
+        """Returns the steps of a run, in the order in which they start."""
 
     async def backfill(self, id: str) -> BackfillState | None:
         """Returns the state of a backfill, or `None` if it doesn't exist."""

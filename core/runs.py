@@ -44,6 +44,16 @@ class RunStatus(StrEnum):
         return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED)
 
 
+class StepStatus(StrEnum):
+    """Status of a step of a run. `SKIPPED`: it can't run any more, because an earlier step or the run failed."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """The latest run of an asset."""
@@ -59,7 +69,8 @@ class Launch:
     """A request to materialize `assets`. Several partitions, or `all_partitions`, become a backfill.
 
     `config` maps an asset id to the config of its op. With `job`, the launch runs this job in the code location of the
-    first asset instead. `config` then maps the name of each op of the job to its config.
+    first asset instead. `config` then maps the name of each op of the job to its config. With `retries`, the launch
+    repeats the steps of that run that did not succeed, or all with `repeats_all`.
     """
 
     assets: tuple[str, ...]
@@ -68,6 +79,8 @@ class Launch:
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     job: str = ""
+    retries: str = ""
+    repeats_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,18 @@ class RunState:
     error: str | None = None
     produced: tuple[ProducedVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """The current state of a step of a run. `error` is the failure of its last attempt, in one line."""
+
+    key: str
+    status: StepStatus
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core import clock
+from core import clock, pipelines
 from core.definitions import PUBLICATION, STATE_PREFIX, PublishedDefinition, published_definitions, state_key
 from core.ids import asset_key
 
@@ -24,12 +25,13 @@ class StateVersion:
 
 
 def digest(connection: Connection, project: str) -> str:
-    """Returns the SHA-256 digest of all live and retired definitions of a project."""
+    """Returns the SHA-256 digest of all live and retired definitions, and of all published pipelines, of a project."""
     live = [
         [item.asset_id, item.component, item.attributes, *_condition(item)]
         for item in published_definitions(connection)
         if asset_key(item.asset_id)[0] == project
     ]
+    live += [[dataclasses.asdict(item)] for item in pipelines.published_pipelines(connection, project)]
     return hashlib.sha256(json.dumps(live, sort_keys=True).encode()).hexdigest()
 
 
@@ -40,10 +42,11 @@ def _condition(item: PublishedDefinition) -> list[Any]:
 
 
 def projects(connection: Connection) -> list[str]:
-    """Returns the projects that have published or retired definitions, or had some."""
+    """Returns the projects that have published or retired definitions or published pipelines, or had some."""
     keys = connection.execute(sa.select(PUBLICATION.c.state_key)).scalars()
     recorded = {key.removeprefix(STATE_PREFIX).removesuffix("]") for key in keys}
-    return sorted(recorded | {asset_key(item.asset_id)[0] for item in published_definitions(connection)})
+    defined = {asset_key(item.asset_id)[0] for item in published_definitions(connection)}
+    return sorted(recorded | defined | pipelines.projects(connection))
 
 
 def last_verified(connection: Connection, project: str) -> StateVersion | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from core.pipelines import QUEUE_TAG
 from core.private import make_private
 from core.settings import Settings, load_settings
 
@@ -42,7 +43,10 @@ def instance_config(settings: Settings) -> dict[str, Any]:
         "defs_state_storage": _plugin("dagster", "UPathDefsStateStorage", base_path=(home / "defs_state").as_uri()),
         **_launching(settings),
         "concurrency": {
-            "runs": {"max_concurrent_runs": settings.max_concurrent_runs},
+            "runs": {
+                "max_concurrent_runs": settings.max_concurrent_runs,
+                "tag_concurrency_limits": [{"key": QUEUE_TAG, "limit": 1, "value": {"applyLimitPerUniqueValue": True}}],
+            },
             # A pool without configuration represents one device.
             "pools": {"granularity": "op", "default_limit": 1},
         },

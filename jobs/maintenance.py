@@ -8,6 +8,7 @@ import dagster as dg
 from core import clock
 from core.definitions import retired_assets
 from core.errors import HeadwaterError
+from core.pipelines import RETRY_DAYS
 from resources.delta import OPERATION_TAG, PRINCIPAL_TAG, UNATTENDED, Delta
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ class Maintenance(dg.Config):
 def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) -> None:
     """Optimizes and vacuums each table, then repairs lineage. A failing table doesn't stop the others.
 
-    It also discards expired branches, deletes what killed reproductions left, and removes the online rows of former
-    tables and retired assets.
+    It also discards expired branches, deletes what killed reproductions left, removes the online rows of former tables
+    and retired assets, and releases the versions that old runs of pipelines read.
 
     Raises:
         dg.Failure: some tables could not be maintained. The message lists them.
     """
+    from lakehouse import pipeline_inputs
     from lakehouse.branch_records import discard_expired
     from lakehouse.repair import repair_lineage
     from lakehouse.reproductions import abandoned, clear
@@ -60,6 +62,7 @@ def maintain(context: dg.OpExecutionContext, config: Maintenance, delta: Delta) 
             failed[table] = error.detail
     for branch in discard_expired(delta.database(), tables):
         context.log.info("Discarded the expired branch %s.", branch)
+    pipeline_inputs.release(delta.database(), clock.now() - timedelta(days=RETRY_DAYS))
     since = clock.now() - _LAUNCH_TIME
     for area in abandoned(
         delta.database(), tables, since=since, is_running=lambda operation: _is_running(context, operation)

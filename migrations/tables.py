@@ -25,11 +25,13 @@ import core.definition_revisions
 import core.definitions
 import core.events
 import core.leases
+import core.pipelines
 import lakehouse.column_sources
 import lakehouse.landing_record
 import lakehouse.ledger
 import lakehouse.lineage
 import lakehouse.pins
+import lakehouse.pipeline_inputs
 from core.db import METADATA
 
 __all__ = ["METADATA"]

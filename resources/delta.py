@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from core.definitions import DEFINITION_REVISION_KEY
 from core.ids import asset_id, asset_key
 from core.settings import Settings, load_settings
+from resources import pipeline_runs
 from resources.gates import GATES, check_input, gate_names
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.branches import BranchPlan
     from lakehouse.lineage import Lineage
     from lakehouse.pins import Pins
+    from lakehouse.pipeline_inputs import PipelineTables
     from lakehouse.query import Query
     from lakehouse.step import Step
     from lakehouse.tables import Commit, Snapshot, Tables
@@ -59,6 +62,12 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
     branch: str = ""
     """`BranchPlan` as JSON, for a run in a branch. Empty: the run reads and writes the tables of the lakehouse."""
 
+    _run: dg.DagsterRun | None = PrivateAttr(None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Reads from the run whether it belongs to a pipeline, whose runs read recorded versions."""
+        self._run = context.run if not self.branch and pipeline_runs.is_of_pipeline(context.run) else None
+
     def settings(self) -> Settings:
         """Returns the settings of this process."""
         return load_settings()
@@ -69,7 +78,13 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def tables(self) -> Tables:
         """Returns the Delta tables."""
-        return self._lakehouse().tables
+        return self.pipeline_tables() or self._lakehouse().tables
+
+    def pipeline_tables(self) -> PipelineTables | None:
+        """Returns the tables as a run of a pipeline sees them; `None` in any other run."""
+        if self._run is None:
+            return None
+        return _pipeline_tables(self._lakehouse(), self._run.root_run_id or self._run.run_id, self._run.run_id)
 
     def lineage(self) -> Lineage:
         """Returns the lineage record."""
@@ -112,6 +127,8 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
         from lakehouse.step import Step
 
         key = asset or context.asset_key
+        if (recorded := self.pipeline_tables()) is not None and not recorded.begun:
+            pipeline_runs.begin(context, recorded)
         tables = self.tables()
         return Step(
             tables,
@@ -144,7 +161,8 @@ def materialized(
     """
     from lakehouse.tables import Snapshot
 
-    tables = _delta(context).tables()
+    delta = _delta(context)
+    tables, recorded = delta.tables(), delta.pipeline_tables()
     # Maintenance creates versions with the same rows. Dagster gets the version that wrote the rows.
     version = tables.content_version(written.table, written.version)
     if isinstance(written, Snapshot) and written.version == version:
@@ -170,6 +188,7 @@ def materialized(
             **(metadata or {}),
         },
         check_results=list(check_results),
+        tags=pipeline_runs.input_tags(context, key, recorded) if recorded is not None else None,
     )
 
 
@@ -225,6 +244,14 @@ def _open_branch(opened: _Lakehouse, plan: str) -> _Lakehouse:
 
     tables = BranchTables(opened.tables, BranchPlan.from_json(plan))
     return _Lakehouse(opened.database, tables, BranchLineage(opened.database, tables))
+
+
+@lru_cache(maxsize=8)
+def _pipeline_tables(opened: _Lakehouse, first_run: str, _run: str) -> PipelineTables:
+    # Each retry has its own, because it produces other tables.
+    from lakehouse.pipeline_inputs import PipelineTables
+
+    return PipelineTables(opened.tables, opened.database, first_run)
 
 
 def _create_if_missing(database_url: str) -> None:

@@ -27,7 +27,17 @@ from core.ports import (
     Staleness,
 )
 from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
-from core.runs import BackfillState, Launch, Launched, LogLine, ProducedVersion, RunState, RunStatus, RunSummary
+from core.runs import (
+    BackfillState,
+    Launch,
+    Launched,
+    LogLine,
+    ProducedVersion,
+    RunState,
+    RunStatus,
+    RunSummary,
+    StepState,
+)
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -120,6 +130,7 @@ class FakeOrchestrator:
         self.run_states: dict[str, RunState] = {}
         self.backfills: dict[str, BackfillState] = {}
         self.lines: dict[str, list[LogLine]] = {}
+        self.step_states: dict[str, list[StepState]] = {}
         self.terminated: list[str] = []
         self.known = True
         self.location = LocationState("flights", True, None)
@@ -153,6 +164,8 @@ class FakeOrchestrator:
             self.refused += 1
             raise self.refusal
         self.launches.append(launch)
+        if launch.retries:
+            return self._retry(launch)
         if self.stages(launch) > 1:
             location = sorted({self.nodes[asset].location for asset in launch.assets})[stage - 1]
             assets = tuple(asset for asset in launch.assets if self.nodes[asset].location == location)
@@ -187,6 +200,34 @@ class FakeOrchestrator:
     async def runs_tagged(self, key: str, value: str) -> Launched:
         self._require()
         return Launched(tuple(run.id for run in self.run_states.values() if run.tags.get(key) == value))
+
+    async def find_runs(
+        self,
+        tags: Mapping[str, str],
+        *,
+        statuses: Sequence[RunStatus] = (),
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        before: str = "",
+        limit: int,
+    ) -> Sequence[RunState]:
+        self._require()
+        newest = list(reversed(self.run_states.values()))
+        if before:
+            ids = [run.id for run in newest]
+            newest = newest[ids.index(before) + 1 :] if before in ids else []
+        return [
+            run
+            for run in newest
+            if all(run.tags.get(key) == value for key, value in tags.items())
+            and (not statuses or run.status in statuses)
+            and (created_after is None or (run.created_at or AT) > created_after)
+            and (created_before is None or (run.created_at or AT) < created_before)
+        ][:limit]
+
+    async def steps(self, run: RunState) -> Sequence[StepState]:
+        self._require()
+        return self.step_states.get(run.id, [])
 
     async def backfill(self, id: str) -> BackfillState | None:
         self._require()
@@ -238,6 +279,15 @@ class FakeOrchestrator:
         )
         for asset, version in versions.items():
             self.states[asset] = AssetState(Staleness.FRESH, materialization=made(version))
+
+    def _retry(self, launch: Launch) -> Launched:
+        parent = self.run_states[launch.retries]
+        root = parent.tags.get("dagster/root_run_id", parent.id)
+        group = {"dagster/parent_run_id": parent.id, "dagster/root_run_id": root}
+        name = f"run-{next(self._numbers)}"
+        tags = {**parent.tags, **group, **launch.tags}
+        self.run_states[name] = RunState(name, RunStatus.RUNNING, 0, 1, created_at=clock.now(), tags=tags)
+        return Launched((name,))
 
     def _switch(self, kind: dict[str, Automation], item: Automation, running: bool) -> None:
         self._require()

@@ -1,4 +1,4 @@
-"""Retirement of definitions, which is refused while live assets or automations depend on their assets."""
+"""Retirement of definitions, which is refused while live assets, automations, or pipelines need their assets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy.engine import Connection
 
 from api.gateways.published_location import LOCATION
-from core import publications
+from core import pipelines, publications
 from core.errors import StillInUse
 from core.ports import GraphView
 
@@ -24,16 +24,17 @@ def retire(
         view: the current graph.
         asset_id: id of the definition.
         principal: name of the principal that retires it.
-        visible: returns whether the principal may know of an asset or automation.
+        visible: returns whether the principal may know of an asset, an automation, or a pipeline.
 
     Raises:
         NotFound: the definition does not exist.
         Conflict: the definition is not live.
-        StillInUse: a live asset or automation depends on one of its assets.
+        StillInUse: a live asset, an automation, or a published pipeline needs one of its assets.
     """
     before = publications.retire(connection, asset_id, principal=principal)
     assets = publications.assets_of(connection, asset_id)
     dependents = (publications.readers(connection, assets) | _dependents(view, assets)) - {*assets, asset_id}
+    dependents |= set(pipelines.containing(connection, set(assets)))
     if dependents:
         raise _still_in_use(asset_id, dependents, visible)
     return before

@@ -12,11 +12,12 @@ from assets.published import PublishedAssets
 from core.definitions import PROJECTS_KEY, STATE_PREFIX
 from dagster_project.internals import DefinitionsLoadContext
 from dagster_project.shared_definitions import complete_published, with_policies_and_sensors
+from jobs.pipelines import pipelines_of
 
 
 def published_assets(project: str) -> PublishedAssets:
     """Returns the component of a project."""
-    return PublishedAssets(project, with_policies_and_sensors, complete_published)
+    return PublishedAssets(project, with_policies_and_sensors, complete_published, pipelines_of)
 
 
 def pinned_projects() -> set[str]:

@@ -31,6 +31,7 @@ NAMES = {
     "ai_catalog.experiment": "trees",
     "ai_catalog.recipient": "acme",
     "ai_catalog.registered_model": "price",
+    "ai_catalog.pipeline": "nightly",
     "ai_catalog.prompt": "answer",
     "ai_catalog.share": "partners",
     "ai_catalog.tag": "pii",

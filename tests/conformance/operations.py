@@ -145,6 +145,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ai_catalog.share": ({"title": "Delays"}, {"title": "Delays of flights", "comment": "Daily"}),
     "ai_catalog.registered_model": ({"title": "Price"}, {"title": "Price of a flat"}),
     "ai_catalog.tag": ({"title": "Personal data"}, {"title": "Data about people", "values": ["email"]}),
+    "ai_catalog.pipeline": ({"title": "Nightly", "assets": ["flights.gold.clean"]}, {"title": "Every night"}),
     "ai_catalog.prompt": ({"title": "Answer"}, {"title": "Answer with sources"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""

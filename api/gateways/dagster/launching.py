@@ -7,6 +7,7 @@ from typing import Any
 
 from core import ids
 from core.errors import InvalidPayload
+from core.pipelines import PIPELINE_TAG
 from core.ports import AssetNode
 from core.runs import Launch
 
@@ -60,7 +61,8 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
         groups.setdefault((node.location, node.repository), []).append(node)
     tags = _tags(launch)
     if launch.job:
-        return [_job_params(launch, *next(iter(groups)), tags)]
+        (location, repository), group = next(iter(groups.items()))
+        return [_job_params(launch, location, repository, group, tags)]
     if launch.partitions:
         tags.append({"key": _PARTITION_TAG, "value": launch.partitions[0]})
     return [
@@ -79,14 +81,25 @@ def run_params(launch: Launch, nodes: Sequence[AssetNode]) -> list[dict[str, Any
     ]
 
 
-def _job_params(launch: Launch, location: str, repository: str, tags: list[dict[str, str]]) -> dict[str, Any]:
-    """Returns the `ExecutionParams` of a run of a job that isn't the job of its assets."""
+def retry_params(launch: Launch) -> dict[str, Any]:
+    """Returns the `ReexecutionParams` of a launch that repeats steps of a run."""
+    strategy = "ALL_STEPS" if launch.repeats_all else "FROM_FAILURE"
+    return {"parentRunId": launch.retries, "strategy": strategy, "extraTags": _tags(launch)}
+
+
+def _job_params(
+    launch: Launch, location: str, repository: str, nodes: Sequence[AssetNode], tags: list[dict[str, str]]
+) -> dict[str, Any]:
+    """Returns the `ExecutionParams` of a run of a job that isn't the implicit job of its assets."""
+    # Exactly the assets that the caller may materialize, also if Dagster has not loaded the current job yet.
+    selection = {"assetSelection": _keys(nodes)} if PIPELINE_TAG in launch.tags else {}
     ops = {op: {"config": dict(config)} for op, config in launch.config.items()}
     return {
         "selector": {
             "jobName": launch.job,
             "repositoryName": repository,
             "repositoryLocationName": location,
+            **selection,
         },
         "runConfigData": {"ops": ops} if ops else {},
         "executionMetadata": {"tags": tags},

@@ -18,6 +18,17 @@ mutation LaunchRun($params: ExecutionParams!) {
     + "} }"
 )
 
+RETRY_RUN = (
+    """
+mutation RetryRun($params: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+"""
+    + _LAUNCH_ERRORS
+    + "} }"
+)
+
 LAUNCH_BACKFILL = (
     """
 mutation LaunchBackfill($params: LaunchBackfillParams!) {

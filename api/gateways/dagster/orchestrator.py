@@ -6,16 +6,17 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from api.gateways.dagster import mutations, parsing, queries
+from api.gateways.dagster import mutations, parsing, queries, step_parsing
 from api.gateways.dagster.client import DagsterClient, refusal
-from api.gateways.dagster.launching import backfill_params, is_backfill, run_params, stages
+from api.gateways.dagster.launching import backfill_params, is_backfill, retry_params, run_params, stages
 from api.gateways.dagster.readmodel import ReadModel
 from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import AssetNode, Automation, GraphView
-from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus
+from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, StepState
 
 _BACKFILL_TAG = "dagster/backfill"
 _log = logging.getLogger("headwater.orchestrator")
@@ -58,6 +59,8 @@ class DagsterOrchestrator:
 
     async def launch(self, launch: Launch, stage: int = 1) -> Launched:
         """See `Orchestrator`. Each code location gets a run; several partitions get a backfill."""
+        if launch.retries:
+            return Launched((await self._retry(launch),))
         nodes = self._nodes(launch)
         self.read_model.expect_changes()
         if not is_backfill(launch):
@@ -68,6 +71,14 @@ class DagsterOrchestrator:
         if result["__typename"] != "LaunchBackfillSuccess":
             raise refusal(result, InvalidPayload)
         return Launched(backfill=result["backfillId"])
+
+    async def _retry(self, launch: Launch) -> str:
+        self.read_model.expect_changes()
+        answer = await self.client.change(mutations.RETRY_RUN, params=retry_params(launch))
+        result = answer["launchRunReexecution"]
+        if result["__typename"] != "LaunchRunSuccess":
+            raise refusal(result, Conflict)
+        return str(result["run"]["runId"])
 
     def _nodes(self, launch: Launch) -> list[AssetNode]:
         view = self.view()
@@ -95,6 +106,32 @@ class DagsterOrchestrator:
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         """See `Orchestrator`."""
         return {run.id: run for run in await self._runs({"runIds": list(ids)}, len(ids))} if ids else {}
+
+    async def find_runs(
+        self,
+        tags: Mapping[str, str],
+        *,
+        statuses: Sequence[RunStatus] = (),
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        before: str = "",
+        limit: int,
+    ) -> Sequence[RunState]:
+        """See `Orchestrator`."""
+        filter: dict[str, Any] = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+        if statuses:
+            filter["statuses"] = parsing.statuses(statuses)
+        if created_after:
+            filter["createdAfter"] = created_after.timestamp()
+        if created_before:
+            filter["createdBefore"] = created_before.timestamp()
+        return await self._runs(filter, limit, before)
+
+    async def steps(self, run: RunState) -> Sequence[StepState]:
+        """See `Orchestrator`."""
+        answer = await self.client.read(queries.RUN_STEPS, id=run.id)
+        errors = await self._failures(run.id) if run.status is RunStatus.FAILED else {}
+        return step_parsing.steps(answer, run.status.final, errors)
 
     async def outcome(self, run: RunState) -> RunState:
         """See `Orchestrator`."""
@@ -182,10 +219,25 @@ class DagsterOrchestrator:
         _require(answer["stopSensor"], "StopSensorMutationResult")
         await self.refresh_graph()
 
-    async def _runs(self, filter: dict[str, Any], limit: int) -> list[RunState]:
-        answer = (await self.client.read(queries.RUNS, filter=filter, limit=limit))["runsOrError"]
+    async def _runs(self, filter: dict[str, Any], limit: int, before: str = "") -> list[RunState]:
+        answer = (await self.client.read(queries.RUNS, filter=filter, limit=limit, cursor=before or None))[
+            "runsOrError"
+        ]
         _require(answer, "Runs")
         return [parsing.run(raw) for raw in answer["results"]]
+
+    async def _failures(self, run: str) -> dict[str, str]:
+        """Returns the failure of the last attempt of each failed step."""
+        failures: dict[str, str] = {}
+        after: str | None = None
+        while True:
+            page = (await self.client.read(queries.RUN_LOGS, id=run, after=after, limit=1000))["logsForRun"]
+            for event in page.get("events", ()):
+                if event["__typename"] == "ExecutionStepFailureEvent" and event["error"]:
+                    failures[event["stepKey"]] = parsing.failure(event["error"])
+            if not page.get("hasMore"):
+                return failures
+            after = page["cursor"]
 
     async def _first_failure(self, run: str) -> str | None:
         after: str | None = None

@@ -9,8 +9,16 @@ from typing import Any
 
 from api.gateways.dagster.check_parsing import check_state
 from core import ids
+from core.pipelines import PIPELINE_TAG
 from core.ports import AssetNode, AssetState, Automation, LocationState, Materialization, StaleCause, Staleness
-from core.runs import BackfillState, LogLine, ProducedVersion, RunState, RunStatus, RunSummary
+from core.runs import (
+    BackfillState,
+    LogLine,
+    ProducedVersion,
+    RunState,
+    RunStatus,
+    RunSummary,
+)
 
 _RUN_STATUS = {
     "QUEUED": RunStatus.QUEUED,
@@ -71,9 +79,15 @@ def node(raw: Any, location: str, repository: str) -> AssetNode:
         location=location,
         repository=repository,
         op=raw["opNames"][0] if raw["opNames"] else None,
+        config=_fields(raw["configField"]),
         tags={tag["key"]: tag["value"] for tag in raw["tags"]},
         compared_with=_compared_with(raw),
     )
+
+
+def _fields(config: Any) -> tuple[str, ...]:
+    fields = config["configType"].get("fields", ()) if config else ()
+    return tuple(sorted(field["name"] for field in fields))
 
 
 def _compared_with(raw: Any) -> tuple[str, ...]:
@@ -84,7 +98,8 @@ def _compared_with(raw: Any) -> tuple[str, ...]:
 def schedule(raw: Any, location: str, repository: str) -> Automation:
     """Returns a schedule with its state."""
     state = raw["scheduleState"]
-    upcoming = raw["futureTicks"]["results"]
+    ticks = raw["futureTicks"]["results"] if state["status"] == "RUNNING" else ()
+    upcoming = tuple(datetime.fromtimestamp(tick["timestamp"], UTC) for tick in ticks)
     return Automation(
         id=raw["name"],
         description=raw["description"] or "",
@@ -96,8 +111,10 @@ def schedule(raw: Any, location: str, repository: str) -> Automation:
         cron=raw["cronSchedule"],
         timezone=raw["executionTimezone"] or "UTC",
         kind="SCHEDULE",
-        next_tick_at=instant(upcoming[0]["timestamp"]) if upcoming and state["status"] == "RUNNING" else None,
+        next_tick_at=upcoming[0] if upcoming else None,
+        upcoming=upcoming,
         state_id=state["id"],
+        pipeline=_tag(raw["tags"], PIPELINE_TAG) or "",
         **_tick(state),
     )
 
@@ -157,6 +174,11 @@ def run(raw: Any) -> RunState:
         ended_at=instant(raw["endTime"]),
         tags={tag["key"]: tag["value"] for tag in raw["tags"]},
     )
+
+
+def statuses(wanted: Sequence[RunStatus]) -> list[str]:
+    """Returns the statuses of Dagster that these statuses stand for."""
+    return [name for name, status in _RUN_STATUS.items() if status in wanted]
 
 
 def produced(answer: Any) -> tuple[ProducedVersion, ...]:

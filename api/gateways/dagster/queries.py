@@ -42,6 +42,7 @@ query Graph {
               assetNodes {
                 assetKey { path }
                 description groupName kinds isExecutable isPartitioned isAutoCreatedStub opVersion opNames jobNames
+                configField { configType { ... on CompositeConfigType { fields { name } } } }
                 owners { ... on UserAssetOwner { email } ... on TeamAssetOwner { team } }
                 dependencyKeys { path }
                 automationCondition { label expandedLabel }
@@ -50,9 +51,10 @@ query Graph {
               }
               schedules {
                 name cronSchedule executionTimezone description pipelineName
+                tags { key value }
                 assetSelection { assetKeys { path } }
                 scheduleState { ...AutomationState }
-                futureTicks(limit: 1) { results { timestamp } }
+                futureTicks(limit: 5) { results { timestamp } }
               }
               sensors {
                 name sensorType minIntervalSeconds description
@@ -145,8 +147,8 @@ fragment RunFields on Run {
 
 RUNS = (
     """
-query Runs($filter: RunsFilter!, $limit: Int!) {
-  runsOrError(filter: $filter, limit: $limit) {
+query Runs($filter: RunsFilter!, $limit: Int!, $cursor: String) {
+  runsOrError(filter: $filter, limit: $limit, cursor: $cursor) {
     __typename
     ... on Runs { results { ...RunFields } }
     ... on PythonError { message }
@@ -162,6 +164,19 @@ query EndedRun($id: ID!) {
     __typename
     ... on Run {
       assetMaterializations { assetKey { path } partition tags { key value } }
+    }
+  }
+}
+"""
+
+RUN_STEPS = """
+query RunSteps($id: ID!) {
+  runOrError(runId: $id) {
+    __typename
+    ... on PythonError { message }
+    ... on Run {
+      stepKeysToExecute
+      stepStats { stepKey status startTime endTime attempts { startTime } }
     }
   }
 }

@@ -232,7 +232,8 @@ def _with_graph(before: GraphView | None, answer: Any) -> GraphView:
                 # A code location has stubs for its inputs from other locations.
                 if node.id not in nodes or (node.executable and not nodes[node.id].executable):
                     nodes[node.id] = node
-            schedules |= {raw["name"]: parsing.schedule(raw, *owner) for raw in repository["schedules"]}
+            found = (parsing.schedule(raw, *owner) for raw in repository["schedules"])
+            schedules |= {schedule.id: _with_assets(schedule, nodes) for schedule in found}
             sensors |= {raw["name"]: parsing.sensor(raw, *owner) for raw in repository["sensors"]}
     if before:
         broken = {name for name, location in states.items() if not location.loaded}
@@ -251,6 +252,15 @@ def _with_graph(before: GraphView | None, answer: Any) -> GraphView:
         sensors=sensors,
         locations=states,
         observed_at=clock.now(),
+    )
+
+
+def _with_assets(schedule: Automation, nodes: Mapping[str, AssetNode]) -> Automation:
+    """Returns the schedule of a pipeline with the assets of the pipeline. Dagster only names its job."""
+    if not schedule.pipeline:
+        return schedule
+    return dataclasses.replace(
+        schedule, assets=tuple(sorted(id for id, node in nodes.items() if schedule.job in node.jobs))
     )
 
 

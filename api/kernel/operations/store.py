@@ -83,7 +83,7 @@ class OperationRow:
     saga: str | None = None
     """Name of the saga, if the operation is one."""
     input: Mapping[str, Any] | None = None
-    """Input of a saga. For a launch, its `tags` and its `job`, if there are any."""
+    """Input of a saga. For a launch, further fields of the launch, if it has any."""
     steps: tuple[StepRow, ...] = ()
     stages: int = 1
     stage: int = 1
@@ -118,8 +118,11 @@ class OperationRow:
     def launch(self) -> Launch:
         """The requested launch."""
         further = self.input or {}
-        tags, job = further.get("tags", {}), further.get("job", "")
-        return Launch(self.assets, self.partitions, config=self.config, tags=tags, job=job)
+        return Launch(self.assets, self.partitions, config=self.config, **further)
+
+
+_FURTHER = ("tags", "job", "retries", "repeats_all")
+"""Fields of a launch that its row has as its input."""
 
 
 def row_of(row: sa.Row[*tuple[Any, ...]]) -> OperationRow:
@@ -149,7 +152,7 @@ def insert(connection: Connection, id: str, launch: Launch, *, stages: int, orig
         "stages": stages,
     }
     if launch.tags or launch.job:
-        values["input"] = {"tags": dict(launch.tags), "job": launch.job}
+        values["input"] = {name: getattr(launch, name) for name in _FURTHER}
     return _insert(connection, id, Executor.LAUNCH, origin, **values, total=0)
 
 

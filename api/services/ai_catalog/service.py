@@ -44,6 +44,11 @@ from api.services.ai_catalog.kinds import (
     model_version_download,
     model_version_lineage,
     model_version_stages,
+    pipeline_diff,
+    pipeline_publication,
+    pipeline_run_control,
+    pipeline_run_parts,
+    pipeline_start,
     provenance_search,
     recipient_tokens,
     registered_model_aliases,
@@ -74,6 +79,8 @@ from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
+from api.services.ai_catalog.kinds.pipeline import PIPELINE
+from api.services.ai_catalog.kinds.pipeline_run import PIPELINE_RUN
 from api.services.ai_catalog.kinds.prompt import PROMPT
 from api.services.ai_catalog.kinds.prompt_version import PROMPT_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
@@ -131,6 +138,11 @@ PARTS = (
     model_version_download,
     model_version_lineage,
     model_version_stages,
+    pipeline_diff,
+    pipeline_publication,
+    pipeline_run_control,
+    pipeline_run_parts,
+    pipeline_start,
     provenance_search,
     recipient_tokens,
     registered_model_aliases,
@@ -167,6 +179,8 @@ SERVICE = Service(
         LINEAGE_EVENT,
         LOGGED_MODEL,
         MODEL_VERSION,
+        PIPELINE,
+        PIPELINE_RUN,
         PROMPT,
         PROMPT_VERSION,
         QUERY,
@@ -186,5 +200,6 @@ SERVICE = Service(
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments, runs, their files, and models; "
     "entities, feature views, and feature services; "
+    "pipelines and their runs; "
     "shares of tables with recipients outside the platform.",
 )

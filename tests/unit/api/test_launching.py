@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.gateways.dagster.launching import is_backfill, run_params, stages
+from api.gateways.dagster.launching import is_backfill, retry_params, run_params, stages
 from api.kernel.operations import store
 from api.services.ai_catalog.logic.selection import plan, with_upstream
 from core.errors import InvalidPayload
+from core.pipelines import PIPELINE_TAG
 from core.runs import Launch
 from migrations.tables import METADATA
 from resources import gates
@@ -50,6 +51,25 @@ def test_a_stage_is_a_run_per_location_with_the_config_of_its_assets() -> None:
     assert not is_backfill(launch)
     assert is_backfill(Launch(("p.s.a",), ("1", "2")))
     assert is_backfill(Launch(("p.s.a",), all_partitions=True))
+
+
+def test_a_pipeline_runs_exactly_the_assets_that_were_checked() -> None:
+    """Dagster may still have an earlier job of the pipeline, with other assets."""
+    nodes = [node("p.s.a", location="published"), node("p.s.b", location="published")]
+    launch = Launch(("p.s.a", "p.s.b"), config={"p__s__b": {"days": 1}}, tags={PIPELINE_TAG: "pln_1"}, job="nightly")
+    [params] = run_params(launch, nodes)
+    assert params["selector"]["jobName"] == "nightly"
+    assert params["selector"]["assetSelection"] == [{"path": ["p", "s", "a"]}, {"path": ["p", "s", "b"]}]
+    assert params["runConfigData"] == {"ops": {"p__s__b": {"config": {"days": 1}}}}
+    [other] = run_params(Launch(("p.s.a",), job="run_branch"), nodes[:1])
+    assert "assetSelection" not in other["selector"]
+
+
+@pytest.mark.parametrize(("all_steps", "strategy"), [(False, "FROM_FAILURE"), (True, "ALL_STEPS")])
+def test_a_retry_names_the_run_and_what_to_repeat(all_steps: bool, strategy: str) -> None:
+    launch = Launch((), tags={"k": "v"}, retries="run-1", repeats_all=all_steps)
+    extra = [{"key": "k", "value": "v"}]
+    assert retry_params(launch) == {"parentRunId": "run-1", "strategy": strategy, "extraTags": extra}
 
 
 def test_assets_that_no_single_run_can_make_are_refused() -> None:

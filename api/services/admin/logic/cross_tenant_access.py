@@ -22,6 +22,7 @@ from api.kernel.tables import GRANT, MEMBER, OPERATION, PRINCIPAL, REFERENCE, RE
 from core import clock
 from core.definition_revisions import DEFINITION_REVISION
 from core.definitions import DEFINITION
+from core.pipelines import PUBLISHED_PIPELINE
 
 _FROM = RESOURCE.alias("source")
 _TO = RESOURCE.alias("target")
@@ -84,6 +85,8 @@ def end(connection: Connection, access: CrossTenantAccess, project: str, *, acti
     of_project = sa.select(DEFINITION.c.asset_id).where(DEFINITION.c.project == project)
     revisions = DEFINITION_REVISION.update().where(DEFINITION_REVISION.c.asset_id.in_(of_project))
     connection.execute(revisions.values(published_by=FORMER))
+    pipelines = PUBLISHED_PIPELINE.update().where(PUBLISHED_PIPELINE.c.project == project)
+    connection.execute(pipelines.values(published_by=FORMER, published_by_id=FORMER))
     definitions = DEFINITION.update().where(DEFINITION.c.project == project)
     connection.execute(definitions.values(created_by=FORMER))
     connection.execute(definitions.where(DEFINITION.c.retired_at.is_not(None)).values(retired_by=FORMER))

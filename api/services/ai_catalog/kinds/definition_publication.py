@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from api.kernel.kinds import standard
 from api.kernel.kinds.context import Context
+from api.kernel.kinds.unit import Unit
 from api.kernel.models import Request
 from api.services.ai_catalog.kinds.definition import DEFINITION, Definition, definition_of, matching
+from api.services.ai_catalog.kinds.pipeline import PIPELINE
 from api.services.ai_catalog.logic import drafts
 from api.services.ai_catalog.logic.publisher_access import publisher_of, readable_to_caller
 from core.publisher import PublishRequest, RetireRequest
@@ -37,14 +40,14 @@ async def publish_definition(ctx: Context, definition: str, request: Request) ->
 async def retire_definition(ctx: Context, definition: str, request: Request) -> Definition:
     """Removes the assets of a definition from automation and lists. Their versions, lineage, and history stay readable.
 
-    Refused while something published needs one of the assets. The error names what the caller can see of that, and
-    counts the others. Runs that are planned already continue.
+    Refused while something published needs one of the assets, such as a pipeline. The error names what the caller can
+    see of that, and counts the others. Runs that are planned already continue.
     """
     await matching(ctx, definition)
-    view = ctx.view()
+    view, pipelines = ctx.view(), await ctx.read(_visible_pipelines)
 
     def visible(name: str) -> bool:
-        return name in view.nodes or name in view.schedules or name in view.sensors
+        return name in view.nodes or name in view.schedules or name in view.sensors or name in pipelines
 
     await publisher_of(ctx).retire(RetireRequest(definition, ctx.principal.name, ctx.request_id, visible))
     return definition_of(await ctx.query(drafts.get, definition))
@@ -61,6 +64,10 @@ async def reinstate_definition(ctx: Context, definition: str, request: Reinstate
     draft = await matching(ctx, definition)
     await publisher_of(ctx).reinstate(_publish_request(ctx, draft), edited=request.edited)
     return definition_of(await ctx.query(drafts.get, definition))
+
+
+def _visible_pipelines(unit: Unit) -> set[str]:
+    return {row.id for row in unit.connection.execute(standard.visible(unit, PIPELINE))}
 
 
 def _publish_request(ctx: Context, draft: drafts.Draft) -> PublishRequest:

@@ -1,4 +1,4 @@
-"""Checks that published definitions stay within the rights of their publishers.
+"""Checks that published definitions and pipelines stay within the rights of their publishers.
 
 A definition discloses its inputs to everyone who can read its asset. So its publisher must hold the right to read the
 inputs not only when they publish it. Without that right, the asset can't run. A user who can read the inputs can
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import Platform
 from api.kernel.tables import PRINCIPAL
+from api.services.ai_catalog.logic import pipeline_rights
+from api.services.ai_catalog.logic.pipeline_rights import PipelineChange
 from api.services.ai_catalog.logic.readable_tables import may_read
 from core.definitions import DEFINITION
 from core.errors import HeadwaterError
@@ -91,8 +94,9 @@ class PublisherRights:
         epoch = await read.run(self._current_epoch)
         overdue = time.monotonic() - self._checked_at > _MAX_CHECK_AGE_SECONDS
         if epoch != self._epoch or overdue:
-            changes = await read.run(self._check)
-            changed = bool(changes) and await self._platform.workers.write.run(self._apply, changes)
+            changes, of_pipelines = await read.run(self._check)
+            due = changes or of_pipelines
+            changed = bool(due) and await self._platform.workers.write.run(self._apply, changes, of_pipelines)
             # When overdue, because a process that changed a row may have died before it informed Dagster.
             self._reconcile_due = self._reconcile_due or changed or overdue
             self._epoch, self._checked_at = epoch, time.monotonic()
@@ -104,13 +108,15 @@ class PublisherRights:
         with self._platform.database.read() as connection:
             return epochs.current(connection)
 
-    def _check(self) -> list[_Change]:
+    def _check(self) -> tuple[list[_Change], list[PipelineChange]]:
         """Returns the changes that are due. Retired definitions are checked when they are reinstated."""
         with self._platform.database.read() as connection:
             published = DEFINITION.c.published_by_id.is_not(None), DEFINITION.c.published_reads.is_not(None)
             rows = connection.execute(sa.select(DEFINITION).where(*published, DEFINITION.c.retired_at.is_(None))).all()
-            held = {id: self._access(connection, id) for id in {row.published_by_id for row in rows}}
-        return list(self._changes(rows, held))
+            access_of = cache(partial(self._access, connection))
+            held = {id: access_of(id) for id in {row.published_by_id for row in rows}}
+            of_pipelines = list(pipeline_rights.changes(self._platform, connection, access_of))
+        return list(self._changes(rows, held)), of_pipelines
 
     def _changes(
         self, rows: Sequence[sa.Row[*tuple[Any, ...]]], held: Mapping[str, Access | None]
@@ -132,7 +138,7 @@ class PublisherRights:
             return None
         return grants.access_of(connection, principal_id, self._platform.permissions)
 
-    def _apply(self, changes: list[_Change]) -> bool:
+    def _apply(self, changes: list[_Change], of_pipelines: list[PipelineChange]) -> bool:
         places = {change: asset_securable(self._platform, change.asset_id) for change in changes}
         events = []
         with self._platform.database.write() as connection:
@@ -155,5 +161,7 @@ class PublisherRights:
                             project_id=place.project_id,
                         )
                     )
+            applied = (pipeline_rights.apply(self._platform, connection, change) for change in of_pipelines)
+            events += [event for event in applied if event is not None]
             append_all(connection, events)
         return bool(events)
