@@ -28,7 +28,7 @@ GENERATION = "1"
 """Part of every code version. Raise it when components compute another result from the same attributes."""
 
 _OWNER = re.compile(r"team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
-_DESCRIPTIVE = frozenset({"asset", "description", "owners", "automation", "checks"})
+_DESCRIPTIVE = frozenset({"asset", "description", "owners", "automation", "checks", "drift"})
 
 
 def _asset_id(text: str) -> str:

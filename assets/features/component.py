@@ -8,6 +8,7 @@ from assets.datasets.checks import asset_checks, step_checks
 from assets.declaration import TableComponent
 from assets.features.binding import bind
 from assets.features.checks import PointInTime, point_in_time_checks
+from assets.features.drift import DriftLimits, drift_check
 from assets.features.point_in_time import build
 from assets.features.view import FeatureView, evidence_column
 from assets.step_checks import checked_asset
@@ -29,6 +30,7 @@ class FeatureViewComponent(TableComponent, FeatureView):
     """
 
     point_in_time: PointInTime = PointInTime()
+    drift: DriftLimits | None = None
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Binds sources, entity, and groups to the columns of the tables."""
@@ -50,6 +52,7 @@ class FeatureViewComponent(TableComponent, FeatureView):
             ],
             checks=[
                 *point_in_time_checks(self.asset, self, self.point_in_time),
+                *([drift_check(self.asset, self.features, self.drift)] if self.drift else []),
                 *step_checks(self.asset, self.checks),
             ],
         )

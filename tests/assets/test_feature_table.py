@@ -12,6 +12,7 @@ import pytest
 
 from assets.features.checks import EVIDENCE, FORGETTING, PointInTime, check_forgetting
 from assets.features.component import FeatureViewComponent
+from assets.features.drift import STABILITY
 from core.db import Database
 from core.ids import asset_key
 from core.settings import load_settings
@@ -149,6 +150,34 @@ class TestFeatureTable:
         lineage = Lineage(Database(load_settings().effective_database_url))
         assert check_forgetting(component(), tables.snapshot(FEATURES), tables, lineage, PointInTime()).passed
 
+    def test_drift_blocks(self, tables: Tables) -> None:
+        declared = component(drift={"psi": 0.25, "blocking": True})
+        with dg.DagsterInstance.ephemeral() as instance:
+            first = run(declared, instance)
+            assert first.success
+            assert verdicts(first)[STABILITY].description == "There is no version before this one."
+            before = tables.snapshot(FEATURES).data_version
+            later = sample.flights().filter(JULY).with_columns(pl.col("dep_delay") + 120)
+            tables.overwrite("flights.silver.flights", later)
+            second = run(declared, instance)
+            assert not second.success
+            found = verdicts(second)[STABILITY]
+            assert (found.passed, found.blocking) == (False, True)
+            assert "origin_departure_delay" in str(found.description)
+            assert found.metadata["compared_with"].value == before
+            table = found.metadata["drift"]
+            assert isinstance(table, dg.TableMetadataValue)
+            drift = {str(one.data["feature"]): one.data for one in table.records}
+            assert float(str(drift["origin_departure_delay"]["psi"])) > 0.25
+            assert drift["distance"]["psi"] == 0.0
+
+    def test_a_version_that_is_gone_does_not_pass(self, tables: Tables) -> None:
+        with dg.DagsterInstance.ephemeral() as instance:
+            found = verdicts(run(component(drift={"version": 7}), instance))[STABILITY]
+        assert (found.passed, found.blocking) == (False, False)
+        assert "Version 7 can't be compared" in str(found.description)
+
     def test_the_same_declaration_has_the_same_code_version(self) -> None:
         assert component().code_version() == component(description="Otherwise put.").code_version()
+        assert component().code_version() == component(drift={"psi": 1.0}).code_version()
         assert component().code_version() != component(time_zone="UTC").code_version()

@@ -228,9 +228,22 @@ async def test_statistics_and_drift(api: Api, tables: Tables, service: str) -> N
     found = await made(api.viewer.get(f"{view}/drift?before=1&after=2"))
     assert [(one["feature"], one["statistic"]) for one in found["features"]] == [("spent", 0.5), ("visits", 0.0)]
     assert found["features"][0]["p_value"] < 1e-6
-    assert found["features"][0]["distance"] == 50.0
+    assert found["features"][0]["wasserstein"] == 50.0
+    assert found["features"][0]["psi"] > 0.25
+    assert found["features"][1]["psi"] == found["features"][1]["jensen_shannon"] == 0.0
     assert (await api.viewer.get(f"{view}/drift?before=1&features=nope")).status == 400
     assert (await api.viewer.get(f"{view}/statistics?version=9")).status == 404
+
+
+async def test_drift_between_two_windows(api: Api, tables: Tables, service: str) -> None:
+    first, second = content(1.0, 2.0, 3.0), content(8.0, 9.0, hours=48)
+    tables.overwrite(TABLE, pa.concat_tables([first, second]))
+    bound = (START + timedelta(hours=24)).isoformat().replace("+00:00", "Z")
+    drift = f"ai-catalog/feature-views/spending/drift?features=spent&before_until={bound}&after_since={bound}"
+    found = await made(api.viewer.get(drift))
+    assert found["before"] == found["after"] == tables.snapshot(TABLE).data_version
+    (spent,) = found["features"]
+    assert (spent["statistic"], spent["wasserstein"]) == (1.0, 6.5)
 
 
 @pytest.mark.effect("ai_catalog_materialize_feature_view")

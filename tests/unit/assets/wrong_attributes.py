@@ -148,6 +148,9 @@ WRONG: dict[str, list[tuple[str, str, Any]]] = {
     "BacklogGroup.age_minutes": [("features", "groups/3/age_minutes", "open_count")],
     "FeatureViewComponent.time_zone": [("features", "time_zone", "Mars/Olympus")],
     "PointInTime.instants": [("features", "point_in_time/instants", 0)],
+    "DriftLimits.psi": [("features", "drift", {"psi": 0}), ("features", "drift", {"psi": FAR})],
+    "DriftLimits.missing": [("features", "drift", {"missing": 1.5})],
+    "DriftLimits.version": [("features", "drift", {"version": -1}), ("features", "drift", {"version": HUGE})],
     "PointInTime.look_back": [("features", "point_in_time/look_back", "9999999d")],
     "ModelTrainingComponent.features": [("model", "features", "events")],
     "ModelTrainingComponent.key": [("model", "key", ["nope"]), ("model", "key", ["many"]), ("model", "key", [])],
@@ -233,6 +236,7 @@ ANYTHING = {
     "ReaderOptions.header": "either",
     "ReaderOptions.quoted_nulls": "either",
     "ReaderOptions.trim": "either",
+    "DriftLimits.blocking": "either",
     "Golden.blocking": "either",
     "FederatedTrainingComponent.compare_alone": "either",
 }
@@ -241,7 +245,8 @@ ANYTHING = {
 PARTS = (
     *("Check.range", "Check.references", "Check.row_count", "TableComponent.checks", "DatasetComponent.source"),
     *("FeatureViewComponent.sources", "FeatureViewComponent.entity", "FeatureViewComponent.groups"),
-    *("FeatureViewComponent.point_in_time", "ModelTrainingComponent.requirements", "ModelTrainingComponent.parameters"),
+    *("FeatureViewComponent.point_in_time", "FeatureViewComponent.drift"),
+    *("ModelTrainingComponent.requirements", "ModelTrainingComponent.parameters"),
     *("TrainingSetComponent.spine", "TrainingSetComponent.split"),
     *("RagIndexComponent.sources", "RagIndexComponent.golden", "Golden.queries"),
 )

@@ -16,7 +16,7 @@ from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE, Featu
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW, FeatureView
 from api.services.ai_catalog.logic.definition_cache import DefinitionCache
 from api.services.ai_catalog.logic.readable_tables import require_readable
-from core.errors import Conflict, InvalidPayload, SchemaMismatch
+from core.errors import Conflict, InvalidPayload, SchemaMismatch, UnknownColumn
 from features.rows import ViewColumns
 
 if TYPE_CHECKING:
@@ -128,6 +128,18 @@ async def readable_service(ctx: Context, id: str, verb: str) -> list[BoundView]:
         return views
 
     return await ctx.platform.part(DefinitionCache).get(ctx, (FEATURE_SERVICE, id, verb), find)
+
+
+def chosen_features(view: BoundView, names: Sequence[str], features: Sequence[str]) -> list[str]:
+    """Returns the features that a caller chose, or all of the view, in a table with these columns.
+
+    Raises:
+        UnknownColumn: the view has no such feature.
+    """
+    known = view.columns(names).features
+    if unknown := [name for name in features if name not in known]:
+        raise UnknownColumn(f"{view.name} has no feature {unknown[0]!r}; it has {', '.join(known[:50])}.")
+    return list(features or known)
 
 
 def snapshot_of(platform: Platform, view: BoundView, version: str | None = None) -> Snapshot:
