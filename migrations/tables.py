@@ -10,7 +10,9 @@ import api.services.ai_catalog.access_tables
 import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables
 import api.services.ai_catalog.branch_tables
+import api.services.ai_catalog.dataset_tables
 import api.services.ai_catalog.evaluation_tables
+import api.services.ai_catalog.glossary_tables
 import api.services.ai_catalog.lineage_tables
 import api.services.ai_catalog.model_tables
 import api.services.ai_catalog.prompt_tables

@@ -20,6 +20,7 @@ RUN_BY = {
     "docs/explanation/provenance.md": "tests/api/ai_catalog/test_provenance_documentation.py",
     "docs/how-to/call-the-api.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/define-an-asset-over-rest.md": "tests/e2e/test_documented_commands.py",
+    "docs/how-to/describe-a-dataset.md": "tests/api/ai_catalog/test_dataset_documentation.py",
     "docs/how-to/federate-a-model.md": "tests/assets/test_rounds_documentation.py",
     "docs/how-to/ingest-csv-files.md": "tests/assets/test_documented_examples.py",
     "docs/how-to/invite-by-mail.md": "tests/api/admin/test_invitation_mail.py",

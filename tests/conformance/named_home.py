@@ -34,6 +34,7 @@ NAMES = {
     "ai_catalog.pipeline": "nightly",
     "ai_catalog.prompt": "answer",
     "ai_catalog.share": "partners",
+    "ai_catalog.glossary_term": "passenger",
     "ai_catalog.tag": "pii",
 }
 """What the things of the tenant are called. Where names may be there twice, another tenant has the same."""
@@ -131,6 +132,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "views": [{"view_id": "[ai_catalog.feature_view]", "features": [], "version": None}]
     },
     "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
+    "ai_catalog.glossary_term": {
+        "parent_id": "[broader]",
+        "related": ["[broader]"],
+        "successor_id": "[broader]",
+    },
     "ai_catalog.registered_model": {"required_evaluations": ["[ai_catalog.evaluation]"]},
     "admin.user": {"identity_provider_id": "[admin.identity_provider]"},
     "admin.webhook_endpoint": {"project_id": "[admin.project]"},
@@ -181,6 +187,8 @@ async def settled(api: Api) -> Home:
     group = next(kind for kind in STORED if kind.full_name == "admin.group")
     place = {"organization_id": own.organization}
     found.ids["claimed"] = await resource_named(api.admin, group, "claimed", place, source="CLAIM")
+    term = next(kind for kind in STORED if kind.full_name == "ai_catalog.glossary_term")
+    found.ids["broader"] = await resource_named(api.admin, term, "broader", place)
     await add_rows(api.admin, found.ids)
     for kind in ("user", "group", "service_account"):
         await grant(api, found.ids[f"admin.{kind}"], "rol_viewer", own.project)

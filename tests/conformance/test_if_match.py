@@ -53,8 +53,10 @@ async def _items_of_assets(api: Api) -> dict[str, str]:
                 **reproduction, operation_id="opr_1", recorded=recorded, created_at=now, created_by="admin"
             )
         )
+    dataset = {"asset": asset, "title": "Daily"}
     return {
         "ai_catalog.access_request": (await made(api.admin.post("ai-catalog/access-requests", request)))["id"],
+        "ai_catalog.dataset": (await made(api.admin.post("ai-catalog/datasets", dataset)))["id"],
         "ai_catalog.contract": (await made(api.admin.post("ai-catalog/contracts", contract)))["id"],
         "ai_catalog.release": (await made(api.admin.post("ai-catalog/releases", release)))["id"],
         "ai_catalog.reproduction": "rep_1",

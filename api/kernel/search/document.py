@@ -135,7 +135,8 @@ class ResourceSource:
                 scope=row.project_id or row.organization_id or "",
                 name=row.name,
                 title=str(spec.get("title") or ""),
-                description=str(spec.get("description") or "")[:_MAX_CHARACTERS],
+                description=str(spec.get("description") or spec.get("definition") or "")[:_MAX_CHARACTERS],
+                words=tuple(spec.get("synonyms") or ()),
                 labels=_labels(labels),
                 owner=row.owner,
             )

@@ -44,6 +44,9 @@ class AssetDocuments(Protocol):
 
     kind: str
 
+    described_by: tuple[str, ...]
+    """Kinds of items that describe assets, so that a change of one changes documents of assets."""
+
     def current(self, platform: Platform, view: GraphView, versions: dict[str, str]) -> Iterable[Document]:
         """Returns the documents of the assets whose version differs from these."""
 
@@ -207,7 +210,10 @@ class SearchFeed:
             rows = connection.execute(select.order_by(EVENT.c.sequence).limit(_MAX_EVENTS)).all()
             changed: dict[str, dict[str, None]] = {}
             parents = []
+            describing = {kind for assets in self._assets for kind in assets.described_by}
             for row in rows:
+                if row.kind in describing:
+                    self._view = None
                 if row.kind in sources:
                     changed.setdefault(row.kind, {})[row.subject] = None
                     if row.type.endswith((".deleted", ".restored")):

@@ -27,6 +27,7 @@ from api.services.ai_catalog.kinds import (
     branch_run,
     contract_agreement,
     contract_status,
+    dataset_croissant,
     definition_publication,
     definition_revision,
     definition_validation,
@@ -60,6 +61,7 @@ from api.services.ai_catalog.kinds import (
     share_grants,
     share_objects,
     tag_assignment,
+    term_link,
 )
 from api.services.ai_catalog.kinds.access_request import ACCESS_REQUEST
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
@@ -68,6 +70,7 @@ from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.branch import BRANCH
 from api.services.ai_catalog.kinds.contract import CONTRACT
+from api.services.ai_catalog.kinds.dataset import DATASET
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.entity import ENTITY
 from api.services.ai_catalog.kinds.evaluation import EVALUATION
@@ -77,6 +80,7 @@ from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
 from api.services.ai_catalog.kinds.external_run import EXTERNAL_RUN
 from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
+from api.services.ai_catalog.kinds.glossary_term import GLOSSARY_TERM
 from api.services.ai_catalog.kinds.lineage_event import LINEAGE_EVENT
 from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
@@ -122,6 +126,7 @@ PARTS = (
     branch_run,
     contract_agreement,
     contract_status,
+    dataset_croissant,
     definition_publication,
     definition_revision,
     definition_validation,
@@ -155,6 +160,7 @@ PARTS = (
     share_grants,
     share_objects,
     tag_assignment,
+    term_link,
 )
 """Modules that register operations on other kinds."""
 
@@ -169,6 +175,7 @@ SERVICE = Service(
         ATTESTATION,
         BRANCH,
         CONTRACT,
+        DATASET,
         DEFINITION,
         ENTITY,
         EVALUATION,
@@ -178,6 +185,7 @@ SERVICE = Service(
         EXTERNAL_RUN,
         FEATURE_SERVICE,
         FEATURE_VIEW,
+        GLOSSARY_TERM,
         LINEAGE_EVENT,
         LOGGED_MODEL,
         MODEL_VERSION,

@@ -23,8 +23,6 @@ from api.services.ai_catalog.logic.visible_names import one_of
 from api.services.ai_catalog.tag_tables import TAG_ASSIGNMENT as TABLE
 from core.errors import InvalidPayload
 
-_MAX_PLACES = 10_000
-
 Reason = Annotated[Text, Field(min_length=1)]
 
 
@@ -236,9 +234,6 @@ async def _change(
 ) -> TaggingReport:
     targets = [Target(one.id, one.columns) for one in request.targets]
     named = tagging.places(targets)
-    if len(named) > _MAX_PLACES:
-        fault = {"pointer": "/targets", "detail": f"names more than {_MAX_PLACES:,} items and columns"}
-        raise InvalidPayload(f"A request changes at most {_MAX_PLACES:,} items and columns.", errors=[fault])
     permission = TAG.permission(verb)
 
     def authorized(unit: Unit) -> tuple[Tag, dict[str, Any]]:

@@ -19,6 +19,8 @@ from api.kernel.platform import Platform, open_tables
 from api.kernel.search.document import Document, ResourceSource, Source, TableSource, asset_scope
 from api.kernel.search.feed import SearchFeed
 from api.kernel.tables import RESOURCE
+from api.services.ai_catalog.logic import stated_facts
+from api.services.ai_catalog.logic.stated_facts import Facts, StatedFacts
 from api.services.ai_catalog.model_tables import MODEL_VERSION
 from api.services.ai_catalog.prompt_tables import PROMPT_VERSION
 from api.services.ai_catalog.run_tables import RUN_TAG
@@ -37,17 +39,20 @@ class Assets:
     """The assets of the graph. Their columns come from the newest version of their tables."""
 
     kind = ASSET
+    described_by: tuple[str, ...] = stated_facts.KINDS
 
     def __init__(self) -> None:
-        self._versions: dict[str, tuple[AssetNode, str, str]] = {}
+        self._versions: dict[str, tuple[AssetNode, str, Facts | None, str]] = {}
+        self._facts = StatedFacts()
 
     def current(self, platform: Platform, view: GraphView, versions: dict[str, str]) -> Iterator[Document]:
         """Returns the documents of the assets whose version differs from these."""
-        read = 0
+        read, stated = 0, self._facts.current(platform)
         for id, node in view.nodes.items():
             state = view.states.get(id)
             data_version = state.materialization.data_version if state and state.materialization else None
-            version = self._version(node, data_version or "")
+            facts = stated.get(id)
+            version = self._version(node, data_version or "", facts)
             if versions.get(id) == version:
                 continue
             columns: tuple[str, ...] = ()
@@ -60,20 +65,21 @@ class Assets:
                 id=id,
                 scope=asset_scope(id.partition(".")[0]),
                 name=id,
-                description=node.description,
-                words=(node.group, *node.kinds, *columns),
-                labels=tuple(f"kind={kind}" for kind in node.kinds),
+                title=facts.title if facts else "",
+                description="\n".join(filter(None, (node.description, facts.description if facts else ""))),
+                words=(node.group, *node.kinds, *columns, *sorted(facts.words if facts else ())),
+                labels=(*(f"kind={kind}" for kind in node.kinds), *sorted(facts.labels if facts else ())),
                 owner=node.owners[0] if node.owners else "",
                 version=version,
             )
 
-    def _version(self, node: AssetNode, data_version: str) -> str:
+    def _version(self, node: AssetNode, data_version: str, facts: Facts | None) -> str:
         known = self._versions.get(node.id)
-        if known and known[0] is node and known[1] == data_version:
-            return known[2]
-        described = repr((data_version, node.description, node.group, node.kinds, node.owners))
+        if known and known[0] is node and known[1] == data_version and known[2] is facts:
+            return known[3]
+        described = repr((data_version, node.description, node.group, node.kinds, node.owners, facts))
         version = hashlib.sha256(described.encode()).hexdigest()[:16]
-        self._versions[node.id] = (node, data_version, version)
+        self._versions[node.id] = (node, data_version, facts, version)
         return version
 
 

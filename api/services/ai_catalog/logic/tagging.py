@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.kernel.kinds.refusals import denied
+from api.kernel.kinds.resource import Resource
 from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.lookup import similar_names, suggestion
@@ -25,6 +26,8 @@ from api.services.ai_catalog.logic.visible_names import visible_names
 from api.services.ai_catalog.tag_tables import TAG_ASSIGNMENT as TABLE
 from core.errors import Conflict, InvalidPayload, UnknownColumn, UnknownTable
 from core.ids import is_asset_id, new_id
+
+_MAX_PLACES = 10_000
 
 _STORED: dict[str, StoredKind[Any]] = {kind.prefix: kind for kind in (REGISTERED_MODEL, FEATURE_VIEW)}
 """Kinds of targets besides assets, by the prefix of their ids."""
@@ -48,8 +51,16 @@ class Target:
 
 
 def places(targets: Iterable[Target]) -> list[Place]:
-    """Returns what a request names, each once."""
-    return list(dict.fromkeys((one.id, column) for one in targets for column in (one.columns or [""])))
+    """Returns what a request names, each once.
+
+    Raises:
+        InvalidPayload: it names too much.
+    """
+    named = list(dict.fromkeys((one.id, column) for one in targets for column in (one.columns or [""])))
+    if len(named) > _MAX_PLACES:
+        fault = {"pointer": "/targets", "detail": f"names more than {_MAX_PLACES:,} items and columns"}
+        raise InvalidPayload(f"A request changes at most {_MAX_PLACES:,} items and columns.", errors=[fault])
+    return named
 
 
 def require_columns(platform: Platform, named: Iterable[Place]) -> None:
@@ -74,8 +85,10 @@ def require_columns(platform: Platform, named: Iterable[Place]) -> None:
             raise UnknownColumn(f"{id} has no column {column!r}. {suggestion(similar)}", metadata={"similar": similar})
 
 
-def require_targets(unit: Unit, tag: Tag, targets: Sequence[Target], permission: str) -> dict[str, Securable]:
-    """Returns the scopes of targets in the organization of a tag on which the caller holds a permission.
+def require_targets(
+    unit: Unit, assigned: Resource[Any, Any], targets: Sequence[Target], permission: str
+) -> dict[str, Securable]:
+    """Returns the scopes of targets in the organization of a tag or a term on which the caller holds a permission.
 
     Raises:
         InvalidPayload: a target isn't there for the caller, belongs to another organization, or has no columns.
@@ -87,7 +100,7 @@ def require_targets(unit: Unit, tag: Tag, targets: Sequence[Target], permission:
     for number, target in enumerate(targets):
         pointer = f"/targets/{number}/id"
         place, item = _place(unit, target.id, nodes, pointer)
-        if place.organization_id != tag.organization_id:
+        if place.organization_id != assigned.organization_id:
             raise _unknown(target.id, pointer)
         if not unit.allows(permission, place, item):
             raise denied(permission)
