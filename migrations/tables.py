@@ -11,6 +11,7 @@ import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables
 import api.services.ai_catalog.branch_tables
 import api.services.ai_catalog.dataset_tables
+import api.services.ai_catalog.evaluation_dataset_tables
 import api.services.ai_catalog.evaluation_tables
 import api.services.ai_catalog.glossary_tables
 import api.services.ai_catalog.lineage_tables
@@ -18,9 +19,11 @@ import api.services.ai_catalog.model_tables
 import api.services.ai_catalog.prompt_tables
 import api.services.ai_catalog.reproduction_tables
 import api.services.ai_catalog.run_tables
+import api.services.ai_catalog.scorer_tables
 import api.services.ai_catalog.sharing_tables
 import api.services.ai_catalog.stage_tables
 import api.services.ai_catalog.tag_tables
+import api.services.ai_catalog.trace_tables
 import api.services.ai_catalog.upload_tables
 import core.contracts
 import core.definition_revisions

@@ -28,6 +28,7 @@ NAMES = {
     "ai_catalog.feature_service": "churn",
     "ai_catalog.feature_view": "spending",
     "ai_catalog.evaluation": "punctual",
+    "ai_catalog.evaluation_dataset": "sums",
     "ai_catalog.experiment": "trees",
     "ai_catalog.recipient": "acme",
     "ai_catalog.registered_model": "price",
@@ -124,6 +125,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_create_run": {"experiment_id": "[ai_catalog.experiment]", "name": "first"},
     "ai_catalog_move_run": {"experiment_id": "[ai_catalog.experiment]"},
     "ai_catalog_search_runs": {"experiments": ["[ai_catalog.experiment]"]},
+    "ai_catalog_create_scorer": {"experiment_id": "[ai_catalog.experiment]", "name": "polite", "definition": "{}"},
+    "ai_catalog_create_trace": {"experiment_id": "[ai_catalog.experiment]", "otel_id": "2" * 32},
+    "ai_catalog_purge_traces": {"experiment_id": "[ai_catalog.experiment]", "traces": ["[ai_catalog.trace]"]},
+    "ai_catalog_search_traces": {"experiments": ["[ai_catalog.experiment]"]},
+    "ai_catalog_statistics_traces": {"experiments": ["[ai_catalog.experiment]"]},
 }
 """Of each operation that takes references a body that holds every one of them."""
 
@@ -131,6 +137,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "ai_catalog.feature_service": {
         "views": [{"view_id": "[ai_catalog.feature_view]", "features": [], "version": None}]
     },
+    "ai_catalog.evaluation_dataset": {"experiments": ["[ai_catalog.experiment]"]},
     "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
     "ai_catalog.glossary_term": {
         "parent_id": "[broader]",

@@ -18,6 +18,9 @@ from tests.conformance.operations import ENDPOINTS, STORED
 NO_REFERENCES = {
     "external_id": "how an identity provider calls a user",
     "client_id": "how an identity provider calls the platform",
+    "client_request_id": "how an application calls a request",
+    "source_id": "how a client calls a person, a model, or a program",
+    **dict.fromkeys(("otel_id", "span_id", "parent_id"), "how OpenTelemetry calls a trace or a span"),
 }
 
 TEXTS = {

@@ -26,14 +26,21 @@ from api.kernel.roles import Role
 from api.protocols.calls import Calls
 from api.protocols.mlflow import (
     artifacts,
+    assessments,
+    datasets,
     experiments,
     logged_models,
     metrics,
     model_versions,
     multipart,
+    otlp,
     prompt_routes,
     registered_models,
     runs,
+    scorers,
+    trace_files,
+    trace_metrics,
+    traces,
     workspaces,
 )
 from api.protocols.mlflow.call import MlflowCall
@@ -58,11 +65,16 @@ Handler = Callable[[MlflowCall], Awaitable[dict[str, Any]]]
 
 _ROUTES: dict[tuple[str, str], Handler] = {
     **artifacts.ROUTES,
+    **assessments.ROUTES,
+    **datasets.ROUTES,
     **experiments.ROUTES,
     **logged_models.ROUTES,
     **metrics.ROUTES,
     **prompt_routes.routes(registered_models.ROUTES, model_versions.ROUTES),
     **runs.ROUTES,
+    **scorers.ROUTES,
+    **trace_metrics.ROUTES,
+    **traces.ROUTES,
     **workspaces.ROUTES,
 }
 _PATTERNS = [
@@ -107,7 +119,11 @@ def mounts(app: Application) -> list[Mount]:
             app=mlflow,
             role=Role.VIEWER,
             speaks_for="ai_catalog",
-            executes=(*_EXECUTES, *multipart.EXECUTES, *prompt_routes.EXECUTES),
+            executes=(
+                *(*_EXECUTES, *multipart.EXECUTES, *prompt_routes.EXECUTES),
+                *(*traces.EXECUTES, *assessments.EXECUTES, *trace_metrics.EXECUTES),
+                *(*datasets.EXECUTES, *scorers.EXECUTES),
+            ),
         ),
         Mount(
             path=f"{PATH}{artifacts.ROOT}",
@@ -115,7 +131,7 @@ def mounts(app: Application) -> list[Mount]:
             role=Role.VIEWER,
             uploads=True,
             speaks_for="ai_catalog",
-            executes=_EXECUTES,
+            executes=(*_EXECUTES, *trace_files.EXECUTES),
         ),
     ]
 
@@ -148,6 +164,8 @@ class Mlflow:
             return await _file(call, http, path.removeprefix(f"{artifacts.ROOT}/"))
         if http.method == "POST" and path.startswith(f"{multipart.ROOT}/"):
             return await _multipart(call, http, path.removeprefix(f"{multipart.ROOT}/"))
+        if (http.method, path) == ("POST", otlp.PATH):
+            return await traces.export(call, http)
         if (http.method, path) == ("GET", "/get-artifact"):
             call = replace(call, values=await _values(http))
             return await artifacts.send(call, runs.run_id(call), call.text("path"))
@@ -170,7 +188,8 @@ def _found(method: str, path: str) -> tuple[Handler | None, dict[str, str]]:
 
 async def _file(call: MlflowCall, http: HttpRequest, path: str) -> Response:
     if http.method == "PUT":
-        return await artifacts.upload(call, http, path)
+        upload = trace_files.upload if trace_files.is_trace(path) else artifacts.upload
+        return await upload(call, http, path)
     if http.method == "GET":
         return await artifacts.download(call, path)
     if http.method == "DELETE":

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.types import Scope
 
@@ -125,6 +126,18 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
     """
     try:
         return model.model_validate(values, by_alias=True, by_name=True)
+    except ValidationError as error:
+        raise problems.invalid_body(error) from None
+
+
+def validated_json(model: type[M], values: Mapping[str, Any]) -> M:
+    """Returns the request of an operation from values as JSON has them, in which enumerations and times are texts.
+
+    Raises:
+        InvalidPayload: the values are not valid for it.
+    """
+    try:
+        return model.model_validate_json(msgspec.json.encode(values), by_alias=True, by_name=True)
     except ValidationError as error:
         raise problems.invalid_body(error) from None
 

@@ -62,6 +62,9 @@ from api.services.ai_catalog.kinds import (
     share_objects,
     tag_assignment,
     term_link,
+    trace_search,
+    trace_spans,
+    trace_statistics,
 )
 from api.services.ai_catalog.kinds.access_request import ACCESS_REQUEST
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
@@ -74,6 +77,7 @@ from api.services.ai_catalog.kinds.dataset import DATASET
 from api.services.ai_catalog.kinds.definition import DEFINITION
 from api.services.ai_catalog.kinds.entity import ENTITY
 from api.services.ai_catalog.kinds.evaluation import EVALUATION
+from api.services.ai_catalog.kinds.evaluation_dataset import EVALUATION_DATASET
 from api.services.ai_catalog.kinds.evaluation_run import EVALUATION_RUN
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
@@ -95,11 +99,14 @@ from api.services.ai_catalog.kinds.release import RELEASE
 from api.services.ai_catalog.kinds.reproduction import REPRODUCTION
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
+from api.services.ai_catalog.kinds.scorer import SCORER
 from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 from api.services.ai_catalog.kinds.share import SHARE
 from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
 from api.services.ai_catalog.kinds.tag import TAG
+from api.services.ai_catalog.kinds.trace import TRACE
+from api.services.ai_catalog.kinds.trace_assessment import TRACE_ASSESSMENT
 from api.services.ai_catalog.kinds.training_set import TRAINING_SET
 
 PARTS = (
@@ -161,6 +168,9 @@ PARTS = (
     share_objects,
     tag_assignment,
     term_link,
+    trace_search,
+    trace_spans,
+    trace_statistics,
 )
 """Modules that register operations on other kinds."""
 
@@ -179,6 +189,7 @@ SERVICE = Service(
         DEFINITION,
         ENTITY,
         EVALUATION,
+        EVALUATION_DATASET,
         EVALUATION_RUN,
         EXPERIMENT,
         EXTERNAL_DATASET,
@@ -200,15 +211,18 @@ SERVICE = Service(
         REPRODUCTION,
         RUN,
         SCHEDULE,
+        SCORER,
         SEARCH,
         SENSOR,
         SHARE,
         STAGE_REQUEST,
         TAG,
+        TRACE,
+        TRACE_ASSESSMENT,
         TRAINING_SET,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
-    "experiments, runs, their files, and models; "
+    "experiments, runs, their files, models, and traces; "
     "entities, feature views, and feature services; "
     "pipelines and their runs; "
     "shares of tables with recipients outside the platform.",

@@ -22,7 +22,11 @@ PYTHON = FOLDER.parents[2] / ".venv-clients" / "bin" / "python"
 def cases(name: str) -> list[str]:
     """Returns the names of the cases of a program."""
     functions = [node for node in ast.parse((FOLDER / name).read_text()).body if isinstance(node, ast.FunctionDef)]
-    return [function.name for function in functions if function.decorator_list]
+    return [
+        function.name
+        for function in functions
+        if any(isinstance(one, ast.Name) and one.id == "case" for one in function.decorator_list)
+    ]
 
 
 Program = Callable[[str], dict[str, str]]

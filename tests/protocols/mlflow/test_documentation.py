@@ -36,7 +36,14 @@ def test_the_programs_run(server: Server, tmp_path: Path) -> None:
     }
     done = subprocess.run([PYTHON, written], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for printed in ("0.333", "The loss falls with each step.", "[30.]", "Summarize in 20 words: ..."):
+    for printed in (
+        "0.333",
+        "The loss falls with each step.",
+        "[30.]",
+        "Summarize in 20 words: ...",
+        "49 tokens",
+        "mention time",
+    ):
         assert printed in done.stdout, done.stdout
     headers = {"authorization": f"Bearer {server.tokens['viewer']}"}
     search = {"filter": "attributes.run_name = 'deeper trees'"}

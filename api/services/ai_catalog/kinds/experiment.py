@@ -13,6 +13,8 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.references import RefersTo
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.run_tables import RUN
+from api.services.ai_catalog.scorer_tables import SCORER
+from api.services.ai_catalog.trace_tables import TRACE
 
 ExperimentReference = Annotated[str, Field(max_length=128), RefersTo(("ai_catalog.experiment",))]
 """An experiment."""
@@ -38,24 +40,28 @@ class ExperimentSpec(Spec):
 
 
 class Experiment(Resource[ExperimentSpec, NoStatus]):
-    """A named collection of runs in a project. Its runs are deleted and restored with it."""
+    """A named collection of runs in a project. Its runs, scorers, and traces are deleted and restored with it."""
 
 
 EXPERIMENT = ResourceKind(
     Experiment, plural="experiments", prefix="exp", level=Level.PROJECT, filter_by=("spec.title",)
 )
 
+_CONTENTS = (RUN, SCORER, TRACE)
+
 
 @EXPERIMENT.after("delete")
-def delete_runs(unit: Unit, experiment: Experiment) -> None:
-    """Deletes the runs with their experiment, at the same time, so that they can be restored together."""
-    runs = sa.and_(RUN.c.experiment_id == experiment.id, RUN.c.deleted_at.is_(None))
-    unit.connection.execute(RUN.update().where(runs).values(deleted_at=experiment.deleted_at))
+def delete_contents(unit: Unit, experiment: Experiment) -> None:
+    """Deletes the contents with their experiment, at the same time, so that they can be restored together."""
+    for table in _CONTENTS:
+        present = sa.and_(table.c.experiment_id == experiment.id, table.c.deleted_at.is_(None))
+        unit.connection.execute(table.update().where(present).values(deleted_at=experiment.deleted_at))
 
 
 @EXPERIMENT.before("restore")
-def restore_runs(unit: Unit, experiment: Experiment) -> None:
-    """Restores the runs that were deleted with their experiment."""
+def restore_contents(unit: Unit, experiment: Experiment) -> None:
+    """Restores the contents that were deleted with their experiment."""
     deleted_at = sa.select(RESOURCE.c.deleted_at).where(RESOURCE.c.id == experiment.id).scalar_subquery()
-    runs = sa.and_(RUN.c.experiment_id == experiment.id, RUN.c.deleted_at == deleted_at)
-    unit.connection.execute(RUN.update().where(runs).values(deleted_at=None))
+    for table in _CONTENTS:
+        deleted = sa.and_(table.c.experiment_id == experiment.id, table.c.deleted_at == deleted_at)
+        unit.connection.execute(table.update().where(deleted).values(deleted_at=None))

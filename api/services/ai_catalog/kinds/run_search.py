@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -18,9 +15,9 @@ from api.kernel.models import Model, Page, Request
 from api.services.ai_catalog.kinds.experiment import ExperimentReference
 from api.services.ai_catalog.kinds.run import RUN, Run, RunInput
 from api.services.ai_catalog.logic.metric_values import MetricValue
-from api.services.ai_catalog.logic.run_search import SortKey, after, condition, order
+from api.services.ai_catalog.logic.run_search import condition, order
+from api.services.ai_catalog.logic.sorted_pages import page_of
 from api.services.ai_catalog.run_tables import RUN as TABLE
-from core.errors import InvalidArgument
 
 Id = Annotated[str, Field(max_length=64)]
 
@@ -116,48 +113,10 @@ def found_runs(unit: Unit, request: RunSearch, present: sa.ColumnElement[bool]) 
     Raises:
         InvalidArgument: the filter, the order, or the page token is not valid.
     """
-    keys = order(request.order_by)
-    values = [key.column.label(f"sort_{n}") for n, key in enumerate(keys)]
-    select = sa.select(TABLE, *values).where(
-        RUN.visible(unit), present, condition(request.filter, unit.connection.dialect.name)
-    )
+    select = sa.select(TABLE).where(RUN.visible(unit), present, condition(request.filter, unit.connection.dialect.name))
     if request.experiments:
         select = select.where(TABLE.c.experiment_id.in_(request.experiments))
-    if request.page_token:
-        select = select.where(after(keys, _position(request.page_token, keys)))
-    ordered = select.order_by(*(key.column.desc() if key.descending else key.column.asc() for key in keys))
-    rows = unit.connection.execute(ordered.limit(request.page_size + 1)).all()
-    page = rows[: request.page_size]
-    return page, _token(page[-1], keys) if len(rows) > request.page_size else None
-
-
-def _token(row: Row, keys: list[SortKey]) -> str:
-    values = [row._mapping[f"sort_{n}"] for n in range(len(keys))]
-    text = json.dumps([value.isoformat() if isinstance(value, datetime) else value for value in values])
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _position(token: str, keys: list[SortKey]) -> list[Any]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(token))
-        if len(values) != len(keys):
-            raise ValueError
-        return [_typed(value, key.column.type) for value, key in zip(values, keys, strict=True)]
-    except (ValueError, TypeError):
-        raise InvalidArgument(
-            "page_token is not valid for this search. Send next_page_token of the previous page, with the same filter "
-            "and order."
-        ) from None
-
-
-def _typed(value: Any, type: sa.types.TypeEngine[Any]) -> Any:
-    if isinstance(type, sa.String):
-        if not isinstance(value, str):
-            raise TypeError
-        return value
-    if isinstance(type, sa.Integer | sa.Float):
-        return float(value) if isinstance(type, sa.Float) else int(value)
-    return datetime.fromisoformat(value)
+    return page_of(unit.connection, select, order(request.order_by), request.page_size, request.page_token)
 
 
 def compared(values_of: Sequence[dict[str, Any]]) -> list[ComparedValue]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.metric_values import MAX_MS, time_of
 from api.services.ai_catalog.logic.search_language import Comparison, Key, invalid
+from api.services.ai_catalog.logic.sorted_pages import SortKey
 from api.services.ai_catalog.run_tables import RUN, RUN_INPUT, RUN_METRIC, RUN_PARAM, RUN_TAG
 from core.db import UtcDateTime
 
@@ -37,13 +38,6 @@ _COMPARE: dict[str, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
     "IN": lambda column, values: column.in_(values),
     "NOT IN": lambda column, values: column.not_in(values),
 }
-
-
-class SortKey(NamedTuple):
-    """One part of an order."""
-
-    column: sa.ColumnElement[Any]
-    descending: bool
 
 
 def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
@@ -73,15 +67,6 @@ def order(texts: list[str]) -> list[SortKey]:
     return [*keys, SortKey(RUN.c.started_at, True), SortKey(RUN.c.id, False)]
 
 
-def after(keys: list[SortKey], values: list[Any]) -> sa.ColumnElement[bool]:
-    """Returns the condition for the runs after one with these values of the sort keys."""
-    clauses = []
-    for n, (column, descending) in enumerate(keys):
-        beyond = column < values[n] if descending else column > values[n]
-        clauses.append(sa.and_(*(keys[m].column == values[m] for m in range(n)), beyond))
-    return sa.or_(*clauses)
-
-
 def _compared(comparison: Comparison, dialect: str) -> sa.ColumnElement[bool]:
     """Returns the condition of one comparison. A comparison with a key that a run doesn't have is false."""
     key = comparison.key
@@ -90,20 +75,25 @@ def _compared(comparison: Comparison, dialect: str) -> sa.ColumnElement[bool]:
         found = _with_key(table, key.name)
         return found if comparison.operator == "IS NOT NULL" else sa.not_(found)
     if table is not None:
-        return _with_key(table, key.name, _matching(table.c.value, comparison, dialect))
+        return _with_key(table, key.name, matching(table.c.value, comparison, dialect))
     if key.group == "datasets":
         if key.name not in ("name", "digest"):
             raise invalid(str(key), "is not a key: use datasets.name or datasets.digest")
-        matching = _matching(RUN_INPUT.c[key.name], comparison, dialect)
-        return sa.exists().where(RUN_INPUT.c.run_id == RUN.c.id, matching)
-    return _matching(_attribute(key), comparison, dialect)
+        same = matching(RUN_INPUT.c[key.name], comparison, dialect)
+        return sa.exists().where(RUN_INPUT.c.run_id == RUN.c.id, same)
+    return matching(_attribute(key), comparison, dialect)
 
 
 def _with_key(table: sa.Table, key: str, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return sa.exists().where(table.c.run_id == RUN.c.id, table.c.key == key, *conditions)
 
 
-def _matching(column: sa.ColumnElement[Any], comparison: Comparison, dialect: str) -> sa.ColumnElement[bool]:
+def matching(column: sa.ColumnElement[Any], comparison: Comparison, dialect: str) -> sa.ColumnElement[bool]:
+    """Returns the condition of a comparison of a column.
+
+    Raises:
+        InvalidArgument: the column can't be compared in this way.
+    """
     if compare := _COMPARE.get(comparison.operator):
         values = comparison.value if isinstance(comparison.value, tuple) else (comparison.value,)
         typed = [_typed(column, Comparison(comparison.key, "=", value)) for value in values]
@@ -117,7 +107,7 @@ def _typed(column: sa.ColumnElement[Any], comparison: Comparison) -> Any:
     if isinstance(column.type, sa.String):
         return comparison.text()
     number = comparison.number()
-    if isinstance(column.type, sa.Double):
+    if isinstance(column.type, sa.Double | sa.BigInteger):
         return number
     if not 0 <= number <= MAX_MS:
         raise invalid(str(comparison.key), "is a time: compare it with milliseconds since 1970")

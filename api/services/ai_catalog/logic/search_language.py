@@ -8,7 +8,7 @@ Beyond MLflow's language, conditions can be combined with OR, NOT, and parenthes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MAX_COMPARISONS = 100
-_GROUPS = {
+Groups = Mapping[str, str]
+"""The group of each word that a key can start with. It is empty for attributes."""
+
+GROUPS: Groups = {
     **dict.fromkeys(("metrics", "metric"), "metrics"),
     **dict.fromkeys(("params", "param", "parameters", "parameter"), "params"),
     **dict.fromkeys(("tags", "tag"), "tags"),
     **dict.fromkeys(("datasets", "dataset"), "datasets"),
     **dict.fromkeys(("attributes", "attribute", "attr", "run"), ""),
 }
+"""What searches of runs compare."""
+
 _OPERATORS = {
     "EQ": "=",
     "NEQ": "!=",
@@ -56,7 +61,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is compared: a key of `metrics`, `params`, `tags`, or `datasets`, or an attribute if `group` is empty."""
+    """What is compared: a key of a group such as `metrics`, or an attribute if `group` is empty."""
 
     group: str
     name: str
@@ -107,7 +112,7 @@ class Combination:
 Condition = Comparison | Combination
 
 
-def parse(text: str) -> Condition | None:
+def parse(text: str, groups: Groups = GROUPS) -> Condition | None:
     """Parses a filter. Returns None for an empty one.
 
     Raises:
@@ -120,10 +125,10 @@ def parse(text: str) -> Condition | None:
     tree = _parsed(text, "filter")
     if len(list(tree.find_all(exp.Column))) > _MAX_COMPARISONS:
         raise InvalidArgument(f"The filter has more than {_MAX_COMPARISONS} conditions.")
-    return _condition(tree)
+    return _condition(tree, groups)
 
 
-def parse_order(text: str) -> tuple[Key, bool]:
+def parse_order(text: str, groups: Groups = GROUPS) -> tuple[Key, bool]:
     """Parses a key of an order, such as `metrics.rmse DESC`. Returns the key, and whether the order is descending.
 
     Raises:
@@ -135,7 +140,7 @@ def parse_order(text: str) -> tuple[Key, bool]:
     parts = ordered.expressions if ordered else []
     if len(parts) != 1 or not isinstance(parts[0].this, exp.Column):
         raise invalid(text, "is not a key such as metrics.rmse DESC")
-    return _key(parts[0].this), bool(parts[0].args.get("desc"))
+    return _key(parts[0].this, groups), bool(parts[0].args.get("desc"))
 
 
 def compile(condition: Condition | None, comparison: Callable[[Comparison], T], combine: dict[str, Any], true: T) -> T:
@@ -221,28 +226,28 @@ def _parsed(text: str, noun: str) -> exp.Expr:
     return trees[0]
 
 
-def _condition(tree: exp.Expr) -> Condition:
+def _condition(tree: exp.Expr, groups: Groups) -> Condition:
     from sqlglot import exp
 
     match tree:
         case exp.Paren():
-            return _condition(tree.this)
+            return _condition(tree.this, groups)
         case exp.And() | exp.Or():
             operator = "and" if isinstance(tree, exp.And) else "or"
-            return Combination(operator, (_condition(tree.left), _condition(tree.right)))
+            return Combination(operator, (_condition(tree.left, groups), _condition(tree.right, groups)))
         case exp.Not(this=exp.In() | exp.Is() as inner):
-            return _comparison(inner, negated=True)
+            return _comparison(inner, groups, negated=True)
         case exp.Not():
-            return Combination("not", (_condition(tree.this),))
-    return _comparison(tree, negated=False)
+            return Combination("not", (_condition(tree.this, groups),))
+    return _comparison(tree, groups, negated=False)
 
 
-def _comparison(tree: exp.Expr, *, negated: bool) -> Comparison:
+def _comparison(tree: exp.Expr, groups: Groups, *, negated: bool) -> Comparison:
     from sqlglot import exp
 
     if not isinstance(tree.this, exp.Column):
         raise invalid(tree.sql(dialect=_language()), "does not start with a key such as metrics.rmse")
-    key = _key(tree.this)
+    key = _key(tree.this, groups)
     if isinstance(tree, exp.Is) and isinstance(tree.expression, exp.Null):
         return Comparison(key, "IS NOT NULL" if negated else "IS NULL")
     if isinstance(tree, exp.In) and tree.expressions:
@@ -269,12 +274,13 @@ def _value(tree: exp.Expr) -> float | str:
         raise invalid(literal.name, "is not a number") from None
 
 
-def _key(column: exp.Column) -> Key:
+def _key(column: exp.Column, groups: Groups) -> Key:
     parts = [part.name for part in column.parts]
     if len(parts) == 1:
         return Key("", parts[0].lower())
-    group = _GROUPS.get(parts[0].lower())
+    group = groups.get(parts[0].lower())
     if group is None:
-        raise invalid(".".join(parts), "must start with metrics, params, tags, attributes, or datasets")
+        words = ", ".join(dict.fromkeys(group or "attributes" for group in groups.values()))
+        raise invalid(".".join(parts), f"must start with one of {words}")
     name = ".".join(parts[1:])
     return Key(group, name if group else name.lower())
