@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from core import clock
 from core.errors import HeadwaterError
+from lakehouse.commits import last_row_change
 from lakehouse.row_rules import broken_rows
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from lakehouse.lineage import Lineage
     from lakehouse.snapshot import Snapshot
+    from lakehouse.tables import Tables
 
 
 def schema_faults(terms: Mapping[str, Any], schema: pa.Schema) -> list[str]:
@@ -28,7 +33,7 @@ def schema_faults(terms: Mapping[str, Any], schema: pa.Schema) -> list[str]:
 
 
 def faults(terms: Mapping[str, Any], snapshot: Snapshot) -> list[str]:
-    """Returns how a version breaks the terms: schema, number of rows, missing values, and quality. Not freshness."""
+    """Returns how a version breaks the terms: schema, number of rows, missing values, and quality. See `age_faults`."""
     found = schema_faults(terms, snapshot.schema)
     count, low, high = snapshot.row_count, terms["min_rows"], terms["max_rows"]
     if low is not None and count < low:
@@ -41,6 +46,25 @@ def faults(terms: Mapping[str, Any], snapshot: Snapshot) -> list[str]:
     for rule in [*rules, *terms["rules"]]:
         found += _rule_faults(rule, rows, snapshot)
     return found
+
+
+def age_faults(terms: Mapping[str, Any], tables: Tables, lineage: Lineage, snapshot: Snapshot) -> list[str]:
+    """Returns that the rows of a version are too old; nothing if they aren't, or if the terms limit no age.
+
+    A step that finds the same rows again makes them new without another version.
+    """
+    hours = terms["max_age_hours"]
+    if hours is None:
+        return []
+    entry = last_row_change(tables.storage, snapshot.table, snapshot.version)
+    if entry is None:
+        return []
+    commit = entry.commit(snapshot.table, snapshot.table_id, None)
+    steps = lineage.provenance(snapshot.table, commit.data_version)
+    newest = max([commit.committed_at, *(edge.at for edge in steps)])
+    if clock.now() - newest <= timedelta(hours=hours):
+        return []
+    return [f"The newest rows are of {newest:%Y-%m-%d %H:%M} UTC, older than {hours} hours."]
 
 
 def _rule_faults(rule: Mapping[str, Any], rows: pl.LazyFrame, snapshot: Snapshot) -> list[str]:

@@ -43,8 +43,19 @@ def require_contract(context: dg.AssetExecutionContext, tables: Tables, snapshot
     )
 
 
+def input_faults(tables: Tables, snapshot: Snapshot) -> tuple[ActiveContract | None, tuple[str, ...]]:
+    """Returns the active contract of an input, and how its version breaks it now, also by the age of its rows."""
+    from lakehouse.contract_terms import age_faults
+    from lakehouse.lineage import Lineage
+
+    contract, faults = contract_faults(tables, snapshot)
+    if contract is None:
+        return None, ()
+    return contract, (*faults, *age_faults(contract.terms, tables, Lineage(tables.pins.database), snapshot))
+
+
 def contract_faults(tables: Tables, snapshot: Snapshot) -> tuple[ActiveContract | None, tuple[str, ...]]:
-    """Returns the active contract of an asset, and how a version breaks it."""
+    """Returns the active contract of an asset, and how a version breaks it, whenever it is read."""
     with tables.pins.database.read() as connection:
         contract = contracts.active(connection, snapshot.table)
     if contract is None:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from core.errors import UncheckedInput
 from core.ids import asset_key
-from resources.contracts import contract_faults
+from resources.contracts import input_faults
 
 if TYPE_CHECKING:
     from lakehouse.snapshot import Snapshot
@@ -48,7 +48,7 @@ def check_input(context: dg.AssetExecutionContext, produced: dg.AssetKey, tables
         UncheckedInput: a blocking check of the version failed or wasn't evaluated, and the run doesn't accept that.
     """
     unpassed = dict(_unpassed_checks(context, tables, snapshot))
-    contract, faults = contract_faults(tables, snapshot)
+    contract, faults = input_faults(tables, snapshot)
     if contract is not None and faults:
         unpassed["contract"] = f"version {contract.version} is broken: {' '.join(faults)}"
     if not unpassed:

@@ -39,6 +39,7 @@ RUN_BY = {
     "docs/how-to/use-the-feast-client.md": "tests/protocols/feast/test_documentation.py",
     "docs/how-to/use-the-mlflow-client.md": "tests/protocols/mlflow/test_documentation.py",
     "docs/how-to/write-a-component.md": "tests/assets/test_documented_examples.py",
+    "docs/how-to/write-a-contract.md": "tests/api/ai_catalog/test_contract_documentation.py",
     "docs/how-to/write-a-kind.md": "tests/api/platform/test_write_a_kind.py",
 }
 """The test that reads the page and runs what it says."""

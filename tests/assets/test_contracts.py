@@ -1,6 +1,8 @@
 """An active contract gates every version: a step that breaks it fails, and nothing is made from such a version."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -86,6 +88,20 @@ def test_a_contract_gates_versions_from_before_it_and_assets_in_code(bench: Benc
     with bench.tables.pins.database.write() as connection:
         connection.execute(CONTRACT.update().values(state="SUPERSEDED"))
     assert bench.launch("demo.gold.copy").success
+
+
+def test_rows_that_are_too_old_are_not_read_until_a_step_finds_them_again(bench: Bench) -> None:
+    bench.write(*GOOD)
+    kind = str(_first(bench).field("id").type)
+    agree(bench, {**TERMS, "columns": [{"name": "id", "type": kind, "nullable": False}], "max_age_hours": 2})
+    assert bench.launch(B).success
+    version = bench.tables.snapshot(A).version
+    with mock.patch.object(clock, "now", return_value=datetime.now(UTC) + timedelta(hours=3)):
+        assert "older than 2 hours" in message(bench.launch(B))
+        assert bench.launch(B, tags={ACCEPT_TAG: A}).success
+        assert bench.launch(A).success, "the age says nothing about a version that is made now"
+        assert bench.tables.snapshot(A).version == version
+        assert bench.launch(B).success
 
 
 def test_a_definition_whose_columns_break_a_contract_has_a_fault(bench: Bench) -> None:

@@ -92,7 +92,8 @@ class Terms(Spec):
     """Highest number of rows."""
 
     max_age_hours: Annotated[int, Field(ge=1, le=24 * 3660)] | None = None
-    """Hours after which the newest rows are too old. `status` shows it; it doesn't keep a version from being read."""
+    """Hours after which the newest rows are too old, so that no step reads them. A step that finds the same rows again
+    makes them new."""
 
     rules: Annotated[list[QualityRule], Field(max_length=100)] = []
     """Rules for rows, with different names."""

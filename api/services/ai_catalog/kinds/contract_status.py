@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -11,11 +11,10 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query
-from api.kernel.platform import Platform, open_tables
+from api.kernel.platform import Platform, open_lineage, open_tables
 from api.services.ai_catalog.kinds.contract import CONTRACT
 from api.services.ai_catalog.kinds.contract_agreement import newest_faults
 from api.services.ai_catalog.logic.readable_tables import require_rows
-from core import clock
 from core.contracts import CONTRACT_VIOLATION
 from core.errors import UnknownTable
 
@@ -91,16 +90,14 @@ def get_contract_violations(unit: Unit, contract: Row, query: Query) -> Contract
 
 
 def _status(platform: Platform, contract: Row) -> ContractStatus:
+    from lakehouse.contract_terms import age_faults
+
     tables = platform.part(open_tables)
     try:
         snapshot = tables.snapshot(contract.asset)
     except UnknownTable:
         return ContractStatus(verdict=ContractVerdict.NOT_EVALUATED, data_version=None, faults=[])
     faults = newest_faults(platform, contract)
-    if (hours := contract.terms["max_age_hours"]) is not None:
-        version = tables.content_version(contract.asset, snapshot.version)
-        newest = next(one for one in tables.history(contract.asset, limit=1000) if one.version <= version)
-        if clock.now() - newest.committed_at > timedelta(hours=hours):
-            faults.append(f"The newest rows are of {newest.committed_at:%Y-%m-%d %H:%M} UTC, older than {hours} hours.")
+    faults += age_faults(contract.terms, tables, platform.part(open_lineage), snapshot)
     verdict = ContractVerdict.BROKEN if faults else ContractVerdict.MET
     return ContractStatus(verdict=verdict, data_version=snapshot.data_version, faults=faults)
