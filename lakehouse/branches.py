@@ -170,6 +170,26 @@ class BranchTables(Tables):
                 return edges
         return []
 
+    def sources(self, asset: str) -> frozenset[tuple[str, str]]:
+        """Returns the versions of the lakehouse that a table of the branch was made from, over all of its steps."""
+        found: set[tuple[str, str]] = set()
+        waiting, done = [asset], set()
+        while waiting:
+            table = waiting.pop()
+            if table in done or not self.owns(table) or not self.exists(table):
+                continue
+            done.add(table)
+            if base := self.plan.bases.get(table):
+                found.add((table, base))
+            newest = self.snapshot(table)
+            for version in range(newest.version + 1):
+                for edge in self.edges(table, f"{newest.table_id}@{version}") or ():
+                    if self.edges(edge.in_asset, edge.in_version) is not None:
+                        waiting.append(edge.in_asset)
+                    elif edge.in_asset:
+                        found.add((edge.in_asset, edge.in_version))
+        return frozenset(found)
+
     def edges(self, asset: str, version: str) -> list[Edge] | None:
         """Returns the lineage edges in the commit of a version of the branch; `None` for a version of another table."""
         table_id, _, number = version.rpartition("@")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _MAX_CACHED = 10_000
 
+Source = tuple[str, str]
+"""An asset and its data version."""
+
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
@@ -62,7 +65,9 @@ def may_read_rows(platform: Platform, access: Access, asset: str) -> bool:
     return access.allows(READ_ASSET, place) and access.allows(READ_ROWS, place)
 
 
-def may_read_copy(platform: Platform, access: Access, asset: str, version: str | None = None) -> bool:
+def may_read_copy(
+    platform: Platform, access: Access, asset: str, version: str | None = None, also: frozenset[Source] = frozenset()
+) -> bool:
     """Returns whether the tables from which a version was copied let a principal read it.
 
     **The rule.** A principal who may read the rows of an asset by their grants reads them only if, for each table that
@@ -88,10 +93,11 @@ def may_read_copy(platform: Platform, access: Access, asset: str, version: str |
         access: the rights of the principal.
         asset: id of the asset.
         version: data version that is read; None for any version, so that all count.
+        also: versions from which it was copied and that the lineage doesn't record, such as those of a branch.
     """
     if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS):
         return True
-    return platform.part(Copies).origins(access, asset, version, closed_only=True).open
+    return platform.part(Copies).origins(access, asset, version, closed_only=True, also=also).open
 
 
 def require_copy(platform: Platform, access: Access, made: str, version: str | None = None) -> None:
@@ -123,7 +129,15 @@ class Copies:
         self._followed: dict[tuple[object, ...], tuple[int, Copied]] = {}
         self._unrecorded: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
 
-    def origins(self, access: Access, asset: str, version: str | None, *, closed_only: bool = False) -> Origins:
+    def origins(
+        self,
+        access: Access,
+        asset: str,
+        version: str | None,
+        *,
+        closed_only: bool = False,
+        also: frozenset[Source] = frozenset(),
+    ) -> Origins:
         """Returns the tables that a version was copied from, as they concern a principal.
 
         Args:
@@ -131,8 +145,9 @@ class Copies:
             asset: id of the asset.
             version: data version; None for all versions.
             closed_only: whether to leave out tables that the principal can read, which is much faster.
+            also: sources that the lineage doesn't record.
         """
-        also = self._pending(asset, version)
+        also |= self._pending(asset, version)
         with self._platform.part(open_lineage).index() as index:
             upstream = index.sources(asset).union(*({name} | index.sources(name) for name, _ in also))
         readable = {

@@ -48,6 +48,12 @@ def attributes(sql: str, *reads: str) -> dict[str, Any]:
     return {"asset": ID, "sql": sql, "reads": list(reads)}
 
 
+async def reads(api: Api, name: str, *assets: str) -> None:
+    """Grants a user the right to read assets, which includes what these were copied from."""
+    for asset in assets:
+        await grant(api, await id_of(api, name), "ai_catalog.asset.*", asset, securable_kind="ai_catalog.asset")
+
+
 async def definition(caller: Caller, id: str) -> dict[str, Any]:
     """The definition in a branch, with its attributes."""
     (found,) = (await made(caller.get(f"{BRANCHES}/{id}/definitions?asset={ID}")))["definitions"]
@@ -143,7 +149,7 @@ class TestRun:
         refused = await dora.post(f"{BRANCHES}/{other}:run", {"assets": [ID]})
         assert (refused.status, orchestrator.launches) == (403, [])
         assert SILVER not in refused.response.text
-        await grant(api, await id_of(api, "dora"), "ai_catalog.asset.*", SILVER, securable_kind="ai_catalog.asset")
+        await reads(api, "dora", SILVER, BRONZE)
         await run(dora, other, ID)
 
     async def test_a_retired_definition_runs_in_a_branch(
@@ -211,6 +217,19 @@ class TestDefine:
         assert (await define(dora, id, **changed)).status == 422
         assert (await define(dora, id, attributes=attributes("SELECT 9"))).status == 200
         assert (await define(dora, id, revision=1)).status == 422
+
+    async def test_rows_of_a_branch_are_copies_of_what_only_the_branch_read(self, api: Api, tables: Tables) -> None:
+        id = (await branch(api.editor))["id"]
+        make(api, tables, ID, "x", id)
+        dora = await sees_only(api, "dora", ID)
+        await may_branch(api, "dora")
+        statement = {"sql": f"SELECT n FROM {ID}", "branch": id}
+        preview = f"ai-catalog/assets/{ID}/preview?branch={id}"
+        assert (await dora.get(preview)).status == 403
+        assert (await dora.post("ai-catalog/queries:run", statement)).status == 403
+        await reads(api, "dora", SILVER, BRONZE)
+        assert (await made(dora.get(preview)))["rows"] == [{"n": 2}]
+        assert (await made(dora.post("ai-catalog/queries:run", statement)))["rows"] == [[2]]
 
     async def test_waits_for_a_run(self, api: Api, tables: Tables) -> None:
         id = (await branch(api.editor))["id"]

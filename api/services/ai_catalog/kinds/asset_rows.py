@@ -166,8 +166,9 @@ def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
 
 def _preview(ctx: Context, asset: str, query: PreviewQuery, plan: BranchPlan | None) -> Rows[Preview]:
     version, offset = paging.start(query.page_token, query.version, query.offset)
-    snapshot = versions.snapshot(branch_reads.open_planned(ctx.platform, plan), asset, version)
-    require_readable(ctx, asset, snapshot.data_version)
+    tables = branch_reads.open_planned(ctx.platform, plan)
+    snapshot = versions.snapshot(tables, asset, version)
+    require_readable(ctx, asset, snapshot.data_version, branch_reads.sources(tables, asset))
     table = snapshot.to_arrow(columns=query.columns or None, limit=query.page_size, offset=offset)
     token = paging.following(snapshot.data_version, offset + table.num_rows, snapshot.row_count)
 

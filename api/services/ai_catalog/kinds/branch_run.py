@@ -14,14 +14,14 @@ from api.kernel.lake.names import AssetId, ColumnName
 from api.kernel.models import Model, Query, Request
 from api.kernel.operations.stored_launch import StoredLaunch
 from api.kernel.permissions.graph import asset_securable
-from api.kernel.platform import Platform, open_tables
+from api.kernel.platform import open_tables
 from api.services.ai_catalog.branch_tables import BRANCH as TABLE
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.asset_history import Diff, diff_of
 from api.services.ai_catalog.kinds.branch import BRANCH, may_read, refuse_busy, require_open
 from api.services.ai_catalog.logic import branch_launch
 from api.services.ai_catalog.logic.branch_base import readable
-from api.services.ai_catalog.logic.readable_tables import rows_denied
+from api.services.ai_catalog.logic.readable_tables import require_readable, rows_denied
 from core.errors import Conflict, NotFound
 from core.ports import CheckStatus, GraphView
 from core.runs import BRANCH_RUN_JOB, BRANCH_RUN_OP, Launch
@@ -122,9 +122,7 @@ async def get_branch_diff(ctx: Context, branch: str, query: BranchDiffQuery) -> 
     row = await ctx.read(lambda unit: BRANCH.row(unit, branch, "diff"))
     if query.asset not in row.produced or not may_read(ctx, query.asset):
         raise NotFound(f"The branch {row.name} has produced no table {query.asset!r}. See its tables.")
-    if not readable(ctx, query.asset):
-        raise rows_denied()
-    return await ctx.compute(_diff, ctx.platform, row, query)
+    return await ctx.compute(_diff, ctx, row, query)
 
 
 def _selected(
@@ -218,11 +216,12 @@ def _table(tables: Any, row: Row, name: str, failed: list[str]) -> BranchTable:
     )
 
 
-def _diff(platform: Platform, row: Row, query: BranchDiffQuery) -> Diff:
+def _diff(ctx: Context, row: Row, query: BranchDiffQuery) -> Diff:
     from lakehouse.branches import BranchTables, pinned
     from lakehouse.diff import compare
 
-    tables = BranchTables(platform.part(open_tables), plan_of(row))
+    tables = BranchTables(ctx.platform.part(open_tables), plan_of(row))
+    require_readable(ctx, query.asset, None, tables.sources(query.asset))
     base = row.versions.get(query.asset)
     if base is None:
         raise Conflict(f"{query.asset} didn't exist when the branch started, so all of its rows are new.")

@@ -179,7 +179,7 @@ def _run(ctx: Context, request: RunQuery, plan: BranchPlan | None, cancelled: Ca
         require_visible(ctx, name)
     snapshots = {name: versions.snapshot(tables, name, request.versions.get(name)) for name in statement.tables}
     for name, snapshot in snapshots.items():
-        require_readable(ctx, name, snapshot.data_version)
+        require_readable(ctx, name, snapshot.data_version, branch_reads.sources(tables, name))
     if unread := sorted(set(request.versions) - set(snapshots)):
         fault = {"pointer": f"/versions/{unread[0]}", "detail": "the statement does not read this table"}
         raise InvalidArgument(f"The statement does not read {unread[0]}.", errors=[fault])

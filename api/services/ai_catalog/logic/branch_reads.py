@@ -28,6 +28,16 @@ async def plan_of(ctx: Context, branch: str | None) -> BranchPlan | None:
     return branch_records.plan_of(await ctx.read(lambda unit: BRANCH.row(unit, branch, "tables")))
 
 
+def sources(tables: Tables, asset: str) -> frozenset[tuple[str, str]]:
+    """Returns the versions that a table was made from in a branch; none for a table of the lakehouse.
+
+    Only the commits of a branch record its lineage, so the rule for copies needs them.
+    """
+    from lakehouse.branches import BranchTables
+
+    return tables.sources(asset) if isinstance(tables, BranchTables) else frozenset()
+
+
 def open_planned(platform: Platform, plan: BranchPlan | None) -> Tables:
     """Returns the tables as a branch sees them, or those of the lakehouse. Runs in a worker thread."""
     tables = platform.part(open_tables)

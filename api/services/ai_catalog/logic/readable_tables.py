@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
-from api.kernel.lake.copies import may_read_copy, may_read_rows
+from api.kernel.lake.copies import Source, may_read_copy, may_read_rows
 from api.kernel.lookup import unknown_asset
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable
@@ -19,7 +19,9 @@ from core.errors import PermissionDenied
 from core.ids import is_asset_id
 
 
-def may_read(platform: Platform, access: Access, asset: str, version: str | None = None) -> bool:
+def may_read(
+    platform: Platform, access: Access, asset: str, version: str | None = None, also: frozenset[Source] = frozenset()
+) -> bool:
     """Returns whether an access allows to see an asset and to read its rows, by its grants and the rule for copies.
 
     Runs in a worker thread.
@@ -29,8 +31,9 @@ def may_read(platform: Platform, access: Access, asset: str, version: str | None
         access: the rights.
         asset: id of the asset.
         version: data version that is read. None if it may be any.
+        also: versions from which it was copied in a branch.
     """
-    return may_read_rows(platform, access, asset) and may_read_copy(platform, access, asset, version)
+    return may_read_rows(platform, access, asset) and may_read_copy(platform, access, asset, version, also)
 
 
 def reads_everything(access: Access) -> bool:
@@ -53,7 +56,9 @@ def require_visible(ctx: Context, asset: str) -> None:
         raise unknown_asset(ctx.view(), asset)
 
 
-def require_readable(ctx: Context, asset: str, version: str | None = None) -> None:
+def require_readable(
+    ctx: Context, asset: str, version: str | None = None, also: frozenset[Source] = frozenset()
+) -> None:
     """Requires the right to read a table. One that the caller can't see is refused as if it did not exist.
 
     Runs in a worker thread. The arguments are those of `may_read`.
@@ -63,7 +68,7 @@ def require_readable(ctx: Context, asset: str, version: str | None = None) -> No
         PermissionDenied: The caller can't read it.
     """
     require_visible(ctx, asset)
-    if not may_read(ctx.platform, ctx.principal.access, asset, version):
+    if not may_read(ctx.platform, ctx.principal.access, asset, version, also):
         raise rows_denied()
 
 
