@@ -10,6 +10,7 @@ from lakehouse.graph import Direction, LineageGraph, LineageLink, LineageNode
 
 _MAX_DIGITS = 18
 """Digits of a Delta version that fit into the array of versions. Versions of other systems are any text."""
+_EDGES_PER_NODE = 50
 
 
 class LineageIndex:
@@ -158,33 +159,43 @@ class LineageIndex:
         max_nodes: int,
         visible: Callable[[str], bool] | None,
     ) -> LineageGraph:
-        """Traverses the graph breadth first from one version, and returns the nodes with the edges between them."""
+        """Traverses the graph breadth first from one version, and returns the nodes with the edges between them.
+
+        A traversal follows a limited number of edges for each node that it may return, so that a version with a million
+        outputs doesn't delay others. `truncated` is set if it stops there.
+        """
         start = version if version is not None else self.latest(asset)
         if start is None or (visible and not visible(asset)):
             return LineageGraph((), (), truncated=False)
         root = (asset, start)
         distances = {root: 0}
         level, links, truncated = [root], [], False
+        remaining = _EDGES_PER_NODE * max_nodes
         while level:
             following = []
             for node in level:
                 if self._is_deleted(node):
                     continue
-                for other, link in self._neighbours(direction, node):
+                for other, edge in self._neighbours(direction, node):
                     if visible and not visible(other[0]):
                         continue
+                    remaining -= 1  # hidden edges don't count, or `truncated` would tell of them
+                    if remaining < 0:
+                        truncated = True
+                        break
                     if other not in distances:
                         if distances[node] >= depth or len(distances) >= max_nodes:
                             truncated = True
                             continue
                         distances[other] = distances[node] + 1
                         following.append(other)
-                    links.append(link)
+                    links.append(self._link(edge) if edge >= 0 else _implied_link(direction, node, other))
             level = following
         nodes = tuple(LineageNode(*node, distance, self._is_deleted(node)) for node, distance in distances.items())
         return LineageGraph(nodes, tuple(links), truncated)
 
-    def _neighbours(self, direction: Direction, node: tuple[str, str]) -> Iterator[tuple[tuple[str, str], LineageLink]]:
+    def _neighbours(self, direction: Direction, node: tuple[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Yields the neighbors of a node, each with the edge to it; -1 for an implied one."""
         number = self._ids.get(node, -1)
         upstream = direction == "upstream"
         if number >= 0:
@@ -195,12 +206,11 @@ class LineageIndex:
             )
             edge = first[number]
             while edge >= 0:
-                yield self._nodes[ends[edge]], self._link(edge)
+                yield self._nodes[ends[edge]], edge
                 edge = following[edge]
         implied = self._implied_source(node, number) if upstream else self._implied_output(node)
         if implied:
-            out, source = (node, implied) if upstream else (implied, node)
-            yield implied, LineageLink(*out, *source, run="", step="", implied=True)
+            yield implied, -1
 
     def _implied_source(self, node: tuple[str, str], number: int) -> tuple[str, str] | None:
         """Returns the version before this one if no edge is recorded for this one, but one for an earlier version."""
@@ -292,6 +302,11 @@ class LineageIndex:
             number = self._names[name] = len(self._name_list)
             self._name_list.append(name)
         return number
+
+
+def _implied_link(direction: Direction, node: tuple[str, str], other: tuple[str, str]) -> LineageLink:
+    out, source = (node, other) if direction == "upstream" else (other, node)
+    return LineageLink(*out, *source, run="", step="", implied=True)
 
 
 def _split(version: str) -> tuple[str, int]:

@@ -61,6 +61,8 @@ class SearchIndex:
         self._folder = folder / f"layout-{_LAYOUT}"
         self._lock = threading.RLock()
         self._writer: tantivy.IndexWriter | None = None
+        self._commits = 0
+        self._scopes: tuple[tuple[int, ...], frozenset[str]] | None = None
         self._index = self._open()
         self.schema = self._index.schema
 
@@ -110,6 +112,7 @@ class SearchIndex:
         writer.add_document(tantivy.Document(key=[_POSITION], body=[json.dumps(asdict(position)).encode()]))
         writer.commit()
         self._index.reload()
+        self._commits += 1
 
     def rollback(self) -> None:
         """Discards the changes since the last commit."""
@@ -133,10 +136,19 @@ class SearchIndex:
         return self._index.searcher()
 
     def scopes(self) -> set[str]:
-        """Returns the scopes of all documents."""
+        """Returns the scopes of all documents. They are counted once for each commit."""
         import tantivy
 
-        return set(_facet(self.searcher(), tantivy.Query.all_query(), "scope", 100_000))
+        state = self._state()
+        if self._scopes is None or self._scopes[0] != state:
+            found = _counted(self.searcher(), tantivy.Query.all_query(), ("scope",), 100_000)
+            self._scopes = state, frozenset(found["scope"])
+        return set(self._scopes[1])
+
+    def _state(self) -> tuple[int, ...]:
+        """Returns what changes with every commit, of this process or another."""
+        file = (self._folder / "meta.json").stat()
+        return self._commits, file.st_ino, file.st_mtime_ns, file.st_size
 
     def versions(self, kind: str) -> dict[str, str]:
         """Returns the versions of all documents of a kind, by id."""
@@ -175,7 +187,7 @@ class SearchIndex:
         return Found(
             documents=[_document(document) for document in stored],
             total=result.count or 0,  # type: ignore[attr-defined]  # the stub lacks it
-            facets={field: _facet(searcher, query, field, 50) for field in facets},
+            facets=_counted(searcher, query, facets, 50) if facets else {},
             excerpts=excerpts,
         )
 
@@ -264,6 +276,9 @@ def _excerpt(snippet: tantivy.Snippet) -> tuple[str, list[tuple[int, int]]]:
     return text, ranges
 
 
-def _facet(searcher: tantivy.Searcher, query: tantivy.Query, field: str, size: int) -> dict[str, int]:
-    counted = searcher.aggregate(query, {"values": {"terms": {"field": field, "size": size}}})
-    return {bucket["key"]: bucket["doc_count"] for bucket in counted["values"]["buckets"]}
+def _counted(
+    searcher: tantivy.Searcher, query: tantivy.Query, fields: Sequence[str], size: int
+) -> dict[str, dict[str, int]]:
+    """Returns the number of documents by field and value, in one pass over the documents of a query."""
+    counted = searcher.aggregate(query, {field: {"terms": {"field": field, "size": size}} for field in fields})
+    return {field: {bucket["key"]: bucket["doc_count"] for bucket in counted[field]["buckets"]} for field in fields}

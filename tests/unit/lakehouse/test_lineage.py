@@ -105,6 +105,16 @@ class TestWalk:
         exact = lineage.upstream("n0", depth=10, max_nodes=11)
         assert (len(exact.nodes), exact.truncated) == (11, False)
 
+    def test_follows_a_limited_number_of_edges_and_tells_nothing_of_hidden_ones(self) -> None:
+        index = LineageIndex()
+        for number in range(1, 1001):
+            index.add(number, f"out{number}", f"o{number}@0", "hub", "h@0", "r", "s")
+        found = index.walk("downstream", "hub", "h@0", depth=3, max_nodes=2, visible=None)
+        assert (len(found.nodes), len(found.edges), found.truncated) == (2, 1, True)
+        visible = {"hub", "out1"}.__contains__
+        hidden = index.walk("downstream", "hub", "h@0", depth=3, max_nodes=2, visible=visible)
+        assert (len(hidden.nodes), hidden.truncated) == (2, False)
+
     def test_survives_cycles(self, lineage: Lineage) -> None:
         lineage.record([edge("a@0", "b@0"), edge("b@0", "a@0"), edge("a@0", "a@0")])
         assert set(versions(lineage.upstream("a"))) == {"a@0", "b@0"}

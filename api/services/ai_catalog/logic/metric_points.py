@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +19,12 @@ from core.db import Prepared
 _LOWEST: sa.ColumnElement[float] = sa.literal_column(repr(-sys.float_info.max))
 """Stands for NaN in comparisons: any other value replaces it."""
 
-_ADD_POINTS = adding_new(METRIC_POINT)
+
+def _arrays(table: sa.Table) -> postgresql.Insert:
+    """Returns an insert of all rows with one statement: its parameters are one array for each column."""
+    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in table.c]
+    rows = sa.func.unnest(*arrays).table_valued(*table.c.keys()).render_derived()
+    return postgresql.insert(table).from_select(table.c.keys(), sa.select(rows))
 
 
 def _keeping_latest(new: sqlite.Insert | postgresql.Insert) -> Prepared:
@@ -31,9 +36,13 @@ def _keeping_latest(new: sqlite.Insert | postgresql.Insert) -> Prepared:
     )
 
 
+_ADD_POINTS = {
+    "sqlite": adding_new(METRIC_POINT)["sqlite"],
+    "postgresql": Prepared(_arrays(METRIC_POINT).on_conflict_do_nothing()),
+}
 _KEEP_LATEST = {
     "sqlite": _keeping_latest(sqlite.insert(RUN_METRIC)),
-    "postgresql": _keeping_latest(postgresql.insert(RUN_METRIC)),
+    "postgresql": _keeping_latest(_arrays(RUN_METRIC)),
 }
 
 
@@ -47,16 +56,24 @@ def add_points(connection: Connection, points: Sequence[dict[str, Any]]) -> int:
     if not points:
         return 0
     stored = [{**point, "bits": bits(point["value"])} for point in points]
-    added = _ADD_POINTS[connection.dialect.name].run(connection, stored)
+    added = _run(connection, _ADD_POINTS, METRIC_POINT, stored)
     latest: dict[str, dict[str, Any]] = {}
     for point in points:
         before = latest.get(point["key"])
         if before is None or _order(point) >= _order(before):
             latest[point["key"]] = point
-    _KEEP_LATEST[connection.dialect.name].run(
-        connection, [{**point, "value": null_if_nan(point["value"])} for point in latest.values()]
-    )
+    newest = [{**point, "value": null_if_nan(point["value"])} for point in latest.values()]
+    _run(connection, _KEEP_LATEST, RUN_METRIC, newest)
     return added
+
+
+def _run(
+    connection: Connection, statements: Mapping[str, Prepared], table: sa.Table, rows: Sequence[dict[str, Any]]
+) -> int:
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        rows = [{column.name: [row[column.name] for row in rows] for column in table.c}]
+    return statements[dialect].run(connection, rows)
 
 
 def _order(point: dict[str, Any]) -> tuple[int, int, float]:
