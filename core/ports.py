@@ -69,9 +69,6 @@ class AssetNode:
     op: str | None = None
     """Name of the op that produces the asset; run config addresses the asset by this name."""
 
-    config: tuple[str, ...] = ()
-    """Names of the fields of the config of this op."""
-
     tags: Mapping[str, str] = field(default_factory=dict)
     together: tuple[str, ...] = ()
     """Other assets that the same step always produces: the step can't produce one of them alone."""
@@ -202,6 +199,9 @@ class Orchestrator(Protocol):
 
     async def partitions(self, asset: str) -> Sequence[str]:
         """Returns the partition keys of an asset in their order; empty if the asset has no partitions."""
+
+    async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Returns the names of the fields of the config of the ops of these assets. Unknown assets are omitted."""
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         """Returns the states of runs by id, without the versions they produced. Unknown ids are omitted."""

@@ -130,6 +130,8 @@ class FakeOrchestrator:
         self.run_states: dict[str, RunState] = {}
         self.backfills: dict[str, BackfillState] = {}
         self.lines: dict[str, list[LogLine]] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}
+        """Fields of the config of an asset."""
         self.step_states: dict[str, list[StepState]] = {}
         self.terminated: list[str] = []
         self.known = True
@@ -187,6 +189,10 @@ class FakeOrchestrator:
 
     async def partitions(self, asset: str) -> Sequence[str]:
         return ["a", "b", "c"] if self.nodes[asset].partitioned else []
+
+    async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        self._require()
+        return {asset: self.fields.get(asset, ()) for asset in assets if asset in self.nodes}
 
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         self._require()

@@ -17,7 +17,7 @@ from api.gateways.dagster.orchestrator import DagsterOrchestrator
 from api.services.ai_catalog.logic.health import Health, assess
 from core.errors import InvalidPayload, Unavailable
 from core.ports import AssetState, CheckStatus, Staleness
-from core.runs import Launch, RunState, RunStatus
+from core.runs import Launch, RunState, RunStatus, StepStatus
 from tests.dagster_processes import DagsterProcesses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -82,6 +82,11 @@ def sorted_rows():
     yield dg.MaterializeResult(asset_key=["demo", "bronze", "bad"])
 
 nightly = dg.define_asset_job("nightly", selection=[raw, clean])
+hourly = dg.define_asset_job("hourly", selection=[raw, judged, slow], tags={"headwater/pipeline": "pln_1"})
+
+@dg.schedule(job=hourly, cron_schedule="0 * * * *", tags={"headwater/pipeline": "pln_1"})
+def hourly_times():
+    return dg.SkipReason("never in this test")
 
 @dg.sensor(job=nightly, minimum_interval_seconds=30)
 def landing():
@@ -90,7 +95,11 @@ def landing():
 defs = dg.Definitions(
     assets=[raw, clean, judged, slow, broken, daily, sorted_rows],
     asset_checks=[not_empty, plausible, gate],
-    schedules=[dg.ScheduleDefinition("daily_run", job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")],
+    jobs=[hourly],
+    schedules=[
+        hourly_times,
+        dg.ScheduleDefinition("daily_run", job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC"),
+    ],
     sensors=[landing],
     executor=dg.in_process_executor,
 )
@@ -305,3 +314,53 @@ async def test_a_dead_webserver_leaves_the_view_and_says_since_when(
         await gateway.launch(Launch(("demo.bronze.raw",)))
     dagster.start("webserver")
     await wait_for(lambda: gateway.view().stale_since is None, "recovery", 60)
+
+
+class TestPipelines:
+    async def test_a_run_takes_config_and_a_retry_repeats_what_failed(self, gateway: DagsterOrchestrator) -> None:
+        judged = "demo.silver.judged"
+        assert await gateway.config_fields([judged, "demo.bronze.raw"]) == {
+            judged: ("fails", "version"),
+            "demo.bronze.raw": (),
+        }
+        tags, config = {"headwater/pipeline": "pln_1", "t": "1"}, {"demo__silver__judged": {"fails": True}}
+        launch = Launch(("demo.bronze.raw", judged), config=config, tags=tags, job="hourly")
+        (run,) = (await gateway.launch(launch)).runs
+        failed = await ended(gateway, run)
+        steps = {step.key: step for step in await gateway.steps(failed)}
+        assert steps.keys() == {"demo__bronze__raw", "demo__silver__judged", "demo__silver__judged_gate"}, (
+            "without the third asset"
+        )
+        assert steps["demo__bronze__raw"].status is StepStatus.SUCCEEDED
+        assert (steps["demo__silver__judged"].status, steps["demo__silver__judged"].error) == (
+            StepStatus.FAILED,
+            "ValueError: not today",
+        )
+        assert steps["demo__silver__judged_gate"].status is StepStatus.SKIPPED
+        (again,) = (await gateway.launch(Launch((), tags={"t": "2"}, job="hourly", retries=run))).runs
+        retried = await ended(gateway, again)
+        assert "demo__bronze__raw" not in {step.key for step in await gateway.steps(retried)}
+        assert (retried.tags["t"], retried.tags["dagster/parent_run_id"]) == ("2", run)
+        assert [found.id for found in await gateway.find_runs({"headwater/pipeline": "pln_1"}, limit=10)] == [
+            again,
+            run,
+        ]
+        assert [found.id for found in await gateway.find_runs({"t": "1"}, statuses=[RunStatus.FAILED], limit=10)] == [
+            run
+        ]
+        older = await gateway.find_runs({"headwater/pipeline": "pln_1"}, before=again, limit=10)
+        assert [found.id for found in older] == [run]
+        assert failed.created_at is not None
+        early = await gateway.find_runs(tags, created_before=failed.created_at, limit=10)
+        assert list(early) == []
+
+    async def test_its_schedule_has_its_assets_and_times(self, gateway: DagsterOrchestrator) -> None:
+        schedule = gateway.view().schedules["hourly_times"]
+        assert (schedule.pipeline, schedule.job) == ("pln_1", "hourly")
+        assert schedule.assets == ("demo.bronze.raw", "demo.gold.slow", "demo.silver.judged")
+        assert gateway.view().schedules["daily_run"].assets == ()
+        await gateway.start_schedule(schedule)
+        running = gateway.view().schedules["hourly_times"]
+        assert len(running.upcoming) == 5
+        await gateway.stop_schedule(running)
+        assert gateway.view().schedules["hourly_times"].upcoming == ()

@@ -103,6 +103,11 @@ class DagsterOrchestrator:
         node = (await self.client.read(queries.PARTITION_KEYS, key=key))["assetNodeOrError"]
         return list(node.get("partitionKeys", ()))
 
+    async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """See `Orchestrator`."""
+        keys = [{"path": core_ids.asset_key(asset)} for asset in assets]
+        return parsing.config_fields(await self.client.read(queries.CONFIG_FIELDS, keys=keys))
+
     async def runs(self, ids: Sequence[str]) -> Mapping[str, RunState]:
         """See `Orchestrator`."""
         return {run.id: run for run in await self._runs({"runIds": list(ids)}, len(ids))} if ids else {}

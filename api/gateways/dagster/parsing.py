@@ -79,15 +79,9 @@ def node(raw: Any, location: str, repository: str) -> AssetNode:
         location=location,
         repository=repository,
         op=raw["opNames"][0] if raw["opNames"] else None,
-        config=_fields(raw["configField"]),
         tags={tag["key"]: tag["value"] for tag in raw["tags"]},
         compared_with=_compared_with(raw),
     )
-
-
-def _fields(config: Any) -> tuple[str, ...]:
-    fields = config["configType"].get("fields", ()) if config else ()
-    return tuple(sorted(field["name"] for field in fields))
 
 
 def _compared_with(raw: Any) -> tuple[str, ...]:
@@ -230,6 +224,15 @@ def failure(error: Any) -> str:
     raised = next((item for item in chain if not str(item.get("className")).startswith("Dagster")), chain[-1])
     line = str(raised["message"]).strip().split("\n")[0]
     return line.removeprefix(f"core.errors.{raised.get('className')}: ")
+
+
+def config_fields(answer: Any) -> dict[str, tuple[str, ...]]:
+    """Returns the names of the fields of the config of each asset, by asset id."""
+    found = {}
+    for raw in answer["assetNodes"]:
+        fields = raw["configField"]["configType"].get("fields", ()) if raw["configField"] else ()
+        found[asset(raw["assetKey"])] = tuple(sorted(field["name"] for field in fields))
+    return found
 
 
 def asset(key: Any) -> str:

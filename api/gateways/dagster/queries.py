@@ -42,7 +42,6 @@ query Graph {
               assetNodes {
                 assetKey { path }
                 description groupName kinds isExecutable isPartitioned isAutoCreatedStub opVersion opNames jobNames
-                configField { configType { ... on CompositeConfigType { fields { name } } } }
                 owners { ... on UserAssetOwner { email } ... on TeamAssetOwner { team } }
                 dependencyKeys { path }
                 automationCondition { label expandedLabel }
@@ -230,6 +229,15 @@ query RecentBackfills {
 PARTITION_KEYS = """
 query PartitionKeys($key: AssetKeyInput!) {
   assetNodeOrError(assetKey: $key) { __typename ... on AssetNode { partitionKeys } }
+}
+"""
+
+CONFIG_FIELDS = """
+query ConfigFields($keys: [AssetKeyInput!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    configField { configType { ... on CompositeConfigType { fields { name } } } }
+  }
 }
 """
 

@@ -14,11 +14,9 @@ PATH, RUNS = "ai-catalog/pipelines", "ai-catalog/pipeline-runs"
 
 def add_assets(orchestrator: FakeOrchestrator) -> None:
     """Adds two published assets. The second one takes a parameter."""
-    for item in (
-        node(CLEAN, [CODE], location="published"),
-        node(TOTALS, [CLEAN], location="published", config=("days", "mode")),
-    ):
+    for item in (node(CLEAN, [CODE], location="published"), node(TOTALS, [CLEAN], location="published")):
         orchestrator.nodes[item.id] = item
+    orchestrator.fields[TOTALS] = ("days", "mode")
 
 
 async def project(api: Api) -> None:

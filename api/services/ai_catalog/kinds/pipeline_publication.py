@@ -112,7 +112,7 @@ class PipelineTimes(Model):
 async def validate_pipeline(ctx: Context, pipeline: str, request: Request) -> PipelineReport:
     """Returns whether the caller can publish a pipeline, and the checks that stop its runs. Changes nothing."""
     found = await ctx.read(lambda unit: PIPELINE.get_for(unit, pipeline, "validate"))
-    faults, view = pipelines.faults_of(ctx, found), ctx.view()
+    faults, view = await pipelines.faults_of(ctx, found), ctx.view()
     states = {asset: view.states.get(asset) for asset in found.spec.assets if asset in view.nodes}
     checks = [(asset, check) for asset, state in states.items() if state for check in state.checks if check.blocking]
     return PipelineReport(
@@ -133,7 +133,7 @@ async def publish_pipeline(ctx: Context, pipeline: str, request: Request) -> Pip
     """
     found = await ctx.read(lambda unit: PIPELINE.get_for(unit, pipeline, "publish"))
     ctx.require_match(found.etag)
-    if faults := pipelines.faults_of(ctx, found):
+    if faults := await pipelines.faults_of(ctx, found):
         raise InvalidPayload(f"{found.name} can't be published. See errors.", errors=faults)
     published = await ctx.write(lambda unit: _publish(unit, found))
     await _show(ctx)

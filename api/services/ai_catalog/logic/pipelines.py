@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from api.kernel.kinds.context import Context
@@ -25,7 +25,7 @@ def job_name(pipeline: Pipeline) -> str:
     return f"{re.sub('-+', '_', pipeline.name)}__{pipeline.id}"
 
 
-def faults_of(ctx: Context, pipeline: Pipeline) -> list[Fault]:
+async def faults_of(ctx: Context, pipeline: Pipeline) -> list[Fault]:
     """Returns why the caller can't publish a pipeline, each with a JSON pointer; none if they can.
 
     Assets that the caller can't see are refused as if they did not exist.
@@ -42,7 +42,11 @@ def faults_of(ctx: Context, pipeline: Pipeline) -> list[Fault]:
         faults.append(
             {"pointer": "/spec/schedule", "detail": "isn't possible for assets with partitions: backfill them"}
         )
-    return [*faults, *_faults_of_parameters(view, pipeline.spec)]
+    # Not of assets that the caller can't see.
+    targets = {target.asset for item in pipeline.spec.parameters.values() for target in item.targets}
+    known = sorted(targets & set(pipeline.spec.assets) & view.nodes.keys())
+    fields = await ctx.orchestrator.config_fields(known) if known else {}
+    return [*faults, *_faults_of_parameters(fields, pipeline.spec)]
 
 
 def missing_assets(view: GraphView, assets: list[str]) -> list[str]:
@@ -119,16 +123,16 @@ def _fault_of_asset(ctx: Context, view: GraphView, spec: PipelineSpec, project: 
     return ""
 
 
-def _faults_of_parameters(view: GraphView, spec: PipelineSpec) -> Iterator[Fault]:
+def _faults_of_parameters(fields: Mapping[str, Sequence[str]], spec: PipelineSpec) -> Iterator[Fault]:
     taken: dict[tuple[str, str], str] = {}
     for name, parameter in spec.parameters.items():
         for number, target in enumerate(parameter.targets):
             pointer = f"/spec/parameters/{name}/targets/{number}"
-            node = view.nodes.get(target.asset) if target.asset in spec.assets else None
-            if node is None:
+            accepted = fields.get(target.asset)
+            if accepted is None:
                 yield {"pointer": f"{pointer}/asset", "detail": "is not among the assets of the pipeline"}
-            elif target.field not in node.config:
-                known = f"it takes {', '.join(node.config)}" if node.config else "it takes no parameter"
+            elif target.field not in accepted:
+                known = f"it takes {', '.join(accepted)}" if accepted else "it takes no parameter"
                 yield {"pointer": f"{pointer}/field", "detail": f"is no field of the config of {target.asset}: {known}"}
             elif (other := taken.setdefault((target.asset, target.field), name)) != name:
                 yield {"pointer": pointer, "detail": f"gets the value of {other} already"}
