@@ -132,7 +132,7 @@ class EmbeddedStore:
         with self._transaction(asset, "BEGIN IMMEDIATE") as connection:
             if _current(connection, asset) != served:
                 return False
-            self._drop(connection, asset, "id >= ?", 0)
+            self._drop(connection, asset, "current = ?", 1)  # not a write in progress, which would leave its rows
             connection.execute("DELETE FROM pushed WHERE asset = ?", (asset,))
         return True
 
