@@ -32,9 +32,10 @@ from api.services.ai_catalog.kinds.trace import (
 )
 from api.services.ai_catalog.kinds.trace_assessment import add_assessment
 from api.services.ai_catalog.kinds.trace_search import DeleteTraces, TraceSearch, delete_traces, found_traces
-from api.services.ai_catalog.kinds.trace_spans import spans_of
+from api.services.ai_catalog.kinds.trace_spans import require_open, spans_of
 from api.services.ai_catalog.logic import trace_rows
 from api.services.ai_catalog.logic.metric_values import MAX_MS, time_of
+from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.logic.trace_links import prompt_links
 from api.services.ai_catalog.logic.trace_recording import TraceFacts
 from api.services.ai_catalog.logic.trace_rows import TraceValues
@@ -128,14 +129,22 @@ async def get(call: MlflowCall) -> dict[str, Any]:
     """Returns a trace with its spans."""
 
     def read(unit: Unit) -> dict[str, Any]:
-        return {"trace": _whole(unit, [trace_row(unit, call, call.text("trace_id"))])[0]}
+        row = trace_row(unit, call, call.text("trace_id"))
+        require_open(unit, row)
+        return {"trace": _whole(unit, [row])[0]}
 
     return await call.read("get_trace_spans", read)
 
 
 async def batch_get(call: MlflowCall) -> dict[str, Any]:
-    """Returns traces with their spans. Those that the caller can't see are left out."""
-    return {"traces": await call.read("get_trace_spans", lambda unit: _whole(unit, _listed(unit, call)))}
+    """Returns traces with their spans. Those that the caller can't see or may not read are left out."""
+
+    def read(unit: Unit) -> dict[str, Any]:
+        rows = _listed(unit, call)
+        closed = closed_traces(unit, [row.id for row in rows])
+        return {"traces": _whole(unit, [row for row in rows if row.id not in closed])}
+
+    return await call.read("get_trace_spans", read)
 
 
 async def batch_get_infos(call: MlflowCall) -> dict[str, Any]:

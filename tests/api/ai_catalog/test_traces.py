@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from api.services.ai_catalog.logic import trace_recording
 from core import clock
 from lakehouse.lineage import Edge, Lineage
-from tests.api.admin.tenants import made, tenant
+from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_runs import experiment, run
 from tests.api_process import Api, Caller, Reply
 
@@ -334,6 +334,35 @@ async def test_a_trace_names_the_versions_that_it_read(api: Api) -> None:
     one = await trace(api, span(1, attributes={"headwater.reads": reads}), experiment_id=place)
     assert one["reads"] == [{"asset": asset, "version": version}], "only versions on record"
     assert await found(api, f"asset = '{asset}'") == [TRACE]
+
+
+async def test_what_a_trace_read_closes_it_to_those_who_may_not_read_that(api: Api) -> None:
+    place = await experiment(api)
+    asset, version = "flights.index.handbook", "t@3"
+    with api.database.write() as connection:
+        edge = Edge(
+            *("r", "s", asset, version, "flights.silver.flights", "a@1", (), "", "", "", "", "", "admin", clock.now())
+        )
+        Lineage.record_in(connection, [edge])
+    attributes = {"headwater.reads": f"{asset}@{version}", "mlflow.spanInputs": "a secret row"}
+    one = await trace(api, span(1, attributes=attributes), experiment_id=place, metadata={"row": "secret"})
+    assert one["request_preview"] == "a secret row"
+    reader = await user(api, "reader")
+    for permission in ("ai_catalog.trace.*", "ai_catalog.experiment.get", "admin.project.get", "ai_catalog.asset.get"):
+        await grant(api, reader, permission, (await api.admin.get("admin/projects/flights")).json["id"])
+    caller = api.caller("reader")
+    path = f"ai-catalog/traces/{one['id']}"
+    seen = await made(caller.get(path))
+    assert (seen["request_preview"], seen["metadata"], seen["name"]) == ("", {}, "step 1")
+    assert (await caller.get(f"{path}/spans")).status == 403
+    assert await found(api, "name = 'step 1'", caller) == [TRACE]
+    for text in ("trace.text LIKE '%secret%'", "span.name = 'step 1'", "metadata.row = 'secret'"):
+        assert await found(api, text, caller) == [], text
+        assert await found(api, text) == [TRACE], text
+    mlflow = "/mlflow/api/3.0/mlflow/traces"
+    assert (await caller.http.get(f"{mlflow}/get", params={"trace_id": f"tr-{TRACE}"})).status_code == 403
+    assert (await caller.http.get(f"{mlflow}/batchGet", params={"trace_ids": f"tr-{TRACE}"})).json() == {"traces": []}
+    assert "secret" not in (await caller.http.get(f"{mlflow}/tr-{TRACE}")).text
 
 
 async def test_an_exporter_of_opentelemetry_sends_its_spans(api: Api) -> None:

@@ -18,6 +18,7 @@ from api.kernel.securable import Securable
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, ExperimentReference
 from api.services.ai_catalog.kinds.run import RUN
 from api.services.ai_catalog.logic import trace_rows
+from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.logic.run_rows import Key
 from api.services.ai_catalog.logic.trace_links import run_links
 from api.services.ai_catalog.logic.trace_recording import TraceFacts, record_trace
@@ -102,10 +103,10 @@ class Trace(Model):
     """Duration in milliseconds. Null until it is known."""
 
     request_preview: str
-    """Beginning of the input."""
+    """Beginning of the input. Empty if the trace read rows that the caller may not read."""
 
     response_preview: str
-    """Beginning of the output."""
+    """Beginning of the output. Empty if the trace read rows that the caller may not read."""
 
     spans: int
     """Number of spans."""
@@ -129,7 +130,7 @@ class Trace(Model):
     """Tags."""
 
     metadata: dict[str, str]
-    """Facts that the client recorded with the trace, such as its session."""
+    """Facts that the client recorded with the trace, such as its session. Empty if the previews are closed."""
 
     runs: list[str]
     """Ids of linked runs."""
@@ -255,14 +256,18 @@ def traces(unit: Unit, rows: Sequence[Row]) -> list[Trace]:
     """Returns what callers see of traces."""
     values = TraceValues(unit.connection, [row.id for row in rows])
     is_visible = visible_assets(unit.platform, unit.principal.access)
+    closed = closed_traces(unit, [row.id for row in rows])
 
     def item(row: Row) -> Trace:
         links = [one for one in values.links[row.id] if may_see(unit, row, one.type)]
         targets = {type: [one.target for one in links if one.type == type] for type in trace_rows.TYPES}
+        columns = {name: row._mapping[name] for name in Trace.model_fields if name in row._mapping}
+        if row.id in closed:
+            columns |= {"request_preview": "", "response_preview": ""}
         return Trace(
-            **{name: row._mapping[name] for name in Trace.model_fields if name in row._mapping},
+            **columns,
             tags=values.tags[row.id],
-            metadata=values.metadata[row.id],
+            metadata={} if row.id in closed else values.metadata[row.id],
             runs=targets[trace_rows.RUN],
             models=targets[trace_rows.MODEL],
             prompts=targets[trace_rows.PROMPT],

@@ -13,6 +13,8 @@ from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query
 from api.services.ai_catalog.kinds.trace import TRACE, SpanStatus
+from api.services.ai_catalog.logic.readable_tables import rows_denied
+from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.trace_tables import SPAN
 from core.errors import InvalidArgument
 from core.numbers import is_storable
@@ -80,7 +82,8 @@ class Spans(Model):
 
 @TRACE.view("spans", query=SpansQuery, result=Spans)
 def get_trace_spans(unit: Unit, trace: Row, query: SpansQuery) -> Spans:
-    """Returns the spans of a trace by their start."""
+    """Returns the spans of a trace by their start. The caller may read the rows of the assets that the trace read."""
+    require_open(unit, trace)
     columns = SPAN.c
     select = sa.select(columns.started_ns, columns.span_id, columns.bytes).where(columns.trace_id == trace.id)
     if query.page_token:
@@ -104,6 +107,12 @@ def get_trace_spans(unit: Unit, trace: Row, query: SpansQuery) -> Spans:
     last = found[page - 1] if page else None
     token = f"{last.started_ns},{last.span_id}" if last is not None and len(found) > page else None
     return Spans(items=[_span(row) for row in rows], next_page_token=token)
+
+
+def require_open(unit: Unit, trace: Row) -> None:
+    """Raises `PermissionDenied` if the trace read rows that the caller may not read."""
+    if closed_traces(unit, [trace.id]):
+        raise rows_denied()
 
 
 def spans_of(connection: Connection, trace: str) -> Iterator[Row]:

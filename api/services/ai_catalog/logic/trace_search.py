@@ -12,6 +12,7 @@ from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.derived_names import derived_name
+from api.services.ai_catalog.logic.readable_traces import open_traces
 from api.services.ai_catalog.logic.run_search import matching
 from api.services.ai_catalog.logic.search_language import Comparison, Key, invalid
 from api.services.ai_catalog.logic.sorted_pages import SortKey
@@ -72,11 +73,12 @@ def compared(unit: Unit, comparison: Comparison) -> sa.ColumnElement[bool]:
     key, dialect = comparison.key, unit.connection.dialect.name
     if key.group in ("tags", "metadata"):
         table = TRACE_TAG if key.group == "tags" else TRACE_METADATA
-        return _with(table, comparison, table.c.value, dialect, table.c.key == key.name)
+        found = _with(table, comparison, table.c.value, dialect, table.c.key == key.name)
+        return found if key.group == "tags" else sa.and_(found, open_traces(unit))
     if key.group in ("feedback", "expectation"):
         return _assessed(comparison, dialect)
     if key.group == "span":
-        return _in_span(comparison, dialect)
+        return sa.and_(_in_span(comparison, dialect), open_traces(unit))
     if key.name in _LINKS:
         return _with(TRACE_LINK, comparison, TRACE_LINK.c.target, dialect, TRACE_LINK.c.type == _LINKS[key.name])
     if key.name == "asset":
@@ -84,7 +86,7 @@ def compared(unit: Unit, comparison: Comparison) -> sa.ColumnElement[bool]:
     if key.name == "prompt":
         return _prompted(comparison)
     if key.name == "text":
-        return _with(SPAN, comparison, sa.cast(SPAN.c.content, sa.Text), dialect)
+        return sa.and_(_with(SPAN, comparison, sa.cast(SPAN.c.content, sa.Text), dialect), open_traces(unit))
     if key.name in ("end_time", "end_time_ms"):
         raise invalid(key.name, "can't be compared: use timestamp_ms and execution_time_ms")
     return matching(_attribute(key), _trace_id(comparison), dialect)
