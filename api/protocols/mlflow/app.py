@@ -38,6 +38,7 @@ from api.protocols.mlflow import (
     registered_models,
     runs,
     scorers,
+    trace_exports,
     trace_files,
     trace_metrics,
     traces,
@@ -165,7 +166,7 @@ class Mlflow:
         if http.method == "POST" and path.startswith(f"{multipart.ROOT}/"):
             return await _multipart(call, http, path.removeprefix(f"{multipart.ROOT}/"))
         if (http.method, path) == ("POST", otlp.PATH):
-            return await traces.export(call, http)
+            return await trace_exports.export(call, http)
         if (http.method, path) == ("GET", "/get-artifact"):
             call = replace(call, values=await _values(http))
             return await artifacts.send(call, runs.run_id(call), call.text("path"))

@@ -13,7 +13,9 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.storage import store
 from api.kernel.storage.store import Stored
 from api.kernel.tables import RESOURCE
-from api.protocols.mlflow.call import MlflowCall, project_of, validated, validated_json
+from api.protocols.mlflow import dataset_records
+from api.protocols.mlflow.call import MlflowCall, project_of, validated
+from api.protocols.mlflow.dataset_records import parsed_json
 from api.protocols.mlflow.experiments import add_default_experiment, default_experiment
 from api.protocols.mlflow.names import mlflow_name, named, normal
 from api.protocols.mlflow.runs import milliseconds
@@ -21,15 +23,9 @@ from api.services.ai_catalog.kinds.evaluation_dataset import (
     EVALUATION_DATASET,
     EvaluationDataset,
     EvaluationDatasetSpec,
-    RemoveRecords,
-    UpsertRecords,
-    records_of,
-    remove_evaluation_dataset_records,
-    upsert_evaluation_dataset_records,
 )
 from api.services.ai_catalog.logic import search_language
 from api.services.ai_catalog.logic.derived_names import derived_name
-from api.services.ai_catalog.logic.run_rows import Row
 from api.services.ai_catalog.logic.search_language import Key, invalid
 from core.errors import Conflict, InvalidArgument
 
@@ -99,46 +95,6 @@ async def search(call: MlflowCall) -> dict[str, Any]:
     return await call.read("list_evaluation_datasets", read)
 
 
-async def upsert_records(call: MlflowCall) -> dict[str, Any]:
-    """Adds records, or merges them with those that have equal inputs."""
-    sent = _json(call.text("records"), "records")
-    if not isinstance(sent, list) or not all(isinstance(one, dict) for one in sent):
-        raise InvalidArgument("The parameter 'records' must be a JSON list of objects.")
-    if not sent:
-        return {"inserted_count": 0, "updated_count": 0}
-    request = validated_json(UpsertRecords, {"records": [_record(one) for one in sent]})
-
-    def change(unit: Unit, dataset: EvaluationDataset) -> dict[str, Any]:
-        done = upsert_evaluation_dataset_records(unit, dataset, request)
-        return {"inserted_count": done.inserted, "updated_count": done.updated}
-
-    return await _changed(call, "upsert-records", change)
-
-
-async def get_records(call: MlflowCall) -> dict[str, Any]:
-    """Returns records of the newest version."""
-    size = min(max(call.number("max_results", _MAX_PAGE), 1), _MAX_PAGE)
-    token = call.text("page_token", "")
-
-    def read(unit: Unit) -> dict[str, Any]:
-        dataset = EVALUATION_DATASET.resource(_row(unit, call))
-        rows, following = records_of(unit, dataset, dataset.status.version, size, token)
-        records = json.dumps([_rendered_record(row) for row in rows], ensure_ascii=False)
-        return {"records": records, **({"next_page_token": following} if following else {})}
-
-    return await call.read("get_evaluation_dataset_records", read)
-
-
-async def delete_records(call: MlflowCall) -> dict[str, Any]:
-    """Removes records from the next version."""
-    request = validated_json(RemoveRecords, {"records": call.list("dataset_record_ids")})
-
-    def change(unit: Unit, dataset: EvaluationDataset) -> dict[str, Any]:
-        return {"deleted_count": remove_evaluation_dataset_records(unit, dataset, request).removed}
-
-    return await _changed(call, "remove-records", change)
-
-
 async def set_tags(call: MlflowCall) -> dict[str, Any]:
     """Sets tags. A tag without a value is removed."""
     return await _updated(call, lambda unit, dataset: {"tags": _tags(call)})
@@ -178,23 +134,6 @@ async def experiment_ids(call: MlflowCall) -> dict[str, Any]:
     return await call.read("get_evaluation_dataset", read)
 
 
-async def _changed(
-    call: MlflowCall, verb: str, change: Callable[[Unit, EvaluationDataset], dict[str, Any]]
-) -> dict[str, Any]:
-    """Runs a command of the kind, which changes the resource."""
-
-    def write(unit: Unit) -> dict[str, Any]:
-        row = unit.row(EVALUATION_DATASET, call.text("dataset_id"), permission=EVALUATION_DATASET.permission(verb))
-        unit.subject(row)
-        dataset = EVALUATION_DATASET.resource(row)
-        answer = change(unit, dataset)
-        if dataset.status != EVALUATION_DATASET.resource(row).status:
-            standard.write(unit, EVALUATION_DATASET, row, dataset, verb)
-        return answer
-
-    return await call.write(f"{verb.replace('-', '_')}_evaluation_dataset", write)
-
-
 async def _updated(call: MlflowCall, change: Callable[[Unit, EvaluationDataset], dict[str, Any]]) -> dict[str, Any]:
     def write(unit: Unit) -> dict[str, Any]:
         row = _row(unit, call)
@@ -220,39 +159,10 @@ def _experiments(unit: Unit, call: MlflowCall) -> list[str]:
 
 
 def _tags(call: MlflowCall) -> dict[str, Any]:
-    tags = _json(call.text("tags", "") or "{}", "tags")
+    tags = parsed_json(call.text("tags", "") or "{}", "tags")
     if not isinstance(tags, dict):
         raise InvalidArgument("The parameter 'tags' must be a JSON object.")
     return {key: value if value is None or isinstance(value, str) else str(value) for key, value in tags.items()}
-
-
-def _record(one: dict[str, Any]) -> dict[str, Any]:
-    tags = one.get("tags") or {}
-    return {
-        "inputs": one.get("inputs"),
-        "outputs": one.get("outputs"),
-        "expectations": one.get("expectations") or {},
-        "tags": {key: str(value) for key, value in tags.items()} if isinstance(tags, dict) else tags,
-        "source": one.get("source"),
-    }
-
-
-def _rendered_record(row: Row) -> dict[str, Any]:
-    source = row.source or {}
-    return {
-        "dataset_record_id": row.id,
-        "dataset_id": row.dataset_id,
-        "inputs": row.inputs,
-        "outputs": row.outputs,
-        "expectations": row.expectations,
-        "tags": row.tags,
-        "source": row.source,
-        "source_type": source.get("source_type"),
-        "created_time": milliseconds(row.created_at),
-        "last_update_time": milliseconds(row.updated_at),
-        "created_by": row.created_by,
-        "last_updated_by": row.updated_by,
-    }
 
 
 def _rendered(row: Stored) -> dict[str, Any]:
@@ -280,17 +190,6 @@ def _value(one: dict[str, Any], key: Key) -> Any:
     return one[key.name]
 
 
-def _json(text: str, name: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refused)
-    except (ValueError, RecursionError):
-        raise InvalidArgument(f"The parameter {name!r} is not valid JSON. NaN and infinities are no JSON.") from None
-
-
-def _refused(text: str) -> Any:
-    raise ValueError(text)
-
-
 _PATH = "/api/3.0/mlflow/datasets"
 _ONE = f"{_PATH}/{{dataset_id}}"
 ROUTES = {
@@ -299,9 +198,9 @@ ROUTES = {
     ("POST", f"{_PATH}/search"): search,
     ("GET", _ONE): get,
     ("DELETE", _ONE): delete,
-    ("POST", f"{_ONE}/records"): upsert_records,
-    ("GET", f"{_ONE}/records"): get_records,
-    ("DELETE", f"{_ONE}/records"): delete_records,
+    ("POST", f"{_ONE}/records"): dataset_records.upsert,
+    ("GET", f"{_ONE}/records"): dataset_records.get,
+    ("DELETE", f"{_ONE}/records"): dataset_records.delete,
     ("PATCH", f"{_ONE}/tags"): set_tags,
     ("DELETE", f"{_ONE}/tags/{{key}}"): delete_tag,
     ("POST", f"{_ONE}/add-experiments"): add_experiments,

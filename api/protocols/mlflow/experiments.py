@@ -136,6 +136,16 @@ def add_default_experiment(unit: Unit, workspace: str) -> str:
         return _created(unit, workspace, DEFAULT, {}).id
 
 
+def experiment_id(unit: Unit, workspace: str, id: str) -> str:
+    """Returns the id of an experiment. MLflow's experiment `0` is created when something is stored in it."""
+    if id != "0":
+        return id
+    if unit.writes:
+        return add_default_experiment(unit, workspace)
+    default = default_experiment(unit, workspace)
+    return default.id if default else id
+
+
 def _created(unit: Unit, workspace: str, name: str, tags: dict[str, str]) -> Experiment:
     spec = validated(ExperimentSpec, {"title": name, "tags": tags})
     draft = Draft[ExperimentSpec](name=derived_name(spec.title), project_id=project_of(unit, workspace), spec=spec)

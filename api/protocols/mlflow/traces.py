@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
 
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
-from api.protocols.mlflow import otlp
-from api.protocols.mlflow.assessments import assessment_of, rendered_assessment
+from api.protocols.mlflow.assessments import assessment_of
 from api.protocols.mlflow.call import MlflowCall, validated_json
-from api.protocols.mlflow.experiments import add_default_experiment, default_experiment
-from api.protocols.mlflow.trace_names import found, trace_row, uri_of
+from api.protocols.mlflow.experiments import default_experiment, experiment_id
+from api.protocols.mlflow.trace_answers import ARTIFACTS, LOCATION, NAME, infos, whole_traces
+from api.protocols.mlflow.trace_names import found, trace_row
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT
 from api.services.ai_catalog.kinds.trace import (
     TRACE,
@@ -27,53 +24,21 @@ from api.services.ai_catalog.kinds.trace import (
     TraceChange,
     create_trace,
     link_trace,
-    store_trace,
     update_trace,
 )
 from api.services.ai_catalog.kinds.trace_assessment import add_assessment
 from api.services.ai_catalog.kinds.trace_search import DeleteTraces, TraceSearch, delete_traces, found_traces
-from api.services.ai_catalog.kinds.trace_spans import require_open, spans_of
+from api.services.ai_catalog.kinds.trace_spans import require_open
 from api.services.ai_catalog.logic import trace_rows
 from api.services.ai_catalog.logic.metric_values import MAX_MS, time_of
 from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.logic.trace_links import prompt_links
-from api.services.ai_catalog.logic.trace_recording import TraceFacts
 from api.services.ai_catalog.logic.trace_rows import TraceValues
 from api.services.ai_catalog.trace_tables import TRACE as TABLE
 from core.errors import InvalidArgument, NotFound
 
-NAME, LOCATION, ARTIFACTS = "mlflow.traceName", "mlflow.trace.spansLocation", "mlflow.artifactLocation"
-"""Tags that the server sets: the name, where the spans are, and where attachments go."""
-
-_MAX_BATCH_BYTES = 100_000_000
-"""Size of the content of the spans of one answer."""
-
 _STATES = {"STATE_UNSPECIFIED": "OK", "OK": "OK", "ERROR": "ERROR", "IN_PROGRESS": "IN_PROGRESS"}
 _TIME = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
-
-
-async def export(call: MlflowCall, http: HttpRequest) -> Response:
-    """Stores spans that an exporter of OpenTelemetry sends."""
-    experiment_id = http.headers.get("x-mlflow-experiment-id", "").strip()
-    if not experiment_id:
-        raise InvalidArgument("Name the experiment in the header x-mlflow-experiment-id.")
-    run = http.headers.get("x-mlflow-run-id", "").strip()
-    body, is_json = await otlp.body_of(http, call.calls.platform.settings.max_body_bytes)
-
-    async def act(ctx: Any) -> None:
-        spans = await ctx.compute(otlp.parsed, body, is_json=is_json)
-
-        def write(unit: Unit) -> None:
-            experiment = unit.row(EXPERIMENT, _experiment(unit, call, experiment_id))
-            facts = TraceFacts(metadata={"mlflow.sourceRun": run} if run else {})
-            # In one order, so that two exports with the same traces don't wait for one another.
-            for otel_id in sorted(spans):
-                store_trace(unit, experiment, otel_id, spans[otel_id], facts)
-
-        await ctx.write(write)
-
-    await call.act("create_trace", act, experiment_id)
-    return Response(b"{}" if is_json else b"", media_type="application/json" if is_json else otlp.PROTOBUF)
 
 
 async def create(call: MlflowCall) -> dict[str, Any]:
@@ -104,14 +69,14 @@ async def create(call: MlflowCall) -> dict[str, Any]:
     assessments = [assessment_of(one) for one in info.get("assessments") or []]
 
     def write(unit: Unit) -> dict[str, Any]:
-        body["experiment_id"] = _experiment(unit, call, experiment)
+        body["experiment_id"] = experiment_id(unit, call.workspace, experiment)
         made = create_trace(unit, validated_json(NewTrace, body))
         row = unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == made.id)).one()
         known = {(one.name, one.source_id) for one in TraceValues(unit.connection, [row.id]).assessments[row.id]}
         for one in assessments:
             if (one.name, one.source_id) not in known:
                 add_assessment(unit, row, one)
-        return {"trace_info": _infos(unit, [row])[0]}
+        return {"trace_info": infos(unit, [row])[0]}
 
     return {"trace": await call.write("create_trace", write)}
 
@@ -120,7 +85,7 @@ async def get_info(call: MlflowCall) -> dict[str, Any]:
     """Returns a trace without its spans."""
 
     def read(unit: Unit) -> dict[str, Any]:
-        return {"trace": {"trace_info": _infos(unit, [trace_row(unit, call, call.text("trace_id"))])[0]}}
+        return {"trace": {"trace_info": infos(unit, [trace_row(unit, call, call.text("trace_id"))])[0]}}
 
     return await call.read("get_trace", read)
 
@@ -131,7 +96,7 @@ async def get(call: MlflowCall) -> dict[str, Any]:
     def read(unit: Unit) -> dict[str, Any]:
         row = trace_row(unit, call, call.text("trace_id"))
         require_open(unit, row)
-        return {"trace": _whole(unit, [row])[0]}
+        return {"trace": whole_traces(unit, [row])[0]}
 
     return await call.read("get_trace_spans", read)
 
@@ -142,14 +107,14 @@ async def batch_get(call: MlflowCall) -> dict[str, Any]:
     def read(unit: Unit) -> dict[str, Any]:
         rows = _listed(unit, call)
         closed = closed_traces(unit, [row.id for row in rows])
-        return {"traces": _whole(unit, [row for row in rows if row.id not in closed])}
+        return {"traces": whole_traces(unit, [row for row in rows if row.id not in closed])}
 
     return await call.read("get_trace_spans", read)
 
 
 async def batch_get_infos(call: MlflowCall) -> dict[str, Any]:
     """Returns traces without their spans. Those that the caller can't see are left out."""
-    return {"trace_infos": await call.read("get_trace", lambda unit: _infos(unit, _listed(unit, call)))}
+    return {"trace_infos": await call.read("get_trace", lambda unit: infos(unit, _listed(unit, call)))}
 
 
 async def search(call: MlflowCall) -> dict[str, Any]:
@@ -175,7 +140,7 @@ async def search(call: MlflowCall) -> dict[str, Any]:
         if "0" in request.experiments and (default := default_experiment(unit, call.workspace)):
             request.experiments = [default.id if id == "0" else id for id in request.experiments]
         rows, token = found_traces(unit, request)
-        return {"traces": _infos(unit, rows), **({"next_page_token": token} if token else {})}
+        return {"traces": infos(unit, rows), **({"next_page_token": token} if token else {})}
 
     return await call.read("search_traces", read)
 
@@ -194,7 +159,7 @@ async def delete(call: MlflowCall) -> dict[str, Any]:
     ids = call.list("request_ids")
 
     def write(unit: Unit) -> dict[str, Any]:
-        experiment = _experiment(unit, call, call.text("experiment_id"))
+        experiment = experiment_id(unit, call.workspace, call.text("experiment_id"))
         if ids:
             body["traces"] = [row.id for row in found(unit, call, ids)]
             if not body["traces"]:
@@ -266,69 +231,10 @@ async def _tagged(call: MlflowCall, value: str | None) -> dict[str, Any]:
     return await call.write("update_trace", write)
 
 
-def _experiment(unit: Unit, call: MlflowCall, id: str) -> str:
-    """Returns the id of an experiment. MLflow's experiment `0` is created with its first trace."""
-    if id != "0":
-        return id
-    if unit.writes:
-        return add_default_experiment(unit, call.workspace)
-    default = default_experiment(unit, call.workspace)
-    return default.id if default else id
-
-
 def _listed(unit: Unit, call: MlflowCall) -> Sequence[Row]:
     rows = found(unit, call, call.list("trace_ids"))
     experiments = call.list("experiment_ids")
     return [row for row in rows if not experiments or row.experiment_id in experiments]
-
-
-def _whole(unit: Unit, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    if sum(row.bytes for row in rows) > _MAX_BATCH_BYTES:
-        raise InvalidArgument("The spans of these traces have more than 100 MB. Ask for fewer traces at once.")
-    # Each span is encoded at once, so that only the text of all of them is in memory.
-    return [
-        {
-            "trace_info": info,
-            "spans": [
-                msgspec.Raw(msgspec.json.encode(otlp.rendered(row.otel_id, span)))
-                for span in spans_of(unit.connection, row.id)
-            ],
-        }
-        for row, info in zip(rows, _infos(unit, rows), strict=True)
-    ]
-
-
-def _infos(unit: Unit, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    values = TraceValues(unit.connection, [row.id for row in rows])
-    return [
-        {
-            "trace_id": uri_of(trace.otel_id),
-            **({"client_request_id": trace.client_request_id} if trace.client_request_id else {}),
-            "trace_location": {
-                "type": "MLFLOW_EXPERIMENT",
-                "mlflow_experiment": {"experiment_id": trace.experiment_id},
-            },
-            "request_preview": trace.request_preview,
-            "response_preview": trace.response_preview,
-            "request_time": _timestamp(trace.started_at),
-            **({} if trace.duration_ms is None else {"execution_duration": f"{trace.duration_ms / 1000:.3f}s"}),
-            "state": trace.state.value,
-            "trace_metadata": _metadata(trace.metadata, trace.runs),
-            "tags": trace.tags | {NAME: trace.name} | _location_of(trace),
-            "assessments": [rendered_assessment(trace.otel_id, one) for one in values.assessments[trace.id]],
-        }
-        for trace in TRACE.items(unit, rows)
-    ]
-
-
-def _metadata(metadata: dict[str, str], runs: Sequence[str]) -> dict[str, str]:
-    return {"mlflow.trace_schema.version": "3", **({"mlflow.sourceRun": runs[0]} if runs else {}), **metadata}
-
-
-def _location_of(trace: Any) -> dict[str, str]:
-    """Returns the tags that tell a client where the spans are: in the store, as soon as there is one."""
-    place = f"mlflow-artifacts:/{trace.experiment_id}/{trace.id}/artifacts"
-    return {ARTIFACTS: place, **({LOCATION: "TRACKING_STORE"} if trace.spans else {})}
 
 
 def _own(tags: dict[str, str]) -> dict[str, str]:
@@ -361,10 +267,6 @@ def _duration(value: Any) -> int | None:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise InvalidArgument("execution_duration must be seconds, such as '1.5s'.")
     return max(0, round(float(value.removesuffix("s")) * 1000))
-
-
-def _timestamp(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _OLD, _PATH = "/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces"

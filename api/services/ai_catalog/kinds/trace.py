@@ -17,25 +17,20 @@ from api.kernel.references import PROJECT
 from api.kernel.securable import Securable
 from api.services.ai_catalog.kinds.experiment import EXPERIMENT, ExperimentReference
 from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.span import NewSpan
 from api.services.ai_catalog.logic import trace_rows
 from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.logic.run_rows import Key
 from api.services.ai_catalog.logic.trace_links import run_links
 from api.services.ai_catalog.logic.trace_recording import TraceFacts, record_trace
 from api.services.ai_catalog.logic.trace_rows import TraceValues
-from api.services.ai_catalog.logic.trace_spans import MAX_NAME, MAX_NS, SpanFacts
+from api.services.ai_catalog.logic.trace_spans import MAX_NS, SpanFacts
 from api.services.ai_catalog.trace_tables import TRACE as TABLE
 from api.services.ai_catalog.trace_tables import TRACE_TAG
 from core.errors import InvalidPayload
 
 OtelId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """Id of a trace in OpenTelemetry: 32 hexadecimal digits."""
-
-SpanId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-"""Id of a span in OpenTelemetry: 16 hexadecimal digits."""
-
-Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
-"""A time in nanoseconds since 1970, until the year 2262."""
 
 TraceTags = Annotated[dict[Key, Annotated[str, Field(max_length=8000)]], Field(max_length=500)]
 """Free key-value pairs."""
@@ -47,14 +42,6 @@ class TraceState(StrEnum):
     """State of a trace. One that stays IN_PROGRESS can mean that the client was killed."""
 
     IN_PROGRESS = "IN_PROGRESS"
-    OK = "OK"
-    ERROR = "ERROR"
-
-
-class SpanStatus(StrEnum):
-    """Status of a span."""
-
-    UNSET = "UNSET"
     OK = "OK"
     ERROR = "ERROR"
 
@@ -149,50 +136,6 @@ class Trace(Model):
 
     created_by: str
     """Name of the principal that stored it."""
-
-
-class SpanEvent(Request):
-    """Something that happened during a span."""
-
-    name: Annotated[str, Field(max_length=MAX_NAME)]
-    """Name."""
-
-    time_ns: Nanoseconds = 0
-    """Time at which it happened."""
-
-    attributes: dict[str, Any] = {}
-    """Attributes."""
-
-
-class NewSpan(Request):
-    """A finished span."""
-
-    span_id: SpanId
-    """Id in OpenTelemetry."""
-
-    parent_id: SpanId | None = None
-    """Id of the span that started it. Null for the root."""
-
-    name: Annotated[str, Field(max_length=MAX_NAME)]
-    """Name of what was done."""
-
-    status: SpanStatus = SpanStatus.UNSET
-    """Status."""
-
-    message: Annotated[str, Field(max_length=100_000)] = ""
-    """What went wrong."""
-
-    started_ns: Nanoseconds
-    """Start."""
-
-    ended_ns: Nanoseconds | None = None
-    """End."""
-
-    attributes: dict[str, Any] = {}
-    """Attributes. Those of MLflow and OpenTelemetry for inputs, outputs, models, tokens, and costs are understood."""
-
-    events: Annotated[list[SpanEvent], Field(max_length=10_000)] = []
-    """What happened during the span."""
 
 
 class NewTrace(Request):

@@ -13,7 +13,8 @@ from pydantic import Field
 from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
-from api.services.ai_catalog.kinds.trace import TRACE, SpanId
+from api.services.ai_catalog.kinds.span import SpanId
+from api.services.ai_catalog.kinds.trace import TRACE
 from api.services.ai_catalog.logic.run_rows import Key
 from api.services.ai_catalog.trace_tables import SPAN
 from api.services.ai_catalog.trace_tables import TRACE_ASSESSMENT as TABLE

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 from api.kernel.kinds.table_kind import Row
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query
-from api.services.ai_catalog.kinds.trace import TRACE, SpanStatus
+from api.services.ai_catalog.kinds.span import SpanStatus
+from api.services.ai_catalog.kinds.trace import TRACE
 from api.services.ai_catalog.logic.readable_tables import rows_denied
 from api.services.ai_catalog.logic.readable_traces import closed_traces
 from api.services.ai_catalog.trace_tables import SPAN
