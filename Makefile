@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
+export PYTHON
 # The platform prints progress; a buffered pipe would hide it.
 export PYTHONUNBUFFERED := 1
 # A machine that keeps no compiled modules would compile Dagster anew in each of the hundreds of processes of a test run.
@@ -15,7 +16,7 @@ TORCH := $(CURDIR)/.venv-torch/bin/python
 WHOLE := tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down setup setup-dev setup-torch setup-clients setup-feast check test budget docs bench lock clean
+.PHONY: help up down setup setup-dev setup-torch setup-clients setup-feast console check test budget docs bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,8 @@ setup-clients: .venv-clients/.ready ## Install the clients of other systems into
 
 setup-feast: .venv-feast/.ready ## Install Feast into .venv-feast, for the tests of its client
 
+console: web/dist/.built ## Build the web console, which the API serves at /console
+
 check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -43,12 +46,14 @@ check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow" -q
 
-test: setup-dev setup-torch setup-clients setup-feast ## Everything that must hold; brings what it needs
+test: setup-dev setup-torch setup-clients setup-feast console ## Everything that must hold; brings what it needs
 	@sh tests/provide.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	sh web/with-node.sh npm run --silent check
+	sh web/with-node.sh npm run --silent test
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --cost=.pytest_cache/cost.json --ignore=$(WHOLE)
 	$(BIN)/python -m tests.budget .pytest_cache/cost.json
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
@@ -76,7 +81,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew
 	$(UV) pip compile -q --upgrade --no-emit-index-url --no-annotate --no-header requirements/feast.in -o requirements/feast.txt
 
 clean: ## Remove the environments and everything generated
-	rm -rf .venv .venv-torch .venv-clients .venv-feast .venv-ray .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-torch .venv-clients .venv-feast .venv-ray .node web/node_modules web/dist .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 
 $(UV):
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Headwater needs Python 3.11 or 3.12"'
@@ -92,6 +97,16 @@ $(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	$(UV) pip install --quiet --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json | $(UV)
+	sh web/with-node.sh npm ci --silent
+	@touch $@
+
+CONSOLE := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f -print)
+
+web/dist/.built: web/node_modules/.installed $(CONSOLE)
+	sh web/with-node.sh npm run --silent build
 	@touch $@
 
 # Clients need other versions of libraries than the platform, as on a user's own machine.

@@ -14,7 +14,7 @@ from api.gateways.dagster_ui import DagsterUi
 from api.gateways.mail import SmtpMailer
 from api.gateways.publishing import DefinitionPublisher
 from api.gateways.relays.relay import open_relay
-from api.home import pages, reference
+from api.home import console, pages, reference
 from api.kernel.application import Application
 from api.kernel.breakers import Dependencies
 from api.kernel.http import access_log
@@ -94,6 +94,7 @@ def _assembled(platform: Platform) -> Application:
     for mount in (
         *pages.mounts(mails=platform.mailer is not None),
         *reference.mounts(app.registry.services),
+        *console.mounts(),
         *artifact_files.mounts(app),
         *authzen.mounts(platform),
         dagster_ui.mount(),

@@ -1,0 +1,188 @@
+"""The web console in a real browser: items of any kind are found, created, changed, and deleted in pages drawn from
+the catalog of kinds, with the permissions of the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect
+
+from tests.api_process import PASSWORD
+from tests.e2e.login_pages import Site, site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+WEB = Path(__file__).parents[2] / "web"
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def platform_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    assert (WEB / "dist" / "index.html").is_file(), "no console: run `make console`"
+    with site(tmp_path_factory.mktemp("console")) as running:
+        for organization, name, role in (("default", "ada", "rol_admin"), ("default", "vic", "rol_viewer")):
+            add_user(running, organization, name, role, "platform")
+        other = running.post("organizations", {"name": "other", "spec": {"title": "Other"}})["id"]
+        add_user(running, other, "olga", "rol_admin", other)
+        yield running
+
+
+def add_user(platform_site: Site, organization: str, name: str, role: str, securable: str) -> None:
+    id = platform_site.post("users", {"name": name, "organization_id": organization, "spec": {}})["id"]
+    platform_site.post("grants", {"principal_id": id, "role_id": role, "securable_id": securable})
+    platform_site.post(f"users/{id}:set-password", {"password": PASSWORD})
+
+
+@contextmanager
+def logged_in(platform_site: Site, name: str, path: str = "", **options: Any) -> Iterator[Page]:
+    """A page of the console, reached over the login. No page reports an error on the browser's console."""
+    complaints: list[str] = []
+    with platform_site.page(**({"viewport": {"width": 1280, "height": 800}} | options)) as page:
+
+        def listen(message: ConsoleMessage) -> None:
+            # The browser reports each refused request, which the pages show.
+            if message.type == "error" and "the server responded with a status of" not in message.text:
+                complaints.append(message.text)
+
+        page.on("console", listen)
+        page.goto(f"{platform_site.url}/console{path}")
+        page.wait_for_url("**/login?next=**")
+        page.get_by_label("User name").fill(name)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{platform_site.url}/console{path}")
+        yield page
+        assert complaints == []
+
+
+def assert_accessible(page: Page) -> None:
+    """No serious or critical finding of axe in either theme."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate(AXE.read_text())
+        page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
+        found = page.evaluate("axe.run()")["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], scheme
+
+
+def test_a_group_is_created_changed_and_deleted(platform_site: Site) -> None:
+    with logged_in(platform_site, "ada", "/admin/groups") as page:
+        page.get_by_role("link", name="Create group").click()
+        page.get_by_role("textbox", name="Name", exact=True).fill("Not A Name")
+        page.get_by_label("Title").fill("Readers")
+        page.get_by_role("button", name="Create", exact=True).click()
+        name = page.get_by_role("textbox", name="Name", exact=True)
+        expect(name).to_be_focused()
+        expect(name).to_have_attribute("aria-invalid", "true")
+        assert_accessible(page)
+        name.fill("readers")
+        page.get_by_role("button", name="Create", exact=True).click()
+        expect(page.get_by_role("heading", name="readers")).to_be_visible()
+        id = page.url.rpartition("/")[2]
+        assert platform_site.admin.get(f"groups/{id}").json()["spec"]["title"] == "Readers"
+
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_role("dialog").get_by_label("Title").fill("All readers")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.get_by_text("All readers")).to_be_visible()
+        page.get_by_role("tab", name="History").click()
+        expect(page.get_by_text('spec.title: "Readers" → "All readers"')).to_be_visible()
+        assert_accessible(page)
+
+        page.get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        page.wait_for_url("**/console/admin/groups")
+        assert platform_site.admin.get(f"groups/{id}").status_code == 404
+
+
+def test_a_change_that_another_user_made_meanwhile_is_not_overwritten(platform_site: Site) -> None:
+    id = platform_site.post("groups", {"name": "crowd", "organization_id": "default", "spec": {"title": "One"}})["id"]
+    with logged_in(platform_site, "ada", f"/admin/groups/{id}") as page:
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_role("dialog").get_by_label("Title").fill("Three")
+        platform_site.admin.patch(f"groups/{id}", json={"spec": {"title": "Two"}}).raise_for_status()
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+        assert platform_site.admin.get(f"groups/{id}").json()["spec"]["title"] == "Two"
+
+
+def test_the_address_holds_the_filter_the_order_and_the_columns(platform_site: Site) -> None:
+    with logged_in(platform_site, "ada", "/admin/users") as page:
+        page.get_by_role("button", name="Add condition").click()
+        page.get_by_label("Field").first.fill("name")
+        page.get_by_role("option", name="name", exact=True).click()
+        page.get_by_label("Value").fill("vic")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("button", name="Name").click()
+        page.wait_for_url("**order_by=name**")
+        address = page.url
+        page.goto(f"{platform_site.url}/console")
+        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        page.goto(address)
+        expect(page.get_by_label("Filter")).to_have_value('name == "vic"')
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_label("Filter").fill("name ==")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_the_list_of_every_kind_opens(platform_site: Site) -> None:
+    index = platform_site.admin.get(f"{platform_site.url}/api/openapi").json()
+    kinds = [
+        (entry["kinds"].split("/")[3], kind["plural"])
+        for entry in index["services"]
+        for kind in platform_site.admin.get(f"{platform_site.url}{entry['kinds']}").json()["items"]
+        if any(method["verb"] == "list" for method in kind["methods"])
+    ]
+    assert len(kinds) > 30
+    with logged_in(platform_site, "ada") as page:
+        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        assert_accessible(page)
+        for service, plural in kinds:
+            page.goto(f"{platform_site.url}/console/{service}/{plural}")
+            expect(page.locator("table[aria-busy=false]")).to_be_visible()
+            expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_viewer_sees_what_they_can_not_do(platform_site: Site) -> None:
+    with logged_in(platform_site, "vic", "/admin/groups") as page:
+        create = page.get_by_text("Create group", exact=True)
+        expect(page.locator("[data-disabled]", has=create)).to_have_attribute(
+            "title", "You need the permission admin.group.create."
+        )
+
+
+def test_another_organization_sees_nothing(platform_site: Site) -> None:
+    id = platform_site.post("groups", {"name": "hidden", "organization_id": "default", "spec": {"title": "H"}})["id"]
+    with logged_in(platform_site, "olga", "/admin/groups") as page:
+        expect(page.get_by_text("There are no groups that you can see.")).to_be_visible()
+        page.goto(f"{platform_site.url}/console/admin/groups/{id}")
+        expect(page.get_by_role("alert")).to_contain_text("There is nothing here that you can see")
+
+
+def test_the_keyboard_reaches_every_kind(platform_site: Site) -> None:
+    with logged_in(platform_site, "ada") as page:
+        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        page.keyboard.press("Control+k")
+        page.get_by_placeholder("Find a page or run a command").fill("webhook endpoints")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/admin/webhook-endpoints")
+        expect(page.get_by_role("heading", name="Webhook endpoints")).to_be_visible()
+
+
+def test_pages_fit_a_phone(platform_site: Site) -> None:
+    with logged_in(platform_site, "ada", "/admin/users", viewport={"width": 390, "height": 800}) as page:
+        expect(page.get_by_role("link", name="ada")).to_be_visible()
+        for path in ("/admin/users", "/admin/groups/new", ""):
+            page.goto(f"{platform_site.url}/console{path}")
+            expect(page.get_by_role("heading").first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") == 390

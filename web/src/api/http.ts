@@ -1,0 +1,79 @@
+// Requests to the REST API. The session cookie authenticates, and the browser sends it to this site only.
+
+export interface Fault {
+  pointer: string;
+  detail: string;
+}
+
+/** An error of the API (RFC 9457), with what happened and what to do next. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly reason: string;
+  readonly faults: Fault[];
+  readonly requestId: string;
+
+  constructor(status: number, body: Record<string, unknown>, requestId: string) {
+    super(String(body.detail ?? body.title ?? `The platform answered ${status}.`));
+    this.status = status;
+    this.reason = String(body.reason ?? "");
+    this.faults = Array.isArray(body.errors) ? (body.errors as Fault[]) : [];
+    this.requestId = requestId;
+  }
+}
+
+export interface Answer<T> {
+  body: T;
+  etag: string;
+}
+
+export interface Options {
+  query?: Record<string, string | number | boolean | undefined>;
+  body?: unknown;
+  etag?: string;
+  signal?: AbortSignal;
+}
+
+/** Sends a request. A caller without a session is redirected to the login page, and comes back to this page. */
+export async function send<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
+  const headers: Record<string, string> = {};
+  if (options.body !== undefined) headers["content-type"] = "application/json";
+  if (options.etag) headers["if-match"] = options.etag;
+  const response = await fetch(path + search(options.query), {
+    method,
+    headers,
+    body: options.body === undefined ? undefined : JSON.stringify(options.body),
+    signal: options.signal,
+  });
+  if (response.status === 401) {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return new Promise(() => {});
+  }
+  const isJson = response.headers.get("content-type")?.includes("json");
+  const body = isJson ? await response.json() : {};
+  if (!response.ok) throw new Problem(response.status, body, response.headers.get("x-request-id") ?? "");
+  return { body, etag: response.headers.get("etag") ?? "" };
+}
+
+export async function get<T>(path: string, options: Options = {}): Promise<T> {
+  return (await send<T>("GET", path, options)).body;
+}
+
+/** The same request as a command line, for people who want to repeat it outside the console. */
+export function asCurl(method: string, path: string, options: Options = {}): string {
+  const lines = [`curl -X ${method} '${location.origin}${path}${search(options.query)}'`];
+  lines.push(`-H "authorization: Bearer $HEADWATER_TOKEN"`);
+  if (options.body !== undefined) {
+    lines.push("-H 'content-type: application/json'");
+    lines.push(`-d '${JSON.stringify(options.body).replaceAll("'", "'\\''")}'`);
+  }
+  return lines.join(" \\\n  ");
+}
+
+function search(query: Options["query"]): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== "") parameters.set(name, String(value));
+  }
+  const text = parameters.toString();
+  return text ? `?${text}` : "";
+}

@@ -1,0 +1,121 @@
+// What the platform offers: its services, their kinds, and the schemas of their requests and answers.
+
+import { queryOptions } from "@tanstack/react-query";
+import { get, send } from "./http";
+import type { Schema, Schemas } from "./schema";
+
+export interface ServiceEntry {
+  name: string;
+  title: string;
+  operations: number;
+  openapi: string;
+  kinds: string;
+}
+
+export interface OperationEntry {
+  verb: string;
+  method: string;
+  path: string;
+  operation_id: string;
+  permission: string;
+  role: string;
+  summary: string;
+  long: boolean;
+  query: string | null;
+  request: string | null;
+  result: string | null;
+}
+
+export interface KindEntry {
+  name: string;
+  plural: string;
+  title: string;
+  description: string;
+  path: string | null;
+  filter_by: string[];
+  order_by: string[];
+  methods: OperationEntry[];
+  reads: OperationEntry[];
+  parts: OperationEntry[];
+  actions: OperationEntry[];
+}
+
+export interface Catalogue {
+  service: string;
+  title: string;
+  items: KindEntry[];
+}
+
+export interface Session {
+  user: string;
+  role: string | null;
+  must_enroll: boolean;
+}
+
+interface OpenApi {
+  components: { schemas: Schemas };
+  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
+}
+
+/** Documents change only with the version of the platform. */
+const FOREVER = { staleTime: Number.POSITIVE_INFINITY, gcTime: Number.POSITIVE_INFINITY };
+
+export const session = queryOptions({
+  queryKey: ["session"],
+  queryFn: ({ signal }) => get<Session>("/api/v1/admin/sessions/current", { signal }),
+  staleTime: 60_000,
+});
+
+export const catalogues = queryOptions({
+  queryKey: ["catalogues"],
+  queryFn: async ({ signal }) => {
+    const index = await get<{ services: ServiceEntry[] }>("/api/openapi", { signal });
+    return Promise.all(index.services.map((service) => get<Catalogue>(service.kinds, { signal })));
+  },
+  ...FOREVER,
+});
+
+export const openApi = (service: string) =>
+  queryOptions({
+    queryKey: ["openapi", service],
+    queryFn: ({ signal }) => get<OpenApi>(`/api/v1/${service}/openapi.json`, { signal }),
+    ...FOREVER,
+  });
+
+export function kindOf(found: Catalogue[], service: string, plural: string): KindEntry | undefined {
+  return found.find((one) => one.service === service)?.items.find((kind) => kind.plural === plural);
+}
+
+export function method(kind: KindEntry, verb: string): OperationEntry | undefined {
+  return kind.methods.find((one) => one.verb === verb);
+}
+
+/** The schema of the body of a request. */
+export function requestSchema(document: OpenApi, operation: OperationEntry): Schema | undefined {
+  const declared = document.paths[operation.path]?.[operation.method.toLowerCase()];
+  return Object.values(declared?.requestBody?.content ?? {})[0]?.schema;
+}
+
+/** The path of an operation on an item. */
+export function pathOf(operation: OperationEntry, id: string): string {
+  return operation.path.replace(/\{[^}]+\}/, encodeURIComponent(id));
+}
+
+interface Decision {
+  allowed: boolean;
+}
+
+/** Which of these permissions the caller has on a resource. */
+export const allowed = (permissions: string[], securable: { id: string; kind: string } | null) =>
+  queryOptions({
+    queryKey: ["allowed", securable, permissions],
+    queryFn: async ({ signal }) => {
+      if (!permissions.length) return new Set<string>();
+      const at = securable ? { securable_id: securable.id, securable_kind: securable.kind } : {};
+      const items = permissions.map((permission) => ({ permission, ...at }));
+      const path = "/api/v1/admin/decisions:check-batch";
+      const answer = await send<{ items: Decision[] }>("POST", path, { body: { items }, signal });
+      return new Set(permissions.filter((_, number) => answer.body.items[number]?.allowed));
+    },
+    staleTime: 30_000,
+  });

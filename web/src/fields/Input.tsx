@@ -1,0 +1,159 @@
+import { ActionIcon, Fieldset, Group, JsonInput, NumberInput, Select, Stack, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
+import { isRecord } from "../kernel/values";
+import { ReferenceInput } from "./ReferenceInput";
+
+interface Props {
+  name: string;
+  schema: Schema;
+  schemas: Schemas;
+  required: boolean;
+  value: unknown;
+  onChange: (value: unknown) => void;
+  /** Error texts by JSON pointer, and the pointer of this field. */
+  faults: Record<string, string>;
+  pointer: string;
+}
+
+/** An input for a value of a schema. The server validates: its faults are shown at their fields. */
+export function Input({ name, schema, schemas, required, value, onChange, faults, pointer }: Props) {
+  const declared = field(schema, schemas);
+  const label = words(name);
+  const common = {
+    label,
+    description: declared.schema.description,
+    error: faults[pointer],
+    withAsterisk: required && !declared.nullable,
+    "data-pointer": pointer,
+  };
+  const text = typeof value === "string" ? value : "";
+  switch (declared.shape) {
+    case "text": {
+      const change = (entered: string) => onChange(entered === "" && declared.nullable ? null : entered);
+      if (declared.refersTo.length) {
+        return <ReferenceInput {...common} kinds={declared.refersTo} value={text} onChange={change} />;
+      }
+      if ((declared.schema.maxLength ?? 0) > 500) {
+        return <Textarea {...common} autosize minRows={2} maxRows={16} value={text} onChange={(event) => change(event.currentTarget.value)} />;
+      }
+      return <TextInput {...common} value={text} onChange={(event) => change(event.currentTarget.value)} />;
+    }
+    case "choice": {
+      const options = (declared.schema.enum ?? []).filter((one) => one !== null).map(String);
+      return <Select {...common} data={options} value={text || null} clearable={declared.nullable} onChange={(chosen) => onChange(chosen)} />;
+    }
+    case "number":
+      return (
+        <NumberInput
+          {...common}
+          value={typeof value === "number" ? value : ""}
+          min={declared.schema.minimum}
+          max={declared.schema.maximum}
+          allowDecimal={declared.schema.type === "number"}
+          onChange={(entered) => onChange(entered === "" ? null : entered)}
+        />
+      );
+    case "boolean":
+      return <Switch label={label} description={common.description} error={common.error} data-pointer={pointer} checked={value === true} onChange={(event) => onChange(event.currentTarget.checked)} />;
+    case "list":
+      return <TagsInput {...common} value={Array.isArray(value) ? value.map(String) : []} onChange={onChange} />;
+    case "map":
+      return <MapInput {...common} value={isRecord(value) ? value : {}} onChange={onChange} />;
+    case "object": {
+      const object = isRecord(value) ? value : {};
+      return (
+        <Fieldset legend={name === "spec" ? "Settings" : label}>
+          <Stack gap="sm">
+            {orderedFields(declared.schema).map(([inner, innerSchema]) => (
+              <Input
+                key={inner}
+                name={inner}
+                schema={innerSchema}
+                schemas={schemas}
+                required={declared.schema.required?.includes(inner) ?? false}
+                value={object[inner]}
+                onChange={(changed) => onChange({ ...object, [inner]: changed })}
+                faults={faults}
+                pointer={`${pointer}/${inner}`}
+              />
+            ))}
+          </Stack>
+        </Fieldset>
+      );
+    }
+    default:
+      return <Json {...common} value={value} onChange={onChange} />;
+  }
+}
+
+interface JsonProps {
+  label: string;
+  description?: string;
+  error?: string;
+  value: unknown;
+  onChange: (value: unknown) => void;
+}
+
+function Json({ value, onChange, error, ...common }: JsonProps) {
+  const [text, setText] = useState(() => (value === undefined ? "" : JSON.stringify(value, null, 2)));
+  const [invalid, setInvalid] = useState(false);
+  return (
+    <JsonInput
+      {...common}
+      error={invalid ? "This is not valid JSON." : error}
+      autosize
+      minRows={2}
+      maxRows={16}
+      value={text}
+      onChange={(entered) => {
+        setText(entered);
+        try {
+          onChange(entered.trim() ? JSON.parse(entered) : undefined);
+          setInvalid(false);
+        } catch {
+          setInvalid(true);
+        }
+      }}
+    />
+  );
+}
+
+interface MapProps {
+  label: string;
+  description?: string;
+  error?: string;
+  value: Record<string, unknown>;
+  onChange: (value: Record<string, unknown>) => void;
+}
+
+function MapInput({ label, description, error, value, onChange }: MapProps) {
+  const entries = Object.entries(value);
+  const put = (position: number, key: string, text: string) =>
+    onChange(Object.fromEntries(entries.map((entry, number) => (number === position ? [key, text] : entry))));
+  return (
+    <Fieldset legend={label}>
+      <Stack gap="xs">
+        {description && <span>{description}</span>}
+        {error && <span role="alert">{error}</span>}
+        {entries.map(([key, text], position) => (
+          <Group key={position} gap="xs" wrap="nowrap">
+            <TextInput aria-label={`${label}: key`} value={key} onChange={(event) => put(position, event.currentTarget.value, String(text))} />
+            <TextInput aria-label={`${label}: value of ${key}`} flex={1} value={String(text)} onChange={(event) => put(position, key, event.currentTarget.value)} />
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              aria-label={`Remove ${key}`}
+              onClick={() => onChange(Object.fromEntries(entries.filter((_, number) => number !== position)))}
+            >
+              ×
+            </ActionIcon>
+          </Group>
+        ))}
+        <ActionIcon variant="default" aria-label={`Add to ${label}`} onClick={() => onChange({ ...value, "": "" })}>
+          +
+        </ActionIcon>
+      </Stack>
+    </Fieldset>
+  );
+}

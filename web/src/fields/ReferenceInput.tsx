@@ -1,0 +1,37 @@
+import { Autocomplete } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useQueries, useQuery } from "@tanstack/react-query";
+import { get } from "../api/http";
+import { catalogues, method } from "../api/platform";
+
+interface Props {
+  label: string;
+  description?: string;
+  error?: string;
+  kinds: string[];
+  value: string;
+  onChange: (value: string) => void;
+}
+
+/** A text input that suggests names of these kinds. The API accepts a name or an id. */
+export function ReferenceInput({ kinds, value, onChange, ...common }: Props) {
+  const [typed] = useDebouncedValue(value, 200);
+  const { data } = useQuery(catalogues);
+  const lists = (data ?? []).flatMap((service) =>
+    service.items
+      .filter((kind) => kinds.includes(`${service.service.replaceAll("-", "_")}.${kind.name}`) && kind.filter_by.includes("name"))
+      .flatMap((kind) => method(kind, "list")?.path ?? []),
+  );
+  const pages = useQueries({
+    queries: lists.map((path) => {
+      const query = { filter: typed ? `name.startsWith(${JSON.stringify(typed)})` : "", page_size: 20 };
+      return {
+        queryKey: ["suggestions", path, typed],
+        queryFn: ({ signal }: { signal: AbortSignal }) => get<{ items: { name: string }[] }>(path, { query, signal }),
+        retry: false,
+      };
+    }),
+  });
+  const names = new Set(pages.flatMap((page) => page.data?.items.map((one) => one.name) ?? []));
+  return <Autocomplete {...common} data={[...names]} value={value} onChange={onChange} spellCheck={false} />;
+}

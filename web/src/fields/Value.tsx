@@ -1,0 +1,55 @@
+import { Anchor, Badge, Code, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { catalogues } from "../api/platform";
+import type { Field } from "../api/schema";
+import { Time } from "../ui/Time";
+
+const GOOD = /^(ACTIVE|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
+const BAD = /^(FAILED|ERROR|BROKEN|DENIED|REJECTED|SUSPENDED|DIFFERENT|KILLED|UNHEALTHY)$/;
+
+/** The color of a state. The text says the state as well. */
+export function stateColor(state: string): string {
+  if (GOOD.test(state)) return "teal";
+  return BAD.test(state) ? "red" : "gray";
+}
+
+/** A value as text, in a cell of a table (`compact`) or on a page. */
+export function Value({ value, field, compact = false }: { value: unknown; field?: Field; compact?: boolean }) {
+  if (value === null || value === undefined || value === "") return <Text c="dimmed" span>–</Text>;
+  if (typeof value === "boolean") return <>{value ? "Yes" : "No"}</>;
+  if (typeof value === "number") return <span style={{ fontVariantNumeric: "tabular-nums" }}>{value.toLocaleString()}</span>;
+  if (typeof value === "string") {
+    if (field?.schema.format === "date-time") return <Time value={value} />;
+    if (field?.shape === "choice") return <Badge color={stateColor(value)} variant="light" tt="none">{value}</Badge>;
+    if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} />;
+    if (compact) return <Text span truncate="end" maw={360} display="inline-block" title={value}>{value}</Text>;
+    return <Text span style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;
+  }
+  if (Array.isArray(value)) {
+    if (!value.length) return <Text c="dimmed" span>None</Text>;
+    if (value.every((one) => typeof one === "string")) {
+      const shown = compact ? value.slice(0, 3) : value;
+      const rest = value.length - shown.length;
+      return <>{shown.join(", ")}{rest > 0 && <Text c="dimmed" span> and {rest} more</Text>}</>;
+    }
+    if (compact) return <>{value.length.toLocaleString()} items</>;
+  } else if (compact) {
+    const size = Object.keys(value).length;
+    return size ? <>{size} fields</> : <Text c="dimmed" span>None</Text>;
+  } else if (!Object.keys(value).length) return <Text c="dimmed" span>None</Text>;
+  return <Code block>{JSON.stringify(value, null, 2)}</Code>;
+}
+
+function Reference({ id, kinds }: { id: string; kinds: string[] }) {
+  const { data } = useQuery(catalogues);
+  const [service, name] = kinds.length === 1 ? (kinds[0]?.split(".") ?? []) : [];
+  const slug = service?.replaceAll("_", "-");
+  const kind = data?.find((one) => one.service === slug)?.items.find((one) => one.name === name);
+  if (!slug || !kind) return <Code>{id}</Code>;
+  return (
+    <Anchor component={Link} to={`/${slug}/${kind.plural}/${encodeURIComponent(id)}`} ff="monospace" size="sm">
+      {id}
+    </Anchor>
+  );
+}

@@ -1,0 +1,45 @@
+import { Stack, Text, Title } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { catalogues, kindOf, method, openApi, requestSchema } from "../api/platform";
+import { RequestForm } from "./RequestForm";
+
+/** Creates an item of a kind. */
+export function NewItem() {
+  const { service, plural } = useParams({ from: "/$service/$plural/new" });
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const { data: found } = useQuery(catalogues);
+  const { data: document } = useQuery(openApi(service));
+  const kind = found && kindOf(found, service, plural);
+  const creating = kind && method(kind, "create");
+  if (!kind || !document) return null;
+  const schema = creating && requestSchema(document, creating);
+  if (!creating || !schema) return <Text>Items of this kind can't be created.</Text>;
+  const list = `/${service}/${plural}`;
+  return (
+    <Stack>
+      <Title order={1}>Create {kind.title.toLowerCase()}</Title>
+      <RequestForm
+        method={creating.method}
+        path={creating.path}
+        schema={schema}
+        schemas={document.components.schemas}
+        submit="Create"
+        body={withoutNulls}
+        onCancel={() => navigate({ to: list })}
+        onDone={({ body }) => {
+          void queries.invalidateQueries({ queryKey: ["items", service, plural] });
+          notifications.show({ message: `${kind.title} created` });
+          void navigate({ to: body.id ? `${list}/${encodeURIComponent(String(body.id))}` : list });
+        }}
+      />
+    </Stack>
+  );
+}
+
+/** What a caller left empty is left to the platform. */
+function withoutNulls(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined));
+}

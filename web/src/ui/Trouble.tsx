@@ -1,0 +1,33 @@
+import { Alert, Button, Code, Group, Text } from "@mantine/core";
+import { Problem } from "../api/http";
+
+const TITLES: Record<number, string> = {
+  0: "The platform doesn't respond",
+  403: "You don't have this permission",
+  404: "There is nothing here that you can see",
+};
+
+/** An error with its reason, the id of its request, and a way out. */
+export function Trouble({ error, retry }: { error: unknown; retry?: () => void }) {
+  const problem = error instanceof Problem ? error : null;
+  const status = problem?.status ?? 0;
+  const title = TITLES[status] ?? "The request failed";
+  const detail = problem ? problem.message : "Check your connection to the platform, and whether the platform runs.";
+  return (
+    <Alert color={status === 404 ? "gray" : "red"} title={title} role="alert" variant="light">
+      <Text size="sm">{detail}</Text>
+      {problem?.requestId && (
+        <Text size="xs" mt={4}>
+          Request <Code>{problem.requestId}</Code>
+        </Text>
+      )}
+      {retry && status !== 404 && (
+        <Group mt="sm">
+          <Button size="xs" variant="default" onClick={retry}>
+            Try again
+          </Button>
+        </Group>
+      )}
+    </Alert>
+  );
+}
