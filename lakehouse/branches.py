@@ -171,7 +171,10 @@ class BranchTables(Tables):
         return []
 
     def sources(self, asset: str) -> frozenset[tuple[str, str]]:
-        """Returns the versions of the lakehouse that a table of the branch was made from, over all of its steps."""
+        """Returns the versions that a table of the branch was made from, over all of its steps.
+
+        They are versions of the lakehouse, and of other tables of the branch.
+        """
         found: set[tuple[str, str]] = set()
         waiting, done = [asset], set()
         while waiting:
@@ -182,6 +185,8 @@ class BranchTables(Tables):
             if base := self.plan.bases.get(table):
                 found.add((table, base))
             newest = self.snapshot(table)
+            if table != asset:
+                found.add((table, newest.data_version))
             for version in range(newest.version + 1):
                 for edge in self.edges(table, f"{newest.table_id}@{version}") or ():
                     if self.edges(edge.in_asset, edge.in_version) is not None:

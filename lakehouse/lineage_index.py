@@ -41,7 +41,8 @@ class LineageIndex:
         self._first_recorded: dict[tuple[str, str], int] = {}
         self._latest: dict[str, int] = {}
         """Latest node of each asset."""
-        self._of_asset: dict[str, array[int]] = {}
+        self._recorded_of: dict[str, array[int]] = {}
+        """Recorded nodes of each asset."""
         self._read: dict[str, set[str]] = {}
         """Assets and other sources that any version of an asset was produced from."""
         self._deleted: set[tuple[str, str]] = set()
@@ -143,7 +144,7 @@ class LineageIndex:
 
     def recorded_versions(self, asset: str) -> list[str]:
         """Returns the versions of an asset to which an edge is recorded."""
-        return [self._nodes[number][1] for number in self._of_asset.get(asset, ()) if self._recorded[number]]
+        return [self._nodes[number][1] for number in self._recorded_of.get(asset, ())]
 
     def is_deleted(self, asset: str, version: str) -> bool:
         """Returns whether the version was deleted."""
@@ -255,7 +256,6 @@ class LineageIndex:
         number = self._ids[key] = len(self._nodes)
         table_id, counter = _split(key[1])
         self._nodes.append(key)
-        self._of_asset.setdefault(key[0], array("q")).append(number)
         self._first_sequence.append(sequence)
         self._recorded.append(0)
         self._counter.append(counter)
@@ -274,6 +274,7 @@ class LineageIndex:
         """Notes that an edge to the node is recorded."""
         self._recorded[number] = 1
         asset, version = self._nodes[number]
+        self._recorded_of.setdefault(asset, array("q")).append(number)
         table_id, counter = _split(version)
         if counter >= 0:
             first = self._first_recorded.get((asset, table_id), counter)

@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from api.kernel.tables import GRANT
 from core import clock
 from lakehouse.tables import Tables
+from tests.api.admin.mailing import until
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.admin.test_projects import move
 from tests.api.ai_catalog.copied_tables import OTHER, PEOPLE, REPORT, STAFF, id_of, make_copies, owner, reads
 from tests.api.ai_catalog.provenance_tables import sees_only
 from tests.api_process import Api, Caller, Reply
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, node
 
 PATH = "ai-catalog/access-requests"
 
@@ -206,3 +208,22 @@ class TestMeanwhile:
         asked = await ask(api.caller("ada"), REPORT)
         assert (await api.admin("DELETE", f"admin/grants/{seen}")).status == 204
         assert (await act(api.admin, asked["id"], "approve")).status == 409
+
+    async def test_the_project_moved(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        north, south = await tenant(api, "north"), await tenant(api, "south")
+        asset = "north_data.gold.sales"
+        orchestrator.nodes[asset] = node(asset)
+        ada = await user(api, "ada", north.organization)
+        await grant(api, ada, "ai_catalog.asset.get", asset, securable_kind="ai_catalog.asset")
+        asked = await ask(api.caller("ada"), asset)
+        assert (await move(api, north.project, south.organization))["state"] == "SUCCEEDED"
+
+        async def arrived() -> bool:
+            return (await south.admin.get(f"ai-catalog/assets/{asset}")).status == 200
+
+        await until(arrived, "the rights of the new organization")
+        assert (await made(south.admin.get(PATH)))["items"] == []
+        assert (await act(south.admin, asked["id"], "approve")).status == 404
+        assert (await act(north.admin, asked["id"], "approve")).status in (403, 404)
+        assert (await act(api.admin, asked["id"], "approve")).status == 404
+        assert grants_of(api, ada) == []

@@ -109,11 +109,15 @@ class AccessRequestKind(TableKind[AccessRequest]):
         return asset_securable(unit.platform, row.asset)
 
     def visible(self, unit: Unit) -> sa.ColumnElement[bool]:
-        """Returns the condition for the rows that the caller can see: their own, and those that they may decide on."""
+        """Returns the condition for the rows that the caller can see: their own, and those that they may decide on.
+
+        Requests from before a project moved can name what only the former organization has.
+        """
         access = unit.principal.access
         permissions = (self.permission("get"), READ_ASSET)
         granted = (access.where(permission, TABLE, id=TABLE.c.asset) for permission in permissions)
-        return sa.or_(TABLE.c.requested_by_id == unit.principal.id, sa.and_(*granted))
+        unmoved = TABLE.c.requested_in == TABLE.c.organization_id
+        return sa.or_(TABLE.c.requested_by_id == unit.principal.id, sa.and_(unmoved, *granted))
 
 
 def _request(unit: Unit, row: Row) -> AccessRequest:
