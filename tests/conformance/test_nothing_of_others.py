@@ -175,6 +175,7 @@ REFUSED = (
     *("ai_catalog_get_asset_as_of", "ai_catalog_get_asset_diff", "ai_catalog_get_asset_provenance_diff"),
     *("ai_catalog_get_branch_diff", "ai_catalog_get_contract", "ai_catalog_get_contract_diff"),
     *("ai_catalog_get_contract_status", "ai_catalog_get_contract_violations"),
+    "ai_catalog_get_asset_split",
     *("ai_catalog_get_dataset", "ai_catalog_get_dataset_croissant", "ai_catalog_get_dataset_data"),
     *("ai_catalog_get_feature_service_consumers", "ai_catalog_get_feature_service_skew"),
     *("ai_catalog_get_feature_view_drift", "ai_catalog_get_feature_view_statistics"),

@@ -21,18 +21,18 @@ async def test_the_requests_of_the_page(api: Api) -> None:
     rows = pa.table({"id": [1], "carrier": ["AA"]})
     api.app.platform.part(open_tables).append("flights.silver.flights", rows)
     ids: dict[str, str] = {}
-    texts = []
+    texts = {}
     for method, path, body in REQUESTS:
         for name, id in ids.items():
             path = path.replace(f"{{{name}}}", id)
         options = {"content": body, "headers": {"content-type": "application/json"}} if body.strip() else {}
         reply = await api.admin(method, path, **options)
         assert reply.status in (200, 201), (path, reply.response.text)
-        texts.append(reply.response.text)
+        texts[path.partition("?")[0].rpartition("/")[2]] = reply.response.text
         created = {"datasets": "dataset", "tags": "tag", "glossary-terms": "glossary_term"}
         if reply.status == 201:
             ids[created[path.rpartition("/")[2]]] = reply.json["id"]
-    found, document, data = texts[-3:]
-    assert "flights.silver.flights" in {one["id"] for one in json.loads(found)["items"]}
-    assert json.loads(document)["license"] == "https://spdx.org/licenses/CC0-1.0"
-    assert json.loads(data) == {"id": 1, "carrier": "AA"}
+    assert "flights.silver.flights" in {one["id"] for one in json.loads(texts["search"])["items"]}
+    assert len(json.loads(texts["split"])["rows"]) <= 1
+    assert json.loads(texts["croissant"])["license"] == "https://spdx.org/licenses/CC0-1.0"
+    assert json.loads(texts["data"]) == {"id": 1, "carrier": "AA"}
