@@ -1,6 +1,7 @@
-"""A server in a separate process, for a bench. Arguments: home, and the URL of the metadata database, or nothing for SQLite.
+"""A server in a separate process, for a bench.
 
-It writes its URL and the token of the admin as one line of JSON, and ends with its standard input.
+Arguments: home, and the URL of the metadata database, or nothing for SQLite. It writes its URL and the token
+of the admin as one line of JSON, and ends with its standard input.
 """
 
 from __future__ import annotations
