@@ -50,6 +50,13 @@ def post(path: str, body: dict[str, Any]) -> Callable[[Caller], Awaitable[Reply]
     return lambda caller: caller.post(f"ai-catalog/{path}", body)
 
 
+async def data_of(caller: Caller) -> Reply:
+    datasets = (await made(caller.get("ai-catalog/datasets")))["items"]
+    if not datasets:
+        datasets = [await made(caller.post("ai-catalog/datasets", {"asset": STAFF, "title": "Staff"}))]
+    return await caller.get(f"ai-catalog/datasets/{datasets[0]['id']}/data")
+
+
 async def share(caller: Caller) -> Reply:
     shares = (await made(caller.get("ai-catalog/shares")))["items"]
     if not shares:
@@ -64,6 +71,8 @@ DOORS: dict[str, Callable[[Caller], Awaitable[Reply]]] = {
     "preview in Arrow": part("preview", headers={"accept": "application/vnd.apache.arrow.stream"}),
     "profile": part("profile"),
     "difference": part("diff", params={"from": "0"}),
+    "split": part("split", params={"split": "train", "by": ["name"]}),
+    "data set": data_of,
     "query": post("queries:run", {"sql": f"SELECT max(salary) FROM {STAFF}"}),
     "attestation": post("attestations", {"asset": STAFF}),
     "contract": post("contracts", {"asset": STAFF, "contact": "team:hr", "terms": {}}),
