@@ -20,6 +20,7 @@ from api.kernel.breakers import Dependencies
 from api.kernel.http import access_log
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.service import Service
+from api.kernel.lake.row_access import TagReader, open_column_tags
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
@@ -38,6 +39,7 @@ from api.protocols import (
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
+from api.services.ai_catalog.logic.column_tags import column_tags
 from api.services.ai_catalog.logic.metric_mover import MetricMover
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.logic.search_documents import open_feed
@@ -89,6 +91,8 @@ def mounts() -> Sequence[Mount]:
 
 def _assembled(platform: Platform) -> Application:
     """Returns the app with services, pages, and the proxy of the Dagster UI."""
+    tags: TagReader = column_tags
+    platform.provide(open_column_tags, tags)
     app = Application(platform, _selected(platform.settings.services), all_services=SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from core.errors import InvalidArgument
 from lakehouse.faults import translated
 from lakehouse.handles import Handles
+from lakehouse.restrictions import RestrictedSnapshot
 from lakehouse.schemas import plain, require_columns
 from lakehouse.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+AnySnapshot = Snapshot | RestrictedSnapshot
 
 _WEIGHT = "__weight"
 
@@ -44,7 +47,7 @@ class TableDiff:
     changed_after: pa.Table
 
 
-def compare(before: Snapshot, after: Snapshot, *, key: Sequence[str], limit: int) -> TableDiff:
+def compare(before: AnySnapshot, after: AnySnapshot, *, key: Sequence[str], limit: int) -> TableDiff:
     """Compares two snapshots of one table. Files that are in both aren't read.
 
     Raises:
@@ -111,8 +114,10 @@ def changes(handles: Handles, table: str, from_version: int, to_version: int | N
     return plain(pa.table(pl.DataFrame(feed).sort("_commit_version", maintain_order=True)))
 
 
-def _rows_of_differing_files(before: Snapshot, after: Snapshot) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    if before.table_id != after.table_id or not (before.comparable_by_file and after.comparable_by_file):
+def _rows_of_differing_files(before: AnySnapshot, after: AnySnapshot) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    if not isinstance(before, Snapshot) or not isinstance(after, Snapshot) or before.table_id != after.table_id:
+        return before.scan(), after.scan()
+    if not (before.comparable_by_file and after.comparable_by_file):
         return before.scan(), after.scan()
     common = set(before.paths) & set(after.paths)
     return before.scan_without(common), after.scan_without(common)
@@ -168,5 +173,5 @@ def _first_rows(frame: pl.DataFrame, columns: list[str], limit: int) -> pa.Table
     return plain(pa.table(frame.select(columns).head(limit)))
 
 
-def _types(snapshot: Snapshot) -> dict[str, str]:
+def _types(snapshot: AnySnapshot) -> dict[str, str]:
     return {field.name: str(field.type) for field in snapshot.schema}

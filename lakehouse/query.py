@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DeadlineExceeded, HeadwaterError, InvalidArgument, PermissionDenied, UnknownColumn, UnknownTable
+from lakehouse.duckdb_connection import open_connection
+from lakehouse.restrictions import Restriction, applicable
 from lakehouse.snapshot import Snapshot
 from lakehouse.sql_functions import SESSION_KEYWORDS
 from lakehouse.statements import Statement, check_statement
@@ -105,6 +107,7 @@ class Query:
         limit: int | None = None,
         versions: Mapping[str, int] = {},
         inputs: Mapping[str, Snapshot] = {},
+        restrictions: Mapping[str, Restriction] = {},
     ) -> QueryResult:
         """Runs one SELECT, WITH, SHOW, or DESCRIBE. Filters and columns are pushed down to the files.
 
@@ -113,6 +116,7 @@ class Query:
             limit: maximum number of returned rows.
             versions: versions of tables to read instead of the newest ones.
             inputs: snapshots of tables to read instead of resolving their versions.
+            restrictions: restrictions of tables, by id. The statement reads what they leave.
 
         Raises:
             InvalidArgument: the statement isn't valid SQL, or doesn't only read.
@@ -133,7 +137,7 @@ class Query:
                 name: inputs.get(name) or self._tables.snapshot(name, version=versions.get(name)) for name in names
             }
             for number, (name, snapshot) in enumerate(snapshots.items()):
-                _register(connection, number, name, snapshot.dataset())
+                _register(connection, number, name, snapshot.dataset(), restrictions.get(name))
             _seal(connection)
             table = self._run(connection, checked.text, limit)
         truncated = limit is not None and table.num_rows > limit
@@ -183,34 +187,25 @@ class Query:
         table = pa.table({"name": pa.array(listed, pa.string())})
         return QueryResult(table, {}, truncated=len(listed) < len(names))
 
-    @contextmanager
-    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        import duckdb
-
-        config: dict[str, Any] = {
-            "threads": self._threads,
-            "memory_limit": self._memory_limit,
-            "enable_external_access": False,
-            "allow_community_extensions": False,
-            "allow_persistent_secrets": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-            "temp_directory": "",
-        }
-        with duckdb.connect(":memory:", config=config) as connection:
-            # Otherwise, days and hours of instants would depend on the time zone of the machine.
-            connection.execute("SET TimeZone = 'UTC'")
-            yield connection
+    def _connection(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return open_connection(threads=self._threads, memory_limit=self._memory_limit)
 
 
-def _register(connection: duckdb.DuckDBPyConnection, number: int, name: str, rows: Any) -> None:
+def _register(
+    connection: duckdb.DuckDBPyConnection, number: int, name: str, rows: Any, restriction: Restriction | None = None
+) -> None:
     project, schema, table = (f'"{part}"' for part in name.split("."))
     connection.register(f"input_{number}", rows)
     connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {project}")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {project}.{schema}")
     # `is_asset_id` checked the name: it contains only lower-case letters, digits, and underscores.
-    connection.execute(f"CREATE VIEW {project}.{schema}.{table} AS FROM temp.main.input_{number}")
+    source = f"temp.main.input_{number}"
+    view = f"CREATE VIEW {project}.{schema}.{table} AS"
+    if restriction is None:
+        connection.execute(f"{view} FROM {source}")
+        return
+    with applicable(name):
+        connection.execute(f"{view} {restriction.select(connection, source)}")
 
 
 def _seal(connection: duckdb.DuckDBPyConnection) -> None:

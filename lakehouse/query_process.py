@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse.branches import BranchPlan
+    from lakehouse.restrictions import Restriction
 
 _GRACE_SECONDS = 5.0
 """Time after the timeout, because the process ends the query itself if it can."""
@@ -75,6 +76,7 @@ class QueryProcesses:
         disconnected: Callable[[], bool] = lambda: False,
         *,
         plan: BranchPlan | None = None,
+        restrictions: Mapping[str, Restriction] = {},
     ) -> tuple[pa.Table, bool]:
         """Runs a statement over exact versions. Returns the rows, and whether there are more than `limit`.
 
@@ -84,6 +86,7 @@ class QueryProcesses:
             limit: maximum number of returned rows.
             disconnected: returns whether the caller disconnected. The query is then ended.
             plan: the branch whose tables are read; `None` for the tables of the lakehouse.
+            restrictions: restrictions of tables, by id.
 
         Raises:
             InvalidArgument: the statement isn't valid, or needs more memory than one query can have.
@@ -94,9 +97,8 @@ class QueryProcesses:
 
         process = self._idle.get()
         try:
-            answer = process.request(
-                (statement, dict(versions), limit, plan), self._timeout_seconds + _GRACE_SECONDS, disconnected
-            )
+            message = statement, dict(versions), limit, plan, dict(restrictions)
+            answer = process.request(message, self._timeout_seconds + _GRACE_SECONDS, disconnected)
         finally:
             self._idle.put(process)
         if isinstance(answer, RemoteError):

@@ -37,10 +37,10 @@ def serve(connection: Connection, *, timeout_seconds: float, memory_bytes: float
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
     connection.send("ready")
     while connection.poll(_IDLE_SECONDS):
-        statement, versions, limit, plan = connection.recv()
+        statement, versions, limit, plan, restrictions = connection.recv()
         try:
             reader = query if plan is None else Query(BranchTables(tables, plan), memory_limit="1GB", **limits)
-            result = reader.sql(statement, limit=limit, versions=versions)
+            result = reader.sql(statement, limit=limit, versions=versions, restrictions=restrictions)
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, result.table.schema) as writer:
                 writer.write_table(result.table)

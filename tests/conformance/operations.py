@@ -88,6 +88,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_log_metrics_logged_model": {"metrics": [{"key": "auc", "value": 0.9}]},
     "ai_catalog_request_stage_model_version": {"stage": "PRODUCTION"},
     "ai_catalog_write_card_model_version": {"text": "Not for children."},
+    "ai_catalog_test_policy": {"asset": "flights.silver.flights"},
     "ai_catalog_set_alias_prompt": {"alias": "production", "version": 1},
     "ai_catalog_render_prompt_version": {"values": {"question": "x"}},
     "ai_catalog_remove_alias_prompt": {"alias": "production"},
@@ -167,6 +168,10 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ai_catalog.glossary_term": ({"title": "Passenger"}, {"title": "Traveler", "synonyms": ["guest"]}),
     "ai_catalog.tag": ({"title": "Personal data"}, {"title": "Data about people", "values": ["email"]}),
     "ai_catalog.pipeline": ({"title": "Nightly", "assets": ["flights.gold.clean"]}, {"title": "Every night"}),
+    "ai_catalog.policy": (
+        {"title": "Region", "assets": ["flights.*.*"], "row_filter": "region = 'DE'"},
+        {"title": "Country"},
+    ),
     "ai_catalog.prompt": ({"title": "Answer"}, {"title": "Answer with sources"}),
 }
 """Of each stored kind a spec to create one with, and a change of it."""

@@ -199,3 +199,36 @@ async def access_request(world: World) -> str:
 @case("ai_catalog_approve_access_request", part="ai_catalog.access_request.*", **_READS)
 async def approve(world: World, gift: Gift) -> Call:
     return "POST", f"{await access_request(world)}:approve", {}
+
+
+_LIFTING = {"part": "ai_catalog.policy.*", "denied": "ai_catalog.asset.preview", "higher": False}
+"""Lifting a policy gives its readers the rows of the organization."""
+
+
+async def new_policy(world: World) -> dict[str, Any]:
+    """A policy on a user, so that it restricts no caller."""
+    masks = [{"column": "salary", "method": "NULL"}]
+    spec = {"title": "Salaries", "assets": ["acme_data.*.*"], "masks": masks, "to": [await world.user()]}
+    return {"name": world.name(), "organization_id": world.organization, "spec": spec}
+
+
+async def _active_policy(world: World) -> str:
+    id = (await world.post("ai-catalog/policies", await new_policy(world)))["id"]
+    await world.post(f"ai-catalog/policies/{id}:activate", {})
+    return str(id)
+
+
+@case("ai_catalog_update_policy", **_LIFTING)
+async def update_policy(world: World, gift: Gift) -> Call:
+    return "PATCH", f"ai-catalog/policies/{await _active_policy(world)}", {"spec": {"assets": ["acme_data.gold.*"]}}
+
+
+@case("ai_catalog_disable_policy", **_LIFTING)
+async def disable_policy(world: World, gift: Gift) -> Call:
+    return "POST", f"ai-catalog/policies/{await _active_policy(world)}:disable", {}
+
+
+@case("ai_catalog_batch_policies", **_LIFTING)
+async def batch_policies(world: World, gift: Gift) -> Call:
+    change = {"method": "UPDATE", "id": await _active_policy(world), "body": {"spec": {"assets": ["acme_data.gold.*"]}}}
+    return "POST", "ai-catalog/policies:batch", {"items": [change]}

@@ -9,7 +9,15 @@ from typing import Any
 from core import clock
 from tests.api.admin.tenants import grant, made
 from tests.api_process import PASSWORD, Caller
-from tests.conformance.power_of_tenants import access_request, definition, new_hook, new_provider, release, salaries
+from tests.conformance.power_of_tenants import (
+    access_request,
+    definition,
+    new_hook,
+    new_policy,
+    new_provider,
+    release,
+    salaries,
+)
 from tests.conformance.power_world import Call, Gift, World
 
 Prepare = Callable[[World], Awaitable[Call]]
@@ -17,7 +25,11 @@ CASES: dict[str, Prepare] = {}
 
 
 def case(prepare: Prepare) -> Prepare:
-    service = "ai_catalog" if prepare.__name__.endswith(("_definition", "_release", "_access_request")) else "admin"
+    service = (
+        "ai_catalog"
+        if prepare.__name__.endswith(("_definition", "_policy", "_release", "_access_request"))
+        else "admin"
+    )
     CASES[f"{service}_{prepare.__name__.replace('try_', 'test_')}"] = prepare
     return prepare
 
@@ -386,3 +398,29 @@ async def cancel_access_request(world: World) -> Call:
     path = "ai-catalog/access-requests"
     body = {"asset": salaries(world), "copies": "acme_data.gold", "purpose": "x"}
     return "POST", f"{path}/{(await world.post(path, body))['id']}:cancel", {}
+
+
+@case
+async def create_policy(world: World) -> Call:
+    return "POST", "ai-catalog/policies", await new_policy(world)
+
+
+async def _made_policy(world: World) -> str:
+    return f"ai-catalog/policies/{(await world.post('ai-catalog/policies', await new_policy(world)))['id']}"
+
+
+@case
+async def delete_policy(world: World) -> Call:
+    return "DELETE", await _made_policy(world), None
+
+
+@case
+async def restore_policy(world: World) -> Call:
+    path = await _made_policy(world)
+    await world.delete(path)
+    return "POST", f"{path}:restore", {}
+
+
+@case
+async def activate_policy(world: World) -> Call:
+    return "POST", f"{await _made_policy(world)}:activate", {}

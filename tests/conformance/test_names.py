@@ -56,14 +56,16 @@ async def sent(home: Home, endpoint: Endpoint, body: Any, *, by_name: bool) -> R
     )
 
 
+LATER = {"admin_move_project": (409,), "ai_catalog_test_policy": (404,)}
+"""What is answered after the names are resolved: a project is where it is, and there is no table."""
+
+
 @pytest.mark.parametrize("endpoint", [one for one in REFERRING if one.operation_id in BODIES], ids=str)
 async def test_a_body_by_name_does_what_it_does_by_id(home: Home, endpoint: Endpoint) -> None:
     by_id, by_name = [
         await sent(home, endpoint, BODIES[endpoint.operation_id], by_name=named) for named in (False, True)
     ]
-    # A project is not moved to where it is.
-    known = (409,) if endpoint.operation_id == "admin_move_project" else (200, 201)
-    assert by_id.status in known, by_id.response.text
+    assert by_id.status in LATER.get(endpoint.operation_id, (200, 201)), by_id.response.text
     assert stored_request(home, by_name) == stored_request(home, by_id)
 
 

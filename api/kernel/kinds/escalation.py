@@ -17,12 +17,14 @@ from api.kernel.permissions import grants
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.conditions import condition
 from api.kernel.permissions.grants import GrantRow
+from api.kernel.permissions.graph import READ_ROWS
 from api.kernel.permissions.power import Excess, ending, excess, lifted, refusal
 from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
 from api.kernel.securable import PLATFORM, Securable
 from api.kernel.storage.store import Stored
 from api.kernel.tables import GRANT
+from core.errors import ExceedsRights
 
 _MAX_IDS = 5000
 """Ids in one statement."""
@@ -78,7 +80,9 @@ def require_control(
     """
     if principal_id == unit.principal.id and not unit.principal.access.limits:
         return
-    require_rights(unit, ending(rules_of(unit, [principal_id]), until), tuple(scopes))
+    rules = rules_of(unit, [principal_id])
+    require_rights(unit, ending(rules, until), tuple(scopes))
+    require_restricted_alike(unit, principal_id, rules)
 
 
 def require_control_of_all(unit: Unit, principal_ids: Sequence[str]) -> None:
@@ -88,6 +92,9 @@ def require_control_of_all(unit: Unit, principal_ids: Sequence[str]) -> None:
         ExceedsRights: one of the principals holds a right that the caller does not hold.
     """
     require_rights(unit, [rule for rule in rules_of(unit, principal_ids) if not rule.denies])
+    if rights_of_caller(unit).reader.policies:
+        for id in principal_ids:
+            require_restricted_alike(unit, id, rules_of(unit, [id]))
 
 
 def require_removal(unit: Unit, rules: Iterable[Rule]) -> None:
@@ -126,7 +133,37 @@ def require_relabeling(unit: Unit, before: Stored, after: Stored) -> None:
 def store_grant(unit: Unit, grant: GrantRow) -> None:
     """Stores a grant whose rights the caller was required to hold, and makes it effective. Its event is separate."""
     grants.insert(unit.connection, grant)
+    require_restricted_alike(unit, grant.principal_id, grants.rules(unit.connection, GRANT.c.id == grant.id))
     unit.rights_changed()
+
+
+def require_policies_kept(unit: Unit, group_id: str) -> None:
+    """Requires that the caller may decide who is in a group, as far as policies on rows name the group.
+
+    Raises:
+        ExceedsRights: a policy that restricts the caller names the group, or a group that contains it.
+    """
+    policies = rights_of_caller(unit).reader.policies
+    groups = {group_id, *grants.groups_of(unit.connection, group_id)} if policies else set()
+    if any(groups & (policy.to | policy.exempt) for policy in policies):
+        raise ExceedsRights("A policy on rows that restricts you names the group. Ask a user whom it exempts.")
+
+
+def require_restricted_alike(unit: Unit, principal_id: str, rules: Sequence[Rule]) -> None:
+    """Requires that a principal reads no more of any table by rules than the caller, because of policies on rows.
+
+    Raises:
+        ExceedsRights: a policy restricts the caller and not the principal, who reads tables of its organization.
+    """
+    policies = rights_of_caller(unit).reader.policies
+    if not policies:
+        return
+    least = unit.platform.permissions.get(READ_ROWS, Role.ADMIN)
+    places = {rule.organization_id for rule in rules if not rule.denies and rule.covers(READ_ROWS, least)}
+    subjects = {principal_id, *grants.groups_of(unit.connection, principal_id)}
+    for policy in policies:
+        if places & {None, policy.organization_id} and not policy.restricts(subjects):
+            raise ExceedsRights("A policy on rows restricts you and not that principal. Ask a user whom it exempts.")
 
 
 def rules_on(permissions: Iterable[str], place: Securable) -> list[Rule]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.kernel.lake import releases
 from api.kernel.lake.releases import Release
+from api.kernel.lake.row_access import closes_copy, is_restricted
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable, item_node
 from api.kernel.permissions.projects import Projects
@@ -84,6 +85,7 @@ def may_read_copy(
     - Rights on a table that was deleted, or whose project was, still decide. To delete a table opens no copy.
     - Files, and data sets of other systems, have no readers on the platform. They are followed, not checked.
     - A release holds only within one organization.
+    - A policy that restricts what the principal reads of the table closes its copies, unless it is applied to them.
     - Lineage that is too large to follow is refused, never open.
     - The rule is the same for what is not a table: without the right to read the documents, a principal can't search
       their index, and without the right to read the training data, they can't use the model.
@@ -95,7 +97,7 @@ def may_read_copy(
         version: data version that is read; None for any version, so that all count.
         also: versions from which it was copied and that the lineage doesn't record, such as those of a branch.
     """
-    if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS):
+    if access.unrestricted(READ_ASSET) and access.unrestricted(READ_ROWS) and not access.reader.policies:
         return True
     return platform.part(Copies).origins(access, asset, version, closed_only=True, also=also).open
 
@@ -112,8 +114,11 @@ def require_copy(platform: Platform, access: Access, made: str, version: str | N
         version: version that is used; None for any.
 
     Raises:
-        PermissionDenied: the tables that it was made from keep it closed. The error names none of them.
+        PermissionDenied: a policy restricts the caller, or the tables that it was made from keep it closed. The error
+            names none of them.
     """
+    if is_asset_id(made) and is_restricted(platform, access, made):
+        raise PermissionDenied("A policy restricts what you read of this. See the `policies` of the asset.")
     if not may_read_copy(platform, access, made, version):
         raise PermissionDenied(
             "This was made from tables that you can't read, and their owners did not release it. Ask them for a "
@@ -151,13 +156,16 @@ class Copies:
         with self._platform.part(open_lineage).index() as index:
             upstream = index.sources(asset).union(*({name} | index.sources(name) for name, _ in also))
         readable = {
-            name: may_read_rows(self._platform, access, name)
-            for name in upstream
-            if is_asset_id(name) and name != asset
+            name: self._readable(access, name, asset, None) for name in upstream if is_asset_id(name) and name != asset
         }
         if closed_only and all(readable.values()):
             return Origins((), complete=True)
         found = self._copied(asset, version, also)
+        readable |= {
+            name: self._readable(access, name, asset, columns)
+            for name, columns in found.columns.items()
+            if name in readable and not readable[name]
+        }
         names = sorted(name for name in found.columns if name in readable and not (closed_only and readable[name]))
         with self._platform.database.read() as connection:
             released = releases.of_assets(connection, names)
@@ -175,6 +183,11 @@ class Copies:
                 )
             )
         return Origins(tables, found.complete)
+
+    def _readable(self, access: Access, source: str, copy: str, columns: Collection[str] | None) -> bool:
+        """Returns whether a principal may read what a copy has from these columns of a table, or from all if None."""
+        permitted = may_read_rows(self._platform, access, source)
+        return permitted and not closes_copy(self._platform, access, source, copy, columns)
 
     def _opening(self, source: str, released: Iterable[Release], assets: Iterable[str]) -> set[tuple[str, str]]:
         """Returns the releases of a table with the assets of its organization that each covers."""

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.kernel.permissions.patterns import pattern_matches
+from api.kernel.permissions.row_policies import NOBODY, Reader
 from api.kernel.permissions.row_predicate import RowPredicate
 from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
@@ -50,6 +51,7 @@ class Access:
         permissions: Permissions,
         limits: tuple[str, ...] = (),
         moment: datetime | None = None,
+        reader: Reader = NOBODY,
     ) -> None:
         """Compiles rules.
 
@@ -58,11 +60,13 @@ class Access:
             permissions: all permissions.
             limits: patterns of permissions to which a token is limited. Empty means no limit.
             moment: time of the decisions. None is now. Predicates are always evaluated now.
+            reader: the principal as a reader of rows, with the policies that restrict it.
         """
         self.rules = tuple(rules)
         self._moment = moment
         self._permissions = permissions
         self.limits = limits
+        self.reader = reader
         self._by_permission: dict[str, _Effects] = {}
         self._groups = _grouped(self.rules)
         """Rules that cover the same permissions, because thousands of grants have a few roles."""

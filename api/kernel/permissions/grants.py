@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.permissions.access import Access, Permissions
+from api.kernel.permissions.row_policies import reader_of
 from api.kernel.permissions.rule import Rule
 from api.kernel.roles import Role
 from api.kernel.tables import GRANT, MEMBER, RESOURCE
@@ -119,7 +120,9 @@ def access_of(
 ) -> Access:
     """Returns the rights of a principal by its grants and those of its groups."""
     subjects = (principal_id, *groups_of(connection, principal_id))
-    return Access([*rules(connection, GRANT.c.principal_id.in_(subjects)), *AUTHENTICATED_RULES], permissions, limits)
+    held = rules(connection, GRANT.c.principal_id.in_(subjects))
+    reader = reader_of(connection, principal_id, subjects, held)
+    return Access([*held, *AUTHENTICATED_RULES], permissions, limits, reader=reader)
 
 
 def rules(connection: Connection, where: sa.ColumnElement[bool]) -> list[Rule]:

@@ -53,6 +53,7 @@ from api.services.ai_catalog.kinds import (
     pipeline_run_control,
     pipeline_run_parts,
     pipeline_start,
+    policy_effects,
     provenance_search,
     recipient_tokens,
     registered_model_aliases,
@@ -92,6 +93,7 @@ from api.services.ai_catalog.kinds.logged_model import LOGGED_MODEL
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
 from api.services.ai_catalog.kinds.pipeline import PIPELINE
 from api.services.ai_catalog.kinds.pipeline_run import PIPELINE_RUN
+from api.services.ai_catalog.kinds.policy import POLICY
 from api.services.ai_catalog.kinds.prompt import PROMPT
 from api.services.ai_catalog.kinds.prompt_version import PROMPT_VERSION
 from api.services.ai_catalog.kinds.query import QUERY
@@ -161,6 +163,7 @@ PARTS = (
     pipeline_run_control,
     pipeline_run_parts,
     pipeline_start,
+    policy_effects,
     provenance_search,
     recipient_tokens,
     registered_model_aliases,
@@ -206,6 +209,7 @@ SERVICE = Service(
         MODEL_VERSION,
         PIPELINE,
         PIPELINE_RUN,
+        POLICY,
         PROMPT,
         PROMPT_VERSION,
         QUERY,

@@ -120,12 +120,14 @@ GROUP = ResourceKind(
 def require_denied_rights(unit: Unit, group: Group) -> None:
     """Requires the rights that the group denies its members, because the denial ends with the group."""
     escalation.require_removal(unit, escalation.rules_of(unit, [group.id]))
+    escalation.require_policies_kept(unit, group.id)
 
 
 @GROUP.before("restore")
 def require_group_rights(unit: Unit, group: Group) -> None:
     """Requires the rights of the group, because its members hold them again."""
     escalation.require_control(unit, group.id)
+    escalation.require_policies_kept(unit, group.id)
 
 
 @GROUP.after("delete", "restore")
@@ -147,6 +149,7 @@ def add_members(unit: Unit, group: Group, request: MemberChange) -> Members:
     A group that contains this group can't become its member, because rights would run in a circle.
     """
     escalation.require_control(unit, group.id)
+    escalation.require_policies_kept(unit, group.id)
     above = {group.id, *grants.groups_of(unit.connection, group.id)}
     present = set(unit.connection.execute(sa.select(MEMBER.c.member_id).where(MEMBER.c.group_id == group.id)).scalars())
     for n, id in enumerate(dict.fromkeys(request.members)):
@@ -168,6 +171,7 @@ def remove_members(unit: Unit, group: Group, request: MemberChange) -> Members:
     Ids that aren't members are ignored.
     """
     escalation.require_removal(unit, escalation.rules_of(unit, [group.id]))
+    escalation.require_policies_kept(unit, group.id)
     for n, id in enumerate(request.members):
         if not is_generated_id(id):  # An id can be that of a former member. A name must resolve.
             holder(unit, id, f"/members/{n}")

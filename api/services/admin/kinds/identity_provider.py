@@ -171,6 +171,8 @@ def check_provider(unit: Unit, provider: IdentityProvider, was: IdentityProvider
         unit.require("admin.grant.create", place)
     if was is None or any(getattr(provider.spec, name) != getattr(was.spec, name) for name in _GRANTING_FIELDS):
         _require_granted_rights(unit, provider)
+        for group in {*provider.spec.groups.values(), *(was.spec.groups.values() if was else ())}:
+            escalation.require_policies_kept(unit, group)
 
 
 def _require_granted_rights(unit: Unit, provider: IdentityProvider) -> None:

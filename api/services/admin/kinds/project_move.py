@@ -16,7 +16,7 @@ from api.kernel.securable import Securable
 from api.kernel.storage import store
 from api.services.admin.kinds.project import PROJECT, Project, ProjectState
 from api.services.admin.logic import cross_tenant_access, granting, moving
-from core.errors import Conflict
+from core.errors import Conflict, ExceedsRights
 
 
 class MoveProject(Request):
@@ -169,6 +169,9 @@ async def move_project(ctx: Context, project: str, request: MoveProject) -> Saga
             raise Conflict(f"{moved.name} is in that organization already.")
         place = Securable(moved.kind, moved.id, moved.organization_id, moved.id)
         escalation.require_rights(unit, moving.gained(unit.connection, place, target.id))
+        # The policies of an organization end with the move.
+        if escalation.rights_of_caller(unit).reader.in_project(moved.organization_id, moved.name):
+            raise ExceedsRights("A policy on rows of the project restricts you. Ask a user whom it exempts.")
         ctx.subject, ctx.securable = moved.id, place
         return moving.ProjectMove(project_id=moved.id, organization_id=target.id, state=moved.status.state.value)
 

@@ -55,6 +55,7 @@ def require_grantable(unit: Unit, place: Securable, groups: list[str], offers: l
             raise _fault(pointer, f"{id!r} is not a group that you can see")
         unit.require("admin.group.add_members", row.securable, row)
         escalation.require_control(unit, row.id)
+        escalation.require_policies_kept(unit, row.id)
         if row.organization_id != place.organization_id:
             raise _fault(pointer, f"{row.name} belongs to another organization")
         if json.loads(row.spec)["source"] != GroupSource.LOCAL.value:
@@ -62,7 +63,9 @@ def require_grantable(unit: Unit, place: Securable, groups: list[str], offers: l
     for offer in offers:
         on = granting.place_of(unit, "", offer.securable_id)
         unit.require("admin.grant.create", on)
-        escalation.require_rights(unit, granting.role_rules(unit, offer.role_id, on))
+        rules = granting.role_rules(unit, offer.role_id, on)
+        escalation.require_rights(unit, rules)
+        escalation.require_restricted_alike(unit, "", rules)
 
 
 def require_pending(connection: Connection, digest: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -11,8 +12,10 @@ from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
 from api.kernel.lake.names import ColumnName
+from api.kernel.lake.row_access import as_read_by
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
+from api.kernel.permissions.access import Access
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic.readable_tables import require_readable
@@ -21,6 +24,9 @@ from lakehouse.bytes_as_text import bytes_as_text
 
 if TYPE_CHECKING:
     from lakehouse.diff import TableDiff
+
+_MAX_RESTRICTED_BYTES = 200_000_000
+"""Size of the files of a version up to which it is compared as a restricted reader gets it: it is read as a whole."""
 
 
 class HistoryQuery(Query):
@@ -158,11 +164,11 @@ async def get_asset_history(ctx: Context, asset: str, query: HistoryQuery) -> Hi
 async def get_asset_diff(ctx: Context, asset: str, query: DiffQuery) -> Diff:
     """Compares two versions of an asset's table: schema, row counts, and rows.
 
-    The caller must be able to read the rows.
+    The caller must be able to read the rows. It compares what policies leave to them.
     """
     lookup.asset(ctx.view(), asset)
-    await ctx.compute(require_readable, ctx, asset)
-    return await ctx.compute(_diff, ctx.platform, asset, query)
+    await ctx.compute(partial(require_readable, partly=True), ctx, asset)
+    return await ctx.compute(_diff, ctx.platform, ctx.principal.access, asset, query)
 
 
 def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
@@ -186,13 +192,21 @@ def _history(platform: Platform, asset: str, query: HistoryQuery) -> History:
     return History(items=items, next_page_token=str(commits[-1].version) if has_next else None)
 
 
-def _diff(platform: Platform, asset: str, query: DiffQuery) -> Diff:
+def _diff(platform: Platform, access: Access, asset: str, query: DiffQuery) -> Diff:
+    from lakehouse.diff import compare
+
     tables = platform.part(open_tables)
-    later = versions.snapshot(tables, asset, query.to).version
-    if query.from_ is None and later == 0:
+    later = versions.snapshot(tables, asset, query.to)
+    if query.from_ is None and later.version == 0:
         raise InvalidArgument(f"Version 0 of {asset} is its first version. There is no earlier one to compare with.")
-    earlier = later - 1 if query.from_ is None else versions.snapshot(tables, asset, query.from_).version
-    return diff_of(asset, tables.diff(asset, earlier, later, key=query.key, limit=query.limit))
+    earlier = versions.snapshot(tables, asset, str(later.version - 1) if query.from_ is None else query.from_)
+    before, after = (as_read_by(platform, access, snapshot) for snapshot in (earlier, later))
+    if (before, after) != (earlier, later) and max(earlier.size_bytes, later.size_bytes) > _MAX_RESTRICTED_BYTES:
+        limit = _MAX_RESTRICTED_BYTES // 1_000_000
+        raise InvalidArgument(
+            f"A policy restricts what you read of {asset}. Versions up to {limit} MB can be compared."
+        )
+    return diff_of(asset, compare(before, after, key=query.key, limit=query.limit))
 
 
 def diff_of(asset: str, diff: TableDiff) -> Diff:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.lake import versions
+from api.kernel.lake.row_access import as_read_by, restriction
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
@@ -19,6 +21,7 @@ from api.services.ai_catalog.logic.readable_tables import require_readable
 
 if TYPE_CHECKING:
     from lakehouse.profile import ColumnProfile
+    from lakehouse.restrictions import Restriction
     from lakehouse.snapshot import Snapshot
 
 _MAX_PROFILES = 200
@@ -114,46 +117,51 @@ class TableProfile(Model):
 async def get_asset_profile(ctx: Context, asset: str, query: ProfileQuery) -> TableProfile:
     """Computes statistics of each column at a version: nulls, distinct values, range, quartiles, histogram, top values.
 
-    They contain values, so the caller must be able to read the rows. The table is read completely, for at most 50
-    seconds. A version is computed once.
+    They contain values, so the caller must be able to read the rows. They describe what policies leave to the caller.
+    The table is read completely, for at most 50 seconds. A version is computed once.
     """
     lookup.asset(ctx.view(), asset)
     snapshot = await ctx.compute(versions.snapshot, ctx.platform.part(open_tables), asset, query.version)
-    await ctx.compute(require_readable, ctx, asset, snapshot.data_version)
+    await ctx.compute(partial(require_readable, partly=True), ctx, asset, snapshot.data_version)
     profiles = ctx.platform.part(Profiles)
-    found = profiles.get(snapshot.data_version)
+    read = await ctx.compute(as_read_by, ctx.platform, ctx.principal.access, snapshot)
+    hidden = await ctx.compute(restriction, ctx.platform, ctx.principal.access, asset, snapshot.schema.names)
+    key = f"{snapshot.data_version} {hidden}"
+    found = profiles.get(key)
     if found is None:
-        found = await in_turn(ctx, lambda cancelled: _computed(ctx.platform, snapshot, cancelled))
-        profiles.put(snapshot.data_version, found)
+        found = await in_turn(ctx, lambda cancelled: _computed(ctx.platform, snapshot, hidden, cancelled))
+        profiles.put(key, found)
     return TableProfile(
         asset=asset,
         data_version=snapshot.data_version,
-        row_count=snapshot.row_count,
+        row_count=await ctx.compute(lambda: read.row_count),
         columns=[_column(column) for column in found],
         truncated=len(snapshot.schema) > len(found),
     )
 
 
 class Profiles:
-    """The profiles that were computed last, by data version, whose content never changes."""
+    """The profiles that were computed last, by data version, whose content never changes, and by restriction."""
 
     def __init__(self, platform: Platform) -> None:
         self._found: OrderedDict[str, list[ColumnProfile]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, data_version: str) -> list[ColumnProfile] | None:
+    def get(self, key: str) -> list[ColumnProfile] | None:
         """Returns a profile, or None if it was not computed lately."""
-        return self._found.get(data_version)
+        return self._found.get(key)
 
-    def put(self, data_version: str, profile: list[ColumnProfile]) -> None:
+    def put(self, key: str, profile: list[ColumnProfile]) -> None:
         """Keeps a profile."""
         with self._lock:
-            self._found[data_version] = profile
+            self._found[key] = profile
             while len(self._found) > _MAX_PROFILES:
                 self._found.popitem(last=False)
 
 
-def _computed(platform: Platform, snapshot: Snapshot, cancelled: Callable[[], bool]) -> list[ColumnProfile]:
+def _computed(
+    platform: Platform, snapshot: Snapshot, hidden: Restriction | None, cancelled: Callable[[], bool]
+) -> list[ColumnProfile]:
     import pyarrow as pa
 
     from lakehouse.profile import MAX_COLUMNS, distribution_statement, profiles, statistics_statement
@@ -161,9 +169,10 @@ def _computed(platform: Platform, snapshot: Snapshot, cancelled: Callable[[], bo
     schema = pa.schema(list(snapshot.schema)[:MAX_COLUMNS])
     processes = platform.part(open_processes)
     exact = {snapshot.table: snapshot.version}
+    restrictions = {} if hidden is None else {snapshot.table: hidden}
 
     def rows(statement: str) -> list[dict[str, Any]]:
-        table, _ = processes.run(statement, exact, 100_000, cancelled)
+        table, _ = processes.run(statement, exact, 100_000, cancelled, restrictions=restrictions)
         found: list[dict[str, Any]] = table.to_pylist()
         return found
 

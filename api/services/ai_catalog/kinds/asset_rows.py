@@ -11,6 +11,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
 from api.kernel.lake.names import ColumnName
+from api.kernel.lake.row_access import as_read_by
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform, open_tables
@@ -118,7 +119,7 @@ class Preview(Model):
     """Version of the Delta table."""
 
     row_count: int
-    """Number of rows in the table."""
+    """Number of rows in the table, without those that policies hide from the caller."""
 
     offset: int
     """Number of rows before this page."""
@@ -143,7 +144,10 @@ async def get_asset_schema(ctx: Context, asset: str, query: SchemaQuery) -> Tabl
 
 @ASSET.rows("preview", query=PreviewQuery, result=Preview)
 async def get_asset_preview(ctx: Context, asset: str, query: PreviewQuery) -> Rows[Preview]:
-    """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream."""
+    """Returns rows of an asset's table at a version, as JSON or as an Arrow IPC stream.
+
+    Policies that restrict the caller are applied: the response has no hidden row and no value of a masked column.
+    """
     lookup.asset(ctx.view(), asset)
     plan = await branch_reads.plan_of(ctx, query.branch)
     return await ctx.compute(_preview, ctx, asset, query, plan)
@@ -167,8 +171,9 @@ def _schema(platform: Platform, asset: str, version: str | None) -> TableSchema:
 def _preview(ctx: Context, asset: str, query: PreviewQuery, plan: BranchPlan | None) -> Rows[Preview]:
     version, offset = paging.start(query.page_token, query.version, query.offset)
     tables = branch_reads.open_planned(ctx.platform, plan)
-    snapshot = versions.snapshot(tables, asset, version)
-    require_readable(ctx, asset, snapshot.data_version, branch_reads.sources(tables, asset))
+    found = versions.snapshot(tables, asset, version)
+    require_readable(ctx, asset, found.data_version, branch_reads.sources(tables, asset), partly=True)
+    snapshot = as_read_by(ctx.platform, ctx.principal.access, found)
     table = snapshot.to_arrow(columns=query.columns or None, limit=query.page_size, offset=offset)
     token = paging.following(snapshot.data_version, offset + table.num_rows, snapshot.row_count)
 

@@ -14,6 +14,7 @@ from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.rows import Rows
 from api.kernel.lake import versions
 from api.kernel.lake.names import AssetId
+from api.kernel.lake.row_access import restriction
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
@@ -104,8 +105,8 @@ class QueryResult(Model):
 async def run_queries(ctx: Context, request: RunQuery) -> Rows[QueryResult]:
     """Runs a read-only SQL statement over tables that the caller can preview. Returns JSON or an Arrow IPC stream.
 
-    Each table is read at one exact version, which the response contains. The statement can't access files, network, or
-    settings. It ends after 50 seconds.
+    Each table is read at one exact version, which the response contains. The statement sees only the rows and values
+    that policies leave to the caller. It can't access files, network, or settings. It ends after 50 seconds.
     """
     plan = await branch_reads.plan_of(ctx, request.branch)
     return await in_turn(ctx, lambda cancelled: _run(ctx, request, plan, cancelled))
@@ -179,7 +180,7 @@ def _run(ctx: Context, request: RunQuery, plan: BranchPlan | None, cancelled: Ca
         require_visible(ctx, name)
     snapshots = {name: versions.snapshot(tables, name, request.versions.get(name)) for name in statement.tables}
     for name, snapshot in snapshots.items():
-        require_readable(ctx, name, snapshot.data_version, branch_reads.sources(tables, name))
+        require_readable(ctx, name, snapshot.data_version, branch_reads.sources(tables, name), partly=True)
     if unread := sorted(set(request.versions) - set(snapshots)):
         fault = {"pointer": f"/versions/{unread[0]}", "detail": "the statement does not read this table"}
         raise InvalidArgument(f"The statement does not read {unread[0]}.", errors=[fault])
@@ -188,8 +189,14 @@ def _run(ctx: Context, request: RunQuery, plan: BranchPlan | None, cancelled: Ca
         table, truncated = listed.table, listed.truncated
     else:
         exact = {name: snapshot.version for name, snapshot in snapshots.items()}
-        table, truncated = ctx.platform.part(open_processes).run(
-            request.sql, exact, request.limit, cancelled, plan=plan
+        found = {
+            name: restriction(ctx.platform, ctx.principal.access, name, snapshot.schema.names)
+            for name, snapshot in snapshots.items()
+        }
+        restrictions = {name: one for name, one in found.items() if one is not None}
+        processes = ctx.platform.part(open_processes)
+        table, truncated = processes.run(
+            request.sql, exact, request.limit, cancelled, plan=plan, restrictions=restrictions
         )
     inputs = [
         QueryInput(asset=name, data_version=snapshot.data_version, table_version=snapshot.version)

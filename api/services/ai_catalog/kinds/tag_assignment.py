@@ -242,7 +242,7 @@ async def _change(
         tag = TAG.resource(row)
         scopes = tagging.require_targets(unit, tag, targets, permission)
         if verb in ("unassign", "overrule"):
-            tagging.require_readable(unit, targets)
+            tagging.require_readable(unit, tag, targets)
         if origin is Origin.STATED:
             _require_value(tag, value, ending=verb == "unassign")
         else:

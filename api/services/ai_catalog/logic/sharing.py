@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials import accounts
 from api.kernel.kinds import escalation
 from api.kernel.kinds.unit import Unit
-from api.kernel.permissions import grants
+from api.kernel.lake.row_access import is_restricted
+from api.kernel.permissions import grants, row_policies
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import asset_securable
 from api.kernel.platform import Platform
@@ -107,6 +108,7 @@ class Sharers:
         self._platform = platform
         self._connection = connection
         self._held: dict[str, Access | None] = {}
+        self._recipients: dict[str, Access] = {}
 
     def problem(self, shared: Row) -> str | None:
         """Returns why a shared table is not served, or None."""
@@ -117,6 +119,9 @@ class Sharers:
         project = Securable(PROJECT, shared.project_id, shared.organization_id, shared.project_id)
         if access is None or not may_read(self._platform, access, shared.asset):
             return "The principal who shared the table can no longer read its rows. A user who can may update it."
+        recipients = self._access_of_recipients(shared.organization_id)
+        if is_restricted(self._platform, recipients, shared.asset, self._connection):
+            return "A policy restricts everyone who reads the table, so it can't be shared with recipients."
         if not access.allows(ADD_OBJECT, project):
             return "The principal who shared the table may no longer share tables. A user who may may update it."
         return None
@@ -124,6 +129,14 @@ class Sharers:
     def served(self, objects: Sequence[Row]) -> list[Row]:
         """Returns the shared tables that are served."""
         return [one for one in objects if self.problem(one) is None]
+
+    def _access_of_recipients(self, organization_id: str) -> Access:
+        """Returns recipients as readers. Policies for everyone restrict them, and no policy can exempt them."""
+        if organization_id not in self._recipients:
+            active = row_policies.active(self._connection, [organization_id])
+            reader = row_policies.Reader(policies=tuple(one for one in active if one.restricts(())))
+            self._recipients[organization_id] = Access((), {}, reader=reader)
+        return self._recipients[organization_id]
 
     def _access(self, principal_id: str) -> Access | None:
         if principal_id not in self._held:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.kernel.kinds import escalation
 from api.kernel.kinds.refusals import denied
 from api.kernel.kinds.resource import Resource
 from api.kernel.kinds.stored_kind import StoredKind
@@ -24,7 +25,7 @@ from api.services.ai_catalog.logic.lineage_rows import chunks
 from api.services.ai_catalog.logic.readable_tables import require_rows
 from api.services.ai_catalog.logic.visible_names import visible_names
 from api.services.ai_catalog.tag_tables import TAG_ASSIGNMENT as TABLE
-from core.errors import Conflict, InvalidPayload, UnknownColumn, UnknownTable
+from core.errors import Conflict, ExceedsRights, InvalidPayload, UnknownColumn, UnknownTable
 from core.ids import is_asset_id, new_id
 
 _MAX_PLACES = 10_000
@@ -123,12 +124,17 @@ def require_assets(targets: Iterable[Target]) -> None:
             raise InvalidPayload("Only assets inherit tags.", errors=[fault])
 
 
-def require_readable(unit: Unit, targets: Iterable[Target]) -> None:
+def require_readable(unit: Unit, tag: Tag, targets: Iterable[Target]) -> None:
     """Requires that the caller can read the rows of all assets, because less may be withheld from readers afterwards.
 
     Raises:
         PermissionDenied: the caller can't.
+        ExceedsRights: a policy masks columns that have the tag from the caller, perhaps in assets that inherit it.
     """
+    for policy in escalation.rights_of_caller(unit).reader.policies:
+        names = {mask["tag"].partition(":")[0] for mask in policy.masks}
+        if policy.organization_id == tag.organization_id and tag.name in names:
+            raise ExceedsRights(f"A policy masks columns with the tag {tag.name} for you. Ask a user whom it exempts.")
     for one in targets:
         if is_asset_id(one.id):
             require_rows(unit, one.id)

@@ -13,10 +13,10 @@ from api.kernel.lake import versions
 from api.kernel.lake.asset_lists import AssetListQuery
 from api.kernel.lake.copies import require_copy
 from api.kernel.lake.provenance import Provenance, ProvenanceQuery, explain
+from api.kernel.lake.row_access import is_restricted
 from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Page, Query, Request
 from api.kernel.permissions.graph import AssetLocator
-from api.kernel.platform import Platform
 from api.kernel.storage.listing import Listing
 from api.services.ai_system.logic import trainings
 from api.services.ai_system.logic.trainings import ModelVersion
@@ -175,13 +175,13 @@ class PredictionBatch(Model):
 async def list_models(ctx: Context, query: AssetListQuery) -> Page[ServedModel]:
     """Lists models by id, each with the version that serves predictions."""
     nodes, token = _LISTING.page(query.included(_MODELS.nodes(ctx.view()).values()), query)
-    return Page[ServedModel](items=await ctx.compute(_describe, ctx.platform, nodes), next_page_token=token)
+    return Page[ServedModel](items=await ctx.compute(_describe, ctx, nodes), next_page_token=token)
 
 
 @MODEL.get(result=ServedModel)
 async def get_model(ctx: Context, model: str) -> ServedModel:
     """Returns a model with the version that serves predictions: its inputs, metrics, and checks."""
-    (served,) = await ctx.compute(_describe, ctx.platform, [_find(ctx, model)])
+    (served,) = await ctx.compute(_describe, ctx, [_find(ctx, model)])
     return served
 
 
@@ -190,7 +190,7 @@ async def get_model_versions(ctx: Context, model: str, query: VersionsQuery) -> 
     """Lists the versions of a model, newest first, including those that failed their checks."""
     _find(ctx, model)
     items, token = await ctx.compute(trainings.newest_first, ctx.platform, model, query.page_token, query.page_size)
-    return ModelVersions(items=items, next_page_token=token)
+    return ModelVersions(items=await ctx.compute(_permitted, ctx, items), next_page_token=token)
 
 
 @MODEL.part("provenance", query=ProvenanceQuery, result=Provenance)
@@ -215,13 +215,33 @@ def _find(ctx: Context, id: str) -> AssetNode:
     return _MODELS.find(ctx.view(), id)
 
 
-def _describe(platform: Platform, nodes: list[AssetNode]) -> list[ServedModel]:
+def _permitted(ctx: Context, found: list[ModelVersion]) -> list[ModelVersion]:
+    """Returns versions without statistics of features that policies restrict for the caller."""
+    hidden = {
+        table: is_restricted(ctx.platform, ctx.principal.access, table)
+        for table in {version.entity_table for version in found}
+    }
+    nothing = {"minimum": None, "maximum": None, "median": None}
+    return [
+        version.model_copy(update={"inputs": [one.model_copy(update=nothing) for one in version.inputs]})
+        if hidden[version.entity_table]
+        else version
+        for version in found
+    ]
+
+
+def _serving(ctx: Context, model: str) -> ModelVersion | None:
+    version = trainings.serving(ctx.platform, model)
+    return _permitted(ctx, [version])[0] if version else None
+
+
+def _describe(ctx: Context, nodes: list[AssetNode]) -> list[ServedModel]:
     return [
         ServedModel(
             id=node.id,
             description=node.description,
             owners=list(node.owners),
-            serving=trainings.serving(platform, node.id),
+            serving=_serving(ctx, node.id),
         )
         for node in nodes
     ]
