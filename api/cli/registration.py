@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-DRAFTS = "tests/conformance/operations.py"
+EXAMPLES = "tests/conformance/examples/{service}.py"
 
 
 class Entry(NamedTuple):
@@ -37,7 +37,11 @@ def entries(service: str, kind: str) -> list[Entry]:
             f"{line}\n    and {constant} in the list of kinds",
             lambda text: _in_service(text, module, constant),
         ),
-        Entry(DRAFTS, f"in DRAFTS: {draft}", lambda text: _in_drafts(text, f"{service}.{kind}", draft)),
+        Entry(
+            EXAMPLES.format(service=service),
+            f"in DRAFTS: {draft}",
+            lambda text: _in_drafts(text, f"{service}.{kind}", draft),
+        ),
     ]
 
 
@@ -74,10 +78,13 @@ def _in_service(text: str, module: str, constant: str) -> str:
 
 def _in_drafts(text: str, name: str, draft: str) -> str:
     drafts = _drafts(text)
-    if drafts is None or not drafts.values:
+    if drafts is None:
         return text
     lines = text.splitlines(keepends=True)
-    lines.insert(drafts.values[-1].end_lineno or 0, f"    {draft}\n")
+    if drafts.values:
+        lines.insert(drafts.values[-1].end_lineno or 0, f"    {draft}\n")
+    else:
+        lines[drafts.lineno - 1] = f"{lines[drafts.lineno - 1][: drafts.col_offset]}{{\n    {draft}\n}}\n"
     changed = "".join(lines)
     edited = _drafts(changed)
     keys = [getattr(key, "value", "") for key in edited.keys] if edited else []

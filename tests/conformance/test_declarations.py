@@ -18,8 +18,9 @@ from api.kernel.roles import Role
 from api.main import SERVICES
 from core.db import Database
 from core.settings import load_settings
+from tests.conformance.examples import DRAFTS
 from tests.conformance.one_pass import in_one_pass
-from tests.conformance.operations import DRAFTS, ENDPOINTS, REGISTRY, STORED, url
+from tests.conformance.operations import ENDPOINTS, REGISTRY, STORED, url
 from tests.orchestration import FakeOrchestrator
 
 _PATH = r"/api/v1/[a-z][a-z-]*(/[a-z][a-z-]*)?(/\{[a-z_]+\})?(:[a-z][a-z-]*|/[a-z][a-z-]*(/\{[a-z_]+\})?)?"

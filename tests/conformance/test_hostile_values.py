@@ -18,8 +18,9 @@ from api.kernel.documents.openapi import document
 from api.kernel.kinds.endpoint import Answer, Endpoint
 from api.main import SERVICES
 from tests.api_process import Api, Caller, running
+from tests.conformance.examples import DRAFTS
 from tests.conformance.hostile import leaves, placed, pool
-from tests.conformance.operations import DRAFTS, ENDPOINTS, minimal, url
+from tests.conformance.operations import ENDPOINTS, minimal, url
 from tests.conformance.test_tenants import Estate, estate
 from tests.orchestration import FakeOrchestrator
 

@@ -17,7 +17,8 @@ from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.services.admin.kinds.project import PROJECT
 from tests.api_process import Api, Reply, running
-from tests.conformance.operations import DRAFTS, STORED
+from tests.conformance.examples import DRAFTS
+from tests.conformance.operations import STORED
 from tests.databases import new_database
 from tests.orchestration import FakeOrchestrator
 

@@ -19,8 +19,9 @@ from api.kernel.kinds.resource import Level
 from api.kernel.kinds.resource_kind import ResourceKind
 from tests.api.admin.tenants import made, user
 from tests.api_process import Reply, running
-from tests.conformance.named_home import BODIES, NAMES, REFERRING, SPECS, Home, settled
-from tests.conformance.operations import DRAFTS, ENDPOINTS, STORED, collection, url
+from tests.conformance.examples import BODIES_WITH_REFERENCES, DRAFTS, SPECS_WITH_REFERENCES, name_of
+from tests.conformance.named_home import REFERRING, Home, settled
+from tests.conformance.operations import ENDPOINTS, STORED, collection, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -60,10 +61,11 @@ LATER = {"admin_move_project": (409,), "ai_catalog_test_policy": (404,)}
 """What is answered after the names are resolved: a project is where it is, and there is no table."""
 
 
-@pytest.mark.parametrize("endpoint", [one for one in REFERRING if one.operation_id in BODIES], ids=str)
+@pytest.mark.parametrize("endpoint", [one for one in REFERRING if one.operation_id in BODIES_WITH_REFERENCES], ids=str)
 async def test_a_body_by_name_does_what_it_does_by_id(home: Home, endpoint: Endpoint) -> None:
     by_id, by_name = [
-        await sent(home, endpoint, BODIES[endpoint.operation_id], by_name=named) for named in (False, True)
+        await sent(home, endpoint, BODIES_WITH_REFERENCES[endpoint.operation_id], by_name=named)
+        for named in (False, True)
     ]
     assert by_id.status in LATER.get(endpoint.operation_id, (200, 201)), by_id.response.text
     assert stored_request(home, by_name) == stored_request(home, by_id)
@@ -89,7 +91,7 @@ HIDDEN = [
     (endpoint, path)
     for endpoint in REFERRING
     if "move" not in endpoint.operation_id
-    for path in leaves(BODIES.get(endpoint.operation_id, {}))
+    for path in leaves(BODIES_WITH_REFERENCES.get(endpoint.operation_id, {}))
 ]
 
 
@@ -97,7 +99,7 @@ HIDDEN = [
 async def test_a_name_of_another_tenant_is_as_unknown_as_one_that_nothing_has(
     home: Home, endpoint: Endpoint, path: tuple[Any, ...]
 ) -> None:
-    template = BODIES[endpoint.operation_id]
+    template = BODIES_WITH_REFERENCES[endpoint.operation_id]
     answers = []
     for name in ("other-ada", "nosuch-ada"):
         reply = await sent(home, endpoint, put(template, path, name), by_name=False)
@@ -109,9 +111,11 @@ async def test_a_name_of_another_tenant_is_as_unknown_as_one_that_nothing_has(
     assert answers[0][0] != 200 or '"UNKNOWN"' in answers[0][1] or '"allowed":true' not in answers[0][1]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in STORED if kind.full_name in SPECS], ids=lambda kind: kind.full_name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in STORED if kind.full_name in SPECS_WITH_REFERENCES], ids=lambda kind: kind.full_name
+)
 async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any]) -> None:
-    path, spec = collection(kind), DRAFTS[kind.full_name][0] | SPECS[kind.full_name]
+    path, spec = collection(kind), DRAFTS[kind.full_name][0] | SPECS_WITH_REFERENCES[kind.full_name]
     expected = home.filled(spec, by_name=False)
     place = {"project_id": "one_data"} if kind.level is Level.PROJECT else {"organization_id": "one"}
     draft = {"name": "written", **place, "spec": home.filled(spec, by_name=True)}
@@ -119,13 +123,13 @@ async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any
     created = await home.own.admin.post(path, draft, **tried)
     assert created.status == 201, created.response.text
     assert created.json["spec"].items() >= expected.items()
-    change = {"spec": home.filled(SPECS[kind.full_name], by_name=True)}
+    change = {"spec": home.filled(SPECS_WITH_REFERENCES[kind.full_name], by_name=True)}
     changed = await home.own.admin("PATCH", f"{path}/{home.ids[kind.full_name]}", json=change, **tried)
     assert changed.status == 200, changed.response.text
-    assert changed.json["spec"].items() >= home.filled(SPECS[kind.full_name], by_name=False).items()
+    assert changed.json["spec"].items() >= home.filled(SPECS_WITH_REFERENCES[kind.full_name], by_name=False).items()
     items = [
         {"method": "CREATE", "body": draft},
-        {"method": "UPDATE", "id": NAMES[kind.full_name], "body": change | {"owner": "one-ada"}},
+        {"method": "UPDATE", "id": name_of(kind.full_name), "body": change | {"owner": "one-ada"}},
     ]
     batch = await home.own.admin.post(f"{path}:batch", {"items": items}, **tried)
     assert batch.status == 200, batch.response.text
@@ -134,7 +138,7 @@ async def test_a_spec_by_name_is_stored_by_id(home: Home, kind: ResourceKind[Any
 
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
 async def test_a_path_and_an_owner_are_names_too(home: Home, kind: ResourceKind[Any]) -> None:
-    path, id, name = collection(kind), home.ids[kind.full_name], NAMES[kind.full_name]
+    path, id, name = collection(kind), home.ids[kind.full_name], name_of(kind.full_name)
     admin, tried = home.own.admin, {"params": {"validate_only": "true"}}
     assert (await made(admin.get(f"{path}/{name}")))["id"] == id
     assert stored_request(home, await admin.get(f"{path}/{name}/revisions")) == stored_request(
@@ -165,7 +169,7 @@ async def test_a_filter_by_name_finds_what_it_finds_by_id(home: Home, endpoint: 
         pages = []
         texts = [
             text
-            for value in (home.ids[kind], NAMES[kind])
+            for value in (home.ids[kind], name_of(kind))
             for text in (f'{name} == "{value}"', f"'{value}' == ({name})", f'{name} in ["absent", "{value}"]')
         ]
         pages = [await home.own.admin.get(url(endpoint), params={"filter": text, "page_size": "5"}) for text in texts]
@@ -216,7 +220,7 @@ async def test_an_id_wins_over_a_name_and_no_name_has_the_form_of_one(home: Home
 
 
 async def test_a_condition_is_kept_by_id(home: Home) -> None:
-    body = BODIES["admin_create_grant"]
+    body = BODIES_WITH_REFERENCES["admin_create_grant"]
     given = await sent(
         home, next(one for one in ENDPOINTS if one.operation_id == "admin_create_grant"), body, by_name=True
     )

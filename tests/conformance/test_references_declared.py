@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from api.kernel.kinds import slots
 from api.kernel.kinds.endpoint import Shape
 from api.kernel.kinds.resource_kind import ResourceKind
-from tests.conformance.named_home import BODIES, REFERRING, SPECS
+from tests.conformance.examples import BODIES_WITH_REFERENCES, SPECS_WITH_REFERENCES
+from tests.conformance.named_home import REFERRING
 from tests.conformance.operations import ENDPOINTS, STORED
 
 NO_REFERENCES = {
@@ -63,12 +64,13 @@ def test_every_reference_is_marked_and_tried() -> None:
     untried = [
         str(one)
         for one in REFERRING
-        if one.operation_id not in BODIES and not (isinstance(one.kind, ResourceKind) and one.shape in STANDARD)
+        if one.operation_id not in BODIES_WITH_REFERENCES
+        and not (isinstance(one.kind, ResourceKind) and one.shape in STANDARD)
     ]
     assert untried == []
     referring = {kind.full_name for kind in STORED if slots.referring(kind.model.spec_type())}
-    assert referring == set(SPECS)
-    for operation, body in BODIES.items():
+    assert referring == set(SPECS_WITH_REFERENCES)
+    for operation, body in BODIES_WITH_REFERENCES.items():
         endpoint = next(one for one in REFERRING if one.operation_id == operation)
         assert endpoint.request is not None
         tried = {slot.pointer for slot in slots.slots(endpoint.request.model_validate_json(json.dumps(body)))}

@@ -17,8 +17,9 @@ from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Level
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller, running
+from tests.conformance.examples import DRAFTS
 from tests.conformance.one_pass import in_one_pass
-from tests.conformance.operations import DRAFTS, GUARDED, STORED, add_rows, collection, minimal, url
+from tests.conformance.operations import GUARDED, STORED, add_rows, collection, minimal, url
 from tests.orchestration import FakeOrchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

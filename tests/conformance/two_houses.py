@@ -19,7 +19,8 @@ from lakehouse.step import Step
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api_process import PASSWORD, Api, Caller
-from tests.conformance.operations import DRAFTS, STORED, add_rows, collection
+from tests.conformance.examples import DRAFTS
+from tests.conformance.operations import STORED, add_rows, collection
 from tests.lineage_events import dataset, event
 from tests.orchestration import FakeOrchestrator, node
 

@@ -22,7 +22,8 @@ from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group,
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api.one_database import on_sqlite
 from tests.api_process import PASSWORD, Api
-from tests.conformance.operations import DRAFTS, STORED, collection
+from tests.conformance.examples import DRAFTS
+from tests.conformance.operations import STORED, collection
 from tests.orchestration import FakeOrchestrator
 
 NUMBERS = itertools.count()

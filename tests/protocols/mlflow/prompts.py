@@ -18,16 +18,16 @@ class Answer(BaseModel):
 @case
 def a_text_with_variables() -> None:
     first = register_prompt(
-        "summary", "Summarize in {{ words }} words: {{ text }}", commit_message="First.", tags={"team": "docs"}
+        "abstract", "Summarize in {{ words }} words: {{ text }}", commit_message="First.", tags={"team": "docs"}
     )
     assert (first.version, first.variables) == (1, {"words", "text"}), first
-    second = register_prompt("summary", "In {{ words }} words: {{ text }}")
+    second = register_prompt("abstract", "In {{ words }} words: {{ text }}")
     assert second.version == 2
-    loaded = load_prompt("prompts:/summary/1")
+    loaded = load_prompt("prompts:/abstract/1")
     assert loaded.template == "Summarize in {{ words }} words: {{ text }}"
     assert loaded.format(words=3, text="Hi") == "Summarize in 3 words: Hi"
     assert (loaded.commit_message, loaded.tags["team"]) == ("First.", "docs")
-    assert load_prompt("summary").version == 2
+    assert load_prompt("abstract").version == 2
 
 
 @case
