@@ -1,8 +1,9 @@
 import { Text } from "@mantine/core";
-import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { Item } from "./kernel/Item";
 import { ItemList, type ListSearch } from "./kernel/ItemList";
 import { NewItem } from "./kernel/NewItem";
+import type { LineageSearch } from "./services/ai-catalog/LineagePage";
 import { Shell } from "./ui/Shell";
 import { Start } from "./ui/Start";
 import { Trouble } from "./ui/Trouble";
@@ -16,6 +17,22 @@ const root = createRootRoute({
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 
 const start = createRoute({ getParentRoute: () => root, path: "/", component: Start });
+const lineage = createRoute({
+  getParentRoute: () => root,
+  path: "/lineage",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/LineagePage"), "LineagePage"),
+  validateSearch: (search: Record<string, unknown>): LineageSearch => ({
+    focus: text(search.focus),
+    project: text(search.project),
+    text: text(search.text),
+  }),
+});
+const query = createRoute({
+  getParentRoute: () => root,
+  path: "/query",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/QueryPage"), "QueryPage"),
+  validateSearch: (search: Record<string, unknown>): { sql?: string } => ({ sql: text(search.sql) }),
+});
 const list = createRoute({
   getParentRoute: () => root,
   path: "/$service/$plural",
@@ -34,7 +51,7 @@ const item = createRoute({
   validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
 
-export const router = createRouter({ routeTree: root.addChildren([start, list, create, item]), basepath: "/console", defaultPreload: "intent" });
+export const router = createRouter({ routeTree: root.addChildren([start, lineage, query, list, create, item]), basepath: "/console", defaultPreload: "intent" });
 
 declare module "@tanstack/react-router" {
   interface Register {

@@ -27,7 +27,7 @@ export interface Answer<T> {
 }
 
 export interface Options {
-  query?: Record<string, string | number | boolean | undefined>;
+  query?: Record<string, string | number | boolean | null | undefined>;
   body?: unknown;
   etag?: string;
   signal?: AbortSignal;
@@ -72,7 +72,7 @@ export function asCurl(method: string, path: string, options: Options = {}): str
 function search(query: Options["query"]): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== "") parameters.set(name, String(value));
+    if (value !== undefined && value !== null && value !== "") parameters.set(name, String(value));
   }
   const text = parameters.toString();
   return text ? `?${text}` : "";

@@ -52,9 +52,14 @@ export interface Session {
   must_enroll: boolean;
 }
 
-interface OpenApi {
+interface OpenApiOperation {
+  requestBody?: { content: Record<string, { schema: Schema }> };
+  parameters?: { name: string; in: string; required: boolean; description: string; schema: Schema }[];
+}
+
+export interface OpenApi {
   components: { schemas: Schemas };
-  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
+  paths: Record<string, Record<string, OpenApiOperation>>;
 }
 
 /** Documents change only with the version of the platform. */
@@ -94,6 +99,17 @@ export function method(kind: KindEntry, verb: string): OperationEntry | undefine
 export function requestSchema(document: OpenApi, operation: OperationEntry): Schema | undefined {
   const declared = document.paths[operation.path]?.[operation.method.toLowerCase()];
   return Object.values(declared?.requestBody?.content ?? {})[0]?.schema;
+}
+
+/** The schema of an object with the query parameters of an operation. Paging isn't one of them. */
+export function querySchema(document: OpenApi, operation: OperationEntry): Schema {
+  const declared = document.paths[operation.path]?.[operation.method.toLowerCase()]?.parameters ?? [];
+  const parameters = declared.filter((one) => one.in === "query" && one.name !== "page_token");
+  return {
+    type: "object",
+    required: parameters.filter((one) => one.required).map((one) => one.name),
+    properties: Object.fromEntries(parameters.map((one) => [one.name, { ...one.schema, description: one.description || one.schema.description }])),
+  };
 }
 
 /** The path of an operation on an item. */

@@ -5,12 +5,14 @@ import { catalogues } from "../api/platform";
 import type { Field } from "../api/schema";
 import { Time } from "../ui/Time";
 
-const GOOD = /^(ACTIVE|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
+const GOOD = /^(ACTIVE|FRESH|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
+const DOUBTFUL = /^(WARNING|DEGRADED|STALE|UNCHECKED|PENDING|EXPIRED)$/;
 const BAD = /^(FAILED|ERROR|BROKEN|DENIED|REJECTED|SUSPENDED|DIFFERENT|KILLED|UNHEALTHY)$/;
 
 /** The color of a state. The text says the state as well. */
 export function stateColor(state: string): string {
   if (GOOD.test(state)) return "teal";
+  if (DOUBTFUL.test(state)) return "orange";
   return BAD.test(state) ? "red" : "gray";
 }
 

@@ -1,4 +1,4 @@
-import { Anchor, Breadcrumbs, Button, Code, CopyButton, Group, Menu, Modal, Stack, Table, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
+import { Anchor, Breadcrumbs, Button, Code, CopyButton, Group, Menu, Modal, Select, Stack, Table, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
@@ -17,6 +17,7 @@ const ROUTE = "/$service/$plural/$id" as const;
 const OWN_TAB = ["revisions"];
 const TECHNICAL = new Set(["etag", "generation", "id", "kind", "name"]);
 const MAX_BUTTONS = 3;
+const MAX_TABS = 8;
 
 /** An item of a kind: its fields, its parts, its history, and what the caller can do with it. */
 export function Item() {
@@ -39,7 +40,13 @@ export function Item() {
   const schema = schemas[getting?.result ?? ""];
   const name = String(item.data?.body.name ?? id);
   const parts = kind.parts.filter((part) => !part.path.endsWith("}") && !OWN_TAB.includes(part.verb));
+  const tabs: [string, string][] = [
+    ["overview", "Overview"],
+    ...parts.map((part): [string, string] => [part.verb, words(part.path.split("/").at(-1) ?? part.verb)]),
+  ];
   const hasHistory = kind.parts.some((part) => part.path.endsWith("/revisions"));
+  if (hasHistory) tabs.push(["history", "History"]);
+  const shown = tabs.length > MAX_TABS ? MAX_TABS - 1 : MAX_TABS;
   return (
     <Stack gap="md">
       <Breadcrumbs>
@@ -60,13 +67,22 @@ export function Item() {
           </Group>
           <Tabs value={tab} onChange={(chosen) => navigate({ search: chosen === "overview" ? {} : { tab: chosen ?? undefined } })} keepMounted={false}>
             <Tabs.List>
-              <Tabs.Tab value="overview">Overview</Tabs.Tab>
-              {parts.map((part) => <Tabs.Tab key={part.verb} value={part.verb}>{words(part.path.split("/").at(-1) ?? part.verb)}</Tabs.Tab>)}
-              {hasHistory && <Tabs.Tab value="history">History</Tabs.Tab>}
+              {tabs.slice(0, shown).map(([name, text]) => <Tabs.Tab key={name} value={name}>{text}</Tabs.Tab>)}
+              {tabs.length > shown && (
+                <Select
+                  aria-label="Other parts"
+                  placeholder="Other parts"
+                  size="xs"
+                  searchable
+                  value={tabs.slice(shown).some(([name]) => name === tab) ? tab : null}
+                  data={tabs.slice(shown).map(([value, text]) => ({ value, label: text }))}
+                  onChange={(chosen) => chosen && navigate({ search: { tab: chosen } })}
+                />
+              )}
             </Tabs.List>
             <Tabs.Panel value="overview" pt="md"><Fields item={item.data.body} schema={schema} schemas={schemas} /></Tabs.Panel>
             {parts.map((part) => (
-              <Tabs.Panel key={part.verb} value={part.verb} pt="md"><Part path={pathOf(part, id)} summary={part.summary} schemas={schemas} result={part.result} /></Tabs.Panel>
+              <Tabs.Panel key={part.verb} value={part.verb} pt="md"><Part id={id} operation={part} document={document} /></Tabs.Panel>
             ))}
             {hasHistory && <Tabs.Panel value="history" pt="md"><History path={`${pathOf(getting as OperationEntry, id)}/revisions`} /></Tabs.Panel>}
           </Tabs>

@@ -1,23 +1,60 @@
-import { Stack, Table, Text } from "@mantine/core";
+import { Button, Group, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { get } from "../api/http";
-import { field, type Schema, type Schemas, words } from "../api/schema";
+import { type FormEvent, useState } from "react";
+import { get, type Options, Problem } from "../api/http";
+import { type OpenApi, type OperationEntry, pathOf, querySchema } from "../api/platform";
+import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
+import { Input } from "../fields/Input";
 import { Value } from "../fields/Value";
 import { Trouble } from "../ui/Trouble";
 import { Fields } from "./Item";
-import { isRecord } from "./values";
+import { defaults, isRecord } from "./values";
 
-/** A part of an item. One with `items` is a table, any other shows its fields. */
-export function Part({ path, summary, schemas, result }: { path: string; summary: string; schemas: Schemas; result: string | null }) {
+/** A part of an item, with its parameters. One with `items` is a table, any other shows its fields. */
+export function Part({ id, operation, document }: { id: string; operation: OperationEntry; document: OpenApi }) {
+  const schemas = document.components.schemas;
+  const parameters = querySchema(document, operation);
+  const names = orderedFields(parameters);
+  const [entered, setEntered] = useState<Record<string, unknown>>(() => defaults(parameters, schemas));
+  const [sent, setSent] = useState(entered);
+  const complete = (parameters.required ?? []).every((name) => ![undefined, null, ""].includes(sent[name] as null));
+  const path = pathOf(operation, id);
   const part = useQuery({
-    queryKey: ["part", path],
-    queryFn: ({ signal }) => get<Record<string, unknown>>(path, { signal }),
+    queryKey: ["part", path, sent],
+    queryFn: ({ signal }) => get<Record<string, unknown>>(path, { query: sent as Options["query"], signal }),
+    enabled: complete,
     retry: false,
   });
-  const schema = schemas[result ?? ""];
+  const problem = part.error instanceof Problem ? part.error : null;
+  const faults = Object.fromEntries(problem?.faults.map((fault) => [fault.pointer, fault.detail]) ?? []);
+  const schema = schemas[operation.result ?? ""];
+  const apply = (event: FormEvent) => {
+    event.preventDefault();
+    setSent(entered);
+  };
   return (
     <Stack gap="sm">
-      <Text size="sm" c="dimmed">{summary}</Text>
+      <Text size="sm" c="dimmed">{operation.summary}</Text>
+      {names.length > 0 && (
+        <form onSubmit={apply}>
+          <Group align="flex-end">
+            {names.map(([name, inner]) => (
+              <Input
+                key={name}
+                name={name}
+                schema={{ ...inner, description: undefined }}
+                schemas={schemas}
+                required={parameters.required?.includes(name) ?? false}
+                value={entered[name]}
+                onChange={(changed) => setEntered((before) => ({ ...before, [name]: changed }))}
+                faults={faults}
+                pointer={`/${name}`}
+              />
+            ))}
+            <Button type="submit" variant="default">Show</Button>
+          </Group>
+        </form>
+      )}
       {part.error && <Trouble error={part.error} retry={() => part.refetch()} />}
       {part.data && schema && <Content data={part.data} schema={schema} schemas={schemas} />}
     </Stack>

@@ -8,6 +8,12 @@ import { catalogues, method, session } from "../api/platform";
 import { words } from "../api/schema";
 import { Trouble } from "./Trouble";
 
+/** Pages that are made by hand, because a task of users needs more than what the catalog draws. */
+const PAGES = [
+  { to: "/lineage", label: "Lineage", description: "The graph of assets" },
+  { to: "/query", label: "Query", description: "SQL over the lakehouse" },
+];
+
 /** The frame of all pages: navigation from the catalogue of kinds, the command palette, and the account. */
 export function Shell() {
   const [open, { toggle, close }] = useDisclosure(false);
@@ -17,7 +23,8 @@ export function Shell() {
   const navigate = useNavigate();
   const { setColorScheme, colorScheme } = useMantineColorScheme();
   const services = (found.data ?? []).filter((service) => service.items.some((kind) => method(kind, "list")));
-  const commands: SpotlightActionGroupData[] = services.map((service) => ({
+  const pages = PAGES.map((page) => ({ id: page.to, label: page.label, description: page.description, onClick: () => void navigate({ to: page.to }) }));
+  const ofServices: SpotlightActionGroupData[] = services.map((service) => ({
     group: service.title,
     actions: service.items.flatMap((kind) => {
       const to = `/${service.service}/${kind.plural}`;
@@ -28,6 +35,7 @@ export function Shell() {
       ];
     }),
   }));
+  const commands: SpotlightActionGroupData[] = [{ group: "Pages", actions: pages }, ...ofServices];
   return (
     <AppShell header={{ height: 48 }} navbar={{ width: 232, breakpoint: "sm", collapsed: { mobile: !open } }} padding="md">
       <AppShell.Header px="md">
@@ -52,6 +60,7 @@ export function Shell() {
       </AppShell.Header>
       <AppShell.Navbar>
         <ScrollArea component="nav" aria-label="Services" p="xs" type="auto">
+          {PAGES.map((page) => <NavLink key={page.to} component={Link} to={page.to} label={page.label} active={pathname.startsWith(page.to)} onClick={close} />)}
           {services.map((service) => (
             <NavLink key={service.service} label={service.title} defaultOpened={pathname.startsWith(`/${service.service}/`)} childrenOffset={12}>
               {service.items.filter((kind) => method(kind, "list")).map((kind) => {

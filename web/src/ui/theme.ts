@@ -25,6 +25,7 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-anchor": "var(--mantine-color-teal-9)",
     "--mantine-color-error": "var(--mantine-color-red-9)",
     "--mantine-color-teal-light-color": "#05573f",
+    "--mantine-color-orange-light-color": "#8a3c00",
     "--mantine-color-red-light-color": "#9b1c1c",
     "--mantine-color-gray-light-color": "var(--mantine-color-gray-8)",
   },
