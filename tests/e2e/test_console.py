@@ -186,7 +186,7 @@ def test_the_graph_of_assets_shows_what_a_change_affects(platform_site: Site) ->
     with logged_in(platform_site, "ada", "/lineage") as page:
         nodes = page.locator(".react-flow__node")
         expect(nodes.first).to_be_visible()
-        shown = nodes.count()
+        all_nodes = nodes.count()
         page.get_by_label("Find an asset").fill("route")
         expect(nodes).to_have_count(1)
         nodes.first.click()
@@ -198,7 +198,7 @@ def test_the_graph_of_assets_shows_what_a_change_affects(platform_site: Site) ->
         expect(nodes).to_have_count(3)
         page.get_by_role("button", name="Show all").click()
         page.get_by_label("Find an asset").fill("")
-        expect(nodes).to_have_count(shown)
+        expect(nodes).to_have_count(all_nodes)
         nodes.filter(has_text="route_delays").click()
         page.get_by_role("link", name="Open").click()
         page.wait_for_url("**/console/ai-catalog/assets/flights.gold.route_delays")
