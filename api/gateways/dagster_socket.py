@@ -12,12 +12,11 @@ from websockets.asyncio.client import ClientConnection
 
 from api.gateways import dagster_changes as changes
 from api.gateways.dagster_paths import PATH
-from api.gateways.dagster_rights import ENTER
+from api.gateways.dagster_rights import may_view
 from api.gateways.graphql_policy import Operation, parse_frame
 from api.kernel.credentials.authentication import Authenticator
 from api.kernel.http.state import state_of
 from api.kernel.platform import Platform
-from api.kernel.securable import ROOT
 from core.errors import HeadwaterError, Unauthenticated, Unavailable
 from core.loopback import HEADER, loopback_key
 
@@ -42,6 +41,9 @@ class DagsterSocket:
 
     async def serve(self, browser: WebSocket) -> None:
         """Forwards subscriptions and their events until one side disconnects or the permission ends."""
+        if not may_view(browser.scope):
+            await browser.close(_FORBIDDEN)
+            return
         offered = browser.scope.get("subprotocols", ())
         if browser.scope["path"] != _PATH or (offered and _PROTOCOL not in offered):
             await browser.close(_UNSUPPORTED)
@@ -81,7 +83,7 @@ class DagsterSocket:
                 return
             except Unavailable:
                 continue  # permissions cannot be read now
-            if not state.principal.access.allows(ENTER, ROOT):
+            if not may_view(browser.scope):
                 await browser.close(_FORBIDDEN)
                 return
 

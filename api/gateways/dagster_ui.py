@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from api.gateways import dagster_changes as changes
 from api.gateways.dagster_paths import PATH, Endpoint, Target, target_of
-from api.gateways.dagster_rights import CHANGE, ENTER
+from api.gateways.dagster_rights import CHANGE, ENTER, require_view
 from api.gateways.dagster_socket import DagsterSocket
 from api.gateways.graphql_policy import parse_request
 from api.kernel.http.trace_context import propagate
@@ -62,6 +62,7 @@ class DagsterUi:
         if scope["type"] == "websocket":
             await DagsterSocket(self._platform, self._upstream).serve(WebSocket(scope, receive, send))
         elif scope["type"] == "http":
+            require_view(scope)
             response = await self._http(Request(scope, receive))
             await response(scope, receive, send)
 

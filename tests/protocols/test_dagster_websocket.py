@@ -114,6 +114,43 @@ def test_who_loses_the_right_to_look_is_cut_off(server: Server, admin: httpx.Cli
         assert closed_with(connection) == 4403
 
 
+def test_whom_a_policy_restricts_is_cut_off(server: Server, admin: httpx.Client) -> None:
+    """Dagster shows failing rows of checks, and errors with values."""
+    exempt = [admin.get("users/admin").json()["id"]]
+    spec = {"title": "Mails", "assets": ["*.*.*"], "row_filter": "false", "exempt": exempt}
+    policies = f"{server.url}/api/v1/ai-catalog/policies"
+    with opened(server, server.tokens["viewer"]) as connection:
+        assert follows(connection)
+        made = admin.post(policies, json={"name": "mails", "spec": spec}).raise_for_status().json()
+        admin.post(f"{policies}/{made['id']}:activate", json={}).raise_for_status()
+        assert closed_with(connection) == 4403
+    assert refused_at_once(server, server.tokens["viewer"])
+    assert not refused_at_once(server, server.tokens["admin"])
+    admin.post(f"{policies}/{made['id']}:disable", json={}).raise_for_status()
+    assert not refused_at_once(server, server.tokens["viewer"])
+
+
+def test_the_right_to_enter_shows_no_rows(server: Server, admin: httpx.Client) -> None:
+    viewer = admin.get("users/viewer").json()["id"]
+    denial = {"principal_id": viewer, "permission": "ai_catalog.asset.preview", "securable_id": "default"}
+    assert not refused_at_once(server, server.tokens["viewer"])
+    admin.post("grants", json=denial | {"effect": "DENY"}).raise_for_status()
+    assert refused_at_once(server, server.tokens["viewer"])
+
+
+def refused_at_once(server: Server, token: str) -> bool:
+    """Whether the platform refuses to show Dagster, by HTTP and by a WebSocket. The fake of Dagster has no pages."""
+    headers = {"authorization": f"Bearer {token}"}
+    page = httpx.get(f"{server.url}/dagster/server_info", headers=headers)
+    try:
+        with opened(server, token) as connection:
+            by_socket = not follows(connection)
+    except websockets.WebSocketException:
+        by_socket = True
+    assert (page.status_code == 403) is by_socket, page.text
+    return by_socket
+
+
 def documents() -> st.SearchStrategy[str]:
     return st.sampled_from(
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -70,10 +70,10 @@ def has_admin(connection: Connection, permissions: Permissions) -> bool:
     """Returns whether a user who can log in holds all rights on the platform for at least `LOOK_AHEAD`."""
     checked: set[str] = set()
     for subjects in (_holders(connection, GRANT.c.role_id == _ADMIN), _holders(connection, sa.true())):
-        for wave in _members(connection, subjects):
+        for wave in grants.waves_of_members(connection, subjects):
             candidates = sorted(wave - checked)
             checked |= wave
-            if any(_administers(connection, id, permissions) for id in _able_to_log_in(connection, candidates)):
+            if any(_administers(connection, id, permissions) for id in able_to_log_in(connection, candidates)):
                 return True
     return False
 
@@ -88,18 +88,8 @@ def _holders(connection: Connection, condition: sa.ColumnElement[bool]) -> set[s
     return set(connection.execute(select.distinct()).scalars())
 
 
-def _members(connection: Connection, subjects: set[str]) -> Iterator[set[str]]:
-    """Yields the subjects, then their members, then the members of those, and so on."""
-    reached: set[str] = set()
-    wave = subjects
-    while wave:
-        yield wave
-        reached |= wave
-        rows = connection.execute(sa.select(MEMBER.c.member_id).where(MEMBER.c.group_id.in_(wave)))
-        wave = set(rows.scalars()) - reached
-
-
-def _able_to_log_in(connection: Connection, ids: Sequence[str]) -> list[str]:
+def able_to_log_in(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Returns those of these principals that are active users and can log in."""
     users: list[str] = []
     for start in range(0, len(ids), 5000):
         rows = connection.execute(_LOGINS.where(PRINCIPAL.c.id.in_(ids[start : start + 5000])).order_by(PRINCIPAL.c.id))

@@ -25,6 +25,7 @@ from api.kernel.kinds.resource import Resource
 from api.kernel.kinds.rows import ARROW_STREAM, Rows
 from api.kernel.kinds.streams import ServerEvent, Streamed, encoded
 from api.kernel.operations.engine import Operations
+from api.kernel.operations.messages import gets_messages
 from api.kernel.operations.resource import to_resource
 from api.kernel.permissions.principal import ANONYMOUS
 from api.kernel.platform import Platform
@@ -134,7 +135,7 @@ class _Call:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 result = await self.endpoint.function(ctx, *arguments)
                 if self.endpoint.answer is Answer.OPERATION:
-                    return to_resource(await self.operations.accept(ctx, result))
+                    return to_resource(await self.operations.accept(ctx, result), messages=True)
         except Exception as error:
             await ctx.record_failure(error)
             raise
@@ -190,7 +191,8 @@ class _Call:
         await replays.require_access(ctx, claim, earlier)
         if earlier.operation:
             operation = await self.operations.observe(earlier.operation)
-            content = self.endpoint.adapter.dump_json(to_resource(operation), by_alias=True)
+            replayed = to_resource(operation, messages=await gets_messages(ctx, operation))
+            content = self.endpoint.adapter.dump_json(replayed, by_alias=True)
             return Response(content, self.endpoint.status, headers, "application/json")
         if earlier.status is None or earlier.body is None:
             raise Conflict(

@@ -152,18 +152,31 @@ def require_policies_kept(unit: Unit, group_id: str) -> None:
 def require_restricted_alike(unit: Unit, principal_id: str, rules: Sequence[Rule]) -> None:
     """Requires that a principal reads no more of any table by rules than the caller, because of policies on rows.
 
+    For a group, the same is required of all its members, direct and indirect.
+
     Raises:
         ExceedsRights: a policy restricts the caller and not the principal, who reads tables of its organization.
     """
-    policies = rights_of_caller(unit).reader.policies
-    if not policies:
-        return
     least = unit.platform.permissions.get(READ_ROWS, Role.ADMIN)
     places = {rule.organization_id for rule in rules if not rule.denies and rule.covers(READ_ROWS, least)}
-    subjects = {principal_id, *grants.groups_of(unit.connection, principal_id)}
-    for policy in policies:
-        if places & {None, policy.organization_id} and not policy.restricts(subjects):
+    policies = [one for one in rights_of_caller(unit).reader.policies if places & {None, one.organization_id}]
+    if not policies:
+        return
+    for id in grants.with_members(unit.connection, {principal_id}):
+        subjects = {id, *grants.groups_of(unit.connection, id)}
+        if not all(policy.restricts(subjects) for policy in policies):
             raise ExceedsRights("A policy on rows restricts you and not that principal. Ask a user whom it exempts.")
+
+
+def require_holders_restricted_alike(unit: Unit, role_id: str) -> None:
+    """Requires of all holders of a role what `require_restricted_alike` requires, by the role as it is stored now.
+
+    Raises:
+        ExceedsRights: a policy restricts the caller and not one of the holders.
+    """
+    if rights_of_caller(unit).reader.policies:
+        for rule in grants.rules(unit.connection, GRANT.c.role_id == role_id):
+            require_restricted_alike(unit, rule.subject_id, [rule])
 
 
 def rules_on(permissions: Iterable[str], place: Securable) -> list[Rule]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials import epochs
 from api.kernel.credentials.authentication import Authenticator
 from api.kernel.credentials.lockout import refuse_lockout
+from api.kernel.credentials.policy_lockout import refuse_policy_lockout
 from api.kernel.kinds.call import Call
 from api.kernel.kinds.names import Names
 from api.kernel.kinds.noun import Noun
@@ -80,7 +81,7 @@ class Unit:
         self.committed.append(self.platform.part(Authenticator).forget)
 
     def rights_changed(self) -> None:
-        """Does what `forget` does, and makes `settle` check that the platform still has an admin."""
+        """Does what `forget` does, and makes `settle` check that no user is locked out."""
         self.forget()
         self.held.clear()
         self._unsettled = True
@@ -89,11 +90,12 @@ class Unit:
         """Checks what must hold after all changes.
 
         Raises:
-            Conflict: no user could administer the platform any more.
+            Conflict: no user could administer the platform, or end an active policy on rows, any more.
         """
         if self._unsettled:
             self._unsettled = False
             refuse_lockout(self.connection, self.platform.database, self.platform.permissions)
+            refuse_policy_lockout(self.connection, self.platform.database, self.platform.permissions)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

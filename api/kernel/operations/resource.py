@@ -10,6 +10,9 @@ from api.kernel.models import Model
 from api.kernel.operations.store import Executor, OperationRow, OperationState
 from api.kernel.sagas.steps import StepState
 
+WITHHELD = "Withheld: the text can contain values of rows that you can't read."
+"""What a caller gets instead of a text of a run."""
+
 
 class Progress(Model):
     """Progress of an operation. Backfills count partitions, runs and sagas count steps."""
@@ -105,7 +108,8 @@ class Operation(Model):
     """Result of a saga. Null before it succeeds, and for launches."""
 
     error: str | None
-    """Reason why the operation failed or is being undone. Null otherwise."""
+    """Reason why the operation failed or is being undone. Null otherwise. The reason why a run failed is only for those
+    who can read all rows of its assets, because it can contain values."""
 
     created_by: str
     """Name of the principal that started the operation."""
@@ -123,8 +127,8 @@ class Operation(Model):
     """Time at which the operation became final. Null before it."""
 
 
-def to_resource(row: OperationRow) -> Operation:
-    """Returns the resource of a stored operation."""
+def to_resource(row: OperationRow, *, messages: bool) -> Operation:
+    """Returns the resource of a stored operation. `messages` is whether the caller gets what its runs wrote."""
     return Operation(
         id=row.id,
         action=row.action,
@@ -154,7 +158,7 @@ def to_resource(row: OperationRow) -> Operation:
             for step in row.steps
         ],
         result=dict(row.result) if row.result is not None else None,
-        error=row.error,
+        error=row.error if messages or row.error is None else WITHHELD,
         created_by=row.principal,
         request_id=row.request_id,
         created_at=row.created_at,

@@ -18,7 +18,8 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import ListQuery, Model, Page, Query, Request
 from api.kernel.operations import store
 from api.kernel.operations.engine import Operations
-from api.kernel.operations.resource import Operation, Progress, to_resource
+from api.kernel.operations.messages import gets_messages
+from api.kernel.operations.resource import WITHHELD, Operation, Progress, to_resource
 from api.kernel.operations.store import OperationRow, OperationState
 from api.kernel.sagas import steps
 from api.kernel.sagas.steps import StepLine
@@ -87,27 +88,31 @@ class LogEvent(Model):
 async def list_operations(ctx: Context, query: ListQuery) -> Page[Operation]:
     """Lists the operations that the caller started or can see, newest first."""
     rows, token = await ctx.read(lambda unit: _page(unit, query))
-    return Page[Operation](items=[to_resource(row) for row in rows], next_page_token=token)
+    items = [to_resource(row, messages=row.error is None or await gets_messages(ctx, row)) for row in rows]
+    return Page[Operation](items=items, next_page_token=token)
 
 
 @OPERATION_KIND.get(result=Operation)
 async def get_operation(ctx: Context, operation: str) -> Operation:
     """Returns the current state of an operation. When it has succeeded, its assets show the versions it produced."""
     await _require(ctx, operation)
-    return to_resource(await _operations(ctx).observe(operation))
+    row = await _operations(ctx).observe(operation)
+    return to_resource(row, messages=await gets_messages(ctx, row))
 
 
 @OPERATION_KIND.action("cancel", request=Request, result=Operation, past="cancel_requested")
 async def cancel_operation(ctx: Context, operation: str, request: Request) -> Operation:
     """Cancels an operation. Its runs are terminated, and its steps are undone. A final operation does not change."""
     await _require(ctx, operation)
-    return to_resource(await _operations(ctx).cancel(ctx, operation))
+    row = await _operations(ctx).cancel(ctx, operation)
+    return to_resource(row, messages=await gets_messages(ctx, row))
 
 
 @OPERATION_KIND.stream("logs", query=Query, event=LogEvent)
 async def get_operation_logs(ctx: Context, operation: str, query: Query) -> AsyncGenerator[ServerEvent, None]:
     """Streams the log lines of the operation's runs or steps, then one `end` event with the final state.
 
+    Lines of runs can contain values. A caller who can't read all rows of the assets gets them without their text.
     `state` events report progress. A client that reconnects sends `Last-Event-ID` and misses no line.
     """
     cursors = _decode(ctx.last_event_id)
@@ -117,19 +122,20 @@ async def get_operation_logs(ctx: Context, operation: str, query: Query) -> Asyn
         await _require(ctx, operation)
         # The state is read before the lines, so that no line from before the end is missed.
         row = await _operations(ctx).observe(operation)
+        messages = await gets_messages(ctx, row)
         if reported is None or (row.state, row.done, row.total) != (reported.state, reported.done, reported.total):
             reported = row
             if not row.state.final:
-                yield ServerEvent(_state(row), "state", _encode(cursors))
+                yield ServerEvent(_state(row, messages), "state", _encode(cursors))
         for step_line in steps.lines(row.steps, after=number):
             number = step_line.number
             cursors[_STEPS] = str(number)
             yield ServerEvent(_step_line(step_line, row), "log", _encode(cursors))
         for run in row.runs:
             async for line in _lines(ctx, run, cursors):
-                yield ServerEvent(_line(line, run, row), "log", _encode(cursors))
+                yield ServerEvent(_line(line, run, row, messages), "log", _encode(cursors))
         if row.state.final:
-            yield ServerEvent(_state(row), "end", _encode(cursors))
+            yield ServerEvent(_state(row, messages), "end", _encode(cursors))
             return
         await asyncio.sleep(_POLL_SECONDS)
 
@@ -170,8 +176,9 @@ def _operations(ctx: Context) -> Operations:
     return ctx.platform.part(Operations)
 
 
-def _state(row: OperationRow) -> LogEvent:
+def _state(row: OperationRow, messages: bool) -> LogEvent:
     message = row.error or f"{row.state}: {row.done} of {row.total} done"
+    message = message if messages or not row.error else WITHHELD
     level = "ERROR" if row.state is OperationState.FAILED else "INFO"
     progress = Progress(done=row.done, total=row.total)
     return LogEvent(
@@ -179,14 +186,14 @@ def _state(row: OperationRow) -> LogEvent:
     )
 
 
-def _line(line: LogLine, run: str, row: OperationRow) -> LogEvent:
+def _line(line: LogLine, run: str, row: OperationRow, messages: bool) -> LogEvent:
     return LogEvent(
         at=line.at,
         level=line.level,
         type=line.type,
         run=run,
         step=line.step,
-        message=line.message,
+        message=line.message if messages else WITHHELD,
         state=row.state,
         progress=Progress(done=row.done, total=row.total),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,22 @@ def facts(grant: Any) -> dict[str, Any]:
 def groups_of(connection: Connection, principal_id: str) -> dict[str, str]:
     """Returns the groups of a principal, direct and indirect, each with the member that connects it."""
     return all_groups(principal_id, lambda members: memberships(connection, members))
+
+
+def with_members(connection: Connection, subjects: Collection[str]) -> set[str]:
+    """Returns principals and groups, with the members of the groups, direct and indirect."""
+    return set().union(*waves_of_members(connection, subjects))
+
+
+def waves_of_members(connection: Connection, subjects: Collection[str]) -> Iterator[set[str]]:
+    """Yields principals and groups, then the members of the groups, then the members of those, and so on."""
+    reached: set[str] = set()
+    wave = set(subjects)
+    while wave:
+        yield wave
+        reached |= wave
+        rows = connection.execute(sa.select(MEMBER.c.member_id).where(MEMBER.c.group_id.in_(wave)))
+        wave = set(rows.scalars()) - reached
 
 
 def memberships(connection: Connection, members: Sequence[str]) -> list[tuple[str, str]]:

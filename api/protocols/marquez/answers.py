@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -241,9 +240,8 @@ def _versions(catalog: Catalog, name: Name, rows: list[Row], limit: int) -> list
         # A run that names no version of an asset wrote no version that is known.
         if use.version or name.namespace != OWN:
             version = documents.version_of(run, use).replace("%40", "@")
-            found.append(
-                documents.dataset_version(name, version, use.facets, run.ended_at, documents.run(run, catalog))
-            )
+            facets = catalog.values.of_dataset(use.facets, *(row.asset for row in rows))
+            found.append(documents.dataset_version(name, version, facets, run.ended_at, documents.run(run, catalog)))
     for own in documents.own_runs(name, catalog):
         for output in own["outputDatasetVersions"]:
             if (id := output["datasetVersionId"])["name"] == name.name:
@@ -281,10 +279,10 @@ def _events(catalog: Catalog, query: QueryParams, page: Page, where: list[sa.Col
         conditions.append(EVENTS.c.event_time > event_time(after, "/after"))
     descending = query.get("sortDirection", "desc").lower() != "asc"
     order = [column.desc() if descending else column for column in (EVENTS.c.event_time, EVENTS.c.id)]
-    select = sa.select(EVENTS.c.body).where(*conditions).order_by(*order).limit(page.limit).offset(page.offset)
+    select = sa.select(EVENTS).where(*conditions).order_by(*order).limit(page.limit).offset(page.offset)
     connection = catalog.unit.connection
     count = connection.scalar(sa.select(sa.func.count()).select_from(EVENTS).where(*conditions))
-    return {"events": [json.loads(body) for body in connection.execute(select).scalars()], "totalCount": count}
+    return {"events": catalog.values.of_events(connection.execute(select).all()), "totalCount": count}
 
 
 def _result(kind: str, name: Name, rows: list[Row]) -> Document:

@@ -17,6 +17,7 @@ from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET as DATASETS
 from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET_USE as USES
 from api.services.ai_catalog.lineage_tables import EXTERNAL_JOB as JOBS
 from api.services.ai_catalog.lineage_tables import EXTERNAL_RUN as RUNS
+from api.services.ai_catalog.logic.facet_values import FacetValues
 from api.services.ai_catalog.logic.lineage_rows import chunks
 from core.ports import AssetNode, GraphView
 
@@ -33,6 +34,7 @@ class Catalog:
         self.view = view
         self.assets = view.nodes
         self._is_visible = visible_assets(unit.platform, unit.principal.access)
+        self.values = FacetValues(unit)
         self._of_job = unit.principal.access.where(EXTERNAL_RUN.permission("get"), JOBS, id=JOBS.c.organization_id)
 
     def dataset_name(self, row: Row) -> Name:

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from api.protocols.marquez.catalog import Catalog, Row
 from api.protocols.marquez.names import OWN, Name
+from api.services.ai_catalog.logic.facet_values import run_facets
 from api.services.ai_catalog.logic.lineage_edges import external_version
 from core.ports import AssetNode
 
@@ -53,7 +54,7 @@ def source(name: Name, facets: Mapping[str, Any], at: datetime | None) -> Docume
 
 def dataset(name: Name, rows: Sequence[Row], node: AssetNode | None, catalog: Catalog) -> Document:
     """Returns a dataset."""
-    facets = rows[0].facets if rows else {}
+    facets = catalog.values.of_dataset(rows[0].facets, rows[0].asset) if rows else {}
     state = catalog.view.states.get(name.name) if node else None
     made = state.materialization if state else None
     created = min((row.created_at for row in rows), default=made.at if made else None)
@@ -172,7 +173,9 @@ def job_version(name: Name, inputs: Sequence[Name], outputs: Sequence[Name], loc
 def run(row: Row, catalog: Catalog) -> Document:
     """Returns a run of another system, with the versions that it read and wrote."""
     name = Name(row.job_namespace, row.job_name)
-    uses = [(use, catalog.dataset_name(dataset)) for use, dataset in catalog.uses([row.id])]
+    used = catalog.uses([row.id])
+    uses = [(use, catalog.dataset_name(dataset)) for use, dataset in used]
+    facets = run_facets(row.facets, closed=bool(catalog.values.closed_runs([row.id])))
     nominal = facet(row.facets, "nominalTime")
     inputs = sorted({one for use, one in uses if use.direction == "INPUT"})
     outputs = sorted({one for use, one in uses if use.direction == "OUTPUT"})
@@ -189,16 +192,19 @@ def run(row: Row, catalog: Catalog) -> Document:
         "durationMs": None if milliseconds is None else int(milliseconds),
         "args": {},
         "jobVersion": {**name.document, "version": job_version(name, inputs, outputs, None)},
-        "inputDatasetVersions": _versions(row, uses, "INPUT", "inputFacets"),
-        "outputDatasetVersions": _versions(row, uses, "OUTPUT", "outputFacets"),
-        "facets": row.facets,
+        "inputDatasetVersions": _versions(row, used, catalog, "INPUT", "inputFacets"),
+        "outputDatasetVersions": _versions(row, used, catalog, "OUTPUT", "outputFacets"),
+        "facets": facets,
     }
 
 
-def _versions(run: Row, uses: Sequence[tuple[Row, Name]], direction: str, key: str) -> list[Document]:
+def _versions(run: Row, used: Sequence[tuple[Row, Row]], catalog: Catalog, direction: str, key: str) -> list[Document]:
     return [
-        {"datasetVersionId": {**name.document, "version": _used(run, use)}, key: use.facets}
-        for use, name in uses
+        {
+            "datasetVersionId": {**catalog.dataset_name(dataset).document, "version": _used(run, use)},
+            key: catalog.values.of_dataset(use.facets, dataset.asset),
+        }
+        for use, dataset in used
         if use.direction == direction
     ]
 

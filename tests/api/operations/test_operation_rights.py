@@ -56,6 +56,9 @@ async def test_each_verb_needs_its_right_where_the_operation_works(api: Api, orc
         assert (orchestrator.terminated, (await api.viewer.get(f"operations/{id}")).json["state"]) == ([], "RUNNING")
     orchestrator.end("run-1", RunStatus.SUCCEEDED)
     reads = await holding(api, "reads", ["operations.operation.get", "operations.operation.logs"], local)
+    assert "a line" not in (await reads.get(f"operations/{id}/logs")).response.text, "it can contain values of rows"
+    for permission in ("ai_catalog.asset.get", "ai_catalog.asset.preview"):
+        await grant(api, (await api.admin.get("admin/users/reads")).json["id"], permission, local)
     assert "a line" in (await reads.get(f"operations/{id}/logs")).response.text
 
 
@@ -83,6 +86,7 @@ async def test_a_stream_of_logs_ends_with_the_right_to_it(api: Api, orchestrator
     ada = await user(api, "ada")
     await grant(api, ada, "operations.operation.get", local)
     given = await grant(api, ada, "operations.operation.logs", local)
+    await grant(api, ada, "ai_catalog.asset.*", local)
     orchestrator.log("run-1", "of ada")
     logs = orchestrator.logs
 

@@ -93,7 +93,7 @@ async def check_orders(ctx: Context, request: Order) -> Operation:
         connection.execute(sagas.EFFECT.insert().values(operation=id, step="check", what="do"))
         if request.stuck_at == "check":
             raise Conflict("not now")
-        return to_resource(row)
+        return to_resource(row, messages=True)
 
     accepted = await ctx.transact(unit)
     operations.start_saga(ctx, id)

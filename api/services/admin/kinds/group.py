@@ -150,10 +150,12 @@ def add_members(unit: Unit, group: Group, request: MemberChange) -> Members:
     """
     escalation.require_control(unit, group.id)
     escalation.require_policies_kept(unit, group.id)
+    passed_on = escalation.rules_of(unit, [group.id])
     above = {group.id, *grants.groups_of(unit.connection, group.id)}
     present = set(unit.connection.execute(sa.select(MEMBER.c.member_id).where(MEMBER.c.group_id == group.id)).scalars())
     for n, id in enumerate(dict.fromkeys(request.members)):
         row = holder(unit, id, f"/members/{n}")
+        escalation.require_restricted_alike(unit, row.id, passed_on)
         if id in above:
             raise Conflict(f"{row.name} can't be a member of {group.name}, because that group is a member of it.")
         if id not in present:

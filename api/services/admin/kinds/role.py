@@ -151,7 +151,8 @@ def require_its_permissions(unit: Unit, role: Role) -> None:
 
 @ROLE.after("update", "restore")
 def reload_rights(unit: Unit, role: Role) -> None:
-    """Reloads the rights of the role's holders."""
+    """Reloads the rights of the role's holders, who must not read more than a caller whom a policy restricts."""
+    escalation.require_holders_restricted_alike(unit, role.id)
     unit.rights_changed()
 
 

@@ -18,8 +18,9 @@ from api.kernel.permissions.graph import AssetLocator, asset_securable
 from api.kernel.securable import common_ancestor
 from api.kernel.storage.listing import Listing
 from api.services.ai_catalog.logic import selection
-from api.services.ai_catalog.logic.asset_resource import Asset, to_resource
+from api.services.ai_catalog.logic.asset_resource import Asset, may_contain_values, to_resource
 from api.services.ai_catalog.logic.health import assess
+from api.services.ai_catalog.logic.readable_tables import readable_names, reads_everything
 from core.ports import AssetNode, GraphView, Staleness
 from core.runs import Launch
 
@@ -108,14 +109,15 @@ async def list_assets(ctx: Context, query: AssetListQuery) -> Page[Asset]:
     """Lists assets by id, with health and staleness. The response comes from memory and never waits for Dagster."""
     view = ctx.view()
     page, token = _LISTING.page([(node, view) for node in query.included(view.nodes.values())], query)
-    return Page[Asset](items=[to_resource(node, view) for node, _ in page], next_page_token=token)
+    return Page[Asset](items=await _described(ctx, [node for node, _ in page], view), next_page_token=token)
 
 
 @ASSET.get(result=Asset)
 async def get_asset(ctx: Context, asset: str) -> Asset:
     """Returns an asset with its latest version, health, and staleness. The response comes from memory."""
     view = ctx.view()
-    return to_resource(lookup.asset(view, asset), view)
+    (described,) = await _described(ctx, [lookup.asset(view, asset)], view)
+    return described
 
 
 @ASSET.action("materialize", request=MaterializeAsset, long=True)
@@ -134,6 +136,16 @@ async def materialize_assets(ctx: Context, request: MaterializeAssets) -> Launch
     Returns an operation immediately. Assets of several code locations that depend on each other become a backfill.
     """
     return await plan_launch(ctx, request.assets, request, request.config)
+
+
+async def _described(ctx: Context, nodes: Sequence[AssetNode], view: GraphView) -> list[Asset]:
+    """Returns assets in their response form, with values of rows only where the caller can read all rows."""
+    access = ctx.principal.access
+    reported = [node.id for node in nodes if may_contain_values(view.states.get(node.id))]
+    if not reported or reads_everything(access):
+        return [to_resource(node, view, values=True) for node in nodes]
+    readable = await ctx.compute(readable_names, ctx.platform, access, reported)
+    return [to_resource(node, view, values=node.id in readable) for node in nodes]
 
 
 async def plan_launch(

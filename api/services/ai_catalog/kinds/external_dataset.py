@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model
 from api.kernel.permissions.graph import visible_assets
 from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET as TABLE
+from api.services.ai_catalog.logic.facet_values import FacetValues
 
 
 class ExternalDataset(Model):
@@ -31,7 +33,8 @@ class ExternalDataset(Model):
     """Id of the asset of the platform that the dataset is. Null for others, and for assets you cannot see."""
 
     facets: dict[str, Any]
-    """The latest facets of the dataset, such as its schema."""
+    """The latest facets of the dataset, such as its schema. If it is an asset whose rows the caller can't all read,
+    without facets that can contain values."""
 
     created_at: datetime
     """Time at which an event named it first."""
@@ -40,10 +43,17 @@ class ExternalDataset(Model):
     """Time of the last change."""
 
 
-def _dataset(unit: Unit, row: Row) -> ExternalDataset:
-    values = {name: row._mapping[name] for name in ExternalDataset.model_fields if name != "asset"}
-    visible = bool(row.asset) and visible_assets(unit.platform, unit.principal.access)(row.asset)
-    return ExternalDataset(**values, asset=row.asset if visible else None)
+def _datasets(unit: Unit, rows: Sequence[Row]) -> list[ExternalDataset]:
+    is_visible, values = visible_assets(unit.platform, unit.principal.access), FacetValues(unit)
+    values.closed(row.asset for row in rows)
+    return [
+        ExternalDataset(
+            **{name: row._mapping[name] for name in ExternalDataset.model_fields if name not in ("asset", "facets")},
+            asset=row.asset if row.asset and is_visible(row.asset) else None,
+            facets=values.of_dataset(row.facets, row.asset),
+        )
+        for row in rows
+    ]
 
 
 EXTERNAL_DATASET = TableKind(
@@ -52,5 +62,5 @@ EXTERNAL_DATASET = TableKind(
     plural="external-datasets",
     prefix="xds",
     filter_by=("project_id", "namespace", "name"),
-    item=_dataset,
+    items=_datasets,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from api.services.ai_catalog.kinds.external_dataset import EXTERNAL_DATASET
 from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET as DATASETS
 from api.services.ai_catalog.lineage_tables import EXTERNAL_DATASET_USE as USES
 from api.services.ai_catalog.lineage_tables import EXTERNAL_RUN as TABLE
+from api.services.ai_catalog.logic.facet_values import FacetValues, run_facets
 
 
 class ExternalRunState(StrEnum):
@@ -55,7 +57,8 @@ class ExternalRun(Model):
     """Time at which the run ended. Null while it runs."""
 
     facets: dict[str, Any]
-    """The latest facets of the run, such as its parent and its nominal time."""
+    """The latest facets of the run, such as its parent and its nominal time. If it used an asset whose rows the caller
+    can't all read, without facets that can contain values, such as error messages."""
 
     created_at: datetime
     """Time at which the platform received the first event."""
@@ -87,7 +90,8 @@ class ExternalRunDataset(Model):
     have."""
 
     facets: dict[str, Any]
-    """Facets of the dataset in this run, such as its columns and statistics."""
+    """Facets of the dataset in this run, such as its columns and statistics. If it is an asset whose rows the caller
+    can't all read, without facets that can contain values."""
 
 
 class ExternalRunDatasets(Model):
@@ -97,12 +101,24 @@ class ExternalRunDatasets(Model):
     """Inputs and outputs, in the order of their names."""
 
 
+def _runs(unit: Unit, rows: Sequence[Row]) -> list[ExternalRun]:
+    closed = FacetValues(unit).closed_runs([row.id for row in rows])
+    return [
+        ExternalRun(
+            **{name: row._mapping[name] for name in ExternalRun.model_fields if name != "facets"},
+            facets=run_facets(row.facets, closed=row.id in closed),
+        )
+        for row in rows
+    ]
+
+
 EXTERNAL_RUN = TableKind(
     ExternalRun,
     TABLE,
     plural="external-runs",
     prefix="xrn",
     filter_by=("project_id", "run_id", "job_namespace", "job_name", "state", "started_at"),
+    items=_runs,
 )
 
 
@@ -110,13 +126,19 @@ EXTERNAL_RUN = TableKind(
 def list_external_run_datasets(unit: Unit, run: Row, query: Query) -> ExternalRunDatasets:
     """Returns the inputs and outputs of a run."""
     select = (
-        sa.select(USES, DATASETS.c.namespace, DATASETS.c.name)
+        sa.select(USES, DATASETS.c.namespace, DATASETS.c.name, DATASETS.c.asset)
         .join(DATASETS, DATASETS.c.id == USES.c.dataset_id)
         .where(USES.c.owner_id == run.id, EXTERNAL_DATASET.visible(unit))
         .order_by(USES.c.direction, DATASETS.c.namespace, DATASETS.c.name, USES.c.id)
     )
-    names = ExternalRunDataset.model_fields
-    rows = unit.connection.execute(select).all()
+    names = ExternalRunDataset.model_fields.keys() - {"facets"}
+    rows, values = unit.connection.execute(select).all(), FacetValues(unit)
+    values.closed(row.asset for row in rows)
     return ExternalRunDatasets(
-        items=[ExternalRunDataset(**{name: row._mapping[name] for name in names}) for row in rows]
+        items=[
+            ExternalRunDataset(
+                **{name: row._mapping[name] for name in names}, facets=values.of_dataset(row.facets, row.asset)
+            )
+            for row in rows
+        ]
     )

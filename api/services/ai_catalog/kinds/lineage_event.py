@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -19,6 +18,7 @@ from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import visible_assets
 from api.services.ai_catalog.lineage_tables import LINEAGE_EVENT as TABLE
 from api.services.ai_catalog.logic import openlineage
+from api.services.ai_catalog.logic.facet_values import FacetValues
 from api.services.ai_catalog.logic.lineage_claims import Claims, FindingCode
 from api.services.ai_catalog.logic.lineage_ingestion import Ingestion, Received
 from api.services.ai_catalog.logic.openlineage import EventType, LineageMessage, RunEventState
@@ -95,7 +95,8 @@ class LineageEvent(Model):
     """Name of the principal that sent it."""
 
     event: dict[str, Any]
-    """The event as it was sent, with all its facets."""
+    """The event as it was sent, with all its facets. If it concerns an asset whose rows the caller can't all read,
+    without facets that can contain values, such as statistics of columns and error messages."""
 
 
 class NewLineageEvent(Request):
@@ -147,14 +148,17 @@ class StoredEvents(Model):
     """Events that are not valid. The others are stored."""
 
 
-def _event(unit: Unit, row: Row) -> LineageEvent:
+def _events(unit: Unit, rows: Sequence[Row]) -> list[LineageEvent]:
     is_visible = visible_assets(unit.platform, unit.principal.access)
     names = LineageEvent.model_fields.keys() - {"event", "findings"}
-    return LineageEvent(
-        **{name: row._mapping[name] for name in names},
-        findings=[LineageFinding(**one) for one in row.findings if not one["asset"] or is_visible(one["asset"])],
-        event=json.loads(row.body),
-    )
+    return [
+        LineageEvent(
+            **{name: row._mapping[name] for name in names},
+            findings=[LineageFinding(**one) for one in row.findings if not one["asset"] or is_visible(one["asset"])],
+            event=event,
+        )
+        for row, event in zip(rows, FacetValues(unit).of_events(rows), strict=True)
+    ]
 
 
 LINEAGE_EVENT = TableKind(
@@ -163,7 +167,7 @@ LINEAGE_EVENT = TableKind(
     plural="lineage-events",
     prefix="lev",
     filter_by=("project_id", "type", "state", "run_id", "job_namespace", "job_name", "created_by", "event_time"),
-    item=_event,
+    items=_events,
 )
 
 
@@ -184,7 +188,8 @@ async def receive_event(ctx: Context, document: Any, project: str | None, pointe
     message = await ctx.compute(openlineage.parse, document, pointer)
 
     def answer(unit: Unit, received: list[Received]) -> LineageEvent:
-        return _event(unit, unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == received[0].id)).one())
+        rows = unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == received[0].id)).all()
+        return _events(unit, rows)[0]
 
     return await _receive(ctx, [message], project, answer)
 

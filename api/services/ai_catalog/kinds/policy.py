@@ -161,8 +161,8 @@ def refuse_active(unit: Unit, policy: Policy) -> None:
 
 @POLICY.after("update", "activate", "disable")
 def apply_at_once(unit: Unit, policy: Policy) -> None:
-    """Makes every process read the rights of readers again."""
-    unit.forget()
+    """Makes every process read the rights of readers again, if there is a user who can end the policy."""
+    unit.rights_changed()
 
 
 _INACTIVE = PolicyState.DRAFT, PolicyState.DISABLED

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.kernel.models import Model
 from api.services.ai_catalog.logic.health import Health, assess
-from core.ports import AssetNode, CheckState, CheckStatus, GraphView, Staleness
+from core.ports import AssetNode, AssetState, CheckState, CheckStatus, GraphView, Staleness
 from core.runs import RunStatus, RunSummary
 
 
@@ -33,7 +33,7 @@ class Check(Model):
     """Id of the run that evaluated it."""
 
     message: str | None
-    """Message of the check."""
+    """Message of the check. Null also if the caller can't read all rows: it can contain values."""
 
     data_version: str | None
     """Data version that it evaluated. Null if it was never evaluated, or did not report the version."""
@@ -150,18 +150,35 @@ class Asset(Model):
     """Reasons why it is STALE."""
 
     metadata: dict[str, Any]
-    """Metadata that the run reported for the latest version."""
+    """Metadata that the run reported for the latest version. A caller who can't read all rows gets only what the
+    platform reports of every version, such as `delta/version`: the rest can contain values."""
 
     stale_since: datetime | None
     """Time of this state while Dagster does not respond. Null otherwise."""
 
 
-def to_resource(node: AssetNode, view: GraphView) -> Asset:
-    """Returns the asset in its response form."""
+_WITHOUT_VALUES = ("delta/", "dagster/", "headwater/")
+"""Prefixes of the metadata that the platform reports of every version."""
+
+
+def may_contain_values(state: AssetState | None) -> bool:
+    """Returns whether what runs reported of an asset may contain values of its rows."""
+    if state is None:
+        return False
+    metadata = state.materialization.metadata if state.materialization else {}
+    return any(check.message for check in state.checks) or any(not _without_values(name) for name in metadata)
+
+
+def to_resource(node: AssetNode, view: GraphView, *, values: bool) -> Asset:
+    """Returns the asset in its response form. `values` is whether the caller can read all its rows."""
     state = view.states.get(node.id)
     materialization = state.materialization if state else None
     health, reasons = assess(node, state)
-    metadata = dict(materialization.metadata) if materialization else {}
+    metadata = {
+        name: value
+        for name, value in (materialization.metadata if materialization else {}).items()
+        if values or _without_values(name)
+    }
     return Asset(
         id=node.id,
         description=node.description,
@@ -184,7 +201,7 @@ def to_resource(node: AssetNode, view: GraphView) -> Asset:
         run_id=materialization.run_id or None if materialization else None,
         health=health,
         health_reasons=reasons,
-        checks=[_check(check) for check in state.checks] if state else [],
+        checks=[_check(check, values) for check in state.checks] if state else [],
         last_run=_run(state.last_run) if state and state.last_run else None,
         runs_in_progress=list(state.runs_in_progress) if state else [],
         staleness=state.staleness if state else Staleness.MISSING,
@@ -201,7 +218,11 @@ def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _check(check: CheckState) -> Check:
+def _without_values(name: str) -> bool:
+    return name.startswith(_WITHOUT_VALUES)
+
+
+def _check(check: CheckState, values: bool) -> Check:
     return Check(
         name=check.name,
         description=check.description,
@@ -209,7 +230,7 @@ def _check(check: CheckState) -> Check:
         status=check.status,
         at=check.at,
         run_id=check.run_id,
-        message=check.message,
+        message=check.message if values else None,
         data_version=check.data_version,
     )
 

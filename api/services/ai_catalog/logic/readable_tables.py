@@ -48,6 +48,8 @@ def reads_everything(access: Access) -> bool:
 
 def readable_names(platform: Platform, access: Access, assets: Iterable[str]) -> set[str]:
     """Returns the ids of assets of which an access allows to read all rows and values."""
+    if reads_everything(access):
+        return {id for id in assets if is_asset_id(id)}
     return {id for id in assets if is_asset_id(id) and may_read(platform, access, id)}
 
 
@@ -86,10 +88,12 @@ def require_readable(
     """
     require_visible(ctx, asset)
     access = ctx.principal.access
-    if not may_read_rows(ctx.platform, access, asset) or not may_read_copy(ctx.platform, access, asset, version, also):
+    if not may_read_rows(ctx.platform, access, asset):
         raise rows_denied()
     if not partly and is_restricted(ctx.platform, access, asset):
         raise restricted(asset)
+    if not may_read_copy(ctx.platform, access, asset, version, also):
+        raise rows_denied()
 
 
 def require_rows(unit: Unit, asset: str) -> None:
@@ -99,17 +103,19 @@ def require_rows(unit: Unit, asset: str) -> None:
         PermissionDenied: The caller can't read it, or a policy restricts what they read of it.
     """
     access = escalation.rights_of_caller(unit)
-    if not may_read_rows(unit.platform, access, asset) or not may_read_copy(unit.platform, access, asset):
+    if not may_read_rows(unit.platform, access, asset):
         raise rows_denied()
     if is_restricted(unit.platform, access, asset, unit.connection):
         raise restricted(asset)
+    if not may_read_copy(unit.platform, access, asset):
+        raise rows_denied()
 
 
 def rows_denied() -> PermissionDenied:
     """Returns the error for a table that the caller may not read. It names no table."""
     return PermissionDenied(
         f"This needs the permission {READ_ROWS}, which you do not hold here: on the table, or on a table that it was "
-        "copied from. `GET /assets/{id}/access` says what is missing."
+        "copied from, and no policy may restrict what you read of them. `GET /assets/{id}/access` says what is missing."
     )
 
 
