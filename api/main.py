@@ -21,7 +21,7 @@ from api.kernel.http import access_log
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.service import Service
 from api.kernel.lake.row_access import TagReader, open_column_tags
-from api.kernel.operations.messages import RowReader, open_row_reader
+from api.kernel.operations.messages import MessageReader, open_message_reader
 from api.kernel.operations.service import SERVICE as OPERATIONS
 from api.kernel.outbox.dispatcher import Dispatcher
 from api.kernel.platform import Platform
@@ -43,7 +43,7 @@ from api.services.admin.service import SERVICE as ADMIN
 from api.services.ai_catalog.logic.column_tags import column_tags
 from api.services.ai_catalog.logic.metric_mover import MetricMover
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
-from api.services.ai_catalog.logic.readable_tables import readable_names
+from api.services.ai_catalog.logic.readable_tables import may_read_messages
 from api.services.ai_catalog.logic.search_documents import open_feed
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
@@ -95,8 +95,8 @@ def _assembled(platform: Platform) -> Application:
     """Returns the app with services, pages, and the proxy of the Dagster UI."""
     tags: TagReader = column_tags
     platform.provide(open_column_tags, tags)
-    reader: RowReader = readable_names
-    platform.provide(open_row_reader, reader)
+    reader: MessageReader = may_read_messages
+    platform.provide(open_message_reader, reader)
     app = Application(platform, _selected(platform.settings.services), all_services=SERVICES)
     dagster_ui = DagsterUi(platform)
     for mount in (

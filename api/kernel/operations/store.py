@@ -273,7 +273,9 @@ def finish(
     if ended.rowcount:
         if never_started:
             idempotency.release(connection, id)
-        facts = {"action": row.action, "state": state.value, "error": error, "produced": versions, "result": row.result}
+        facts = {"action": row.action, "state": state.value, "produced": versions, "result": row.result}
+        # The error of a run can contain values of rows, which not all readers of events may read.
+        facts |= {"error": error} if row.executor is Executor.SAGA or never_started else {}
         name = f"operations.operation.{state.value.lower()}"
         event = events.Event(
             name,

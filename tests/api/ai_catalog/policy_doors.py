@@ -28,8 +28,10 @@ from tests.api.admin.tenants import made
 from tests.api.ai_catalog.pipelines import published, started
 from tests.api.ai_catalog.policies import ONLINE, PEOPLE, SECRETS, Office, people
 from tests.api.ai_catalog.provenance_tables import step
+from tests.api.ai_catalog.test_evaluations import evaluation, ran
 from tests.api.ai_catalog.test_runs import experiment
 from tests.api.ai_catalog.test_traces import span, trace
+from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
 from tests.api_process import Caller
 from tests.lineage_events import RUN, dataset, event, facet, version
 from tests.orchestration import FakeOrchestrator, node
@@ -69,12 +71,14 @@ class Door:
         evidence: what an unrestricted reader gets: a value of the masked column, the hidden row, or a fact of them.
         applies: whether a restricted reader gets an answer without what is hidden. Otherwise it is refused.
         refusal: status and text of the refusal.
+        hides: what the policy hides, if it is not the mails and the row of `people`.
     """
 
     prepare: Prepare
     evidence: bytes
     applies: bool
     refusal: tuple[int, str]
+    hides: dict[str, Any]
 
 
 DOORS: dict[str, Door] = {}
@@ -82,10 +86,15 @@ POLICY = (403, "policy restricts")
 
 
 def door(
-    name: str, evidence: bytes = MAIL, *, applies: bool = False, refusal: tuple[int, str] = POLICY
+    name: str,
+    evidence: bytes = MAIL,
+    *,
+    applies: bool = False,
+    refusal: tuple[int, str] = POLICY,
+    hides: dict[str, Any] | None = None,
 ) -> Callable[[Prepare], Prepare]:
     def add(prepare: Prepare) -> Prepare:
-        DOORS[name] = Door(prepare, evidence, applies, refusal)
+        DOORS[name] = Door(prepare, evidence, applies, refusal, hides or {})
         return prepare
 
     return add
@@ -370,9 +379,9 @@ async def assets(office: Office) -> Ask:
     return asking("GET", "ai-catalog/assets")
 
 
-async def _failed(office: Office) -> str:
+async def _failed(office: Office, asset: str = PEOPLE) -> str:
     """An operation whose run failed with a value in its error and its log."""
-    reply = await office.api.admin.post(f"{ASSET}:materialize", {})
+    reply = await office.api.admin.post(f"ai-catalog/assets/{asset}:materialize", {})
     assert reply.status == 202, reply.response.text
     (run,) = fake(office).run_states
     fake(office).log(run, ERROR)
@@ -385,11 +394,27 @@ async def failure(office: Office) -> Ask:
     return asking("GET", f"operations/{await _failed(office)}")
 
 
+MAILS = {"assets": [PEOPLE], "masks": [{"column": "mail", "method": "NULL"}]}
+"""The policy covers no table that is made from the people."""
+
+
+@door("error of an operation that reads the table", applies=True, hides=MAILS)
+async def failure_of_a_copy(office: Office) -> Ask:
+    fake(office).nodes[COPY] = node(COPY, [PEOPLE])
+    return asking("GET", f"operations/{await _failed(office, COPY)}")
+
+
 @door("errors of operations", applies=True)
 async def failures(office: Office) -> Ask:
     id = await _failed(office)
     await made(office.api.admin.get(f"operations/{id}"))  # observes the end
     return asking("GET", "operations")
+
+
+@door("audit log", b"operations.operation.failed", applies=True)
+async def audit(office: Office) -> Ask:
+    await made(office.api.admin.get(f"operations/{await _failed(office)}"))  # observes the end
+    return asking("GET", "admin/audit-events")
 
 
 @door("log of an operation", applies=True)
@@ -451,3 +476,42 @@ _of_events("data sets of an external run", "ai-catalog/external-runs/{run}/datas
 _of_events("events in Marquez", "/marquez/api/v1/events/lineage")
 _of_events("data sets in Marquez", f"/marquez/api/v1/namespaces/headwater/datasets/{PEOPLE}")
 _of_events("runs in Marquez", f"/marquez/api/v1/jobs/runs/{RUN}")
+
+
+PULSE = {"assets": [FEATURES], "masks": [{"column": "pulse", "method": "NULL"}]}
+"""Of the features of a model, one is masked."""
+
+PREDICT = f"ai-system/models/{MODEL}:predict"
+
+
+async def _trained(office: Office) -> Trainings:
+    await project(office.api)
+    trainings = Trainings(office.api, fake(office))
+    trainings.train(1)
+    trainings.recorder.catch_up()
+    return trainings
+
+
+def _predicted(name: str, instance: dict[str, Any], evidence: bytes = b"probability") -> None:
+    @door(name, evidence, refusal=(403, "made from tables"), hides=PULSE)
+    async def prepare(office: Office) -> Ask:
+        await _trained(office)
+        return asking("POST", PREDICT, {"instances": [instance], "explain": True})
+
+
+_predicted("prediction for a key", {"visit": "v1"})
+_predicted("prediction for given inputs", {"age": 50, "dose": 1.0, "pulse": 70})
+
+
+@door("ranges of the inputs of a model", b"101.364", applies=True, hides=PULSE)
+async def ranges(office: Office) -> Ask:
+    await _trained(office)
+    return asking("GET", f"ai-system/models/{MODEL}")
+
+
+@door("results of an evaluation", b"probability", hides=PULSE)
+async def results(office: Office) -> Ask:
+    await _trained(office)
+    (one,) = await listed(office.api, "model-versions")
+    run = await ran(office.api, await evaluation(office.api), one["id"])
+    return asking("GET", f"ai-catalog/evaluation-runs/{run['id']}/report")

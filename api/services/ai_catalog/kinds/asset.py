@@ -141,11 +141,13 @@ async def materialize_assets(ctx: Context, request: MaterializeAssets) -> Launch
 async def _described(ctx: Context, nodes: Sequence[AssetNode], view: GraphView) -> list[Asset]:
     """Returns assets in their response form, with values of rows only where the caller can read all rows."""
     access = ctx.principal.access
-    reported = [node.id for node in nodes if may_contain_values(view.states.get(node.id))]
+    reported = {
+        node.id: {node.id, *node.compared_with} for node in nodes if may_contain_values(view.states.get(node.id))
+    }
     if not reported or reads_everything(access):
         return [to_resource(node, view, values=True) for node in nodes]
-    readable = await ctx.compute(readable_names, ctx.platform, access, reported)
-    return [to_resource(node, view, values=node.id in readable) for node in nodes]
+    readable = await ctx.compute(readable_names, ctx.platform, access, set().union(*reported.values()))
+    return [to_resource(node, view, values=reported.get(node.id, set()) <= readable) for node in nodes]
 
 
 async def plan_launch(

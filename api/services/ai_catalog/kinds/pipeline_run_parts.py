@@ -17,7 +17,7 @@ from api.kernel.permissions.graph import READ_ROWS
 from api.services.ai_catalog.kinds.pipeline_run import PIPELINE_RUN, find
 from api.services.ai_catalog.logic.pipeline_runs import Owned, assets_by_step, assets_of
 from api.services.ai_catalog.logic.pipelines import hidden_among
-from api.services.ai_catalog.logic.readable_tables import may_read
+from api.services.ai_catalog.logic.readable_tables import may_read_messages
 from core.errors import InvalidArgument
 from core.ids import is_asset_id
 from core.runs import LogLine, RunStatus, StepState, StepStatus
@@ -219,7 +219,7 @@ async def get_pipeline_run_logs(ctx: Context, pipeline_run: str, query: Query) -
     """Streams the log lines of a run, then one `end` event with the final state.
 
     A client that reconnects sends `Last-Event-ID` and misses no line. Lines name assets and can contain values, so the
-    caller must be able to read the rows of all assets of the run.
+    caller must be able to read the rows of all assets of the run and of their inputs.
     """
     cursor = ctx.last_event_id
     if len(cursor) > _MAX_CURSOR:
@@ -228,7 +228,7 @@ async def get_pipeline_run_logs(ctx: Context, pipeline_run: str, query: Query) -
     while True:
         # The state is read before the lines, so that no line from before the end is missed.
         one = await find(ctx, pipeline_run, "logs")
-        if not _may_read(ctx, await ctx.query(assets_of, one)):
+        if not may_read_messages(ctx.platform, ctx.principal.access, await ctx.query(assets_of, one)):
             raise denied(READ_ROWS)
         if reported is not one.run.status and not one.run.status.final:
             reported = one.run.status
@@ -260,18 +260,13 @@ def _is_visible(assets: list[str] | None, concealed: set[str]) -> bool:
     return assets is not None and concealed.isdisjoint(assets)
 
 
-def _may_read(ctx: Context, assets: list[str]) -> bool:
-    """Returns whether the caller can read the rows of all these assets, which messages of steps can contain."""
-    return all(may_read(ctx.platform, ctx.principal.access, asset) for asset in assets)
-
-
 def _step(ctx: Context, step: StepState, assets: list[str]) -> PipelineStep:
     return PipelineStep(
         name=step.key,
         assets=assets,
         state=step.status,
         attempts=step.attempts,
-        error=step.error if _may_read(ctx, assets) else None,
+        error=step.error if may_read_messages(ctx.platform, ctx.principal.access, assets) else None,
         started_at=step.started_at,
         ended_at=step.ended_at,
     )

@@ -6,7 +6,7 @@ says so (`partly`); any other refuses a caller whom a policy restricts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
@@ -17,7 +17,7 @@ from api.kernel.lookup import unknown_asset
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import READ_ASSET, READ_ROWS, asset_securable
 from api.kernel.platform import Platform
-from core.errors import PermissionDenied
+from core.errors import PermissionDenied, Unavailable
 from core.ids import is_asset_id
 
 
@@ -51,6 +51,24 @@ def readable_names(platform: Platform, access: Access, assets: Iterable[str]) ->
     if reads_everything(access):
         return {id for id in assets if is_asset_id(id)}
     return {id for id in assets if is_asset_id(id) and may_read(platform, access, id)}
+
+
+def may_read_messages(platform: Platform, access: Access, assets: Collection[str]) -> bool:
+    """Returns whether an access allows to read what runs that make some assets can write in errors and logs.
+
+    They can contain values of these assets and of their inputs. What the inputs are must be known: the messages of runs
+    that made other assets, such as those of a branch only, are for those who read everything.
+    """
+    if reads_everything(access):
+        return True
+    try:
+        nodes = platform.orchestrator.view().nodes
+    except Unavailable:
+        return False
+    if not assets or not nodes.keys() >= set(assets):
+        return False
+    named = {*assets, *(source for asset in assets for source in nodes[asset].upstream)}
+    return readable_names(platform, access, named) == named
 
 
 def require_visible(ctx: Context, asset: str) -> None:

@@ -20,6 +20,7 @@ from api.kernel.permissions.graph import AssetLocator
 from api.kernel.storage.listing import Listing
 from api.services.ai_system.logic import trainings
 from api.services.ai_system.logic.trainings import ModelVersion
+from core.errors import HeadwaterError
 from core.ports import AssetNode
 
 if TYPE_CHECKING:
@@ -248,13 +249,20 @@ def _describe(ctx: Context, nodes: list[AssetNode]) -> list[ServedModel]:
 
 
 def _predict(ctx: Context, model: str, request: Predict) -> Predictions:
-    predicted = ctx.platform.part(trainings.open_predictor).predict(
-        model,
-        request.instances,
-        version=None if request.version is None else versions.number(request.version),
-        features_version=None if request.features_version is None else versions.number(request.features_version),
-        explain=request.explain,
-    )
+    try:
+        predicted = ctx.platform.part(trainings.open_predictor).predict(
+            model,
+            request.instances,
+            version=None if request.version is None else versions.number(request.version),
+            features_version=None if request.features_version is None else versions.number(request.features_version),
+            explain=request.explain,
+        )
+    except HeadwaterError:
+        # The error may say which entities a table has, or what an input was in training.
+        require_copy(ctx.platform, ctx.principal.access, model)
+        if served := trainings.serving(ctx.platform, model):
+            require_copy(ctx.platform, ctx.principal.access, served.entity_table)
+        raise
     require_copy(ctx.platform, ctx.principal.access, model, predicted.model_data_version)
     if predicted.features_data_version is not None:
         require_copy(ctx.platform, ctx.principal.access, predicted.features_table, predicted.features_data_version)
