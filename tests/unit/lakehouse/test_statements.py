@@ -128,7 +128,7 @@ def test_no_attack_on_another_dialect_yields_a_row_of_anything_else(query: Query
         "SELECT * FROM t.in.view UNPIVOT (v FOR name IN (n))",
         "SELECT * FROM range(3) r(i), unnest([1, 2]) u(x), LATERAL (SELECT i + x) l ORDER BY ALL",
         "SELECT DISTINCT ON (n) value FROM t.in.view ORDER BY n DESC NULLS LAST LIMIT 50% OFFSET 0",
-        "SELECT n FROM t.in.view UNION ALL BY NAME SELECT 2 AS n EXCEPT SELECT 3 INTERSECT SELECT 1",
+        "SELECT n FROM t.in.view UNION ALL BY NAME SELECT 2 AS n EXCEPT SELECT 3 INTERSECT SELECT 1 ORDER BY n",
         "SELECT DATE '2020-01-01' + INTERVAL 1 DAY, extract(year FROM DATE '2020-01-01'), now() > DATE '2000-01-01'",
         "SELECT value ~ 'h.*', value SIMILAR TO 'h%', value ILIKE 'H%' ESCAPE '!', value GLOB 'h*' FROM t.in.view",
         "SELECT value[1], value[1:2], value.upper(), ('{\"a\": 1}'::JSON)->>'a', x'ab', 1e3, -5, 0x10 FROM t.in.view",

@@ -313,7 +313,7 @@ class TestEntireLogs:
             current.append(rows(number))
         versions = [f"{sources.snapshot(TARGET).table_id}@{number}" for number in range(3)]
         recorded = {version: set(lineage.provenance(TARGET, version)) for version in versions}
-        with lineage._database.write() as connection:
+        with lineage.database.write() as connection:
             connection.execute(LINEAGE_EDGE.delete().where(LINEAGE_EDGE.c.out_version.in_(versions[:2])))
         assert repair_recent(sources, lineage, TARGET) == 0, "looks back to what is on record"
         assert repair_lineage(sources, lineage, [TARGET]) == 2
