@@ -7,26 +7,22 @@ doubled, however often a process is killed, and also if two processes move the s
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.http.metrics import Metrics
+from api.kernel.leased_task import LeasedTask
 from api.kernel.platform import Platform
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.logic.metric_history import open_metric_history
 from api.services.ai_catalog.run_tables import METRIC_HISTORY, METRIC_POINT, RUN
-from core import clock, leases
+from core import clock
 from core.db import upsert
-from core.errors import HeadwaterError
-from core.ids import new_id
 
 LEASE = "metric-history"
 MANY = 10_000
@@ -41,16 +37,16 @@ _FIRST_SECONDS = 300.0
 _LEASE_SECONDS = 600.0
 _KEY = ("run_id", "key", "step", "at_ms", "bits")
 
-_log = logging.getLogger("headwater.catalog")
 
-
-class MetricMover:
+class MetricMover(LeasedTask):
     """A background task that moves logged values of metrics, in one process at a time."""
 
+    lease = LEASE
+    failure = "Values of metrics could not be moved to the lakehouse"
+    log = logging.getLogger("headwater.catalog")
+
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._holder = f"{os.getpid()}:{new_id('mov')}"
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(platform, poll_seconds=_POLL_SECONDS, lease_seconds=_LEASE_SECONDS)
         self._seconds = platform.settings.metric_history_seconds
         self._due_at = time.monotonic() + min(_FIRST_SECONDS, self._seconds)
         metrics = platform.part(Metrics)
@@ -60,30 +56,6 @@ class MetricMover:
             self._waiting,
         )
 
-    async def start(self) -> None:
-        """Starts the task."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Stops the task. A batch in progress continues with the next start."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        with suppress(HeadwaterError):
-            await self._platform.workers.write.run(leases.release, self._platform.database, LEASE, self._holder)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            try:
-                await self._poll()
-            except HeadwaterError as error:
-                _log.warning("Values of metrics could not be moved to the lakehouse: %s", error.detail)
-            except Exception:  # noqa: BLE001 - the next round tries again
-                _log.exception("Values of metrics could not be moved to the lakehouse")
-
     async def _poll(self) -> None:
         overdue = time.monotonic() >= self._due_at
         many = not overdue and await self._platform.reads.run(_has_many)
@@ -92,9 +64,6 @@ class MetricMover:
         await self._platform.workers.compute.run(self.move, 1 if overdue else MANY)
         if overdue:
             self._due_at = time.monotonic() + self._seconds
-
-    def _acquire(self) -> bool:
-        return leases.acquire(self._platform.database, LEASE, self._holder, _LEASE_SECONDS)
 
     def move(self, least: int = 1) -> int:
         """Moves the values of the projects in which at least this many wait. Returns the number of values.

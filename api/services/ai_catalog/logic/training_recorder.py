@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import time
-from contextlib import suppress
 
 import sqlalchemy as sa
 
+from api.kernel.leased_task import LeasedTask
 from api.kernel.platform import Platform
 from api.services.ai_catalog.logic import trainings
-from core import leases
 from core.errors import Conflict, HeadwaterError, Unavailable
-from core.ids import new_id
 
 LEASE = "training-recorder"
 _POLL_SECONDS = 2.0
@@ -24,43 +20,19 @@ _FULL_SECONDS = 60.0
 _RETRY_SECONDS = 600.0
 """Time after which it tries a version again that it could not read."""
 
-_log = logging.getLogger("headwater.catalog")
 
-
-class TrainingRecorder:
+class TrainingRecorder(LeasedTask):
     """A background task that records every version of a model asset, also those from while no process ran."""
 
+    lease = LEASE
+    failure = "Trainings could not be recorded"
+    log = logging.getLogger("headwater.catalog")
+
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._holder = f"{os.getpid()}:{new_id('rec')}"
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(platform, poll_seconds=_POLL_SECONDS, lease_seconds=_LEASE_SECONDS)
         self._sequence = -1
         self._looked_at = 0.0
         self._failed: dict[tuple[str, str], float] = {}
-
-    async def start(self) -> None:
-        """Starts the task."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Stops the task. A training in progress is recorded completely or not at all."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        with suppress(HeadwaterError):
-            await self._platform.workers.write.run(leases.release, self._platform.database, LEASE, self._holder)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            try:
-                await self._poll()
-            except HeadwaterError as error:
-                _log.warning("Trainings could not be recorded: %s", error.detail)
-            except Exception:  # noqa: BLE001 - the next round tries again
-                _log.exception("Trainings could not be recorded")
 
     async def _poll(self) -> None:
         newest = await self._platform.workers.read.run(self._newest_edge)
@@ -75,9 +47,6 @@ class TrainingRecorder:
 
         with self._platform.database.read() as connection:
             return connection.execute(sa.select(sa.func.max(LINEAGE_EDGE.c.sequence))).scalar() or 0
-
-    def _acquire(self) -> bool:
-        return leases.acquire(self._platform.database, LEASE, self._holder, _LEASE_SECONDS)
 
     def catch_up(self) -> int:
         """Records all trainings that are not recorded, and returns their number. Runs in a worker thread.
@@ -99,7 +68,7 @@ class TrainingRecorder:
         try:
             recorded = trainings.record(self._platform, asset, version)
         except HeadwaterError as error:
-            _log.warning("The training %s of %s could not be recorded: %s", version, asset, error.detail)
+            self.log.warning("The training %s of %s could not be recorded: %s", version, asset, error.detail)
             if not isinstance(error, Conflict | Unavailable):
                 self._failed[key] = time.monotonic()
             return False
