@@ -30,7 +30,7 @@ from tests.api.ai_catalog.policies import ONLINE, PEOPLE, SECRETS, Office, peopl
 from tests.api.ai_catalog.provenance_tables import step
 from tests.api.ai_catalog.test_evaluations import evaluation, ran
 from tests.api.ai_catalog.test_runs import experiment
-from tests.api.ai_catalog.test_traces import span, trace
+from tests.api.ai_catalog.traces import span, trace
 from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
 from tests.api_process import Caller
 from tests.lineage_events import RUN, dataset, event, facet, version

@@ -2,67 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-import json
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from api.services.ai_catalog.logic import trace_recording
 from core import clock
 from lakehouse.lineage import Edge, Lineage
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_runs import experiment, run
-from tests.api_process import Api, Caller, Reply
-
-TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"
-START = 1_790_000_000_000_000_000
-EXPORT = "/mlflow/v1/traces"
-
-
-def span(n: int, parent: int | None = None, **values: Any) -> dict[str, Any]:
-    body = {"span_id": f"{n:016x}", "name": f"step {n}", "started_ns": START + n, "ended_ns": START + n + 5_000_000}
-    return body | ({} if parent is None else {"parent_id": f"{parent:016x}"}) | values
-
-
-async def trace(api: Api, *spans: dict[str, Any], **body: Any) -> dict[str, Any]:
-    if "experiment_id" not in body:
-        body["experiment_id"] = await experiment(api)
-    return await made(api.editor.post("ai-catalog/traces", {"otel_id": TRACE, "spans": list(spans)} | body))
-
-
-async def spans_of(api: Api, id: str, **query: Any) -> list[dict[str, Any]]:
-    return list((await made(api.viewer.get(f"ai-catalog/traces/{id}/spans", params=query)))["items"])
-
-
-async def found(api: Api, text: str, caller: Caller | None = None) -> list[str]:
-    reply = await made((caller or api.viewer).post("ai-catalog/traces:search", {"filter": text}))
-    return [one["otel_id"] for one in reply["items"]]
-
-
-def exported(*spans: dict[str, Any], otel_id: str = TRACE, **attributes: Any) -> ExportTraceServiceRequest:
-    export = ExportTraceServiceRequest()
-    scope = export.resource_spans.add().scope_spans.add()
-    for one in spans:
-        added = scope.spans.add(
-            trace_id=bytes.fromhex(otel_id),
-            span_id=bytes.fromhex(one["span_id"]),
-            parent_span_id=bytes.fromhex(one.get("parent_id", "")),
-            name=one["name"],
-            start_time_unix_nano=one["started_ns"],
-            end_time_unix_nano=one["ended_ns"],
-        )
-        for key, value in attributes.items():
-            name = {float: "double_value", int: "int_value", bytes: "bytes_value"}.get(type(value), "string_value")
-            setattr(added.attributes.add(key=key).value, name, value)
-    return export
-
-
-async def export(caller: Caller, place: str, body: bytes, **headers: str) -> Reply:
-    headers = {"x-mlflow-experiment-id": place, "content-type": "application/x-protobuf"} | headers
-    return await caller("POST", EXPORT, content=body, headers=headers)
+from tests.api.ai_catalog.traces import (
+    EXPORT,
+    OTHER,
+    START,
+    TRACE,
+    exported,
+    found,
+    span,
+    spans_of,
+    trace,
+)
+from tests.api_process import Api
 
 
 @pytest.mark.effect("ai_catalog_create_trace")
@@ -365,82 +325,6 @@ async def test_what_a_trace_read_closes_it_to_those_who_may_not_read_that(api: A
     assert "secret" not in (await caller.http.get(f"{mlflow}/tr-{TRACE}")).text
 
 
-async def test_an_exporter_of_opentelemetry_sends_its_spans(api: Api) -> None:
-    place = await experiment(api)
-    body = exported(span(1), span(2, 1), nothing=float("nan"), many=2**62, raw=b"\x00\xff", text="✈" * 1000)
-    for sent, headers in (
-        (body.SerializeToString(), {}),
-        (gzip.compress(body.SerializeToString()), {"content-encoding": "gzip"}),
-    ):
-        reply = await export(api.editor, place, sent, **headers)
-        assert (reply.status, reply.headers["content-type"]) == (200, "application/x-protobuf"), reply.response.text
-    (one,) = (await api.viewer.get("ai-catalog/traces")).json["items"]
-    assert (one["spans"], one["name"], one["otel_id"], one["created_by"]) == (2, "step 1", TRACE, "editor")
-    (first, _) = await spans_of(api, one["id"])
-    assert first["attributes"] == {"nothing": "NaN", "many": 2**62, "raw": "AP8=", "text": "✈" * 1000}
-    whole = await api.viewer.get("/mlflow/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{TRACE}"})
-    values = {pair["key"]: pair["value"] for pair in whole.json["trace"]["spans"][0]["attributes"]}
-    assert values["nothing"] == {"doubleValue": "NaN"}
-    assert values["raw"] == {"bytesValue": "AP8="}
-    assert values["many"] == {"int_value": str(2**62)}
-
-
-async def test_an_export_is_also_json(api: Api) -> None:
-    place = await experiment(api)
-    value = {"stringValue": "x"}
-    one = {
-        "traceId": TRACE,
-        "spanId": f"{1:016x}",
-        "name": "js",
-        "startTimeUnixNano": str(START),
-        "endTimeUnixNano": str(START),
-    }
-    body = {"resourceSpans": [{"scopeSpans": [{"spans": [one | {"attributes": [{"key": "a", "value": value}]}]}]}]}
-    sent = json.dumps(body).encode()
-    assert (await export(api.editor, place, sent, **{"content-type": "application/json"})).status == 200
-    assert await found(api, "span.name = 'js' AND span.attributes.a = 'x'") == [TRACE]
-
-
-async def test_a_bad_export_is_refused_as_a_whole(api: Api) -> None:
-    place = await experiment(api)
-    good = exported(span(1)).SerializeToString()
-    too_late = exported(span(1) | {"started_ns": 2**63, "ended_ns": 2**63}).SerializeToString()
-    no_id = exported(span(1), otel_id="0" * 32).SerializeToString()
-    nul = exported(span(1), text="a\0b").SerializeToString()
-    bomb = gzip.compress(b"\0" * 20_000_000)
-    zipped = {"content-encoding": "gzip"}
-    for body, headers, status in (
-        (b"nonsense", {}, 400),
-        (good, {"content-type": "text/plain"}, 415),
-        (good, zipped, 400),
-        (gzip.compress(good)[:-9], zipped, 400),
-        (bomb, zipped, 413),
-        (too_late, {}, 400),
-        (no_id, {}, 400),
-        (nul, {}, 400),
-        (b'{"resourceSpans": [{"scopeSpans": 5}]}', {"content-type": "application/json"}, 400),
-        (b"[" * 100_000, {"content-type": "application/json"}, 400),
-    ):
-        reply = await export_raw(api, place, body, headers)
-        assert reply == status, (body[:50], headers, reply)
-    assert await found(api, "") == []
-
-
-async def export_raw(api: Api, place: str, body: bytes, headers: dict[str, str]) -> int:
-    headers = {"x-mlflow-experiment-id": place, "content-type": "application/x-protobuf"} | headers
-    return (await api.editor.http.post(EXPORT, content=body, headers=headers)).status_code
-
-
-async def test_exports_at_the_same_time_store_each_span_once(api: Api) -> None:
-    place = await experiment(api)
-    batches = [[span(n, 1) for n in range(2 + m, 30, 2)] for m in (0, 1)] + [[span(n, 1) for n in range(2, 30)]] * 2
-    bodies = [exported(*batch).SerializeToString() for batch in batches]
-    replies = await asyncio.gather(*(export(api.editor, place, body) for body in bodies))
-    assert [reply.status for reply in replies] == [200] * 4
-    (one,) = (await api.viewer.get("ai-catalog/traces")).json["items"]
-    assert one["spans"] == 28 == len(await spans_of(api, one["id"]))
-
-
 async def test_a_trace_has_a_size_limit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(trace_recording, "MAX_SPANS", 3)
@@ -519,27 +403,3 @@ async def test_the_same_id_in_another_organization_is_another_trace(api: Api) ->
         "/mlflow/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{TRACE}"}, headers=headers
     )
     assert [span["name"] for span in chosen.json()["trace"]["spans"]] == ["step 1"]
-
-
-async def test_the_file_of_a_trace_adds_the_spans_that_are_missing(api: Api) -> None:
-    place = await experiment(api)
-    one = await trace(api, span(1), experiment_id=place)
-    path = f"/mlflow/api/2.0/mlflow-artifacts/artifacts/{place}/{one['id']}/artifacts/traces.json"
-    common: dict[str, Any] = {
-        "trace_id": "CvdlGRbNQ92ESOshHIAxnA==",
-        "status": {"code": "STATUS_CODE_OK", "message": ""},
-        "events": [],
-    }
-    common |= {"start_time_unix_nano": START, "end_time_unix_nano": START + 1, "attributes": {"a": '"b"', "n": "NaN"}}
-    spans = [
-        common | {"span_id": "AAAAAAAAAAE=", "parent_span_id": None, "name": "known"},
-        common | {"span_id": "AAAAAAAAAAI=", "parent_span_id": "AAAAAAAAAAE=", "name": "late"},
-    ]
-    assert (await api.viewer.http.put(path, json={"spans": spans})).status_code == 403
-    for _ in range(2):
-        assert (await api.editor("PUT", path, json={"spans": spans})).status == 200
-    seen = await spans_of(api, one["id"])
-    assert [(one["name"], one["attributes"]) for one in seen] == [("late", {"a": "b", "n": "NaN"}), ("step 1", {})]
-    for bad in (b"nonsense", b"{}", b'{"spans": [{}]}'):
-        assert (await api.editor.http.put(path, content=bad)).status_code == 400
-    assert (await api.editor.http.put(path.replace("traces.json", "x.png"), content=b"x")).status_code == 400
