@@ -5,73 +5,25 @@ the catalog of kinds, with the permissions of the user.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import expect
 
-from tests.api_process import PASSWORD
+from tests.e2e.console_pages import CONSOLE, add_user, assert_accessible, built, logged_in
 from tests.e2e.login_pages import Site, site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-WEB = Path(__file__).parents[2] / "web"
-# A cursor blinks without an end.
-ANIMATED = """Promise.allSettled(document.getAnimations()
-    .filter((one) => one.effect.getComputedTiming().endTime < Infinity).map((one) => one.finished))"""
-AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
-
 
 @pytest.fixture(scope="module")
 def platform_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    assert (WEB / "dist" / "index.html").is_file(), "no console: run `make console`"
+    built()
     with site(tmp_path_factory.mktemp("console")) as running:
         for organization, name, role in (("default", "ada", "rol_admin"), ("default", "vic", "rol_viewer")):
             add_user(running, organization, name, role, "platform")
         other = running.post("organizations", {"name": "other", "spec": {"title": "Other"}})["id"]
         add_user(running, other, "olga", "rol_admin", other)
         yield running
-
-
-def add_user(platform_site: Site, organization: str, name: str, role: str, securable: str) -> None:
-    id = platform_site.post("users", {"name": name, "organization_id": organization, "spec": {}})["id"]
-    platform_site.post("grants", {"principal_id": id, "role_id": role, "securable_id": securable})
-    platform_site.post(f"users/{id}:set-password", {"password": PASSWORD})
-
-
-@contextmanager
-def logged_in(platform_site: Site, name: str, path: str = "", **options: Any) -> Iterator[Page]:
-    """A page of the console, reached over the login. No page reports an error on the browser's console."""
-    complaints: list[str] = []
-    with platform_site.page(**({"viewport": {"width": 1280, "height": 800}} | options)) as page:
-
-        def listen(message: ConsoleMessage) -> None:
-            # The browser reports each refused request, which the pages show.
-            if message.type == "error" and "the server responded with a status of" not in message.text:
-                complaints.append(message.text)
-
-        page.on("console", listen)
-        page.goto(f"{platform_site.url}/console{path}")
-        page.wait_for_url("**/login?next=**")
-        page.get_by_label("User name").fill(name)
-        page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{platform_site.url}/console{path}")
-        yield page
-        assert complaints == []
-
-
-def assert_accessible(page: Page) -> None:
-    """No serious or critical finding of axe in either theme."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.evaluate(AXE.read_text())
-        page.evaluate(ANIMATED)
-        found = page.evaluate("axe.run()")["violations"]
-        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
-        assert serious == [], scheme
 
 
 def test_a_group_is_created_changed_and_deleted(platform_site: Site) -> None:
@@ -102,7 +54,7 @@ def test_a_group_is_created_changed_and_deleted(platform_site: Site) -> None:
         page.get_by_role("button", name="More").click()
         page.get_by_role("menuitem", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        page.wait_for_url("**/console/admin/groups")
+        page.wait_for_url(f"**{CONSOLE}/admin/groups")
         assert platform_site.admin.get(f"groups/{id}").status_code == 404
 
 
@@ -128,7 +80,7 @@ def test_the_address_holds_the_filter_the_order_and_the_columns(platform_site: S
         page.get_by_role("button", name="Name").click()
         page.wait_for_url("**order_by=name**")
         address = page.url
-        page.goto(f"{platform_site.url}/console")
+        page.goto(f"{platform_site.url}{CONSOLE}")
         expect(page.get_by_role("heading", name="Admin")).to_be_visible()
         page.goto(address)
         expect(page.get_by_label("Filter")).to_have_value('name == "vic"')
@@ -151,7 +103,7 @@ def test_the_list_of_every_kind_opens(platform_site: Site) -> None:
         expect(page.get_by_role("heading", name="Admin")).to_be_visible()
         assert_accessible(page)
         for service, plural in kinds:
-            page.goto(f"{platform_site.url}/console/{service}/{plural}")
+            page.goto(f"{platform_site.url}{CONSOLE}/{service}/{plural}")
             expect(page.locator("table[aria-busy=false]")).to_be_visible()
             expect(page.get_by_role("alert")).to_have_count(0)
 
@@ -168,7 +120,7 @@ def test_another_organization_sees_nothing(platform_site: Site) -> None:
     id = platform_site.post("groups", {"name": "hidden", "organization_id": "default", "spec": {"title": "H"}})["id"]
     with logged_in(platform_site, "olga", "/admin/groups") as page:
         expect(page.get_by_text("There are no groups that you can see.")).to_be_visible()
-        page.goto(f"{platform_site.url}/console/admin/groups/{id}")
+        page.goto(f"{platform_site.url}{CONSOLE}/admin/groups/{id}")
         expect(page.get_by_role("alert")).to_contain_text("There is nothing here that you can see")
 
 
@@ -178,7 +130,7 @@ def test_the_keyboard_reaches_every_kind(platform_site: Site) -> None:
         page.keyboard.press("Control+k")
         page.get_by_placeholder("Find a page or run a command").fill("webhook endpoints")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/console/admin/webhook-endpoints")
+        page.wait_for_url(f"**{CONSOLE}/admin/webhook-endpoints")
         expect(page.get_by_role("heading", name="Webhook endpoints")).to_be_visible()
 
 
@@ -201,7 +153,7 @@ def test_the_graph_of_assets_shows_what_a_change_affects(platform_site: Site) ->
         expect(nodes).to_have_count(all_nodes)
         nodes.filter(has_text="route_delays").click()
         page.get_by_role("link", name="Open").click()
-        page.wait_for_url("**/console/ai-catalog/assets/flights.gold.route_delays")
+        page.wait_for_url(f"**{CONSOLE}/ai-catalog/assets/flights.gold.route_delays")
         page.get_by_label("Other parts").first.click()
         page.get_by_role("option", name="Lineage", exact=True).click()
         expect(page.get_by_text("flights.silver.flights").first).to_be_visible()
@@ -231,6 +183,6 @@ def test_pages_fit_a_phone(platform_site: Site) -> None:
     with logged_in(platform_site, "ada", "/admin/users", viewport={"width": 390, "height": 800}) as page:
         expect(page.get_by_role("link", name="ada")).to_be_visible()
         for path in ("/admin/users", "/admin/groups/new", "/lineage", "/query", ""):
-            page.goto(f"{platform_site.url}/console{path}")
+            page.goto(f"{platform_site.url}{CONSOLE}{path}")
             expect(page.get_by_role("heading").first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -7,7 +7,7 @@ import { field, orderedFields, type Schema, type Schemas, words } from "../api/s
 import { Input } from "../fields/Input";
 import { Value } from "../fields/Value";
 import { Trouble } from "../ui/Trouble";
-import { Fields } from "./Item";
+import { Fields } from "./Fields";
 import { defaults, isRecord } from "./values";
 
 /** A part of an item, with its parameters. One with `items` is a table, any other shows its fields. */

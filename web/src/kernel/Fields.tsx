@@ -1,0 +1,50 @@
+import { Stack, Table, Title } from "@mantine/core";
+import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
+import { Value } from "../fields/Value";
+import { isRecord } from "./values";
+
+const TECHNICAL = new Set(["etag", "generation", "id", "kind", "name"]);
+
+/** The fields of an object in two columns. Spec and status have headings. */
+export function Fields({ item, schema, schemas }: { item: Record<string, unknown>; schema: Schema; schemas: Schemas }) {
+  const properties = orderedFields(schema);
+  const nested = properties.filter(([name, inner]) => ["spec", "status"].includes(name) && field(inner, schemas).schema.properties);
+  const flat = properties.filter(([name]) => !nested.some(([other]) => other === name) && !TECHNICAL.has(name));
+  return (
+    <Stack gap="lg">
+      {nested.map(([name, inner]) => {
+        const value = item[name];
+        const declared = field(inner, schemas).schema;
+        if (!isRecord(value) || !Object.keys(declared.properties ?? {}).length) return null;
+        return (
+          <section key={name} aria-label={words(name)}>
+            <Title order={2} mb="xs">{name === "spec" ? "Settings" : "State"}</Title>
+            <Rows entries={orderedFields(declared)} item={value} schemas={schemas} />
+          </section>
+        );
+      })}
+      <section aria-label="Details">
+        {nested.length > 0 && <Title order={2} mb="xs">Details</Title>}
+        <Rows entries={flat} item={item} schemas={schemas} />
+      </section>
+    </Stack>
+  );
+}
+
+function Rows({ entries, item, schemas }: { entries: [string, Schema][]; item: Record<string, unknown>; schemas: Schemas }) {
+  return (
+    <Table layout="fixed" withRowBorders={false} verticalSpacing={4}>
+      <Table.Tbody>
+        {entries.map(([name, inner]) => {
+          const declared = field(inner, schemas);
+          return (
+            <Table.Tr key={name}>
+              <Table.Th w={200} fw={400} c="dimmed" title={declared.schema.description} style={{ verticalAlign: "top" }}>{words(name)}</Table.Th>
+              <Table.Td><Value value={item[name]} field={declared} /></Table.Td>
+            </Table.Tr>
+          );
+        })}
+      </Table.Tbody>
+    </Table>
+  );
+}
