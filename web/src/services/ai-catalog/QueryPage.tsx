@@ -1,9 +1,9 @@
-import { Alert, Button, Code, Group, Kbd, NumberInput, Stack, Table, Text, Title } from "@mantine/core";
+import { Alert, Button, Code, Group, Kbd, NumberInput, Stack, Text, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef, useState } from "react";
 import { send } from "../../api/http";
+import { Grid } from "../../ui/Grid";
 import { Trouble } from "../../ui/Trouble";
 import { assets } from "./assets";
 import { SqlEditor } from "./SqlEditor";
@@ -14,8 +14,6 @@ interface Result {
   truncated: boolean;
   inputs: { asset: string; data_version: string; table_version: number }[];
 }
-
-const ROW = 30;
 
 /** SQL over the lakehouse. The statement is in the address, and the result names the versions that it read. */
 export function QueryPage() {
@@ -51,47 +49,12 @@ export function QueryPage() {
       </Group>
       {statement.error && <Trouble error={statement.error} />}
       {result?.truncated && <Alert color="gray" variant="light">There are more rows. Raise the maximum, or add a condition.</Alert>}
-      {result && <Grid key={took} result={result} />}
+      {result && <Grid key={took} label="Result" columns={result.columns.map(({ name, type }) => ({ name, note: type }))} rows={result.rows} />}
       {result && result.inputs.length > 0 && (
         <Text size="sm">
           Read: {result.inputs.map((one) => <Code key={one.asset} mr={8} title={one.data_version}>{one.asset}@{one.table_version}</Code>)}
         </Text>
       )}
     </Stack>
-  );
-}
-
-/** A table of which only the rows on the screen are drawn. */
-function Grid({ result }: { result: Result }) {
-  const box = useRef<HTMLDivElement>(null);
-  const rows = useVirtualizer({ count: result.rows.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 10 });
-  const items = rows.getVirtualItems();
-  const before = items[0]?.start ?? 0;
-  const after = rows.getTotalSize() - (items.at(-1)?.end ?? 0);
-  return (
-    <div ref={box} style={{ maxHeight: "60dvh", overflow: "auto" }} tabIndex={0} role="region" aria-label="Result">
-      <Table stickyHeader striped withColumnBorders verticalSpacing={2} aria-rowcount={result.rows.length}>
-        <Table.Thead>
-          <Table.Tr>
-            {result.columns.map((column) => (
-              <Table.Th key={column.name} style={{ whiteSpace: "nowrap" }}>{column.name} <Text span size="xs" c="dimmed" fw={400}>{column.type}</Text></Table.Th>
-            ))}
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {before > 0 && <tr style={{ height: before }} />}
-          {items.map((item) => (
-            <Table.Tr key={item.key} style={{ height: ROW }}>
-              {result.rows[item.index]?.map((value, number) => (
-                <Table.Td key={result.columns[number]?.name ?? number} ta={typeof value === "number" ? "right" : undefined} style={{ whiteSpace: "nowrap", fontVariantNumeric: "tabular-nums" }}>
-                  {value === null ? <Text span c="dimmed">null</Text> : typeof value === "object" ? JSON.stringify(value) : String(value)}
-                </Table.Td>
-              ))}
-            </Table.Tr>
-          ))}
-          {after > 0 && <tr style={{ height: after }} />}
-        </Table.Tbody>
-      </Table>
-    </div>
   );
 }
