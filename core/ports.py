@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.definitions import ERROR_TAG, RETIRED_TAG
+from core.reports import CheckEvaluation, VersionReport
 from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, RunSummary, StepState
 
 
@@ -228,6 +229,12 @@ class Orchestrator(Protocol):
 
     async def steps(self, run: RunState) -> Sequence[StepState]:
         """Returns the steps of a run, in the order in which they start."""
+
+    async def report(self, asset: str) -> VersionReport | None:
+        """Returns what the run of the latest version of an asset reported; `None` if it was never materialized."""
+
+    async def evaluations(self, asset: str, check: str, *, limit: int) -> Sequence[CheckEvaluation]:
+        """Returns the last evaluations of a check of an asset, newest first."""
 
     async def backfill(self, id: str) -> BackfillState | None:
         """Returns the state of a backfill, or `None` if it doesn't exist."""

@@ -27,6 +27,7 @@ from core.ports import (
     Staleness,
 )
 from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
+from core.reports import CheckEvaluation, VersionReport
 from core.runs import (
     BackfillState,
     Launch,
@@ -133,6 +134,9 @@ class FakeOrchestrator:
         self.fields: dict[str, tuple[str, ...]] = {}
         """Fields of the config of an asset."""
         self.step_states: dict[str, list[StepState]] = {}
+        self.reports: dict[str, VersionReport] = {}
+        self.evaluated: dict[tuple[str, str], list[CheckEvaluation]] = {}
+        """Evaluations of a check of an asset, newest first."""
         self.terminated: list[str] = []
         self.known = True
         self.location = LocationState("flights", True, None)
@@ -234,6 +238,14 @@ class FakeOrchestrator:
     async def steps(self, run: RunState) -> Sequence[StepState]:
         self._require()
         return self.step_states.get(run.id, [])
+
+    async def report(self, asset: str) -> VersionReport | None:
+        self._require()
+        return self.reports.get(asset)
+
+    async def evaluations(self, asset: str, check: str, *, limit: int) -> Sequence[CheckEvaluation]:
+        self._require()
+        return self.evaluated.get((asset, check), [])[:limit]
 
     async def backfill(self, id: str) -> BackfillState | None:
         self._require()

@@ -15,7 +15,7 @@ _DATA_VERSION_LABEL = "headwater/data_version"
 def from_history(check: CheckState, history: Sequence[Any], materialization: Materialization | None) -> CheckState:
     """Returns the check with its newest evaluation of this version, or unchanged if there is none."""
     for execution in history:
-        if execution["evaluation"] and materialization and _version_of(execution) == materialization.data_version:
+        if execution["evaluation"] and materialization and evaluated_version(execution) == materialization.data_version:
             return _evaluated(check, execution, materialization)
     return check
 
@@ -28,13 +28,13 @@ def check_state(raw: Any, materialization: Materialization | None) -> CheckState
 
 
 def _evaluated(check: CheckState, execution: Any, materialization: Materialization | None) -> CheckState:
-    version = _version_of(execution)
+    version = evaluated_version(execution)
     # Dagster relates evaluations to versions by time, but a slow evaluation can end after a newer version.
     if version and (materialization is None or version != materialization.data_version):
         return check
     return dataclasses.replace(
         check,
-        status=_check_status(execution),
+        status=check_status(execution),
         at=datetime.fromtimestamp(execution["timestamp"], UTC),
         run_id=execution["runId"],
         message=(execution["evaluation"] or {}).get("description"),
@@ -42,13 +42,14 @@ def _evaluated(check: CheckState, execution: Any, materialization: Materializati
     )
 
 
-def _version_of(execution: Any) -> str | None:
+def evaluated_version(execution: Any) -> str | None:
     """Returns the data version that was evaluated, if the evaluation reports it."""
     entries = (execution["evaluation"] or {}).get("metadataEntries", ())
     return next((entry.get("text") for entry in entries if entry["label"] == _DATA_VERSION_LABEL), None)
 
 
-def _check_status(execution: Mapping[str, Any]) -> CheckStatus:
+def check_status(execution: Mapping[str, Any]) -> CheckStatus:
+    """Returns the status of a check after an execution of it."""
     match execution["status"]:
         case "SUCCEEDED":
             return CheckStatus.PASSED

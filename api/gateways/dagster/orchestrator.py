@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from api.gateways.dagster import mutations, parsing, queries, step_parsing
+from api.gateways.dagster import mutations, parsing, queries, report_parsing, step_parsing
 from api.gateways.dagster.client import DagsterClient, refusal
 from api.gateways.dagster.launching import backfill_params, is_backfill, retry_params, run_params, stages
 from api.gateways.dagster.readmodel import ReadModel
 from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import AssetNode, Automation, GraphView
+from core.reports import CheckEvaluation, VersionReport
 from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, StepState
 
 _BACKFILL_TAG = "dagster/backfill"
@@ -137,6 +138,17 @@ class DagsterOrchestrator:
         answer = await self.client.read(queries.RUN_STEPS, id=run.id)
         errors = await self._failures(run.id) if run.status is RunStatus.FAILED else {}
         return step_parsing.steps(answer, run.status.final, errors)
+
+    async def report(self, asset: str) -> VersionReport | None:
+        """See `Orchestrator`."""
+        key = {"path": core_ids.asset_key(asset)}
+        return report_parsing.version_report(await self.client.read(queries.REPORT, key=key))
+
+    async def evaluations(self, asset: str, check: str, *, limit: int) -> Sequence[CheckEvaluation]:
+        """See `Orchestrator`."""
+        key = {"path": core_ids.asset_key(asset)}
+        answer = await self.client.read(queries.EVALUATIONS, key=key, check=check, limit=limit)
+        return [report_parsing.evaluation(raw) for raw in answer["assetCheckExecutions"]]
 
     async def outcome(self, run: RunState) -> RunState:
         """See `Orchestrator`."""

@@ -136,6 +136,48 @@ fragment Evaluation on AssetCheckExecution {
 }
 """
 
+_VALUE = """
+fragment Value on MetadataEntry {
+  __typename label
+  ... on IntMetadataEntry { intRepr }
+  ... on FloatMetadataEntry { floatRepr }
+  ... on BoolMetadataEntry { boolValue }
+  ... on TextMetadataEntry { text }
+  ... on PathMetadataEntry { path }
+  ... on UrlMetadataEntry { url }
+  ... on MarkdownMetadataEntry { mdStr }
+  ... on JsonMetadataEntry { jsonString }
+  ... on TableMetadataEntry { table { records } }
+}
+"""
+
+REPORT = (
+    """
+query Report($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    __typename
+    ... on AssetNode {
+      metadataEntries { ...Value }
+      assetMaterializations(limit: 1) { runId timestamp tags { key value } metadataEntries { ...Value } }
+    }
+  }
+}
+"""
+    + _VALUE
+)
+
+EVALUATIONS = (
+    """
+query Evaluations($key: AssetKeyInput!, $check: String!, $limit: Int!) {
+  assetCheckExecutions(assetKey: $key, checkName: $check, limit: $limit) {
+    runId status timestamp
+    evaluation { success severity description metadataEntries { ...Value } }
+  }
+}
+"""
+    + _VALUE
+)
+
 _RUN = """
 fragment RunFields on Run {
   runId status creationTime startTime endTime stepKeysToExecute

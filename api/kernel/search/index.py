@@ -162,13 +162,13 @@ class SearchIndex:
         return {body["id"]: body["version"] for body in bodies}
 
     def search(
-        self, query: tantivy.Query, text: tantivy.Query, *, limit: int, offset: int, facets: Sequence[str]
+        self, query: tantivy.Query, text: tantivy.Query | None, *, limit: int, offset: int, facets: Sequence[str]
     ) -> Found:
         """Runs a query.
 
         Args:
             query: the query with all conditions.
-            text: the part of the query that matches words, for excerpts.
+            text: the part of the query that matches words, for excerpts. None for no excerpts.
             limit: maximum number of documents.
             offset: number of documents to skip.
             facets: fields to count by.
@@ -178,12 +178,11 @@ class SearchIndex:
         searcher = self.searcher()
         result = searcher.search(query, limit, count=True, offset=offset)
         stored = [searcher.doc(address) for _, address in result.hits]
-        snippets = tantivy.SnippetGenerator.create(searcher, text, self.schema, "description")
-        snippets.set_max_num_chars(200)
         excerpts = []
-        for document in stored:
-            snippet = snippets.snippet_from_doc(document)
-            excerpts.append(_excerpt(snippet))
+        if text is not None:
+            snippets = tantivy.SnippetGenerator.create(searcher, text, self.schema, "description")
+            snippets.set_max_num_chars(200)
+            excerpts = [_excerpt(snippets.snippet_from_doc(document)) for document in stored]
         return Found(
             documents=[_document(document) for document in stored],
             total=result.count or 0,  # type: ignore[attr-defined]  # the stub lacks it

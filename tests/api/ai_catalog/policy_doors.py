@@ -14,6 +14,7 @@ from api.kernel.platform import open_lineage
 from api.services.ai_catalog.logic.feature_views import open_online_store
 from core import clock
 from core.ports import CheckStatus
+from core.reports import CheckEvaluation, ReportedValue, ValueForm, VersionReport
 from core.runs import RunStatus, StepState, StepStatus
 from features.online import serving
 from features.rows import ViewColumns, microseconds, read_rows
@@ -377,6 +378,21 @@ async def asset(office: Office) -> Ask:
 async def assets(office: Office) -> Ask:
     _checked(office)
     return asking("GET", "ai-catalog/assets")
+
+
+@door("report of an asset", applies=True)
+async def report(office: Office) -> Ask:
+    value = ReportedValue("most frequent", ValueForm.TEXT, MAIL.decode())
+    fake(office).reports[PEOPLE] = VersionReport("def@4", clock.now(), "run-0", (value,))
+    return asking("GET", f"{ASSET}/report")
+
+
+@door("evaluations of a check", applies=True)
+async def evaluations(office: Office) -> Ask:
+    sample = ReportedValue("sample", ValueForm.TABLE, [{"mail": MAIL.decode()}])
+    evaluated = CheckEvaluation(CheckStatus.FAILED, clock.now(), "run-0", "def@4", ERROR, (sample,))
+    fake(office).evaluated[PEOPLE, "plausible"] = [evaluated]
+    return asking("GET", f"{ASSET}/evaluations?check=plausible")
 
 
 async def _failed(office: Office, asset: str = PEOPLE) -> str:

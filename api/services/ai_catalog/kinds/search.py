@@ -182,14 +182,10 @@ def _searched(ctx: Context, query: SearchQuery) -> SearchPage:
 def _page(ctx: Context, connection: Connection, query: SearchQuery, feed: SearchFeed) -> SearchPage:
     index, access = ctx.platform.part(open_index), ctx.principal.access
     offset = page_offset(query.page_token, _parameters(query), _MAX_RESULTS)
-    words = index.words(query.q)
-    if query.q.strip() and not words:
-        raise InvalidArgument("q contains no word. Write letters or digits.")
-    if len(words) > _MAX_WORDS:
-        raise InvalidArgument(f"q contains {len(words)} words. Search for at most {_MAX_WORDS}.")
+    words = query_words(index, query.q)
     visible = Visible(ctx.platform, connection, index.schema, access, index.scopes())
     conditions = [visible.of(feed.sources, ASSET_KINDS), *_conditions(ctx.platform, index, query)]
-    found, typos = _search(index, words, conditions, limit=query.page_size, offset=offset)
+    found, typos = search_words(index, words, conditions, limit=query.page_size, offset=offset, facets=FACETS)
     present = _present(ctx, connection, feed, found.documents)
     after = offset + len(found.documents)
     projects = ProjectNames(ctx.platform, access)
@@ -208,8 +204,29 @@ def _page(ctx: Context, connection: Connection, query: SearchQuery, feed: Search
     )
 
 
-def _search(
-    index: SearchIndex, words: Sequence[str], conditions: Sequence[tantivy.Query], *, limit: int, offset: int
+def query_words(index: SearchIndex, text: str) -> list[str]:
+    """Returns the words to search for.
+
+    Raises:
+        InvalidArgument: the text contains none, or too many.
+    """
+    words = index.words(text)
+    if text.strip() and not words:
+        raise InvalidArgument("q contains no word. Write letters or digits.")
+    if len(words) > _MAX_WORDS:
+        raise InvalidArgument(f"q contains {len(words)} words. Search for at most {_MAX_WORDS}.")
+    return words
+
+
+def search_words(
+    index: SearchIndex,
+    words: Sequence[str],
+    conditions: Sequence[tantivy.Query],
+    *,
+    limit: int,
+    offset: int,
+    facets: Sequence[str],
+    excerpts: bool = True,
 ) -> tuple[Found, bool]:
     """Returns the matching documents, and whether they match only with typos.
 
@@ -221,7 +238,7 @@ def _search(
     for typos in (False, True) if words else (False,):
         text = words_query(index.schema, index.searcher(), words, typos=typos)
         query = Query.boolean_query([(Occur.Must, part) for part in (text, *conditions)])
-        found = index.search(query, text, limit=limit, offset=offset, facets=FACETS)
+        found = index.search(query, text if excerpts else None, limit=limit, offset=offset, facets=facets)
         if found.total:
             return found, typos
     assert found is not None

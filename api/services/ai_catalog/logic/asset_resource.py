@@ -166,7 +166,7 @@ def may_contain_values(state: AssetState | None) -> bool:
     if state is None:
         return False
     metadata = state.materialization.metadata if state.materialization else {}
-    return any(check.message for check in state.checks) or any(not _without_values(name) for name in metadata)
+    return any(check.message for check in state.checks) or any(not is_without_values(name) for name in metadata)
 
 
 def to_resource(node: AssetNode, view: GraphView, *, values: bool) -> Asset:
@@ -177,7 +177,7 @@ def to_resource(node: AssetNode, view: GraphView, *, values: bool) -> Asset:
     metadata = {
         name: value
         for name, value in (materialization.metadata if materialization else {}).items()
-        if values or _without_values(name)
+        if values or is_without_values(name)
     }
     return Asset(
         id=node.id,
@@ -218,7 +218,8 @@ def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _without_values(name: str) -> bool:
+def is_without_values(name: str) -> bool:
+    """Returns whether the platform reports this of every version, so that it contains no values of rows."""
     return name.startswith(_WITHOUT_VALUES)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.kernel import lookup
 from core.errors import InvalidPayload
-from core.ports import GraphView, Orchestrator
+from core.ports import AssetNode, GraphView, Orchestrator
 from core.runs import Launch
 
 ACCEPT_TAG = "headwater/accept_unchecked"
@@ -33,6 +33,15 @@ def with_upstream(view: GraphView, assets: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(selected))
 
 
+def obstacle(node: AssetNode) -> str | None:
+    """Returns why an asset can't be materialized, or None if nothing keeps it from that."""
+    if node.retired:
+        return f"{node.id} is retired and no longer produced. Reinstate its definition first."
+    if node.broken:
+        return f"{node.id} can't be materialized: its definition is blocked or broken. See the asset's health."
+    return None if node.executable else f"{node.id} can't be materialized: it is only observed."
+
+
 async def plan(
     orchestrator: Orchestrator,
     view: GraphView,
@@ -53,15 +62,8 @@ async def plan(
         InvalidPayload: An asset can't be materialized, or the partitions don't match.
     """
     for id in assets:
-        node = lookup.asset(view, id)
-        if node.retired:
-            raise InvalidPayload(f"{id} is retired and no longer produced. Reinstate its definition first.")
-        if node.broken:
-            raise InvalidPayload(
-                f"{id} can't be materialized: its definition is blocked or broken. See the asset's health."
-            )
-        if not node.executable:
-            raise InvalidPayload(f"{id} can't be materialized: it is only observed.")
+        if problem := obstacle(lookup.asset(view, id)):
+            raise InvalidPayload(problem)
     selected = with_step_siblings(view, with_upstream(view, assets) if upstream else assets)
     partitioned = [id for id in selected if view.nodes[id].partitioned]
     requested = bool(partitions) or all_partitions
