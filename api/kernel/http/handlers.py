@@ -83,7 +83,12 @@ class _Call:
         if ctx.claim and (earlier := await ctx.query(idempotency.earlier, ctx.claim)):
             return await self._replay(earlier, ctx, ctx.claim)
         if endpoint.answer is Answer.STREAM:
-            return await self._stream(endpoint.function(ctx, *arguments), request, ctx)
+
+            async def renew() -> None:
+                ctx.principal = await self.platform.part(Authenticator).principal(request)
+
+            ctx.renew = renew
+            return await self._stream(endpoint.function(ctx, *arguments), ctx)
         result = await self._call(ctx, arguments)
         response = await self._encode(request, result, ctx)
         if ctx.claim and not ctx.answered and not endpoint.secret and endpoint.answer is not Answer.OPERATION:
@@ -170,7 +175,7 @@ class _Call:
         response.headers["vary"] = "accept"
         return response
 
-    async def _stream(self, events: AsyncGenerator[ServerEvent, None], request: HttpRequest, ctx: Context) -> Response:
+    async def _stream(self, events: AsyncGenerator[ServerEvent, None], ctx: Context) -> Response:
         # The first event determines the status, so that early errors become problem documents.
         first = await anext(events)
 
@@ -179,11 +184,8 @@ class _Call:
             text = json.dumps(problems.body(converted, request_id=ctx.request_id, service=self.endpoint.service))
             return f"event: error\ndata: {text}\n\n".encode()
 
-        async def check() -> None:
-            ctx.principal = await self.platform.part(Authenticator).principal(request)
-
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        content = encoded(first, events, failed, check)
+        content = encoded(first, events, failed, ctx.renew)
         return Streamed(content, events, media_type="text/event-stream", headers=headers)
 
     async def _replay(self, earlier: idempotency.EarlierResponse, ctx: Context, claim: idempotency.Claim) -> Response:

@@ -29,6 +29,10 @@ async def _never() -> bool:
     return False
 
 
+async def _unchanged() -> None:
+    return None
+
+
 class _DryRun(Exception):
     def __init__(self, result: Any) -> None:
         self.result = result
@@ -45,6 +49,8 @@ class Context(Call):
     operation_id: str | None = None
     disconnected: Callable[[], Awaitable[bool]] = _never
     """Returns whether the caller has disconnected, for work that is then not worth finishing."""
+    renew: Callable[[], Awaitable[None]] = _unchanged
+    """Makes `principal` the caller with its present rights, for streams. Raises if the caller may no longer read."""
     headers: list[tuple[str, str]] = field(default_factory=list)
     """Headers to add to the response."""
     recorded: bool = False

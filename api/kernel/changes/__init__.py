@@ -1,0 +1,1 @@
+"""The changes of everything that a caller can see, as one stream."""
