@@ -174,6 +174,7 @@ REFUSED = (
     *("ai_catalog_compare_model_versions", "ai_catalog_get_stage_request", "ai_catalog_compare_evaluation_runs"),
     *("ai_catalog_get_evaluation_gate", "ai_catalog_get_evaluation_run", "ai_catalog_get_evaluation_run_report"),
     *("ai_catalog_get_asset_as_of", "ai_catalog_get_asset_diff", "ai_catalog_get_asset_provenance_diff"),
+    "ai_catalog_get_asset_evaluations",
     *("ai_catalog_get_branch_diff", "ai_catalog_get_contract", "ai_catalog_get_contract_diff"),
     *("ai_catalog_get_contract_status", "ai_catalog_get_contract_violations"),
     "ai_catalog_get_asset_split",
