@@ -41,6 +41,8 @@ def test_a_group_is_created_changed_and_deleted(platform_site: Site) -> None:
         expect(page.get_by_role("heading", name="readers")).to_be_visible()
         id = page.url.rpartition("/")[2]
         assert platform_site.admin.get(f"groups/{id}").json()["spec"]["title"] == "Readers"
+        for named in ("ada", "default"):  # The owner and the organization.
+            expect(page.get_by_role("main").get_by_role("link", name=named, exact=True)).to_be_visible()
 
         page.get_by_role("button", name="Edit").click()
         page.get_by_role("dialog").get_by_label("Title").fill("All readers")

@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from api.kernel.documents.reference_marks import mark
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Change, Spec
 from api.kernel.kinds.resource_kind import ResourceKind
 from api.kernel.kinds.rows import ARROW_STREAM
 from api.kernel.kinds.service import Service
+from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.models import Model, Query
 
 _ID = {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"}
@@ -86,6 +88,7 @@ class _Schemas(GenerateJsonSchema):
 def document(service: Service) -> dict[str, Any]:
     """Returns the OpenAPI document of a service."""
     references, components = _schemas(service)
+    mark(components, {kind.name: kind.full_name for kind in service.kinds if isinstance(kind, StoredKind)})
     queries = {endpoint.query for endpoint in service.endpoints if endpoint.query}
     fields = {query: components.pop(_name(references[query, "validation"])) for query in queries}
     paths: dict[str, dict[str, Any]] = {}

@@ -31,6 +31,8 @@ export interface KindEntry {
   plural: string;
   title: string;
   description: string;
+  /** An id of this kind. Generated ids of a kind begin with the same three letters. */
+  example: string;
   path: string | null;
   filter_by: string[];
   order_by: string[];

@@ -55,7 +55,7 @@ export function field(declared: Schema, schemas: Schemas): Field {
   const others = options.filter((one) => one.type !== "null");
   const only = others.length === 1 ? others[0] : undefined;
   const schema = only ? { ...only, description: outer.description ?? only.description, default: outer.default } : outer;
-  const refersTo = schema["x-refers-to"] ?? [];
+  const refersTo = schema["x-refers-to"] ?? outer["x-refers-to"] ?? [];
   return { shape: others.length > 1 ? "json" : shapeOf(schema, schemas), nullable, schema, item: itemOf(schema), refersTo };
 }
 

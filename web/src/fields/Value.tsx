@@ -1,9 +1,7 @@
-import { Anchor, Badge, Code, Text } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
-import { useQuery } from "@tanstack/react-query";
-import { catalogues } from "../api/platform";
+import { Badge, Code, Text } from "@mantine/core";
 import type { Field } from "../api/schema";
 import { Time } from "../ui/Time";
+import { Reference } from "./Reference";
 
 const GOOD = /^(ACTIVE|FRESH|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
 const DOUBTFUL = /^(WARNING|DEGRADED|STALE|UNCHECKED|PENDING|EXPIRED)$/;
@@ -24,7 +22,7 @@ export function Value({ value, field, compact = false }: { value: unknown; field
   if (typeof value === "string") {
     if (field?.schema.format === "date-time") return <Time value={value} />;
     if (field?.shape === "choice") return <Badge color={stateColor(value)} variant="light" tt="none">{value}</Badge>;
-    if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} />;
+    if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} compact={compact} />;
     if (compact) return <Text span truncate="end" maw={360} display="inline-block" title={value}>{value}</Text>;
     return <Text span style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;
   }
@@ -41,17 +39,4 @@ export function Value({ value, field, compact = false }: { value: unknown; field
     return size ? <>{size} fields</> : <Text c="dimmed" span>None</Text>;
   } else if (!Object.keys(value).length) return <Text c="dimmed" span>None</Text>;
   return <Code block>{JSON.stringify(value, null, 2)}</Code>;
-}
-
-function Reference({ id, kinds }: { id: string; kinds: string[] }) {
-  const { data } = useQuery(catalogues);
-  const [service, name] = kinds.length === 1 ? (kinds[0]?.split(".") ?? []) : [];
-  const slug = service?.replaceAll("_", "-");
-  const kind = data?.find((one) => one.service === slug)?.items.find((one) => one.name === name);
-  if (!slug || !kind) return <Code>{id}</Code>;
-  return (
-    <Anchor component={Link} to={`/${slug}/${kind.plural}/${encodeURIComponent(id)}`} ff="monospace" size="sm">
-      {id}
-    </Anchor>
-  );
 }
