@@ -103,7 +103,7 @@ web/node_modules/.installed: web/package.json web/package-lock.json | $(UV)
 	sh web/with-node.sh npm ci --silent
 	@touch $@
 
-CONSOLE := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f -print)
+CONSOLE := $(shell find web -name node_modules -prune -o -name dist -prune -o -name generated -prune -o -type f -print)
 
 web/dist/.built: web/node_modules/.installed $(CONSOLE)
 	sh web/with-node.sh npm run --silent build

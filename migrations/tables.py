@@ -6,6 +6,7 @@ import api.kernel.outbox.tables
 import api.kernel.sagas.steps
 import api.kernel.tables
 import api.services.admin.login_tables
+import api.services.admin.preference_tables
 import api.services.ai_catalog.access_tables
 import api.services.ai_catalog.artifact_tables
 import api.services.ai_catalog.attestation_tables

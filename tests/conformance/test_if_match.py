@@ -55,6 +55,7 @@ async def _items_of_assets(api: Api) -> dict[str, str]:
         )
     dataset = {"asset": asset, "title": "Daily"}
     return {
+        "admin.preferences": "current",
         "ai_catalog.access_request": (await made(api.admin.post("ai-catalog/access-requests", request)))["id"],
         "ai_catalog.dataset": (await made(api.admin.post("ai-catalog/datasets", dataset)))["id"],
         "ai_catalog.contract": (await made(api.admin.post("ai-catalog/contracts", contract)))["id"],

@@ -26,6 +26,7 @@ from api.services.admin.kinds.group import GROUP
 from api.services.admin.kinds.identity_provider import IDENTITY_PROVIDER
 from api.services.admin.kinds.invitation import INVITATION
 from api.services.admin.kinds.organization import ORGANIZATION
+from api.services.admin.kinds.preferences import PREFERENCES
 from api.services.admin.kinds.project import PROJECT
 from api.services.admin.kinds.role import ROLE
 from api.services.admin.kinds.service_account import SERVICE_ACCOUNT
@@ -56,6 +57,7 @@ SERVICE = Service(
         WEBHOOK_ENDPOINT,
         SIGNING_KEY,
         SETTINGS,
+        PREFERENCES,
     ],
     sagas=[moving.SAGA],
     description="Organizations, projects, principals, and their permissions.",

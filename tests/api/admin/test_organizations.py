@@ -94,6 +94,7 @@ class TestEnd:
         path = f"admin/organizations/{one.organization}"
         spec = {"title": "Login", "issuer": "https://login.example.org", "client_id": "headwater"}
         provider = await made(one.admin.post("admin/identity-providers", {"name": "login", "spec": spec}))
+        await made(one.admin("PATCH", "/api/v1/admin/preferences/current", json={"theme": "DARK"}))
         linked = {"name": "linked", "spec": {"identity_provider_id": provider["id"]}}
         ada = await made(one.admin.post("admin/users", linked))
         for item in (f"admin/users/{ada['id']}", f"admin/identity-providers/{provider['id']}", projects, users, path):

@@ -6,6 +6,7 @@ from typing import Any
 
 BODIES: dict[str, dict[str, Any]] = {
     "admin_update_api_key": {"label": "a key"},
+    "admin_update_preferences": {"theme": "DARK"},
     "admin_clone_role": {"name": "cloned"},
     "admin_add_members_group": {"members": ["usr_06e1xq0000exampe0000000000"]},
     "admin_remove_members_group": {"members": ["usr_06e1xq0000exampe0000000000"]},
