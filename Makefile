@@ -21,7 +21,7 @@ WHOLE := tests/e2e
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: setup ## Start the platform (DETACH=1: return when it is ready and the sample has run)
+up: setup console ## Start the platform (DETACH=1: return when it is ready and the sample has run)
 	@$(BIN)/headwater up $(if $(DETACH),--detach)
 
 down: ## Stop the platform
@@ -37,7 +37,7 @@ setup-clients: .venv-clients/.ready ## Install the clients of other systems into
 
 setup-feast: .venv-feast/.ready ## Install Feast into .venv-feast, for the tests of its client
 
-console: web/dist/.built ## Build the web console, which the API serves at /console
+console: web/dist/.built ## Build the web console, which the API serves at /
 
 check: setup-dev ## Lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .

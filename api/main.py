@@ -102,7 +102,7 @@ def _assembled(platform: Platform) -> Application:
     for mount in (
         *pages.mounts(mails=platform.mailer is not None),
         *reference.mounts(app.registry.services),
-        *console.mounts(),
+        *console.mounts(platform.settings.path_prefix),
         *artifact_files.mounts(app),
         *authzen.mounts(platform),
         dagster_ui.mount(),

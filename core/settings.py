@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.errors import InvalidArgument
 
@@ -63,7 +64,8 @@ class Settings:
     dagster_url: str = _setting("", "URL of the Dagster webserver; empty: the platform's own webserver on loopback.")
     url: str = _setting(
         "",
-        "URL of the platform, for the command line, links and tokens; empty: derived from `home` or from requests.",
+        "URL of the platform, for the command line, links and tokens, such as https://example.org/headwater; empty: "
+        "derived from `home` or from requests.",
     )
     token: str = _setting("", "Bearer token of the command line; empty: issued from `home`.", secret=True)
     trusted_proxies: str = _setting(
@@ -119,9 +121,14 @@ class Settings:
         return self.port + 1
 
     @property
+    def path_prefix(self) -> str:
+        """Path of `url` without a slash at the end: what precedes every path of the platform in a browser."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
     def effective_dagster_url(self) -> str:
-        """Base URL of the Dagster webserver, without a path."""
-        return self.dagster_url.rstrip("/") or f"http://127.0.0.1:{self.dagster_port}"
+        """URL of the Dagster webserver, without `/dagster`."""
+        return self.dagster_url.rstrip("/") or f"http://127.0.0.1:{self.dagster_port}{self.path_prefix}"
 
     @property
     def code_server_port(self) -> int:

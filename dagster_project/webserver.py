@@ -17,7 +17,7 @@ from core.loopback import HEADER, loopback_key
 from core.settings import load_settings
 
 _PROBE_PATH = "/dagster/server_info"
-"""Path of the readiness probe of the supervisor, which returns only versions."""
+"""End of the path of the readiness probe of the supervisor, which returns only versions."""
 
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _REFUSAL = b"Open Dagster through Headwater, under /dagster of its public address."
@@ -47,7 +47,7 @@ class Guard:
         # Clients of the platform are not web pages, so they send no origin.
         if len(hosts) != 1 or _name(hosts[0]) not in _HOSTS or _values(scope["headers"], b"origin"):
             return False
-        if scope["type"] == "http" and scope["path"] == _PROBE_PATH and scope["method"] == "GET":
+        if scope["type"] == "http" and scope["path"].endswith(_PROBE_PATH) and scope["method"] == "GET":
             return True
         keys = _values(scope["headers"], HEADER.encode())
         return len(keys) == 1 and hmac.compare_digest(keys[0], self._key)

@@ -1,10 +1,11 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-// The API serves the built files below this path, and `index.html` for every page of the console.
+// The API serves the built files below `/console`, and `index.html` for every page of the console. Addresses are relative,
+// because the platform can have a path prefix.
 export default defineConfig({
-  base: "/console/",
+  base: "./",
   plugins: [react()],
-  build: { sourcemap: false, chunkSizeWarningLimit: 900 },
+  build: { assetsDir: "console", sourcemap: false, chunkSizeWarningLimit: 900 },
   server: { proxy: { "/api": "http://127.0.0.1:8400", "/login": "http://127.0.0.1:8400", "/static": "http://127.0.0.1:8400" } },
 });

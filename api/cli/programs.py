@@ -42,8 +42,8 @@ def programs(settings: Settings) -> list[Program]:
         code_server("published", "dagster_project.published", settings.published_code_server_port),
         program(
             "dagster-webserver",
-            *(*dagster_web, workspace, "--path-prefix", "/dagster"),
-            ready=lambda: _responds(settings.dagster_port, "/dagster/server_info"),
+            *(*dagster_web, workspace, "--path-prefix", f"{settings.path_prefix}/dagster"),
+            ready=lambda: _responds(settings.dagster_port, f"{settings.path_prefix}/dagster/server_info"),
             after=code_servers,
         ),
         program(

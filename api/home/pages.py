@@ -1,4 +1,4 @@
-"""Mounts of the home page, the account page, the login page, and their static files."""
+"""Mounts of the pages for users who aren't logged in, and their static files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ _FORGOTTEN_LINK = f'<p class="small"><a href="{FORGOTTEN_PAGE}">Forgot your pass
 def mounts(*, mails: bool) -> list[Mount]:
     """Returns the mounts of the pages.
 
-    Home and account require a login and redirect to it. The other pages and files contain no data of the platform.
+    They are public: the pages and files contain no data of the platform.
 
     Args:
         mails: whether the platform sends mail, so that users can reset forgotten passwords.
     """
     return [
-        Mount(path="/", app=_page("index.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
         Mount(path=ACCOUNT_PAGE, app=_page("account.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
         Mount(path=LOGIN_PAGE, app=_login(mails=mails), role=None, exact=True),
         Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.home.pages import LOGIN_PAGE
-from api.kernel.kinds.registry import PREFIX, Mount
+from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.service import Service
 from api.kernel.roles import Role
 from core.errors import MethodNotAllowed
@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<link rel="icon" href="/static/mark.svg">
+<link rel="icon" href="{root}static/mark.svg">
 {head}
 </head>
 {body}
@@ -64,23 +64,23 @@ def _served(text: str) -> ASGIApp:
 
 def _index(services: Sequence[Service]) -> str:
     lines = [
-        f'<li><a href="{PATH}/{service.slug}">{escape(service.title)}</a> ({len(service.endpoints)} operations): '
+        f'<li><a href="docs/{service.slug}">{escape(service.title)}</a> ({len(service.endpoints)} operations): '
         f"{escape(service.description)}</li>"
         for service in services
     ]
     body = f"<body>\n<h1>Headwater API</h1>\n<ul>\n{chr(10).join(lines)}\n</ul>\n</body>"
-    return _PAGE.format(title="Headwater API", head="", body=body)
+    return _PAGE.format(title="Headwater API", root="../", head="", body=body)
 
 
 def _page(service: Service) -> str:
     head = (
-        f'<link rel="stylesheet" href="{FILES}/swagger-ui.css">\n'
-        f'<script src="{FILES}/swagger-ui-bundle.js" defer></script>\n'
-        '<script src="/static/reference.js" defer></script>'
+        '<link rel="stylesheet" href="files/swagger-ui.css">\n'
+        '<script src="files/swagger-ui-bundle.js" defer></script>\n'
+        '<script src="../../static/reference.js" defer></script>'
     )
-    document = f"{PREFIX}{service.slug}/openapi.json"
+    document = f"../v1/{service.slug}/openapi.json"
     body = f'<body data-document="{document}">\n<div id="reference"></div>\n</body>'
-    return _PAGE.format(title=f"Headwater {escape(service.title)} API", head=head, body=body)
+    return _PAGE.format(title=f"Headwater {escape(service.title)} API", root="../../", head=head, body=body)
 
 
 class _Files:

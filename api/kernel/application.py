@@ -18,6 +18,7 @@ from api.kernel.http.access_log import AccessLog
 from api.kernel.http.client_address import ClientAddress
 from api.kernel.http.guard import Guard
 from api.kernel.http.metrics import Metrics
+from api.kernel.http.path_prefix import PathPrefix
 from api.kernel.http.routing import Switch, service_app
 from api.kernel.http.served import Observer
 from api.kernel.http.stack import Envelope, Limits
@@ -64,12 +65,14 @@ class Application:
         self._uploads: list[str] = []
         limits = Limits(guard, max_body_bytes=platform.settings.max_body_bytes, max_upload_bytes=self._max_upload_bytes)
         metrics = platform.part(Metrics)
-        self._stack: ASGIApp = Envelope(
+        envelope = Envelope(
             limits,
             tls=bool(platform.settings.tls_certfile),
             observers=(metrics, *_observers(platform)),
             clients=ClientAddress(platform.settings.trusted_proxies),
         )
+        prefix = platform.settings.path_prefix
+        self._stack: ASGIApp = PathPrefix(envelope, prefix) if prefix else envelope
         last_use = platform.part(LastUse)
         self.add_background_task(last_use.start, last_use.stop)
         for mount in (*document_mounts(self.registry, platform), *self._health(), metrics.mount()):

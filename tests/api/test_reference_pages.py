@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import pytest
 
@@ -41,8 +42,8 @@ async def test_a_page_loads_everything_from_its_own_host(api: Api, page: str) ->
     assert found.inline == []
     assert found.links
     for link in found.links:
-        assert re.match(r"/[^/]", link), "on this host"
-        assert (await api.viewer.get(link)).status == 200, link
+        assert re.fullmatch(r"(\.\./)*[a-z-]+[/.][a-z0-9/.-]+", link), "on this host, also below a path prefix"
+        assert (await api.viewer.get(urljoin(page, link))).status == 200, link
 
 
 async def test_only_this_host_is_allowed_to_be_asked(api: Api) -> None:

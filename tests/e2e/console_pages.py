@@ -12,7 +12,7 @@ from playwright.sync_api import ConsoleMessage, Page
 from tests.api_process import PASSWORD
 from tests.e2e.login_pages import Site
 
-CONSOLE = "/console"
+CONSOLE = ""
 WEB = Path(__file__).parents[2] / "web"
 # A cursor blinks without an end.
 ANIMATED = """Promise.allSettled(document.getAnimations()
@@ -32,7 +32,7 @@ def add_user(platform_site: Site, organization: str, name: str, role: str, secur
 
 
 @contextmanager
-def logged_in(platform_site: Site, name: str, path: str = "", **options: Any) -> Iterator[Page]:
+def logged_in(platform_site: Site, name: str, path: str = "/", **options: Any) -> Iterator[Page]:
     """A page of the console, reached over the login. No page reports an error on the browser's console."""
     complaints: list[str] = []
     with platform_site.page(**({"viewport": {"width": 1280, "height": 800}} | options)) as page:

@@ -78,12 +78,12 @@ class Phone:
 
 
 @contextmanager
-def site(home: Path) -> Iterator[Site]:
-    """The platform, as long as it is entered."""
+def site(home: Path, **settings: str) -> Iterator[Site]:
+    """The platform with these settings, as long as it is entered."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "no browser: run `sh tests/provide.sh`"
     # Identity providers of the tests are on loopback.
-    with Server(home, HEADWATER_PRIVATE_SOURCES="true") as server, sync_playwright() as playwright:
+    with Server(home, HEADWATER_PRIVATE_SOURCES="true", **settings) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         running = Site(server, browser)
         yield running

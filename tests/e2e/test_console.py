@@ -188,3 +188,9 @@ def test_pages_fit_a_phone(platform_site: Site) -> None:
             page.goto(f"{platform_site.url}{CONSOLE}{path}")
             expect(page.get_by_role("heading").first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_wrong_address_has_a_page(platform_site: Site) -> None:
+    with logged_in(platform_site, "vic", "/no-such-page/at/all/here") as page:
+        expect(page.get_by_text("There is no page at this address.")).to_be_visible()
+        assert page.request.get(f"{platform_site.url}/no-such-page").status == 404, "an API client gets a problem"

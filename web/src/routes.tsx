@@ -1,5 +1,6 @@
 import { Text } from "@mantine/core";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { BASE } from "./api/http";
 import { Item } from "./kernel/Item";
 import { ItemList, type ListSearch } from "./kernel/ItemList";
 import { NewItem } from "./kernel/NewItem";
@@ -51,7 +52,7 @@ const item = createRoute({
   validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
 
-export const router = createRouter({ routeTree: root.addChildren([start, lineage, query, list, create, item]), basepath: "/console", defaultPreload: "intent" });
+export const router = createRouter({ routeTree: root.addChildren([start, lineage, query, list, create, item]), basepath: BASE || "/", defaultPreload: "intent" });
 
 declare module "@tanstack/react-router" {
   interface Register {

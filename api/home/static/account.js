@@ -90,7 +90,7 @@ function change(name, withCode) {
     if (fresh.value !== again.value) throw refused("The two passwords differ.", again);
     const one_time_password = withCode ? code(fields.code.value) : "";
     await post("admin/sessions:change-password", { name, password: password.value, new_password: fresh.value, one_time_password });
-    const done = h("p", { role: "status", tabindex: -1 }, "Your password was changed. ", h("a", { href: "/login?next=%2Faccount" }, "Log in"));
+    const done = h("p", { role: "status", tabindex: -1 }, "Your password was changed. ", h("a", { href: "login?next=%2Faccount" }, "Log in"));
     fill("password", done);
     done.focus();
   });

@@ -1,4 +1,5 @@
 // The REST API as the pages use it. The session cookie authenticates; the browser sends it to this site only.
+// Paths are relative to the pages, because the platform can have a path prefix.
 
 export class Problem extends Error {
   constructor(body, status) {
@@ -9,13 +10,13 @@ export class Problem extends Error {
 }
 
 async function call(method, path, body) {
-  const response = await fetch(`/api/v1/${path}`, {
+  const response = await fetch(`api/v1/${path}`, {
     method,
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (response.status === 401 && !path.startsWith("admin/sessions:")) {
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    location.assign(`login?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }
   const json = response.headers.get("content-type")?.includes("json") ? await response.json() : {};

@@ -11,5 +11,5 @@ onSubmit(document.getElementById("accept"), "password", async (fields) => {
   const title = fields.title.value.trim();
   const accepted = await post("admin/invitations:accept", { token, name, password, ...(title && { title }) });
   await login(accepted.login_name, password);
-  location.assign("/");
+  location.assign("./");
 });

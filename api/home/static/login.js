@@ -10,7 +10,7 @@ const REMEMBERED = "headwater.identity-provider";
 let typed;
 let limited;
 
-const target = () => ownPath(new URLSearchParams(location.search).get("next") ?? "/");
+const target = () => ownPath(new URLSearchParams(location.search).get("next") ?? "", "./");
 
 function show(id) {
   for (const card of document.querySelectorAll("main > .card")) card.hidden = card.id !== id;
@@ -85,5 +85,5 @@ provider.addEventListener("submit", (event) => {
   const name = provider.provider.value.trim();
   if (!name) return provider.provider.focus();
   localStorage.setItem(REMEMBERED, name);
-  location.assign(`/login/oidc/${encodeURIComponent(name)}?next=${encodeURIComponent(target())}`);
+  location.assign(`login/oidc/${encodeURIComponent(name)}?next=${encodeURIComponent(target())}`);
 });

@@ -46,7 +46,8 @@ class Guard:
         except Unauthenticated as error:
             login = state.found.mount.login_page if state.found and state.found.mount else ""
             if scope["type"] == "http" and login and _is_navigation(HTTPConnection(scope)):
-                target = f"{login}?next={quote(_relative(scope), safe='')}"
+                page = self._platform.settings.path_prefix + _relative(scope)
+                target = f"{login}?next={quote(page, safe='')}"
                 await RedirectResponse(target, 303)(scope, receive, send)
                 return
             await _refuse(error, scope, send)
@@ -58,7 +59,11 @@ class Guard:
     async def _admit(self, connection: HTTPConnection, state: RequestState) -> None:
         """Sets the principal and the operation of the request. Raises an error if the request is refused."""
         method = connection.scope.get("method", "GET")
-        found = state.found = self._registry.find(connection.scope["path"])
+        path = connection.scope["path"]
+        found = self._registry.find(path)
+        if found is None and connection.scope["type"] == "http" and _is_navigation(connection):
+            found = self._registry.page(path)
+        state.found = found
         endpoint = state.endpoint = found.endpoint(method) if found else None
         public = found is not None and (found.mount.role is None if found.mount else endpoint and endpoint.public)
         try:
@@ -69,7 +74,7 @@ class Guard:
             # Requests with wrong credentials count too.
             await self._rate_limiter.admit(state)
         if found is None or (connection.scope["type"] == "websocket" and not (found.mount and found.mount.sockets)):
-            raise NotFound(f"There is nothing at {connection.scope['path']!r}. /api/openapi lists the services.")
+            raise NotFound(f"There is nothing at {path!r}. /api/openapi lists the services.")
         if found.mount is not None and not found.mount.exact:
             # The mounted app parses the path itself.
             require_normal(connection.scope, escaped_slashes=found.mount.escaped_slashes)

@@ -37,6 +37,8 @@ class Mount:
     """Whether it serves WebSockets, too."""
     escaped_slashes: bool = False
     """Whether segments of its paths can contain `%2F`. Its app must split `raw_path`, and then decode each segment."""
+    page: bool = False
+    """Whether browsers that navigate to a path that nothing else serves get it."""
     login_page: str = ""
     """Where it redirects browsers that are not logged in, instead of responding with 401."""
     permission: str = ""
@@ -76,6 +78,7 @@ class Registry:
         self._operations: dict[str, dict[str, Endpoint]] = {}
         self._exact: dict[str, Mount] = {}
         self._prefixes: list[Mount] = []
+        self._page: Mount | None = None
         self.names: dict[str, Endpoint] = {}
         """Every operation by its id."""
 
@@ -91,6 +94,8 @@ class Registry:
 
     def add(self, mount: Mount) -> None:
         """Adds a mount. The longest matching path has precedence."""
+        if mount.page:
+            self._page = mount
         if mount.exact:
             self._exact[mount.path] = mount
         else:
@@ -118,6 +123,10 @@ class Registry:
             if path == mount.path or path.startswith(f"{mount.path}/"):
                 return Found(mount=mount)
         return None
+
+    def page(self, path: str) -> Found | None:
+        """Returns what a browser gets that navigates to a path that nothing serves. The API has no pages."""
+        return None if self._page is None or path.startswith("/api/") else Found(mount=self._page)
 
     def _operation(self, rest: str) -> Found | None:
         segments = rest.split("/")

@@ -20,20 +20,20 @@ async def answer(built: Path, path: str, method: str = "GET", **headers: str) ->
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    (tmp_path / "assets").mkdir()
+    (tmp_path / "console").mkdir()
     (tmp_path / "index.html").write_text("<p>page</p>")
-    (tmp_path / "assets" / "a-1.js").write_text("let a;")
+    (tmp_path / "console" / "a-1.js").write_text("let a;")
     (tmp_path.parent / "secret.txt").write_text("secret")
     return tmp_path
 
 
 async def test_an_unbuilt_console_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="make console"):
-        await answer(tmp_path, "/console")
+        await answer(tmp_path, "/")
 
 
 async def test_every_address_has_the_page(built: Path) -> None:
-    for path in ("/console", "/console/", "/console/admin/users", "/console/assets"):
+    for path in ("/", "/admin/users", "/assets"):
         page = await answer(built, path)
         assert (page.text, page.headers["content-type"]) == ("<p>page</p>", "text/html; charset=utf-8")
         assert page.headers["cache-control"] == "private, no-cache"
@@ -41,20 +41,20 @@ async def test_every_address_has_the_page(built: Path) -> None:
 
 
 async def test_files_are_compressed_and_kept(built: Path) -> None:
-    script = await answer(built, "/console/assets/a-1.js")
+    script = await answer(built, "/console/a-1.js")
     assert (script.text, script.headers["content-encoding"]) == ("let a;", "gzip")
     assert "immutable" in script.headers["cache-control"]
-    plain = await answer(built, "/console/assets/a-1.js", **{"accept-encoding": "identity"})
+    plain = await answer(built, "/console/a-1.js", **{"accept-encoding": "identity"})
     assert (plain.text, plain.headers.get("content-encoding")) == ("let a;", None)
-    again = await answer(built, "/console/assets/a-1.js", **{"if-none-match": script.headers["etag"]})
+    again = await answer(built, "/console/a-1.js", **{"if-none-match": script.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_nothing_else_is_served(built: Path) -> None:
     for path in (
-        "/console/assets/b.js",
-        "/console/assets/../../secret.txt",
-        "/console/assets/%2e%2e/%2e%2e/secret.txt",
+        "/console/b.js",
+        "/console/../../secret.txt",
+        "/console/%2e%2e/%2e%2e/secret.txt",
     ):
         try:
             reply = await answer(built, path)
@@ -62,4 +62,4 @@ async def test_nothing_else_is_served(built: Path) -> None:
             continue
         assert reply.text == "<p>page</p>"
     with pytest.raises(MethodNotAllowed):
-        await answer(built, "/console", "POST")
+        await answer(built, "/", "POST")

@@ -1,5 +1,8 @@
 // Requests to the REST API. The session cookie authenticates, and the browser sends it to this site only.
 
+/** The path prefix of the platform, such as `/headwater`. Empty if it has none. */
+export const BASE = typeof document === "undefined" ? "" : new URL(document.baseURI).pathname.replace(/\/$/, "");
+
 export interface Fault {
   pointer: string;
   detail: string;
@@ -38,14 +41,14 @@ export async function send<T>(method: string, path: string, options: Options = {
   const headers: Record<string, string> = {};
   if (options.body !== undefined) headers["content-type"] = "application/json";
   if (options.etag) headers["if-match"] = options.etag;
-  const response = await fetch(path + search(options.query), {
+  const response = await fetch(BASE + path + search(options.query), {
     method,
     headers,
     body: options.body === undefined ? undefined : JSON.stringify(options.body),
     signal: options.signal,
   });
   if (response.status === 401) {
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    location.assign(`${BASE}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }
   const isJson = response.headers.get("content-type")?.includes("json");
@@ -60,7 +63,7 @@ export async function get<T>(path: string, options: Options = {}): Promise<T> {
 
 /** The same request as a command line, for people who want to repeat it outside the console. */
 export function asCurl(method: string, path: string, options: Options = {}): string {
-  const lines = [`curl -X ${method} '${location.origin}${path}${search(options.query)}'`];
+  const lines = [`curl -X ${method} '${location.origin}${BASE}${path}${search(options.query)}'`];
   lines.push(`-H "authorization: Bearer $HEADWATER_TOKEN"`);
   if (options.body !== undefined) {
     lines.push("-H 'content-type: application/json'");

@@ -3,7 +3,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { Spotlight, spotlight, type SpotlightActionGroupData } from "@mantine/spotlight";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { send } from "../api/http";
+import { BASE, send } from "../api/http";
 import { catalogues, method, session } from "../api/platform";
 import { words } from "../api/schema";
 import { Trouble } from "./Trouble";
@@ -43,7 +43,7 @@ export function Shell() {
           <Group gap="sm" wrap="nowrap">
             <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Navigation" />
             <Anchor component={Link} to="/" fw={600} c="inherit" underline="never">
-              <Group gap={8} wrap="nowrap"><img src="/static/mark.svg" alt="" width={24} height={24} />Headwater</Group>
+              <Group gap={8} wrap="nowrap"><img src="static/mark.svg" alt="" width={24} height={24} />Headwater</Group>
             </Anchor>
           </Group>
           <Group gap="xs" wrap="nowrap">
@@ -51,8 +51,8 @@ export function Shell() {
             <Button variant="subtle" color="gray" size="xs" visibleFrom="sm" onClick={() => setColorScheme(colorScheme === "dark" ? "light" : "dark")}>
               {colorScheme === "dark" ? "Light" : "Dark"}
             </Button>
-            <Anchor href="/account" size="sm" visibleFrom="sm">{current?.user ?? "Account"}</Anchor>
-            <Button variant="subtle" color="gray" size="xs" onClick={() => void send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign("/login"))}>
+            <Anchor component={Link} to="/account" size="sm" visibleFrom="sm">{current?.user ?? "Account"}</Anchor>
+            <Button variant="subtle" color="gray" size="xs" onClick={() => void send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign(`${BASE}/login`))}>
               Log out
             </Button>
           </Group>
@@ -69,8 +69,8 @@ export function Shell() {
               })}
             </NavLink>
           ))}
-          <NavLink href="/dagster/" label="Dagster UI" />
-          <NavLink href="/api/docs" label="API reference" />
+          <NavLink href="dagster/" label="Dagster UI" />
+          <NavLink href="api/docs" label="API reference" />
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main>
