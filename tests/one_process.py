@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-_PLATFORM = ("branches", "documented_commands", "platform_login", "notebook_tutorial", "pipelines", "platform", "reproduce")
+_PLATFORM = (
+    "branches",
+    "documented_commands",
+    "platform_login",
+    "notebook_tutorial",
+    "pipelines",
+    "platform",
+    "reproduce",
+)
 PLATFORM = {f"tests/e2e/test_{name}.py" for name in _PLATFORM}
 """The files whose tests use the fixture `platform` of `tests/e2e`."""
 

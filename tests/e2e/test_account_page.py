@@ -54,7 +54,7 @@ def test_a_one_time_password_is_set_up_and_switched_off(platform_site: Site, pag
     platform_site.user("ada")
     log_in(platform_site, page, "ada")
     page.goto(f"{platform_site.url}/")
-    page.get_by_role("link", name="ada (viewer)").click()
+    page.get_by_role("link", name="ada").click()
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     page.get_by_role("button", name="Set up").focus()
     picture(page, tmp_path, "without")

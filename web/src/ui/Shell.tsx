@@ -51,7 +51,7 @@ export function Shell() {
             <Button variant="subtle" color="gray" size="xs" visibleFrom="sm" onClick={() => setColorScheme(colorScheme === "dark" ? "light" : "dark")}>
               {colorScheme === "dark" ? "Light" : "Dark"}
             </Button>
-            <Anchor component={Link} to="/account" size="sm" visibleFrom="sm">{current?.user ?? "Account"}</Anchor>
+            <Anchor href="account" size="sm" visibleFrom="sm">{current?.user ?? "Account"}</Anchor>
             <Button variant="subtle" color="gray" size="xs" onClick={() => void send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign(`${BASE}/login`))}>
               Log out
             </Button>
