@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from api.kernel.credentials import passwords
 from tests.cost import Meter
+from tests.cpu_time import SERVERS
 from tests.databases import compiled_statements, new_database
 
 # Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
@@ -104,6 +105,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Not in pytest's folder: every pytest that starts closes that to the user under whom root's server runs.
     with tempfile.TemporaryDirectory(prefix="headwater-postgresql-") as folder:
         server = pgserver.get_server(folder)
+        SERVERS.add(server.get_pid())
         # Processes are killed here, but never the machine: the kernel keeps what they wrote without waiting for a disk.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             server.psql(f"ALTER SYSTEM SET {setting} = off;")

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.api.admin.tenants import made
+from tests.api.ai_catalog.doors import events, features, runs, tables, training_sets  # noqa: F401 - register their doors
+from tests.api.ai_catalog.doors.door import DOORS, HIDDEN, asking
+from tests.api.ai_catalog.doors.models import PREDICT, PULSE
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
-from tests.api.ai_catalog.policy_doors import DOORS, HIDDEN, PREDICT, PULSE, asking
 from tests.api.ai_catalog.sharing import Client, Provider
 from tests.api.one_database import on_sqlite
 from tests.api_process import Api

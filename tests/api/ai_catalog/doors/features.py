@@ -1,0 +1,85 @@
+"""The doors to the features of a table: in the past, now, and what is computed from them."""
+
+from __future__ import annotations
+
+from api.services.ai_catalog.logic.feature_views import open_online_store
+from core import clock
+from features.online import serving
+from features.rows import ViewColumns, microseconds, read_rows
+from tests.api.admin.tenants import made
+from tests.api.ai_catalog.doors.door import HIDDEN, Ask, asking, door, mounted
+from tests.api.ai_catalog.policies import ONLINE, PEOPLE, Office
+
+
+async def _view(office: Office) -> str:
+    """A feature view over the table, served online, with a pushed row. Returns the service of it."""
+    place, admin = {"project_id": "flights"}, office.api.admin
+    entity = {"title": "Person", "keys": [{"name": "person", "type": "INTEGER"}]}
+    await made(admin.post("ai-catalog/entities", {"name": "person", "spec": entity, **place}))
+    spec = {"entity_id": "person", "asset": PEOPLE, "online_asset": ONLINE, "keys": {"person": "id"}}
+    spec |= {"title": "People", "timestamp": "seen_at"}
+    await made(admin.post("ai-catalog/feature-views", {"name": "people", "spec": spec, **place}))
+    snapshot = office.tables.snapshot(PEOPLE)
+    served = serving(
+        read_rows(snapshot, ViewColumns(("id",), "seen_at", ("mail", "region", "visits"))),
+        table=PEOPLE,
+        table_id=snapshot.table_id,
+        table_version=snapshot.version,
+        as_of=microseconds(clock.now()),
+    )
+    assert office.api.app.platform.part(open_online_store).write(ONLINE, served.served, served.batches)
+    spec = {"title": "Churn", "views": [{"view_id": "people"}]}
+    return str((await made(admin.post("ai-catalog/feature-services", {"name": "churn", "spec": spec, **place})))["id"])
+
+
+AT = {"at": ["2026-04-01T00:00:00Z"]}
+
+
+@door("features of a view at a time")
+async def view_preview(office: Office) -> Ask:
+    await _view(office)
+    return asking("POST", "ai-catalog/feature-views/people:preview", {"entities": [{"person": 1}], **AT})
+
+
+@door("statistics of features", HIDDEN)
+async def statistics(office: Office) -> Ask:
+    await _view(office)
+    return asking("GET", "ai-catalog/feature-views/people/statistics")
+
+
+@door("drift of features", b"visits")
+async def drift(office: Office) -> Ask:
+    await _view(office)
+    return asking("GET", "ai-catalog/feature-views/people/drift?before=0&after=1&features=visits")
+
+
+@door("skew of features", b"visits")
+async def skew(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/feature-services/{await _view(office)}/skew")
+
+
+@door("features now")
+async def online(office: Office) -> Ask:
+    path = f"ai-catalog/feature-services/{await _view(office)}:online-get"
+    return asking("POST", path, {"entities": [{"person": 1}]})
+
+
+@door("pushed features", b"secret-mail-new")
+async def pushed(office: Office) -> Ask:
+    path = f"ai-catalog/feature-services/{await _view(office)}:online-get"
+    row = {"person": 1, "seen_at": "2026-03-02T00:00:00Z", "mail": "secret-mail-new", "visits": 2.0}
+    await made(office.api.admin.post("ai-catalog/feature-views/people:push", {"rows": [row], "source": "clicks"}))
+    return asking("POST", path, {"entities": [{"person": 1}]})
+
+
+@door("features in the past")
+async def historical(office: Office) -> Ask:
+    path = f"ai-catalog/feature-services/{await _view(office)}:historical"
+    return asking("POST", path, {"entities": [{"person": 1}], **AT})
+
+
+@door("features for Feast")
+async def feast(office: Office) -> Ask:
+    await _view(office)
+    body = {"features": ["people:mail"], "entities": {"person": [1]}}
+    return mounted("POST", "/feast/flights/get-online-features", json=body)

@@ -1,0 +1,105 @@
+"""The doors to a table: rows, queries, branches, contracts, and shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.kernel.platform import open_lineage
+from lakehouse import branch_records
+from lakehouse.branches import BranchTables
+from tests.api.admin.tenants import made
+from tests.api.ai_catalog.doors.door import ARROW, ASSET, COPY, Ask, asking, door, numbered
+from tests.api.ai_catalog.policies import PEOPLE, Office, people
+from tests.api.ai_catalog.provenance_tables import step
+
+
+def _plain(name: str, method: str, path: str, body: Any = None, **options: Any) -> None:
+    headers = options.pop("headers", None)
+
+    @door(name, **options)
+    async def prepare(office: Office) -> Ask:
+        return asking(method, path, body, headers)
+
+
+SQL = {"sql": f"SELECT * FROM {PEOPLE}"}
+_plain("preview", "GET", f"{ASSET}/preview", applies=True)
+_plain("preview in Arrow", "GET", f"{ASSET}/preview", applies=True, headers=ARROW)
+_plain("query", "POST", "ai-catalog/queries:run", SQL, applies=True)
+_plain("query in Arrow", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=ARROW)
+_plain("profile", "GET", f"{ASSET}/profile", applies=True)
+_plain("difference", "GET", f"{ASSET}/diff", evidence=b"secret-mail-dan", applies=True)
+_plain("split", "GET", f"{ASSET}/split?split=train&by=seen_at")
+
+
+@door("rows of a data set")
+async def data(office: Office) -> Ask:
+    described = await made(office.api.admin.post("ai-catalog/datasets", {"asset": PEOPLE, "title": "People"}))
+    return asking("GET", f"ai-catalog/datasets/{described['id']}/data")
+
+
+async def _branch(office: Office) -> str:
+    """A branch in which a step wrote the table again."""
+    body = {"project_id": "flights", "name": "trial", "versions": {PEOPLE: "0"}}
+    id = str((await made(office.api.admin.post("ai-catalog/branches", body)))["id"])
+    row = branch_records.find(office.api.database, id)
+    assert row is not None
+    view = BranchTables(office.tables, branch_records.plan_of(row, PEOPLE))
+    view.start()
+    one = step(view, office.api.app.platform.part(open_lineage), PEOPLE, "run-b")
+    one.overwrite(people((5, "secret-mail-eli", "DE")))
+    produced = {PEOPLE: {"run": "run-b", "version": view.snapshot(PEOPLE).data_version, "checks": {}}}
+    branch_records.record(office.api.database, id, produced)
+    return id
+
+
+@door("preview of a branch", b"secret-mail-eli", applies=True)
+async def branch_preview(office: Office) -> Ask:
+    return asking("GET", f"{ASSET}/preview?branch={await _branch(office)}")
+
+
+@door("query of a branch", b"secret-mail-eli", applies=True)
+async def branch_query(office: Office) -> Ask:
+    return asking("POST", "ai-catalog/queries:run", SQL | {"branch": await _branch(office)})
+
+
+@door("difference of a branch", b"secret-mail-eli")
+async def branch_diff(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/branches/{await _branch(office)}/diff?asset={PEOPLE}")
+
+
+@door("new branch", PEOPLE.encode(), refusal=(404, "no asset"))
+async def branch(office: Office) -> Ask:
+    name = numbered()
+    return asking(
+        "POST",
+        "ai-catalog/branches",
+        lambda: {"project_id": "flights", "name": name("trial"), "versions": {PEOPLE: "0"}},
+    )
+
+
+@door("publication of a definition", COPY.encode(), refusal=(422, "reads"))
+async def definition(office: Office) -> Ask:
+    attributes = {"asset": COPY, "sql": f"SELECT * FROM {PEOPLE}", "reads": [PEOPLE]}
+    body = {"component": "SqlTransformComponent", "attributes": attributes}
+    await made(office.ada.post("ai-catalog/definitions", body))
+    return asking("POST", f"ai-catalog/definitions/{COPY}:publish", {})
+
+
+@door("state of a contract", b"3 of 4 rows")
+async def contract(office: Office) -> Ask:
+    rule = {"name": "few", "range": {"column": "visits", "max": 1}}
+    body = {"asset": PEOPLE, "contact": "team:data", "terms": {"rules": [rule]}}
+    id = (await made(office.api.admin.post("ai-catalog/contracts", body)))["id"]
+    return asking("GET", f"ai-catalog/contracts/{id}/status")
+
+
+@door("new contract", PEOPLE.encode())
+async def new_contract(office: Office) -> Ask:
+    return asking("POST", "ai-catalog/contracts?validate_only=true", {"asset": PEOPLE, "contact": "x", "terms": {}})
+
+
+@door("table in a share", PEOPLE.encode())
+async def share(office: Office) -> Ask:
+    body = {"name": "partners", "project_id": "flights", "spec": {"title": "Partners"}}
+    id = (await made(office.api.admin.post("ai-catalog/shares", body)))["id"]
+    return asking("POST", f"ai-catalog/shares/{id}:add-object?validate_only=true", {"asset": PEOPLE})
