@@ -1,7 +1,7 @@
 """What the tests cost: a pytest plugin that sums CPU time by suite and by test function (`--cost`).
 
-The CPU time of a test is that of its process and of all subprocesses, with set-up and teardown. A server that outlives a
-test costs each test what it works meanwhile, not the last one everything. PostgreSQL, which detaches itself, counts too.
+The CPU time of a test is that of its process and of all subprocesses, with set-up and teardown. A server that outlives
+a test costs each test what it uses meanwhile. PostgreSQL, which detaches itself, counts as a subprocess.
 """
 
 from __future__ import annotations

@@ -19,12 +19,15 @@ PLATFORM = {f"tests/e2e/test_{name}.py" for name in _PLATFORM}
 PUBLISHING = "tests/reliability/publishing/"
 """The folder whose tests use one set of Dagster's processes."""
 
+SPARK = "tests/protocols/spark/"
+"""The folder whose tests use one server of each engine of Spark."""
+
 
 def group_of(file: str) -> str:
     """Returns the name that all files of one process have in common; a file that shares nothing has its own."""
     if file in PLATFORM:
         return "platform"
-    return PUBLISHING if file.startswith(PUBLISHING) else file
+    return next((folder for folder in (PUBLISHING, SPARK) if file.startswith(folder)), file)
 
 
 class OneProcess(LoadFileScheduling):

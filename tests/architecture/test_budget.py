@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -11,7 +15,8 @@ import pytest
 from tests.budget import GROWTH, Budget
 from tests.conformance.one_pass import in_one_pass
 from tests.cost import MEASURED, Cost, Costs, suite_of
-from tests.one_process import PLATFORM, PUBLISHING, group_of
+from tests.cpu_time import Servers, of_this_process
+from tests.one_process import PLATFORM, PUBLISHING, SPARK, group_of
 
 TESTS = Path(__file__).parents[1]
 ALONE = {"bench", "e2e", "foreign_tables", "grown"}
@@ -42,14 +47,42 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert Costs.read(tmp_path / "new" / "cost.json") == costs
 
 
+def test_the_time_of_a_server_counts_while_it_runs_and_once() -> None:
+    """In the tests that use it, not where it ends; and a server that detached itself counts, too."""
+    seconds = "import os, time\nwhile sum(os.times()[:2]) < 0.5: pass\nprint('done', flush=True); input()"
+    servers, before = Servers(), of_this_process()
+    with subprocess.Popen([sys.executable, "-c", seconds], stdin=PIPE, stdout=PIPE, text=True) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stdout.readline() == "done\n"
+        assert servers.seconds() >= 0.5
+        assert of_this_process() - before < 0.5
+        server.communicate("\n")
+    assert servers.seconds() < 0.5
+    assert of_this_process() - before >= 0.5
+
+    command = f"({sys.executable} -c {shlex.quote(seconds)} <&3 & echo $!) 3<&0"
+    with subprocess.Popen(["sh", "-c", command], stdin=PIPE, stdout=PIPE, text=True) as shell:
+        assert shell.stdin
+        assert shell.stdout
+        detached = int(shell.stdout.readline())
+        assert shell.stdout.readline() == "done\n"
+        assert servers.seconds() < 0.5
+        servers.add(detached)
+        assert servers.seconds() >= 0.5
+        shell.communicate("\n")
+    assert servers.seconds() >= 0.5, "it ended, but it had been used"
+
+
 def test_files_that_share_processes_exist_and_stay_together() -> None:
     root = TESTS.parent
-    folder = {str(path.relative_to(root)) for path in (root / PUBLISHING).glob("test_*.py")}
-    for files in (PLATFORM, folder):
+    folders = [{str(path.relative_to(root)) for path in (root / one).glob("test_*.py")} for one in (PUBLISHING, SPARK)]
+    groups = [PLATFORM, *folders]
+    for files in groups:
         assert [file for file in files if not (root / file).is_file()] == []
         assert len(files) > 1
         assert len({group_of(file) for file in files}) == 1
-    assert group_of(min(PLATFORM)) != group_of(min(folder))
+    assert len({group_of(min(files)) for files in groups}) == len(groups)
     assert group_of("tests/e2e/test_at_scale.py") == "tests/e2e/test_at_scale.py"
 
 

@@ -23,9 +23,10 @@ from api.kernel.permissions.power import Power, excess
 from api.kernel.tables import PRINCIPAL, TOKEN
 from core import clock
 from tests.api_process import running
+from tests.conformance import powerless_catalog, powerless_places, powerless_principals  # noqa: F401 - register cases
 from tests.conformance.operations import ENDPOINTS
 from tests.conformance.power_world import World
-from tests.conformance.powerless_cases import CASES, whole_organization
+from tests.conformance.powerless_case import CASES, whole_organization
 from tests.orchestration import FakeOrchestrator, FakePublisher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,17 +8,7 @@ import json
 from typing import Any
 
 from tests.api.ai_catalog.test_runs import experiment
-from tests.api.ai_catalog.traces import (
-    START,
-    TRACE,
-    export,
-    export_raw,
-    exported,
-    found,
-    span,
-    spans_of,
-    trace,
-)
+from tests.api.ai_catalog.traces import START, TRACE, export, export_raw, exported, found, span, spans_of, trace
 from tests.api_process import Api
 
 

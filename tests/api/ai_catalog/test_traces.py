@@ -7,21 +7,9 @@ from typing import Any
 import pytest
 
 from api.services.ai_catalog.logic import trace_recording
-from core import clock
-from lakehouse.lineage import Edge, Lineage
-from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.admin.tenants import made
 from tests.api.ai_catalog.test_runs import experiment, run
-from tests.api.ai_catalog.traces import (
-    EXPORT,
-    OTHER,
-    START,
-    TRACE,
-    exported,
-    found,
-    span,
-    spans_of,
-    trace,
-)
+from tests.api.ai_catalog.traces import START, TRACE, found, span, spans_of, trace
 from tests.api_process import Api
 
 
@@ -99,48 +87,6 @@ async def test_pages_of_spans_neither_repeat_nor_lose_one(api: Api) -> None:
     assert (await api.viewer.get(f"ai-catalog/traces/{id}/spans", params={"page_token": "x,y"})).status == 400
 
 
-@pytest.mark.effect("ai_catalog_search_traces")
-async def test_a_search_finds_by_everything_that_a_trace_has(api: Api) -> None:
-    place = await experiment(api)
-    one = await trace(
-        api,
-        span(1, attributes={"mlflow.spanType": "CHAT_MODEL", "temperature": "0.5", "text": 'say "hi" to Zoë'}),
-        experiment_id=place,
-        tags={"team": "docs"},
-        metadata={"mlflow.trace.session": "s"},
-        client_request_id="r-1",
-    )
-    await trace(api, span(1, status="ERROR"), experiment_id=place, otel_id=OTHER, state="ERROR", name="other")
-    body = {"trace": one["id"], "name": "correct", "value": True}
-    await made(api.editor.post("ai-catalog/trace-assessments", body))
-    for text in (
-        "tags.team = 'docs'",
-        "tags.team IS NOT NULL",
-        "metadata.`mlflow.trace.session` = 's'",
-        "trace.status = 'OK' AND NOT name = 'other'",
-        f"request_id = 'tr-{TRACE}'",
-        f"trace_id IN ('tr-{TRACE}')",
-        "client_request_id LIKE 'r-%'",
-        "span.type = 'CHAT_MODEL' AND span.attributes.temperature = '0.5'",
-        "span.content ILIKE '%zoë%' OR name = 'nothing'",
-        "trace.text LIKE '%Zoë%'",
-        "feedback.correct = 'true'",
-        "feedback.correct > 0",
-        "feedback.correct = 1",
-    ):
-        assert await found(api, text) == [TRACE], text
-    assert await found(api, "span.status = 'ERROR'") == [OTHER]
-    assert await found(api, "expectation.correct = 'true'") == []
-    assert len(await found(api, f"experiment_id = '{place}' AND timestamp_ms > 0")) == 2
-    for text in ("spam.name = 'x'", "color = 'red'", "span.color = 'x'", "prompt = 'x'", "asset LIKE '%'", "name >"):
-        assert (await api.viewer.post("ai-catalog/traces:search", {"filter": text})).status == 400, text
-    order = {"order_by": ["name DESC"], "page_size": 1}
-    first = await made(api.viewer.post("ai-catalog/traces:search", order))
-    second = await made(api.viewer.post("ai-catalog/traces:search", order | {"page_token": first["next_page_token"]}))
-    assert [page["items"][0]["name"] for page in (first, second)] == ["step 1", "other"]
-    assert second["next_page_token"] is None
-
-
 @pytest.mark.effect("ai_catalog_update_trace", "ai_catalog_link_trace")
 async def test_tags_and_links_can_change(api: Api) -> None:
     place = await experiment(api)
@@ -179,71 +125,6 @@ async def test_deleted_traces_are_gone_for_ever(api: Api) -> None:
     assert (await trace(api, span(1), experiment_id=place, otel_id=f"{2:032x}"))["spans"] == 1
 
 
-async def test_a_deleted_experiment_hides_its_traces(api: Api) -> None:
-    place = await experiment(api)
-    one = await trace(api, span(1), experiment_id=place)
-    assert (await api.editor("DELETE", f"ai-catalog/experiments/{place}")).status == 204
-    assert (await api.viewer.get(f"ai-catalog/traces/{one['id']}")).status == 404
-    assert await found(api, "") == []
-    body = {"trace": one["id"], "name": "x", "value": 1}
-    assert (await api.editor.post("ai-catalog/trace-assessments", body)).status == 404
-    await made(api.editor.post(f"ai-catalog/experiments/{place}:restore", {}))
-    assert await found(api, "") == [TRACE]
-
-
-@pytest.mark.effect("ai_catalog_statistics_traces")
-async def test_statistics_by_dimension_and_time(api: Api) -> None:
-    place = await experiment(api)
-    for n in range(5):
-        attributes = {"mlflow.llm.model": "small", "mlflow.llm.cost": {"total_cost": 0.5}}
-        await trace(
-            api,
-            span(1, attributes=attributes),
-            experiment_id=place,
-            otel_id=f"{n + 1:032x}",
-            duration_ms=n * 10,
-            state="ERROR" if n == 4 else "OK",
-            started_at=f"2026-01-0{1 + n % 2}T00:00:00.9Z",
-            metadata={"mlflow.trace.session": str(n % 2)},
-        )
-
-    async def points(metric: str, *types: Any, **body: Any) -> list[dict[str, Any]]:
-        aggregations = [
-            {"type": one} if isinstance(one, str) else {"type": "PERCENTILE", "percentile": one} for one in types
-        ]
-        body |= {"metric": metric, "aggregations": aggregations}
-        return list((await made(api.viewer.post("ai-catalog/traces:statistics", body)))["points"])
-
-    (all_,) = await points("latency", "COUNT", "SUM", "AVG", "MIN", "MAX", 50, 90, 0, 100)
-    assert all_["values"] == {"COUNT": 5, "SUM": 100, "AVG": 20, "MIN": 0, "MAX": 40} | {
-        "P50.0": 20,
-        "P90.0": 36,
-        "P0.0": 0,
-        "P100.0": 40,
-    }
-    by_state = await points("trace_count", "COUNT", dimensions=["trace_status"])
-    assert [(one["dimensions"]["trace_status"], one["values"]["COUNT"]) for one in by_state] == [
-        ("ERROR", 1),
-        ("OK", 4),
-    ]
-    by_day = await points("latency", "MAX", 50, interval_seconds=86_400)
-    assert [(one["dimensions"]["time_bucket"], one["values"]) for one in by_day] == [
-        ("2026-01-01T00:00:00+00:00", {"MAX": 40, "P50.0": 20}),
-        ("2026-01-02T00:00:00+00:00", {"MAX": 30, "P50.0": 20}),
-    ]
-    assert (await points("session_count", "COUNT"))[0]["values"] == {"COUNT": 2}
-    (cost,) = await points(
-        "total_cost", "SUM", view="SPANS", dimensions=["span_model_name"], filter="span.name = 'step 1'"
-    )
-    assert cost == {"dimensions": {"span_model_name": "small"}, "values": {"SUM": 2.5}}
-    (late,) = await points("trace_count", "COUNT", started_from="2026-01-02T00:00:00Z")
-    assert late["values"] == {"COUNT": 2}
-    for bad in ({"metric": "color"}, {"dimensions": ["color"]}, {"filter": "assessment.name = 'x'"}):
-        assert (await api.viewer.post("ai-catalog/traces:statistics", bad)).status == 400, bad
-    for aggregation in ({"type": "PERCENTILE"}, {"type": "SUM", "percentile": 5}):
-        assert (await api.viewer.post("ai-catalog/traces:statistics", {"aggregations": [aggregation]})).status == 422
-
-
 @pytest.mark.effect(
     "ai_catalog_create_trace_assessment", "ai_catalog_update_trace_assessment", "ai_catalog_delete_trace_assessment"
 )
@@ -268,63 +149,6 @@ async def test_an_assessment_can_replace_another(api: Api) -> None:
         assert (await api.editor.post("ai-catalog/trace-assessments", body | bad)).status == 422, bad
 
 
-async def test_a_trace_names_the_versions_that_it_read(api: Api) -> None:
-
-    place = await experiment(api)
-    asset, version = "flights.index.handbook", "t@3"
-    with api.database.write() as connection:
-        edge = Edge(
-            run="r",
-            step="s",
-            out_asset=asset,
-            out_version=version,
-            in_asset="flights.silver.flights",
-            in_version="a@1",
-            in_columns=(),
-            code_version="",
-            git_sha="",
-            env_digest="",
-            engine="",
-            params_digest="",
-            principal="admin",
-            at=clock.now(),
-        )
-        Lineage.record_in(connection, [edge])
-    reads = [f"{asset}@{version}", f"{asset}@t@9", "flights.gold.nothing@t@1", "no version"]
-    one = await trace(api, span(1, attributes={"headwater.reads": reads}), experiment_id=place)
-    assert one["reads"] == [{"asset": asset, "version": version}], "only versions on record"
-    assert await found(api, f"asset = '{asset}'") == [TRACE]
-
-
-async def test_what_a_trace_read_closes_it_to_those_who_may_not_read_that(api: Api) -> None:
-    place = await experiment(api)
-    asset, version = "flights.index.handbook", "t@3"
-    with api.database.write() as connection:
-        edge = Edge(
-            *("r", "s", asset, version, "flights.silver.flights", "a@1", (), "", "", "", "", "", "admin", clock.now())
-        )
-        Lineage.record_in(connection, [edge])
-    attributes = {"headwater.reads": f"{asset}@{version}", "mlflow.spanInputs": "a secret row"}
-    one = await trace(api, span(1, attributes=attributes), experiment_id=place, metadata={"row": "secret"})
-    assert one["request_preview"] == "a secret row"
-    reader = await user(api, "reader")
-    for permission in ("ai_catalog.trace.*", "ai_catalog.experiment.get", "admin.project.get", "ai_catalog.asset.get"):
-        await grant(api, reader, permission, (await api.admin.get("admin/projects/flights")).json["id"])
-    caller = api.caller("reader")
-    path = f"ai-catalog/traces/{one['id']}"
-    seen = await made(caller.get(path))
-    assert (seen["request_preview"], seen["metadata"], seen["name"]) == ("", {}, "step 1")
-    assert (await caller.get(f"{path}/spans")).status == 403
-    assert await found(api, "name = 'step 1'", caller) == [TRACE]
-    for text in ("trace.text LIKE '%secret%'", "span.name = 'step 1'", "metadata.row = 'secret'"):
-        assert await found(api, text, caller) == [], text
-        assert await found(api, text) == [TRACE], text
-    mlflow = "/mlflow/api/3.0/mlflow/traces"
-    assert (await caller.http.get(f"{mlflow}/get", params={"trace_id": f"tr-{TRACE}"})).status_code == 403
-    assert (await caller.http.get(f"{mlflow}/batchGet", params={"trace_ids": f"tr-{TRACE}"})).json() == {"traces": []}
-    assert "secret" not in (await caller.http.get(f"{mlflow}/tr-{TRACE}")).text
-
-
 async def test_a_trace_has_a_size_limit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(trace_recording, "MAX_SPANS", 3)
@@ -334,72 +158,3 @@ async def test_a_trace_has_a_size_limit(api: Api, monkeypatch: pytest.MonkeyPatc
     refused = await api.editor.post("ai-catalog/traces", body)
     assert (refused.status, "at most 3 spans" in refused.json["detail"]) == (422, True)
     assert (await api.viewer.get(f"ai-catalog/traces/{one['id']}")).json["spans"] == 2, "all or nothing"
-
-
-async def test_others_see_and_change_nothing(api: Api) -> None:
-    place = await experiment(api)
-    one = await trace(api, span(1), experiment_id=place, tags={"secret": "x"})
-    assessment = {"trace": one["id"], "name": "x", "value": 1}
-    theirs = await made(api.editor.post("ai-catalog/trace-assessments", assessment))
-    for method, path, body in (
-        ("POST", "ai-catalog/traces", {"experiment_id": place, "otel_id": OTHER}),
-        ("PATCH", f"ai-catalog/traces/{one['id']}", {"tags": {"a": "b"}}),
-        ("POST", "ai-catalog/trace-assessments", assessment),
-        ("POST", "ai-catalog/traces:purge", {"experiment_id": place, "traces": [one["id"]]}),
-        ("DELETE", f"ai-catalog/traces/{one['id']}", None),
-    ):
-        assert (await api.viewer(method, path, **({"json": body} if body else {}))).status == 403, path
-    viewed = await api.viewer.http.post(
-        EXPORT,
-        content=exported(span(5)).SerializeToString(),
-        headers={"x-mlflow-experiment-id": place, "content-type": "application/x-protobuf"},
-    )
-    assert (viewed.status_code, viewed.json()["error_code"]) == (403, "PERMISSION_DENIED")
-    other = (await tenant(api, "acme")).admin
-    for path in (f"traces/{one['id']}", f"traces/{one['id']}/spans", f"trace-assessments/{theirs['id']}"):
-        assert (await other.get(f"ai-catalog/{path}")).status == 404, path
-    assert await found(api, "tags.secret = 'x'", other) == []
-    statistics = await made(other.post("ai-catalog/traces:statistics", {}))
-    assert [point["values"] for point in statistics["points"]] == [{"COUNT": 0}]
-    mlflow = "/mlflow/api/3.0/mlflow/traces"
-    for method, path, options in (
-        ("GET", f"{mlflow}/get", {"params": {"trace_id": f"tr-{TRACE}"}}),
-        ("GET", f"{mlflow}/tr-{TRACE}", {}),
-        ("PATCH", f"/mlflow/api/2.0/mlflow/traces/tr-{TRACE}/tags", {"json": {"key": "a", "value": "b"}}),
-        (
-            "POST",
-            f"{mlflow}/tr-{TRACE}/assessments",
-            {"json": {"assessment": {"assessment_name": "x", "feedback": {"value": 1}}}},
-        ),
-    ):
-        assert (await other.http.request(method, path, **options)).status_code == 404, path
-    batch = await other.http.get(f"{mlflow}/batchGet", params={"trace_ids": f"tr-{TRACE}"})
-    assert batch.json() == {"traces": []}
-    stolen = await other.http.post(
-        EXPORT,
-        content=exported(span(5)).SerializeToString(),
-        headers={"x-mlflow-experiment-id": place, "content-type": "application/x-protobuf"},
-    )
-    assert stolen.status_code == 404
-    assert (await api.viewer.get(f"ai-catalog/traces/{one['id']}")).json["spans"] == 1
-
-
-async def test_the_same_id_in_another_organization_is_another_trace(api: Api) -> None:
-    place = await experiment(api)
-    one = await trace(api, span(1), experiment_id=place)
-    other = await tenant(api, "acme")
-    body = {"name": "theirs", "project_id": other.project, "spec": {"title": "theirs"}}
-    theirs = (await made(other.admin.post("ai-catalog/experiments", body)))["id"]
-    made_there = await made(
-        other.admin.post("ai-catalog/traces", {"experiment_id": theirs, "otel_id": TRACE, "spans": [span(7)]})
-    )
-    assert made_there["id"] != one["id"]
-    got = await other.admin.get("/mlflow/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{TRACE}"})
-    assert [span["name"] for span in got.json["trace"]["spans"]] == ["step 7"]
-    ambiguous = await api.admin.http.get("/mlflow/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{TRACE}"})
-    assert (ambiguous.status_code, "MLFLOW_WORKSPACE" in ambiguous.text) == (400, True)
-    headers = {"x-mlflow-workspace": "flights"}
-    chosen = await api.admin.http.get(
-        "/mlflow/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{TRACE}"}, headers=headers
-    )
-    assert [span["name"] for span in chosen.json()["trace"]["spans"]] == ["step 1"]

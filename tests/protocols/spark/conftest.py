@@ -25,6 +25,9 @@ ENGINES = ("embedded", "local")
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Options of a JVM that ends before the optimizing compiler pays off. That compiler takes half of the CPU time."""
 
+ENVIRONMENTS: dict[str, dict[str, str]] = {}
+"""The settings of the platform with each engine whose server runs."""
+
 
 def path_without_java(folder: Path) -> str:
     """A PATH without Java, so that the suite always runs on the Java from the wheel."""
@@ -43,24 +46,33 @@ def path_without_java(folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], dict[str, str]]]:
-    """Returns the settings of the platform with an engine. Its server runs until the last test of the process."""
-    environments: dict[str, dict[str, str]] = {}
+def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """Returns the settings of the platform with an engine. Its server runs until the last test of this folder."""
 
     def environment_of(engine: str) -> dict[str, str]:
-        if engine not in environments:
-            environments[engine] = {
+        if engine not in ENVIRONMENTS:
+            ENVIRONMENTS[engine] = {
                 "HEADWATER_HOME": str(tmp_path_factory.mktemp(f"spark_{engine}")),
                 "HEADWATER_SPARK": engine,
                 "HEADWATER_PORT": str(free_ports(5)),
                 "PATH": path_without_java(tmp_path_factory.mktemp("path")),
                 "JDK_JAVA_OPTIONS": SHORT_LIVED_JVM,
             }
-        return environments[engine]
+        return ENVIRONMENTS[engine]
 
-    yield environment_of
-    for environment in environments.values():
-        stop(load_settings(environment))
+    return environment_of
+
+
+def stop_servers() -> None:
+    """Stops the servers that run."""
+    while ENVIRONMENTS:
+        stop(load_settings(ENVIRONMENTS.popitem()[1]))
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """A server that no test uses takes time from the tests of other folders."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        stop_servers()
 
 
 @pytest.fixture(scope="module", params=ENGINES)
