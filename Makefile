@@ -57,10 +57,13 @@ test: setup-dev setup-torch setup-clients setup-feast console ## Everything that
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --cost=.pytest_cache/cost.json --ignore=$(WHOLE)
 	$(BIN)/python -m tests.budget .pytest_cache/cost.json
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
+	$(BIN)/python -m tests.projection .pytest_cache/cost.json .pytest_cache/whole.json
 
-budget: setup-dev ## Measure the start, the documents and the conformance suite at 2,400 made-up operations
+budget: setup-dev ## Measure the start, the documents and the conformance suite at 2,400 made-up operations, and project
 	$(BIN)/python -m tests.grown.proof
-	$(BIN)/python -m pytest -q -m "not slow" --grown --cost=.pytest_cache/grown.json tests/conformance
+	$(BIN)/python -m pytest -q --grown --cost=.pytest_cache/grown.json tests/conformance
+	@test -f .pytest_cache/whole.json || echo "The projection needs the figures of make test."
+	@test ! -f .pytest_cache/whole.json || $(BIN)/python -m tests.projection .pytest_cache/cost.json .pytest_cache/whole.json .pytest_cache/grown.json
 
 # The peer of the federated bench; the simulation needs Ray, which Headwater does without.
 .venv-ray/.ready: requirements/dev.txt | $(UV)

@@ -31,6 +31,12 @@ class Budget:
     per_operation: dict[str, float]
     """Milliseconds for each operation, of the suites in `MEASURED`, where the piece takes `piece_ms`."""
 
+    checks_minutes: float
+    """What the linters, the types, and the checks of the console take."""
+
+    repeats: dict[str, float]
+    """The share of what a suite costs that comes again when the number of operations doubles."""
+
     @classmethod
     def read(cls, file: Path = TESTS / "budget.toml") -> Budget:
         return cls(**tomllib.loads(file.read_text()))

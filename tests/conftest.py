@@ -6,12 +6,14 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from httpx._transports import default
 from hypothesis import settings
 
 from api.kernel.credentials import passwords
@@ -27,6 +29,9 @@ for name in [name for name in os.environ if name.startswith("HEADWATER_") and na
 # How long an example takes is the machine's affair: time is measured in tests/bench, never asserted.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# To load the certificates of all authorities takes 20 ms for each client.
+default.create_ssl_context = cache(default.create_ssl_context)
 
 # A busy machine may answer later than within the five seconds that a client without its own timeout waits.
 for part in ("connect", "read", "write", "pool"):

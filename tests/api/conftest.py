@@ -1,4 +1,4 @@
-"""An API over a fake orchestrator, on SQLite and, in `make test`, on PostgreSQL."""
+"""An API over a fake orchestrator, on SQLite and, for some tests, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ def orchestrator() -> FakeOrchestrator:
     return FakeOrchestrator()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path, orchestrator: FakeOrchestrator) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of the metadata database: empty for SQLite. With `on_both`, a test has PostgreSQL as well."""
+    if getattr(request, "param", "") == "postgresql":
+        return str(request.getfixturevalue("platform_postgresql_url"))
+    return ""
+
+
+@pytest.fixture
+async def api(tmp_path: Path, orchestrator: FakeOrchestrator, database_url: str) -> AsyncIterator[Api]:
     publisher = FakePublisher(orchestrator)
-    async with running(tmp_path, orchestrator, publisher=publisher, database_url=url) as started:
+    async with running(tmp_path, orchestrator, publisher=publisher, database_url=database_url) as started:
         publisher.database = started.database
         yield started

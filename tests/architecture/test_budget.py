@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -17,6 +18,7 @@ from tests.conformance.one_pass import in_one_pass
 from tests.cost import MEASURED, Cost, Costs, suite_of
 from tests.cpu_time import Servers, of_this_process
 from tests.one_process import PLATFORM, PUBLISHING, SPARK, group_of
+from tests.projection import projected
 
 TESTS = Path(__file__).parents[1]
 ALONE = {"bench", "e2e", "foreign_tables", "grown"}
@@ -72,6 +74,27 @@ def test_the_time_of_a_server_counts_while_it_runs_and_once() -> None:
         assert servers.seconds() >= 0.5
         shell.communicate("\n")
     assert servers.seconds() >= 0.5, "it ended, but it had been used"
+
+
+def test_a_projection_has_what_each_further_operation_costs() -> None:
+    operations = 800
+    budget = replace(Budget.read(), operations=2 * operations, repeats={"unit": 0.25})
+    functions = {
+        "tests/api/one/test_a.py::test": Cost(cpu=250.0),
+        "tests/api/small/test_a.py::test": Cost(cpu=90.0),
+        "tests/api/platform/test_a.py::test": Cost(cpu=60.0),
+    }
+    suites = {"api": Cost(cpu=400.0), "fuzz": Cost(cpu=80.0), "conformance": Cost(cpu=100.0), "unit": Cost(cpu=200.0)}
+    costs, services = (
+        Costs(suites=suites | {"reliability": Cost(cpu=9.0)}, functions=functions),
+        {"one": 790, "small": 10},
+    )
+    now = projected(costs, None, services, budget)
+    assert now == pytest.approx(
+        {"api": 400 + 800 * 250 / 790, "fuzz": 160, "conformance": 200, "unit": 250, "reliability": 9}
+    )
+    grown = Costs(suites={"conformance": Cost(cpu=130.0)})
+    assert projected(costs, grown, services, budget) == now | {"conformance": 130.0}
 
 
 def test_files_that_share_processes_exist_and_stay_together() -> None:

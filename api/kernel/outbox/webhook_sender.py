@@ -88,6 +88,7 @@ class WebhookSender:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 timeout=_TIMEOUT_SECONDS,
+                verify=egress.tls_context(),
                 trust_env=False,
                 follow_redirects=False,
                 # The client stores cookies by address and would send them to other endpoints with the same address.

@@ -1,4 +1,4 @@
-"""An API that mails, on SQLite and, in `make test`, on PostgreSQL."""
+"""An API that mails."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def mailing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+@pytest.fixture
+def mailing(tmp_path: Path, database_url: str) -> Run:
     """An API that mails by a server at this port."""
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
 
     @asynccontextmanager
     async def run(port: int) -> AsyncIterator[Api]:
@@ -25,7 +24,7 @@ def mailing(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
             "HEADWATER_MAIL_FROM": "Headwater <headwater@example.org>",
             "HEADWATER_URL": f"{URL}/",
         }
-        async with running(tmp_path, FakeOrchestrator(), database_url=url, **variables) as api:
+        async with running(tmp_path, FakeOrchestrator(), database_url=database_url, **variables) as api:
             yield api
 
     return run

@@ -32,10 +32,9 @@ WHO_COULD, WHAT_DID, LAST = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 PERMISSION = "admin.project.get"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Api]:
+    async with running(tmp_path, FakeOrchestrator(), database_url=database_url) as started:
         yield started
 
 

@@ -74,12 +74,12 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("api", "seed"),
+    ("database_url", "seed"),
     [
         *(("sqlite", seed) for seed in (0, 1)),
         *(pytest.param("postgresql", seed, marks=pytest.mark.slow) for seed in (2, 3)),
     ],
-    indirect=["api"],
+    indirect=["database_url"],
 )
 async def test_a_check_says_what_the_request_does(api: Api, seed: int) -> None:
     """Random grants, conditions and denials, every standard verb, on containers and on things, one of them deleted."""

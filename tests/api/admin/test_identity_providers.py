@@ -38,11 +38,12 @@ def provider() -> Iterator[Provider]:
         yield started
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Api]:
     """Loopback is private, so this platform allows private addresses."""
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url, HEADWATER_PRIVATE_SOURCES="true") as started:
+    async with running(
+        tmp_path, FakeOrchestrator(), database_url=database_url, HEADWATER_PRIVATE_SOURCES="true"
+    ) as started:
         yield started
 
 

@@ -34,10 +34,11 @@ ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url, HEADWATER_PRIVATE_SOURCES="true") as started:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Api]:
+    async with running(
+        tmp_path, FakeOrchestrator(), database_url=database_url, HEADWATER_PRIVATE_SOURCES="true"
+    ) as started:
         yield started
 
 

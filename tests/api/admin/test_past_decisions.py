@@ -41,10 +41,9 @@ def time() -> Iterator[Time]:
     clock.freeze(None)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str, time: Time) -> AsyncIterator[Api]:
+    async with running(tmp_path, FakeOrchestrator(), database_url=database_url) as started:
         yield started
 
 
@@ -186,7 +185,9 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("api", "seed"), [("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.slow)], indirect=["api"]
+    ("database_url", "seed"),
+    [("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.slow)],
+    indirect=["database_url"],
 )
 async def test_as_of_any_moment_the_answer_is_what_it_was(api: Api, time: Time, seed: int) -> None:
     world = World(api, time, seed)

@@ -22,10 +22,9 @@ from tests.api_process import Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url) as started:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Api]:
+    async with running(tmp_path, FakeOrchestrator(), database_url=database_url) as started:
         yield started
 
 

@@ -27,11 +27,12 @@ PATH = "admin/webhook-endpoints"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
+@pytest.fixture
+async def api(tmp_path: Path, database_url: str) -> AsyncIterator[Api]:
     """The receiver is on loopback, so this platform allows private addresses."""
-    url = request.getfixturevalue("platform_postgresql_url") if request.param == "postgresql" else ""
-    async with running(tmp_path, FakeOrchestrator(), database_url=url, HEADWATER_PRIVATE_SOURCES="true") as started:
+    async with running(
+        tmp_path, FakeOrchestrator(), database_url=database_url, HEADWATER_PRIVATE_SOURCES="true"
+    ) as started:
         yield started
 
 

@@ -105,12 +105,9 @@ class Releases(NamedTuple):
     later: Api
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def releases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Releases]:
-    variables = {"HEADWATER_HOME": str(tmp_path)}
-    if request.param == "postgresql":
-        variables["HEADWATER_DATABASE_URL"] = request.getfixturevalue("platform_postgresql_url")
-    settings = load_settings(variables)
+@pytest.fixture
+async def releases(tmp_path: Path, database_url: str) -> AsyncIterator[Releases]:
+    settings = load_settings({"HEADWATER_HOME": str(tmp_path), "HEADWATER_DATABASE_URL": database_url})
     prepare(settings)
     earlier, later = (Service("made_up", "Made up", [kind()], description="-") for kind in (earlier_kind, later_kind))
     async with serving(settings, earlier) as old, serving(settings, later) as new:

@@ -211,6 +211,7 @@ class OpenId:
             async with (
                 httpx.AsyncClient(
                     timeout=_TIMEOUT_SECONDS,
+                    verify=egress.tls_context(),
                     trust_env=False,
                     follow_redirects=False,
                     event_hooks={"request": [propagate]},
