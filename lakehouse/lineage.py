@@ -22,6 +22,7 @@ from lakehouse import column_sources
 from lakehouse.column_sources import ColumnSources
 from lakehouse.graph import Direction, LineageGraph
 from lakehouse.lineage_index import LineageIndex
+from lakehouse.lineage_walk import walk
 
 # Limits for a transaction that commits after others with higher sequence numbers.
 _MAX_DELAY_SECONDS = 60.0
@@ -275,7 +276,7 @@ class Lineage:
         visible: Callable[[str], bool] | None,
     ) -> LineageGraph:
         with self.index() as index:
-            return index.walk(direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
+            return walk(index, direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
 
     def _refresh(self) -> None:
         """Adds the edges and tombstones to the index that were recorded since the last traversal.

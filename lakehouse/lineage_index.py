@@ -1,16 +1,15 @@
-"""The lineage graph in memory: compact arrays of nodes and edges with a breadth-first traversal."""
+"""The lineage graph in memory: compact arrays of nodes and edges."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from lakehouse.graph import Direction, LineageGraph, LineageLink, LineageNode
+from lakehouse.graph import Direction, LineageLink
 
 _MAX_DIGITS = 18
 """Digits of a Delta version that fit into the array of versions. Versions of other systems are any text."""
-_EDGES_PER_NODE = 50
 
 
 class LineageIndex:
@@ -128,7 +127,7 @@ class LineageIndex:
         if self.is_recorded(asset, version):
             links, edge = [], self._first_in[self._ids[asset, version]]
             while edge >= 0:
-                links.append(self._link(edge))
+                links.append(self.link(edge))
                 edge = self._next_in[edge]
             return links
         recorded = self.recorded_versions(asset)
@@ -148,54 +147,16 @@ class LineageIndex:
 
     def is_deleted(self, asset: str, version: str) -> bool:
         """Returns whether the version was deleted."""
-        return self._is_deleted((asset, version))
+        node = (asset, version)
+        if node in self._deleted:
+            return True
+        until = self._deleted_until.get(node[0])
+        if until is None:
+            return False
+        number = self._ids.get(node, -1)
+        return number < 0 or self._first_sequence[number] <= until
 
-    def walk(
-        self,
-        direction: Direction,
-        asset: str,
-        version: str | None,
-        *,
-        depth: int,
-        max_nodes: int,
-        visible: Callable[[str], bool] | None,
-    ) -> LineageGraph:
-        """Traverses the graph breadth first from one version, and returns the nodes with the edges between them.
-
-        A traversal follows a limited number of edges for each node that it may return, so that a version with a million
-        outputs doesn't delay others. `truncated` is set if it stops there.
-        """
-        start = version if version is not None else self.latest(asset)
-        if start is None or (visible and not visible(asset)):
-            return LineageGraph((), (), truncated=False)
-        root = (asset, start)
-        distances = {root: 0}
-        level, links, truncated = [root], [], False
-        remaining = _EDGES_PER_NODE * max_nodes
-        while level:
-            following = []
-            for node in level:
-                if self._is_deleted(node):
-                    continue
-                for other, edge in self._neighbours(direction, node):
-                    if visible and not visible(other[0]):
-                        continue
-                    remaining -= 1  # hidden edges don't count, or `truncated` would tell of them
-                    if remaining < 0:
-                        truncated = True
-                        break
-                    if other not in distances:
-                        if distances[node] >= depth or len(distances) >= max_nodes:
-                            truncated = True
-                            continue
-                        distances[other] = distances[node] + 1
-                        following.append(other)
-                    links.append(self._link(edge) if edge >= 0 else _implied_link(direction, node, other))
-            level = following
-        nodes = tuple(LineageNode(*node, distance, self._is_deleted(node)) for node, distance in distances.items())
-        return LineageGraph(nodes, tuple(links), truncated)
-
-    def _neighbours(self, direction: Direction, node: tuple[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
+    def neighbors(self, direction: Direction, node: tuple[str, str]) -> Iterator[tuple[tuple[str, str], int]]:
         """Yields the neighbors of a node, each with the edge to it; -1 for an implied one."""
         number = self._ids.get(node, -1)
         upstream = direction == "upstream"
@@ -233,7 +194,8 @@ class LineageIndex:
         after = (asset, f"{table_id}@{versions[position]}")
         return None if self._recorded[self._ids[after]] else after
 
-    def _link(self, edge: int) -> LineageLink:
+    def link(self, edge: int) -> LineageLink:
+        """Returns the edge with this number."""
         names = self._name_list
         return LineageLink(
             *self._nodes[self._edge_out[edge]],
@@ -242,15 +204,6 @@ class LineageIndex:
             step=names[self._edge_step[edge]],
             implied=False,
         )
-
-    def _is_deleted(self, node: tuple[str, str]) -> bool:
-        if node in self._deleted:
-            return True
-        until = self._deleted_until.get(node[0])
-        if until is None:
-            return False
-        number = self._ids.get(node, -1)
-        return number < 0 or self._first_sequence[number] <= until
 
     def _add_node(self, key: tuple[str, str], sequence: int) -> int:
         number = self._ids[key] = len(self._nodes)
@@ -303,11 +256,6 @@ class LineageIndex:
             number = self._names[name] = len(self._name_list)
             self._name_list.append(name)
         return number
-
-
-def _implied_link(direction: Direction, node: tuple[str, str], other: tuple[str, str]) -> LineageLink:
-    out, source = (node, other) if direction == "upstream" else (other, node)
-    return LineageLink(*out, *source, run="", step="", implied=True)
 
 
 def _split(version: str) -> tuple[str, int]:

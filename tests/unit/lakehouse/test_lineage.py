@@ -13,6 +13,7 @@ from core.db import Database
 from lakehouse.graph import LineageGraph
 from lakehouse.lineage import LINEAGE_EDGE, Edge, Lineage
 from lakehouse.lineage_index import LineageIndex
+from lakehouse.lineage_walk import walk
 
 EDGE = Edge(
     run="run-1",
@@ -109,10 +110,10 @@ class TestWalk:
         index = LineageIndex()
         for number in range(1, 1001):
             index.add(number, f"out{number}", f"o{number}@0", "hub", "h@0", "r", "s")
-        found = index.walk("downstream", "hub", "h@0", depth=3, max_nodes=2, visible=None)
+        found = walk(index, "downstream", "hub", "h@0", depth=3, max_nodes=2, visible=None)
         assert (len(found.nodes), len(found.edges), found.truncated) == (2, 1, True)
         visible = {"hub", "out1"}.__contains__
-        hidden = index.walk("downstream", "hub", "h@0", depth=3, max_nodes=2, visible=visible)
+        hidden = walk(index, "downstream", "hub", "h@0", depth=3, max_nodes=2, visible=visible)
         assert (len(hidden.nodes), hidden.truncated) == (2, False)
 
     def test_survives_cycles(self, lineage: Lineage) -> None:
@@ -215,7 +216,7 @@ def test_agrees_with_a_plain_search(seed: int) -> None:
         while frontier:
             frontier = {source for out, source in pairs if out in frontier} - reached
             reached |= frontier
-        graph = index.walk("upstream", f"n{start}", f"n{start}@0", depth=99, max_nodes=999, visible=None)
+        graph = walk(index, "upstream", f"n{start}", f"n{start}@0", depth=99, max_nodes=999, visible=None)
         assert {node.asset for node in graph.nodes} == {f"n{number}" for number in reached}
         links = {(link.out_asset, link.in_asset) for link in graph.edges}
         assert links == {(f"n{out}", f"n{source}") for out, source in pairs if out in reached}
