@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack
 from itertools import count
 from typing import Any
@@ -23,13 +23,27 @@ from tests.databases import new_database
 from tests.orchestration import FakeOrchestrator
 
 _NUMBERS = count()
-every_kind = pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
+OF_EACH_LEVEL = {(kind.service, kind.level): kind for kind in STORED}
+
+
+def on_databases(postgresql: Iterable[ResourceKind[Any]]) -> pytest.MarkDecorator:
+    """Every kind on SQLite, and these on PostgreSQL."""
+    on_sqlite = [pytest.param("sqlite", kind, id=f"sqlite-{kind.full_name}") for kind in STORED]
+    others = [
+        pytest.param("postgresql", kind, marks=pytest.mark.slow, id=f"postgresql-{kind.full_name}")
+        for kind in postgresql
+    ]
+    return pytest.mark.parametrize(("started", "kind"), [*on_sqlite, *others], indirect=["started"])
+
+
+every_kind = on_databases(STORED)
+standard = on_databases(OF_EACH_LEVEL.values())
+"""For methods whose SQL says nothing of the kind: the kernel wrote it alike for all kinds of a level."""
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     with ExitStack() as stack:
         url = ""
@@ -130,7 +144,7 @@ async def test_from_creation_to_restoration(stored_kind: StoredKind) -> None:
 
 
 @pytest.mark.standard("update", "delete")
-@every_kind
+@standard
 async def test_only_what_was_seen_is_changed(stored_kind: StoredKind) -> None:
     made = await stored_kind.create()
     one, stale = f"{stored_kind.path}/{made['id']}", {"if-match": made["etag"]}
@@ -145,7 +159,7 @@ async def test_only_what_was_seen_is_changed(stored_kind: StoredKind) -> None:
 
 
 @pytest.mark.standard("create", "update", "delete")
-@every_kind
+@standard
 async def test_validating_changes_nothing(stored_kind: StoredKind) -> None:
     admin, check = stored_kind.api.admin, {"params": {"validate_only": "true"}}
     made = await stored_kind.create()
@@ -162,7 +176,7 @@ async def test_validating_changes_nothing(stored_kind: StoredKind) -> None:
 
 
 @pytest.mark.standard("create")
-@every_kind
+@standard
 async def test_the_same_request_twice_is_done_once(stored_kind: StoredKind) -> None:
     draft, once = stored_kind.draft(), {"headers": {"idempotency-key": f"life-{next(_NUMBERS)}"}}
     first = await stored_kind.api.admin.post(stored_kind.path, draft, **once)
@@ -178,7 +192,7 @@ async def test_the_same_request_twice_is_done_once(stored_kind: StoredKind) -> N
 
 
 @pytest.mark.standard("batch")
-@every_kind
+@standard
 async def test_a_batch_is_all_or_none_unless_it_says_otherwise(stored_kind: StoredKind) -> None:
     admin, kept_one, gone = stored_kind.api.admin, await stored_kind.create(), await stored_kind.create()
     fresh = stored_kind.draft()
@@ -209,7 +223,7 @@ async def test_a_batch_is_all_or_none_unless_it_says_otherwise(stored_kind: Stor
 
 
 @pytest.mark.standard("export")
-@every_kind
+@standard
 async def test_an_export_is_the_list(stored_kind: StoredKind) -> None:
     made = await stored_kind.create()
     query = {"filter": f'name == "{made["name"]}"'}
@@ -223,7 +237,7 @@ async def test_an_export_is_the_list(stored_kind: StoredKind) -> None:
 
 
 @pytest.mark.standard("watch")
-@every_kind
+@standard
 async def test_a_watch_goes_on_where_it_ended(stored_kind: StoredKind) -> None:
     after = stored_kind.api.last_sequence()
     made = await stored_kind.create()
@@ -238,7 +252,7 @@ async def test_a_watch_goes_on_where_it_ended(stored_kind: StoredKind) -> None:
 
 
 @pytest.mark.standard("list")
-@every_kind
+@standard
 async def test_pages_neither_repeat_nor_lose_what_was_there(stored_kind: StoredKind) -> None:
     ids = {(await stored_kind.create())["id"] for _ in range(5)}
     seen: list[str] = []

@@ -222,15 +222,15 @@ def test_agrees_with_a_plain_search(seed: int) -> None:
         assert links == {(f"n{out}", f"n{source}") for out, source in pairs if out in reached}
 
 
-def test_a_hundred_thousand_edges_are_no_burden(database: Database) -> None:
+def test_twenty_thousand_edges_are_no_burden(database: Database) -> None:
     lineage = Lineage(database)
-    edges = [edge(f"a{i % 1000}@{i // 1000 + 1}", f"a{(i * 7 + 1) % 1000}@{i // 1000}") for i in range(100_000)]
+    edges = [edge(f"a{i % 1000}@{i // 1000 + 1}", f"a{(i * 7 + 1) % 1000}@{i // 1000}") for i in range(20_000)]
     with database.write() as connection:
         for start in range(0, len(edges), 5000):
             Lineage.record_in(connection, edges[start : start + 5000])
-    graph = lineage.upstream("a5", "a5@50", depth=10)
+    graph = lineage.upstream("a5", "a5@15", depth=10)
     assert len(graph.nodes) == 11
-    lineage.record([edge("new@0", "a5@50")])
+    lineage.record([edge("new@0", "a5@15")])
     assert len(lineage.upstream("new", depth=10).nodes) == 11
     with database.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(LINEAGE_EDGE)).scalar_one() == 100_001
+        assert connection.execute(sa.select(sa.func.count()).select_from(LINEAGE_EDGE)).scalar_one() == 20_001
