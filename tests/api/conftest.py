@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 from api.kernel.credentials import throttle
+from lakehouse import query_process
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator, FakePublisher
+from tests.queries_here import QueriesHere
 
 
 @pytest.fixture(autouse=True)
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that must wait waits the longest: a second is over before a busy machine sends the next request."""
     monkeypatch.setattr(throttle, "FIRST_WAIT", throttle.MAX_WAIT)
+
+
+@pytest.fixture(autouse=True)
+def query_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose subject is the processes of queries overrides this with a fixture that does nothing."""
+    monkeypatch.setattr(query_process, "QueryProcesses", QueriesHere)
 
 
 @pytest.fixture

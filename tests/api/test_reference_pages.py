@@ -9,10 +9,7 @@ from urllib.parse import urljoin
 import pytest
 
 from api.main import SERVICES
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 PAGES = ["/api/docs", *(f"/api/docs/{service.slug}" for service in SERVICES)]
 

@@ -6,11 +6,8 @@ import gzip
 
 from api.main import SERVICES
 from core.ports import LocationState
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
-
-pytestmark = on_sqlite
 
 
 async def test_the_index_leads_to_every_service(api: Api) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from core import clock
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller
 
 PATCH = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}
@@ -41,6 +42,7 @@ async def refused(reply: Any) -> None:
     assert (answer.status, answer.reason) == (403, "EXCEEDS_RIGHTS"), answer.response.text
 
 
+@on_both
 async def test_an_organization_admin_issues_no_key_for_the_admin_of_the_platform(api: Api) -> None:
     _, boss = await holder(api, "org_default", "rol_admin")
     await refused(boss.post("admin/api-keys", {"label": "mine", "principal_id": await admin_id(api)}))
@@ -103,6 +105,7 @@ class TestDirectory:
             put = await scim.put(f"/scim/v2/Groups/{group}", json={"displayName": "x", "members": [{"value": owned}]})
             assert put.status_code == 403, put.text
 
+    @on_both
     async def test_it_keeps_users_and_groups_that_hold_nothing_more(self, api: Api) -> None:
         scim = await self.directory(api)
         body = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada", "password": PASSWORD}

@@ -12,6 +12,7 @@ from api.kernel.credentials.last_use import LastUse
 from api.kernel.tables import TOKEN
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller
 
 KEYS = "admin/api-keys"
@@ -45,6 +46,7 @@ async def test_a_revoked_one_is_refused_at_once(api: Api) -> None:
     await caller.http.aclose()
 
 
+@on_both
 @pytest.mark.effect("admin_rotate_api_key")
 async def test_the_old_secret_works_until_the_overlap_ends(api: Api) -> None:
     key = await made(api.viewer.post(KEYS, {"label": "script"}))
@@ -69,6 +71,7 @@ async def test_scopes_narrow_what_its_principal_can_do_and_are_inherited(api: Ap
     assert wider.status == 403, "a limited key issues nothing wider than itself"
 
 
+@on_both
 async def test_only_an_admin_issues_them_for_others_or_sees_theirs(api: Api) -> None:
     assert (await api.editor.post(KEYS, {"label": "x", "principal_id": "admin"})).status == 404
     key = await made(api.admin.post(KEYS, {"label": "x", "principal_id": "viewer"}))
@@ -95,6 +98,7 @@ async def test_its_owner_and_an_admin_see_when_and_from_where_it_was_used(api: A
     assert (await api.viewer.get(f"{KEYS}/key_nothing/usage")).status == 404
 
 
+@on_both
 async def test_it_lives_within_limits(api: Api) -> None:
     def body(**delta: float) -> dict[str, Any]:
         return {"label": "x", "expires_at": (datetime.now(UTC) + timedelta(**delta)).isoformat()}
@@ -191,6 +195,7 @@ async def test_an_ended_key_is_not_rotated(api: Api, ending: str) -> None:
     assert (await api.viewer.post(f"{KEYS}/{key['id']}:rotate")).status == 409
 
 
+@on_both
 async def test_a_list_holds_own_keys_and_no_other_tokens(api: Api) -> None:
     own_key = await made(api.viewer.post(KEYS, {"label": "mine"}))
     await made(api.editor.post(KEYS, {"label": "theirs"}))

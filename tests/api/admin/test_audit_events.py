@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from core import clock
 from core.events import EVENT
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller
 
 
@@ -34,6 +35,7 @@ async def exported(caller: Caller, format: str, **query: Any) -> str:
     return reply.response.text
 
 
+@on_both
 async def test_what_was_done_is_found_newest_first_by_every_field(api: Api) -> None:
     ada = await user(api, "ada")
     given = await grant(api, ada, "rol_viewer", "org_default")
@@ -63,6 +65,7 @@ async def test_what_was_done_is_found_newest_first_by_every_field(api: Api) -> N
     assert (await api.admin.get("admin/audit-events", params={"order_by": "type"})).status == 400
 
 
+@on_both
 async def test_a_time_range_begins_inside_and_ends_outside(api: Api) -> None:
     await user(api, "ada")
     with api.database.read() as connection:
@@ -75,6 +78,7 @@ async def test_a_time_range_begins_inside_and_ends_outside(api: Api) -> None:
         assert bool(found) is present, window
 
 
+@on_both
 @pytest.mark.effect("admin_export_audit_events", "admin_facets_audit_events")
 async def test_a_tenant_reads_his_own_events_only(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
@@ -125,6 +129,7 @@ async def test_exports_hold_everything_and_no_secret(api: Api) -> None:
         assert not [secret for secret in secrets if secret in text]
 
 
+@on_both
 @pytest.mark.effect("admin_facets_audit_events")
 async def test_facets_count_what_the_list_lists(api: Api) -> None:
     for name in ("ada", "ben"):
@@ -156,6 +161,7 @@ async def test_what_is_asked_wrongly_is_named_before_anything_is_told(api: Api) 
     assert (await api.admin.get("admin/audit-events:export", params={"format": "xml"})).status == 400
 
 
+@on_both
 @pytest.mark.effect("admin_verify_audit_events")
 async def test_a_rewritten_event_is_found(api: Api) -> None:
     await user(api, "ada")

@@ -24,6 +24,7 @@ from core.events import EVENT
 from lakehouse.query import Query
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 
@@ -86,6 +87,7 @@ class History:
         assert len({frozenset(found) for _, found in self.moments}) > 5, "there was something to tell apart"
 
 
+@on_both
 async def test_who_could_read_it_at_any_moment_is_one_query(api: Api) -> None:
     acme = await tenant(api, "acme")
     history = History(api, acme.project)
@@ -188,6 +190,7 @@ async def test_ended_at_any_point_it_goes_on_without_loss_or_double(api: Api, mo
     assert {f"user{n}" for n in range(1, point + 1)} <= names
 
 
+@on_both
 async def test_two_at_once_add_nothing_twice(api: Api) -> None:
     copied(api).catch_up()
     for n in range(20):

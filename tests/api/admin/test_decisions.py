@@ -17,6 +17,7 @@ from api.kernel.securable import ROOT
 from api.kernel.tables import GRANT
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 GET = "admin.project.get"
@@ -128,6 +129,7 @@ async def test_an_explanation_shows_the_whole_way(api: Api) -> None:
     assert found["grants"] == []
 
 
+@on_both
 @pytest.mark.effect("admin_list_objects_decisions")
 async def test_objects_are_listed_completely_page_by_page(api: Api) -> None:
     ada = await user(api, "ada")
@@ -157,6 +159,7 @@ async def test_objects_are_listed_completely_page_by_page(api: Api) -> None:
     assert (await api.admin.post("admin/decisions:list-objects", {"permission": GET, "kind": "no.kind"})).status == 422
 
 
+@on_both
 @pytest.mark.effect("admin_list_subjects_decisions")
 async def test_subjects_are_those_whom_a_check_allows(api: Api) -> None:
     people = {name: await user(api, name) for name in ("ada", "ben", "cyd", "dan", "eve")}
@@ -220,6 +223,7 @@ async def test_a_simulation_tells_what_then_happens_and_changes_nothing(api: Api
     assert (await api.admin.post("admin/decisions:simulate", worse)).status == 404
 
 
+@on_both
 @pytest.mark.effect("admin_effective_grants", "admin_get_user_effective_access")
 async def test_effective_access_says_where_it_comes_from(api: Api) -> None:
     ada, sales = await user(api, "ada"), await project(api, "sales")
@@ -248,6 +252,7 @@ async def test_what_a_user_holds_is_shown_where_the_caller_may_see_grants(api: A
         assert (await one.admin.get(f"admin/users/{unknown}/effective-access")).status == 404
 
 
+@on_both
 async def test_a_tenant_admin_learns_nothing_of_another_tenant(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
     assert (await check(one.admin, other.admin_id, GET, other.project))["reason"] == "UNKNOWN"
@@ -279,6 +284,7 @@ async def test_the_catalogue_of_permissions(api: Api) -> None:
     assert entry["summary"]
 
 
+@on_both
 async def test_what_others_may_do_is_listed_where_the_asker_may_ask_and_see(api: Api) -> None:
     """The principal's own right, the asker's sight of the thing, and the asker's right to ask there are all needed."""
     ada, asker = await user(api, "ada"), await user(api, "asker")

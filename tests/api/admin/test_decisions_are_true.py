@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 VERBS = ("create", "get", "update", "delete", "restore", "history")
@@ -120,6 +121,7 @@ async def test_a_check_says_what_the_request_does(api: Api, seed: int) -> None:
     assert answers == {True, False}
 
 
+@on_both
 async def test_no_answer_names_a_principal_or_grant_of_another_tenant(api: Api) -> None:
     """Every question, asked by the admin of a tenant on whose project others have rights from above."""
     one, other = await tenant(api, "one"), await tenant(api, "other")

@@ -9,6 +9,7 @@ import pytest
 from api.kernel.tables import GRANT
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
@@ -21,6 +22,7 @@ async def project(api: Api, name: str, **body: object) -> str:
     return str((await made(api.admin.post("admin/projects", {"name": name, "spec": {"title": name}, **body})))["id"])
 
 
+@on_both
 async def test_a_right_is_inherited_downward_and_ends_with_its_grant(api: Api) -> None:
     id, sales, _ = await user(api, "ada"), await project(api, "sales"), await project(api, "secret")
     ada = api.caller("ada")
@@ -35,6 +37,7 @@ async def test_a_right_is_inherited_downward_and_ends_with_its_grant(api: Api) -
     assert (await ada.get("admin/projects/sales")).status == 403
 
 
+@on_both
 async def test_deny_wins_over_whatever_allows(api: Api) -> None:
     id, sales = await user(api, "ada"), await project(api, "sales")
     ada = api.caller("ada")
@@ -46,6 +49,7 @@ async def test_deny_wins_over_whatever_allows(api: Api) -> None:
     assert (await ada.get("admin/projects", params={"total": "true"})).json["total_size"] == 0
 
 
+@on_both
 async def test_a_condition_decides_by_what_the_resource_is(api: Api) -> None:
     id = await user(api, "ada")
     await project(api, "open", labels={"stage": "test"})
@@ -59,6 +63,7 @@ async def test_a_condition_decides_by_what_the_resource_is(api: Api) -> None:
     assert (await api.admin.post("admin/grants", bad)).status == 400
 
 
+@on_both
 async def test_it_ends_by_itself(api: Api) -> None:
     id, sales = await user(api, "ada"), await project(api, "sales")
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -127,6 +132,7 @@ async def test_a_grant_on_one_asset_shows_only_that(api: Api) -> None:
 
 
 class TestRoles:
+    @on_both
     async def test_a_change_of_a_role_works_at_once(self, api: Api) -> None:
         id, sales = await user(api, "ada"), await project(api, "sales")
         spec = {"title": "Reader", "permissions": ["admin.project.*"], "denied": ["admin.project.delete"]}
@@ -159,6 +165,7 @@ class TestRoles:
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/spec/permissions/1")
 
 
+@on_both
 async def test_who_has_a_role_is_told_as_far_as_the_caller_may_read_grants(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
     owned, theirs = [await user(api, f"ada-{place.organization[-6:]}", place.organization) for place in (one, other)]
@@ -179,6 +186,7 @@ async def test_who_has_a_role_is_told_as_far_as_the_caller_may_read_grants(api: 
     assert {owned, theirs} <= await assignees(api.admin)
 
 
+@on_both
 async def test_a_role_of_one_organization_is_granted_in_no_other(api: Api) -> None:
     """Also not by who sees both: the role would change in one and give rights in the other."""
     one, other = await tenant(api, "one"), await tenant(api, "other")

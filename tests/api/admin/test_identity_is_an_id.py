@@ -20,7 +20,7 @@ from core.errors import InvalidArgument
 from core.ids import new_id
 from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group, member
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
 from tests.conformance.examples import DRAFTS
 from tests.conformance.operations import STORED, collection
@@ -76,7 +76,6 @@ async def test_a_name_passed_on_takes_no_kept_answer_along(
         assert SECRET not in reply.response.text
 
 
-@on_sqlite
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.full_name)
 async def test_no_name_has_the_form_of_an_id(api: Api, kind: Any) -> None:
     """The kind: a name equal to a user's id is taken for that user, wherever an id or a name is possible."""
@@ -96,6 +95,7 @@ async def test_no_name_has_the_form_of_an_id(api: Api, kind: Any) -> None:
         assert {reply.status for reply in replies} <= {422, 409}, [reply.response.text for reply in replies]
 
 
+@on_both
 async def test_an_account_is_found_by_its_id_alone(api: Api) -> None:
     """An account that bears the id of another one as its name, as an earlier release allowed, is not taken for it."""
     from api.kernel.credentials import accounts
@@ -117,6 +117,7 @@ def test_no_condition_names_people() -> None:
     assert {name for name in FIELDS if name.endswith("_by")} == {"created_by"}
 
 
+@on_both
 async def test_a_stored_condition_that_cannot_be_read_allows_nothing_and_denies_all(api: Api) -> None:
     text = 'created_by == "ana"'
     assert stored_condition(text) is None

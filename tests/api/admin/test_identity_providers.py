@@ -23,7 +23,7 @@ from tests.api.admin.identity_provider import (
     sign_in,
 )
 from tests.api.admin.tenants import grant, made, tenant, user
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -93,6 +93,7 @@ class TestLogin:
         assert me["role"] is None
         assert (await browser.get("admin/users")).status == 403
 
+    @on_both
     async def test_of_two_first_logins_at_once_both_are_the_same_user(self, api: Api, provider: Provider) -> None:
         await registered(api, provider, just_in_time=True)
         browsers = [Caller(api.app, None) for _ in range(3)]
@@ -127,6 +128,7 @@ class TestLogin:
 
 
 class TestClaims:
+    @on_both
     async def test_groups_and_roles_follow_the_claims_at_every_login(
         self, api: Api, browser: Caller, provider: Provider
     ) -> None:
@@ -220,7 +222,6 @@ class TestAttacks:
         finally:
             clock.freeze(None)
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "next", ["https://evil.test/", "//evil.test", "/\\evil.test", "evil", "javascript:alert(1)", "/a\r\nx: y"]
     )
@@ -254,7 +255,6 @@ class TestAttacks:
 
 
 @pytest.mark.effect("admin_set_client_secret_identity_provider")
-@on_sqlite
 class TestSecrets:
     async def test_the_client_secret_is_sent_to_the_provider_and_shown_nowhere(
         self, api: Api, browser: Caller, provider: Provider, tmp_path: Path

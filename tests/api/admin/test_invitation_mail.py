@@ -19,6 +19,7 @@ from core.settings import load_settings
 from tests.api.admin.mailing import Run, arrived, handled, until
 from tests.api.admin.mailing import token_in as linked
 from tests.api.admin.tenants import made
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
 from tests.mail_server import Inbox, mail_server
 from tests.ports import free_port
@@ -72,6 +73,7 @@ async def test_the_link_in_the_mail_makes_a_user(mailing: Run, tmp_path: Path) -
             await made(api.anonymous.post("admin/sessions:login", {"name": "zoe", "password": PASSWORD}))
 
 
+@on_both
 async def test_a_server_that_comes_back_gets_the_mail_once(
     mailing: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,6 +105,7 @@ async def test_a_server_that_comes_back_gets_the_mail_once(
             assert token_in(inbox) == issued["token"]
 
 
+@on_both
 async def test_what_was_refused_for_good_is_told_and_not_tried_again(mailing: Run) -> None:
     with mail_server(free_port()) as inbox:
         async with mailing(inbox.port) as api:
@@ -143,6 +146,7 @@ async def test_without_a_mailer_everything_is_as_before(api: Api) -> None:
     assert (issued["mailed_at"], stored(api)[0].sealed) == (None, None)
 
 
+@on_both
 async def test_the_how_to_page_leads_to_a_mail(mailing: Run, tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "invite-by-mail.md").read_text()
     (variables,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)

@@ -10,6 +10,7 @@ import pytest
 
 from core import clock
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller, Reply
 
 INVITATIONS = "admin/invitations"
@@ -51,6 +52,7 @@ async def test_who_accepts_is_a_user_with_what_was_promised(api: Api) -> None:
     assert "token" not in stored
 
 
+@on_both
 async def test_it_works_once_even_if_two_accept_at_the_same_moment(api: Api) -> None:
     token = (await invite(api.admin))["token"]
     answers = await asyncio.gather(*(accept(api, token, f"zoe{n}") for n in range(3)))
@@ -67,6 +69,7 @@ async def test_a_taken_name_or_weak_password_leaves_it_open(api: Api) -> None:
     assert (await accept(api, token)).status == 200
 
 
+@on_both
 @pytest.mark.effect("admin_revoke_invitation")
 async def test_a_revoked_one_is_worth_nothing(api: Api) -> None:
     issued = await invite(api.admin)
@@ -129,6 +132,7 @@ async def test_it_gives_nothing_that_who_invited_could_not_give_any_more(api: Ap
     await made(one.admin.post(f"{INVITATIONS}/{issued['id']}:resend"))
 
 
+@on_both
 async def test_one_tenant_sees_nothing_of_the_invitations_of_another(api: Api) -> None:
     one, two = await tenant(api, "one"), await tenant(api, "two")
     issued = await invite(one.admin, organization_id=one.organization)

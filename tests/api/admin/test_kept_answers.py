@@ -10,6 +10,7 @@ import pytest
 from core import clock
 from tests.api.admin.repeated_requests import REPLAYED, REQUESTS, SECRET, group, member
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 from tests.sagas import later
 
@@ -19,6 +20,7 @@ async def keyed(caller: Caller, method: str, path: str, **options: Any) -> Reply
     return await caller(method, path, headers=headers, **options)
 
 
+@on_both
 @pytest.mark.parametrize("stored", ["create", "update", "command", "batch"])
 async def test_an_answer_is_not_shown_again_to_who_has_lost_the_right(api: Api, stored: str) -> None:
     """The kind: a kept answer outlives the right to it, here by a grant revoked, elsewhere by the limits of a key."""
@@ -37,6 +39,7 @@ async def test_an_answer_is_not_shown_again_to_who_has_lost_the_right(api: Api, 
     assert SECRET not in refused.response.text
 
 
+@on_both
 async def test_a_narrower_key_does_not_get_the_answer_of_a_wider_one(api: Api) -> None:
     one = await tenant(api, "one")
     id, ana = await member(api, "ana", one)

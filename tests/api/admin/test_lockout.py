@@ -20,6 +20,7 @@ from api.kernel.permissions.access import Access
 from api.kernel.tables import GRANT, PRINCIPAL, RESOURCE
 from core import clock
 from tests.api.admin.tenants import grant, made, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 Prepare = Callable[[Api], Awaitable[Any]]
@@ -183,6 +184,7 @@ class TestWays:
         assert (await api.admin.post("admin/organizations/default:suspend", {})).status == 409
         assert (await api.admin.get("admin/users")).status == 200
 
+    @on_both
     async def test_by_a_directory(self, api: Api) -> None:
         id, admins, _ = await self.alone(api)
         patch = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}
@@ -198,6 +200,7 @@ class TestWays:
             assert answer.status_code == 409, answer.text
         assert (await api.admin.get("admin/users")).status == 200
 
+    @on_both
     async def test_by_the_identity_provider(self, api: Api) -> None:
         id, issuer = await admin_id(api), await provider(api)
         spec = {"identity_provider_id": issuer, "external_id": "admin"}
@@ -219,6 +222,7 @@ class TestWays:
         assert (await api.admin("PATCH", f"admin/users/{id}", json={"spec": {"emails": []}})).status == 409
 
 
+@on_both
 async def test_a_platform_that_has_none_already_can_be_changed(api: Api) -> None:
     """One whose last admin was lost before is not closed permanently to those who hold a part of it."""
     clerk = await user(api, "clerk", password=True)
@@ -230,6 +234,7 @@ async def test_a_platform_that_has_none_already_can_be_changed(api: Api) -> None
     assert (await caller.post("admin/grants", body)).status == 201
 
 
+@on_both
 async def test_ten_thousand_grants_are_not_looked_at(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an admin of the usual sort, the check reads that one's rights and no others."""
     with api.database.write() as connection:

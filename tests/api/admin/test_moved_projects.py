@@ -30,6 +30,7 @@ from core.definitions import DEFINITION
 from core.runs import Launch
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
 from tests.api.admin.test_projects import move
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 READS = [
@@ -150,6 +151,7 @@ async def everything(api: Api, caller: Caller) -> str:
     return "\n".join(texts)
 
 
+@on_both
 @pytest.mark.effect("admin_move_project", "admin_preview_move_project")
 async def test_neither_side_reads_of_the_others_people(api: Api) -> None:
     one, other = await house(api, "one"), await house(api, "other")
@@ -193,6 +195,7 @@ async def test_neither_side_reads_of_the_others_people(api: Api) -> None:
     assert history[1]["changes"] == []
 
 
+@on_both
 async def test_its_service_accounts_leave_everything_behind(api: Api) -> None:
     one, other = await house(api, "one"), await house(api, "other")
     elsewhere = await grant(api, one.bot, "rol_viewer", "platform")
@@ -239,6 +242,7 @@ def _on(holder: str, securable: str, role: str) -> dict[str, str]:
     return {"principal_id": holder, "securable_id": securable, "role_id": role}
 
 
+@on_both
 @pytest.mark.parametrize("state", list(OperationState))
 async def test_a_move_waits_for_what_runs_in_the_project_and_for_nothing_else(api: Api, state: OperationState) -> None:
     one = await tenant(api, "one")

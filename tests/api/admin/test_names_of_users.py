@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
 
 OTHER = "another long password"
@@ -61,6 +62,7 @@ async def test_a_name_alone_means_who_had_it_first_whatever_others_do(api: Api) 
     assert await login(api, "ana") is None, "it is still theirs"
 
 
+@on_both
 async def test_failures_of_one_slow_down_nobody_else(api: Api) -> None:
     _, _, first, second = await two(api)
     for _ in range(5):

@@ -14,11 +14,8 @@ import pytest
 
 from api.kernel.outbox import event_types
 from tests.api.admin.tenants import grant, made, tenant, user
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
-
-pytestmark = on_sqlite
 
 ASSET = "flights.silver.flights"
 ROOT = Path(__file__).parents[3]

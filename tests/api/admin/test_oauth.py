@@ -23,7 +23,7 @@ from api.kernel.credentials import tokens
 from core import clock
 from tests.api.admin.identity_provider import CLIENT, Provider, registered, running_provider
 from tests.api.admin.tenants import Tenant, grant, made, tenant
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -90,7 +90,6 @@ async def exchange(api: Api, token: str, **extra: str) -> httpx.Response:
     return await api.anonymous.http.post(TOKEN, data=form)
 
 
-@on_sqlite
 class TestDiscovery:
     async def test_names_what_there_is_and_nothing_else(self, api: Api) -> None:
         for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
@@ -159,6 +158,7 @@ class TestClientCredentials:
             token = await oauth.fetch_token(TOKEN, grant_type="client_credentials")
         assert 200 < token["expires_in"] <= 300
 
+    @on_both
     async def test_only_a_key_is_a_client_secret(self, api: Api) -> None:
         """What comes from a login or from a key is no key, though it authenticates the same account."""
         login = await made(api.anonymous.post("admin/sessions:login", {"name": "editor", "password": PASSWORD}))
@@ -179,7 +179,6 @@ class TestClientCredentials:
         assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client")
 
 
-@on_sqlite
 class TestErrors:
     @pytest.mark.parametrize(
         ("body", "error"),
@@ -295,6 +294,7 @@ class TestExchange:
         await made(api.admin.post("admin/users/ada:suspend"))
         assert (await Caller(api.app, answer["access_token"]).post("admin/sessions:userinfo")).status == 401
 
+    @on_both
     async def test_of_another_audience_only_if_it_was_registered(self, api: Api, provider: Provider) -> None:
         idp = await registered(api, provider, just_in_time=True)
         token = await provider.id_token("s-ada", client="other-app")

@@ -19,6 +19,7 @@ from api.kernel.tables import LOGIN_FAILURE, PRINCIPAL
 from api.services.admin.login_tables import RECOVERY_CODE
 from core import clock
 from tests.api.admin.tenants import made
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller, Reply
 
 pytestmark = pytest.mark.effect(
@@ -131,6 +132,7 @@ async def test_every_wrong_login_is_answered_the_same(api: Api) -> None:
     )
 
 
+@on_both
 async def test_no_code_works_twice_even_at_the_same_moment(api: Api) -> None:
     phone = await enrolled(api.editor)
     code = phone.code()
@@ -155,6 +157,7 @@ async def test_wrong_codes_are_slowed_down_like_wrong_passwords(api: Api) -> Non
     assert (await log_in(api, phone.code())).status == 429
 
 
+@on_both
 async def test_wrong_codes_of_a_login_are_counted_for_its_account_alone(api: Api) -> None:
     """The kind of fault: what one principal does is counted for all who share an address with them."""
     phone = await enrolled(api.editor)
@@ -176,6 +179,7 @@ async def test_a_stolen_login_cannot_guess_its_way_to_disable_it(api: Api) -> No
     assert (await at(api.editor, "disable", {"code": phone.code()})).status == 429
 
 
+@on_both
 async def test_a_recovery_code_works_once_and_is_kept_as_a_hash(api: Api) -> None:
     phone = await enrolled(api.editor)
     assert len(set(phone.recovery_codes)) == 10

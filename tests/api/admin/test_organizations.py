@@ -15,6 +15,7 @@ from core import clock
 from core.definitions import ASSET_CLAIM
 from migrations.tables import METADATA
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 
@@ -74,6 +75,7 @@ class TestSuspension:
         assert (await api.admin.get("admin/organizations/default")).json["status"]["state"] == "ACTIVE"
 
 
+@on_both
 async def test_one_that_holds_anything_is_not_deleted(api: Api) -> None:
     one = await tenant(api, "one")
     reply = await api.admin("DELETE", f"/api/v1/admin/organizations/{one.organization}")
@@ -87,6 +89,7 @@ async def test_one_that_holds_anything_is_not_deleted(api: Api) -> None:
 
 
 class TestEnd:
+    @on_both
     @pytest.mark.effect("admin_purge_organization")
     async def test_a_purge_leaves_nothing_but_the_trail(self, api: Api) -> None:
         one, other = await tenant(api, "one"), await tenant(api, "other")
@@ -117,6 +120,7 @@ class TestEnd:
         assert [event["type"] for event in api.events("admin.organization")][-1] == "admin.organization.purged"
         assert (await other.admin.get("admin/projects")).json["items"][0]["id"] == other.project
 
+    @on_both
     async def test_a_purge_takes_the_definitions_along_and_a_project_that_still_makes_something_stays(
         self, api: Api
     ) -> None:
@@ -202,6 +206,7 @@ class TestContents:
         members = sorted(line["member"]["member_id"] for line in lines if "member" in line)
         assert members == sorted([one.admin_id, *people])
 
+    @on_both
     async def test_each_line_is_one_that_the_caller_may_see(self, api: Api) -> None:
         one = await tenant(api, "one")
         group = (await made(one.admin.post("admin/groups", {"name": "readers", "spec": {"title": "Readers"}})))["id"]
@@ -229,6 +234,7 @@ class TestContents:
         assert gone not in everything
 
 
+@on_both
 async def test_a_purge_takes_the_webhooks_and_memberships_and_leaves_those_of_others(api: Api) -> None:
     one, other = await tenant(api, "one"), await tenant(api, "other")
     with api.database.write() as connection:

@@ -22,6 +22,7 @@ from core.db import METADATA
 from tests.api.admin.mailing import Run, arrived, handled, token_in, until
 from tests.api.admin.tenants import Tenant, made, tenant
 from tests.api.admin.test_one_time_passwords import enrolled
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller, Reply
 from tests.mail_server import Inbox, mail_server
 from tests.orchestration import FakeOrchestrator
@@ -212,6 +213,7 @@ async def test_who_asks_often_is_slowed_down(mailing: Run) -> None:
                 assert (await ask(api)).status == 200
 
 
+@on_both
 async def test_a_link_works_once_even_for_two_at_the_same_moment(mailing: Run) -> None:
     with mail_server(free_port()) as inbox:
         async with mailing(inbox.port) as api:
@@ -296,6 +298,7 @@ async def test_it_lets_in_who_was_locked_out_by_wrong_passwords(mailing: Run) ->
             assert (await log_in(api, NEW)).status == 200
 
 
+@on_both
 async def test_another_organization_sees_and_feels_nothing(mailing: Run) -> None:
     with mail_server(free_port()) as inbox:
         async with mailing(inbox.port) as api:
@@ -320,6 +323,7 @@ async def twins(api: Api, one: Tenant, two: Tenant) -> tuple[str, str]:
     return owned, await person(api, "theirs", organization_id=two.organization)
 
 
+@on_both
 async def test_a_server_that_is_away_or_refuses_is_told_to_admins_only(
     mailing: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -385,6 +389,7 @@ async def test_the_login_page_leads_there_with_a_mailer(mailing: Run) -> None:
         assert "default-src 'self'" in page.headers["content-security-policy"]
 
 
+@on_both
 async def test_the_how_to_page_leads_to_a_mail(mailing: Run) -> None:
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "invite-by-mail.md").read_text()
     resetting = page.partition("\n## Let people reset")[2]

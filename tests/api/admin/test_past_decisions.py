@@ -16,6 +16,7 @@ import pytest
 from api.kernel.credentials.authentication import EPOCH_SECONDS
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply, running
 from tests.orchestration import FakeOrchestrator
 
@@ -269,6 +270,7 @@ async def test_the_documented_questions_are_answered(api: Api, time: Time) -> No
     assert (await asked("explain", explaining))["decision"]["reason"] == "NO_GRANT"
 
 
+@on_both
 async def test_who_may_no_longer_ask_may_not_ask_about_when_he_could(api: Api, time: Time) -> None:
     one = await tenant(api, "one")
     ada = await user(api, "ada", one.organization)
@@ -281,6 +283,7 @@ async def test_who_may_no_longer_ask_may_not_ask_about_when_he_could(api: Api, t
     assert (await asked("list-subjects", before)).status in (403, 404)
 
 
+@on_both
 async def test_a_moment_without_an_answer_is_refused(api: Api, time: Time) -> None:
     asked = Asked(api.admin, GET, "platform")
     for moment in (time.now + timedelta(seconds=1), time.now - timedelta(days=400)):

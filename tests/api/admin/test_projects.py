@@ -9,6 +9,7 @@ import pytest
 
 from api.kernel.tables import REFERENCE
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 
@@ -59,6 +60,7 @@ class TestMove:
         lost = await grant(api, reader, "rol_viewer", one.project)
         return bot, Caller(api.app, key["secret"]), lost
 
+    @on_both
     @pytest.mark.effect("admin_move_project", "admin_preview_move_project")
     async def test_everything_changes_hands_at_once(self, api: Api) -> None:
         one, other = await tenant(api, "one"), await tenant(api, "other")

@@ -16,6 +16,7 @@ from api.kernel.tables import RESOURCE, TOKEN
 from api.services.admin.logic import session_tokens
 from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller, Reply, running
 from tests.orchestration import FakeOrchestrator
 
@@ -82,6 +83,7 @@ class TestRefresh:
         assert (event["subject"], event["data"]["user"]) == (login["id"], "editor")
         assert "hw_" not in str(api.events())
 
+    @on_both
     async def test_of_two_that_race_with_one_token_one_wins_and_then_the_login_ends(self, api: Api) -> None:
         login = await log_in(api)
         body = {"refresh_token": login["refresh_token"]}
@@ -98,6 +100,7 @@ class TestRefresh:
         for token in ((await log_in(api))["token"], api.editor.token):
             assert (await api.anonymous.post(REFRESH, {"refresh_token": token})).status == 401
 
+    @on_both
     async def test_a_login_that_goes_on_for_long_leaves_no_heap_of_tokens(self, api: Api) -> None:
         fresh = await log_in(api)
         try:
@@ -120,6 +123,7 @@ class TestRefresh:
 
 
 class TestIntrospection:
+    @on_both
     async def test_tells_of_ones_own_tokens_and_of_no_other(self, api: Api) -> None:
         login = await log_in(api)
         own = await made(api.editor.post("admin/sessions:introspect", {"token": login["token"]}))
@@ -132,6 +136,7 @@ class TestIntrospection:
         seen = await made(api.admin.post("admin/sessions:introspect", {"token": login["token"]}))
         assert seen["active"] is True
 
+    @on_both
     async def test_userinfo_tells_who_asks(self, api: Api) -> None:
         ada = await user(api, "ada", password=True)
         group = await made(api.admin.post("admin/groups", {"name": "readers", "spec": {"title": "Readers"}}))
@@ -211,6 +216,7 @@ class TestChangePassword:
         await log_in(api, password="quite another password")
         assert "quite another password" not in str(api.events())
 
+    @on_both
     async def test_is_the_only_way_on_after_a_required_reset(self, api: Api) -> None:
         await made(api.admin.post("admin/users/editor:require-reset"))
         refused = await api.anonymous.post(LOGIN, {"name": "editor", "password": PASSWORD})
@@ -271,6 +277,7 @@ class TestEnds:
         finally:
             clock.freeze(None)
 
+    @on_both
     async def test_a_token_that_another_process_used_at_the_same_moment_ends_the_login(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -288,6 +295,7 @@ class TestEnds:
         assert await works(api, login["token"]) == 401
         assert len(api.events("admin.session.refresh_reused")) == 1
 
+    @on_both
     async def test_what_was_looked_up_before_a_revocation_is_not_remembered_after_it(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -306,6 +314,7 @@ class TestEnds:
         monkeypatch.setattr(known, "_look_up", look_up)
         assert await works(api, login["token"]) == 401
 
+    @on_both
     async def test_credentials_work_only_in_an_organization_that_is_there_and_active(self, api: Api) -> None:
         one = await tenant(api, "one")
         await made(api.admin.post(f"admin/users/{one.admin_id}:set-password", {"password": PASSWORD}))

@@ -10,7 +10,6 @@ import pytest
 
 from api.kernel.credentials import passwords
 from core import clock
-from tests.api.one_database import on_sqlite
 from tests.api_process import PASSWORD, Api, Caller, Reply
 
 LOGIN = "admin/sessions:login"
@@ -97,7 +96,6 @@ class TestLogin:
         assert "my-password-typed-as-name" not in text
         assert "hw_" not in text
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "body",
         [{}, {"name": "a"}, {"name": 1, "password": "x"}, {"name": "a", "password": "b", "more": 1}, [], "x", None],
@@ -187,7 +185,6 @@ class TestSessions:
 
 
 class TestCredentials:
-    @on_sqlite
     @pytest.mark.parametrize(
         "value",
         [

@@ -9,6 +9,7 @@ import pytest
 
 from core import clock
 from tests.api.admin.tenants import made, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
 
 SETTINGS = "/api/v1/admin/settings/platform"
@@ -62,6 +63,7 @@ async def test_a_short_password_is_refused(api: Api) -> None:
     await made(api.admin.post(f"admin/users/{ada}:set-password", {"password": "more than twenty letters"}))
 
 
+@on_both
 async def test_former_passwords_are_refused_as_far_back_as_it_says(api: Api) -> None:
     ada = await user(api, "ada", password=True)
     await change(api, password_history=2)
@@ -118,6 +120,7 @@ async def test_a_key_lives_no_longer_than_it_says(api: Api) -> None:
     assert left <= timedelta(days=7)
 
 
+@on_both
 async def test_a_lower_limit_shortens_existing_keys_and_a_higher_one_none(api: Api) -> None:
     async def days(key: str) -> float:
         stored = (await api.viewer.get(f"admin/api-keys/{key}")).json

@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet, RSAKey
 from core import clock
 from tests.api.admin.signed_tokens import BASE, LAKE, active, declare, exchange, login, part, signed
 from tests.api.admin.tenants import grant, made, tenant
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, running
 from tests.orchestration import FakeOrchestrator
 
@@ -42,7 +42,6 @@ async def keys(api: Api) -> KeySet:
     return KeySet.import_key_set((await api.anonymous.http.get(f"{BASE}/oauth/jwks")).json())
 
 
-@on_sqlite
 class TestExchange:
     async def test_tells_another_system_who_somebody_is(self, api: Api) -> None:
         await declare(api, LAKE)
@@ -185,6 +184,7 @@ class TestItsEnd:
         assert (await active(api, token), await active(api, other)) == (False, True)
         assert (await api.editor.get("ai-catalog/assets")).status == 200
 
+    @on_both
     @pytest.mark.usefixtures("moved")
     async def test_it_ends_by_itself_and_leaves_no_row(self, api: Api) -> None:
         await declare(api, LAKE)

@@ -23,6 +23,7 @@ from core.db import Database
 from core.errors import Unavailable
 from tests.api.admin.signed_tokens import BASE, LAKE, active, declare, exchange, part, published, signed
 from tests.api.admin.tenants import made, tenant
+from tests.api.both_databases import on_both
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 
@@ -217,6 +218,7 @@ async def test_private_keys_are_sealed_shown_nowhere_and_dropped_when_done(
     assert (rows(api)[first].sealed, rows(api)[second].sealed is None) == (None, False)
 
 
+@on_both
 async def test_a_key_that_cannot_be_unsealed_signs_nothing_and_is_not_told(api: Api, tmp_path: Path) -> None:
     await declare(api, LAKE)
     await published(api)

@@ -9,6 +9,7 @@ import pytest
 from api.kernel.credentials import tokens
 from api.main import create_app
 from tests.api.admin.tenants import grant, made, user
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api, Caller
 from tests.orchestration import FakeOrchestrator
 
@@ -91,6 +92,7 @@ async def test_the_last_admin_cannot_lock_himself_out(api: Api) -> None:
     assert (await api.admin.get("admin/users")).status == 403
 
 
+@on_both
 async def test_list_by_name(api: Api) -> None:
     query = {"order_by": "name desc", "page_size": 2}
     reply = await api.admin.get("admin/users", params=query)

@@ -19,6 +19,7 @@ from api.kernel.outbox import consumer
 from core import clock
 from core.events import verify_chain
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
 from tests.receiver import Receiver, receiving
@@ -67,6 +68,7 @@ def bodies(receiver: Receiver) -> list[dict[str, Any]]:
     return [json.loads(body) for _, body in receiver.requests]
 
 
+@on_both
 @pytest.mark.effect("admin_rotate_secret_webhook_endpoint")
 async def test_events_of_the_organization_arrive_signed_with_the_secret_shown(
     api: Api, acme: Tenant, receiver: Receiver
@@ -151,6 +153,7 @@ async def test_a_disabled_one_misses_what_happens_until_it_is_enabled(acme: Tena
     assert [body["subject"] for body in bodies(receiver)] == [seen]
 
 
+@on_both
 async def test_a_changed_one_gets_what_it_asks_for_now_and_a_deleted_one_nothing(
     acme: Tenant, receiver: Receiver
 ) -> None:
@@ -170,6 +173,7 @@ async def test_a_changed_one_gets_what_it_asks_for_now_and_a_deleted_one_nothing
     assert [body["subject"] for body in bodies(receiver)] == [first, second]
 
 
+@on_both
 @pytest.mark.effect("admin_redeliver_webhook_endpoint", "admin_get_webhook_endpoint_deliveries")
 async def test_what_was_given_up_is_shown_and_sent_again(
     api: Api, acme: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.admin.test_projects import move
 from tests.api.ai_catalog.copied_tables import OTHER, PEOPLE, REPORT, STAFF, id_of, make_copies, owner, reads
 from tests.api.ai_catalog.provenance_tables import sees_only
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 from tests.orchestration import FakeOrchestrator, node
 
@@ -52,6 +53,7 @@ def grants_of(api: Api, principal_id: str) -> list[Any]:
         return list(connection.execute(select))
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_create_access_request", "ai_catalog_approve_access_request")
 async def test_the_owner_approves_and_the_rows_open(api: Api, tables: Tables) -> None:
     ada, carl = await sees(api, "ada", OTHER), await owner(api, "carl", OTHER)
@@ -71,6 +73,7 @@ async def test_the_owner_approves_and_the_rows_open(api: Api, tables: Tables) ->
     assert (await ada.post(PATH, {"asset": OTHER, "purpose": "Again."})).status == 409, "ada has the right"
 
 
+@on_both
 async def test_a_release_that_was_asked_for_opens_the_copy(api: Api, tables: Tables) -> None:
     ada = await sees_only(api, "ada", STAFF)
     await grant(api, await id_of(api, "ada"), "ai_catalog.asset.get", PEOPLE, securable_kind="ai_catalog.asset")
@@ -109,6 +112,7 @@ async def test_an_expired_request_is_not_approved_and_makes_way(
     await ask(ada)
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_reject_access_request", "ai_catalog_cancel_access_request")
 async def test_a_request_is_rejected_with_a_reason_or_canceled(api: Api, tables: Tables) -> None:
     ada = await sees(api, "ada", OTHER)
@@ -123,6 +127,7 @@ async def test_a_request_is_rejected_with_a_reason_or_canceled(api: Api, tables:
     assert not await reads(ada, OTHER)
 
 
+@on_both
 async def test_two_approvals_at_once_give_one_grant(api: Api, tables: Tables) -> None:
     ada, carl = await sees(api, "ada", OTHER), await owner(api, "carl", OTHER)
     asked = await ask(ada)
@@ -141,6 +146,7 @@ async def test_a_grant_that_exists_is_not_given_again(api: Api, tables: Tables) 
 
 
 class TestWhoDecides:
+    @on_both
     async def test_not_the_user_who_asked_nor_a_program(self, api: Api, tables: Tables) -> None:
         eve = await sees(api, "eve", OTHER)
         asked = await ask(eve)
@@ -168,6 +174,7 @@ class TestWhoDecides:
         await made(act(api.caller("fred"), asked["id"], "approve", until=asked_until.isoformat()))
         assert await reads(ada, OTHER)
 
+    @on_both
     async def test_who_may_not_sees_no_request_of_others(self, api: Api, tables: Tables) -> None:
         asked = await ask(await sees(api, "ada", OTHER))
         south = await tenant(api, "south")

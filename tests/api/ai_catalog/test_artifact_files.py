@@ -20,6 +20,7 @@ from core import clock
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_models import EMPTY, blobs, file, logged_model, registered, version
 from tests.api.ai_catalog.test_runs import run
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 
 PARTS = [os.urandom(300_000), os.urandom(200_000), b"end"]
@@ -72,6 +73,7 @@ def moved_clock(days: int) -> Iterator[None]:
 
 
 class TestUploads:
+    @on_both
     @pytest.mark.effect("ai_catalog_complete_artifact_upload", "ai_catalog_put_part_artifact_upload")
     async def test_parts_in_any_order_become_one_file(self, api: Api) -> None:
         parent = (await run(api))["id"]
@@ -112,6 +114,7 @@ class TestUploads:
         assert (damaged.status, "Send the parts again" in damaged.json["detail"]) == (409, True)
         assert blobs(api) == [part], "nothing half is left"
 
+    @on_both
     async def test_two_who_complete_it_get_the_same_file(self, api: Api) -> None:
         id = await upload(api, (await run(api))["id"])
         for number, content in enumerate(PARTS, 1):
@@ -135,6 +138,7 @@ class TestUploads:
         reply = await api.editor("PUT", f"/artifact-files/uploads/{id}/{number}", content=b"a")
         assert reply.status in (400, 404, 422)
 
+    @on_both
     async def test_others_send_no_part_and_see_no_upload(self, api: Api) -> None:
         id = await upload(api, (await run(api))["id"])
         other = await tenant(api, "other")
@@ -164,6 +168,7 @@ class TestLinks:
         await made(api.editor.post(f"admin/api-keys/{key['id']}:revoke", {}))
         assert (await api.anonymous.get(url)).status == 401
 
+    @on_both
     async def test_a_link_ends_with_the_right_of_its_signer(self, api: Api) -> None:
         """The kind: a signed link outlives the right that it came from."""
         artifact = await file(api, (await run(api))["id"], text="secret")

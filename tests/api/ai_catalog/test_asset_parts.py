@@ -10,7 +10,6 @@ import pytest
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, user
 from tests.api.ai_catalog.provenance_tables import released
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
@@ -27,7 +26,6 @@ def version(tables: Tables) -> str:
     return tables.snapshot(BRONZE).data_version
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_schema")
 class TestSchema:
     async def test_names_columns_types_and_the_exact_version(self, api: Api, version: str) -> None:
@@ -57,7 +55,6 @@ class TestSchema:
         assert (reply.status, reply.reason) == (404, "UNKNOWN_TABLE")
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_preview")
 class TestPreview:
     async def test_shows_rows_as_json_that_every_parser_reads(self, api: Api, version: str) -> None:
@@ -130,7 +127,6 @@ class TestPreview:
         assert reply.status in (400, 404)
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_history")
 class TestHistory:
     async def test_lists_versions_newest_first_page_by_page(self, api: Api, version: str) -> None:
@@ -142,7 +138,6 @@ class TestHistory:
         assert rest["next_page_token"] is None
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_diff")
 class TestDiff:
     async def test_by_key_tells_changed_rows_from_added_and_removed(self, api: Api, version: str) -> None:
@@ -242,7 +237,6 @@ class TestWhoSees:
         assert (await caller.get(f"ai-catalog/assets/{BRONZE}/{part}")).status == 404
         assert BRONZE not in found.response.text, "what it was made from is not told either"
 
-    @on_sqlite
     @pytest.mark.parametrize(
         ("part", "wrong"),
         [

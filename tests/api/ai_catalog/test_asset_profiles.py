@@ -11,10 +11,7 @@ import pytest
 
 from api.kernel.platform import open_tables
 from tests.api.admin.tenants import grant, tenant, user
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 ASSET = "flights.gold.daily"
 ROWS = pa.table(

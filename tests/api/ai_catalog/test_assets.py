@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
-
-pytestmark = on_sqlite
 
 
 class TestGetAsset:

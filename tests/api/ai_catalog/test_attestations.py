@@ -29,6 +29,7 @@ from tests.api.admin.mailing import until
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api.admin.test_projects import move
 from tests.api.ai_catalog.provenance_tables import make_provenance, released, sees_only, step
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator, node
@@ -119,6 +120,7 @@ class TestVerify:
         assert (found["valid"], found["signature"], found["subject"]["state"]) == (False, "VALID", "UNREADABLE")
         assert found["subject"]["problem"]
 
+    @on_both
     async def test_tells_a_statement_that_was_changed_in_the_database(self, api: Api, tables: Tables) -> None:
         id = (await attest(api.editor))["id"]
         with api.database.write() as connection:
@@ -127,6 +129,7 @@ class TestVerify:
         found = await self.verify(api, id)
         assert (found["valid"], found["signature"]) == (False, "INVALID")
 
+    @on_both
     async def test_a_revoked_key_proves_nothing_and_a_former_one_does(self, api: Api, tables: Tables) -> None:
         one = await attest(api.editor)
         await made(api.admin.post(f"admin/signing-keys/{one['key_id']}:revoke"))
@@ -156,6 +159,7 @@ async def test_what_has_no_provenance_is_not_attested(api: Api, tables: Tables) 
     "ai_catalog_create_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_verify_attestation"
 )
 class TestWhoSees:
+    @on_both
     async def test_only_who_reads_all_that_it_names(self, api: Api, tables: Tables) -> None:
         id = (await attest(api.editor))["id"]
         other = await tenant(api, "other")
@@ -183,6 +187,7 @@ class TestWhoSees:
         one = await attest(ada)
         assert BRONZE not in json.dumps(statement(await envelope(ada, one["id"])))
 
+    @on_both
     async def test_a_viewer_attests_nothing_and_who_reads_no_rows_neither(self, api: Api, tables: Tables) -> None:
         assert (await api.viewer.post(PATH, {"asset": SILVER})).status == 403
         blind = await sees_nothing_of_rows(api)

@@ -22,6 +22,7 @@ from tests.api.ai_catalog.provenance_tables import make_provenance, sees_only, s
 from tests.api.ai_catalog.retirement import ID, PATH, live, retire
 from tests.api.ai_catalog.test_branches import PATH as BRANCHES
 from tests.api.ai_catalog.test_branches import branch, id_of, may_branch, run
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator
@@ -90,6 +91,7 @@ def make(api: Api, tables: Tables, asset: str, code: str, branch: str = "") -> N
     branch_records.record(api.database, branch, produced)
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_definition_revisions")
 async def test_each_publication_is_a_revision(api: Api, tables: Tables) -> None:
     await publish(api.editor, "SELECT 2")
@@ -176,6 +178,7 @@ class TestRun:
 
 @pytest.mark.effect("ai_catalog_define_branch")
 class TestDefine:
+    @on_both
     async def test_a_changed_definition_is_only_in_the_branch(self, api: Api, tables: Tables) -> None:
         id = (await branch(api.editor))["id"]
         assert (await define(api.editor, id, attributes=attributes("SELECT 9", SILVER))).status == 200

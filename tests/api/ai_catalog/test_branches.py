@@ -23,6 +23,7 @@ from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made
 from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only
 from tests.api.ai_catalog.test_reproductions import failed
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator
@@ -73,6 +74,7 @@ class TestCreate:
         assert found["code_versions"][SILVER] == "1"
         assert {pin.table for pin in tables.pins.pins(holder=found["id"])} == set(found["versions"])
 
+    @on_both
     async def test_takes_the_versions_of_a_time_and_given_ones(self, api: Api, tables: Tables) -> None:
         first = tables.history(SILVER)[-1]
         found = await branch(
@@ -123,6 +125,7 @@ class TestRun:
         await failed(api, orchestrator, operation["id"], "the worker was killed")
         await run(api.editor, id, DELAYS)
 
+    @on_both
     async def test_inputs_outside_the_branch_need_the_right_to_read_them(self, api: Api, tables: Tables) -> None:
         dora = await sees_only(api, "dora", DELAYS)
         await may_branch(api, "dora")
@@ -181,6 +184,7 @@ class TestReads:
         answer = await made(api.viewer.post("ai-catalog/queries:run", {"sql": self.SQL}))
         assert answer["rows"] == [[1, "a"], [2, "b"]], "the project has not changed"
 
+    @on_both
     async def test_needs_the_rights_of_the_branch_and_of_the_table(self, api: Api, tables: Tables) -> None:
         id = (await branch(api.editor))["id"]
         produce(api, tables, id, route=[1, 3], kind=["a", "c"])
@@ -201,6 +205,7 @@ class TestReads:
 
 @pytest.mark.effect("ai_catalog_merge_branch", "ai_catalog_get_branch_merge_plan")
 class TestMerge:
+    @on_both
     async def test_launches_the_job_for_the_changed_tables(
         self, api: Api, tables: Tables, orchestrator: FakeOrchestrator
     ) -> None:
@@ -233,6 +238,7 @@ class TestMerge:
         assert answer.json["errors"][0]["pointer"] == f"/tables/{DELAYS}"
         assert orchestrator.launches == []
 
+    @on_both
     async def test_a_merged_branch_does_not_change(self, api: Api, tables: Tables) -> None:
         id = (await branch(api.editor))["id"]
         produce(api, tables, id, route=[1, 3], kind=["a", "c"])
@@ -241,6 +247,7 @@ class TestMerge:
         assert (await api.editor.post(f"{PATH}/{id}:run", {"assets": [DELAYS]})).status == 409
 
 
+@on_both
 async def test_discarding_removes_everything_of_it(api: Api, tables: Tables) -> None:
     id = (await branch(api.editor))["id"]
     produce(api, tables, id, route=[1, 3], kind=["a", "c"])

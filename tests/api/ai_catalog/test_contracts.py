@@ -10,6 +10,7 @@ import pytest
 from api.kernel.platform import open_tables
 from core.contracts import ActiveContract, record_violation
 from tests.api.admin.tenants import grant, made, tenant
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 SILVER, GOLD = "flights.silver.flights", "flights.gold.route_delays"
@@ -39,6 +40,7 @@ async def activated(api: Api, terms: dict[str, Any] = TERMS) -> dict[str, Any]:
     return await made(api.editor.post(f"{PATH}/{(await proposed(api, terms))['id']}:activate", {}))
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_activate_contract", "ai_catalog_consent_contract")
 async def test_a_weaker_promise_needs_the_consent_of_all_consumers(api: Api) -> None:
     await prepared(api)
@@ -77,6 +79,7 @@ async def test_a_stronger_promise_needs_no_consent(api: Api) -> None:
     await made(api.editor.post(f"{PATH}/{draft['id']}:activate", {}))
 
 
+@on_both
 async def test_what_the_newest_version_breaks_is_not_activated(api: Api) -> None:
     await prepared(api)
     broken = {
@@ -102,6 +105,7 @@ async def test_what_the_newest_version_breaks_is_not_activated(api: Api) -> None
     assert (await api.editor.get(f"{PATH}/{nothing_yet['id']}/status")).json["verdict"] == "NOT_EVALUATED"
 
 
+@on_both
 async def test_status_and_violations(api: Api) -> None:
     await prepared(api)
     active = await activated(api, {**TERMS, "max_age_hours": 1})
@@ -120,6 +124,7 @@ async def test_status_and_violations(api: Api) -> None:
     assert (violation["data_version"], violation["faults"]) == ("t@1", ["It broke."])
 
 
+@on_both
 async def test_who_can_not_see_the_asset_sees_no_contract(api: Api) -> None:
     await prepared(api)
     draft = await proposed(api, consumers=[GOLD])

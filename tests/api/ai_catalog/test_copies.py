@@ -30,6 +30,7 @@ from tests.api.ai_catalog.copied_tables import (
 from tests.api.ai_catalog.provenance_tables import sees_only, step
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
 
@@ -52,6 +53,7 @@ async def test_a_copy_needs_the_right_to_read_every_table_behind_it(api: Api, ta
     assert await reads(ada, STAFF)
 
 
+@on_both
 async def test_a_released_copy_opens_its_copies_until_it_is_revoked(api: Api, tables: Tables) -> None:
     ada = await sees_only(api, "ada", STAFF, REPORT)
     one = await release(api, api.admin, PEOPLE, STAFF)
@@ -124,6 +126,7 @@ def edge(known: Edge, out: str, out_version: str, source: str, version: str) -> 
     return dataclasses.replace(known, run="openlineage:1", **named)
 
 
+@on_both
 async def test_a_table_that_was_dropped_still_closes_its_copies(
     api: Api, tables: Tables, orchestrator: FakeOrchestrator
 ) -> None:
@@ -160,6 +163,7 @@ async def test_a_release_ends(api: Api, tables: Tables, monkeypatch: pytest.Monk
 
 
 class TestWhoReleases:
+    @on_both
     async def test_the_owner_of_the_source_and_nobody_else(self, api: Api, tables: Tables) -> None:
         body = {"asset": PEOPLE, "copies": STAFF, "reason": "I need it."}
         ada = await sees_only(api, "ada", STAFF, REPORT)
@@ -214,6 +218,7 @@ class TestAccess:
     async def access(self, caller: Caller, asset: str, **params: Any) -> dict[str, Any]:
         return await made(caller.get(f"ai-catalog/assets/{asset}/access", params=params))
 
+    @on_both
     async def test_says_what_closes_a_copy_and_what_to_ask_for(self, api: Api, tables: Tables) -> None:
         ada = await sees_only(api, "ada", STAFF, REPORT)
         found = await self.access(ada, REPORT)
@@ -244,6 +249,7 @@ class TestAccess:
         assert (found["granted"], found["needs"]) == (False, [{"asset": OTHER, "copies": None}])
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_model_version_download")
 async def test_files_of_a_run_need_the_right_to_read_its_inputs(api: Api, tables: Tables) -> None:
     """Through each door to files: by a token, by a signed link, with MLflow, and as the archive of a model version."""

@@ -22,11 +22,8 @@ from tests.api.ai_catalog import feature_store
 from tests.api.ai_catalog.copied_tables import OTHER, PEOPLE, STAFF, id_of, make_copies, release, write
 from tests.api.ai_catalog.provenance_tables import step
 from tests.api.ai_catalog.sharing import Provider
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller, Reply
 from tests.orchestration import FakeOrchestrator, node
-
-pytestmark = on_sqlite
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from api.kernel.platform import open_tables
 from tests.api.admin.tenants import made
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "describe-a-dataset.md").read_text()
 REQUESTS = re.findall(r"```http\n(\w+) (\S+)\n(.*?)```", PAGE, re.DOTALL)
 
 
+@on_both
 async def test_the_requests_of_the_page(api: Api) -> None:
     await made(api.admin.post("admin/projects", {"name": "flights", "spec": {"title": "Flights"}}))
     rows = pa.table({"id": [1], "carrier": ["AA"]})

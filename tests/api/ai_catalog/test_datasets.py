@@ -12,6 +12,7 @@ import pytest
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api.ai_catalog.provenance_tables import sees_only
 from tests.api.ai_catalog.tagging import BRONZE, DAILY, DELAYS, SILVER, Chain, new_tag, tagged, target
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
 
@@ -34,6 +35,7 @@ async def sensitivity(by: Caller, asset: str) -> str | None:
     return found
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_declassify_dataset")
 async def test_the_highest_sensitivity_is_inherited_until_it_is_declassified(api: Api, chain: Chain) -> None:
     assert await sensitivity(api.viewer, DAILY) is None
@@ -56,6 +58,7 @@ async def test_the_highest_sensitivity_is_inherited_until_it_is_declassified(api
     assert event["data"]["reason"] == "Only totals"
 
 
+@on_both
 async def test_a_change_does_not_lower_the_sensitivity(api: Api, chain: Chain) -> None:
     one = await described(api.editor, BRONZE, sensitivity="CONFIDENTIAL")
     path = f"{PATH}/{one['id']}"
@@ -69,6 +72,7 @@ async def test_a_change_does_not_lower_the_sensitivity(api: Api, chain: Chain) -
     assert await sensitivity(api.viewer, DELAYS) is None
 
 
+@on_both
 async def test_an_asset_is_described_once(api: Api, chain: Chain) -> None:
     replies = await asyncio.gather(*(api.editor.post(PATH, {"asset": BRONZE, "title": "x"}) for _ in range(3)))
     assert sorted(reply.status for reply in replies) == [201, 409, 409]
@@ -77,6 +81,7 @@ async def test_an_asset_is_described_once(api: Api, chain: Chain) -> None:
     await described(api.editor, SILVER, license="LicenseRef-Acme")
 
 
+@on_both
 async def test_who_can_not_see_the_asset_sees_no_description(
     api: Api, chain: Chain, orchestrator: FakeOrchestrator
 ) -> None:

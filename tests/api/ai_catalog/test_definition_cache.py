@@ -15,6 +15,7 @@ from core.errors import Unavailable
 from features.embedded import EmbeddedStore
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.feature_store import TABLE, declared, opened, serve
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 from tests.sagas import later
 
@@ -91,6 +92,7 @@ async def test_a_revoked_or_denied_right_ends_at_once(api: Api, service: str) ->
     assert await statuses(caller, service) <= {403, 404}
 
 
+@on_both
 async def test_an_expired_right_ends_at_its_time(api: Api, service: str) -> None:
     caller, _ = await reader(api, expires_at=(clock.now() + timedelta(minutes=10)).isoformat())
     assert await statuses(caller, service) == {200}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import grant, made, tenant, user
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 from tests.orchestration import FakeOrchestrator, FakePublisher, node
 
@@ -29,12 +29,12 @@ class TestCreateDefinition:
         (event,) = api.events("ai_catalog.definition")
         assert (event["type"], event["subject"]) == ("ai_catalog.definition.created", ID)
 
+    @on_both
     async def test_an_id_is_taken_by_a_definition_or_by_an_asset(self, api: Api) -> None:
         await create(api.editor)
         assert (await create(api.editor)).status == 409
         assert (await create(api.editor, asset="flights.silver.flights")).status == 409
 
-    @on_sqlite
     @pytest.mark.parametrize("asset", [None, 5, "two.parts", "Upper.case.id", "../../etc/passwd", "a.b.c.d", "a..c"])
     async def test_the_id_must_be_an_asset_id(self, api: Api, asset: Any) -> None:
         reply = await create(api.editor, asset=asset)
@@ -54,6 +54,7 @@ class TestUpdateDefinition:
         again = await api.editor("PATCH", PATH, json={"attributes": {"asset": ID, "sql": "SELECT 1"}})
         assert again.json["state"] == "PUBLISHED", "as it was published"
 
+    @on_both
     async def test_merge_patch_is_accepted_by_its_own_type(self, api: Api) -> None:
         await create(api.editor)
         headers = {"content-type": "application/merge-patch+json"}
@@ -165,6 +166,7 @@ class TestRightsOfThePublisher:
     def event_types(self, api: Api) -> list[str]:
         return [event["type"].rpartition(".")[2] for event in api.events("ai_catalog.definition")]
 
+    @on_both
     async def test_its_asset_stops_when_they_end_and_goes_on_when_they_are_back(self, api: Api) -> None:
         ben = await user(api, "ben")
         given = await grant(api, ben, "rol_editor", "org_default")
@@ -215,6 +217,7 @@ class TestDeleteDefinition:
 
 
 class TestListDefinitions:
+    @on_both
     async def test_pages_and_filters(self, api: Api) -> None:
         for name in ("a", "b", "c"):
             await create(api.editor, asset=f"flights.gold.{name}")

@@ -15,6 +15,7 @@ from tests.api.admin.tenants import made
 from tests.api.ai_catalog.test_artifact_files import preview, put, upload
 from tests.api.ai_catalog.test_models import blobs, file
 from tests.api.ai_catalog.test_runs import run
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 DRY = {"params": {"validate_only": "true"}}
@@ -47,6 +48,7 @@ async def reproduction(api: Api) -> str:
     return "rep_1"
 
 
+@on_both
 @pytest.mark.parametrize(("plural", "create"), [("branches", branch), ("reproductions", reproduction)])
 async def test_an_area_is_removed_when_the_change_is_committed(api: Api, plural: str, create: Any) -> None:
     id = await create(api)
@@ -60,6 +62,7 @@ async def test_an_area_is_removed_when_the_change_is_committed(api: Api, plural:
     assert not path.exists()
 
 
+@on_both
 async def test_parts_of_an_upload_stay_if_its_end_is_only_tried(api: Api) -> None:
     id = await upload(api, (await run(api))["id"])
     await put(api.editor, id, 1, b"abc")
@@ -68,6 +71,7 @@ async def test_parts_of_an_upload_stay_if_its_end_is_only_tried(api: Api) -> Non
     assert (await api.editor.post(f"ai-catalog/artifact-uploads/{id}:complete", {})).status == 200
 
 
+@on_both
 async def test_a_collection_that_is_only_tried_removes_nothing(api: Api) -> None:
     id = (await run(api))["id"]
     await file(api, id, "a.txt", "x")

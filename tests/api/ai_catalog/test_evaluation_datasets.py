@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.test_runs import experiment
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 ONE = {"inputs": {"question": "1 + 1"}, "expectations": {"answer": "2"}}
@@ -30,6 +31,7 @@ async def records(api: Api, id: str, **query: Any) -> list[dict[str, Any]]:
     return list(found["items"])
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_upsert_records_evaluation_dataset", "ai_catalog_remove_records_evaluation_dataset")
 async def test_every_change_makes_a_version_that_stays_readable(api: Api) -> None:
     id = await dataset(api)
@@ -62,6 +64,7 @@ async def test_every_change_makes_a_version_that_stays_readable(api: Api) -> Non
     assert (await api.viewer.get(f"{path}/records", params=both)).status == 400
 
 
+@on_both
 async def test_the_digest_is_that_of_the_content(api: Api) -> None:
     one, other = await dataset(api), await dataset(api, "other")
     first = await upserted(api, one, ONE, TWO)
@@ -88,6 +91,7 @@ async def test_pages_of_records_neither_repeat_nor_lose_one(api: Api) -> None:
     assert sorted(seen) == list(range(23))
 
 
+@on_both
 async def test_changes_at_the_same_time_are_all_kept(api: Api) -> None:
     id = await dataset(api)
     bodies = [[{"inputs": {"n": n}} for n in range(m, m + 5)] for m in (0, 3, 6)]

@@ -11,6 +11,7 @@ from tests.api.ai_catalog.test_model_stages import act, stage
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run
 from tests.api.ai_catalog.trainings import FEATURES, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 from tests.unit.serving.clinic import visits
@@ -68,6 +69,7 @@ async def test_the_platform_evaluates_what_it_trained(api: Api, trained: list[st
     assert one["results"] in [node["asset"] for node in lineage["nodes"]]
 
 
+@on_both
 async def test_a_gate_blocks_the_approval(api: Api, trained: list[str]) -> None:
     impossible = {"name": "perfect", "condition": "min(CAST(correct AS INTEGER)) = 1"}
     id = await evaluation(api, impossible)
@@ -96,6 +98,7 @@ async def test_a_gate_blocks_the_approval(api: Api, trained: list[str]) -> None:
     assert (await api.admin("DELETE", f"ai-catalog/evaluations/{id}")).status == 409, "the model requires it"
 
 
+@on_both
 @pytest.mark.parametrize(
     "condition",
     [
@@ -148,6 +151,7 @@ async def test_runs_are_compared(api: Api, trained: list[str]) -> None:
     assert (await api.viewer.post("ai-catalog/evaluation-runs:compare", {"runs": [runs[0], other]})).status == 400
 
 
+@on_both
 async def test_rows_need_the_right_to_read_the_dataset(api: Api, trained: list[str]) -> None:
     id = await evaluation(api)
     one = await ran(api, id, trained[0])

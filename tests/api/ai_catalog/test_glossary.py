@@ -11,6 +11,7 @@ import pytest
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api.ai_catalog.provenance_tables import sees_only
 from tests.api.ai_catalog.tagging import BRONZE, SILVER, Chain, new_tag, tagged, target
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 PATH = "ai-catalog/glossary-terms"
@@ -33,6 +34,7 @@ async def found(by: Caller, **params: str) -> set[str]:
     return {one["id"] for one in reply.json["items"]}
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_link_glossary_term", "ai_catalog_unlink_glossary_term")
 async def test_a_synonym_finds_what_a_term_describes(api: Api, chain: Chain) -> None:
     mail = await term(api.editor, "address", synonyms=["epistolary"])
@@ -57,6 +59,7 @@ async def test_a_synonym_finds_what_a_term_describes(api: Api, chain: Chain) -> 
     assert await found(api.viewer, q="epistolary") == set()
 
 
+@on_both
 async def test_search_finds_license_sensitivity_and_tags(api: Api, chain: Chain) -> None:
     dataset = {"asset": BRONZE, "title": "Departures", "license": "MIT", "sensitivity": "CONFIDENTIAL"}
     id = (await made(api.editor.post("ai-catalog/datasets", dataset)))["id"]
@@ -101,6 +104,7 @@ async def test_terms_are_not_above_themselves(api: Api) -> None:
     assert (await api.editor.post(f"{PATH}:batch", {"items": [circle]})).status == 409
 
 
+@on_both
 async def test_a_glossary_is_imported_as_a_whole_and_exported_without_formulas(api: Api) -> None:
     def item(name: str, **spec: Any) -> dict[str, Any]:
         return {"method": "CREATE", "body": {"name": name, "spec": {"title": name, **spec}}}

@@ -7,7 +7,6 @@ import pytest
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from tests.api.ai_catalog.provenance_tables import DAILY, DELAYS, make_provenance, sees_only, step
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER
 
@@ -17,7 +16,6 @@ def tables(api: Api) -> Tables:
     return make_provenance(api)
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_impact")
 class TestImpact:
     async def test_of_a_column_tells_what_certainly_breaks_from_what_may(self, api: Api, tables: Tables) -> None:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from api.kernel.platform import open_tables
 from lakehouse.lineage import LINEAGE_EDGE
 from tests.api.admin.tenants import Tenant, grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 from tests.lineage_events import RUN, dataset, dbt_stream, event, spark_stream, version
@@ -66,6 +67,7 @@ def storage_path(api: Api, asset: str) -> str:
     return api.app.platform.part(open_tables).storage.uri(asset)
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_create_lineage_event")
 async def test_a_spark_run_becomes_edges_with_versions(lake: Api) -> None:
     source, target = storage_path(lake, BRONZE), storage_path(lake, SILVER)
@@ -99,6 +101,7 @@ async def test_a_spark_run_becomes_edges_with_versions(lake: Api) -> None:
     assert statistics[target] == 3
 
 
+@on_both
 async def test_the_order_of_events_and_repetition_change_nothing(lake: Api) -> None:
     """Each order of a run's events, sent twice, gives the same run and the same edges."""
     source, target = storage_path(lake, BRONZE), storage_path(lake, SILVER)
@@ -183,6 +186,7 @@ async def test_a_reader_of_an_asset_cannot_draw_an_edge_to_it(lake: Api) -> None
     assert denials == ["ai_catalog.lineage_event.create_denied"]
 
 
+@on_both
 async def test_external_datasets_are_seen_only_with_rights_on_their_project(lake: Api) -> None:
     one, other = await tenant(lake, "one"), await tenant(lake, "other")
     await grant(lake, one.admin_id, "rol_editor", "flights")
@@ -209,6 +213,7 @@ async def test_external_datasets_are_seen_only_with_rights_on_their_project(lake
     assert missing.json["detail"].replace("nothing", "one_data") == hidden.json["detail"]
 
 
+@on_both
 async def test_the_project_is_the_only_one_or_the_one_that_the_caller_names(lake: Api) -> None:
     one = await tenant(lake, "one")
     await send(one.admin, event("START"))
@@ -256,6 +261,7 @@ async def test_a_batch_has_a_result_for_each_event(lake: Api) -> None:
     assert over_rest.json["refused"][0]["pointer"] == "/run/runId"
 
 
+@on_both
 async def test_ten_thousand_events_are_stored_at_once_and_no_more(lake: Api) -> None:
     events = [
         event(
@@ -282,6 +288,7 @@ async def test_ten_thousand_events_are_stored_at_once_and_no_more(lake: Api) -> 
         assert connection.scalar(sa.text("SELECT count(*) FROM lineage_event")) == 10_000
 
 
+@on_both
 async def test_the_same_event_at_the_same_time_is_stored_once(lake: Api) -> None:
     start, complete = event("START", 0, inputs=[dataset("pg", "a")]), event("COMPLETE", 1, outputs=[dataset("pg", "b")])
     replies = await asyncio.gather(*(lake.admin.post(PATH, one) for one in [start, complete] * 6))
@@ -339,6 +346,7 @@ async def test_bodies_that_cannot_be_read_are_refused(
     assert reply.status == status, reply.json
 
 
+@on_both
 async def test_jobs_and_datasets_are_described_without_a_run(lake: Api) -> None:
     common = {"eventTime": "2026-03-01T12:00:00Z", "producer": "https://example.org"}
     described = dataset("pg", "orders", documentation={"description": "All orders."})

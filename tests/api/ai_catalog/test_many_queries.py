@@ -21,12 +21,16 @@ from api.services.ai_catalog.logic.turns import Turns
 from core.errors import TooManyRequests
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import made, user
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import make_tables
 
 ENDLESS = "SELECT max(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b"
 ROWS = "SELECT sum(range)::BIGINT AS total FROM range(1000000)"
+
+
+@pytest.fixture
+def query_processes() -> None:
+    """The API has its processes, which these tests are about."""
 
 
 @pytest.fixture
@@ -73,7 +77,6 @@ async def left(caller: Caller, sql: str, gone: asyncio.Event) -> list[dict[str, 
     return sent
 
 
-@on_sqlite
 async def test_who_leaves_ends_the_statement_also_one_that_waits(api: Api, tables: Tables) -> None:
     pool, gone = api.app.platform.workers.queries, asyncio.Event()
     leaving = [asyncio.create_task(left(api.viewer, ENDLESS, gone)) for _ in range(3)]
@@ -86,7 +89,6 @@ async def test_who_leaves_ends_the_statement_also_one_that_waits(api: Api, table
     assert reply.json["rows"] == [[499999500000]], "the next one runs"
 
 
-@on_sqlite
 async def test_many_callers_share_two_processes(api: Api, tables: Tables) -> None:
     names = ("ana", "bo", "cy", "di")
     callers = []
@@ -118,7 +120,6 @@ async def test_many_callers_share_two_processes(api: Api, tables: Tables) -> Non
     await until(lambda: pool.held == 0)
 
 
-@on_sqlite
 async def test_a_killed_process_is_told_as_such_and_leaves_no_zombie(api: Api, tables: Tables) -> None:
     asking = asyncio.create_task(api.viewer.post("ai-catalog/queries:run", {"sql": ENDLESS}))
     await until(lambda: len(processes()) == 1)
@@ -171,7 +172,6 @@ VALUES = (
 )
 
 
-@on_sqlite
 async def test_json_and_arrow_say_the_same_of_every_type(api: Api, tables: Tables) -> None:
     answer = await made(api.viewer.post("ai-catalog/queries:run", {"sql": VALUES}))
     reply = await api.viewer.post(

@@ -18,6 +18,7 @@ from lakehouse import metric_history
 from tests.api.admin.tenants import tenant
 from tests.api.admin.test_projects import ended
 from tests.api.ai_catalog.test_runs import logged, run
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 MLFLOW = "/mlflow/api/2.0/mlflow/metrics"
@@ -60,6 +61,7 @@ async def sampled(caller: Caller, id: str, size: int, **range: int) -> list[int]
     return [point["step"] for point in reply.json()["metrics"]]
 
 
+@on_both
 async def test_a_history_is_the_same_before_and_after_it_moves(api: Api) -> None:
     id = (await run(api))["id"]
     values = [0.1 + 0.2, "NaN", "Infinity", "-Infinity", -0.0, 5e-324]
@@ -137,6 +139,7 @@ async def test_a_move_that_stops_anywhere_neither_hides_nor_doubles_a_value(
     assert (await history(api.viewer, id), stored(api, made["project_id"]).height) == (expected, 30)
 
 
+@on_both
 async def test_processes_that_move_the_same_values_at_the_same_time_add_each_once(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +207,7 @@ async def test_few_values_wait_and_many_move_at_once(api: Api, monkeypatch: pyte
     assert waiting(api) == 0, "the time is over"
 
 
+@on_both
 async def test_a_history_follows_its_project_and_is_erased_with_its_organization(api: Api, tmp_path: Path) -> None:
     made = await run(api)
     id, project = made["id"], made["project_id"]

@@ -14,6 +14,7 @@ from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_models import blobs, file, registered, version
 from tests.api.ai_catalog.test_runs import experiment, run
 from tests.api.ai_catalog.trainings import FEATURES, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -36,6 +37,7 @@ async def pending(api: Api, **body: Any) -> dict[str, Any]:
     return await made(api.editor.post("ai-catalog/logged-models", {"experiment_id": first, **body}))
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_model_version_download")
 async def test_a_version_is_one_archive(api: Api) -> None:
     one = await run(api)
@@ -102,6 +104,7 @@ async def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(api: Api) -> 
     assert (found["verdict"], found["files"][0]["verdict"]) == ("TOO_LARGE", "TOO_LARGE")
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_log_metrics_logged_model", "ai_catalog_get_logged_model_metrics")
 async def test_metrics_name_the_dataset_that_they_were_measured_on(api: Api) -> None:
     model = await pending(api)
@@ -128,6 +131,7 @@ async def test_metrics_name_the_dataset_that_they_were_measured_on(api: Api) -> 
         assert (await api.editor.post(f"{path}:log-metrics", body)).status in (400, 422), bad
 
 
+@on_both
 async def test_metrics_of_a_training_name_the_version_of_the_features(api: Api, orchestrator: FakeOrchestrator) -> None:
     await project(api)
     trainings = Trainings(api, orchestrator)

@@ -10,6 +10,7 @@ from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run
 from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator
 
@@ -77,6 +78,7 @@ async def test_moves_of_an_alias_are_edges(api: Api, trainings: Trainings) -> No
     assert (move["principal"], move["version"]) == ("editor", "3")
 
 
+@on_both
 async def test_a_table_shows_the_models_that_were_trained_on_it(api: Api, trainings: Trainings) -> None:
     trainings.train(1)
     trainings.recorder.catch_up()
@@ -114,6 +116,7 @@ async def test_the_explanation_of_a_version_names_its_models(api: Api, trainings
     assert newest["version"] != bronze
 
 
+@on_both
 async def test_who_cannot_see_the_project_sees_neither_node_nor_count(api: Api, trainings: Trainings) -> None:
     trainings.train(1)
     trainings.recorder.catch_up()

@@ -13,6 +13,7 @@ import pytest
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -33,6 +34,7 @@ async def trained(api: Api, trainings: Trainings) -> str:
     return first
 
 
+@on_both
 @pytest.mark.effect(
     "ai_catalog_get_run_reproduce_plan",
     "ai_catalog_get_logged_model_reproduce_plan",
@@ -77,6 +79,7 @@ async def external(api: Api, project_id: str) -> dict[str, Any]:
     return run
 
 
+@on_both
 async def test_an_external_run_tells_what_is_known(api: Api, orchestrator: FakeOrchestrator) -> None:
     place = await project(api)
     tables: Tables = Trainings(api, orchestrator).tables

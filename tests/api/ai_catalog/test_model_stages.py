@@ -13,6 +13,7 @@ from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run
 from tests.api.ai_catalog.trainings import MODEL, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller, Reply
 from tests.orchestration import AT, FakeOrchestrator
 from tests.orchestration import made as materialized
@@ -118,6 +119,7 @@ async def test_the_policy_is_changed_by_who_can_approve(api: Api) -> None:
         assert (await api.admin("PATCH", path, json={"spec": {"policy": bad}})).status in (400, 422), bad
 
 
+@on_both
 async def test_a_promotion_can_archive_the_others(api: Api) -> None:
     first, second, third = await versions(api, 3, stages=[])
     for id in (first, second):
@@ -127,6 +129,7 @@ async def test_a_promotion_can_archive_the_others(api: Api) -> None:
     assert [await stage(api, id) for id in (first, second, third)] == ["ARCHIVED", "ARCHIVED", "PRODUCTION"]
 
 
+@on_both
 async def test_two_approvers_at_once_move_it_once(api: Api) -> None:
     (id,) = await versions(api)
     await made(act(api.editor, id, "request-stage", stage="PRODUCTION"))
@@ -158,6 +161,7 @@ async def test_a_version_that_fails_a_gate_is_not_promoted(api: Api, orchestrato
     assert await stage(api, passed) == "PRODUCTION"
 
 
+@on_both
 async def test_another_tenant_neither_sees_nor_decides(api: Api) -> None:
     (id,) = await versions(api)
     asked = await made(act(api.editor, id, "request-stage", stage="PRODUCTION"))
@@ -219,6 +223,7 @@ class TestMlflow:
         path = f"{self.PATH}/model-versions/transition-stage"
         return await caller.http.post(path, json={"name": "price", "version": "1", **body})
 
+    @on_both
     async def test_stages_follow_the_policy(self, api: Api) -> None:
         (id,) = await versions(api)
         staged = await self.transition(api, api.editor, stage="staging", archive_existing_versions=False)

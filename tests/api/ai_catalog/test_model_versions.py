@@ -11,6 +11,7 @@ from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import logged, run
 from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -41,6 +42,7 @@ async def part(api: Api, id: str, name: str, **params: Any) -> dict[str, Any]:
     return await made(api.viewer.get(f"ai-catalog/model-versions/{id}/{name}", params=params))
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_model_version_card", "ai_catalog_write_card_model_version")
 async def test_a_card_has_facts_and_a_text_with_a_history(api: Api, orchestrator: FakeOrchestrator) -> None:
     (id,) = await trained(api, orchestrator)
@@ -105,6 +107,7 @@ async def test_a_file_that_is_no_mlmodel_states_nothing(api: Api, text: str) -> 
     assert all(field == {"name": "", "type": "", "shape": None, "required": None} for field in stated["inputs"])
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_compare_model_versions")
 async def test_versions_are_compared_side_by_side(api: Api, orchestrator: FakeOrchestrator) -> None:
     first, second = await trained(api, orchestrator, 2)

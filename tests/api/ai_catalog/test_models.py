@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.test_runs import experiment, run
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 EMPTY: dict[str, Any] = {}
@@ -40,6 +41,7 @@ def blobs(api: Api) -> list[Path]:
     return [one for one in folder.rglob("*") if one.is_file()]
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_create_artifact", "ai_catalog_verify_artifact", "ai_catalog_delete_artifact")
 async def test_a_file_is_stored_once_and_a_changed_one_is_noticed(api: Api) -> None:
     id = (await run(api))["id"]
@@ -78,6 +80,7 @@ async def test_paths_stay_in_their_run(api: Api) -> None:
     assert (await other.admin.get("ai-catalog/artifacts")).json["items"] == []
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_finalize_logged_model", "ai_catalog_restore_logged_model")
 async def test_the_files_of_a_finished_model_are_complete(api: Api) -> None:
     model = await logged_model(api, name="line", tags={"a": "1"})
@@ -150,6 +153,7 @@ async def test_versions_of_pending_models_and_other_projects_are_refused(api: Ap
         assert reply.status in (400, 404), source
 
 
+@on_both
 @pytest.mark.effect(
     "ai_catalog_set_alias_registered_model",
     "ai_catalog_remove_alias_registered_model",
@@ -185,6 +189,7 @@ async def test_the_moves_of_an_alias_stay_on_record(api: Api) -> None:
     assert (await version(api, model, f"runs:/{one['id']}/model"))["version"] == 3, "numbers are never used again"
 
 
+@on_both
 async def test_versions_are_deleted_and_restored_with_their_model(api: Api) -> None:
     one = await run(api)
     await file(api, one["id"])

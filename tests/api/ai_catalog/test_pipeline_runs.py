@@ -19,6 +19,7 @@ from core.runs import RunStatus, StepState, StepStatus
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.pipelines import CLEAN, CODE, PATH, RUNS, TOTALS, add_assets, published, started
 from tests.api.ai_catalog.provenance_tables import step
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import make_tables
 from tests.orchestration import AT, FakeOrchestrator
@@ -130,6 +131,7 @@ class TestRetry:
         again = await made(api.viewer.get(f"{RUNS}/{answer.json['runs'][0]}"))
         assert (again["retry_of"], again["pipeline_id"]) == (run, id)
 
+    @on_both
     async def test_requests_at_once_start_one_retry(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         _, run = await failed(api, orchestrator)
         answers = await asyncio.gather(*(retry(api.editor, run) for _ in range(4)))
@@ -200,6 +202,7 @@ async def test_steps_and_outputs_without_hidden_assets(api: Api, orchestrator: F
     assert {item["asset"]: item["data_version"] for item in outputs} == {CLEAN: "c@1", TOTALS: "t@1"}
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_pipeline_run_graph")
 async def test_the_graph_has_the_versions_that_were_read_and_written(api: Api, orchestrator: FakeOrchestrator) -> None:
     import pyarrow as pa

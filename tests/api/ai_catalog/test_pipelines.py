@@ -19,6 +19,7 @@ from core.ports import Automation
 from core.runs import RunStatus
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.pipelines import CLEAN, CODE, PATH, TOTALS, add_assets, pipeline, published, started
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import AT, FakeOrchestrator, FakePublisher, node
 
@@ -71,6 +72,7 @@ class TestPublish:
                 orchestrator.nodes[asset] = dataclasses.replace(orchestrator.nodes[asset], jobs=jobs)
             assert (await made(api.viewer.get(f"{PATH}/{id}/publication")))["loaded"] is loaded
 
+    @on_both
     async def test_a_later_change_is_a_draft_until_it_is_published(self, api: Api) -> None:
         found = await published(api)
         await made(api.editor("PATCH", f"{PATH}/{found['id']}", json={"name": "daily", "spec": {"assets": [CLEAN]}}))
@@ -135,6 +137,7 @@ class TestPublish:
         assert (answer.status, TOTALS in answer.json["detail"]) == (409, True)
         assert orchestrator.launches == []
 
+    @on_both
     async def test_a_publisher_who_loses_the_right_blocks_it(self, api: Api) -> None:
         found = await published(api)
         rights = PublisherRights(api.app.platform, FakePublisher())
@@ -160,6 +163,7 @@ async def test_a_report_names_the_checks_that_stop_a_run(api: Api, orchestrator:
     assert rows(api) == []
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_unpublish_pipeline")
 async def test_unpublishing_removes_the_job_and_allows_the_deletion(api: Api) -> None:
     id = (await published(api))["id"]
@@ -248,6 +252,7 @@ class TestRun:
         assert answers[0].json["id"] == answers[1].json["id"]
         assert len(orchestrator.launches) == 1
 
+    @on_both
     async def test_a_run_that_is_active_is_not_joined_if_the_pipeline_skips(
         self, api: Api, orchestrator: FakeOrchestrator
     ) -> None:
@@ -284,6 +289,7 @@ async def test_partitions_become_a_backfill(api: Api, orchestrator: FakeOrchestr
     assert answer.json["backfill"] == "run-1"
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_get_pipeline_diff")
 async def test_a_diff_names_assets_and_fields(api: Api) -> None:
     found = await published(api, schedule={"cron": "0 6 * * *"})

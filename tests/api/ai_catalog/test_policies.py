@@ -13,10 +13,7 @@ from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.policies import ONLINE, PEOPLE, POLICIES, SECRETS, Office, opened
 from tests.api.ai_catalog.sharing import Provider
 from tests.api.ai_catalog.tagging import new_tag, tagged, target
-from tests.api.one_database import on_sqlite
 from tests.api_process import PASSWORD, Api
-
-pytestmark = on_sqlite
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "mask-columns.md").read_text()
 REQUESTS = re.findall(r"```http\n(\w+) (\S+)\n(.*?)```", PAGE, re.DOTALL)

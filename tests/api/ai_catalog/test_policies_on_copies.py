@@ -10,10 +10,7 @@ from api.kernel.lake.row_access import closes_copy
 from api.kernel.permissions import grants
 from tests.api.ai_catalog.policies import PEOPLE, Office, opened
 from tests.api.ai_catalog.tagging import new_tag, tagged, target
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 COPY = "flights.gold.route_delays"
 BOTH, SOURCE, OTHERS = ["flights.*.*"], [PEOPLE], ["flights.gold.*"]

@@ -19,10 +19,7 @@ from tests.api.ai_catalog.doors.door import DOORS, HIDDEN, asking
 from tests.api.ai_catalog.doors.models import PREDICT, PULSE
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
 from tests.api.ai_catalog.sharing import Client, Provider
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ import pytest
 
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 ASSET = f"ai-catalog/assets/{PEOPLE}"
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import made, tenant
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Reply
 
 SYSTEM = {"role": "system", "content": "You answer as {{ tone }} as possible."}
@@ -75,6 +76,7 @@ async def test_text_that_is_no_template_stays_text(api: Api, text: str) -> None:
     assert (await rendered(api, one["id"])).json["messages"][0]["content"] == text
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_set_alias_prompt", "ai_catalog_remove_alias_prompt", "ai_catalog_delete_prompt_version")
 async def test_an_alias_keeps_its_version(api: Api) -> None:
     id = await prompt(api)
@@ -90,6 +92,7 @@ async def test_an_alias_keeps_its_version(api: Api) -> None:
     assert (await api.viewer.get(f"ai-catalog/prompt-versions/{first['id']}")).json["messages"][0] == SYSTEM
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_update_prompt_version")
 async def test_the_text_of_a_version_never_changes(api: Api) -> None:
     one = await version(api, await prompt(api), settings={"model": "m", "temperature": 0.5}, tags={"a": "b"})
@@ -102,6 +105,7 @@ async def test_the_text_of_a_version_never_changes(api: Api) -> None:
     assert seen["settings"] == {"model": "m", "temperature": 0.5}
 
 
+@on_both
 async def test_two_versions_are_compared(api: Api) -> None:
     id = await prompt(api)
     path = f"ai-catalog/prompts/{id}/diff"
@@ -118,6 +122,7 @@ async def test_two_versions_are_compared(api: Api) -> None:
     assert (await api.viewer.get(path, params={"from": 2, "to": 2})).json["lines"] == []
 
 
+@on_both
 async def test_versions_are_deleted_and_restored_with_their_prompt(api: Api) -> None:
     id = await prompt(api)
     one = await version(api, id)
@@ -127,6 +132,7 @@ async def test_versions_are_deleted_and_restored_with_their_prompt(api: Api) -> 
     assert (await api.viewer.get(f"ai-catalog/prompt-versions/{one['id']}")).status == 200
 
 
+@on_both
 async def test_others_see_and_change_nothing(api: Api) -> None:
     id = await prompt(api)
     one = await version(api, id)

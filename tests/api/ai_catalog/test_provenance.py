@@ -14,7 +14,7 @@ import pytest
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
 from tests.api.ai_catalog.provenance_tables import DAILY, DELAYS, PARTS, make_provenance, sees_only, step, version
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER
 
@@ -24,7 +24,6 @@ def tables(api: Api) -> Tables:
     return make_provenance(api)
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_column_lineage")
 class TestColumnLineage:
     async def test_names_the_recorded_source_columns_at_their_version(self, api: Api, tables: Tables) -> None:
@@ -86,6 +85,7 @@ class TestAsOf:
             runs = [one["run"] for one in found["provenance"]["materializations"]]
             assert runs == [{0: "run-b", 1: "run-d", 2: "run-e"}[commit.version]]
 
+    @on_both
     async def test_before_the_first_version_is_a_404_that_says_when_it_began(self, api: Api, tables: Tables) -> None:
         reply = await api.viewer.get(f"ai-catalog/assets/{SILVER}/as-of", params={"at": "2001-01-01T00:00:00Z"})
         assert (reply.status, reply.reason) == (404, "UNKNOWN_VERSION")
@@ -104,7 +104,6 @@ class TestAsOf:
             assert (await api.viewer.get(f"ai-catalog/assets/{SILVER}/as-of", params={"at": at})).status == 400
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_explanation")
 class TestExplanation:
     async def test_says_in_sentences_what_the_facts_say(self, api: Api, tables: Tables) -> None:
@@ -136,7 +135,6 @@ class TestExplanation:
         assert "No input that you can see" in reply.json["text"]
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_provenance_diff")
 class TestProvenanceDiff:
     async def test_names_facts_and_inputs_that_differ_and_follows_them(self, api: Api, tables: Tables) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from lakehouse.tables import Tables
 from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, sees_only, version
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER
 
@@ -19,7 +18,6 @@ def tables(api: Api) -> Tables:
     return make_provenance(api)
 
 
-@on_sqlite
 @pytest.mark.effect("ai_catalog_get_asset_provenance_export")
 class TestExport:
     async def export(self, caller: object, asset: str, **params: object) -> list[dict[str, object]]:

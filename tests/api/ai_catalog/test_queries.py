@@ -7,14 +7,16 @@ import pytest
 
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, user
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
-pytestmark = on_sqlite
-
 ARROW = "application/vnd.apache.arrow.stream"
 OTHER = "secrets.gold.salaries"
+
+
+@pytest.fixture
+def query_processes() -> None:
+    """The API has its processes, which these tests are about."""
 
 
 @pytest.fixture

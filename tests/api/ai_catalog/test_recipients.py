@@ -15,6 +15,7 @@ from core import clock
 from core.events import EVENT
 from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.sharing import DAILY, provider
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 ACTIVATE = "ai-catalog/recipients:activate"
@@ -80,6 +81,7 @@ async def test_tokens_overlap_when_they_are_rotated(api: Api) -> None:
     assert (await home.on_recipient("acme", "rotate")).status == 409, "there is nothing to rotate"
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_revoke_recipient")
 async def test_a_revocation_ends_tokens_and_links_at_once(api: Api) -> None:
     home = await provider(api)
@@ -161,6 +163,7 @@ async def test_a_purged_organization_leaves_no_token(api: Api) -> None:
         assert connection.execute(sa.select(RECIPIENT_TOKEN)).all() == []
 
 
+@on_both
 async def test_of_two_that_use_a_link_at_once_one_gets_a_profile(api: Api) -> None:
     home = await provider(api)
     await home.recipient("acme")

@@ -17,6 +17,7 @@ from lakehouse.lineage import Edge
 from lakehouse.pins import Pins
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.retirement import ID, OTHER, PATH, listed, live, retire
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE
 from tests.orchestration import AT, FakeOrchestrator
@@ -89,6 +90,7 @@ class TestDelete:
         reply = await api.editor("DELETE", f"/api/v1/{PATH}")
         assert (reply.status, "Retire it" in reply.json["detail"]) == (409, True)
 
+    @on_both
     @pytest.mark.effect("ai_catalog_delete_definition")
     async def test_what_never_made_anything_goes_for_good_and_its_id_is_free(
         self, api: Api, orchestrator: FakeOrchestrator

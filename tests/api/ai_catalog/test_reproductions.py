@@ -21,6 +21,7 @@ from lakehouse.reproductions import Outcome, RecordedStep, Verdict
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made
 from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator
@@ -107,6 +108,7 @@ class TestReproduce:
         assert row is not None
         assert RecordedStep(**row.recorded).pins == {SILVER: tables.snapshot(SILVER).data_version}
 
+    @on_both
     async def test_a_verdict_is_shown_and_found_by_filter(self, api: Api, tables: Tables) -> None:
         await reproduce(api.editor)
         (found,) = await listed(api.viewer)
@@ -128,6 +130,7 @@ class TestReproduce:
         (found,) = await listed(api.viewer)
         assert (found["state"], found["verdict"], found["reason"]) == ("FAILED", None, "the worker was killed")
 
+    @on_both
     async def test_without_its_operation_it_has_failed(self, api: Api, tables: Tables) -> None:
         await reproduce(api.editor)
         with api.database.write() as connection:
@@ -140,6 +143,7 @@ class TestReproduce:
         assert (await api.viewer.post(f"ai-catalog/assets/{DELAYS}:reproduce", {})).status == 403
         assert orchestrator.launches == []
 
+    @on_both
     async def test_only_readers_of_all_inputs_see_it(self, api: Api, tables: Tables) -> None:
         await reproduce(api.editor)
         (found,) = await listed(api.viewer)
@@ -157,6 +161,7 @@ class TestReproduce:
 
 
 class TestDelete:
+    @on_both
     async def test_removes_what_a_killed_run_left(
         self, api: Api, tables: Tables, orchestrator: FakeOrchestrator
     ) -> None:

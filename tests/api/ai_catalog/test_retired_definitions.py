@@ -17,6 +17,7 @@ from core.ports import AssetState, Automation, Materialization, Staleness
 from lakehouse.pins import Pins
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.retirement import ID, OTHER, PATH, SWITCHES, create, listed, live, retire
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.conformance.operations import ENDPOINTS
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
@@ -36,6 +37,7 @@ class TestRetire:
         event = api.events("ai_catalog.definition")[-1]
         assert (event["type"], event["subject"]) == ("ai_catalog.definition.retired", ID)
 
+    @on_both
     @pytest.mark.parametrize(
         ("path", "kinds"),
         [
@@ -250,6 +252,7 @@ class TestItsIdStaysTaken:
         published = await api.editor.post(f"{PATH}:publish")
         assert (published.status, "Reinstate it" in published.json["detail"]) == (409, True)
 
+    @on_both
     async def test_by_another_definition_that_would_make_it(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         await live(api.editor, orchestrator)
         await retire(api.editor)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.ai_catalog.test_runs import experiment, logged, run
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -78,6 +79,7 @@ async def filled(api: Api) -> str:
     return id
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_search_runs")
 async def test_filters(api: Api) -> None:
     await filled(api)
@@ -89,6 +91,7 @@ async def test_filters(api: Api) -> None:
         assert len(refused.json["detail"]) < 400
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_search_runs")
 async def test_order_and_pages(api: Api) -> None:
     await filled(api)

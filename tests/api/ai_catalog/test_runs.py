@@ -11,6 +11,7 @@ import pytest
 from api.kernel.platform import open_tables
 from tests.api.admin.tenants import tenant
 from tests.api.admin.test_projects import ended
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -110,6 +111,7 @@ async def test_history_pages_neither_repeat_nor_lose_a_value(api: Api) -> None:
     assert bad.status == 400
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_finish_run", "ai_catalog_update_run", "ai_catalog_restore_run")
 async def test_the_life_of_a_run(api: Api) -> None:
     id = (await run(api, tags={"a": "1", "b": "2"}, started_at="2026-01-31T12:00:00Z"))["id"]
@@ -147,6 +149,7 @@ async def test_runs_are_deleted_and_restored_with_their_experiment(api: Api) -> 
     assert (await api.viewer.get(f"ai-catalog/runs/{gone}")).status == 404, "it was deleted before"
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_move_run")
 async def test_a_run_moves_within_its_project(api: Api) -> None:
     id = (await run(api))["id"]
@@ -207,6 +210,7 @@ async def test_inputs_name_the_exact_version_and_are_hidden_with_their_asset(
     assert [one["name"] for one in hidden] == ["notes.csv"]
 
 
+@on_both
 async def test_the_summary_and_the_best_run(api: Api) -> None:
     first = await experiment(api)
     path = f"ai-catalog/experiments/{first}"
@@ -226,6 +230,7 @@ async def test_the_summary_and_the_best_run(api: Api) -> None:
     assert summary["metrics"] == [{"key": "auc", "runs": 4, "lowest": 0.5, "highest": 0.9}]
 
 
+@on_both
 async def test_another_tenant_and_a_viewer(api: Api) -> None:
     """A run is as unknown to another organization as one that never was, and a viewer changes nothing."""
     id = (await run(api))["id"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.test_runs import experiment
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 MLFLOW = "/mlflow/api/3.0/mlflow/scorers"
@@ -19,6 +20,7 @@ async def scorer(api: Api, place: str, **body: Any) -> dict[str, Any]:
     return await made(api.editor.post("ai-catalog/scorers", body))
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_create_scorer", "ai_catalog_delete_scorer")
 async def test_versions_of_a_scorer(api: Api) -> None:
     place = await experiment(api)
@@ -34,6 +36,7 @@ async def test_versions_of_a_scorer(api: Api) -> None:
     assert [one["scorer_version"] for one in listed.json["scorers"]] == [1, 3]
 
 
+@on_both
 async def test_versions_that_are_stored_at_the_same_time_have_their_own_numbers(api: Api) -> None:
     place = await experiment(api)
     stored = await asyncio.gather(*(scorer(api, place) for _ in range(4)))
@@ -49,6 +52,7 @@ async def test_a_deleted_experiment_hides_its_scorers(api: Api) -> None:
     assert (await api.viewer.get(f"ai-catalog/scorers/{one['id']}")).status == 200
 
 
+@on_both
 async def test_others_see_and_change_nothing(api: Api) -> None:
     place = await experiment(api)
     one = await scorer(api, place)

@@ -18,6 +18,7 @@ from core.events import EVENT
 from tests.api.admin.tenants import grant, tenant, user
 from tests.api.admin.test_projects import ended
 from tests.api.ai_catalog.test_runs import experiment, run
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, made
 
@@ -114,6 +115,7 @@ class TestVisibility:
             assert not any(page["facets"].values()), query
         assert (await search(api.viewer))["total"] > 5
 
+    @on_both
     async def test_a_word_of_hidden_items_does_not_change_the_answer(self, api: Api) -> None:
         """The kind: statistics of the whole index decide whether typos are tried."""
         await experiment(api, "zeppelin")
@@ -123,6 +125,7 @@ class TestVisibility:
         page = await search(other.admin, q="zeppelin")
         assert ([item["name"] for item in page["items"]], page["typos"]) == (["zeppelim"], True)
 
+    @on_both
     async def test_grants_denials_and_conditions_count_as_in_lists(self, api: Api) -> None:
         await experiment(api, "one")
         two = (await model(api, "two"))["id"]
@@ -214,6 +217,7 @@ class TestFreshness:
         feed._position = None
         assert await found(api.viewer, q="kept") == ["kept"]
 
+    @on_both
     async def test_a_round_that_fails_leaves_the_last_commit(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         await experiment(api, "first")
         assert await found(api.viewer, q="first") == ["first"]
@@ -240,6 +244,7 @@ class TestFreshness:
 
 
 class TestPagesAndFacets:
+    @on_both
     async def test_pages_hold_everything_once_and_facets_count_it(self, api: Api) -> None:
         id = await experiment(api, "trees")
         for number in range(7):
@@ -271,6 +276,7 @@ class TestPagesAndFacets:
         assert await found(api.viewer, owner=owner) == ["mine"]
 
 
+@on_both
 async def test_events_of_other_kinds_change_nothing(api: Api) -> None:
     """The kind: each change of anything makes a commit, which costs a write to the disk."""
     await experiment(api, "kept")

@@ -13,6 +13,7 @@ from api.protocols.delta_sharing.callers import Callers, Link
 from api.protocols.delta_sharing.files import SharedFiles
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.sharing import DAILY, Client, Provider, provider, rows, tables_of
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 HISTORY = {"asset": DAILY, "history_from": 1}
@@ -51,6 +52,7 @@ async def test_a_recipient_reads_what_is_shared(api: Api) -> None:
     assert [one["problem"] for one in await home.objects("partners")] == [None, None]
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_remove_object_share", "ai_catalog_revoke_share")
 async def test_what_is_taken_away_ends_with_its_links(api: Api) -> None:
     home, client = await opened(api, HISTORY, {"asset": DAILY, "table_name": "second"})
@@ -102,6 +104,7 @@ async def test_partitions_limit_the_files(api: Api) -> None:
     assert "partitioned by (carrier)" in reply.json["detail"]
 
 
+@on_both
 async def test_a_link_opens_one_file_only(api: Api) -> None:
     home, client = await opened(api, {"asset": DAILY, "version": "1"})
     (shared,) = await home.objects("partners")
@@ -166,6 +169,7 @@ async def test_a_share_ends_with_the_right_of_who_shared_it(api: Api) -> None:
     assert (await client.query()).status == 200
 
 
+@on_both
 async def test_a_table_that_is_created_again_is_not_shared(api: Api) -> None:
     home, client = await opened(api)
     link = (await client.query()).files[0]["url"]
@@ -182,6 +186,7 @@ async def test_a_table_that_is_created_again_is_not_shared(api: Api) -> None:
     assert await ids_in(client, (await client.query()).files) == [9]
 
 
+@on_both
 async def test_a_vacuum_keeps_the_shared_version(api: Api) -> None:
     home, client = await opened(api, {"asset": DAILY, "version": "1"})
     tables = tables_of(api)
@@ -226,6 +231,7 @@ async def test_two_shares_of_a_recipient_have_two_names(api: Api) -> None:
     assert (await home.on_share("partners", "grant", {"recipient_id": home.ids["acme"]})).status == 409
 
 
+@on_both
 async def test_usage_and_audit_log_show_each_query(api: Api) -> None:
     home, client = await opened(api)
     files = (await client.query()).files

@@ -11,6 +11,7 @@ from api.services.ai_catalog.tag_tables import TAG_ASSIGNMENT
 from tests.api.admin.tenants import grant, made, tenant
 from tests.api.ai_catalog.provenance_tables import sees_only
 from tests.api.ai_catalog.tagging import BRONZE, DAILY, DELAYS, SILVER, Chain, new_tag, tagged, tags, target
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 
@@ -27,6 +28,7 @@ def names(api: Api, asset: str, *columns: str) -> dict[str, frozenset[str]]:
         return column_tags(connection, "org_default", asset, columns)
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_assign_tag", "ai_catalog_unassign_tag")
 async def test_a_derived_column_has_the_tag_of_its_source_until_it_ends(api: Api, chain: Chain) -> None:
     pii = await new_tag(api.admin)
@@ -80,6 +82,7 @@ async def test_an_overruled_tag_does_not_come_back_with_a_run(api: Api, chain: C
     assert await tags(api.viewer, DELAYS) == {"host pii:phone PROPAGATED", "host pii:email PROPAGATED"}
 
 
+@on_both
 async def test_two_who_overrule_at_once_state_it_once(api: Api, chain: Chain) -> None:
     pii = await new_tag(api.admin)
     requests = [tagged(api.admin, pii, "overrule", target(SILVER, "id", "domain"), reason=str(n)) for n in range(4)]
@@ -109,6 +112,7 @@ async def test_tables_that_are_made_of_one_another_share_their_tags(api: Api, ch
     assert await tags(api.viewer, DELAYS) == {"host pii:phone STATED", "route pii:phone PROPAGATED"}
 
 
+@on_both
 async def test_models_and_feature_views_have_tags(api: Api, chain: Chain) -> None:
     pii = await new_tag(api.admin)
     project = (await api.admin.get("admin/projects", params={"filter": 'name == "flights"'})).json["items"][0]["id"]
@@ -138,6 +142,7 @@ async def test_keys_and_values_do_not_look_alike(api: Api, chain: Chain) -> None
     assert (reply.status, "mail" in reply.json["metadata"]["similar"]) == (400, True)
 
 
+@on_both
 async def test_a_key_never_changes_and_an_assigned_tag_stays(api: Api, chain: Chain) -> None:
     pii = await new_tag(api.admin)
     path = f"ai-catalog/tags/{pii}"

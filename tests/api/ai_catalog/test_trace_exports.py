@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.api.ai_catalog.test_runs import experiment
 from tests.api.ai_catalog.traces import START, TRACE, export, export_raw, exported, found, span, spans_of, trace
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
@@ -32,6 +33,7 @@ async def test_an_exporter_of_opentelemetry_sends_its_spans(api: Api) -> None:
     assert values["many"] == {"int_value": str(2**62)}
 
 
+@on_both
 async def test_an_export_is_also_json(api: Api) -> None:
     place = await experiment(api)
     value = {"stringValue": "x"}
@@ -73,6 +75,7 @@ async def test_a_bad_export_is_refused_as_a_whole(api: Api) -> None:
     assert await found(api, "") == []
 
 
+@on_both
 async def test_exports_at_the_same_time_store_each_span_once(api: Api) -> None:
     place = await experiment(api)
     batches = [[span(n, 1) for n in range(2 + m, 30, 2)] for m in (0, 1)] + [[span(n, 1) for n in range(2, 30)]] * 2
@@ -83,6 +86,7 @@ async def test_exports_at_the_same_time_store_each_span_once(api: Api) -> None:
     assert one["spans"] == 28 == len(await spans_of(api, one["id"]))
 
 
+@on_both
 async def test_the_file_of_a_trace_adds_the_spans_that_are_missing(api: Api) -> None:
     place = await experiment(api)
     one = await trace(api, span(1), experiment_id=place)

@@ -9,9 +9,11 @@ import pytest
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.test_runs import experiment
 from tests.api.ai_catalog.traces import OTHER, TRACE, found, span, trace
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_search_traces")
 async def test_a_search_finds_by_everything_that_a_trace_has(api: Api) -> None:
     place = await experiment(api)
@@ -54,6 +56,7 @@ async def test_a_search_finds_by_everything_that_a_trace_has(api: Api) -> None:
     assert second["next_page_token"] is None
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_statistics_traces")
 async def test_statistics_by_dimension_and_time(api: Api) -> None:
     place = await experiment(api)

@@ -10,6 +10,7 @@ from api.services.ai_catalog.logic import trace_recording
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.test_runs import experiment, run
 from tests.api.ai_catalog.traces import START, TRACE, found, span, spans_of, trace
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
@@ -66,6 +67,7 @@ async def test_a_bad_span_is_refused_with_its_place(api: Api, spans: list[dict[s
     assert await found(api, "") == []
 
 
+@on_both
 async def test_spans_that_lie_about_their_parents_do_no_harm(api: Api) -> None:
     usage = {"gen_ai.usage.input_tokens": 2, "gen_ai.usage.output_tokens": 1}
     circle = [span(1, 2, attributes=usage), span(2, 1, attributes=usage), span(3, 3), span(4, 9, attributes=usage)]
@@ -73,6 +75,7 @@ async def test_spans_that_lie_about_their_parents_do_no_harm(api: Api) -> None:
     assert (one["state"], one["spans"], one["total_tokens"]) == ("IN_PROGRESS", 4, 3)
 
 
+@on_both
 async def test_pages_of_spans_neither_repeat_nor_lose_one(api: Api) -> None:
     spans = [span(n + 1, started_ns=START, attributes={"n": n}) for n in range(23)]
     id = (await trace(api, *spans))["id"]
@@ -87,6 +90,7 @@ async def test_pages_of_spans_neither_repeat_nor_lose_one(api: Api) -> None:
     assert (await api.viewer.get(f"ai-catalog/traces/{id}/spans", params={"page_token": "x,y"})).status == 400
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_update_trace", "ai_catalog_link_trace")
 async def test_tags_and_links_can_change(api: Api) -> None:
     place = await experiment(api)
@@ -103,6 +107,7 @@ async def test_tags_and_links_can_change(api: Api) -> None:
     assert await found(api, f"run_id = '{id}'") == [TRACE]
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_purge_traces", "ai_catalog_delete_trace")
 async def test_deleted_traces_are_gone_for_ever(api: Api) -> None:
     place = await experiment(api)
@@ -125,6 +130,7 @@ async def test_deleted_traces_are_gone_for_ever(api: Api) -> None:
     assert (await trace(api, span(1), experiment_id=place, otel_id=f"{2:032x}"))["spans"] == 1
 
 
+@on_both
 @pytest.mark.effect(
     "ai_catalog_create_trace_assessment", "ai_catalog_update_trace_assessment", "ai_catalog_delete_trace_assessment"
 )

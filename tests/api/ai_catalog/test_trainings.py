@@ -16,6 +16,7 @@ from core.events import EVENT
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.test_models import blobs
 from tests.api.ai_catalog.trainings import FEATURES, MODEL, Trainings, listed, project
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 
@@ -58,6 +59,7 @@ async def test_a_training_becomes_a_run_a_logged_model_and_a_version(api: Api, t
     assert (verified["intact"], verified["files"]) == (True, 5)
 
 
+@on_both
 async def test_nothing_is_recorded_twice(api: Api, trainings: Trainings) -> None:
     for number in range(3):
         trainings.train(number)
@@ -151,6 +153,7 @@ async def test_a_project_that_is_not_active_gets_nothing(
     assert not caplog.records
 
 
+@on_both
 async def test_a_version_that_is_no_training_is_noted_once(api: Api, trainings: Trainings) -> None:
     trainings.train(1)
     table = trainings.tables.snapshot(MODEL)
@@ -187,6 +190,7 @@ async def test_what_the_platform_measured_does_not_change(api: Api, trainings: T
     assert tagged["tags"]["note"] == "good"
 
 
+@on_both
 async def test_who_recorded_what_is_in_the_audit_log(api: Api, trainings: Trainings) -> None:
     version = trainings.train(1)
     trainings.recorder.catch_up()
@@ -210,6 +214,7 @@ async def test_the_background_task_records(api: Api, trainings: Trainings, monke
     await trainings.recorder.stop()
 
 
+@on_both
 async def test_the_files_state_the_signature(api: Api, trainings: Trainings) -> None:
     version = trainings.train(1)
     trainings.recorder.catch_up()

@@ -15,6 +15,7 @@ from tests.api.admin.mailing import until
 from tests.api.admin.tenants import tenant
 from tests.api.admin.test_projects import move
 from tests.api.ai_catalog.provenance_tables import DAILY, DELAYS, PARTS, make_provenance, sees_only, step, version
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator, node
@@ -32,6 +33,7 @@ class TestSearch:
         assert reply.status == 200, reply.response.text
         return [(one["asset"], one["run"]) for one in reply.json["items"]]
 
+    @on_both
     async def test_finds_versions_by_each_fact(self, api: Api, tables: Tables) -> None:
         every = [(DAILY, "run-g"), (DELAYS, "run-f"), (SILVER, "run-e"), (SILVER, "run-d")]
         assert (await self.search(api.viewer))[:4] == every
@@ -45,6 +47,7 @@ class TestSearch:
         assert await self.search(api.viewer, after=(clock.now() + timedelta(days=1)).isoformat()) == []
         assert len(await self.search(api.viewer, before=(clock.now() + timedelta(days=1)).isoformat())) == 7
 
+    @on_both
     async def test_finds_versions_by_what_they_read(self, api: Api, tables: Tables) -> None:
         assert await self.search(api.viewer, input=SILVER) == [(DAILY, "run-g"), (DELAYS, "run-f")]
         first = version(tables, BRONZE, 0)
@@ -56,6 +59,7 @@ class TestSearch:
         wrong = await api.viewer.get("ai-catalog/assets:search-provenance", params={"input_version": first})
         assert (wrong.status, wrong.json["errors"][0]["pointer"]) == (400, "/input")
 
+    @on_both
     async def test_pages_name_every_step_once(self, api: Api, tables: Tables) -> None:
         found, token = [], ""
         while token is not None:
@@ -82,6 +86,7 @@ class TestSearch:
     "ai_catalog_search_provenance_assets",
 )
 class TestMovedProject:
+    @on_both
     async def test_principals_of_the_former_organization_are_not_named(
         self, api: Api, orchestrator: FakeOrchestrator
     ) -> None:

@@ -7,9 +7,11 @@ from lakehouse.lineage import Edge, Lineage
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_runs import experiment
 from tests.api.ai_catalog.traces import EXPORT, OTHER, TRACE, exported, found, span, trace
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
+@on_both
 async def test_a_deleted_experiment_hides_its_traces(api: Api) -> None:
     place = await experiment(api)
     one = await trace(api, span(1), experiment_id=place)
@@ -22,6 +24,7 @@ async def test_a_deleted_experiment_hides_its_traces(api: Api) -> None:
     assert await found(api, "") == [TRACE]
 
 
+@on_both
 async def test_a_trace_names_the_versions_that_it_read(api: Api) -> None:
 
     place = await experiment(api)
@@ -50,6 +53,7 @@ async def test_a_trace_names_the_versions_that_it_read(api: Api) -> None:
     assert await found(api, f"asset = '{asset}'") == [TRACE]
 
 
+@on_both
 async def test_what_a_trace_read_closes_it_to_those_who_may_not_read_that(api: Api) -> None:
     place = await experiment(api)
     asset, version = "flights.index.handbook", "t@3"
@@ -79,6 +83,7 @@ async def test_what_a_trace_read_closes_it_to_those_who_may_not_read_that(api: A
     assert "secret" not in (await caller.http.get(f"{mlflow}/tr-{TRACE}")).text
 
 
+@on_both
 async def test_others_see_and_change_nothing(api: Api) -> None:
     place = await experiment(api)
     one = await trace(api, span(1), experiment_id=place, tags={"secret": "x"})
@@ -127,6 +132,7 @@ async def test_others_see_and_change_nothing(api: Api) -> None:
     assert (await api.viewer.get(f"ai-catalog/traces/{one['id']}")).json["spans"] == 1
 
 
+@on_both
 async def test_the_same_id_in_another_organization_is_another_trace(api: Api) -> None:
     place = await experiment(api)
     one = await trace(api, span(1), experiment_id=place)

@@ -13,12 +13,9 @@ from lakehouse.tables import Tables
 from serving.registry import Candidate
 from tests.api.admin.tenants import grant, user
 from tests.api.ai_catalog.provenance_tables import released
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 from tests.unit.serving.clinic import FEATURES, MODEL, artifact, estimator, matrix, signature, visits
-
-pytestmark = on_sqlite
 
 PATH = f"ai-system/models/{MODEL}"
 

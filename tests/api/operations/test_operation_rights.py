@@ -13,6 +13,7 @@ from core import clock
 from core.errors import LaunchUnconfirmed
 from core.runs import RunStatus
 from tests.api.admin.tenants import grant, user
+from tests.api.both_databases import on_both
 from tests.api.operations.test_operations import ASSET, materialize, rows, seen
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator
@@ -62,6 +63,7 @@ async def test_each_verb_needs_its_right_where_the_operation_works(api: Api, orc
     assert "a line" in (await reads.get(f"operations/{id}/logs")).response.text
 
 
+@on_both
 async def test_who_began_one_follows_it_without_any_right_to_others(api: Api, orchestrator: FakeOrchestrator) -> None:
     local, elsewhere = await projects(api)
     rights = ["ai_catalog.asset.get", "ai_catalog.asset.materialize"]
@@ -143,6 +145,7 @@ async def test_a_cancelled_launch_that_never_began_ends_as_cancelled(api: Api, o
     assert (ended.state, ended.error) == ("CANCELED", None)
 
 
+@on_both
 async def test_old_operations_and_keys_are_forgotten_and_no_others(api: Api, orchestrator: FakeOrchestrator) -> None:
     ids = []
     for number in range(3):
@@ -162,6 +165,7 @@ async def test_old_operations_and_keys_are_forgotten_and_no_others(api: Api, orc
     assert sorted(row["key"] for row in rows(api, IDEMPOTENCY)) == ["k1", "k2"]
 
 
+@on_both
 async def test_a_run_that_did_not_hear_the_cancel_is_told_again(api: Api, orchestrator: FakeOrchestrator) -> None:
     id = (await materialize(api.editor))["id"]
     with api.database.write() as connection:

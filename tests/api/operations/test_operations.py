@@ -10,6 +10,7 @@ import pytest
 from api.kernel.tables import IDEMPOTENCY, OPERATION
 from core.errors import InvalidPayload, Unavailable
 from core.runs import RunStatus
+from tests.api.both_databases import on_both
 from tests.api.operations.materializations import ASSET, materialize, refused, rows, seen
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
@@ -62,6 +63,7 @@ class TestMaterialize:
         assert says in reply.json["detail"]
         assert rows(api, OPERATION) == []
 
+    @on_both
     async def test_what_the_orchestrator_refuses_is_told_and_kept_as_failed(
         self, api: Api, orchestrator: FakeOrchestrator
     ) -> None:
@@ -179,6 +181,7 @@ class TestStages:
         orchestrator.refusal = None
         await seen(api, reply.json["id"], lambda now: len(now["runs"]) == 2)
 
+    @on_both
     async def test_cancelled_between_stages_starts_no_more(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         orchestrator.nodes["flights.gold.own"] = node("flights.gold.own", [ASSET], location="published")
         reply = await api.editor.post("ai-catalog/assets:materialize", {"assets": [ASSET, "flights.gold.own"]})
@@ -223,6 +226,7 @@ class TestCancelOperation:
 
 
 class TestListOperations:
+    @on_both
     async def test_newest_first_page_by_page_while_new_ones_arrive(self, api: Api) -> None:
         ids = [(await materialize(api.editor))["id"] for _ in range(5)]
         first = (await api.viewer.get("operations", params={"page_size": 2})).json
@@ -231,6 +235,7 @@ class TestListOperations:
         assert [item["id"] for item in first["items"] + rest["items"]] == ids[::-1]
         assert rest["next_page_token"] is None
 
+    @on_both
     async def test_filters(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         id = (await materialize(api.editor))["id"]
         await materialize(api.admin)

@@ -13,6 +13,7 @@ from api.main import create_app
 from core import clock
 from core.errors import LaunchUnconfirmed
 from core.runs import RunStatus
+from tests.api.both_databases import on_both
 from tests.api.operations.materializations import ASSET, materialize, rows, seen
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
@@ -29,6 +30,7 @@ class TestIdempotency:
         assert again.headers["idempotency-replayed"] == "true"
         assert len(orchestrator.launches) == 1
 
+    @on_both
     async def test_at_the_same_moment_only_one_is_carried_out(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         path, headers = f"ai-catalog/assets/{ASSET}:materialize", {"idempotency-key": "once"}
         replies = await asyncio.gather(*(api.editor.post(path, {}, headers=headers) for _ in range(8)))

@@ -20,6 +20,7 @@ from api.kernel.kinds.shape import shape_of
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from core.settings import load_settings
+from tests.api.both_databases import on_both
 from tests.api_process import Api, prepare, serving
 
 GADGETS = "made-up/gadgets"
@@ -120,6 +121,7 @@ async def names(api: Api, filter: str) -> list[str]:
     return [item["name"] for item in reply.json["items"]]
 
 
+@on_both
 async def test_what_is_stored_has_the_new_fields_wherever_it_is_read(releases: Releases) -> None:
     body = {"name": "old", "spec": {"title": "Old", "parts": [{"name": "wheel"}]}}
     made = (await releases.earlier.admin.post(GADGETS, body)).json
@@ -143,6 +145,7 @@ async def test_what_is_stored_has_the_new_fields_wherever_it_is_read(releases: R
     assert {"resource": reply.json} in [json.loads(line) for line in lines]
 
 
+@on_both
 async def test_filters_find_by_the_defaults_what_was_stored_without_the_fields(releases: Releases) -> None:
     await releases.earlier.admin.post(GADGETS, {"name": "old", "spec": {"title": "Old"}})
     other = {"tier": "GOLD", "note": None, "tags": ["fine"], "size": 9, "spare": False}

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from api.kernel.http.access_log import LOGGER
 from api.kernel.http.metrics import Metrics
+from tests.api.both_databases import on_both
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator, FakePublisher
 
@@ -76,6 +77,7 @@ class TestMetrics:
                 "process_resident_memory_bytes",
             }
 
+    @on_both
     async def test_a_hanging_gauge_delays_the_metrics_and_nothing_else(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:

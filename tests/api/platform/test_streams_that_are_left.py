@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.kernel.kinds import export, watch
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.resources import fill_projects
 
@@ -30,6 +31,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[AsyncGenerator[Any, None]]:
     return streams
 
 
+@on_both
 @pytest.mark.parametrize("pieces", [0, 1])
 @pytest.mark.parametrize("method", ["export", "watch"])
 async def test_it_is_closed_and_the_connection_is_back(

@@ -21,6 +21,7 @@ from core.addresses import parse_address
 from core.errors import InvalidArgument, InvalidPayload
 from core.numbers import is_storable
 from tests.api.admin.tenants import made, tenant
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 DOCUMENTS = st.recursive(
@@ -178,6 +179,7 @@ async def test_no_header_breaks_a_request(api: Api, name: str) -> None:
             assert response.status_code < 500, (method, path, value, response.text)
 
 
+@on_both
 @pytest.mark.parametrize("value", ["9" * 30, "9" * 5000, "-" + "9" * 30, "1e999", "\u0663", "", "x"])
 async def test_the_numbers_of_scim_are_bounded(api: Api, value: str) -> None:
     for name in ("startIndex", "count"):
@@ -206,6 +208,7 @@ async def test_addresses_in_resources_say_where_they_are_wrong(api: Api, url: st
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, pointer)
 
 
+@on_both
 async def test_a_stored_address_that_cannot_be_read_is_no_fault_of_the_sender(api: Api) -> None:
     """As an earlier release took it."""
     from api.kernel.outbox.tables import WEBHOOK_ENDPOINT

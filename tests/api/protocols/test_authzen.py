@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 PATH = "/access/v1"
@@ -95,6 +96,7 @@ async def test_evaluations_take_defaults_and_stop_where_they_are_told(api: Api) 
     assert (await api.admin.post(f"{PATH}/evaluations", {**common, "evaluations": parts[:1] * 1001})).status == 400
 
 
+@on_both
 async def test_searches_find_what_evaluations_allow(api: Api) -> None:
     ada, ben = await user(api, "ada"), await user(api, "ben")
     ids = [await project(api, name) for name in ("a", "b", "c")]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.tenants import Tenant, tenant
-from tests.api.one_database import on_sqlite
+from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
 BASE = "/mlflow/api/2.0/mlflow"
@@ -35,6 +35,7 @@ async def prepared(api: Api) -> tuple[Tenant, str, str]:
     return one, made["experiment_id"], run["run"]["info"]["run_id"]
 
 
+@on_both
 async def test_another_tenant_sees_nothing(api: Api) -> None:
     one, experiment, run = await prepared(api)
     other = (await tenant(api, "other")).admin
@@ -113,7 +114,6 @@ async def test_a_caller_of_several_projects_must_choose_one(api: Api) -> None:
     assert made["experiment_id"] != experiment
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     "body",
     [b"[]", b"{", b'"x"', b"\xff\xfe", b'{"run_id": 3}', b'{"run_id": null}', b"[" * 100_000, b'{"run_id": "\\u0000"}'],
@@ -127,7 +127,6 @@ async def test_malformed_bodies(api: Api, body: bytes) -> None:
     assert response.json()["detail"]
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     "batch",
     [
@@ -158,6 +157,7 @@ async def test_invalid_batches_store_nothing(api: Api, batch: dict[str, Any]) ->
     assert (seen["metrics"], seen["params"], [tag["key"] for tag in seen["tags"]]) == ([], [], ["mlflow.runName"])
 
 
+@on_both
 async def test_integers_beyond_their_column_are_refused(api: Api) -> None:
     """The kind: protocol buffers write integers as texts, which the check of numbers in the body does not see."""
     one, experiment, run = await prepared(api)
@@ -177,6 +177,7 @@ async def test_integers_beyond_their_column_are_refused(api: Api) -> None:
     assert (await sent(one.admin, "GET", "metrics/get-history-bulk-interval", params=interval))[0] == 400
 
 
+@on_both
 async def test_an_unknown_endpoint_is_named(api: Api) -> None:
     response = await api.viewer.http.get("/mlflow/api/2.0/mlflow/nothing")
     assert (response.status_code, response.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")

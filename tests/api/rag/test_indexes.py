@@ -17,12 +17,9 @@ from rag.index import Index
 from rag.layout import Store
 from tests.api.admin.tenants import grant, user
 from tests.api.ai_catalog.provenance_tables import released
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 from tests.unit.rag.conftest import INDEX, PAGES
-
-pytestmark = on_sqlite
 
 PATH = f"rag/indexes/{INDEX}"
 
