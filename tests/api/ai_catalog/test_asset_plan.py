@@ -7,11 +7,8 @@ import dataclasses
 import pytest
 
 from core.ports import CheckStatus
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
-
-pytestmark = on_sqlite
 
 BRONZE, SILVER, GOLD = "flights.bronze.flights", "flights.silver.flights", "flights.gold.route_delays"
 

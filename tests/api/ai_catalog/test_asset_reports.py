@@ -7,11 +7,8 @@ import pytest
 from core.ports import CheckStatus
 from core.reports import CheckEvaluation, ReportedValue, ValueForm, VersionReport
 from tests.api.admin.tenants import grant, user
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
 from tests.orchestration import AT, FakeOrchestrator
-
-pytestmark = on_sqlite
 
 SILVER = "flights.silver.flights"
 PLOT = ReportedValue("roc_plot", ValueForm.MARKDOWN, "![roc](data:image/png;base64,AAAA)")

@@ -8,11 +8,10 @@ import pytest
 
 from api.services.ai_catalog.logic.search_documents import open_feed
 from tests.api.admin.tenants import tenant
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator, node
 
-pytestmark = [on_sqlite, pytest.mark.effect("ai_catalog_search_assets")]
+pytestmark = pytest.mark.effect("ai_catalog_search_assets")
 
 
 async def search(caller: Caller, **query: Any) -> dict[str, Any]:
