@@ -16,12 +16,13 @@ from api.kernel.tables import RESOURCE
 from core.ports import AssetState, Staleness
 from core.runs import RunStatus
 from tests.api.admin.tenants import grant, made, tenant, user
+from tests.api.both_databases import on_both
 from tests.api.operations.materializations import ASSET, materialize
 from tests.api.platform.change_streams import PATH, listening
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator
 
-pytestmark = pytest.mark.effect("operations_watch_changes")
+pytestmark = [on_both, pytest.mark.effect("operations_watch_changes")]
 
 
 async def group(caller: Caller, name: str, organization: str = "default") -> str:
