@@ -22,7 +22,7 @@ from tests.api.platform.change_streams import PATH, listening
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator
 
-pytestmark = [on_both, pytest.mark.effect("operations_watch_changes")]
+pytestmark = pytest.mark.effect("operations_watch_changes")
 
 
 async def group(caller: Caller, name: str, organization: str = "default") -> str:
@@ -30,6 +30,7 @@ async def group(caller: Caller, name: str, organization: str = "default") -> str
     return str((await made(caller.post("admin/groups", body)))["id"])
 
 
+@on_both
 async def test_a_change_is_told_once_with_its_place_and_without_its_content(api: Api) -> None:
     async with listening(api.admin) as listener:
         assert (await listener.next())["event"] == "started"
@@ -43,6 +44,7 @@ async def test_a_change_is_told_once_with_its_place_and_without_its_content(api:
         assert "secret" not in str(event)
 
 
+@on_both
 async def test_nothing_of_another_organization_is_told(api: Api) -> None:
     first, second = await tenant(api, "first"), await tenant(api, "second")
     async with listening(first.admin, after="0") as listener:
@@ -52,6 +54,7 @@ async def test_nothing_of_another_organization_is_told(api: Api) -> None:
     assert {hidden, second.project, second.organization, second.admin_id}.isdisjoint({item["id"] for item in found})
 
 
+@on_both
 async def test_what_moved_to_another_organization_is_not_told_where_it_was(api: Api) -> None:
     first, second = await tenant(api, "first"), await tenant(api, "second")
     after = api.last_sequence()
@@ -65,6 +68,7 @@ async def test_what_moved_to_another_organization_is_not_told_where_it_was(api: 
             assert moved not in {item["id"] for item in await listener.until(last)}
 
 
+@on_both
 async def test_what_was_refused_changed_nothing(api: Api) -> None:
     id = await group(api.admin, "readers")
     async with listening(api.admin, after=str(api.last_sequence())) as listener:
@@ -73,6 +77,7 @@ async def test_what_was_refused_changed_nothing(api: Api) -> None:
         assert id not in {item["id"] for item in await listener.until(last)}
 
 
+@on_both
 async def test_a_client_that_was_cut_off_gets_what_it_missed(api: Api) -> None:
     async with listening(api.admin) as listener:
         await listener.next()
@@ -84,6 +89,7 @@ async def test_a_client_that_was_cut_off_gets_what_it_missed(api: Api) -> None:
         assert missed in {item["id"] for item in (await listener.next())["data"]["items"]}
 
 
+@on_both
 async def test_a_client_that_is_too_far_behind_is_told_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MAX_BEHIND", 2)
     for n in range(4):
@@ -96,16 +102,19 @@ async def test_a_client_that_is_too_far_behind_is_told_so(api: Api, monkeypatch:
 
 
 @pytest.mark.parametrize("wrong", ["x", "-1", "99999999999999999999"])
+@on_both
 async def test_an_event_id_that_is_not_ours_is_refused(api: Api, wrong: str) -> None:
     reply = await api.viewer.get(PATH, headers={"last-event-id": wrong})
     assert (reply.status, reply.reason) == (400, "INVALID_ARGUMENT")
 
 
+@on_both
 async def test_an_event_id_of_the_future_begins_now(api: Api) -> None:
     async with listening(api.admin, last_event_id=str(2**62)) as listener:
         assert (await listener.next())["data"]["after"] == api.last_sequence()
 
 
+@on_both
 async def test_the_stream_of_a_revoked_session_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "CHECK_SECONDS", 0.1)
     id = await user(api, "ada")
@@ -120,6 +129,7 @@ async def test_the_stream_of_a_revoked_session_ends(api: Api, monkeypatch: pytes
         assert event["data"]["status"] == 401
 
 
+@on_both
 async def test_a_right_that_was_removed_shows_nothing_more(api: Api) -> None:
     id = await user(api, "ada")
     right = await grant(api, id, "rol_admin", "default")
@@ -135,6 +145,7 @@ async def test_a_right_that_was_removed_shows_nothing_more(api: Api) -> None:
         # The group that was made in between is told neither then nor, because the stream went on, later.
 
 
+@on_both
 async def test_a_right_that_was_given_is_in_effect_at_once(api: Api) -> None:
     id = await user(api, "ada")
     async with listening(api.caller("ada")) as listener:
@@ -145,6 +156,7 @@ async def test_a_right_that_was_given_is_in_effect_at_once(api: Api) -> None:
         await listener.until(seen)
 
 
+@on_both
 async def test_an_operation_is_told_to_whom_it_belongs(api: Api, orchestrator: FakeOrchestrator) -> None:
     other = await tenant(api, "other")
     async with listening(api.admin) as first, listening(other.admin) as second:
@@ -156,6 +168,7 @@ async def test_an_operation_is_told_to_whom_it_belongs(api: Api, orchestrator: F
         assert {item["id"] for item in await second.until(last)}.isdisjoint({operation["id"], ASSET})
 
 
+@on_both
 async def test_an_asset_with_a_new_state_is_told_to_whom_may_see_it(
     api: Api, orchestrator: FakeOrchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +183,7 @@ async def test_an_asset_with_a_new_state_is_told_to_whom_may_see_it(
         assert ASSET not in {item["id"] for item in await second.until(last)}
 
 
+@on_both
 async def test_one_user_has_a_few_streams_at_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MAX_STREAMS", 2)
     async with AsyncExitStack() as stack:
@@ -182,6 +196,7 @@ async def test_one_user_has_a_few_streams_at_most(api: Api, monkeypatch: pytest.
         assert again.status == 200
 
 
+@on_both
 async def test_all_streams_share_one_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "POLL_SECONDS", 0.2)
     reads: list[Any] = []
@@ -204,6 +219,7 @@ async def test_all_streams_share_one_read(api: Api, monkeypatch: pytest.MonkeyPa
     assert api.database.after_commit.count(api.app.platform.part(Feed)._wake) == 0
 
 
+@on_both
 async def test_many_changes_of_one_thing_are_one(api: Api) -> None:
     id = await group(api.admin, "readers")
     after = api.last_sequence()
@@ -215,6 +231,7 @@ async def test_many_changes_of_one_thing_are_one(api: Api) -> None:
     assert items == [{"kind": "admin.group", "id": id, "sequence": api.last_sequence()}]
 
 
+@on_both
 async def test_who_can_not_log_in_gets_no_stream(api: Api) -> None:
     assert (await api.anonymous.get(PATH)).status == 401
 
