@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.cpu_time import SERVERS, of_this_process
+from tests.statements_run import SUITES, StatementsRun
 
 MEASURED = ("conformance", "fuzz")
 """Suites that cost something for each operation: what one costs is compared with a recorded figure."""
@@ -88,12 +89,16 @@ class Costs:
     second_run: list[str] = field(default_factory=list)
     """Ids of the slow tests that failed and ran again, see `tests/second_run.py`. Their cost counts once."""
 
+    statements: set[tuple[str, str]] = field(default_factory=set)
+    """The statements that ran, each with its database, see `tests/statements_run.py`."""
+
     def add(self, report: pytest.TestReport) -> None:
         """Counts a phase of a test."""
         file, _, name = report.nodeid.partition("::")
         cpu, piece = getattr(report, "cpu", 0.0), getattr(report, "piece", 0.0)
         cost = Cost(int(report.when == "call"), report.duration, cpu, cpu / piece if piece else 0.0)
         self.collection += getattr(report, "collection", 0.0)
+        self.statements |= {(database, statement) for database, statement in getattr(report, "statements", ())}
         self.suites.setdefault(suite_of(file), Cost()).add(cost)
         self.functions.setdefault(f"{file}::{name.partition('[')[0]}", Cost()).add(cost)
 
@@ -104,12 +109,13 @@ class Costs:
         suites, functions = (
             {name: Cost(**cost) for name, cost in found[part].items()} for part in ("suites", "functions")
         )
-        return cls(found["collection"], suites, functions, found["second_run"])
+        statements = {(database, statement) for database, statement in found["statements"]}
+        return cls(found["collection"], suites, functions, found["second_run"], statements)
 
     def write(self, file: Path) -> None:
         """Writes them as JSON."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        file.write_text(json.dumps(asdict(self) | {"statements": sorted(self.statements)}, indent=1, sort_keys=True))
 
 
 class Meter:
@@ -117,6 +123,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.costs = Costs()
+        self._statements = StatementsRun()
         self._last = self._collection = self._piece = self._servers = 0.0
         self._measured_at = -FRESH_SECONDS
         self._servers_at = 0.0
@@ -126,6 +133,7 @@ class Meter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._statements.counts = suite_of(item.nodeid) in SUITES
         if suite_of(item.nodeid) not in MEASURED:
             self._piece = 0.0
         elif not self._piece or time.monotonic() - self._measured_at > FRESH_SECONDS:
@@ -144,6 +152,7 @@ class Meter:
         report = yield
         now = of_this_process() + self._servers
         report.cpu, report.piece, report.collection = now - self._last, self._piece, self._collection
+        report.statements = self._statements.new()
         self._last, self._collection = now, 0.0
         return report
 

@@ -12,13 +12,17 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from lakehouse.lineage import LINEAGE_EDGE, Lineage
 from tests.budget import GROWTH, Budget
 from tests.conformance.one_pass import in_one_pass
 from tests.cost import MEASURED, Cost, Costs, suite_of
 from tests.cpu_time import Servers, of_this_process
+from tests.databases import with_tables
 from tests.one_process import PLATFORM, PUBLISHING, SPARK, group_of
 from tests.projection import projected
+from tests.statements_run import StatementsRun, on_sqlite_alone
 
 TESTS = Path(__file__).parents[1]
 ALONE = {"bench", "e2e", "foreign_tables", "grown"}
@@ -45,6 +49,7 @@ def test_a_suite_that_grew_by_half_is_found(suite: str) -> None:
 def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     functions = {"tests/api/test_one.py::test_one": Cost(3, 2.0, 1.0, 7.0)}
     costs = Costs(2.0, {"api": Cost(3, 2.0, 1.0)}, functions, ["tests/api/test_one.py::test_one"])
+    costs.statements = {("sqlite", "api/one.py:read thing")}
     costs.write(tmp_path / "new" / "cost.json")
     assert Costs.read(tmp_path / "new" / "cost.json") == costs
 
@@ -74,6 +79,29 @@ def test_the_time_of_a_server_counts_while_it_runs_and_once() -> None:
         assert servers.seconds() >= 0.5
         shell.communicate("\n")
     assert servers.seconds() >= 0.5, "it ended, but it had been used"
+
+
+def test_a_statement_that_only_sqlite_runs_is_found(tmp_path: Path) -> None:
+    """By the function of the platform that runs it, and only from the suites that count."""
+    statements = StatementsRun()
+    database = with_tables(f"sqlite:///{tmp_path}/metadata.db")
+    lineage = Lineage(database)
+    assert lineage.upstream("a").nodes == ()
+    assert statements.new() == []
+    statements.counts = True
+    for _ in range(2):
+        assert lineage.upstream("a").nodes == ()
+    with database.read() as connection:
+        connection.execute(sa.select(LINEAGE_EDGE.c.run))
+    found = statements.new()
+    assert ("sqlite", "lakehouse/lineage.py:Lineage._refresh lineage_edge") in found
+    assert len(found) == len(set(found))
+    assert {statement.partition(":")[0] for _, statement in found} == {"lakehouse/lineage.py"}
+    alone = sorted(statement for _, statement in found)
+    assert on_sqlite_alone({*found, ("postgresql", "other")}) == alone
+    assert on_sqlite_alone({*found, ("postgresql", alone[0])}) == alone[1:]
+    assert on_sqlite_alone(set(found)) == [], "PostgreSQL ran nothing, as in make check"
+    database.close()
 
 
 def test_a_projection_has_what_each_further_operation_costs() -> None:

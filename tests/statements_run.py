@@ -1,0 +1,77 @@
+"""Which statements ran on which database: every one that API tests run on SQLite must run on PostgreSQL somewhere.
+
+A statement is known by the function that runs it and the tables that it names. Its text differs between databases.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+ROOT = f"{Path(__file__).parents[1]}/"
+SUITES = ("api", "conformance")
+"""Suites whose statements must run on both databases."""
+
+_TABLES = re.compile(r'(?:FROM|JOIN|INTO|UPDATE) +"?(\w+)')
+_WITHOUT_STATEMENTS = ("core/db.py", "tests/", ".venv")
+
+
+@cache
+def _tables(statement: str) -> str:
+    return " ".join(sorted(set(_TABLES.findall(statement))))
+
+
+def _caller() -> str:
+    """The innermost function of the platform; empty for a statement of a test itself."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(ROOT):
+            name = file.removeprefix(ROOT)
+            if name.startswith("tests/"):
+                return ""
+            if not name.startswith(_WITHOUT_STATEMENTS):
+                return f"{name}:{frame.f_code.co_qualname}"
+        frame = frame.f_back
+    return ""
+
+
+class StatementsRun:
+    """Collects the statements of this process."""
+
+    def __init__(self) -> None:
+        self.counts = False
+        """Whether statements on SQLite count: those of the tests of `SUITES`."""
+
+        self._known: set[tuple[str, str]] = set()
+        self._new: list[tuple[str, str]] = []
+        sa.event.listen(sa.Engine, "before_cursor_execute", self._note)
+
+    def _note(
+        self, connection: sa.Connection, _cursor: Any, _statement: str, _values: Any, context: Any, _: Any
+    ) -> None:
+        compiled = getattr(context, "compiled", None)
+        database = connection.dialect.name
+        if compiled is None or (database == "sqlite" and not self.counts) or not (caller := _caller()):
+            return
+        found = (database, f"{caller} {_tables(compiled.string)}")
+        if found not in self._known:
+            self._known.add(found)
+            self._new.append(found)
+
+    def new(self) -> list[tuple[str, str]]:
+        """Returns those since the last call, each with its database."""
+        found, self._new = self._new, []
+        return found
+
+
+def on_sqlite_alone(found: set[tuple[str, str]]) -> list[str]:
+    """Returns the statements that PostgreSQL never ran; none if it ran nothing, as in `make check`."""
+    by_database = {database: {statement for name, statement in found if name == database} for database, _ in found}
+    on_postgresql = by_database.get("postgresql", set())
+    return sorted(by_database.get("sqlite", set()) - on_postgresql) if on_postgresql else []
