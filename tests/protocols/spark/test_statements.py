@@ -12,10 +12,14 @@ from pathlib import Path
 import pyarrow as pa
 import pysail
 import pytest
+import sqlglot
 from pyspark.sql import DataFrame
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from assets.binding import findings_of
 from assets.components import component
+from assets.datasets.spark_dialect import CheckedSpark
 from assets.datasets.spark_sql import prepared
 from core.errors import HeadwaterError, InvalidPayload
 from core.settings import Settings
@@ -106,12 +110,12 @@ def test_a_definition_is_bound_to_its_inputs_before_it_runs(
 
 def test_the_generated_statement_has_the_same_result_as_the_original(spark: Spark, settings: Settings) -> None:
     """Sail's own suite of queries, in their original form and generated from the tree: same types and rows."""
-    statements = _statements_of_sail()
-    assert len(statements) > 1500
+    statements = _with_something_new(_statements_of_sail())
+    assert len(statements) > 600
     different = []
     compared = 0
     # Apache Spark is slower per query, so a sample shows that it reads generated statements in the same way.
-    for statement in statements if settings.spark == "embedded" else statements[::25]:
+    for statement in statements if settings.spark == "embedded" else statements[::8]:
         try:
             written = prepared(statement, {})
         except InvalidPayload:
@@ -134,6 +138,33 @@ def _answer(spark: Spark, statement: str) -> tuple[str, list[str], str]:
     if not re.search("order by", statement, re.IGNORECASE):
         rows.sort()
     return "rows", [str(field.type) for field in table.schema], repr(rows)
+
+
+def _with_something_new(statements: list[str]) -> list[str]:
+    """Statements with a construct that none before has; the generator writes construct by construct.
+
+    A construct is a node with its arguments at its place in its parent, the name of a function, or a form of literals.
+    """
+    known: set[tuple[object, ...]] = set()
+    found = []
+    for statement in statements:
+        try:
+            tree = sqlglot.parse_one(statement, dialect=CheckedSpark)
+        except SqlglotError:
+            continue
+        new = {_construct(node) for node in tree.walk()} - known
+        if new:
+            known |= new
+            found.append(statement)
+    return found
+
+
+def _construct(node: exp.Expr) -> tuple[object, ...]:
+    arguments = tuple(sorted(name for name, value in node.args.items() if value not in (None, False, [])))
+    text = node.name if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) else ""
+    if isinstance(node, exp.Literal):
+        text = re.sub(r"[A-Za-z]+", "a", re.sub(r"[0-9]+", "9", node.name))
+    return type(node), text.lower(), arguments, type(node.parent), node.arg_key
 
 
 def _statements_of_sail() -> list[str]:
