@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -246,8 +246,13 @@ async def _main(url: str, home: str, operation: str, point: str = "", name: str 
     platform.close()
 
 
+def run(arguments: Sequence[str]) -> None:
+    """Runs the program."""
+    asyncio.run(_main(*arguments))
+
+
 if __name__ == "__main__":
     # Its functions must be those of the module, which the saga's steps see.
     import tests.sagas as program
 
-    asyncio.run(program._main(*sys.argv[1:]))
+    program.run(sys.argv[1:])

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from api.kernel.platform import Platform
 from api.kernel.sagas.runner import Runner
 from api.kernel.tables import OPERATION
 from core import clock
+from tests.forks import Forks, forks_of
 from tests.sagas import Order, begun, effects, files, finished, later, stored
 
 pytestmark = pytest.mark.slow
@@ -34,6 +36,19 @@ def program(url: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with forks_of("tests.sagas") as started:
+        yield started
+
+
+@pytest.fixture
+def run(forks: Forks, url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+    """Returns a function that runs the program until it ends, and returns its exit code."""
+    output = tmp_path_factory.mktemp("output") / "output"
+    return lambda *arguments: forks.start(output, [url, str(tmp_path), *arguments], os.environ).wait()
+
+
 def ended(process: subprocess.Popen[str]) -> int:
     process.communicate(timeout=60)
     return process.returncode
@@ -47,10 +62,10 @@ def happened(platform: Platform, id: str) -> list[tuple[str, str]]:
 class TestKill:
     @pytest.mark.parametrize("point", FORWARD)
     async def test_on_the_way_the_next_process_finishes_it(
-        self, platform: Platform, runner: Runner, url: str, tmp_path: Path, point: str
+        self, platform: Platform, runner: Runner, run: Callable[..., int], tmp_path: Path, point: str
     ) -> None:
         id = begun(platform.database, Order(folder=str(tmp_path)))
-        assert ended(program(url, tmp_path, id, point)) == -signal.SIGKILL
+        assert run(id, point) == -signal.SIGKILL
         assert not stored(platform.database, id).state.final
         await runner.start_waiting()
         assert not runner._tasks, "the lease of the dead one is still valid"
@@ -62,10 +77,10 @@ class TestKill:
 
     @pytest.mark.parametrize("point", BACKWARD)
     async def test_on_the_way_back_the_next_process_undoes_the_rest(
-        self, platform: Platform, runner: Runner, url: str, tmp_path: Path, point: str
+        self, platform: Platform, runner: Runner, run: Callable[..., int], tmp_path: Path, point: str
     ) -> None:
         id = begun(platform.database, Order(folder=str(tmp_path), fails_at="confirm"))
-        assert ended(program(url, tmp_path, id, point)) == -signal.SIGKILL
+        assert run(id, point) == -signal.SIGKILL
         with later(minutes=1):
             row = await finished(platform.database, runner, id)
         assert (row.state, row.done) == (OperationState.FAILED, 0)
@@ -75,10 +90,10 @@ class TestKill:
 
     @pytest.mark.parametrize("point", ["in:reserve", "late:charge", "after:5"])
     async def test_and_cancelled_meanwhile_everything_is_undone(
-        self, platform: Platform, runner: Runner, url: str, tmp_path: Path, point: str
+        self, platform: Platform, runner: Runner, run: Callable[..., int], tmp_path: Path, point: str
     ) -> None:
         id = begun(platform.database, Order(folder=str(tmp_path)))
-        assert ended(program(url, tmp_path, id, point)) == -signal.SIGKILL
+        assert run(id, point) == -signal.SIGKILL
         with platform.database.write() as connection:
             store.request_cancel(connection, id)
         with later(minutes=1):
@@ -89,11 +104,11 @@ class TestKill:
         assert files(tmp_path) == []
 
     async def test_again_and_again_in_the_same_step_ends_as_a_failure(
-        self, platform: Platform, runner: Runner, url: str, tmp_path: Path
+        self, platform: Platform, runner: Runner, run: Callable[..., int], tmp_path: Path
     ) -> None:
         id = begun(platform.database, Order(folder=str(tmp_path)))
         for _ in range(5):
-            assert ended(program(url, tmp_path, id, "in:ship")) == -signal.SIGKILL
+            assert run(id, "in:ship") == -signal.SIGKILL
             with platform.database.write() as connection:
                 connection.execute(OPERATION.update().values(lease_expires_at=clock.now()))
         row = await finished(platform.database, runner, id)
