@@ -1,4 +1,4 @@
-"""A process that writes to a lakehouse and says on standard output what is committed. Meant to be killed.
+"""A program for `tests.forks` that writes to a lakehouse and prints what is committed. Meant to be killed.
 
 Arguments: the work (`append`, `mixed`, `merge`, `create`), the root, the database URL, a name of the writer, a count.
 """
@@ -6,7 +6,9 @@ Arguments: the work (`append`, `mixed`, `merge`, `create`), the root, the databa
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+import deltalake.writer  # noqa: F401 - the forks share what is imported
 import pyarrow as pa
 
 from core.db import Database
@@ -31,14 +33,15 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-def main(mode: str, root: str, url: str, writer: str, count: int) -> None:
+def run(arguments: Sequence[str]) -> None:
+    mode, root, url, writer, count = arguments
     tables, database = Tables(root, Database(url)), Database(url)
     lineage = Lineage(database)
     # The libraries load with the first write: a writer must be killed while it writes, not while it imports.
     tables.append(f"shop.warm.{writer}", batch(writer, 0))
     env_digest(), git_sha()
     say("ready")
-    for number in range(count):
+    for number in range(int(count)):
         if mode == "create":
             tables.append(f"shop.made.{writer}_{number}", batch(writer, number))
         elif mode == "merge":
@@ -73,7 +76,3 @@ def increment(tables: Tables) -> None:
         except WriteConflict:
             continue
         return
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))

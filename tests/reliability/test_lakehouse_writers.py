@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +17,8 @@ from lakehouse.repair import repair_lineage
 from lakehouse.tables import Tables
 from tests.dagster_processes import until
 from tests.databases import with_tables
+from tests.forks import Forks, forks_of
 
-SCRIPT = Path(__file__).parent / "lakehouse_writer.py"
 TABLE, SOURCE, ROWS = "shop.silver.orders", "shop.bronze.orders", 3
 
 pytestmark = pytest.mark.slow
@@ -30,8 +27,8 @@ pytestmark = pytest.mark.slow
 class Lake:
     """A lakehouse that processes write to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, forks: Forks) -> None:
+        self.folder, self.forks = folder, forks
         self.root, self.url = str(folder / "lakehouse"), f"sqlite:///{folder / 'metadata.db'}"
         self.database = with_tables(self.url)
 
@@ -44,40 +41,39 @@ class Lake:
 
 
 class Writer:
-    """A process that writes. Its output goes to files: what a pipe holds when the process is killed may be lost."""
+    """A program that writes. Its output goes to a file: what a pipe holds when the program is killed may be lost."""
 
     def __init__(self, lake: Lake, mode: str, name: str, count: int) -> None:
-        self._output, self._errors = lake.folder / f"{name}.out", lake.folder / f"{name}.err"
-        with self._output.open("wb") as output, self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), mode, lake.root, lake.url, name, str(count)],
-                stdout=output,
-                stderr=errors,
-                env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-            )
-        until(lambda: "ready\n" in self.output() or self._process.poll() is not None, 120, "the writer")
-        assert "ready\n" in self.output(), self._errors.read_text()
+        arguments = [mode, lake.root, lake.url, name, str(count)]
+        self._fork = lake.forks.start(lake.folder / f"{name}.out", arguments, os.environ)
+        until(lambda: "ready\n" in self.output() or self._fork.poll() is not None, 120, "the writer")
+        assert "ready\n" in self.output(), self.output()
 
     def output(self) -> str:
-        return self._output.read_text()
+        return self._fork.output.read_text() if self._fork.output.exists() else ""
 
     def acknowledged(self) -> list[int]:
-        """Returns the numbers of the batches that the process has reported as committed."""
+        """Returns the numbers of the batches that the program has reported as committed."""
         lines = self.output().split("\n")[:-1]
         return [int(line.split()[1]) for line in lines if line.startswith("done ")]
 
     def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        self._fork.kill()
 
     def finish(self) -> None:
-        """Waits for the process, which must succeed."""
-        assert self._process.wait(120) == 0, self._errors.read_text()
+        """Waits for the program, which must succeed."""
+        assert self._fork.wait() == 0, self.output()
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with forks_of("tests.reliability.lakehouse_writer") as started:
+        yield started
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
-    lake = Lake(tmp_path)
+def lake(tmp_path: Path, forks: Forks) -> Iterator[Lake]:
+    lake = Lake(tmp_path, forks)
     yield lake
     lake.database.close()
 
