@@ -29,7 +29,7 @@ FRESH_SECONDS = 10
 """How long a measurement of the machine's speed holds."""
 
 SERVERS_SECONDS = 1
-"""How often the servers that run are looked at within a file. To look at all processes takes 3 ms."""
+"""How often the time of running servers is read within a file. To read it for all processes takes 3 ms."""
 
 
 def piece_seconds() -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class QueriesHere:
-    """Stands in for `lakehouse.query_process.QueryProcesses`, whose own tests start processes."""
+    """Replaces `lakehouse.query_process.QueryProcesses`, whose own tests start processes."""
 
     def __init__(self, settings: Settings) -> None:
         self._database = Database(settings.effective_database_url)
