@@ -9,12 +9,14 @@ import sqlalchemy as sa
 
 from api.services.admin.preference_tables import PREFERENCES
 from tests.api.admin.tenants import made
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 OWN = "/api/v1/admin/preferences/current"
 FILTER = {"name": "Mine", "list": "admin/users", "filter": 'owner == "ada"', "order_by": "name", "columns": ["name"]}
 
 
+@on_both
 async def test_each_caller_changes_their_own_and_others_keep_theirs(api: Api) -> None:
     first = await made(api.viewer.get(OWN))
     assert (first["theme"], first["home"], first["saved_filters"], first["time_zone"]) == ("SYSTEM", "/", [], None)
@@ -28,6 +30,7 @@ async def test_each_caller_changes_their_own_and_others_keep_theirs(api: Api) ->
     assert (again["theme"], again["density"], again["saved_filters"]) == ("SYSTEM", "COMPACT", [FILTER])
 
 
+@on_both
 @pytest.mark.effect("admin_reset_preferences")
 async def test_a_reset_removes_what_was_saved(api: Api) -> None:
     first = await made(api.viewer.get(OWN))
