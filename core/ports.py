@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.definitions import ERROR_TAG, RETIRED_TAG
-from core.reports import CheckEvaluation, VersionReport
+from core.reports import CheckEvaluation, CheckStatus, VersionReport
 from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, RunSummary, StepState
 
 
@@ -23,16 +23,6 @@ class Staleness(StrEnum):
     FRESH = "FRESH"
     STALE = "STALE"
     MISSING = "MISSING"
-
-
-class CheckStatus(StrEnum):
-    """Result of an asset check for the latest version. `NOT_RUN`: the check didn't evaluate this version."""
-
-    PASSED = "PASSED"
-    WARNED = "WARNED"
-    FAILED = "FAILED"
-    RUNNING = "RUNNING"
-    NOT_RUN = "NOT_RUN"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from core.ports import CheckStatus
+
+class CheckStatus(StrEnum):
+    """Result of an asset check for the latest version. `NOT_RUN`: the check didn't evaluate this version."""
+
+    PASSED = "PASSED"
+    WARNED = "WARNED"
+    FAILED = "FAILED"
+    RUNNING = "RUNNING"
+    NOT_RUN = "NOT_RUN"
 
 
 class ValueForm(StrEnum):

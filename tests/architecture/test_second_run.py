@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -104,6 +102,6 @@ def test_other_ends_of_a_run_are_final(code: int, failed: int, slow: bool) -> No
 
 def test_the_budget_names_the_tests_of_a_second_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "cost.json"
-    file.write_text(json.dumps(asdict(Costs(second_run=["tests/x.py::test_y"]))))
+    Costs(second_run=["tests/x.py::test_y"]).write(file)
     assert budget.main([str(file)]) == 0
     assert "SECOND RUN: tests/x.py::test_y" in capsys.readouterr().out

@@ -16,7 +16,8 @@ from api.gateways.dagster.launching import run_params
 from api.gateways.dagster.orchestrator import DagsterOrchestrator
 from api.services.ai_catalog.logic.health import Health, assess
 from core.errors import InvalidPayload, Unavailable
-from core.ports import AssetState, CheckStatus, Staleness
+from core.ports import AssetState, Staleness
+from core.reports import CheckStatus
 from core.runs import Launch, RunState, RunStatus, StepStatus
 from tests.dagster_processes import DagsterProcesses
 

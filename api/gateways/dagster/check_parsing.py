@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from core.ports import CheckState, CheckStatus, Materialization
+from core.ports import CheckState, Materialization
+from core.reports import CheckStatus
 
 _DATA_VERSION_LABEL = "headwater/data_version"
 

@@ -20,7 +20,8 @@ from api.gateways.dagster.check_parsing import from_history
 from api.gateways.dagster.client import DagsterClient
 from core import clock, ids
 from core.errors import Unavailable
-from core.ports import AssetNode, AssetState, Automation, CheckStatus, GraphView, LocationState
+from core.ports import AssetNode, AssetState, Automation, GraphView, LocationState
+from core.reports import CheckStatus
 
 PROBE_SECONDS = 1.0
 BUSY_SECONDS = 0.5

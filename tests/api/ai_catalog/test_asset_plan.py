@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from core.ports import CheckStatus
+from core.reports import CheckStatus
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.ports import CheckStatus
-from core.reports import CheckEvaluation, ReportedValue, ValueForm, VersionReport
+from core.reports import CheckEvaluation, CheckStatus, ReportedValue, ValueForm, VersionReport
 from tests.api.admin.tenants import grant, user
 from tests.api_process import Api
 from tests.orchestration import AT, FakeOrchestrator

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.ports import AssetState, CheckState, CheckStatus, Staleness
+from core.ports import AssetState, CheckState, Staleness
+from core.reports import CheckStatus
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from api.gateways.dagster.check_parsing import check_state, from_history
 from api.services.ai_catalog.logic.health import Health, assess
 from core.definitions import ERROR_TAG, RETIRED_TAG
-from core.ports import AssetState, CheckState, CheckStatus, StaleCause, Staleness
+from core.ports import AssetState, CheckState, StaleCause, Staleness
+from core.reports import CheckStatus
 from core.runs import RunStatus, RunSummary
 from tests.orchestration import AT, made, node
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.gateways.dagster import report_parsing
-from core.ports import CheckStatus
-from core.reports import ReportedValue, ValueForm
+from core.reports import CheckStatus, ReportedValue, ValueForm
 
 
 def entry(kind: str, label: str, **fields: Any) -> dict[str, Any]:

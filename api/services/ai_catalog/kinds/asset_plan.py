@@ -8,7 +8,8 @@ from api.kernel.models import Model, Query
 from api.kernel.permissions.graph import asset_securable
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import selection
-from core.ports import CheckStatus, GraphView, Staleness
+from core.ports import GraphView, Staleness
+from core.reports import CheckStatus
 
 _MAX_PARTITIONS = 10_000
 

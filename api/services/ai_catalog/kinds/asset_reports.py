@@ -12,7 +12,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.models import Model, Query
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic.reported_values import Reported, reads_values, visible
-from core.ports import CheckStatus
+from core.reports import CheckStatus
 
 
 class AssetReport(Model):

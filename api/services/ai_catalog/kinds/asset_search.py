@@ -20,7 +20,8 @@ from api.services.ai_catalog.logic.health import Health, assess
 from api.services.ai_catalog.logic.search_documents import ASSET_KINDS, open_feed
 from api.services.ai_catalog.logic.search_pages import page_offset, page_token
 from api.services.ai_catalog.logic.stated_facts import Facts, open_facts
-from core.ports import AssetNode, CheckStatus, GraphView, Staleness
+from core.ports import AssetNode, GraphView, Staleness
+from core.reports import CheckStatus
 
 _MAX_RESULTS = 100_000
 _MAX_VALUES = 200

@@ -23,7 +23,8 @@ from api.services.ai_catalog.logic import branch_launch
 from api.services.ai_catalog.logic.branch_base import readable
 from api.services.ai_catalog.logic.readable_tables import require_readable, rows_denied
 from core.errors import Conflict, NotFound
-from core.ports import CheckStatus, GraphView
+from core.ports import GraphView
+from core.reports import CheckStatus
 from core.runs import BRANCH_RUN_JOB, BRANCH_RUN_OP, Launch
 from lakehouse import branch_definitions
 from lakehouse.branch_records import failed_checks, plan_of

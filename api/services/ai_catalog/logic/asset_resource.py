@@ -7,7 +7,8 @@ from typing import Any
 
 from api.kernel.models import Model
 from api.services.ai_catalog.logic.health import Health, assess
-from core.ports import AssetNode, AssetState, CheckState, CheckStatus, GraphView, Staleness
+from core.ports import AssetNode, AssetState, CheckState, GraphView, Staleness
+from core.reports import CheckStatus
 from core.runs import RunStatus, RunSummary
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from core.ports import AssetNode, AssetState, CheckStatus, Staleness
+from core.ports import AssetNode, AssetState, Staleness
+from core.reports import CheckStatus
 from core.runs import RunStatus
 
 

@@ -12,7 +12,7 @@ from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.evaluation_tables import EVALUATION_RUN
 from api.services.ai_catalog.model_tables import TRAINING
 from core.errors import Conflict, Unavailable
-from core.ports import CheckStatus
+from core.reports import CheckStatus
 
 
 def require_gates(unit: Unit, title: str, version: sa.Row[Any], evaluations: Sequence[str] = ()) -> None:

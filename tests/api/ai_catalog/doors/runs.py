@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from core import clock
-from core.ports import CheckStatus
-from core.reports import CheckEvaluation, ReportedValue, ValueForm, VersionReport
+from core.reports import CheckEvaluation, CheckStatus, ReportedValue, ValueForm, VersionReport
 from core.runs import RunStatus, StepState, StepStatus
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.doors.door import ASSET, COPY, ERROR, MAIL, Ask, asking, door, fake
