@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadFileScheduling
 
 _PLATFORM = (
+    "asset_journeys",
     "branches",
     "documented_commands",
     "platform_login",

@@ -22,6 +22,7 @@ class Site:
 
     def __init__(self, server: Server, browser: Browser) -> None:
         self.url = server.url
+        self.orchestrator = server.orchestrator
         self.browser = browser
         headers = {"authorization": f"Bearer {server.tokens['admin']}"}
         self.admin = httpx.Client(base_url=f"{server.url}/api/v1/admin/", headers=headers)

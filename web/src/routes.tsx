@@ -4,6 +4,8 @@ import { BASE } from "./api/http";
 import { Item } from "./kernel/Item";
 import { ItemList, type ListSearch } from "./kernel/ItemList";
 import { NewItem } from "./kernel/NewItem";
+import { assetSearch } from "./services/ai-catalog/asset/search";
+import { catalogSearch } from "./services/ai-catalog/catalog/search";
 import type { LineageSearch } from "./services/ai-catalog/LineagePage";
 import { Shell } from "./ui/Shell";
 import { Start } from "./ui/Start";
@@ -34,6 +36,18 @@ const query = createRoute({
   component: lazyRouteComponent(() => import("./services/ai-catalog/QueryPage"), "QueryPage"),
   validateSearch: (search: Record<string, unknown>): { sql?: string } => ({ sql: text(search.sql) }),
 });
+const catalog = createRoute({
+  getParentRoute: () => root,
+  path: "/assets",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/catalog/AssetsPage"), "AssetsPage"),
+  validateSearch: catalogSearch,
+});
+const asset = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/assets/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/asset/AssetPage"), "AssetPage"),
+  validateSearch: assetSearch,
+});
 const list = createRoute({
   getParentRoute: () => root,
   path: "/$service/$plural",
@@ -52,7 +66,8 @@ const item = createRoute({
   validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
 
-export const router = createRouter({ routeTree: root.addChildren([start, lineage, query, list, create, item]), basepath: BASE || "/", defaultPreload: "intent" });
+const tree = root.addChildren([start, lineage, query, catalog, asset, list, create, item]);
+export const router = createRouter({ routeTree: tree, basepath: BASE || "/", defaultPreload: "intent" });
 
 declare module "@tanstack/react-router" {
   interface Register {

@@ -14,6 +14,8 @@ export class Problem extends Error {
   readonly reason: string;
   readonly faults: Fault[];
   readonly requestId: string;
+  /** Names that exist and are like the one that doesn't. */
+  readonly similar: string[];
 
   constructor(status: number, body: Record<string, unknown>, requestId: string) {
     super(String(body.detail ?? body.title ?? `The platform answered ${status}.`));
@@ -21,6 +23,8 @@ export class Problem extends Error {
     this.reason = String(body.reason ?? "");
     this.faults = Array.isArray(body.errors) ? (body.errors as Fault[]) : [];
     this.requestId = requestId;
+    const similar = (body.metadata as { similar?: unknown } | undefined)?.similar;
+    this.similar = Array.isArray(similar) ? similar.map(String) : [];
   }
 }
 
@@ -30,7 +34,8 @@ export interface Answer<T> {
 }
 
 export interface Options {
-  query?: Record<string, string | number | boolean | null | undefined>;
+  /** A list repeats its parameter. */
+  query?: Record<string, string | number | boolean | string[] | null | undefined>;
   body?: unknown;
   etag?: string;
   signal?: AbortSignal;
@@ -75,7 +80,8 @@ export function asCurl(method: string, path: string, options: Options = {}): str
 function search(query: Options["query"]): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== null && value !== "") parameters.set(name, String(value));
+    if (Array.isArray(value)) for (const one of value) parameters.append(name, one);
+    else if (value !== undefined && value !== null && value !== "") parameters.set(name, String(value));
   }
   const text = parameters.toString();
   return text ? `?${text}` : "";

@@ -1,0 +1,70 @@
+import { Badge, List, Stack, Table, Text, Title } from "@mantine/core";
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { get } from "../../../api/http";
+import { stateColor } from "../../../fields/Value";
+import { Time } from "../../../ui/Time";
+import { Trouble } from "../../../ui/Trouble";
+import { versionNumber } from "./asset";
+import { RunLink } from "./AssetLink";
+import { PageLink } from "../../../ui/PageLink";
+import type { Contract } from "../../../api/generated/ai-catalog";
+
+const PATH = "/api/v1/ai-catalog/contracts";
+
+export const contractsQuery = (id: string, enabled = true) =>
+  queryOptions({
+    queryKey: ["items", "ai-catalog", "contracts", id],
+    queryFn: ({ signal }) => get<{ items: Contract[] }>(PATH, { query: { filter: `asset == ${JSON.stringify(id)}`, page_size: 20 }, signal }),
+    retry: false,
+    enabled,
+  });
+
+/** What an asset promises its consumers, and whether the newest version keeps it. */
+export function ContractTab({ id }: { id: string }) {
+  const { data } = useQuery(contractsQuery(id));
+  const active = data?.items.find((one) => one.state === "ACTIVE") ?? data?.items[0];
+  const path = `${PATH}/${active?.id}`;
+  const status = useQuery({ queryKey: ["part", path, "status"], queryFn: ({ signal }) => get<{ verdict: string; data_version: string | null; faults: string[] }>(`${path}/status`, { signal }), enabled: Boolean(active), retry: false });
+  const violations = useQuery({ queryKey: ["part", path, "violations"], queryFn: ({ signal }) => get<{ items: { at: string; data_version: string; faults: string[]; run_id: string }[] }>(`${path}/violations`, { signal }), enabled: Boolean(active), retry: false });
+  if (!active) return <Text c="dimmed">This asset has no contract.</Text>;
+  const { terms } = active;
+  const promises = [
+    ...(terms.min_rows !== null ? [`It has at least ${terms.min_rows.toLocaleString()} rows.`] : []),
+    ...(terms.max_rows !== null ? [`It has at most ${terms.max_rows.toLocaleString()} rows.`] : []),
+    ...(terms.max_age_hours !== null ? [`Its rows are at most ${terms.max_age_hours} hours old.`] : []),
+    ...terms.rules.map((rule) => (rule.holds ? `${rule.name}: ${rule.holds}` : rule.name)),
+  ];
+  return (
+    <Stack gap="lg">
+      <section aria-label="Verdict">
+        <Text size="sm">
+          <Badge variant="light" tt="none" color={stateColor(active.state)} mr={6}>{active.state.toLowerCase()}</Badge>
+          <PageLink to={`/ai-catalog/contracts/${active.id}`} size="sm">Version {active.version} of the contract</PageLink>
+          {active.activated_at && <>, active since <Time value={active.activated_at} /></>}{active.contact && `, contact ${active.contact}`}
+        </Text>
+        {status.error && <Trouble error={status.error} />}
+        {status.data && <Text size="sm">{verdict(status.data.verdict)}{status.data.data_version && ` Version ${versionNumber(status.data.data_version)} was evaluated.`}</Text>}
+        {status.data && status.data.faults.length > 0 && <List size="sm">{status.data.faults.map((fault) => <List.Item key={fault}>{fault}</List.Item>)}</List>}
+      </section>
+      {promises.length > 0 && <section aria-label="Terms"><Title order={2} mb={4}>Terms</Title><List size="sm">{promises.map((one) => <List.Item key={one}>{one}</List.Item>)}</List></section>}
+      {terms.columns.length > 0 && (
+        <section aria-label="Promised columns">
+          <Title order={2} mb={4}>Promised columns</Title>
+          <Table verticalSpacing={2} maw={640}><Table.Tbody>{terms.columns.map((one) => <Table.Tr key={one.name}><Table.Td>{one.name}</Table.Td><Table.Td ff="monospace" fz="xs">{one.type ?? "any type"}</Table.Td><Table.Td>{one.nullable === false ? "never empty" : ""}</Table.Td></Table.Tr>)}</Table.Tbody></Table>
+        </section>
+      )}
+      {active.consumers.length > 0 && <section aria-label="Consumers"><Title order={2} mb={4}>Consumers</Title><Text size="sm">{active.consumers.join(", ")}</Text></section>}
+      {violations.data && violations.data.items.length > 0 && (
+        <section aria-label="Violations">
+          <Title order={2} mb={4}>Versions that broke it</Title>
+          <List size="sm">{violations.data.items.map((one) => <List.Item key={`${one.run_id}${one.data_version}`}>Version {versionNumber(one.data_version)}, <Time value={one.at} />, run <RunLink id={one.run_id} />: {one.faults.join("; ")}</List.Item>)}</List>
+        </section>
+      )}
+    </Stack>
+  );
+}
+
+function verdict(name: string): string {
+  const words: Record<string, string> = { MET: "The newest version meets it.", BROKEN: "The newest version breaks it.", NOT_EVALUATED: "There is no version yet that could meet it." };
+  return words[name] ?? name;
+}

@@ -1,0 +1,57 @@
+import { Button, Group, Skeleton, Stack, Text } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { get } from "../../../api/http";
+import { Grid } from "../../../ui/Grid";
+import { assetPath, versionNumber } from "./asset";
+import { NoRows } from "./NoRows";
+import { PolicyNote, VersionPicker } from "./VersionPicker";
+import type { Preview } from "../../../api/generated/ai-catalog";
+
+const ROUTE = "/ai-catalog/assets/$id" as const;
+const PAGE = 500;
+
+/** The rows of an asset at a version. */
+export function DataTab({ id }: { id: string }) {
+  const { version } = useSearch({ from: ROUTE });
+  const navigate = useNavigate({ from: ROUTE });
+  const rows = useInfiniteQuery({
+    queryKey: ["asset part", id, "preview", version],
+    queryFn: ({ pageParam, signal }) => get<Preview>(assetPath(id, "/preview"), { query: { version: pageParam ? undefined : version, page_size: PAGE, page_token: pageParam }, signal }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_page_token || undefined,
+    retry: false,
+  });
+  const first = rows.data?.pages[0];
+  const shown = rows.data?.pages.flatMap((page) => page.rows) ?? [];
+  return (
+    <Stack gap="sm">
+      <Group justify="space-between" align="flex-end">
+        <VersionPicker id={id} label="Version" value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
+        {first && (
+          <Text size="sm" c="dimmed" role="status">
+            {first.row_count.toLocaleString()} {first.row_count === 1 ? "row" : "rows"} and {first.columns.length} columns at version {versionNumber(first.data_version)}
+          </Text>
+        )}
+      </Group>
+      <PolicyNote id={id} />
+      {rows.error && <NoRows id={id} error={rows.error} retry={() => void rows.refetch()} />}
+      {rows.isPending && <Skeleton h={320} />}
+      {first && shown.length > 0 && (
+        <Grid
+          key={first.data_version}
+          label={`Rows of ${id}`}
+          columns={first.columns.map((column) => ({ name: column.name, note: column.type }))}
+          rows={shown.map((row) => first.columns.map((column) => row[column.name]))}
+        />
+      )}
+      {first && !shown.length && <Text c="dimmed">This version has no rows that you can read.</Text>}
+      {rows.hasNextPage && (
+        <Group gap="sm">
+          <Button variant="default" size="xs" loading={rows.isFetchingNextPage} onClick={() => rows.fetchNextPage()}>Show {PAGE} more</Button>
+          <Text size="sm" c="dimmed">{shown.length.toLocaleString()} rows are shown.</Text>
+        </Group>
+      )}
+    </Stack>
+  );
+}

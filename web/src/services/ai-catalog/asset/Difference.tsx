@@ -1,0 +1,61 @@
+import { Badge, Group, List, MultiSelect, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { NoRows } from "./NoRows";
+import { partQuery } from "./asset";
+import { RowsTable } from "./ReportedValues";
+import type { Diff } from "../../../api/generated/ai-catalog";
+
+/** What differs between two versions: columns, and rows. With a key, changed rows are told from new ones. */
+export function Difference({ id, from, to }: { id: string; from: string; to: string }) {
+  const [key, setKey] = useState<string[]>([]);
+  const schema = useQuery(partQuery<{ columns: { name: string }[] }>(id, "schema", { version: to }));
+  const diff = useQuery(partQuery<Diff>(id, "diff", { from, to, key, limit: 100 }));
+  const found = diff.data;
+  const columns = found ? [
+    ...Object.entries(found.columns_added).map(([name, type]) => `${name} (${type}) was added.`),
+    ...Object.entries(found.columns_removed).map(([name, type]) => `${name} (${type}) was removed.`),
+    ...Object.entries(found.columns_changed).map(([name, type]) => `${name} changed from ${type.before} to ${type.after}.`),
+  ] : [];
+  const counts: [string, number | null][] = found ? [["added", found.added_count], ["removed", found.removed_count], ["changed", found.changed_count]] : [];
+  return (
+    <section aria-label="Differences">
+      <Group justify="space-between" align="flex-end" mb="xs">
+        <Title order={2}>From version {from} to version {to}</Title>
+        <MultiSelect label="Columns that identify a row" size="xs" w={280} maw="100%" data={schema.data?.columns.map((one) => one.name) ?? []} value={key} onChange={setKey} placeholder={key.length ? undefined : "None: whole rows are compared"} searchable clearable />
+      </Group>
+      {diff.error && <NoRows id={id} error={diff.error} retry={() => void diff.refetch()} />}
+      {diff.isPending && <Skeleton h={120} />}
+      {found && (
+        <Stack gap="md">
+          <Group gap="xs" role="status">
+            <Text size="sm">{found.from_row_count.toLocaleString()} → {found.to_row_count.toLocaleString()} rows</Text>
+            {counts.map(([word, count]) => count !== null && <Badge key={word} variant="light" color={count ? "orange" : "gray"} tt="none">{count.toLocaleString()} {word}</Badge>)}
+          </Group>
+          {columns.length > 0 ? <List size="sm">{columns.map((text) => <List.Item key={text}>{text}</List.Item>)}</List> : <Text size="sm" c="dimmed">The columns are the same.</Text>}
+          <Rows title="Added rows" rows={found.added} count={found.added_count} />
+          <Rows title="Removed rows" rows={found.removed} count={found.removed_count} />
+          {found.changed.length > 0 && <Rows title="Changed rows" rows={found.changed.map(changes)} count={found.changed_count ?? 0} />}
+        </Stack>
+      )}
+    </section>
+  );
+}
+
+function Rows({ title, rows, count }: { title: string; rows: Record<string, unknown>[]; count: number }) {
+  if (!rows.length) return null;
+  return (
+    <section aria-label={title}>
+      <Title order={3} mb={4}>{title}{count > rows.length && <Text span size="sm" c="dimmed" fw={400}> (the first {rows.length} of {count.toLocaleString()})</Text>}</Title>
+      <RowsTable label={title} rows={rows} maxHeight={280} />
+    </section>
+  );
+}
+
+/** A changed row as the values of both versions: what is the same stands once. */
+function changes({ before, after }: Diff["changed"][number]): Record<string, unknown> {
+  return Object.fromEntries([...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
+    const same = JSON.stringify(before[name]) === JSON.stringify(after[name]);
+    return [name, same ? after[name] : `${JSON.stringify(before[name])} → ${JSON.stringify(after[name])}`];
+  }));
+}

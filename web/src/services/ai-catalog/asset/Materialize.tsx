@@ -1,0 +1,102 @@
+import { Alert, Badge, Button, Checkbox, Group, List, Modal, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { send } from "../../../api/http";
+import { allowed } from "../../../api/platform";
+import { Trouble } from "../../../ui/Trouble";
+import { type AssetDetail, assetPage, assetPath, partQuery } from "./asset";
+import { AssetLink } from "./AssetLink";
+import { Partitions, type Selection, selectedKeys } from "./Partitions";
+import { STATE_COLORS } from "./state";
+import type { MaterializePlan as Plan } from "../../../api/generated/ai-catalog";
+
+const PERMISSION = "ai_catalog.asset.materialize";
+const STALENESS: Record<string, string> = { FRESH: "up to date", STALE: "stale", MISSING: "not made yet" };
+
+/** The button that makes an asset, with a preview of what will run. */
+export function MaterializeButton({ asset }: { asset: AssetDetail }) {
+  const [open, setOpen] = useState(false);
+  const { data: rights } = useQuery(allowed([PERMISSION], { id: asset.id, kind: "ai_catalog.asset" }));
+  const permitted = rights?.has(PERMISSION) ?? false;
+  const title = rights && !permitted ? `You need the permission ${PERMISSION}.` : !asset.executable ? "This asset can't be materialized." : undefined;
+  return (
+    <>
+      <Button size="xs" disabled={!permitted || !asset.executable} title={title} onClick={() => setOpen(true)}>Materialize</Button>
+      <Modal opened={open} onClose={() => setOpen(false)} title={`Materialize ${asset.id}`} size="lg">
+        {open && <Content asset={asset} onClose={() => setOpen(false)} />}
+      </Modal>
+    </>
+  );
+}
+
+function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }) {
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const [upstream, setUpstream] = useState(false);
+  const [accepts, setAccepts] = useState(false);
+  const [selection, setSelection] = useState<Selection>({ kind: "all" });
+  const plan = useQuery(partQuery<Plan>(asset.id, "materialize-plan", { upstream }));
+  const keys = useQuery(partQuery<{ keys: string[]; total: number }>(asset.id, "partitions", {}, asset.partitioned));
+  const partitioned = plan.data?.partitioned ?? asset.partitioned;
+  const partitions = partitioned ? selectedKeys(selection, keys.data?.keys ?? []) : [];
+  const launch = useMutation({
+    mutationFn: () => {
+      const all = partitioned && selection.kind === "all";
+      const body = { upstream, accept_unchecked: accepts, all_partitions: all, partitions: all ? [] : partitions };
+      return send<{ id: string }>("POST", assetPath(asset.id, ":materialize"), { body });
+    },
+    onSuccess: ({ body }) => {
+      onClose();
+      void queries.invalidateQueries({ queryKey: ["operations", asset.id] });
+      void navigate({ to: assetPage(asset.id), search: (before: Record<string, unknown>) => ({ ...before, operation: body.id }) });
+    },
+  });
+  const found = plan.data;
+  const refused = found?.assets.filter((one) => !one.allowed) ?? [];
+  const ready = Boolean(found) && !found?.problem && !refused.length && (!partitioned || selection.kind === "all" || partitions.length > 0);
+  return (
+    <form onSubmit={(event) => { event.preventDefault(); launch.mutate(); }}>
+      <Stack gap="md">
+        <SegmentedControl
+          aria-label="What to materialize"
+          value={upstream ? "upstream" : "one"}
+          onChange={(chosen) => setUpstream(chosen === "upstream")}
+          data={[{ value: "one", label: "Only this asset" }, { value: "upstream", label: "With everything upstream" }]}
+        />
+        {partitioned && <Partitions keys={keys.data?.keys ?? []} total={keys.data?.total ?? 0} value={selection} onChange={setSelection} />}
+        {plan.error && <Trouble error={plan.error} retry={() => plan.refetch()} />}
+        {plan.isPending && <Skeleton h={60} />}
+        {found?.problem && <Alert color="orange" variant="light">{found.problem}</Alert>}
+        {found && found.assets.length > 0 && (
+          <section aria-label="What will run">
+            <Text size="sm" fw={600} mb={4}>{found.assets.length === 1 ? "One asset will run" : `${found.assets.length} assets will run`}</Text>
+            <List size="sm" listStyleType="none" mah={240} style={{ overflowY: "auto" }} tabIndex={0}>
+              {found.assets.map((one) => (
+                <List.Item key={one.asset}>
+                  <Group gap={6}>
+                    <AssetLink id={one.asset} />
+                    <Badge size="sm" variant="light" tt="none" color={one.staleness === "FRESH" ? "teal" : (STATE_COLORS[one.staleness] ?? "gray")}>{STALENESS[one.staleness] ?? one.staleness}</Badge>
+                    {one.together && <Text size="xs" c="dimmed">the same step makes it</Text>}
+                    {!one.allowed && <Text size="xs" c="var(--mantine-color-error)">you can't materialize it</Text>}
+                  </Group>
+                </List.Item>
+              ))}
+            </List>
+          </section>
+        )}
+        {found && found.blockers.length > 0 && (
+          <Alert color="orange" variant="light" title="Checks of inputs would stop it">
+            <List size="sm" mb="xs">{found.blockers.map((one) => <List.Item key={`${one.asset} ${one.check}`}>{one.check} of <AssetLink id={one.asset} /> {one.status === "FAILED" ? "failed" : "was not evaluated"}</List.Item>)}</List>
+            <Checkbox label="Read these inputs all the same. The run records that." checked={accepts} onChange={(event) => setAccepts(event.currentTarget.checked)} />
+          </Alert>
+        )}
+        {launch.error && <Trouble error={launch.error} />}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>Cancel</Button>
+          <Button type="submit" loading={launch.isPending} disabled={!ready} data-autofocus>Materialize</Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
