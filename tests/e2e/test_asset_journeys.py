@@ -42,7 +42,8 @@ def page(platform: Running) -> Iterator[Page]:
 
 def publish(platform: Running, asset: str, sql: str) -> None:
     """An asset that SQL makes, from this moment on with this statement."""
-    body = {"component": "SqlTransformComponent", "attributes": {"asset": asset, "sql": sql}}
+    attributes = {"asset": asset, "description": "Flights by carrier.", "sql": sql}
+    body = {"component": "SqlTransformComponent", "attributes": attributes}
     with platform.client() as client:
         if client.post("ai-catalog/definitions", json=body).status_code == 409:
             client.patch(f"ai-catalog/definitions/{asset}", json=body).raise_for_status()

@@ -8,6 +8,7 @@ import { partQuery } from "./asset";
 import { AssetLink } from "./AssetLink";
 import { PolicyNote } from "./VersionPicker";
 import { Readers } from "./Readers";
+import { Releases } from "./Releases";
 import type { AccessNeed as Need, AssetAccess as Access, AccessRequest } from "../../../api/generated/ai-catalog";
 
 /** What the user may do with an asset, who else may read it, and how to ask for access. */
@@ -63,6 +64,7 @@ export function AccessTab({ id }: { id: string }) {
           </Table>
         </section>
       )}
+      <Releases id={id} />
       <Readers id={id} />
       {requests.data && requests.data.items.length > 0 && (
         <section aria-label="Access requests">

@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { Problem } from "../../../api/http";
+import { useLive } from "../../../api/live";
 import { Trouble } from "../../../ui/Trouble";
 import { AccessTab } from "./AccessTab";
 import { assetQuery, namesOf } from "./asset";
@@ -41,6 +42,8 @@ export function AssetPage() {
   const navigate = useNavigate({ from: ROUTE });
   const asset = useQuery(assetQuery(id));
   const contracts = useQuery(contractsQuery(id, asset.isSuccess));
+  useLive(["ai_catalog.asset"], assetQuery(id).queryKey, id);
+  useLive(["ai_catalog.asset"], ["asset part", id], id);
   const queries = useQueryClient();
   const version = asset.data?.data_version;
   useEffect(() => {

@@ -23,7 +23,7 @@ export function ChecksTab({ id }: { id: string }) {
   return (
     <Stack gap="lg">
       <Table.ScrollContainer minWidth={520} type="native">
-        <Table verticalSpacing={4} highlightOnHover aria-label="Checks">
+        <Table verticalSpacing={4} aria-label="Checks">
           <Table.Thead><Table.Tr><Table.Th>Check</Table.Th><Table.Th>Result</Table.Th><Table.Th>If it fails</Table.Th><Table.Th>Evaluated</Table.Th><Table.Th>Message</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody>
             {asset.checks.map((one) => (

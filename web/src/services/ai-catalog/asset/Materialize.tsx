@@ -1,7 +1,7 @@
 import { Alert, Badge, Button, Checkbox, Group, List, Modal, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { send } from "../../../api/http";
 import { allowed } from "../../../api/platform";
 import { Trouble } from "../../../ui/Trouble";
@@ -36,7 +36,7 @@ function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }
   const [upstream, setUpstream] = useState(false);
   const [accepts, setAccepts] = useState(false);
   const [selection, setSelection] = useState<Selection>({ kind: "all" });
-  const plan = useQuery(partQuery<Plan>(asset.id, "materialize-plan", { upstream }));
+  const plan = useQuery({ ...partQuery<Plan>(asset.id, "materialize-plan", { upstream }), placeholderData: keepPreviousData });
   const keys = useQuery(partQuery<{ keys: string[]; total: number }>(asset.id, "partitions", {}, asset.partitioned));
   const partitioned = plan.data?.partitioned ?? asset.partitioned;
   const partitions = partitioned ? selectedKeys(selection, keys.data?.keys ?? []) : [];
@@ -54,7 +54,14 @@ function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }
   });
   const found = plan.data;
   const refused = found?.assets.filter((one) => !one.allowed) ?? [];
-  const ready = Boolean(found) && !found?.problem && !refused.length && (!partitioned || selection.kind === "all" || partitions.length > 0);
+  const ready = Boolean(found) && !plan.isPlaceholderData && !found?.problem && !refused.length && (!partitioned || selection.kind === "all" || partitions.length > 0);
+  const submit = useRef<HTMLButtonElement>(null);
+  const wasReady = useRef(false);
+  useEffect(() => {
+    // A disabled button takes no focus, so it gets it when the plan has arrived.
+    if (ready && !wasReady.current) submit.current?.focus();
+    wasReady.current ||= ready;
+  }, [ready]);
   return (
     <form onSubmit={(event) => { event.preventDefault(); launch.mutate(); }}>
       <Stack gap="md">
@@ -94,7 +101,7 @@ function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }
         {launch.error && <Trouble error={launch.error} />}
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>Cancel</Button>
-          <Button type="submit" loading={launch.isPending} disabled={!ready} data-autofocus>Materialize</Button>
+          <Button type="submit" loading={launch.isPending} disabled={!ready} ref={submit}>Materialize</Button>
         </Group>
       </Stack>
     </form>

@@ -29,7 +29,7 @@ export function SchemaTab({ id }: { id: string }) {
       {schema.isPending && <Skeleton h={240} />}
       {schema.data && (
         <SimpleGrid cols={{ base: 1, md: 2 }} spacing="xl">
-          <Table verticalSpacing={2} highlightOnHover aria-label="Columns">
+          <Table verticalSpacing={2} aria-label="Columns">
             <Table.Thead><Table.Tr><Table.Th>Column</Table.Th><Table.Th>Type</Table.Th><Table.Th>Can be empty</Table.Th></Table.Tr></Table.Thead>
             <Table.Tbody>
               {schema.data.columns.map((one) => (

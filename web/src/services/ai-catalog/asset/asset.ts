@@ -21,7 +21,7 @@ export const assetQuery = (id: string) =>
   queryOptions({
     queryKey: ["item", "ai-catalog", "assets", id],
     queryFn: ({ signal }) => get<AssetDetail>(assetPath(id), { signal }),
-    refetchInterval: (query) => (query.state.data?.runs_in_progress.length ? 2_000 : 15_000),
+    refetchInterval: (query) => (query.state.data?.runs_in_progress.length ? 2_000 : 60_000),
     retry: false,
   });
 

@@ -4,6 +4,7 @@ import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { get } from "../../../api/http";
+import { useLive } from "../../../api/live";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPage, namesOf } from "../asset/asset";
@@ -36,9 +37,10 @@ export function AssetsPage() {
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token || undefined,
     placeholderData: keepPreviousData,
-    refetchInterval: 10_000,
+    refetchInterval: 60_000,
     retry: false,
   });
+  useLive(["ai_catalog.asset"], ["asset search"]);
   const items = matches.data?.pages.flatMap((page) => page.items) ?? [];
   const first = matches.data?.pages[0];
   const move = (step: number) => {
