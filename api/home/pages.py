@@ -9,10 +9,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.kernel.kinds.registry import Mount
-from api.kernel.roles import Role
 
 LOGIN_PAGE = "/login"
-ACCOUNT_PAGE = "/account"
 INVITATION_PAGE = "/invitation"
 FORGOTTEN_PAGE = "/forgot-password"
 RESET_PAGE = "/reset-password"
@@ -31,7 +29,6 @@ def mounts(*, mails: bool) -> list[Mount]:
         mails: whether the platform sends mail, so that users can reset forgotten passwords.
     """
     return [
-        Mount(path=ACCOUNT_PAGE, app=_page("account.html"), role=Role.VIEWER, exact=True, login_page=LOGIN_PAGE),
         Mount(path=LOGIN_PAGE, app=_login(mails=mails), role=None, exact=True),
         Mount(path=INVITATION_PAGE, app=_page("invitation.html"), role=None, exact=True),
         Mount(path=FORGOTTEN_PAGE, app=_page("forgot-password.html"), role=None, exact=True),

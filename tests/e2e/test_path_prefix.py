@@ -28,5 +28,6 @@ def test_a_platform_below_a_path_prefix_keeps_it_on_every_page(tmp_path: Path) -
             assert page.url.startswith(f"{running.url}/headwater/admin/roles/")
             page.reload()
             expect(page.get_by_role("heading", name="viewer", exact=True)).to_be_visible()
-            page.get_by_role("button", name="Log out").click()
+            page.get_by_role("button", name="Your account").click()
+            page.get_by_role("menuitem", name="Log out").click()
             page.wait_for_url(f"{running.url}/headwater/login")

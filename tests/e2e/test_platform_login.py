@@ -33,7 +33,7 @@ def page(platform: Running) -> Iterator[Page]:
         page.fill("#name", "admin")
         page.fill("#password", PASSWORD)
         page.click("button[type=submit]")
-        page.get_by_role("button", name="Log out").wait_for()
+        page.get_by_role("button", name="Your account").wait_for()
         yield page
         browser.close()
     assert errors == []
@@ -62,6 +62,7 @@ def test_the_dagster_ui_is_behind_the_same_login(platform: Running, page: Page) 
     page.goto(f"{platform.url}/dagster/assets/flights/gold/carrier_punctuality")
     expect(page.get_by_text("carrier_punctuality").first).to_be_visible()
     page.goto(platform.url)
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Your account").click()
+    page.get_by_role("menuitem", name="Log out").click()
     page.wait_for_url("**/login")
     assert page.request.get(f"{platform.url}/dagster/graphql?query=%7Bversion%7D").status == 401

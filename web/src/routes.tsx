@@ -1,14 +1,11 @@
 import { Text } from "@mantine/core";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { BASE } from "./api/http";
-import { Item } from "./kernel/Item";
-import { ItemList, type ListSearch } from "./kernel/ItemList";
-import { NewItem } from "./kernel/NewItem";
+import type { ListSearch } from "./kernel/ItemList";
 import { assetSearch } from "./services/ai-catalog/asset/search";
 import { catalogSearch } from "./services/ai-catalog/catalog/search";
 import type { LineageSearch } from "./services/ai-catalog/LineagePage";
 import { Shell } from "./ui/Shell";
-import { Start } from "./ui/Start";
 import { Trouble } from "./ui/Trouble";
 
 const root = createRootRoute({
@@ -19,7 +16,7 @@ const root = createRootRoute({
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 
-const start = createRoute({ getParentRoute: () => root, path: "/", component: Start });
+const home = createRoute({ getParentRoute: () => root, path: "/", component: lazyRouteComponent(() => import("./services/home/HomePage"), "HomePage") });
 const lineage = createRoute({
   getParentRoute: () => root,
   path: "/lineage",
@@ -48,26 +45,43 @@ const asset = createRoute({
   component: lazyRouteComponent(() => import("./services/ai-catalog/asset/AssetPage"), "AssetPage"),
   validateSearch: assetSearch,
 });
+const account = createRoute({
+  getParentRoute: () => root,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./services/admin/account/AccountPage"), "AccountPage"),
+});
 const list = createRoute({
   getParentRoute: () => root,
   path: "/$service/$plural",
-  component: ItemList,
+  component: lazyRouteComponent(() => import("./kernel/ItemList"), "ItemList"),
   validateSearch: (search: Record<string, unknown>): ListSearch => ({
     filter: text(search.filter),
     order_by: text(search.order_by),
     columns: text(search.columns),
   }),
 });
-const create = createRoute({ getParentRoute: () => root, path: "/$service/$plural/new", component: NewItem });
+const create = createRoute({ getParentRoute: () => root, path: "/$service/$plural/new", component: lazyRouteComponent(() => import("./kernel/NewItem"), "NewItem") });
 const item = createRoute({
   getParentRoute: () => root,
   path: "/$service/$plural/$id",
-  component: Item,
+  component: lazyRouteComponent(() => import("./kernel/Item"), "Item"),
   validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
 
-const tree = root.addChildren([start, lineage, query, catalog, asset, list, create, item]);
-export const router = createRouter({ routeTree: tree, basepath: BASE || "/", defaultPreload: "intent" });
+// One page a line, so that two changes of the list meet without a conflict.
+const pages = [
+  home,
+  account,
+  lineage,
+  query,
+  catalog,
+  asset,
+  list,
+  create,
+  item,
+];
+
+export const router = createRouter({ routeTree: root.addChildren(pages), basepath: BASE || "/", defaultPreload: "intent" });
 
 declare module "@tanstack/react-router" {
   interface Register {

@@ -1,5 +1,7 @@
 // Requests to the REST API. The session cookie authenticates, and the browser sends it to this site only.
 
+import { renewed } from "./renewal";
+
 /** The path prefix of the platform, such as `/headwater`. Empty if it has none. */
 export const BASE = typeof document === "undefined" ? "" : new URL(document.baseURI).pathname.replace(/\/$/, "");
 
@@ -41,7 +43,10 @@ export interface Options {
   signal?: AbortSignal;
 }
 
-/** Sends a request. A caller without a session is redirected to the login page, and comes back to this page. */
+/** Requests that a wrong password refuses. */
+const WITH_PASSWORD = ["/api/v1/admin/sessions:login", "/api/v1/admin/sessions:change-password"];
+
+/** Sends a request. One that meets an ended session is sent again when the user has logged in. */
 export async function send<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
   const headers: Record<string, string> = {};
   if (options.body !== undefined) headers["content-type"] = "application/json";
@@ -52,9 +57,9 @@ export async function send<T>(method: string, path: string, options: Options = {
     body: options.body === undefined ? undefined : JSON.stringify(options.body),
     signal: options.signal,
   });
-  if (response.status === 401) {
-    location.assign(`${BASE}/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    return new Promise(() => {});
+  if (response.status === 401 && !WITH_PASSWORD.includes(path)) {
+    await renewed();
+    return send(method, path, options);
   }
   const isJson = response.headers.get("content-type")?.includes("json");
   const body = isJson ? await response.json() : {};

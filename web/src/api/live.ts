@@ -2,6 +2,7 @@
 
 import { type QueryKey, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
+import { BASE } from "./http";
 
 export interface Change {
   /** `<service>.<kind>` */
@@ -84,7 +85,7 @@ export function read(onChanges: Listener): () => void {
   let wait = FIRST_RETRY_MS;
   let begun = false;
   const connect = () => {
-    source = new EventSource(PATH);
+    source = new EventSource(BASE + PATH);
     source.addEventListener("started", () => {
       wait = FIRST_RETRY_MS;
       // Events are resumed, but states of assets that changed meanwhile are not.

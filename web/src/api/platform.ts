@@ -2,6 +2,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { get, send } from "./http";
+import type { Session } from "./generated/admin";
 import type { Schema, Schemas } from "./schema";
 
 export interface ServiceEntry {
@@ -46,12 +47,6 @@ export interface Catalogue {
   service: string;
   title: string;
   items: KindEntry[];
-}
-
-export interface Session {
-  user: string;
-  role: string | null;
-  must_enroll: boolean;
 }
 
 interface OpenApiOperation {

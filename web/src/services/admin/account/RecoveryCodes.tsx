@@ -1,0 +1,34 @@
+import { Button, Code, Group, List, Stack, Text, Title } from "@mantine/core";
+import { useEffect, useRef, useState } from "react";
+
+/** New recovery codes, which are shown once. */
+export function RecoveryCodes({ codes, onKept }: { codes: string[]; onKept: () => void }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  const shown = useRef<HTMLUListElement>(null);
+  const [said, setSaid] = useState("");
+  useEffect(() => heading.current?.focus(), []);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(codes.join("\n"));
+      setSaid("Copied.");
+    } catch {
+      // Browsers allow access to the clipboard over TLS only.
+      if (shown.current) getSelection()?.selectAllChildren(shown.current);
+      setSaid("The codes are selected. Copy them with your keyboard.");
+    }
+  };
+  return (
+    <Stack gap="sm" align="flex-start">
+      <Title order={3} ref={heading} tabIndex={-1}>Keep your recovery codes</Title>
+      <Text size="sm">If you lose the app, you can use each of them once instead of a code. They are shown only now. Store them in a safe place.</Text>
+      <List ref={shown} listStyleType="none" aria-label="Recovery codes" spacing={4}>
+        {codes.map((one) => <List.Item key={one}><Code>{one}</Code></List.Item>)}
+      </List>
+      <Text size="sm" c="dimmed" role="status">{said}</Text>
+      <Group>
+        <Button variant="default" onClick={() => void copy()}>Copy</Button>
+        <Button onClick={onKept}>I have kept them</Button>
+      </Group>
+    </Stack>
+  );
+}

@@ -1,0 +1,23 @@
+import { Anchor, Badge, Group, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import type { AssetMatch } from "../../api/generated/ai-catalog";
+import { stateColor } from "../../fields/Value";
+import { Time } from "../../ui/Time";
+
+/** An asset in a section: its state, and why it is in it. */
+export function AssetEntry({ asset }: { asset: AssetMatch }) {
+  const state = asset.running ? "RUNNING" : asset.health;
+  const reason = asset.health_reasons[0];
+  return (
+    <li>
+      <Group justify="space-between" wrap="nowrap" gap="xs">
+        <Anchor component={Link} to={`/ai-catalog/assets/${encodeURIComponent(asset.id)}`} size="sm" truncate>{asset.id}</Anchor>
+        <Badge color={stateColor(state)} variant="light" tt="none" flex="none">{state}</Badge>
+      </Group>
+      <Text size="xs" c="dimmed" lineClamp={2}>
+        {reason && state !== "RUNNING" ? <>{reason} · </> : null}
+        {asset.materialized_at ? <>written <Time value={asset.materialized_at} /></> : "never materialized"}
+      </Text>
+    </li>
+  );
+}

@@ -1,0 +1,25 @@
+import { Button, Menu } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { BASE, send } from "../api/http";
+import { session } from "../api/platform";
+import { forgetVisits } from "./recent";
+
+/** The account of the user, and the way out. */
+export function AccountMenu() {
+  const { data: current } = useQuery(session);
+  const leave = () => {
+    forgetVisits();
+    return send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign(`${BASE}/login`));
+  };
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target><Button variant="subtle" color="gray" size="xs" aria-label={`${current?.user ?? "Account"}, your account`} maw={160}>{current?.user ?? "Account"}</Button></Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item component={Link} to="/account">Account and appearance</Menu.Item>
+        <Menu.Divider />
+        <Menu.Item onClick={() => void leave()}>Log out</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
