@@ -83,7 +83,7 @@ def test_the_address_holds_the_filter_the_order_and_the_columns(platform_site: S
         page.wait_for_url("**order_by=name**")
         address = page.url
         page.goto(f"{platform_site.url}{CONSOLE}")
-        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        expect(page.get_by_role("heading", name="Hello")).to_be_visible()
         page.goto(address)
         expect(page.get_by_label("Filter")).to_have_value('name == "vic"')
         expect(page.locator("tbody tr")).to_have_count(1)
@@ -102,7 +102,7 @@ def test_the_list_of_every_kind_opens(platform_site: Site) -> None:
     ]
     assert len(kinds) > 30
     with logged_in(platform_site, "ada") as page:
-        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        expect(page.get_by_role("heading", name="Hello")).to_be_visible()
         assert_accessible(page)
         for service, plural in kinds:
             page.goto(f"{platform_site.url}{CONSOLE}/{service}/{plural}")
@@ -128,7 +128,7 @@ def test_another_organization_sees_nothing(platform_site: Site) -> None:
 
 def test_the_keyboard_reaches_every_kind(platform_site: Site) -> None:
     with logged_in(platform_site, "ada") as page:
-        expect(page.get_by_role("heading", name="Admin")).to_be_visible()
+        expect(page.get_by_role("heading", name="Hello")).to_be_visible()
         page.keyboard.press("Control+k")
         page.get_by_placeholder("Find a page or run a command").fill("webhook endpoints")
         page.keyboard.press("Enter")

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 /** New recovery codes, which are shown once. */
 export function RecoveryCodes({ codes, onKept }: { codes: string[]; onKept: () => void }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  const shown = useRef<HTMLUListElement>(null);
+  const shown = useRef<HTMLOListElement>(null);
   const [said, setSaid] = useState("");
   useEffect(() => heading.current?.focus(), []);
   const copy = async () => {
