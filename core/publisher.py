@@ -50,6 +50,16 @@ class RetireRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredComponent:
+    """A component that a definition can name."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    """JSON Schema of its attributes."""
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationReport:
     """The result of validating a definition."""
 
@@ -82,6 +92,13 @@ class Publisher(Protocol):
 
         Raises:
             Unavailable: the validation process failed.
+        """
+
+    async def components(self) -> Sequence[DeclaredComponent]:
+        """Returns the components that definitions can name.
+
+        Raises:
+            Unavailable: the process that knows them failed.
         """
 
     async def publish(self, request: PublishRequest) -> None:

@@ -12,7 +12,11 @@ from typing import Any
 from core.settings import load_settings
 from dagster_project.zygote import wire
 
-JOBS = {"validate": "dagster_project.validate", "state": "dagster_project.state"}
+JOBS = {
+    "components": "dagster_project.components",
+    "state": "dagster_project.state",
+    "validate": "dagster_project.validate",
+}
 """Module of each subprocess job. Its function has the name of the job."""
 
 _TIMEOUT_SECONDS = 30.0

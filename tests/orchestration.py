@@ -26,7 +26,14 @@ from core.ports import (
     StaleCause,
     Staleness,
 )
-from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
+from core.publisher import (
+    Candidate,
+    DeclaredComponent,
+    Publisher,
+    PublishRequest,
+    RetireRequest,
+    ValidationReport,
+)
 from core.reports import CheckEvaluation, VersionReport
 from core.runs import (
     BackfillState,
@@ -335,8 +342,14 @@ class FakePublisher(Publisher):
         changes = candidate.attributes.get("changes", ())
         not_checked = candidate.attributes.get("not_checked", ())
         faults = faults if "sql" in candidate.attributes else [missing]
+        if faults:
+            return ValidationReport(faults, changes, not_checked)
         reads, code = tuple(candidate.attributes.get("reads", ())), self.code_versions(candidate)
         return ValidationReport(faults, changes, not_checked, reads, code)
+
+    async def components(self) -> Sequence[DeclaredComponent]:
+        schema = {"type": "object", "required": ["asset", "sql"], "properties": {"sql": {"type": "string"}}}
+        return [DeclaredComponent("SqlTransformComponent", "A table from SQL.", schema)]
 
     def code_versions(self, candidate: Candidate) -> dict[str, str]:
         """The code version of what it makes: a digest of its attributes, as components compute it."""

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,14 @@ from core.db import Database
 from core.errors import Conflict, HeadwaterError, Unavailable
 from core.ids import asset_key
 from core.ports import Orchestrator
-from core.publisher import Candidate, Publisher, PublishRequest, RetireRequest, ValidationReport
+from core.publisher import (
+    Candidate,
+    DeclaredComponent,
+    Publisher,
+    PublishRequest,
+    RetireRequest,
+    ValidationReport,
+)
 
 LEASE = "publish"
 _LEASE_SECONDS = 120.0
@@ -55,6 +62,7 @@ class DefinitionPublisher(Publisher):
         self._environment = {**os.environ, **environment}
         self._location = PublishedLocation(graphql, self._environment)
         self._running: set[asyncio.Task[None]] = set()
+        self._components: tuple[DeclaredComponent, ...] = ()
 
     async def validate(self, candidate: Candidate, *, readable: Callable[[str], bool]) -> ValidationReport:
         """See `Publisher`."""
@@ -62,6 +70,13 @@ class DefinitionPublisher(Publisher):
         faults = faults_of(verdict, readable)
         known = {} if faults else {"reads": verdict["reads"], "code_versions": verdict["code_versions"]}
         return ValidationReport(faults, verdict["changes"], not_checked(verdict, readable), **known)
+
+    async def components(self) -> Sequence[DeclaredComponent]:
+        """See `Publisher`. They change only with the code, so they are read once."""
+        if not self._components:
+            answer = await run_job("components", {}, self._environment)
+            self._components = tuple(DeclaredComponent(**one) for one in answer["components"])
+        return self._components
 
     async def publish(self, request: PublishRequest) -> None:
         """See `Publisher`."""

@@ -44,6 +44,15 @@ class TestCreateDefinition:
         assert (await create(api.editor, sql="SELECT '\x00'")).status == 422
 
 
+class TestComponents:
+    @pytest.mark.effect("ai_catalog_components_definitions")
+    async def test_each_has_the_schema_of_its_attributes(self, api: Api) -> None:
+        (component,) = (await api.viewer.get("ai-catalog/definitions:components")).json["items"]
+        assert (component["name"], component["description"]) == ("SqlTransformComponent", "A table from SQL.")
+        assert component["attributes"]["required"] == ["asset", "sql"]
+        assert (await api.anonymous.get("ai-catalog/definitions:components")).status == 401
+
+
 class TestUpdateDefinition:
     async def test_a_live_one_becomes_modified_and_stays_live_as_it_was(self, api: Api) -> None:
         await create(api.editor)
@@ -94,12 +103,19 @@ class TestPublishDefinition:
         assert validation.json == {
             "publishable": False,
             "errors": [{"pointer": "/attributes/sql", "detail": "is required"}],
+            "assets": [],
+            "reads": [],
             "changes": [],
             "not_checked": [],
         }
         reply = await api.editor.post(f"ai-catalog/definitions/{ID}:publish")
         assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/attributes/sql")
         assert (await api.viewer.get(f"ai-catalog/definitions/{ID}")).json["state"] == "DRAFT"
+
+    async def test_what_it_makes_and_reads_is_told_before(self, api: Api) -> None:
+        await create(api.editor, reads=["flights.silver.flights"], makes=["flights.gold.other"])
+        told = (await api.editor.post(f"ai-catalog/definitions/{ID}:validate")).json
+        assert (told["assets"], told["reads"]) == ([ID, "flights.gold.other"], ["flights.silver.flights"])
 
     async def test_what_it_means_for_the_table_that_is_there_is_told(self, api: Api) -> None:
         change = {
@@ -116,6 +132,8 @@ class TestPublishDefinition:
         assert validation.json == {
             "publishable": True,
             "errors": [],
+            "assets": [ID],
+            "reads": [],
             "changes": [change],
             "not_checked": [unknown],
         }

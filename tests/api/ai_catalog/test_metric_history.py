@@ -83,6 +83,25 @@ async def test_a_history_is_the_same_before_and_after_it_moves(api: Api) -> None
     assert (seen["auc"]["step"], seen["loss"]["value"]) == (8, 5e-324), "the latest values stay"
 
 
+@pytest.mark.effect("ai_catalog_get_run_metric_sample")
+async def test_a_sample_has_the_first_and_the_last_value_before_and_after_they_move(api: Api) -> None:
+    id = (await run(api))["id"]
+    await logged(api, id, metrics=metrics(range(900)))
+
+    async def steps(points: int) -> list[int]:
+        query = {"key": "loss", "points": points}
+        reply = await api.viewer.get(f"ai-catalog/runs/{id}/metric-sample", params=query)
+        return [point["step"] for point in reply.json["points"]]
+
+    before = [await steps(9), await steps(2500)]
+    assert (len(before[0]), before[0][0], before[0][-1]) == (9, 0, 899)
+    assert before[1] == list(range(900))
+    moved(api)
+    assert [await steps(9), await steps(2500)] == before
+    unnamed = await api.viewer.get(f"ai-catalog/runs/{id}/metric-sample")
+    assert (unnamed.status, unnamed.json["reason"]) == (400, "INVALID_ARGUMENT")
+
+
 async def test_a_value_that_is_logged_again_after_it_moved_is_there_once(api: Api) -> None:
     made = await run(api)
     id = made["id"]

@@ -51,6 +51,12 @@ class Validation(Model):
     errors: list[dict[str, Any]]
     """Faults, with JSON pointers and explanations."""
 
+    assets: list[str]
+    """Ids of the assets that it makes. Empty if there are faults."""
+
+    reads: list[str]
+    """Ids of the assets that it reads. Empty if there are faults."""
+
     changes: list[TableChange]
     """Changes that its next run makes to columns of existing tables."""
 
@@ -68,6 +74,8 @@ async def validate_definition(ctx: Context, definition: str, request: Request) -
     return Validation(
         publishable=not verdict.errors,
         errors=[dict(fault) for fault in verdict.errors],
+        assets=sorted(verdict.code_versions),
+        reads=sorted(verdict.reads),
         changes=[TableChange(**change) for change in verdict.changes],
         not_checked=[NotChecked(**item) for item in verdict.not_checked],
     )
