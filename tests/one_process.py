@@ -7,6 +7,8 @@ from xdist.scheduler import LoadFileScheduling
 _PLATFORM = (
     "asset_journeys",
     "branches",
+    "console_definitions",
+    "console_models",
     "documented_commands",
     "platform_login",
     "notebook_tutorial",

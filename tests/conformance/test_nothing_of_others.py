@@ -166,7 +166,7 @@ REFUSED = (
     *("admin_get_settings", "admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
     "ai_catalog_test_policy",
     *("ai_catalog_compare_runs", "ai_catalog_get_experiment_best", "ai_catalog_get_run_metric_history"),
-    "ai_catalog_get_run_metric_sample",
+    *("ai_catalog_get_run_metric_sample", "ai_catalog_components_definitions"),
     "ai_catalog_get_prompt_diff",
     *("ai_catalog_get_pipeline_diff", "ai_catalog_get_pipeline_run", "ai_catalog_get_pipeline_run_graph"),
     *("ai_catalog_get_pipeline_run_outputs", "ai_catalog_get_pipeline_run_steps"),

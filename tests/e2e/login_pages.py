@@ -15,17 +15,20 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from core import clock
 from tests.api_process import PASSWORD
 from tests.api_server import Server
+from tests.orchestration import FakeOrchestrator
 
 
 class Site:
     """A running platform, as its admin and a browser see it."""
 
-    def __init__(self, server: Server, browser: Browser) -> None:
-        self.url = server.url
-        self.orchestrator = server.orchestrator
+    orchestrator: FakeOrchestrator
+    """What stands for Dagster. A whole platform has none."""
+
+    def __init__(self, url: str, token: str, browser: Browser) -> None:
+        self.url = url
         self.browser = browser
-        headers = {"authorization": f"Bearer {server.tokens['admin']}"}
-        self.admin = httpx.Client(base_url=f"{server.url}/api/v1/admin/", headers=headers)
+        headers = {"authorization": f"Bearer {token}"}
+        self.admin = httpx.Client(base_url=f"{url}/api/v1/admin/", headers=headers, timeout=60)
 
     def user(self, name: str) -> None:
         """A user who can log in and see the platform."""
@@ -81,12 +84,23 @@ class Phone:
 @contextmanager
 def site(home: Path, **settings: str) -> Iterator[Site]:
     """The platform with these settings, as long as it is entered."""
+    # Identity providers of the tests are on loopback.
+    with (
+        Server(home, HEADWATER_PRIVATE_SOURCES="true", **settings) as server,
+        browsed(server.url, server.tokens["admin"]) as running,
+    ):
+        running.orchestrator = server.orchestrator
+        yield running
+
+
+@contextmanager
+def browsed(url: str, token: str) -> Iterator[Site]:
+    """A running platform with a browser before it."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "no browser: run `sh tests/provide.sh`"
-    # Identity providers of the tests are on loopback.
-    with Server(home, HEADWATER_PRIVATE_SOURCES="true", **settings) as server, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        running = Site(server, browser)
+        running = Site(url, token, browser)
         yield running
         running.admin.close()
         browser.close()

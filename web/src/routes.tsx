@@ -5,6 +5,16 @@ import type { ListSearch } from "./kernel/ItemList";
 import { assetSearch } from "./services/ai-catalog/asset/search";
 import { catalogSearch } from "./services/ai-catalog/catalog/search";
 import type { LineageSearch } from "./services/ai-catalog/LineagePage";
+import type { DefinitionSearch, NewDefinitionSearch } from "./services/ai-catalog/definitions/DefinitionPage";
+import type { DefinitionsSearch } from "./services/ai-catalog/definitions/DefinitionsPage";
+import type { View } from "./services/ai-catalog/definitions/Editor";
+import type { ExperimentSearch } from "./services/ai-catalog/experiments/ExperimentPage";
+import type { ExperimentsSearch } from "./services/ai-catalog/experiments/ExperimentsPage";
+import type { RunSearch } from "./services/ai-catalog/experiments/RunPage";
+import type { ModelSearch } from "./services/ai-catalog/models/ModelPage";
+import type { ModelsSearch } from "./services/ai-catalog/models/ModelsPage";
+import type { RoundsSearch } from "./services/ai-catalog/rounds/RoundsPage";
+import type { AskSearch } from "./services/rag/AskPage";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
 
@@ -67,6 +77,92 @@ const item = createRoute({
   component: lazyRouteComponent(() => import("./kernel/Item"), "Item"),
   validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
+const flag = (value: unknown): true | undefined => (value === true || value === "true" ? true : undefined);
+const view = (value: unknown): View | undefined => (value === "yaml" ? "yaml" : undefined);
+const definitions = createRoute({
+  getParentRoute: () => root,
+  path: "/definitions",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/definitions/DefinitionsPage"), "DefinitionsPage"),
+  validateSearch: (search: Record<string, unknown>): DefinitionsSearch => ({
+    project: text(search.project),
+    component: text(search.component),
+    retired: flag(search.retired),
+  }),
+});
+const newDefinition = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/definitions/new",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/definitions/DefinitionPage"), "NewDefinitionPage"),
+  validateSearch: (search: Record<string, unknown>): NewDefinitionSearch => ({ component: text(search.component), view: view(search.view) }),
+});
+const definition = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/definitions/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/definitions/DefinitionPage"), "DefinitionPage"),
+  validateSearch: (search: Record<string, unknown>): DefinitionSearch => ({ view: view(search.view), check: flag(search.check) }),
+});
+
+const number = (value: unknown): number | undefined => (Number.isFinite(Number(value)) && Number(value) > 0 ? Number(value) : undefined);
+const models = createRoute({
+  getParentRoute: () => root,
+  path: "/models",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/models/ModelsPage"), "ModelsPage"),
+  validateSearch: (search: Record<string, unknown>): ModelsSearch => ({ text: text(search.text) }),
+});
+const model = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/registered-models/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/models/ModelPage"), "ModelPage"),
+  validateSearch: (search: Record<string, unknown>): ModelSearch => ({ tab: text(search.tab), version: number(search.version), inputs: text(search.inputs) }),
+});
+const experiments = createRoute({
+  getParentRoute: () => root,
+  path: "/experiments",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/experiments/ExperimentsPage"), "ExperimentsPage"),
+  validateSearch: (search: Record<string, unknown>): ExperimentsSearch => ({ text: text(search.text) }),
+});
+const experiment = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/experiments/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/experiments/ExperimentPage"), "ExperimentPage"),
+  validateSearch: (search: Record<string, unknown>): ExperimentSearch => ({
+    filter: text(search.filter),
+    best: text(search.best),
+    order: search.order === "lowest" ? "lowest" : undefined,
+    runs: text(search.runs),
+    metric: text(search.metric),
+  }),
+});
+const experimentRun = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/runs/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/experiments/RunPage"), "RunPage"),
+  validateSearch: (search: Record<string, unknown>): RunSearch => ({ metrics: text(search.metrics) }),
+});
+const rounds = createRoute({
+  getParentRoute: () => root,
+  path: "/rounds",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/rounds/RoundsPage"), "RoundsPage"),
+  validateSearch: (search: Record<string, unknown>): RoundsSearch => ({
+    asset: text(search.asset),
+    training: text(search.training),
+    figure: text(search.figure),
+    round: number(search.round),
+  }),
+});
+const ask = createRoute({
+  getParentRoute: () => root,
+  path: "/ask",
+  component: lazyRouteComponent(() => import("./services/rag/AskPage"), "AskPage"),
+  validateSearch: (search: Record<string, unknown>): AskSearch => ({
+    index: text(search.index),
+    q: text(search.q),
+    k: number(search.k),
+    mode: search.mode === "vector" || search.mode === "text" ? search.mode : undefined,
+    chunk: text(search.chunk),
+    version: text(search.version),
+  }),
+});
 
 // One page a line, so that two changes of the list meet without a conflict.
 const pages = [
@@ -76,6 +172,16 @@ const pages = [
   query,
   catalog,
   asset,
+  definitions,
+  newDefinition,
+  definition,
+  models,
+  model,
+  experiments,
+  experiment,
+  experimentRun,
+  rounds,
+  ask,
   list,
   create,
   item,

@@ -114,8 +114,8 @@ class TestPublishDefinition:
 
     async def test_what_it_makes_and_reads_is_told_before(self, api: Api) -> None:
         await create(api.editor, reads=["flights.silver.flights"], makes=["flights.gold.other"])
-        told = (await api.editor.post(f"ai-catalog/definitions/{ID}:validate")).json
-        assert (told["assets"], told["reads"]) == ([ID, "flights.gold.other"], ["flights.silver.flights"])
+        found = (await api.editor.post(f"ai-catalog/definitions/{ID}:validate")).json
+        assert (found["assets"], found["reads"]) == ([ID, "flights.gold.other"], ["flights.silver.flights"])
 
     async def test_what_it_means_for_the_table_that_is_there_is_told(self, api: Api) -> None:
         change = {

@@ -11,6 +11,8 @@ export interface Schema {
   const?: unknown;
   anyOf?: Schema[];
   oneOf?: Schema[];
+  /** Which field tells the kinds of objects apart, and the schema of each kind. */
+  discriminator?: { propertyName: string; mapping?: Record<string, string> };
   items?: Schema;
   properties?: Record<string, Schema>;
   required?: string[];

@@ -1,7 +1,8 @@
-import { ActionIcon, Fieldset, Group, JsonInput, NumberInput, Select, Stack, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Fieldset, Group, JsonInput, NumberInput, Select, Stack, Switch, TagsInput, Text, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
+import { field, orderedFields, resolved, type Schema, type Schemas, words } from "../api/schema";
 import { isRecord } from "../kernel/values";
+import { isObject, ObjectFields, ObjectsInput } from "./ObjectsInput";
 import { ReferenceInput } from "./ReferenceInput";
 
 interface Props {
@@ -62,6 +63,9 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
       return <MapInput {...common} value={isRecord(value) ? value : {}} onChange={onChange} />;
     case "object": {
       const object = isRecord(value) ? value : {};
+      if (declared.nullable && !isRecord(value)) {
+        return <Group><Button size="xs" variant="default" onClick={() => onChange({})} title={common.description}>Add {label.toLowerCase()}</Button></Group>;
+      }
       return (
         <Fieldset legend={name === "spec" ? "Settings" : label}>
           <Stack gap="sm">
@@ -78,12 +82,25 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
                 pointer={`${pointer}/${inner}`}
               />
             ))}
+            {declared.nullable && <Group><Button size="xs" variant="subtle" color="red" onClick={() => onChange(null)}>Remove {label.toLowerCase()}</Button></Group>}
           </Stack>
         </Fieldset>
       );
     }
-    default:
+    default: {
+      if (declared.schema.type === "array" && isObject(declared.schema.items, schemas)) {
+        return <ObjectsInput {...{ label, schemas, value, onChange, faults, pointer }} schema={declared.schema} />;
+      }
+      if (isObject(declared.schema, schemas)) {
+        return <Fieldset legend={label}><ObjectFields {...{ schemas, value, onChange, faults, pointer }} schema={declared.schema} /></Fieldset>;
+      }
+      // A text is the common one of several shapes. The others are entered as JSON.
+      const asText = (declared.schema.anyOf ?? []).some((one) => resolved(one, schemas).type === "string");
+      if (asText && (value === undefined || value === null || typeof value === "string")) {
+        return <Textarea {...common} autosize minRows={3} maxRows={24} styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }} spellCheck={false} value={text} onChange={(event) => onChange(event.currentTarget.value)} />;
+      }
       return <Json {...common} value={value} onChange={onChange} />;
+    }
   }
 }
 
@@ -134,7 +151,7 @@ function MapInput({ label, description, error, value, onChange }: MapProps) {
   return (
     <Fieldset legend={label}>
       <Stack gap="xs">
-        {description && <span>{description}</span>}
+        {description && <Text size="xs" c="dimmed">{description}</Text>}
         {error && <span role="alert">{error}</span>}
         {entries.map(([key, text], position) => (
           <Group key={position} gap="xs" wrap="nowrap">

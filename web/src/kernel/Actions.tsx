@@ -5,7 +5,7 @@ import { useState } from "react";
 import { allowed, type OperationEntry } from "../api/platform";
 import { permission } from "./OperationButton";
 import { OperationDialog, type OperationTarget } from "./OperationDialog";
-import { fullName, isDestructive, label, onItem } from "./operations";
+import { isDestructive, label, onItem, securableOf } from "./operations";
 
 const MAX_BUTTONS = 3;
 
@@ -15,7 +15,7 @@ export function Actions(target: OperationTarget) {
   const navigate = useNavigate();
   const [open, setOpen] = useState<OperationEntry | null>(null);
   const operations = onItem(kind);
-  const { data: rights } = useQuery(allowed(operations.map((one) => one.permission), { id, kind: fullName(service, kind) }));
+  const { data: rights } = useQuery(allowed(operations.map((one) => one.permission), securableOf(service, kind, id, target.item)));
   const onDone = (operation: OperationEntry) => {
     if (operation.method === "DELETE") void navigate({ to: `/${service}/${kind.plural}` });
   };

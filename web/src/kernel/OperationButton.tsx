@@ -2,7 +2,7 @@ import { Button, type ButtonProps } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { allowed, catalogues, kindOf, type OperationEntry } from "../api/platform";
-import { fullName, isDestructive, label, onItem } from "./operations";
+import { isDestructive, label, onItem, securableOf } from "./operations";
 import { OperationDialog } from "./OperationDialog";
 
 interface Props extends Pick<ButtonProps, "size" | "variant" | "color"> {
@@ -26,7 +26,7 @@ export function OperationButton({ service, plural, verb, id, item, etag, text, i
   const [open, setOpen] = useState(false);
   const kind = found && kindOf(found, service, plural);
   const operation = kind && onItem(kind).find((one) => one.verb === verb);
-  const { data: rights } = useQuery(allowed(operation ? [operation.permission] : [], kind ? { id, kind: fullName(service, kind) } : null));
+  const { data: rights } = useQuery(allowed(operation ? [operation.permission] : [], kind ? securableOf(service, kind, id, item) : null));
   if (!kind || !operation) return null;
   return (
     <>

@@ -43,6 +43,18 @@ export function fullName(service: string, kind: KindEntry): string {
   return `${service.replaceAll("-", "_")}.${kind.name}`;
 }
 
+/**
+ * What the permissions for an item are decided on: the item itself, or its project or organization if it is a record
+ * that has no permissions of its own, such as a run.
+ */
+export function securableOf(service: string, kind: KindEntry, id: string, item: Record<string, unknown> | undefined): { id: string; kind: string } {
+  if (item && !("spec" in item)) {
+    if (typeof item.project_id === "string") return { id: item.project_id, kind: "admin.project" };
+    if (typeof item.organization_id === "string") return { id: item.organization_id, kind: "admin.organization" };
+  }
+  return { id, kind: fullName(service, kind) };
+}
+
 /** The schema of the body. An operation without fields has an empty one. */
 export function bodySchema(document: OpenApi, operation: OperationEntry): Schema {
   const declared = requestSchema(document, operation);

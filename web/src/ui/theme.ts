@@ -22,8 +22,9 @@ export const variables: CSSVariablesResolver = () => ({
   light: {
     "--mantine-color-dimmed": "var(--mantine-color-gray-7)",
     "--mantine-color-placeholder": "var(--mantine-color-gray-7)",
-    "--mantine-color-anchor": "var(--mantine-color-teal-9)",
+    "--mantine-color-anchor": "#067351",
     "--mantine-color-error": "var(--mantine-color-red-9)",
+    "--mantine-color-teal-filled-hover": "#056a4a",
     "--mantine-color-teal-light-color": "#05573f",
     "--mantine-color-orange-light-color": "#8a3c00",
     "--mantine-color-red-light-color": "#9b1c1c",
@@ -34,5 +35,6 @@ export const variables: CSSVariablesResolver = () => ({
     "--mantine-color-placeholder": "var(--mantine-color-dark-1)",
     "--mantine-color-anchor": "var(--mantine-color-teal-4)",
     "--mantine-color-error": "var(--mantine-color-red-4)",
+    "--mantine-color-teal-filled-hover": "#056a4a",
   },
 });

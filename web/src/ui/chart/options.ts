@@ -89,7 +89,7 @@ export function options({ kind, x, y, value, series }: Drawn, palette: Palette):
       valueFormatter: (one: unknown) => `${text(one)}${y.unit && !heat ? ` ${y.unit}` : ""}`,
     },
     xAxis: { ...base, type: typeOfX, data: typeOfX === "category" ? distinct(at(0)) : undefined, name: axisTitle(x), nameGap: 28, scale: true },
-    yAxis: { ...base, type: heat ? "category" : "value", data: heat ? distinct(at(1)) : undefined, name: axisTitle(y), nameGap: 48, scale: kind === "scatter" },
+    yAxis: { ...base, type: heat ? "category" : "value", data: heat ? distinct(at(1)) : undefined, name: axisTitle(y), nameGap: 48, scale: kind !== "bar" },
     visualMap: heat
       ? {
           min: values.length ? values.reduce((least, one) => Math.min(least, one)) : 0,

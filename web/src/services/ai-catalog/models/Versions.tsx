@@ -1,0 +1,85 @@
+import { Badge, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { OperationButton } from "../../../kernel/OperationButton";
+import { Time } from "../../../ui/Time";
+import { Trouble } from "../../../ui/Trouble";
+import { aliasesOf, type ModelVersion, type RegisteredModel, type StageRequest, stageRequests } from "./models";
+import { Checks } from "./ModelPage";
+
+interface Props {
+  model: RegisteredModel;
+  versions: ModelVersion[];
+  onDone: () => void;
+}
+
+/** All versions with their stages and aliases, and the requests to move one to a stage. */
+export function Versions({ model, versions, onDone }: Props) {
+  const requests = useQuery(stageRequests(model.id));
+  const done = () => {
+    void requests.refetch();
+    onDone();
+  };
+  const open = new Map(requests.data?.items.filter((one) => one.state === "OPEN").map((one) => [one.model_version_id, one]));
+  return (
+    <Stack gap="lg">
+      <Table.ScrollContainer minWidth={720}>
+        <Table verticalSpacing={6}>
+          <Table.Thead>
+            <Table.Tr><Table.Th>Version</Table.Th><Table.Th>Stage</Table.Th><Table.Th>Checks</Table.Th><Table.Th>Registered</Table.Th><Table.Th>Actions</Table.Th></Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {versions.map((one) => {
+              const request = open.get(one.id);
+              const button = { service: "ai-catalog", plural: "model-versions", id: one.id, item: one, onDone: done, size: "compact-xs" } as const;
+              return (
+                <Table.Tr key={one.id}>
+                  <Table.Td><Group gap={6}>{one.version}{aliasesOf(model, one.version).map((alias) => <Badge key={alias} variant="light" tt="none">{alias}</Badge>)}</Group></Table.Td>
+                  <Table.Td>{one.stage === "NONE" ? <Text span c="dimmed">None</Text> : one.stage.toLowerCase()}{request && <Text size="xs">{request.requested_by} asks for {request.stage.toLowerCase()}</Text>}</Table.Td>
+                  <Table.Td><Checks checks={one.checks} /></Table.Td>
+                  <Table.Td><Time value={one.created_at} /> by {one.created_by}</Table.Td>
+                  <Table.Td>
+                    <Group gap={4}>
+                      {request ? (
+                        <>
+                          <OperationButton {...button} verb="approve" />
+                          <OperationButton {...button} verb="reject" />
+                          <OperationButton {...button} verb="cancel-request" />
+                        </>
+                      ) : <OperationButton {...button} verb="request-stage" />}
+                    </Group>
+                  </Table.Td>
+                </Table.Tr>
+              );
+            })}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+      <section aria-label="Stage requests">
+        <Title order={2} mb="xs">Stage requests</Title>
+        <Text size="sm" c="dimmed" mb="xs">{policyOf(model)}</Text>
+        {requests.error && <Trouble error={requests.error} retry={() => requests.refetch()} />}
+        {requests.data?.items.length === 0 && <Text size="sm" c="dimmed">Nobody has asked for a stage yet.</Text>}
+        <Stack gap={4}>{requests.data?.items.map((one) => <Request key={one.id} request={one} />)}</Stack>
+      </section>
+    </Stack>
+  );
+}
+
+function Request({ request }: { request: StageRequest }) {
+  const approved = request.decisions.filter((one) => one.decision.startsWith("APPROVE")).length;
+  return (
+    <Text size="sm">
+      Version {request.version}: {request.from_stage.toLowerCase()} → {request.stage.toLowerCase()}, <b>{request.state.toLowerCase()}</b> ({approved} of {request.approvals} approvals). Asked by {request.requested_by} <Time value={request.requested_at} />{request.comment && <>: {request.comment}</>}
+      {request.decisions.map((one) => <span key={one.decided_by + one.decided_at}>{" "}{one.decided_by}: {one.decision.toLowerCase()}{one.comment && ` (${one.comment})`}.</span>)}
+    </Text>
+  );
+}
+
+/** What the policy of the model requires, in a sentence. */
+function policyOf({ spec: { policy, required_evaluations } }: RegisteredModel): string {
+  if (!policy.stages.length) return "A version moves to any stage without an approval.";
+  const stages = policy.stages.map((stage) => stage.toLowerCase()).join(", ");
+  const own = policy.self_approval ? "" : " by somebody else";
+  const evaluated = required_evaluations.length ? ` and ${required_evaluations.length} passed evaluations` : "";
+  return `For ${stages}, a version needs ${policy.approvals} ${policy.approvals === 1 ? "approval" : "approvals"}${own}${evaluated}.`;
+}
