@@ -100,6 +100,9 @@ def test_a_statement_that_only_sqlite_runs_is_found(tmp_path: Path) -> None:
     alone = sorted(statement for _, statement in found)
     assert on_sqlite_alone({*found, ("postgresql", "other")}) == alone
     assert on_sqlite_alone({*found, ("postgresql", alone[0])}) == alone[1:]
+    assert on_sqlite_alone({("sqlite", "api/x.py:f made_up"), ("postgresql", "other")}) == [], (
+        "no table of the platform"
+    )
     assert on_sqlite_alone(set(found)) == [], "PostgreSQL ran nothing, as in make check"
     database.close()
 

@@ -13,6 +13,7 @@ from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.policies import ONLINE, PEOPLE, POLICIES, SECRETS, Office, opened
 from tests.api.ai_catalog.sharing import Provider
 from tests.api.ai_catalog.tagging import new_tag, tagged, target
+from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "mask-columns.md").read_text()
@@ -166,6 +167,7 @@ async def test_recipients_of_a_share_are_restricted_by_policies_for_everyone(off
 
 
 class TestEffects:
+    @on_both
     @pytest.mark.effect("ai_catalog_get_asset_policies")
     async def test_an_asset_says_what_is_hidden(self, office: Office) -> None:
         nothing = await made(office.ada.get(f"{ASSET}/policies"))

@@ -15,10 +15,11 @@ import pytest
 
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.doors import events, features, runs, tables, training_sets  # noqa: F401 - register their doors
-from tests.api.ai_catalog.doors.door import DOORS, HIDDEN, asking
+from tests.api.ai_catalog.doors.door import DOORS, HIDDEN, Door, asking
 from tests.api.ai_catalog.doors.models import PREDICT, PULSE
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
 from tests.api.ai_catalog.sharing import Client, Provider
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 
@@ -29,7 +30,16 @@ async def office(api: Api) -> Office:
 
 @pytest.mark.parametrize("name", DOORS)
 async def test_only_the_policy_closes_a_door(office: Office, name: str) -> None:
-    door = DOORS[name]
+    await only_the_policy_closes(office, DOORS[name])
+
+
+@on_both
+@pytest.mark.parametrize("name", [name for name in DOORS if "Marquez" in name])
+async def test_a_door_with_separate_statements_is_closed_on_each_database(office: Office, name: str) -> None:
+    await only_the_policy_closes(office, DOORS[name])
+
+
+async def only_the_policy_closes(office: Office, door: Door) -> None:
     ask = await door.prepare(office)
     policy = await office.policy(**door.hides)
     full = await ask(office.api.admin)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 
 ASSET = f"ai-catalog/assets/{PEOPLE}"
@@ -122,6 +123,7 @@ async def test_a_new_member_reads_no_more_than_who_adds_it(office: Office) -> No
     assert {row["mail"] for row in await office.preview(office.api.caller("bob"))} == {None}
 
 
+@on_both
 async def test_there_is_always_a_user_who_can_end_it(office: Office) -> None:
     """The other admin is restricted."""
     boss = await user(office.api, "boss", password=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +11,14 @@ import sqlalchemy as sa
 
 from api.gateways.publishing import DefinitionPublisher
 from core import clock, publications, state_versions
-from core.db import METADATA, Database
+from core.db import Database
 from core.definitions import ASSET_CLAIM, DEFINITION
 from core.errors import Conflict
 from core.publisher import Candidate
+from core.settings import load_settings
 from tests.api.ai_catalog.retirement import ID, OTHER
+from tests.api.both_databases import on_both
+from tests.api_process import prepare
 from tests.orchestration import FakeOrchestrator
 
 
@@ -21,10 +26,10 @@ class TestRows:
     """What the operations change in the database, whatever happens between two of them."""
 
     @pytest.fixture
-    def database(self, tmp_path: Any) -> Any:
-        database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-        with database.write() as connection:
-            METADATA.create_all(connection)
+    def database(self, tmp_path: Path, database_url: str) -> Iterator[Database]:
+        settings = load_settings({"HEADWATER_HOME": str(tmp_path), "HEADWATER_DATABASE_URL": database_url})
+        prepare(settings)
+        database = Database(settings.effective_database_url)
         yield database
         database.close()
 
@@ -51,6 +56,7 @@ class TestRows:
         assert (row.published_attributes, row.published_component) == (judged.attributes, "C")
         assert row.attributes == other
 
+    @on_both
     def test_every_change_leaves_dagster_behind_until_it_is_remembered(self, database: Database) -> None:
         """So that a kill between the row and Dagster's state is found and healed at any of the steps."""
 
@@ -108,6 +114,7 @@ class TestRows:
             await publisher.reconcile()
             assert renewed == ["flights"] * times
 
+    @on_both
     def test_a_change_that_is_taken_back_leaves_no_trace(self, database: Database) -> None:
         def rows() -> Any:
             with database.read() as connection:
@@ -131,6 +138,7 @@ class TestRows:
                 with database.write() as connection:
                     publications.retire(connection, ID, principal="eve")
 
+    @on_both
     def test_publishing_and_retiring_at_once_never_leave_a_reader_of_what_is_retired(self, database: Database) -> None:
         with database.write() as connection:
             self.publish(connection, self.draft(connection, ID))
