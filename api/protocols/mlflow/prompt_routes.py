@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from api.protocols.mlflow import prompt_versions, prompts
+from api.protocols.mlflow import prompt_versions
 from api.protocols.mlflow.call import MlflowCall
 from api.protocols.mlflow.prompt_versions import IS_PROMPT
+from api.protocols.mlflow.prompts import PROMPTS
 from api.services.ai_catalog.logic import search_language
 from core.errors import Conflict
 
@@ -65,20 +66,20 @@ async def _is_prompt(call: MlflowCall) -> bool:
     name = call.values.get("name")
     if not isinstance(name, str):
         return False
-    return await call.read("get_prompt", lambda unit: prompts.find(unit, call, name) is not None)
+    return await call.read("get_prompt", lambda unit: PROMPTS.find(unit, call, name) is not None)
 
 
 _PROMPTS: dict[Route, Handler] = {
-    ("POST", "registered-models/create"): prompts.create,
-    ("GET", "registered-models/get"): prompts.get,
-    ("PATCH", "registered-models/update"): prompts.update,
-    ("POST", "registered-models/set-tag"): prompts.set_tag,
-    ("DELETE", "registered-models/delete-tag"): prompts.delete_tag,
-    ("DELETE", "registered-models/delete"): prompts.delete,
-    ("GET", "registered-models/search"): prompts.search,
-    ("POST", "registered-models/alias"): prompts.set_alias,
-    ("DELETE", "registered-models/alias"): prompts.delete_alias,
-    ("GET", "registered-models/alias"): prompts.get_by_alias,
+    ("POST", "registered-models/create"): PROMPTS.create,
+    ("GET", "registered-models/get"): PROMPTS.get,
+    ("PATCH", "registered-models/update"): PROMPTS.update,
+    ("POST", "registered-models/set-tag"): PROMPTS.set_tag,
+    ("DELETE", "registered-models/delete-tag"): PROMPTS.delete_tag,
+    ("DELETE", "registered-models/delete"): PROMPTS.delete,
+    ("GET", "registered-models/search"): PROMPTS.search,
+    ("POST", "registered-models/alias"): PROMPTS.set_alias,
+    ("DELETE", "registered-models/alias"): PROMPTS.delete_alias,
+    ("GET", "registered-models/alias"): PROMPTS.get_by_alias,
     ("POST", "model-versions/create"): prompt_versions.create,
     ("GET", "model-versions/get"): prompt_versions.get,
     ("PATCH", "model-versions/update"): prompt_versions.update,
