@@ -55,9 +55,9 @@ test: setup-dev setup-torch setup-clients setup-feast console ## Everything that
 	sh web/with-node.sh npm run --silent check
 	sh web/with-node.sh npm run --silent test
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --cost=.pytest_cache/cost.json --ignore=$(WHOLE)
-	$(BIN)/python -m tests.budget .pytest_cache/cost.json
 	HEADWATER_TORCH_PYTHON=$(TORCH) $(BIN)/python -m tests.second_run -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --cost=.pytest_cache/whole.json $(WHOLE)
 	$(BIN)/python -m tests.projection .pytest_cache/cost.json .pytest_cache/whole.json
+	$(BIN)/python -m tests.budget .pytest_cache/cost.json
 
 budget: setup-dev ## Measure the start, the documents and the conformance suite at 2,400 made-up operations, and project
 	$(BIN)/python -m tests.grown.proof
