@@ -1,7 +1,7 @@
 import { Alert, Badge, Button, Checkbox, Group, List, Modal, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { send } from "../../../api/http";
 import { allowed } from "../../../api/platform";
 import { Trouble } from "../../../ui/Trouble";
@@ -55,15 +55,10 @@ function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }
   const found = plan.data;
   const refused = found?.assets.filter((one) => !one.allowed) ?? [];
   const ready = Boolean(found) && !plan.isPlaceholderData && !found?.problem && !refused.length && (!partitioned || selection.kind === "all" || partitions.length > 0);
-  const submit = useRef<HTMLButtonElement>(null);
-  const wasReady = useRef(false);
-  useEffect(() => {
-    // A disabled button takes no focus, so it gets it when the plan has arrived.
-    if (ready && !wasReady.current) submit.current?.focus();
-    wasReady.current ||= ready;
-  }, [ready]);
+  // Disabled only when it is known why: a disabled button would not take the focus while the plan is read.
+  const refusedNow = Boolean(found) && !plan.isPlaceholderData && !ready;
   return (
-    <form onSubmit={(event) => { event.preventDefault(); launch.mutate(); }}>
+    <form onSubmit={(event) => { event.preventDefault(); if (ready) launch.mutate(); }}>
       <Stack gap="md">
         <SegmentedControl
           aria-label="What to materialize"
@@ -101,7 +96,7 @@ function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }
         {launch.error && <Trouble error={launch.error} />}
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>Cancel</Button>
-          <Button type="submit" loading={launch.isPending} disabled={!ready} ref={submit}>Materialize</Button>
+          <Button type="submit" loading={launch.isPending} disabled={refusedNow} data-autofocus>Materialize</Button>
         </Group>
       </Stack>
     </form>
