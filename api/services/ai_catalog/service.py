@@ -11,6 +11,7 @@ from api.services.ai_catalog.kinds import (
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
+    asset_graph,
     asset_history,
     asset_impact,
     asset_lineage,
@@ -106,6 +107,7 @@ from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.kinds.release import RELEASE
 from api.services.ai_catalog.kinds.reproduction import REPRODUCTION
 from api.services.ai_catalog.kinds.run import RUN
+from api.services.ai_catalog.kinds.saved_query import SAVED_QUERY
 from api.services.ai_catalog.kinds.schedule import SCHEDULE
 from api.services.ai_catalog.kinds.scorer import SCORER
 from api.services.ai_catalog.kinds.search import SEARCH
@@ -125,6 +127,7 @@ PARTS = (
     asset_as_of,
     asset_column_lineage,
     asset_explanation,
+    asset_graph,
     asset_history,
     asset_impact,
     asset_lineage,
@@ -236,6 +239,7 @@ SERVICE = Service(
         TRACE,
         TRACE_ASSESSMENT,
         TRAINING_SET,
+        SAVED_QUERY,
     ],
     description="Assets with health, staleness, lineage, and versions, and their definitions and automation; "
     "experiments, runs, their files, models, and traces; "

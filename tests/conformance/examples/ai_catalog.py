@@ -124,6 +124,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"title": "Country"},
     ),
     "ai_catalog.prompt": ({"title": "Answer"}, {"title": "Answer with sources"}),
+    "ai_catalog.saved_query": ({"title": "Delays", "sql": "SELECT 1 AS one"}, {"title": "Delays by carrier"}),
 }
 """A spec to create each stored kind with, and a change of it."""
 
