@@ -156,9 +156,11 @@ class FakeOrchestrator:
     def view(self) -> GraphView:
         if not self.known:
             raise Unavailable("The asset graph is not known yet: Dagster is starting.", retry_after_seconds=1)
-        downstream: dict[str, tuple[str, ...]] = {
-            id: tuple(sorted(other.id for other in self.nodes.values() if id in other.upstream)) for id in self.nodes
-        }
+        readers: dict[str, list[str]] = {id: [] for id in self.nodes}
+        for id in sorted(self.nodes):
+            for source in self.nodes[id].upstream:
+                readers.setdefault(source, []).append(id)
+        downstream = {id: tuple(readers[id]) for id in self.nodes}
         location = {"flights": self.location}
         since = AT if self.away else None
         return GraphView(

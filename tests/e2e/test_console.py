@@ -136,49 +136,6 @@ def test_the_keyboard_reaches_every_kind(platform_site: Site) -> None:
         expect(page.get_by_role("heading", name="Webhook endpoints")).to_be_visible()
 
 
-def test_the_graph_of_assets_shows_what_a_change_affects(platform_site: Site) -> None:
-    with logged_in(platform_site, "ada", "/lineage") as page:
-        nodes = page.locator(".react-flow__node")
-        expect(nodes.first).to_be_visible()
-        all_nodes = nodes.count()
-        page.get_by_label("Find an asset").fill("route")
-        expect(nodes).to_have_count(1)
-        nodes.first.click()
-        page.wait_for_url("**focus=flights.gold.route_delays**")
-        expect(page.get_by_text("Made from 2 assets. A change affects 0 assets.")).to_be_visible()
-        expect(nodes).to_have_count(3)
-        assert_accessible(page)
-        page.reload()
-        expect(nodes).to_have_count(3)
-        page.get_by_role("button", name="Show all").click()
-        page.get_by_label("Find an asset").fill("")
-        expect(nodes).to_have_count(all_nodes)
-        nodes.filter(has_text="route_delays").click()
-        page.get_by_role("link", name="Open").click()
-        page.wait_for_url(f"**{CONSOLE}/ai-catalog/assets/flights.gold.route_delays")
-        expect(page.get_by_role("heading", name="route_delays")).to_be_visible()
-
-
-def test_a_statement_shows_its_rows_or_what_is_wrong(platform_site: Site) -> None:
-    with logged_in(platform_site, "ada", "/query") as page:
-        editor = page.get_by_label("SQL statement")
-        editor.fill("SELECT range AS number FROM range(100000)")
-        page.get_by_label("Maximum number of rows").fill("100000")
-        editor.press("Control+Enter")
-        expect(page.get_by_text("100,000 rows in")).to_be_visible()
-        grid = page.get_by_role("region", name="Result")
-        assert grid.locator("tr").count() < 100, "only the rows on the screen are drawn"
-        grid.evaluate("box => box.scrollTo(0, box.scrollHeight)")
-        expect(grid.get_by_role("cell", name="99999", exact=True)).to_be_visible()
-        assert_accessible(page)
-        address = page.url
-        editor.fill("SELECT nothing")
-        editor.press("Control+Enter")
-        expect(page.get_by_role("alert")).to_contain_text("nothing")
-        page.goto(address)
-        expect(page.get_by_label("SQL statement")).to_contain_text("range(100000)")
-
-
 def test_pages_fit_a_phone(platform_site: Site) -> None:
     with logged_in(platform_site, "ada", "/admin/users", viewport={"width": 390, "height": 800}) as page:
         expect(page.get_by_role("link", name="ada")).to_be_visible()

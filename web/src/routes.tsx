@@ -4,7 +4,6 @@ import { BASE } from "./api/http";
 import type { ListSearch } from "./kernel/ItemList";
 import { assetSearch } from "./services/ai-catalog/asset/search";
 import { catalogSearch } from "./services/ai-catalog/catalog/search";
-import type { LineageSearch } from "./services/ai-catalog/LineagePage";
 import type { DefinitionSearch, NewDefinitionSearch } from "./services/ai-catalog/definitions/DefinitionPage";
 import type { DefinitionsSearch } from "./services/ai-catalog/definitions/DefinitionsPage";
 import type { View } from "./services/ai-catalog/definitions/Editor";
@@ -15,6 +14,8 @@ import type { ModelSearch } from "./services/ai-catalog/models/ModelPage";
 import type { ModelsSearch } from "./services/ai-catalog/models/ModelsPage";
 import type { RoundsSearch } from "./services/ai-catalog/rounds/RoundsPage";
 import type { AskSearch } from "./services/rag/AskPage";
+import { lineageSearch } from "./services/ai-catalog/lineage/search";
+import { querySearch } from "./services/ai-catalog/query/search";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
 
@@ -30,18 +31,14 @@ const home = createRoute({ getParentRoute: () => root, path: "/", component: laz
 const lineage = createRoute({
   getParentRoute: () => root,
   path: "/lineage",
-  component: lazyRouteComponent(() => import("./services/ai-catalog/LineagePage"), "LineagePage"),
-  validateSearch: (search: Record<string, unknown>): LineageSearch => ({
-    focus: text(search.focus),
-    project: text(search.project),
-    text: text(search.text),
-  }),
+  component: lazyRouteComponent(() => import("./services/ai-catalog/lineage/LineagePage"), "LineagePage"),
+  validateSearch: lineageSearch,
 });
 const query = createRoute({
   getParentRoute: () => root,
   path: "/query",
-  component: lazyRouteComponent(() => import("./services/ai-catalog/QueryPage"), "QueryPage"),
-  validateSearch: (search: Record<string, unknown>): { sql?: string } => ({ sql: text(search.sql) }),
+  component: lazyRouteComponent(() => import("./services/ai-catalog/query/QueryPage"), "QueryPage"),
+  validateSearch: querySearch,
 });
 const catalog = createRoute({
   getParentRoute: () => root,

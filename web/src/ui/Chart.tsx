@@ -3,7 +3,7 @@ import { lazy, Suspense, useMemo, useState } from "react";
 import { axisTitle, type Axis, type ChartKind, type Series } from "./chart/options";
 import { Grid } from "./Grid";
 
-export { type Axis, CHART_KINDS, type ChartKind, type Series } from "./chart/options";
+export { type Axis, CHART_KINDS, type ChartKind, type Coordinate, type Series } from "./chart/options";
 
 const Drawing = lazy(() => import("./chart/Drawing"));
 

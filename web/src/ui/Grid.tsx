@@ -1,6 +1,6 @@
 import { Text, UnstyledButton } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, useMemo, useRef, useState } from "react";
+import { type CSSProperties, type ReactNode, useMemo, useRef, useState } from "react";
 import classes from "./Grid.module.css";
 import { compared, isNumeric, shown, widths } from "./cells";
 
@@ -17,12 +17,14 @@ interface Props {
   /** Values of each row, in the order of the columns. */
   rows: unknown[][];
   maxHeight?: CSSProperties["maxHeight"];
+  /** Draws a value of a column. Undefined draws it as text. */
+  render?: (value: unknown, column: number) => ReactNode | undefined;
 }
 
 const ROW = 28;
 
 /** A table of any number of rows, of which only those on the screen are drawn. A click on a column sorts by it. */
-export function Grid({ label, columns, rows, maxHeight = "60dvh" }: Props) {
+export function Grid({ label, columns, rows, maxHeight = "60dvh", render }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [order, setOrder] = useState<{ column: number; descending: boolean } | null>(null);
   const sorted = useMemo(() => {
@@ -65,7 +67,7 @@ export function Grid({ label, columns, rows, maxHeight = "60dvh" }: Props) {
                 const text = shown(value);
                 return (
                   <td key={`${number} ${column.name}`} data-empty={value === null || value === undefined || undefined} data-number={numeric[number] || undefined} title={text.length > 24 ? text : undefined}>
-                    {text}
+                    {render?.(value, number) ?? text}
                   </td>
                 );
               })}

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Background, Controls, Handle, type Node, type NodeProps, Position as Side, ReactFlow } from "@xyflow/react";
 import { useMemo } from "react";
-import { HEIGHT, layout, WIDTH } from "../layout";
+import { HEIGHT, layout, WIDTH } from "../lineage/layout";
 import { assetPage, namesOf, versionNumber } from "./asset";
 import type { LineageGraph as Graph } from "../../../api/generated/ai-catalog";
 

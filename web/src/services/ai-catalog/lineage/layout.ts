@@ -2,31 +2,33 @@
 
 import ELK, { type ElkNode } from "elkjs/lib/elk-api";
 import workerUrl from "elkjs/lib/elk-worker.min.js?url";
+import { layers, type Position } from "./layers";
 
-export const WIDTH = 224;
-export const HEIGHT = 72;
+export const WIDTH = 232;
+export const HEIGHT = 76;
+/** Between the layers is room for the text of an edge. */
+const GAP = { x: 168, y: 20 };
 
-const OPTIONS = {
-  "elk.algorithm": "layered",
-  "elk.direction": "RIGHT",
-  "elk.layered.spacing.nodeNodeBetweenLayers": "64",
-  "elk.spacing.nodeNode": "16",
-  "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
-};
+/** For more nodes, ELK takes long and makes high, narrow columns. */
+export const MOST_BY_ELK = 120;
+/** The best placement of ELK takes a second for more nodes. */
+const MOST_CAREFUL = 80;
 
 let engine: InstanceType<typeof ELK> | undefined;
 
-export interface Position {
-  x: number;
-  y: number;
-}
-
 /** Lays out nodes from left to right along their edges. */
 export async function layout(ids: string[], edges: [string, string][]): Promise<Map<string, Position>> {
+  if (ids.length > MOST_BY_ELK) return layers(ids, edges, WIDTH + GAP.x, HEIGHT + GAP.y);
   engine ??= new ELK({ workerUrl });
   const graph: ElkNode = {
     id: "root",
-    layoutOptions: OPTIONS,
+    layoutOptions: {
+      "elk.algorithm": "layered",
+      "elk.direction": "RIGHT",
+      "elk.layered.spacing.nodeNodeBetweenLayers": String(GAP.x),
+      "elk.spacing.nodeNode": String(GAP.y),
+      "elk.layered.nodePlacement.strategy": ids.length > MOST_CAREFUL ? "BRANDES_KOEPF" : "NETWORK_SIMPLEX",
+    },
     children: ids.map((id) => ({ id, width: WIDTH, height: HEIGHT })),
     edges: edges.map(([source, target]) => ({ id: `${source} ${target}`, sources: [source], targets: [target] })),
   };
