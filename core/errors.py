@@ -52,6 +52,12 @@ class Unauthenticated(HeadwaterError):
     title = "Authentication required"
 
 
+class OneTimeCodeRequired(Unauthenticated):
+    """Name and password are correct, and the login also needs a one-time code."""
+
+    title = "One-time code required"
+
+
 class PermissionDenied(HeadwaterError):
     """The caller is authenticated but doesn't have the required permission."""
 

@@ -130,7 +130,7 @@ def test_the_keyboard_reaches_every_kind(platform_site: Site) -> None:
     with logged_in(platform_site, "ada") as page:
         expect(page.get_by_role("heading", name="Hello")).to_be_visible()
         page.keyboard.press("Control+k")
-        page.get_by_placeholder("Find a page or run a command").fill("webhook endpoints")
+        page.get_by_placeholder("Find a page or an item, or run a command").fill("webhook endpoints")
         page.keyboard.press("Enter")
         page.wait_for_url(f"**{CONSOLE}/admin/webhook-endpoints")
         expect(page.get_by_role("heading", name="Webhook endpoints")).to_be_visible()

@@ -34,6 +34,7 @@ async function setUp(session) {
 }
 
 function askForNext(why) {
+  at("next").reset();
   at("next-why").textContent = why;
   show("next");
   at("next-code").focus();
@@ -49,14 +50,20 @@ function askToChange() {
   elements.password.focus();
 }
 
-onSubmit(at("login"), "password", async (fields) => {
-  typed = { name: fields.name.value.trim(), password: fields.password.value, code: code(fields.code.value) };
+// Logs in, or asks for what is missing.
+async function attempt() {
   try {
     await enter();
   } catch (error) {
+    if (error.reason === "ONE_TIME_CODE_REQUIRED") return askForNext("Enter the code that your authenticator app shows.");
     if (error.reason !== "PASSWORD_RESET_REQUIRED") throw error;
     askToChange();
   }
+}
+
+onSubmit(at("login"), "password", async (fields) => {
+  typed = { name: fields.name.value.trim(), password: fields.password.value, code: "" };
+  await attempt();
 });
 
 onSubmit(at("change"), "password", async (fields) => {
@@ -76,7 +83,7 @@ onSubmit(at("change"), "password", async (fields) => {
 
 onSubmit(at("next"), "code", async (fields) => {
   typed.code = code(fields.code.value);
-  await enter();
+  await attempt();
 });
 
 provider.provider.value = localStorage.getItem(REMEMBERED) ?? "";

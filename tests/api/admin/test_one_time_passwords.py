@@ -67,8 +67,13 @@ async def test_a_login_needs_it_once_it_is_confirmed(api: Api) -> None:
     phone = Phone(enrollment["secret"])
     assert (await at(api.editor, "confirm", {"code": "000000"})).status == 422
     await made(at(api.editor, "confirm", {"code": phone.code()}))
-    for code in (None, "000000", "x" * 64, "٣٤٥٦٧٨"):
-        assert (await log_in(api, code)).status == 401
+    missing = await log_in(api)
+    assert (missing.status, missing.reason) == (401, "ONE_TIME_CODE_REQUIRED")
+    for code in ("000000", "x" * 64, "٣٤٥٦٧٨"):
+        refused = await log_in(api, code)
+        assert (refused.status, refused.reason) == (401, "UNAUTHENTICATED")
+    guessed = await log_in(api, password="not the password")
+    assert guessed.json["detail"] == refused.json["detail"], "a guess does not tell who has a one-time password"
     assert (await log_in(api, phone.code(1))).status == 200
     account = await made(api.admin.get("admin/users/editor/account"))
     assert account["has_one_time_password"] is True

@@ -19,7 +19,7 @@ from api.services.admin.logic import one_time_passwords, password_policy
 from api.services.admin.logic.one_time_passwords import NONE_NEEDED, Proof
 from api.services.admin.logic.password_policy import Policy
 from core import events
-from core.errors import PasswordResetRequired, Unauthenticated
+from core.errors import OneTimeCodeRequired, PasswordResetRequired, Unauthenticated
 from core.ids import new_id
 
 
@@ -45,9 +45,11 @@ class Checked:
 async def check(ctx: Context, name: str, password: str, one_time_password: str = "") -> Checked:
     """Verifies credentials, and prepares the request for the new session.
 
-    An unknown name, a wrong password or code, and a suspended account get the same response after the same time.
+    An unknown name, a wrong password or code, and a suspended account get the same response after the same time. Only a
+    caller with the right password learns that the login needs a code.
 
     Raises:
+        OneTimeCodeRequired: The password is correct, and the code is missing.
         Unauthenticated: The credentials are wrong, or the account can't log in.
         TooManyRequests: The caller failed too often recently.
     """
@@ -60,7 +62,12 @@ async def check(ctx: Context, name: str, password: str, one_time_password: str =
     account_id = stored[0].id if stored else ""
     proof = await ctx.query(one_time_passwords.prove, sealer, account_id, one_time_password)
     policy = await ctx.query(password_policy.load)
-    if not stored or not right or proof is None or stored[0].state is not AccountState.ACTIVE:
+    can_log_in = stored is not None and right and stored[0].state is AccountState.ACTIVE
+    if can_log_in and proof is None and not one_time_password:
+        raise OneTimeCodeRequired(
+            "Send the code of your authenticator app, or a recovery code, as `one_time_password`."
+        )
+    if stored is None or not can_log_in or proof is None:
         await ctx.platform.workers.write.run(_record_failure, ctx, name, attempt)
         raise wrong()
     await identify(ctx, stored[0])
