@@ -213,9 +213,7 @@ class Orchestrator(Protocol):
         before: str = "",
         limit: int,
     ) -> Sequence[RunState]:
-        """Returns runs with these tags, newest first, that are older than the run `before`. An empty value of a tag
-        stands for any value. No statuses stand for all.
-        """
+        """Returns runs with these tags, newest first, older than the run `before`. No statuses stand for all."""
 
     async def steps(self, run: RunState) -> Sequence[StepState]:
         """Returns the steps of a run, in the order in which they start."""

@@ -114,6 +114,11 @@ class RunState:
     error: str | None = None
     produced: tuple[ProducedVersion, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    job: str = ""
+    location: str = ""
+    """Code location of the job."""
+    assets: tuple[str, ...] = ()
+    """Assets that were selected. Empty if the run makes all assets of its job, or none."""
 
 
 @dataclass(frozen=True, slots=True)

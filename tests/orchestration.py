@@ -192,7 +192,15 @@ class FakeOrchestrator:
             launched = Launched(backfill=name)
         else:
             self.run_states[name] = RunState(
-                name, RunStatus.RUNNING, 0, len(launch.assets), created_at=clock.now(), tags=launch.tags
+                name,
+                RunStatus.RUNNING,
+                0,
+                len(launch.assets),
+                created_at=clock.now(),
+                tags=launch.tags,
+                job=launch.job or "__ASSET_JOB",
+                location="flights",
+                assets=launch.assets,
             )
             self.lines[name] = []
             launched = Launched((name,))
@@ -313,7 +321,9 @@ class FakeOrchestrator:
         group = {"dagster/parent_run_id": parent.id, "dagster/root_run_id": root}
         name = f"run-{next(self._numbers)}"
         tags = {**parent.tags, **group, **launch.tags}
-        self.run_states[name] = RunState(name, RunStatus.RUNNING, 0, 1, created_at=clock.now(), tags=tags)
+        self.run_states[name] = dataclasses.replace(
+            parent, id=name, status=RunStatus.RUNNING, steps_done=0, created_at=clock.now(), ended_at=None, tags=tags
+        )
         return Launched((name,))
 
     def _switch(self, kind: dict[str, Automation], item: Automation, running: bool) -> None:

@@ -167,6 +167,9 @@ def run(raw: Any) -> RunState:
         started_at=instant(raw["startTime"]),
         ended_at=instant(raw["endTime"]),
         tags={tag["key"]: tag["value"] for tag in raw["tags"]},
+        job=raw["jobName"],
+        location=(raw["repositoryOrigin"] or {}).get("repositoryLocationName", ""),
+        assets=tuple(sorted(asset(key) for key in raw["assetSelection"] or ())),
     )
 
 

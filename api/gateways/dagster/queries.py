@@ -181,6 +181,9 @@ query Evaluations($key: AssetKeyInput!, $check: String!, $limit: Int!) {
 _RUN = """
 fragment RunFields on Run {
   runId status creationTime startTime endTime stepKeysToExecute
+  jobName
+  assetSelection { path }
+  repositoryOrigin { repositoryLocationName }
   tags { key value }
   stats { ... on RunStatsSnapshot { stepsSucceeded stepsFailed } }
 }

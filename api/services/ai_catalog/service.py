@@ -22,6 +22,8 @@ from api.services.ai_catalog.kinds import (
     asset_reports,
     asset_reproduction,
     asset_rows,
+    asset_run_control,
+    asset_run_parts,
     asset_schema_history,
     asset_search,
     asset_split,
@@ -78,6 +80,7 @@ from api.services.ai_catalog.kinds.access_request import ACCESS_REQUEST
 from api.services.ai_catalog.kinds.artifact import ARTIFACT
 from api.services.ai_catalog.kinds.artifact_upload import ARTIFACT_UPLOAD
 from api.services.ai_catalog.kinds.asset import ASSET
+from api.services.ai_catalog.kinds.asset_run import ASSET_RUN
 from api.services.ai_catalog.kinds.attestation import ATTESTATION
 from api.services.ai_catalog.kinds.branch import BRANCH
 from api.services.ai_catalog.kinds.contract import CONTRACT
@@ -171,6 +174,8 @@ PARTS = (
     model_version_stages,
     pipeline_diff,
     pipeline_publication,
+    asset_run_control,
+    asset_run_parts,
     pipeline_run_control,
     pipeline_run_parts,
     pipeline_start,
@@ -219,6 +224,7 @@ SERVICE = Service(
         LOGGED_MODEL,
         MODEL_VERSION,
         PIPELINE,
+        ASSET_RUN,
         PIPELINE_RUN,
         POLICY,
         PROMPT,

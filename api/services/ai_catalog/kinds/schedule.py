@@ -38,6 +38,9 @@ class Schedule(AutomationResource):
     next_at: datetime | None
     """Next time. Null while the schedule is stopped."""
 
+    upcoming: list[datetime]
+    """The next five times. Empty while the schedule is stopped."""
+
 
 @SCHEDULE.list(query=ListQuery, item=Schedule)
 async def list_schedules(ctx: Context, query: ListQuery) -> Page[Schedule]:
@@ -81,5 +84,6 @@ def _schedule(schedule: Automation) -> Schedule:
             "cron": schedule.cron or "",
             "timezone": schedule.timezone or "UTC",
             "next_at": schedule.next_tick_at,
+            "upcoming": list(schedule.upcoming),
         }
     )
