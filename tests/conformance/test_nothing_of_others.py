@@ -168,6 +168,7 @@ REFUSED = (
     *("ai_catalog_compare_runs", "ai_catalog_get_experiment_best", "ai_catalog_get_run_metric_history"),
     *("ai_catalog_get_run_metric_sample", "ai_catalog_components_definitions"),
     "ai_catalog_get_prompt_diff",
+    *("ai_catalog_get_asset_run", "ai_catalog_get_asset_run_graph", "ai_catalog_get_asset_run_steps"),
     *("ai_catalog_get_pipeline_diff", "ai_catalog_get_pipeline_run", "ai_catalog_get_pipeline_run_graph"),
     *("ai_catalog_get_pipeline_run_outputs", "ai_catalog_get_pipeline_run_steps"),
     "ai_catalog_get_pipeline_schedule",
