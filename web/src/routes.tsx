@@ -1,5 +1,5 @@
 import { Text } from "@mantine/core";
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { BASE } from "./api/http";
 import type { ListSearch } from "./kernel/ItemList";
 import { assetSearch } from "./services/ai-catalog/asset/search";
@@ -16,6 +16,9 @@ import type { RoundsSearch } from "./services/ai-catalog/rounds/RoundsPage";
 import type { AskSearch } from "./services/rag/AskPage";
 import { lineageSearch } from "./services/ai-catalog/lineage/search";
 import { querySearch } from "./services/ai-catalog/query/search";
+import type { RunSearch as AssetRunSearch } from "./services/ai-catalog/runs/RunPage";
+import type { RunsSearch } from "./services/ai-catalog/runs/runs";
+import type { LogFilter } from "./ui/logLines";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
 
@@ -56,6 +59,55 @@ const account = createRoute({
   getParentRoute: () => root,
   path: "/account",
   component: lazyRouteComponent(() => import("./services/admin/account/AccountPage"), "AccountPage"),
+});
+const runs = createRoute({
+  getParentRoute: () => root,
+  path: "/runs",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/RunsPage"), "RunsPage"),
+  validateSearch: (search: Record<string, unknown>): RunsSearch => ({
+    state: text(search.state),
+    origin: text(search.origin),
+    asset: text(search.asset),
+    project: text(search.project),
+    by: text(search.by),
+    since: text(search.since),
+  }),
+});
+const automation = createRoute({
+  getParentRoute: () => root,
+  path: "/runs/automation",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/AutomationPage"), "AutomationPage"),
+});
+const logFilter = (search: Record<string, unknown>): LogFilter => ({ level: text(search.level), step: text(search.step), text: text(search.text) });
+const runItem = createRoute({
+  getParentRoute: () => root,
+  path: "/runs/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/RunPage"), "RunPage"),
+  validateSearch: (search: Record<string, unknown>): AssetRunSearch => ({ view: text(search.view), ...logFilter(search) }),
+});
+const assetRun = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/asset-runs/$id",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/runs/$id", params, replace: true });
+  },
+});
+const operation = createRoute({
+  getParentRoute: () => root,
+  path: "/operations/operations/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/OperationPage"), "OperationPage"),
+  validateSearch: logFilter,
+});
+const newPipeline = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/pipelines/new",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/NewPipeline"), "NewPipeline"),
+});
+const pipeline = createRoute({
+  getParentRoute: () => root,
+  path: "/ai-catalog/pipelines/$id",
+  component: lazyRouteComponent(() => import("./services/ai-catalog/runs/PipelinePage"), "PipelinePage"),
+  validateSearch: (search: Record<string, unknown>): { tab?: string } => ({ tab: text(search.tab) }),
 });
 const list = createRoute({
   getParentRoute: () => root,
@@ -179,6 +231,13 @@ const pages = [
   experimentRun,
   rounds,
   ask,
+  runs,
+  automation,
+  runItem,
+  assetRun,
+  operation,
+  newPipeline,
+  pipeline,
   list,
   create,
   item,

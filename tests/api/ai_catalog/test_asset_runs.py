@@ -1,4 +1,4 @@
-"""Runs of assets: whoever started them, each is in one list, for those who can see all of its assets."""
+"""Runs of assets: all are in one list, also those of schedules, for those who can see all of their assets."""
 
 from __future__ import annotations
 
@@ -167,6 +167,10 @@ async def test_a_run_shows_its_steps_its_graph_and_its_log(api: Api, orchestrato
 async def test_a_run_of_a_schedule_is_canceled(api: Api, orchestrator: FakeOrchestrator) -> None:
     run = ran(orchestrator, "night", RunStatus.RUNNING, tags={"dagster/schedule_name": "daily"})
     assert (await api.viewer.post(f"{RUNS}/{run}:cancel", {})).status == 403
+    assert [(await caller.get(f"{RUNS}/{run}")).json["cancelable"] for caller in (api.viewer, api.editor)] == [
+        False,
+        True,
+    ]
     assert orchestrator.terminated == []
     reply = await api.editor.post(f"{RUNS}/{run}:cancel", {})
     assert (reply.status, reply.json["state"]) == (200, "CANCELED")
@@ -180,6 +184,8 @@ class TestRetries:
     async def test_a_failed_run_is_continued(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         run = ran(orchestrator, "night", RunStatus.FAILED, tags={"dagster/schedule_name": "daily"})
         assert (await api.viewer.post(f"{RUNS}/{run}:retry", {})).status == 403
+        answers = [(await caller.get(f"{RUNS}/{run}")).json for caller in (api.viewer, api.editor)]
+        assert [(answer["retriable"], answer["cancelable"]) for answer in answers] == [(False, False), (True, False)]
         reply = await api.editor.post(f"{RUNS}/{run}:retry", {})
         assert reply.status == 202, reply.response.text
         [launch] = orchestrator.launches

@@ -3,11 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { send } from "../api/http";
 import { catalogues, kindOf, method, openApi, type OperationEntry, pathOf } from "../api/platform";
+import { useLive } from "../api/live";
 import { words } from "../api/schema";
 import { Trouble } from "../ui/Trouble";
 import { Actions } from "./Actions";
 import { Fields } from "./Fields";
 import { History } from "./History";
+import { fullName } from "./operations";
 import { Part } from "./Part";
 
 const ROUTE = "/$service/$plural/$id" as const;
@@ -29,6 +31,7 @@ export function Item() {
     enabled: Boolean(getting),
     retry: false,
   });
+  useLive(kind ? [fullName(service, kind)] : [], ["item", service, plural, id], String(item.data?.body.id ?? id));
   if (!kind || !document) return null;
   const list = `/${service}/${plural}`;
   const schemas = document.components.schemas;

@@ -8,6 +8,11 @@ import { RequestForm } from "./RequestForm";
 /** Creates an item of a kind. */
 export function NewItem() {
   const { service, plural } = useParams({ from: "/$service/$plural/new" });
+  return <CreateItem service={service} plural={plural} />;
+}
+
+/** The same, for a kind whose items have a page of their own. */
+export function CreateItem({ service, plural }: { service: string; plural: string }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const { data: found } = useQuery(catalogues);

@@ -1,12 +1,12 @@
 import { Button } from "@mantine/core";
 
-/** Says how many items of a list changed. Rows move only when the user asks for it. */
+/** Says how many items are new in a list. Rows move only when the user asks for it. */
 export function NewPill({ count, noun, onShow }: { count: number; noun: [one: string, many: string]; onShow: () => void }) {
   return (
     <span role="status">
       {count > 0 && (
         <Button size="compact-sm" radius="xl" variant="light" onClick={onShow}>
-          {count.toLocaleString()} new or changed {count === 1 ? noun[0] : noun[1]}
+          {count.toLocaleString()} new {count === 1 ? noun[0] : noun[1]}
         </Button>
       )}
     </span>

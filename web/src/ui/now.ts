@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 
 // One timer for all relative times of a page.
 let now = Date.now();
@@ -17,4 +17,15 @@ function subscribe(listener: () => void): () => void {
 /** The present time, which is current to half a minute. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
+}
+
+/** The present time, by the second as long as something on the page runs. */
+export function useSeconds(runs: boolean): number {
+  const [seconds, setSeconds] = useState(Date.now);
+  useEffect(() => {
+    if (!runs) return;
+    const timer = setInterval(() => setSeconds(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, [runs]);
+  return seconds;
 }

@@ -1,7 +1,8 @@
-"""Runs of assets: everything that Dagster runs, whoever or whatever started it."""
+"""Runs of assets: everything that Dagster runs, also by schedules and sensors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from api.kernel.kinds.kind import Kind
 from api.kernel.lake.names import AssetId
 from api.kernel.models import ListQuery, Model, Page, Timestamp
 from api.kernel.operations.launches import OPERATION_TAG
+from api.kernel.permissions.graph import asset_securable
 from api.kernel.storage.listing import Order, decode_token, encode_token
+from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic.asset_runs import RunOrigin, TargetedRun, sees, targeted
 from api.services.ai_catalog.logic.pipeline_runs import PARENT_TAG
 from api.services.ai_catalog.logic.readable_tables import may_read_messages
@@ -39,7 +42,7 @@ ASSET_RUN = Kind(
     "asset_run",
     plural="asset-runs",
     title="Asset run",
-    description="A run of Dagster that materializes or checks assets, whoever or whatever started it.",
+    description="A run of Dagster that materializes or checks assets, also by a schedule or a sensor.",
     example="5f0c1d2e-3b4a-4c5d-8e6f-7a8b9c0d1e2f",
     scoped=True,
     filter_by=tuple(_FIELDS),
@@ -99,6 +102,12 @@ class AssetRun(Model):
 
     error: str | None
     """Why it failed, in one line. Null in lists, if it did not fail, or if the caller can't read the rows."""
+
+    cancelable: bool
+    """Whether the run has not ended, and the caller may cancel it."""
+
+    retriable: bool
+    """Whether the run failed or was canceled, and the caller may retry it. Runs of pipelines are retried as such."""
 
 
 class AssetRunsQuery(ListQuery):
@@ -195,7 +204,8 @@ async def find(ctx: Context, id: str, verb: str) -> TargetedRun:
 
 def resource_of(ctx: Context, one: TargetedRun, error: str | None = None) -> AssetRun:
     """Returns a run as in responses."""
-    run = one.run
+    run, may = one.run, _rights(ctx, one)
+    failed = run.status in (RunStatus.FAILED, RunStatus.CANCELED)
     return AssetRun(
         id=run.id,
         state=run.status,
@@ -214,4 +224,19 @@ def resource_of(ctx: Context, one: TargetedRun, error: str | None = None) -> Ass
         started_at=run.started_at,
         ended_at=run.ended_at,
         error=error,
+        cancelable=not run.status.final and may("cancel"),
+        retriable=failed and bool(one.assets) and may("retry"),
     )
+
+
+def _rights(ctx: Context, one: TargetedRun) -> Callable[[str], bool]:
+    """Returns a function that returns whether the caller may do something with a run that needs its assets."""
+    access, place = ctx.principal.access, one.place(ctx.platform)
+
+    def may(verb: str) -> bool:
+        permission = ASSET.permission("materialize")
+        return access.allows(ASSET_RUN.permission(verb), place) and all(
+            access.allows(permission, asset_securable(ctx.platform, asset)) for asset in one.assets
+        )
+
+    return may

@@ -39,7 +39,7 @@ class TargetedRun:
 
     @property
     def origin(self) -> RunOrigin:
-        """What started the run. A retry has the tags of the first run, and those of its own request."""
+        """What started the run. A retry has the tags of the first run, and those of the request."""
         tags = self.run.tags
         if OPERATION_TAG in tags:
             return RunOrigin.API
