@@ -163,7 +163,8 @@ async def test_the_walk_sees_what_it_walks_over(two: Two) -> None:
 
 
 REFUSED = (
-    *("admin_get_settings", "admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
+    *("admin_get_monitoring", "admin_get_settings", "admin_preview_settings"),
+    *("admin_get_signing_key", "admin_list_signing_keys", "admin_verify_audit_events"),
     "ai_catalog_test_policy",
     *("ai_catalog_compare_runs", "ai_catalog_get_experiment_best", "ai_catalog_get_run_metric_history"),
     *("ai_catalog_get_run_metric_sample", "ai_catalog_components_definitions"),

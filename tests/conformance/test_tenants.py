@@ -117,7 +117,7 @@ async def untouched(two: Two) -> AsyncIterator[Two]:
     assert await two.contents() == before, "one of the cases changed this without an event"
 
 
-PLATFORM_WIDE = ("settings", "signing_key")
+PLATFORM_WIDE = ("monitoring", "settings", "signing_key")
 """Kinds whose resources belong to no organization, and so to no other tenant."""
 
 OWNED = [one for one in GUARDED if one.service == "admin" and one.shape.on_item and one.answer is not Answer.STREAM]

@@ -20,12 +20,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.kernel.breakers import BreakerState, Dependencies
+from api.kernel.http.readings import Reading, Responses, Values
 from api.kernel.kinds.endpoint import Answer, Endpoint
 from api.kernel.kinds.registry import Mount
 from api.kernel.operations.store import FINAL, OperationState
 from api.kernel.platform import Platform
 from api.kernel.roles import Role
 from api.kernel.tables import OPERATION
+from core import clock
 from core.errors import DeadlineExceeded, MethodNotAllowed
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "WEBSOCKET"))
 _log = logging.getLogger("headwater.api")
-Values = float | Mapping[str, float]
-"""One value, or values by label."""
 
 
 @dataclass(slots=True)
@@ -70,6 +70,7 @@ class Metrics:
         self._failed: dict[str, int] = {}
         self._gauges: dict[str, _Gauge] = {}
         self._in_flight = 0
+        self.started_at = clock.now()
         self._registry: Any = None
         # A separate thread, so that metrics are available when the pools are full.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headwater-metrics")
@@ -113,6 +114,34 @@ class Metrics:
             label: name of the label. Empty if there is a single value.
         """
         self._gauges[name] = _Gauge(name, help, callback, label)
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests without a complete response."""
+        return self._in_flight
+
+    def rejected(self) -> dict[str, int]:
+        """Returns the number of requests that were refused before an operation ran, by reason."""
+        return dict(self._rejected)
+
+    def responses(self) -> list[Responses]:
+        """Returns the responses by operation, method, and status."""
+        # Copies, because the event loop continues to count.
+        return [
+            Responses(*_names(subject), method, status, series.count, series.seconds, tuple(series.bins))
+            for (subject, method, status), series in list(self._series.items())
+        ]
+
+    def readings(self) -> Iterator[Reading]:
+        """Reads all gauges, which may read the database."""
+        for gauge in list(self._gauges.values()):
+            values: Values | None = None
+            try:
+                values = gauge.callback()
+            except Exception:  # noqa: BLE001 - an error of one gauge must not affect the others
+                self._failed[gauge.name] = self._failed.get(gauge.name, 0) + 1
+                _log.exception("the gauge %s could not be read", gauge.name)
+            yield Reading(gauge.name, gauge.help, gauge.label, values)
 
     def mount(self) -> Mount:
         """Returns the mount of `/metrics`."""
@@ -221,20 +250,18 @@ class Metrics:
     def _called_gauges(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
-        for gauge in list(self._gauges.values()):
-            try:
-                values = gauge.callback()
-                family = GaugeMetricFamily(gauge.name, gauge.help, labels=(gauge.label,) if gauge.label else ())
-                if isinstance(values, Mapping):
-                    for value_label, value in values.items():
-                        family.add_metric((value_label,), float(value))
-                else:
-                    family.add_metric((), float(values))
-            except Exception:  # noqa: BLE001 - an error of one gauge must not affect the others
-                self._failed[gauge.name] = self._failed.get(gauge.name, 0) + 1
-                _log.exception("the gauge %s could not be read", gauge.name)
+        for reading in self.readings():
+            values = reading.values
+            if values is None:
+                continue
+            labels = (reading.label,) if reading.label else ()
+            family = GaugeMetricFamily(reading.name, reading.help, labels=labels)
+            if isinstance(values, Mapping):
+                for value_label, value in values.items():
+                    family.add_metric((value_label,), float(value))
             else:
-                yield family
+                family.add_metric((), float(values))
+            yield family
         failed = CounterMetricFamily(
             "headwater_metrics_failures", "Number of failures to read a gauge.", labels=("metric",)
         )

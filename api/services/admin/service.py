@@ -25,6 +25,7 @@ from api.services.admin.kinds.grant import GRANT
 from api.services.admin.kinds.group import GROUP
 from api.services.admin.kinds.identity_provider import IDENTITY_PROVIDER
 from api.services.admin.kinds.invitation import INVITATION
+from api.services.admin.kinds.monitoring import MONITORING
 from api.services.admin.kinds.organization import ORGANIZATION
 from api.services.admin.kinds.preferences import PREFERENCES
 from api.services.admin.kinds.project import PROJECT
@@ -58,6 +59,7 @@ SERVICE = Service(
         SIGNING_KEY,
         SETTINGS,
         PREFERENCES,
+        MONITORING,
     ],
     sagas=[moving.SAGA],
     description="Organizations, projects, principals, and their permissions.",

@@ -123,6 +123,7 @@ async def test_an_explanation_shows_the_whole_way(api: Api) -> None:
     assert (grants[ended]["expired"], grants[ended]["holds"]) == (True, False)
     assert found["decision"]["grant_id"] == by_group
     assert by_group in found["detail"]
+    assert found["names"] | {ada: "ada", inner: "inner", outer: "outer", sales: "sales"} == found["names"]
     outsider = await user(api, "absent")
     found = await made(api.admin.post("admin/decisions:explain", question | {"principal_id": outsider}))
     assert "no grant contains it" in found["detail"]
@@ -248,6 +249,7 @@ async def test_what_a_user_holds_is_shown_where_the_caller_may_see_grants(api: A
     for caller, seen in ((one.admin, {inside}), (api.admin, {inside, outside})):
         held = await made(caller.get(f"admin/users/{bob}/effective-access"))
         assert {item["grant"]["id"] for item in held["items"]} == seen
+        assert (other.organization in held["names"]) is (outside in seen), "no name of a place that is hidden"
     for unknown in (other.admin_id, "usr_nobody"):
         assert (await one.admin.get(f"admin/users/{unknown}/effective-access")).status == 404
 

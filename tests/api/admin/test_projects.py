@@ -71,6 +71,10 @@ class TestMove:
         assert (preview["movable"], preview["blockers"]) == (True, [])
         assert preview["resources"] == {"admin.project": 1, "admin.service_account": 1}
         assert [grant["grant_id"] for grant in preview["lost_grants"]] == [lost]
+        (ending,), (beginning,) = preview["ending_grants"], preview["beginning_grants"]
+        assert (ending["principal_id"], ending["role"]) == (one.admin_id, "admin")
+        assert (beginning["principal_id"], beginning["effect"]) == (other.admin_id, "ALLOW")
+        assert preview["names"][other.admin_id] == "other-admin"
         operation = await move(api, one.project, other.organization)
         assert operation["state"] == "SUCCEEDED", operation
         (key,) = preview["revoked_keys"]

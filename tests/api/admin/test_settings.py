@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from api.kernel.tables import PRINCIPAL
 from core import clock
 from tests.api.admin.tenants import made, user
 from tests.api.both_databases import on_both
-from tests.api_process import PASSWORD, Api
+from tests.api_process import PASSWORD, ROLES, Api
 
 SETTINGS = "/api/v1/admin/settings/platform"
 
@@ -32,6 +33,32 @@ async def test_defaults_are_told_and_changes_are_kept_and_audited(api: Api) -> N
     assert (await change(api, session_hours=None))["session_hours"] is None
     event = api.events("admin.settings.updated")[0]
     assert event["data"]["password_min_length"] == 14
+    assert event["data"]["changes"] == [
+        {"pointer": "/password_min_length", "before": 10, "after": 14},
+        {"pointer": "/session_hours", "before": None, "after": 2},
+    ]
+
+
+@pytest.mark.effect("admin_preview_settings")
+async def test_a_preview_says_whom_a_change_affects_and_changes_nothing(api: Api) -> None:
+    path = f"{SETTINGS}:preview"
+    await made(api.viewer.post("admin/api-keys", {"label": "long"}))
+    before = await made(api.admin.get("admin/settings/platform"))
+    users = await made(api.admin.get("admin/users", params={"page_size": "100"}))
+    effect = await made(api.admin.post(path, {"mfa_required": True, "key_max_days": 30}))
+    assert (effect["shortened_keys"], effect["expired_passwords"]) == (1 + len(ROLES), 0)
+    assert effect["unenrolled_users"] == len(users["items"]), "all have a password, and none has a one-time password"
+    assert (effect["loosens"], effect["settings"]["mfa_required"]) == (False, True)
+    assert (await made(api.admin.post(path, {"key_max_days": 3000})))["loosens"]
+    ada = await user(api, "ada", password=True)
+    assert (await made(api.admin.post(path, {"password_max_days": 30})))["expired_passwords"] == 0
+    with api.database.write() as connection:
+        old = datetime.now(UTC) - timedelta(days=31)
+        connection.execute(PRINCIPAL.update().where(PRINCIPAL.c.id == ada).values(password_changed_at=old))
+    assert (await made(api.admin.post(path, {"password_max_days": 30})))["expired_passwords"] == 1
+    assert await made(api.admin.get("admin/settings/platform")) == before
+    assert (await api.editor.post(path, {"mfa_required": True})).status == 403
+    assert (await api.admin.post(path, {})).status == 422
 
 
 async def test_only_an_admin_of_the_platform_reads_or_changes_them(api: Api) -> None:

@@ -15,6 +15,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "admin_purge_organization": {"name": "default"},
     "admin_move_project": {"organization_id": "default"},
     "admin_preview_move_project": {"organization_id": "default"},
+    "admin_preview_settings": {"mfa_required": True},
     "admin_set_password_user": {"password": "a long enough password"},
     "admin_confirm_one_time_password_user": {"code": "123456"},
     "admin_renew_recovery_codes_user": {"code": "123456"},

@@ -38,6 +38,7 @@ from api.services.admin.kinds.questions import (
     PermissionCatalogue,
     PermissionEntry,
 )
+from api.services.admin.logic import visible_names
 from core.errors import NotFound
 
 DECISION = Kind(
@@ -105,7 +106,9 @@ async def explain(ctx: Context, request: CheckAt) -> Explanation:
         )
         answer = decision(verdict)
         hidden = len(visible) < len(considered)
-        return Explanation(decision=answer, detail=detail, chain=chain, grants=grants, hidden=hidden)
+        ids = [question.principal_id, *place.securable.chain, *(id for grant in grants for id in grant.path)]
+        names = visible_names.names_of(unit, ids)
+        return Explanation(decision=answer, detail=detail, chain=chain, grants=grants, hidden=hidden, names=names)
 
     return await ctx.read(read)
 

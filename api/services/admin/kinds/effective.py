@@ -21,6 +21,7 @@ from api.services.admin.kinds.access import chain_of
 from api.services.admin.kinds.grant import GRANT, Grant, grant_of_row
 from api.services.admin.kinds.questions import ChainPlace
 from api.services.admin.kinds.user import USER, User
+from api.services.admin.logic import visible_names
 from core.errors import NotFound
 
 
@@ -42,6 +43,9 @@ class EffectiveAccess(Model):
 
     items: list[HeldGrant]
     """The grants, oldest first."""
+
+    names: dict[str, str]
+    """Names of the groups and places of the grants by id, as far as the caller can see them."""
 
 
 class EffectiveQuery(Request):
@@ -108,7 +112,8 @@ def get_effective_access(unit: Unit, user: User, query: Query) -> EffectiveAcces
         while path[-1] in groups:
             path.append(groups[path[-1]])
         items.append(HeldGrant(grant=grant_of_row(row), role_name=row.role_name, path=path[::-1]))
-    return EffectiveAccess(items=items)
+    ids = [id for item in items for id in (*item.path, item.grant.securable_id)]
+    return EffectiveAccess(items=items, names=visible_names.names_of(unit, ids))
 
 
 @GRANT.collection_action("effective", request=EffectiveQuery, result=ReachingGrants, reads=True, role=Role.ADMIN)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 
+import sqlalchemy as sa
+
 from api.kernel import references
 from api.kernel.kinds import escalation
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.placement import scope_of_new
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
+from api.kernel.permissions.grants import BUILT_IN, Effect
 from api.kernel.roles import Role
 from api.kernel.sagas.saga import SagaCall
 from api.kernel.securable import Securable
 from api.kernel.storage import store
+from api.kernel.tables import GRANT
 from api.services.admin.kinds.project import PROJECT, Project, ProjectState
-from api.services.admin.logic import cross_tenant_access, granting, moving
+from api.services.admin.logic import cross_tenant_access, granting, moving, visible_names
 from core.errors import Conflict, ExceedsRights
 
 
@@ -74,6 +78,25 @@ class RevokedKey(Model):
     """Name of the service account."""
 
 
+class OrganizationGrant(Model):
+    """A grant on an organization, which applies to all of its projects."""
+
+    grant_id: str
+    """Id of the grant."""
+
+    principal_id: str
+    """Id of the principal."""
+
+    role: str | None
+    """Name of the role. Null if the grant is of a single permission, or if the caller can't see the role."""
+
+    permission: str | None
+    """Permission, or pattern of permissions. Null if the grant is of a role."""
+
+    effect: Effect
+    """ALLOW, or DENY."""
+
+
 class MovePreview(Model):
     """Effect that a move would have."""
 
@@ -92,6 +115,12 @@ class MovePreview(Model):
     hidden: bool
     """Whether items that the caller can't see are left out of the lists below."""
 
+    ending_grants: list[OrganizationGrant]
+    """Grants on the former organization, which would no longer apply to the project."""
+
+    beginning_grants: list[OrganizationGrant]
+    """Grants on the other organization, which would apply to the project."""
+
     lost_grants: list[LostGrant]
     """Grants that would end, because they would hold across organizations."""
 
@@ -106,6 +135,10 @@ class MovePreview(Model):
 
     revoked_keys: list[RevokedKey]
     """Keys of the project's service accounts that would be revoked, as the former organization has their secrets."""
+
+    names: dict[str, str]
+    """Names of the principals, places, and webhook endpoints of this answer by id, as far as the caller can see them.
+    """
 
 
 @PROJECT.command("preview-move", request=MoveProject, result=MovePreview, reads=True, role=Role.ADMIN)
@@ -122,13 +155,23 @@ def preview_move(unit: Unit, project: Project, request: MoveProject) -> MovePrev
     grants = [row for row in ended.grants if unit.allows("admin.grant.get", granting.place_of_row(row))]
     memberships = [row for row in ended.memberships if _is_visible(unit, row.group_id)]
     webhooks = [row for row in ended.webhooks if _is_visible(unit, row.id)]
+    ending, ending_hidden = _grants_on(unit, project.organization_id)
+    beginning, beginning_hidden = _grants_on(unit, target.id)
     visible = (len(grants), len(memberships), len(webhooks))
+    all_visible = visible == (len(ended.grants), len(ended.memberships), len(ended.webhooks))
+    ids = [
+        *(row.principal_id for row in (*ending, *beginning)),
+        *(id for row in grants for id in (row.principal_id, row.securable_id)),
+        *(row.id for row in webhooks),
+    ]
     return MovePreview(
         organization_id=target.id,
         movable=not blockers,
         blockers=blockers,
         resources=dict(sorted(Counter(row.kind for row in moving.inside(unit.connection, project.id)).items())),
-        hidden=visible != (len(ended.grants), len(ended.memberships), len(ended.webhooks)),
+        hidden=not all_visible or ending_hidden or beginning_hidden,
+        ending_grants=ending,
+        beginning_grants=beginning,
         lost_grants=[
             LostGrant(
                 grant_id=row.id,
@@ -148,6 +191,7 @@ def preview_move(unit: Unit, project: Project, request: MoveProject) -> MovePrev
             RevokedKey(key_id=row.id, label=row.label, principal_id=row.principal_id, name=row.name)
             for row in ended.keys
         ],
+        names=visible_names.names_of(unit, ids),
     )
 
 
@@ -176,6 +220,28 @@ async def move_project(ctx: Context, project: str, request: MoveProject) -> Saga
         return moving.ProjectMove(project_id=moved.id, organization_id=target.id, state=moved.status.state.value)
 
     return moving.SAGA.of(await ctx.read(plan))
+
+
+def _grants_on(unit: Unit, organization_id: str | None) -> tuple[list[OrganizationGrant], bool]:
+    """Returns the grants on an organization that the caller can see, and whether others are hidden."""
+    if organization_id is None or not unit.allows(
+        "admin.grant.get", Securable("admin.organization", organization_id, organization_id)
+    ):
+        return [], True
+    rows = unit.connection.execute(
+        sa.select(GRANT).where(GRANT.c.securable_id == organization_id).order_by(GRANT.c.id)
+    ).all()
+    roles = visible_names.names_of(unit, (row.role_id for row in rows))
+    return [
+        OrganizationGrant(
+            grant_id=row.id,
+            principal_id=row.principal_id,
+            role=BUILT_IN[row.role_id].value.lower() if row.role_id in BUILT_IN else roles.get(row.role_id),
+            permission=row.permission,
+            effect=Effect(row.effect),
+        )
+        for row in rows
+    ], False
 
 
 def _is_visible(unit: Unit, id: str) -> bool:

@@ -146,6 +146,9 @@ class Explanation(Model):
     hidden: bool
     """Whether there are other such grants that the caller can't see."""
 
+    names: dict[str, str]
+    """Names of the principals and places of this answer by id, as far as the caller can see them."""
+
 
 class ListObjects(Request):
     """A question: on which resources does a principal have a permission?"""

@@ -16,7 +16,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
-from api.services.admin.logic import key_life, password_policy
+from api.services.admin.logic import key_life, password_policy, settings_effect
 from api.services.admin.logic.password_policy import MAX_HISTORY, PLATFORM, Policy
 from core.errors import InvalidPayload, NotFound
 
@@ -85,6 +85,25 @@ class SettingsChange(Request):
     """Other systems that signed tokens can be issued for. Every user can then get one about themselves."""
 
 
+class SettingsPreview(Model):
+    """Effect that a change of settings would have now."""
+
+    settings: Settings
+    """The settings after the change."""
+
+    loosens: bool
+    """Whether the settings become less strict, which only a caller with every right on the platform can do."""
+
+    shortened_keys: int
+    """Number of valid API keys that would expire earlier."""
+
+    expired_passwords: int
+    """Number of users that must change their password at the next login."""
+
+    unenrolled_users: int
+    """Number of users with a password that must set up a one-time password at the next login."""
+
+
 @SETTINGS.get(result=Settings, role=Role.ADMIN)
 async def get_settings(ctx: Context, settings: str) -> Settings:
     """Returns the settings of passwords, logins, keys, and tokens."""
@@ -99,12 +118,7 @@ async def update_settings(ctx: Context, settings: str, request: SettingsChange) 
     To make them less strict, the caller must hold every right on the platform, because the settings protect all rights.
     """
     _check(settings)
-    values: dict[str, Any] = {name: getattr(request, name) for name in request.model_fields_set}
-    if not values:
-        raise InvalidPayload("Nothing to change: send at least one setting.")
-    for name, value in values.items():
-        if value is None and name not in _NULLABLE:
-            raise InvalidPayload(f"{name} needs a value.", errors=[{"pointer": f"/{name}", "detail": "is null"}])
+    values = _values(request)
 
     def change(unit: Unit) -> Settings:
         before = password_policy.load(unit.connection)
@@ -116,10 +130,51 @@ async def update_settings(ctx: Context, settings: str, request: SettingsChange) 
         lowered = policy.key_max_days < before.key_max_days
         if lowered and key_life.shorten(unit.connection, sa.true(), policy.key_max_days, unit.now):
             unit.forget()
-        unit.call.note(**values)
+        changes = [
+            {"pointer": f"/{name}", "before": getattr(before, name), "after": value}
+            for name, value in sorted(values.items())
+            if value != getattr(before, name)
+        ]
+        unit.call.note(changes=changes, **values)
         return _settings(policy)
 
     return await ctx.write(change)
+
+
+@SETTINGS.action("preview", request=SettingsChange, result=SettingsPreview, reads=True, role=Role.ADMIN)
+async def preview_settings(ctx: Context, settings: str, request: SettingsChange) -> SettingsPreview:
+    """Returns what a change of settings would affect now. Changes nothing."""
+    _check(settings)
+    values = _values(request)
+
+    def read(unit: Unit) -> SettingsPreview:
+        before = password_policy.load(unit.connection)
+        after = dataclasses.replace(before, **values)
+        keys = key_life.longer(unit.connection, sa.true(), after.key_max_days, unit.now)
+        return SettingsPreview(
+            settings=_settings(after),
+            loosens=after.loosens(before, session_hours=unit.platform.settings.session_hours),
+            shortened_keys=len(keys) if after.key_max_days < before.key_max_days else 0,
+            expired_passwords=settings_effect.expired_passwords(unit.connection, after),
+            unenrolled_users=settings_effect.unenrolled_users(unit.connection) if after.mfa_required else 0,
+        )
+
+    return await ctx.read(read)
+
+
+def _values(request: SettingsChange) -> dict[str, Any]:
+    """Returns the settings to change.
+
+    Raises:
+        InvalidPayload: there are none, or one that needs a value has none.
+    """
+    values: dict[str, Any] = {name: getattr(request, name) for name in request.model_fields_set}
+    if not values:
+        raise InvalidPayload("Nothing to change: send at least one setting.")
+    for name, value in values.items():
+        if value is None and name not in _NULLABLE:
+            raise InvalidPayload(f"{name} needs a value.", errors=[{"pointer": f"/{name}", "detail": "is null"}])
+    return values
 
 
 def _check(id: str) -> None:

@@ -23,16 +23,19 @@ def longest(connection: Connection, account: Account) -> timedelta:
     return timedelta(days=days)
 
 
-def shorten(connection: Connection, where: sa.ColumnElement[bool], days: int, now: datetime) -> int:
-    """Lets the valid keys that meet a condition expire at most `days` after they were issued; returns their number."""
+def longer(connection: Connection, where: sa.ColumnElement[bool], days: int, now: datetime) -> dict[str, datetime]:
+    """Returns the valid keys that meet a condition and live longer than `days`, with the end of that time, by id."""
     lifetime = timedelta(days=days)
     valid = sa.select(TOKEN.c.id, TOKEN.c.created_at, TOKEN.c.expires_at).where(
         where, TOKEN.c.kind == TokenKind.TOKEN.value, TOKEN.c.revoked_at.is_(None), TOKEN.c.expires_at > now
     )
-    changed = 0
-    for row in connection.execute(valid).all():
-        if row.created_at + lifetime < row.expires_at:
-            key = TOKEN.update().where(TOKEN.c.id == row.id)
-            connection.execute(key.values(expires_at=row.created_at + lifetime))
-            changed += 1
-    return changed
+    rows = connection.execute(valid).all()
+    return {row.id: row.created_at + lifetime for row in rows if row.created_at + lifetime < row.expires_at}
+
+
+def shorten(connection: Connection, where: sa.ColumnElement[bool], days: int, now: datetime) -> int:
+    """Lets the valid keys that meet a condition expire at most `days` after they were issued; returns their number."""
+    ends = longer(connection, where, days, now)
+    for id, end in ends.items():
+        connection.execute(TOKEN.update().where(TOKEN.c.id == id).values(expires_at=end))
+    return len(ends)
