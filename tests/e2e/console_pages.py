@@ -61,4 +61,4 @@ def assert_accessible(page: Page) -> None:
         page.evaluate(ANIMATED)
         found = page.evaluate("axe.run()")["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
-        assert serious == [], scheme
+        assert serious == [], f"{scheme}: {serious}"

@@ -19,6 +19,7 @@ import { querySearch } from "./services/ai-catalog/query/search";
 import type { RunSearch as AssetRunSearch } from "./services/ai-catalog/runs/RunPage";
 import type { RunsSearch } from "./services/ai-catalog/runs/runs";
 import type { LogFilter } from "./ui/logLines";
+import { administration } from "./services/admin/routes";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
 
@@ -238,6 +239,7 @@ const pages = [
   operation,
   newPipeline,
   pipeline,
+  ...administration(root),
   list,
   create,
   item,

@@ -6,20 +6,34 @@ import { allowed, type OperationEntry } from "../api/platform";
 import { permission } from "./OperationButton";
 import { OperationDialog, type OperationTarget } from "./OperationDialog";
 import { isDestructive, label, onItem, securableOf } from "./operations";
+import { pageOf } from "./pages";
 
 const MAX_BUTTONS = 3;
 
+interface Props extends OperationTarget {
+  /** Verbs of the operations that come first. */
+  first?: string[];
+  /** Verbs of operations that make no sense in the present state of the item. */
+  without?: string[];
+}
+
 /** Buttons for the operations on an item. One that the caller has no permission for is disabled, and says which. */
-export function Actions(target: OperationTarget) {
+export function Actions({ first = [], without = [], ...target }: Props) {
   const { service, kind, id } = target;
   const navigate = useNavigate();
   const [open, setOpen] = useState<OperationEntry | null>(null);
-  const operations = onItem(kind);
+  const place = (operation: OperationEntry) => first.indexOf(operation.verb) + 1 || first.length + 1;
+  const operations = onItem(kind).filter((one) => !without.includes(one.verb)).sort((one, other) => place(one) - place(other));
   const { data: rights } = useQuery(allowed(operations.map((one) => one.permission), securableOf(service, kind, id, target.item)));
   const onDone = (operation: OperationEntry) => {
     if (operation.method === "DELETE") void navigate({ to: `/${service}/${kind.plural}` });
   };
-  const button = (operation: OperationEntry) => ({ ...permission(operation, rights), onClick: () => setOpen(operation) });
+  const start = (operation: OperationEntry) => {
+    const page = pageOf(operation, id);
+    if (page) void navigate({ to: page });
+    else setOpen(operation);
+  };
+  const button = (operation: OperationEntry) => ({ ...permission(operation, rights), onClick: () => start(operation) });
   return (
     <Group gap="xs" justify="flex-end">
       {operations.slice(0, MAX_BUTTONS).map((operation) => (

@@ -2,7 +2,9 @@ import { Stack, Text, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
+import { useState } from "react";
 import { catalogues, kindOf, method, openApi, requestSchema } from "../api/platform";
+import { Once } from "./Once";
 import { RequestForm } from "./RequestForm";
 
 /** Creates an item of a kind. */
@@ -15,6 +17,7 @@ export function NewItem() {
 export function CreateItem({ service, plural }: { service: string; plural: string }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
+  const [created, setCreated] = useState<Record<string, unknown> | null>(null);
   const { data: found } = useQuery(catalogues);
   const { data: document } = useQuery(openApi(service));
   const kind = found && kindOf(found, service, plural);
@@ -23,6 +26,12 @@ export function CreateItem({ service, plural }: { service: string; plural: strin
   const schema = creating && requestSchema(document, creating);
   if (!creating || !schema) return <Text>Items of this kind can't be created.</Text>;
   const list = `/${service}/${plural}`;
+  const item = document.components.schemas[method(kind, "get")?.result ?? ""];
+  const answer = document.components.schemas[creating.result ?? ""];
+  /** What no other answer contains: the secret of a key, the token of an invitation. */
+  const shownOnce = (body: Record<string, unknown>) => Object.fromEntries(Object.entries(body).filter(([name]) => item && answer && name in (answer.properties ?? {}) && !(name in (item.properties ?? {}))));
+  const open = (body: Record<string, unknown>) => void navigate({ to: body.id ? `${list}/${encodeURIComponent(String(body.id))}` : list });
+  if (created) return <Once title={`${kind.title} created`} values={shownOnce(created)} onClose={() => open(created)} />;
   return (
     <Stack>
       <Title order={1}>Create {kind.title.toLowerCase()}</Title>
@@ -37,7 +46,8 @@ export function CreateItem({ service, plural }: { service: string; plural: strin
         onDone={({ body }) => {
           void queries.invalidateQueries({ queryKey: ["items", service, plural] });
           notifications.show({ message: `${kind.title} created` });
-          void navigate({ to: body.id ? `${list}/${encodeURIComponent(String(body.id))}` : list });
+          if (Object.keys(shownOnce(body)).length) setCreated(body);
+          else open(body);
         }}
       />
     </Stack>

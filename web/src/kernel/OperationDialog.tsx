@@ -62,7 +62,10 @@ function Content({ service, kind, id, operation, initial, answer, onAnswer, onCl
   const path = pathOf(operation, id);
   const before = item ? Object.fromEntries(names.filter((name) => name in item).map((name) => [name, item[name]])) : {};
   const isUpdate = operation.method === "PATCH";
-  const guarded = isUpdate || operation.method === "DELETE" ? etag : undefined;
+  // An operation that knows no versions refuses the header.
+  const declared = document.paths[operation.path]?.[operation.method.toLowerCase()]?.parameters ?? [];
+  const knowsVersions = declared.some((one) => one.name === "If-Match");
+  const guarded = knowsVersions && (isUpdate || operation.method === "DELETE") ? etag : undefined;
   const done = (body: Record<string, unknown>) => {
     void queries.invalidateQueries({ queryKey: ["items", service, kind.plural] });
     if (operation.method !== "DELETE") void queries.invalidateQueries({ queryKey: ["item", service, kind.plural, id] });

@@ -1,0 +1,78 @@
+import { Anchor, Badge, Card, Code, Group, Stack, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { Fragment } from "react";
+import { words } from "../../../api/schema";
+import { Time } from "../../../ui/Time";
+import { Section } from "../Section";
+import { type Considered, type Explanation, lapse, name, place } from "./explanation";
+
+const PAGES: Record<string, string> = { usr: "users", sva: "service-accounts", grp: "groups", org: "organizations", prj: "projects" };
+
+/** The grants that were considered, each as a path from the principal to the item, nearest place first. */
+export function AccessPath({ found, principal }: { found: Explanation; principal: string }) {
+  const chain = [...found.chain].reverse();
+  return (
+    <Stack gap="lg">
+      <Section title="Where grants apply" note="A grant on a place also applies to everything below it.">
+        <Group gap="xs">
+          {chain.map((one, number) => (
+            <Fragment key={one.id}>
+              {number > 0 && <Text span c="dimmed" aria-hidden>→</Text>}
+              <Node found={found} id={one.id} kind={one.kind} />
+            </Fragment>
+          ))}
+        </Group>
+      </Section>
+      <Section title="Grants" note={found.hidden ? "There are other grants that you can't see." : undefined}>
+        {found.grants.length ? (
+          <Stack gap="sm">{found.grants.map((grant) => <GrantPath key={`${grant.grant_id} ${grant.pattern}`} found={found} grant={grant} />)}</Stack>
+        ) : (
+          <Text size="sm" c="dimmed">{found.hidden ? "There is no grant of this permission that you can see." : "No grant contains this permission."} To allow it, <Anchor component={Link} to="/admin/grants/new">create a grant</Anchor> for {name(found, principal)} or for a group.</Text>
+        )}
+      </Section>
+    </Stack>
+  );
+}
+
+function GrantPath({ found, grant }: { found: Explanation; grant: Considered }) {
+  const why = lapse(grant);
+  const denies = grant.effect === "DENY";
+  return (
+    <Card withBorder padding="sm" style={grant.decides ? { borderColor: "var(--mantine-primary-color-filled)", borderWidth: 2 } : undefined}>
+      <Group gap="xs">
+        {grant.path.map((id, number) => (
+          <Fragment key={id}>
+            {number > 0 && <Text size="sm" c="dimmed">is in</Text>}
+            <Node found={found} id={id} />
+          </Fragment>
+        ))}
+        <Text size="sm" c="dimmed">{denies ? "is denied" : "has"}</Text>
+        <Badge variant="light" tt="none" color={denies ? "red" : "teal"}>{grant.role ?? grant.pattern}</Badge>
+        <Text size="sm" c="dimmed">on</Text>
+        <Node found={found} id={grant.securable_id} kind={grant.securable_kind} />
+      </Group>
+      <Group gap="sm" mt={6}>
+        {grant.decides && <Badge variant="filled" tt="none" color={denies ? "red" : "teal"}>Decides</Badge>}
+        {why && <Badge variant="light" tt="none" color="orange">{why}</Badge>}
+        {!why && !grant.decides && <Badge variant="light" tt="none" color="gray">Holds, but another grant decides</Badge>}
+        {grant.condition && <Text size="xs">If <Code>{grant.condition}</Code></Text>}
+        {grant.expires_at && <Text size="xs" c="dimmed">{grant.expired ? "Expired" : "Expires"} <Time value={grant.expires_at} /></Text>}
+        {grant.role && grant.pattern.includes(".") && <Text size="xs" c="dimmed">The role contains <Code>{grant.pattern}</Code></Text>}
+        <Anchor component={Link} to={`/admin/grants/${grant.grant_id}`} size="xs">Open the grant</Anchor>
+      </Group>
+    </Card>
+  );
+}
+
+/** A principal or place, which is a link if the caller can see it. */
+function Node({ found, id, kind }: { found: Explanation; id: string; kind?: string }) {
+  const plural = PAGES[id.split("_")[0] ?? ""];
+  const noun = kind?.split(".").at(-1) ?? { usr: "user", sva: "service account", grp: "group" }[id.split("_")[0] ?? ""];
+  if (id === "platform") return <Text size="sm" fw={600}>Platform</Text>;
+  return (
+    <Text size="sm" component="span">
+      {noun && <Text span c="dimmed">{words(noun)} </Text>}
+      {plural && found.names[id] ? <Anchor component={Link} to={`/admin/${plural}/${id}`} fw={600}>{name(found, id)}</Anchor> : <Text span fw={600} title={place(found, id)}>{name(found, id)}</Text>}
+    </Text>
+  );
+}

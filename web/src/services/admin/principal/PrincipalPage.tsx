@@ -1,0 +1,100 @@
+import { Anchor, Badge, Breadcrumbs, Code, CopyButton, Group, Stack, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { send } from "../../../api/http";
+import { catalogues, kindOf, openApi } from "../../../api/platform";
+import { words } from "../../../api/schema";
+import { stateColor } from "../../../fields/Value";
+import { Actions } from "../../../kernel/Actions";
+import { Fields } from "../../../kernel/Fields";
+import { History } from "../../../kernel/History";
+import { Trouble } from "../../../ui/Trouble";
+import { Events } from "../audit/Events";
+import { Account } from "./Account";
+import { Keys } from "./Keys";
+import { Access } from "./Access";
+import { Reach } from "./Reach";
+
+interface Principal extends Record<string, unknown> {
+  id: string;
+  name: string;
+  organization_id: string;
+  spec: { title?: string; description?: string; emails?: string[] };
+  status: { state: string };
+}
+
+type Plural = "users" | "service-accounts";
+
+const OF_ALL = { reach: "What they can do", keys: "Keys", activity: "Activity", details: "Details", history: "History" };
+const TABS: Record<Plural, Record<string, string>> = {
+  users: { account: "Account", access: "Access", ...OF_ALL },
+  "service-accounts": { ...OF_ALL, reach: "What it can do" },
+};
+/** What only the users themselves do, on their account page. */
+const OWN = ["enroll-one-time-password", "confirm-one-time-password", "renew-recovery-codes"];
+const SCHEMAS = { users: "User", "service-accounts": "ServiceAccount" };
+
+/** A user: how they log in, what they can do and why, their keys, and what they did. */
+export function UserPage() {
+  return <PrincipalPage plural="users" />;
+}
+
+/** A service account: its keys, what it can do and why, and what it did. */
+export function ServiceAccountPage() {
+  return <PrincipalPage plural="service-accounts" />;
+}
+
+function PrincipalPage({ plural }: { plural: Plural }) {
+  const { id = "" } = useParams({ strict: false });
+  const { tab = plural === "users" ? "account" : "keys" }: { tab?: string } = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const { data: found } = useQuery(catalogues);
+  const { data: document } = useQuery(openApi("admin"));
+  const path = `/api/v1/admin/${plural}/${encodeURIComponent(id)}`;
+  const read = useQuery({ queryKey: ["item", "admin", plural, id], queryFn: ({ signal }) => send<Principal>("GET", path, { signal }), retry: false });
+  const kind = found && kindOf(found, "admin", plural);
+  const body = read.data?.body;
+  const schema = document?.components.schemas[SCHEMAS[plural]];
+  return (
+    <Stack gap="md">
+      <Breadcrumbs>
+        <Anchor component={Link} to={`/admin/${plural}`} size="sm">{words(plural)}</Anchor>
+        <Text size="sm">{body?.name ?? id}</Text>
+      </Breadcrumbs>
+      {read.error && <Trouble error={read.error} retry={() => read.refetch()} />}
+      {body && kind && (
+        <>
+          <Group justify="space-between" align="flex-start">
+            <div>
+              <Group gap="sm">
+                <Title order={1}>{body.spec.title || body.name}</Title>
+                <Badge variant="light" tt="none" color={stateColor(body.status.state)}>{body.status.state === "ACTIVE" ? "Active" : "Suspended"}</Badge>
+              </Group>
+              <Group gap="sm">
+                <Text size="sm" c="dimmed">{body.spec.description || body.name}</Text>
+                <CopyButton value={body.id}>{({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the id"><Code>{copied ? "Copied" : body.id}</Code></UnstyledButton>}</CopyButton>
+                <Anchor component={Link} to={`/admin/organizations/${body.organization_id}`} size="sm">Organization</Anchor>
+                <Anchor component={Link} to="/admin/explain" search={{ principal: body.id } as never} size="sm">Explain access</Anchor>
+              </Group>
+            </div>
+            <Actions service="admin" kind={kind} id={body.id} item={body} etag={read.data?.etag} first={["update", "suspend", "activate", "revoke-sessions", "set-password"]} without={[body.status.state === "ACTIVE" ? "activate" : "suspend", ...OWN]} />
+          </Group>
+          <Tabs value={tab} keepMounted={false} onChange={(chosen) => void navigate({ to: `/admin/${plural}/${encodeURIComponent(id)}`, search: { tab: chosen ?? undefined } as never })}>
+            <Tabs.List>{Object.entries(TABS[plural]).map(([value, text]) => <Tabs.Tab key={value} value={value}>{text}</Tabs.Tab>)}</Tabs.List>
+            {plural === "users" && (
+              <>
+                <Tabs.Panel value="account" pt="md"><Account path={path} emails={body.spec.emails ?? []} /></Tabs.Panel>
+                <Tabs.Panel value="access" pt="md"><Access path={path} id={body.id} /></Tabs.Panel>
+              </>
+            )}
+            <Tabs.Panel value="reach" pt="md"><Reach principal={body.id} name={body.name} /></Tabs.Panel>
+            <Tabs.Panel value="keys" pt="md"><Keys principal={body.id} /></Tabs.Panel>
+            <Tabs.Panel value="activity" pt="md"><Events filter={`principal_id == "${body.id}"`} /></Tabs.Panel>
+            <Tabs.Panel value="details" pt="md">{schema && document && <Fields item={body} schema={schema} schemas={document.components.schemas} />}</Tabs.Panel>
+            <Tabs.Panel value="history" pt="md"><History path={`${path}/revisions`} /></Tabs.Panel>
+          </Tabs>
+        </>
+      )}
+    </Stack>
+  );
+}

@@ -1,0 +1,87 @@
+import { Alert, Badge, List, SimpleGrid, Stack, Text } from "@mantine/core";
+import { words } from "../../../api/schema";
+import { Rows } from "../Rows";
+import { Section } from "../Section";
+
+interface OrganizationGrant {
+  grant_id: string;
+  principal_id: string;
+  role: string | null;
+  permission: string | null;
+  effect: "ALLOW" | "DENY";
+}
+
+export interface MovePreview {
+  movable: boolean;
+  blockers: string[];
+  resources: Record<string, number>;
+  hidden: boolean;
+  ending_grants: OrganizationGrant[];
+  beginning_grants: OrganizationGrant[];
+  lost_grants: { grant_id: string; principal_id: string; name: string; securable_id: string }[];
+  lost_memberships: { group_id: string; group: string; member_id: string; name: string }[];
+  disabled_webhooks: string[];
+  blocked_definitions: string[];
+  revoked_keys: { key_id: string; label: string; principal_id: string; name: string }[];
+  names: Record<string, string>;
+}
+
+/** What a move changes, and for whom. */
+export function MoveEffect({ preview, project, from, to }: { preview: MovePreview; project: string; from: string; to: string }) {
+  const name = (id: string) => preview.names[id] ?? id;
+  const resources = Object.entries(preview.resources);
+  return (
+    <Stack gap="lg">
+      {preview.movable ? (
+        <Alert color="teal" variant="light" role="status" title={`${project} can move to ${to}`} />
+      ) : (
+        <Alert color="red" variant="light" role="status" title={`${project} can't move to ${to}`}>
+          <List size="sm">{preview.blockers.map((one) => <List.Item key={one}>{one}</List.Item>)}</List>
+        </Alert>
+      )}
+      {preview.hidden && <Alert color="gray" variant="light">The lists leave out what you can't see.</Alert>}
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+        <Section title="Who loses access" note={`Rights that hold because the project is in ${from}.`}>
+          <Grants label="Who loses access" grants={preview.ending_grants} name={name} empty={`No grant on ${from} that you can see applies to the project.`} />
+        </Section>
+        <Section title="Who gains access" note={`Rights that hold on all projects of ${to}.`}>
+          <Grants label="Who gains access" grants={preview.beginning_grants} name={name} empty={`No grant on ${to} that you can see applies to the project.`} />
+        </Section>
+      </SimpleGrid>
+      <Section title="Grants that end" note="Grants may not hold across organizations.">
+        <Rows label="Grants that end" empty="No grant ends." columns={["Who", "On"]} rows={preview.lost_grants.map((one) => ({ id: one.grant_id, cells: [one.name || name(one.principal_id), name(one.securable_id)] }))} />
+      </Section>
+      <Section title="Keys that are revoked" note={`${from} knows their secrets. Issue new keys after the move.`}>
+        <Rows label="Keys that are revoked" empty="No key is revoked." columns={["Service account", "Key"]} rows={preview.revoked_keys.map((one) => ({ id: one.key_id, cells: [one.name, one.label] }))} />
+      </Section>
+      {preview.lost_memberships.length > 0 && (
+        <Section title="Groups that service accounts leave">
+          <Rows label="Groups that service accounts leave" columns={["Service account", "Group"]} rows={preview.lost_memberships.map((one) => ({ id: `${one.group_id} ${one.member_id}`, cells: [one.name, one.group] }))} />
+        </Section>
+      )}
+      {preview.disabled_webhooks.length > 0 && (
+        <Section title="Webhooks that are disabled"><Text size="sm">{preview.disabled_webhooks.map(name).join(", ")}</Text></Section>
+      )}
+      {preview.blocked_definitions.length > 0 && (
+        <Section title="Definitions that stop" note={`They run again when a user of ${to} publishes them.`}><Text size="sm">{preview.blocked_definitions.join(", ")}</Text></Section>
+      )}
+      <Section title="What moves">
+        <Rows label="What moves" columns={["Kind", "Number"]} rows={resources.map(([kind, count]) => ({ id: kind, cells: [words(kind.split(".").at(-1) ?? kind), count] }))} />
+      </Section>
+    </Stack>
+  );
+}
+
+function Grants({ label, grants, name, empty }: { label: string; grants: OrganizationGrant[]; name: (id: string) => string; empty: string }) {
+  return (
+    <Rows
+      label={label}
+      empty={empty}
+      columns={["Who", "Role or permission", "Effect"]}
+      rows={grants.map((one) => ({
+        id: one.grant_id,
+        cells: [name(one.principal_id), one.role ?? one.permission ?? "A role that you can't see", <Badge key="effect" variant="light" tt="none" color={one.effect === "DENY" ? "red" : "teal"}>{one.effect === "DENY" ? "Denied" : "Allowed"}</Badge>],
+      }))}
+    />
+  );
+}

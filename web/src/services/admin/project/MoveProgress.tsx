@@ -1,0 +1,38 @@
+import { Alert, Anchor, Group, Loader, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { get } from "../../../api/http";
+import { Trouble } from "../../../ui/Trouble";
+import { many } from "../quantities";
+
+interface Operation {
+  state: string;
+  error: string | null;
+  result: { resources?: number; revoked_grants?: string[]; revoked_keys?: string[] } | null;
+}
+
+const RUNNING = ["PENDING", "RUNNING", "CANCELING"];
+
+/** A move until its end, and what it did. */
+export function MoveProgress({ id, project }: { id: string; project: string }) {
+  const operation = useQuery({
+    queryKey: ["operation", id],
+    queryFn: ({ signal }) => get<Operation>(`/api/v1/operations/${encodeURIComponent(id)}`, { signal }),
+    refetchInterval: ({ state }) => (state.data && !RUNNING.includes(state.data.state) ? false : 1000),
+    retry: false,
+  });
+  if (operation.error) return <Trouble error={operation.error} retry={() => operation.refetch()} />;
+  if (!operation.data || RUNNING.includes(operation.data.state)) {
+    return <Group role="status"><Loader size="sm" /><Text size="sm">The project is being moved. The move waits until nothing runs in it.</Text></Group>;
+  }
+  const { state, error, result } = operation.data;
+  const moved = state === "SUCCEEDED";
+  return (
+    <Alert role="status" variant="light" color={moved ? "teal" : "red"} title={moved ? "The project has moved" : "The project has not moved"}>
+      <Text size="sm">
+        {moved ? `${many(result?.resources ?? 0, "resource is", "resources are")} in the other organization now. ${many(result?.revoked_grants?.length ?? 0, "grant has ended", "grants have ended")}, and ${many(result?.revoked_keys?.length ?? 0, "key is", "keys are")} revoked.` : `${error ?? `The operation is ${state.toLowerCase()}.`} Everything is as before.`}
+      </Text>
+      <Anchor component={Link} to={`/admin/projects/${encodeURIComponent(project)}`} size="sm">Open the project</Anchor>
+    </Alert>
+  );
+}
