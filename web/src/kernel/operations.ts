@@ -44,13 +44,15 @@ export function fullName(service: string, kind: KindEntry): string {
 }
 
 /**
- * What the permissions for an item are decided on: the item itself, or its project or organization if it is a record
- * that has no permissions of its own, such as a run.
+ * What the permissions for an item are decided on: the item itself, or what it belongs to if it is a record that has no
+ * permissions of its own, such as a run, a grant on the platform, or a key.
  */
 export function securableOf(service: string, kind: KindEntry, id: string, item: Record<string, unknown> | undefined): { id: string; kind: string } {
   if (item && !("spec" in item)) {
     if (typeof item.project_id === "string") return { id: item.project_id, kind: "admin.project" };
     if (typeof item.organization_id === "string") return { id: item.organization_id, kind: "admin.organization" };
+    if (typeof item.securable_id === "string") return { id: item.securable_id, kind: String(item.securable_kind ?? "") };
+    if (typeof item.principal_id === "string") return { id: item.principal_id, kind: "" };
   }
   return { id, kind: fullName(service, kind) };
 }
