@@ -42,7 +42,7 @@ const AREAS: { title: string; pages: [string, string, string][] }[] = [
   {
     title: "Rights",
     pages: [
-      ["/admin/explain", "Explain access", "Why someone can do something, or can't"],
+      ["/admin/explain", "Explain access", "Why a user can do something, or can't"],
       ["/admin/grants", "Grants", "Who has which role, and where"],
       ["/admin/roles", "Roles", "Permissions under one name"],
     ],
