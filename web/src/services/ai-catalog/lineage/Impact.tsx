@@ -28,7 +28,7 @@ export function Impact({ asset, column, onColumn }: Props) {
     retry: false,
   });
   const answer = found.data;
-  const others = answer ? ([["definitions", answer.definitions], ["checks", answer.checks], ["schedules", answer.schedules], ["sensors", answer.sensors], ["trained model versions", answer.models]] as const) : [];
+  const others = answer ? ([["definition", answer.definitions], ["check", answer.checks], ["schedule", answer.schedules], ["sensor", answer.sensors], ["trained model version", answer.models]] as const) : [];
   return (
     <Stack gap="xs" component="section" aria-label="What a change affects">
       <Group gap="xs">
@@ -41,7 +41,7 @@ export function Impact({ asset, column, onColumn }: Props) {
         <>
           <Text size="sm">
             Affects {answer.assets.length.toLocaleString()} {answer.assets.length === 1 ? "asset" : "assets"}
-            {others.filter(([, list]) => list.length).map(([name, list]) => `, ${list.length.toLocaleString()} ${name}`).join("")}.
+            {others.filter(([, list]) => list.length).map(([name, list]) => `, ${list.length.toLocaleString()} ${name}${list.length === 1 ? "" : "s"}`).join("")}.
             {answer.truncated && " There is more than the platform counted."}
           </Text>
           <List size="sm" spacing={2}>

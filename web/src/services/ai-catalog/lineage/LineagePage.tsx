@@ -120,6 +120,8 @@ export function LineagePage() {
       {graph && search.view === "table" && ids.size > 0 && <AssetTable graph={graph} ids={ids} />}
       {graph && parts && !search.view && ids.size > 0 && (
         <div ref={area.ref} style={{ flex: 1, minHeight: 320 }}>
+          {positions.isPending && <Skeleton height="100%" />}
+          {positions.error && <Trouble error={positions.error} retry={() => positions.refetch()} />}
           {positions.data && area.width > 0 && (
             <Canvas
               key={placed}
