@@ -40,11 +40,14 @@ from api.protocols import (
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
+from api.services.ai_catalog.logic import subscription_mail
 from api.services.ai_catalog.logic.column_tags import column_tags
+from api.services.ai_catalog.logic.lineage_loading import LineageLoading
 from api.services.ai_catalog.logic.metric_mover import MetricMover
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.logic.readable_tables import may_read_messages
 from api.services.ai_catalog.logic.search_documents import open_feed
+from api.services.ai_catalog.logic.subscription_watch import SubscriptionWatch
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
@@ -118,6 +121,7 @@ def _assembled(platform: Platform) -> Application:
         app.mount(mount)
     app.add_background_task(dagster_ui.start, dagster_ui.stop)
     subscribers = [*invitation_mail.LINKS.subscribers(platform), *password_mail.subscribers(platform)]
+    subscribers += subscription_mail.subscribers(platform)
     if relay := open_relay(platform.settings):
         platform.part(Dependencies).add(relay.dependency)
         app.add_background_task(relay.start, relay.stop)
@@ -132,6 +136,10 @@ def _assembled(platform: Platform) -> Application:
         app.add_background_task(feed.start, feed.stop)
         recorder = TrainingRecorder(platform)
         app.add_background_task(recorder.start, recorder.stop)
+        loading = LineageLoading(platform)
+        app.add_background_task(loading.start, loading.stop)
+        watch = SubscriptionWatch(platform)
+        app.add_background_task(watch.start, watch.stop)
         mover = MetricMover(platform)
         app.add_background_task(mover.start, mover.stop)
     mirror = AuditMirror(platform)

@@ -14,7 +14,7 @@ import dagster as dg
 
 from core.errors import HeadwaterError
 from core.ids import asset_id
-from resources.contracts import require_contract
+from resources.contracts import contract_check, evaluate_contract
 from resources.delta import Delta
 from resources.gates import DATA_VERSION
 
@@ -87,12 +87,16 @@ def checked_asset(
                 for check in by_asset[key]:
                     outcome = _evaluated(context, check, version)
                     yield _stamped(outcome, version.snapshot.data_version)
+            failures = []
             for version in produced.values():
-                require_contract(context, version.delta.tables(), version.snapshot)
+                outcome, failure = evaluate_contract(context, version.delta.tables(), version.snapshot)
+                yield _stamped(outcome, version.snapshot.data_version)
+                failures += [failure] if failure else []
+            if failures:
+                raise failures[0]
 
-        return dg.multi_asset(
-            specs=ordered, check_specs=[*reported, *(check.spec for check in checks)], name=name, pool=pool
-        )(step)
+        declared = [*reported, *(check.spec for check in checks), *(contract_check(spec.key) for spec in specs)]
+        return dg.multi_asset(specs=ordered, check_specs=declared, name=name, pool=pool)(step)
 
     return decorate
 

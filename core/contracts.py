@@ -41,6 +41,7 @@ CONTRACT = sa.Table(
     sa.Column("contact", sa.String(128), nullable=False),
     sa.Column("terms", sa.JSON, nullable=False),
     sa.Column("consumers", sa.JSON, nullable=False),
+    sa.Column("teams", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("consents", sa.JSON, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("created_by", sa.String(128), nullable=False),

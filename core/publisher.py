@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core.ports import AssetNode
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -99,6 +101,14 @@ class Publisher(Protocol):
 
         Raises:
             Unavailable: the process that knows them failed.
+        """
+
+    async def selected(self, selection: str, among: Sequence[AssetNode]) -> list[str]:
+        """Returns the ids of the assets that a selection in Dagster's language selects among these.
+
+        Raises:
+            InvalidArgument: the text is no selection.
+            Unavailable: the process that evaluates it failed.
         """
 
     async def publish(self, request: PublishRequest) -> None:

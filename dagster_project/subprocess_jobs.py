@@ -13,6 +13,7 @@ from core.settings import load_settings
 from dagster_project.zygote import wire
 
 JOBS = {
+    "asset_selection": "dagster_project.asset_selection",
     "components": "dagster_project.components",
     "state": "dagster_project.state",
     "validate": "dagster_project.validate",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +29,8 @@ from lakehouse.lineage_walk import walk
 _MAX_DELAY_SECONDS = 60.0
 _MAX_DELAYED_EDGES = 500
 _MAX_DELAYED_TOMBSTONES = 20
+_PART = 50_000
+"""Number of edges that `load_part` reads."""
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -148,6 +151,14 @@ class Lineage:
         with self._lock:
             self._refresh()
             yield self._index
+
+    def load_part(self) -> bool:
+        """Reads some edges that the index doesn't contain yet, and returns whether there may be more.
+
+        Between the parts, others can use the index, which then reads the rest.
+        """
+        with self._lock:
+            return self._refresh(_PART) == _PART
 
     def upstream(
         self,
@@ -278,8 +289,10 @@ class Lineage:
         with self.index() as index:
             return walk(index, direction, asset, version, depth=depth, max_nodes=max_nodes, visible=visible)
 
-    def _refresh(self) -> None:
+    def _refresh(self, limit: int | None = None) -> int:
         """Adds the edges and tombstones to the index that were recorded since the last traversal.
+
+        Returns the number of edges, at most `limit`.
 
         The database assigns sequence numbers before a transaction commits, so a lower number may appear later. Skipped
         numbers are therefore read again for some time.
@@ -287,9 +300,10 @@ class Lineage:
         index, now = self._index, time.monotonic()
         self._skipped = {number: since for number, since in self._skipped.items() if now - since < _MAX_DELAY_SECONDS}
         with self.database.read() as connection:
-            rows = connection.execute(_NEW_EDGES, {"sequence": index.sequence}).all()
+            new = connection.execute(_NEW_EDGES.limit(limit), {"sequence": index.sequence}).all()
+            rows: Sequence[sa.Row[Any]] = new
             if self._skipped:
-                rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *rows]
+                rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *new]
             first = index.tombstone_sequence - _MAX_DELAYED_TOMBSTONES
             tombstones = connection.execute(_NEW_TOMBSTONES, {"sequence": first}).all()
         for row in rows:
@@ -299,6 +313,7 @@ class Lineage:
             index.add(*row)
         for tombstone in tombstones:
             index.add_tombstone(tombstone.sequence, tombstone.asset, tombstone.version, tombstone.edge_sequence)
+        return len(new)
 
 
 def _edge(row: sa.Row[tuple[object, ...]]) -> Edge:

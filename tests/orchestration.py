@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import itertools
@@ -13,7 +14,7 @@ from api.gateways.retiring import retire
 from core import clock, publications
 from core.db import Database
 from core.definitions import RETIRED_TAG, published_definitions
-from core.errors import HeadwaterError, InvalidPayload, Unavailable
+from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, Unavailable
 from core.ports import (
     AssetNode,
     AssetState,
@@ -362,6 +363,17 @@ class FakePublisher(Publisher):
     async def components(self) -> Sequence[DeclaredComponent]:
         schema = {"type": "object", "required": ["asset", "sql"], "properties": {"sql": {"type": "string"}}}
         return [DeclaredComponent("SqlTransformComponent", "A table from SQL.", schema)]
+
+    async def selected(self, selection: str, among: Sequence[AssetNode]) -> list[str]:
+        """Evaluates it as the subprocess does, with the parser of Dagster."""
+        from dagster_project.asset_selection import asset_selection
+
+        fields = ("id", "upstream", "group", "kinds", "owners", "tags")
+        assets = [{name: getattr(one, name) for name in fields} for one in among]
+        answer = await asyncio.to_thread(asset_selection, {"selection": selection, "assets": assets})
+        if "error" in answer:
+            raise InvalidArgument(answer["error"])
+        return list(answer["assets"])
 
     def code_versions(self, candidate: Candidate) -> dict[str, str]:
         """The code version of what it makes: a digest of its attributes, as components compute it."""

@@ -22,9 +22,9 @@ from api.gateways.subprocess_jobs import run_job
 from api.gateways.verdicts import faults_of, not_checked, refusal
 from core import leases, publications
 from core.db import Database
-from core.errors import Conflict, HeadwaterError, Unavailable
+from core.errors import Conflict, HeadwaterError, InvalidArgument, Unavailable
 from core.ids import asset_key
-from core.ports import Orchestrator
+from core.ports import AssetNode, Orchestrator
 from core.publisher import (
     Candidate,
     DeclaredComponent,
@@ -77,6 +77,15 @@ class DefinitionPublisher(Publisher):
             answer = await run_job("components", {}, self._environment)
             self._components = tuple(DeclaredComponent(**one) for one in answer["components"])
         return self._components
+
+    async def selected(self, selection: str, among: Sequence[AssetNode]) -> list[str]:
+        """See `Publisher`."""
+        fields = ("id", "upstream", "group", "kinds", "owners", "tags")
+        assets = [{name: getattr(node, name) for name in fields} for node in among]
+        answer = await run_job("asset_selection", {"selection": selection, "assets": assets}, self._environment)
+        if "error" in answer:
+            raise InvalidArgument(answer["error"])
+        return list(answer["assets"])
 
     async def publish(self, request: PublishRequest) -> None:
         """See `Publisher`."""

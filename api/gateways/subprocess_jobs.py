@@ -17,7 +17,7 @@ async def run_job(name: str, request: Mapping[str, Any], environment: Mapping[st
     """Runs `python -m dagster_project.<name>` and returns its answer.
 
     Args:
-        name: `components`, `state`, or `validate`.
+        name: `asset_selection`, `components`, `state`, or `validate`.
         request: the request, which the program reads as JSON.
         environment: all environment variables of the process, including the settings of the platform.
 

@@ -34,6 +34,7 @@ RUN_BY = {
     "docs/how-to/serve-a-prediction.md": "tests/e2e/test_documented_commands.py",
     "docs/how-to/share-tables-with-delta-sharing.md": "tests/protocols/delta_sharing/test_documentation.py",
     "docs/how-to/single-sign-on.md": "tests/api/admin/test_single_sign_on_documentation.py",
+    "docs/how-to/subscribe-to-changes.md": "tests/api/ai_catalog/test_subscription_documentation.py",
     "docs/how-to/trust-the-platform.md": "tests/protocols/test_token_verifiers.py",
     "docs/how-to/use-branches.md": "tests/e2e/test_branches.py",
     "docs/how-to/use-the-feast-client.md": "tests/protocols/feast/test_documentation.py",

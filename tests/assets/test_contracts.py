@@ -13,7 +13,10 @@ from assets.components import component
 from core import clock
 from core.contracts import CONTRACT, CONTRACT_VIOLATION
 from core.ids import asset_key
+from resources.contracts import CONTRACT as CONTRACT_ID
+from resources.contracts import CONTRACT_CHECK
 from resources.delta import Delta, materialized
+from resources.gates import DATA_VERSION
 from tests.assets.test_gates import ACCEPT_TAG, GOOD, A, B, Bench, bench
 
 __all__ = ["bench"]
@@ -69,6 +72,32 @@ def test_a_broken_contract_stops_the_run_and_every_later_one(bench: Bench) -> No
     assert "must have at least 2" in message(bench.launch(A))
     bench.write(*GOOD)
     assert bench.launch(A, B).success
+
+
+def verdicts(result: Any) -> list[Any]:
+    return [one for one in result.get_asset_check_evaluations() if one.check_name == CONTRACT_CHECK]
+
+
+def test_the_verdict_is_a_blocking_check_of_the_asset(bench: Bench) -> None:
+    bench.write(*GOOD)
+    without = bench.launch(A, B)
+    assert [(one.passed, CONTRACT_ID in one.metadata) for one in verdicts(without)] == [(True, False)] * 2
+    kind = str(bench.tables.snapshot(A).schema.field("id").type)
+    agree(bench, {**TERMS, "columns": [{"name": "id", "type": kind, "nullable": False}]})
+    bench.write("3,5", "4,6")
+    met, _ = verdicts(bench.launch(A, B))
+    assert (met.passed, met.description, met.metadata[CONTRACT_ID].value) == (True, "Meets version 1.", "ctr_1")
+    bench.write("1,5", "2,700")
+    (broken,) = verdicts(bench.launch(A, B))
+    assert (broken.passed, broken.blocking, broken.severity) == (False, True, dg.AssetCheckSeverity.ERROR)
+    assert "1 of 2 rows break the rule 'small amounts'." in broken.metadata["faults"].data
+    assert broken.metadata[DATA_VERSION].value == bench.tables.snapshot(A).data_version
+
+
+def test_every_asset_of_a_component_has_the_check(bench: Bench) -> None:
+    layer = bench.job.asset_layer.asset_graph
+    checks = {key.asset_key for key in layer.asset_check_keys if key.name == CONTRACT_CHECK}
+    assert checks == set(layer.materializable_asset_keys)
 
 
 def test_a_contract_gates_versions_from_before_it_and_assets_in_code(bench: Bench) -> None:

@@ -28,6 +28,7 @@ from dagster_project.definitions import defs
 from dagster_project.shared_definitions import shared_definitions, with_policies_and_sensors
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
+from resources.contracts import CONTRACT_CHECK
 from resources.delta import Delta
 from resources.gates import ACCEPT_TAG, ACCEPTED, DATA_VERSION
 from tests import slices
@@ -308,7 +309,7 @@ def test_a_check_that_cannot_be_evaluated_has_failed_and_the_others_are_evaluate
     result = bench.launch(A, B)
     assert not result.success
     verdicts = {item.check_name: item.passed for item in result.get_asset_check_evaluations()}
-    assert verdicts == {"not_negative": False, "unique_id": True}
+    assert verdicts == {"not_negative": False, "unique_id": True, CONTRACT_CHECK: True}
 
 
 def test_a_gate_of_another_code_location_counts(bench: Bench) -> None:

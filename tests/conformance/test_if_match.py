@@ -60,6 +60,7 @@ async def _items_of_assets(api: Api) -> dict[str, str]:
         "ai_catalog.dataset": (await made(api.admin.post("ai-catalog/datasets", dataset)))["id"],
         "ai_catalog.contract": (await made(api.admin.post("ai-catalog/contracts", contract)))["id"],
         "ai_catalog.release": (await made(api.admin.post("ai-catalog/releases", release)))["id"],
+        "ai_catalog.subscription": (await made(api.admin.post("ai-catalog/subscriptions", {"asset": asset})))["id"],
         "ai_catalog.reproduction": "rep_1",
     }
 

@@ -96,6 +96,7 @@ async def house(api: Api, orchestrator: FakeOrchestrator, word: str) -> House:
     ids["ai_catalog.release"] = (await made(own.admin.post("ai-catalog/releases", release)))["id"]
     request = {"asset": rows, "copies": index, "purpose": f"Of {word}."}
     ids["ai_catalog.access_request"] = (await made(own.admin.post("ai-catalog/access-requests", request)))["id"]
+    ids["ai_catalog.subscription"] = (await made(own.admin.post("ai-catalog/subscriptions", {"asset": rows})))["id"]
     await add_rows(api.admin, ids)
     ids |= {"operations.operation": f"op_{word}", "ai_catalog.schedule": f"{word}_nightly"}
     ids |= {"ai_catalog.sensor": f"{word}_landing"}

@@ -11,6 +11,13 @@ from core.ports import CheckState, Materialization
 from core.reports import CheckStatus
 
 _DATA_VERSION_LABEL = "headwater/data_version"
+_CONTRACT_LABEL = "headwater/contract"
+_CONTRACT_CHECK = "Contract"
+
+
+def concerns(check: CheckState) -> bool:
+    """Returns whether a check says something about its asset: not the one of a contract that the asset doesn't have."""
+    return check.name != _CONTRACT_CHECK or check.status is not CheckStatus.NOT_RUN
 
 
 def from_history(check: CheckState, history: Sequence[Any], materialization: Materialization | None) -> CheckState:
@@ -30,6 +37,8 @@ def check_state(raw: Any, materialization: Materialization | None) -> CheckState
 
 def _evaluated(check: CheckState, execution: Any, materialization: Materialization | None) -> CheckState:
     version = evaluated_version(execution)
+    if check.name == _CONTRACT_CHECK and not _text(execution, _CONTRACT_LABEL):
+        return check
     # Dagster relates evaluations to versions by time, but a slow evaluation can end after a newer version.
     if version and (materialization is None or version != materialization.data_version):
         return check
@@ -45,8 +54,12 @@ def _evaluated(check: CheckState, execution: Any, materialization: Materializati
 
 def evaluated_version(execution: Any) -> str | None:
     """Returns the data version that was evaluated, if the evaluation reports it."""
+    return _text(execution, _DATA_VERSION_LABEL)
+
+
+def _text(execution: Any, label: str) -> str | None:
     entries = (execution["evaluation"] or {}).get("metadataEntries", ())
-    return next((entry.get("text") for entry in entries if entry["label"] == _DATA_VERSION_LABEL), None)
+    return next((entry.get("text") for entry in entries if entry["label"] == label), None)
 
 
 def check_status(execution: Mapping[str, Any]) -> CheckStatus:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from api.gateways.dagster.check_parsing import check_state
+from api.gateways.dagster.check_parsing import check_state, concerns
 from core import ids
 from core.pipelines import PIPELINE_TAG
 from core.ports import AssetNode, AssetState, Automation, LocationState, Materialization, StaleCause, Staleness
@@ -147,7 +147,11 @@ def states(answer: Any) -> dict[str, AssetState]:
             staleness=Staleness(raw["staleStatus"] or "MISSING"),
             causes=tuple(_cause(cause) for cause in raw["staleCauses"]),
             materialization=materialization,
-            checks=tuple(check_state(check, materialization) for check in raw["assetChecksOrError"].get("checks", ())),
+            checks=tuple(
+                state
+                for check in raw["assetChecksOrError"].get("checks", ())
+                if concerns(state := check_state(check, materialization))
+            ),
             last_run=_summary(info["latestRun"]) if info.get("latestRun") else None,
             runs_in_progress=(*info.get("unstartedRunIds", ()), *info.get("inProgressRunIds", ())),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -27,11 +29,12 @@ def refuse_policy_lockout(connection: Connection, database: Database, permission
     Raises:
         Conflict: before the change the policy wasn't active, or a user could end it.
     """
-    stuck = without_end(connection, permissions)
+    until = clock.now() + LOOK_AHEAD
+    stuck = without_end(connection, permissions, until)
     if not stuck:
         return
     with database.read() as before:
-        stuck = {id: name for id, name in stuck.items() if id not in without_end(before, permissions)}
+        stuck = {id: name for id, name in stuck.items() if id not in without_end(before, permissions, until)}
     if stuck:
         raise Conflict(
             f"No user could end the policy {min(stuck.values())} after this change. First exempt another user who can "
@@ -40,8 +43,8 @@ def refuse_policy_lockout(connection: Connection, database: Database, permission
         )
 
 
-def without_end(connection: Connection, permissions: Permissions) -> dict[str, str]:
-    """Returns the names of the active policies of active organizations that no user can end, by id."""
+def without_end(connection: Connection, permissions: Permissions, until: datetime) -> dict[str, str]:
+    """Returns the names of the active policies of active organizations that no user can end at a time, by id."""
     left = {policy.id: policy for policy in active(connection)}
     if not left:
         return {}
@@ -49,7 +52,6 @@ def without_end(connection: Connection, permissions: Permissions) -> dict[str, s
     owners = {policy.organization_id for policy in left.values()}
     owners = set(connection.execute(open_places.where(RESOURCE.c.id.in_(owners))).scalars())
     left = {id: policy for id, policy in left.items() if policy.organization_id in owners}
-    until = clock.now() + LOOK_AHEAD
     places = {PLATFORM, *owners}
     least = permissions.get(_NEEDED[0], Role.ADMIN)
     checked: set[str] = set()

@@ -117,6 +117,7 @@ from api.services.ai_catalog.kinds.search import SEARCH
 from api.services.ai_catalog.kinds.sensor import SENSOR
 from api.services.ai_catalog.kinds.share import SHARE
 from api.services.ai_catalog.kinds.stage_request import STAGE_REQUEST
+from api.services.ai_catalog.kinds.subscription import SUBSCRIPTION
 from api.services.ai_catalog.kinds.tag import TAG
 from api.services.ai_catalog.kinds.trace import TRACE
 from api.services.ai_catalog.kinds.trace_assessment import TRACE_ASSESSMENT
@@ -241,6 +242,7 @@ SERVICE = Service(
         SENSOR,
         SHARE,
         STAGE_REQUEST,
+        SUBSCRIPTION,
         TAG,
         TRACE,
         TRACE_ASSESSMENT,

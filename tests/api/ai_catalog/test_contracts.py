@@ -9,7 +9,7 @@ import pytest
 
 from api.kernel.platform import open_tables
 from core.contracts import ActiveContract, record_violation
-from tests.api.admin.tenants import grant, made, tenant
+from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 
@@ -66,6 +66,50 @@ async def test_a_weaker_promise_needs_the_consent_of_all_consumers(api: Api) -> 
     assert states == {1: "SUPERSEDED", 2: "ACTIVE"}
     assert (await api.editor.post(f"{path}:activate", {})).status == 409
     assert (await api.editor("DELETE", path)).status == 409
+
+
+async def test_a_team_consents_by_its_members_only(api: Api) -> None:
+    await prepared(api)
+    team = (await made(api.admin.post("admin/groups", {"name": "analysts", "spec": {"title": "Analysts"}})))["id"]
+    mia, zoe = await user(api, "mia"), await user(api, "zoe")
+    for one in (mia, zoe):
+        await grant(api, one, "rol_editor", "default")
+    await made(api.admin.post(f"admin/groups/{team}:add-members", {"members": [mia]}))
+    other = await tenant(api, "other")
+    body = {"name": "theirs", "organization_id": other.organization, "spec": {"title": "Theirs"}}
+    theirs = (await made(api.admin.post("admin/groups", body)))["id"]
+    unknown = {"asset": SILVER, "contact": "team:data", "terms": TERMS, "teams": [theirs]}
+    assert (await api.admin.post(PATH, unknown)).status == 422
+    assert (await api.caller("zoe").post(PATH, {**unknown, "teams": [team]})).status == 422, "zoe can't see the group"
+    first = await proposed(api, teams=[team], by=api.caller("mia"))
+    await made(api.caller("mia").post(f"{PATH}/{first['id']}:activate", {}))
+    weaker = await proposed(api, {**TERMS, "min_rows": 1})
+    path = f"{PATH}/{weaker['id']}"
+    for consumer in (DAILY, GOLD):
+        await made(api.admin.post(f"{path}:consent", {"asset": consumer}))
+    diff = (await api.caller("mia").get(f"{path}/diff")).json
+    assert (diff["awaited"], diff["awaited_teams"], diff["hidden"]) == ([], [team], 0)
+    hidden = (await api.caller("zoe").get(f"{path}/diff")).json
+    assert (hidden["awaited_teams"], hidden["hidden"]) == ([], 1)
+    assert (await api.caller("zoe").get(f"{PATH}/{first['id']}")).json["teams"] == []
+    assert (await api.editor.post(f"{path}:activate", {})).status == 409
+    assert (await api.caller("zoe").post(f"{path}:consent", {"team": team})).status == 404
+    assert (await api.admin.post(f"{path}:consent", {"team": team})).status == 403
+    assert (await api.admin.post(f"{path}:consent", {"team": team, "asset": GOLD})).status == 422
+    agreed = await made(api.caller("mia").post(f"{path}:consent", {"team": team}))
+    assert set(agreed["consents"]) == {DAILY, GOLD, team}
+    await made(api.editor.post(f"{path}:activate", {}))
+
+
+async def test_a_team_that_was_deleted_is_not_awaited(api: Api) -> None:
+    await prepared(api)
+    team = (await made(api.admin.post("admin/groups", {"name": "analysts", "spec": {"title": "Analysts"}})))["id"]
+    first = await proposed(api, teams=[team], by=api.admin)
+    await made(api.admin.post(f"{PATH}/{first['id']}:activate", {}))
+    weaker = await proposed(api, {**TERMS, "min_rows": 1})
+    assert team in (await api.admin.get(f"{PATH}/{weaker['id']}/diff")).json["awaited_teams"]
+    assert (await api.admin("DELETE", f"admin/groups/{team}")).status == 204
+    assert (await api.admin.get(f"{PATH}/{weaker['id']}/diff")).json["awaited_teams"] == []
 
 
 async def test_a_stronger_promise_needs_no_consent(api: Api) -> None:

@@ -18,7 +18,7 @@ from core.pipelines import PIPELINE_TAG, published_pipelines
 from core.ports import Automation
 from core.runs import RunStatus
 from tests.api.admin.tenants import grant, made, user
-from tests.api.ai_catalog.pipelines import CLEAN, CODE, PATH, TOTALS, add_assets, pipeline, published, started
+from tests.api.ai_catalog.pipelines import CLEAN, CODE, PATH, TOTALS, add_assets, pipeline, project, published, started
 from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.orchestration import AT, FakeOrchestrator, FakePublisher, node
@@ -155,6 +155,49 @@ class TestPublish:
 
 
 @pytest.mark.effect("ai_catalog_validate_pipeline")
+class TestSelection:
+    async def test_is_evaluated_at_the_publication(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+        created = await pipeline(api, assets=[], selection='key:"flights/gold/clean"+', parameters={"days": DAYS})
+        path = f"{PATH}/{created['id']}"
+        report = await made(api.editor.post(f"{path}:validate", {}))
+        assert (report["publishable"], report["assets"]) == (True, [CLEAN, TOTALS])
+        await made(api.editor.post(f"{path}:publish", {}))
+        (row,) = rows(api)
+        assert (row.assets, row.config) == ((CLEAN, TOTALS), {TOTALS: {"days": 7}})
+        later = "flights.gold.later"
+        orchestrator.nodes[later] = node(later, [CLEAN], location="published")
+        assert (await made(api.viewer.get(f"{path}/publication")))["assets"] == [CLEAN, TOTALS]
+        assert (await made(api.viewer.get(path)))["spec"]["assets"] == []
+        await started(api.editor, created["id"])
+        assert orchestrator.launches[-1].assets == (CLEAN, TOTALS)
+        await made(api.editor.post(f"{path}:publish", {}))
+        assert rows(api)[0].assets == (CLEAN, later, TOTALS)
+
+    @pytest.mark.parametrize(
+        "text", ["group:", 'key:"flights/gold/none"', "kind:nothing", "((", CODE.replace(".", "/")]
+    )
+    async def test_what_selects_nothing_is_refused(self, api: Api, text: str) -> None:
+        created = await pipeline(api, assets=[], selection=text)
+        refused = await api.editor.post(f"{PATH}/{created['id']}:publish", {})
+        assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/spec/selection")
+        assert rows(api) == []
+
+    async def test_selects_only_what_the_publisher_sees(self, api: Api) -> None:
+        created = await pipeline(api, assets=[], selection="group:default")
+        caller = await editor_without(api, "ivy", TOTALS, "ai_catalog.asset.get")
+        await made(caller.post(f"{PATH}/{created['id']}:publish", {}))
+        assert rows(api)[0].assets == (CLEAN,)
+        powerless = await editor_without(api, "tom", TOTALS, "ai_catalog.asset.materialize")
+        refused = await powerless.post(f"{PATH}/{created['id']}:publish", {})
+        assert (refused.status, TOTALS in refused.json["errors"][0]["detail"]) == (422, True)
+
+    @pytest.mark.parametrize("spec", [{"assets": []}, {"selection": "*"}])
+    async def test_a_pipeline_names_its_assets_in_one_way(self, api: Api, spec: dict[str, Any]) -> None:
+        await project(api)
+        body = {"name": "two", "project_id": "flights", "spec": {"title": "Two", "assets": [CLEAN]} | spec}
+        assert (await api.editor.post(PATH, body)).status == 422
+
+
 async def test_a_report_names_the_checks_that_stop_a_run(api: Api, orchestrator: FakeOrchestrator) -> None:
     id = (await pipeline(api))["id"]
     orchestrator.states[CLEAN] = orchestrator.states["flights.bronze.flights"]

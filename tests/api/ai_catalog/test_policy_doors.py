@@ -82,6 +82,7 @@ async def test_a_policy_ends_what_a_recipient_has_begun(office: Office) -> None:
     asks: dict[str, tuple[str, str, dict[str, Any]]] = {
         "query": ("POST", f"{table}/query", {"json": {}}),
         "since a version": ("POST", f"{table}/query", {"json": {"startingVersion": 0}}),
+        "changes": ("GET", f"{table}/changes?startingVersion=1", {}),
         "later": ("POST", f"{table}/queries/{status['queryStatus']['queryId']}", {"json": {}}),
         "next page": ("POST", f"{table}/query", {"json": page}),
         "new later": ("POST", f"{table}/query", {"json": {}, "headers": later}),

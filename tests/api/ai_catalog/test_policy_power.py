@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.kernel.tables import GRANT, RESOURCE
+from core import clock
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened
 from tests.api.both_databases import on_both
@@ -147,6 +150,39 @@ async def test_there_is_always_a_user_who_can_end_it(office: Office) -> None:
     )
     assert (await office.api.admin("DELETE", f"admin/users/{boss}")).status == 204
     await made(office.api.admin.post(f"{POLICIES}/{id}:disable", {}))
+
+
+async def test_a_policy_without_an_exempt_user_is_ended_by_the_platform_and_the_owner_only(office: Office) -> None:
+    boss = await user(office.api, "boss", password=True)
+    held = await grant(office.api, boss, "rol_admin", "default")
+    id = await office.policy(active=False, exempt=[boss])
+    await made(office.api.caller("boss").post(f"{POLICIES}/{id}:activate", {}))
+    path = f"{POLICIES}/{id}:disable"
+    assert (await office.api.admin.post(path, {})).status == 403, "boss can still end it"
+    with office.api.database.write() as connection:
+        past = clock.now() - timedelta(hours=1)
+        connection.execute(GRANT.update().where(GRANT.c.id == held).values(expires_at=past))
+    assert (await office.api.caller("boss").post(path, {})).status == 404
+    assert (await office.ada.post(path, {})).status == 403, "ada administers the organization only"
+    narrowed = {"spec": {"exempt": [office.ada_id]}}
+    assert (await office.api.admin("PATCH", f"{POLICIES}/{id}", json=narrowed)).status == 409, "it restricts admin"
+    await made(office.api.admin.post(path, {}))
+    (event,) = office.api.events("ai_catalog.policy.disabled")
+    assert event["data"]["without_end"] == id
+
+
+async def test_the_owner_of_an_organization_ends_what_nobody_else_can(office: Office) -> None:
+    boss = await user(office.api, "boss", password=True)
+    held = await grant(office.api, boss, "rol_admin", "default")
+    id = await office.policy(active=False, exempt=[boss])
+    await made(office.api.caller("boss").post(f"{POLICIES}/{id}:activate", {}))
+    with office.api.database.write() as connection:
+        past = clock.now() - timedelta(hours=1)
+        connection.execute(GRANT.update().where(GRANT.c.id == held).values(expires_at=past))
+        owned = RESOURCE.c.kind == "admin.organization", RESOURCE.c.name == "default"
+        connection.execute(RESOURCE.update().where(*owned).values(owner=office.ada_id))
+    await made(office.ada.post(f"{POLICIES}/{id}:disable", {}))
+    assert {row["mail"] for row in await office.preview()} != {None}
 
 
 async def test_who_can_lift_it_can_read_the_rows(office: Office) -> None:

@@ -60,6 +60,17 @@ class TestRecord:
             ("run-2", "polars", "ada"),
         ]
 
+    def test_is_read_in_parts_or_at_once(self, any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("lakehouse.lineage._PART", 2)
+        whole, parts = Lineage(any_database), Lineage(any_database)
+        whole.record([replace(EDGE, out_version=f"b@{number}") for number in range(5)])
+        assert [parts.load_part(), parts._index.edges] == [True, 2]
+        assert parts.upstream("p.gold.b", "b@4") == whole.upstream("p.gold.b", "b@4"), "a request reads the rest"
+        assert [parts.load_part(), parts._index.edges] == [False, 5]
+        restarted = Lineage(any_database)
+        assert [restarted.load_part() for _ in range(3)] == [True, True, False]
+        assert restarted.upstream("p.gold.b", "b@4") == whole.upstream("p.gold.b", "b@4")
+
     def test_of_nothing_is_nothing(self, lineage: Lineage) -> None:
         lineage.record([])
         assert lineage.upstream("p.gold.b") == LineageGraph((), (), truncated=False)

@@ -8,17 +8,19 @@ from typing import Annotated, Self
 import sqlalchemy as sa
 from pydantic import Field, model_validator
 
+from api.kernel import references
 from api.kernel.kinds.resource import Spec, Text, Title
 from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId, ColumnName
 from api.kernel.models import Model, Request
 from api.kernel.permissions.graph import asset_securable
+from api.services.ai_catalog.logic.contract_teams import team_rows, visible_teams
 from api.services.ai_catalog.logic.readable_tables import require_rows
 from api.services.ai_catalog.logic.visible_names import one_of, visible_names
 from core.contracts import CONTRACT as TABLE
 from core.contracts import ContractState
-from core.errors import Conflict, UnknownAsset
+from core.errors import Conflict, InvalidPayload, UnknownAsset
 
 MAX_ROWS = 2**53
 
@@ -136,8 +138,11 @@ class Contract(Model):
     consumers: list[str]
     """Ids of assets that rely on it, in addition to the assets downstream."""
 
+    teams: list[str]
+    """Ids of groups that rely on it."""
+
     consents: dict[str, datetime]
-    """Times at which consumers consented to this version, by the ids of the assets."""
+    """Times at which consumers consented to this version, by the ids of the assets and groups."""
 
     created_at: datetime
     """Time of the proposal."""
@@ -164,6 +169,9 @@ class NewContract(Request):
     consumers: Annotated[list[AssetId], Field(max_length=100)] = []
     """Ids of assets that rely on it, in addition to the assets downstream."""
 
+    teams: Annotated[list[references.Group], Field(max_length=100)] = []
+    """Groups of the organization that rely on it. The caller is a member of each, or can see it."""
+
 
 class ContractKind(TableKind[Contract]):
     """Contracts, visible to those who can see the asset."""
@@ -176,11 +184,13 @@ class ContractKind(TableKind[Contract]):
 
 
 def _contract(unit: Unit, row: Row) -> Contract:
-    """Returns what the caller sees of a row: no consumers that they can't see."""
+    """Returns what the caller sees of a row: no consumers and teams that they can't see."""
     access = unit.principal.access
     visible = visible_names(unit.platform, access, {*row.consumers, *row.consents})
+    visible |= visible_teams(unit, {*row.teams, *row.consents})
     values = {name: getattr(row, name) for name in Contract.model_fields}
     values["consumers"] = [name for name in row.consumers if name in visible]
+    values["teams"] = [id for id in row.teams if id in visible]
     values["consents"] = {name: at for name, at in row.consents.items() if name in visible}
     return Contract.model_validate(values)
 
@@ -211,6 +221,10 @@ def propose_contract(unit: Unit, request: NewContract) -> Contract:
     if place.project_id is None:
         raise Conflict(f"{request.asset} belongs to no registered project, so it can't have a contract.")
     require_rows(unit, request.asset)
+    for n, id in enumerate(request.teams):
+        if not team_rows(unit, [id], place.organization_id) or not visible_teams(unit, [id]):
+            fault = {"pointer": f"/teams/{n}", "detail": "is the id of no group of the organization that you may see"}
+            raise InvalidPayload(f"There is no group {id!r}.", errors=[fault])
     numbers = sa.select(sa.func.max(TABLE.c.version)).where(TABLE.c.asset == request.asset)
     unit.call.note(asset=request.asset)
     return CONTRACT.add(
@@ -223,6 +237,7 @@ def propose_contract(unit: Unit, request: NewContract) -> Contract:
         contact=request.contact,
         terms=request.terms.model_dump(mode="json"),
         consumers=sorted(set(request.consumers) - {request.asset}),
+        teams=sorted(set(request.teams)),
         consents={},
         created_at=unit.now,
         created_by=unit.principal.name,

@@ -15,7 +15,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.lake.names import AssetId
 from api.kernel.models import Request
 from api.kernel.references import RefersTo
-from core.errors import Conflict
+from core.errors import Conflict, InvalidPayload
 from core.pipelines import CatchUp, Overlap
 
 PipelineReference = Annotated[str, Field(max_length=128), RefersTo(("ai_catalog.pipeline",))]
@@ -141,8 +141,12 @@ class PipelineSpec(Spec):
     description: Text = ""
     """Purpose of the pipeline."""
 
-    assets: Annotated[list[AssetId], Field(min_length=1, max_length=500)]
+    assets: Annotated[list[AssetId], Field(max_length=500)] = []
     """Ids of published assets of the project. A run materializes all of them, in the order of their inputs."""
+
+    selection: Annotated[str, Field(max_length=1000, examples=["group:gold and kind:sql"])] = ""
+    """Instead of `assets`: a selection in Dagster's language by key, group, kind, owner, or tag. When the pipeline is
+    published, it selects among the published assets of the project that the publisher can see."""
 
     parameters: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], PipelineParameter], Field(max_length=20)
@@ -196,6 +200,14 @@ PIPELINE = ResourceKind(
     level=Level.PROJECT,
     filter_by=("spec.title", "spec.assets", "status.state"),
 )
+
+
+@PIPELINE.validate
+def require_one_selection(unit: Unit, pipeline: Pipeline, before: Pipeline | None) -> None:
+    """Refuses a pipeline without assets, and one that names assets in two ways."""
+    if bool(pipeline.spec.assets) == bool(pipeline.spec.selection):
+        fault = {"pointer": "/spec/assets", "detail": "needs either assets or selection"}
+        raise InvalidPayload("A pipeline needs either assets or a selection.", errors=[fault])
 
 
 @PIPELINE.before("delete")

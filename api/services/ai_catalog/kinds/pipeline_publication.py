@@ -13,7 +13,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
 from api.kernel.permissions.projects import Projects
-from api.services.ai_catalog.kinds.pipeline import PIPELINE, Pipeline, PipelineState
+from api.services.ai_catalog.kinds.pipeline import PIPELINE, Pipeline, PipelineSpec, PipelineState
 from api.services.ai_catalog.logic import pipelines
 from api.services.ai_catalog.logic.automation import AutomationState, Tick, shared
 from api.services.ai_catalog.logic.publisher_access import publisher_of
@@ -51,6 +51,9 @@ class PipelineReport(Model):
     errors: list[PipelineFault]
     """Reasons why not."""
 
+    assets: list[str]
+    """The assets that it would run, as its selection selects them now."""
+
     gates: list[PipelineGate]
     """Blocking checks of its assets that the caller can see."""
 
@@ -72,6 +75,9 @@ class PipelinePublication(Model):
 
     loaded: bool
     """Whether Dagster has the job with all assets. If it stays false, the description of the job names the reason."""
+
+    assets: list[str]
+    """Assets that it runs, as far as the caller can see them. A selection was evaluated at the publication."""
 
     published_by: str | None
     """Name of the user whose rights its schedule has."""
@@ -112,12 +118,13 @@ class PipelineTimes(Model):
 async def validate_pipeline(ctx: Context, pipeline: str, request: Request) -> PipelineReport:
     """Returns whether the caller can publish a pipeline, and the checks that stop its runs. Changes nothing."""
     found = await ctx.read(lambda unit: PIPELINE.get_for(unit, pipeline, "validate"))
-    faults, view = await pipelines.faults_of(ctx, found), ctx.view()
-    states = {asset: view.states.get(asset) for asset in found.spec.assets if asset in view.nodes}
+    (spec, faults), view = await pipelines.faults_of(ctx, found), ctx.view()
+    states = {asset: view.states.get(asset) for asset in spec.assets if asset in view.nodes}
     checks = [(asset, check) for asset, state in states.items() if state for check in state.checks if check.blocking]
     return PipelineReport(
         publishable=not faults,
         errors=[PipelineFault(**fault) for fault in faults],
+        assets=list(states),
         gates=[PipelineGate(asset=asset, check=check.name) for asset, check in checks],
     )
 
@@ -133,9 +140,10 @@ async def publish_pipeline(ctx: Context, pipeline: str, request: Request) -> Pip
     """
     found = await ctx.read(lambda unit: PIPELINE.get_for(unit, pipeline, "publish"))
     ctx.require_match(found.etag)
-    if faults := await pipelines.faults_of(ctx, found):
+    spec, faults = await pipelines.faults_of(ctx, found)
+    if faults:
         raise InvalidPayload(f"{found.name} can't be published. See errors.", errors=faults)
-    published = await ctx.write(lambda unit: _publish(unit, found))
+    published = await ctx.write(lambda unit: _publish(unit, found, spec))
     await _show(ctx)
     return published
 
@@ -162,6 +170,7 @@ async def get_pipeline_publication(ctx: Context, pipeline: str, query: Query) ->
             revision=None,
             modified=False,
             loaded=False,
+            assets=[],
             published_by=None,
             error=None,
             missing_assets=[],
@@ -176,6 +185,7 @@ async def get_pipeline_publication(ctx: Context, pipeline: str, query: Query) ->
         revision=row.revision,
         modified=found.status.published_generation != found.generation,
         loaded=all(asset in everything.nodes and row.job in everything.nodes[asset].jobs for asset in assets),
+        assets=[asset for asset in assets if asset not in concealed],
         published_by=row.published_by,
         error=error,
         missing_assets=[asset for asset in missing if asset not in concealed],
@@ -207,7 +217,7 @@ async def get_pipeline_schedule(ctx: Context, pipeline: str, query: Query) -> Pi
     )
 
 
-def _publish(unit: Unit, checked: Pipeline) -> Pipeline:
+def _publish(unit: Unit, checked: Pipeline, spec: PipelineSpec) -> Pipeline:
     row = unit.row(PIPELINE, checked.id, permission=PIPELINE.permission("publish"))
     unit.subject(row)
     pipeline = PIPELINE.resource(row)
@@ -220,8 +230,8 @@ def _publish(unit: Unit, checked: Pipeline) -> Pipeline:
     values = {
         "project": unit.platform.part(Projects).name_of(saved.project_id or ""),
         "revision": saved.version,
-        "spec": saved.spec.model_dump(mode="json"),
-        "config": pipelines.config_of(saved.spec, pipelines.defaults_of(saved.spec)),
+        "spec": spec.model_dump(mode="json"),
+        "config": pipelines.config_of(spec, pipelines.defaults_of(spec)),
         "published_at": unit.now,
         "published_by": unit.principal.name,
         "published_by_id": unit.principal.id,

@@ -11,11 +11,14 @@ from api.kernel.permissions.graph import READ_ASSET, asset_securable
 from api.kernel.permissions.projects import Projects
 from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.kinds.pipeline import Pipeline, PipelineSpec
-from core.errors import InvalidPayload
+from api.services.ai_catalog.logic.publisher_access import publisher_of
+from core.errors import InvalidArgument, InvalidPayload
 from core.ports import AssetNode, GraphView
 
 LOCATION = "published"
 """Code location of published definitions, in which pipelines are jobs."""
+
+MAX_ASSETS = 500
 
 Fault = dict[str, str]
 
@@ -25,28 +28,53 @@ def job_name(pipeline: Pipeline) -> str:
     return f"{re.sub('-+', '_', pipeline.name)}__{pipeline.id}"
 
 
-async def faults_of(ctx: Context, pipeline: Pipeline) -> list[Fault]:
-    """Returns why the caller can't publish a pipeline, each with a JSON pointer; none if they can.
+async def resolved(ctx: Context, pipeline: Pipeline) -> tuple[PipelineSpec, list[Fault]]:
+    """Returns the spec with the assets that its selection selects now, and why it selects none, if so."""
+    spec = pipeline.spec
+    if not spec.selection:
+        return spec, []
+    project = ctx.platform.part(Projects).name_of(pipeline.project_id or "")
+    nodes = ctx.view().nodes.values()
+    among = [
+        one for one in nodes if one.id.startswith(f"{project}.") and one.location == LOCATION and not unusable(one)
+    ]
+    try:
+        assets = await publisher_of(ctx).selected(spec.selection, among)
+    except InvalidArgument as error:
+        return spec, [{"pointer": "/spec/selection", "detail": error.detail}]
+    if not 0 < len(assets) <= MAX_ASSETS:
+        return spec, [{"pointer": "/spec/selection", "detail": f"selects {len(assets)} assets: 1 to {MAX_ASSETS}"}]
+    return spec.model_copy(update={"assets": assets}), []
+
+
+async def faults_of(ctx: Context, pipeline: Pipeline) -> tuple[PipelineSpec, list[Fault]]:
+    """Returns the resolved spec, and why the caller can't publish it, each with a JSON pointer; none if they can.
 
     Assets that the caller can't see are refused as if they did not exist.
     """
+    spec, faults = await resolved(ctx, pipeline)
+    return spec, faults or await _faults_of_spec(ctx, pipeline, spec)
+
+
+async def _faults_of_spec(ctx: Context, pipeline: Pipeline, spec: PipelineSpec) -> list[Fault]:
     view = ctx.view()
     project = ctx.platform.part(Projects).name_of(pipeline.project_id or "")
     faults = []
-    for number, asset in enumerate(pipeline.spec.assets):
-        if detail := _fault_of_asset(ctx, view, pipeline.spec, project, asset):
-            faults.append({"pointer": f"/spec/assets/{number}", "detail": detail})
-    if len({view.nodes[asset].partitioned for asset in pipeline.spec.assets if asset in view.nodes}) > 1:
+    for number, asset in enumerate(spec.assets):
+        if detail := _fault_of_asset(ctx, view, spec, project, asset):
+            pointer = "/spec/selection" if spec.selection else f"/spec/assets/{number}"
+            faults.append({"pointer": pointer, "detail": f"{asset} {detail}" if spec.selection else detail})
+    if len({view.nodes[asset].partitioned for asset in spec.assets if asset in view.nodes}) > 1:
         faults.append({"pointer": "/spec/assets", "detail": "has assets with partitions and assets without"})
-    if pipeline.spec.schedule and any(view.nodes[id].partitioned for id in pipeline.spec.assets if id in view.nodes):
+    if spec.schedule and any(view.nodes[id].partitioned for id in spec.assets if id in view.nodes):
         faults.append(
             {"pointer": "/spec/schedule", "detail": "isn't possible for assets with partitions: backfill them"}
         )
     # Not of assets that the caller can't see.
-    targets = {target.asset for item in pipeline.spec.parameters.values() for target in item.targets}
-    known = sorted(targets & set(pipeline.spec.assets) & view.nodes.keys())
+    targets = {target.asset for item in spec.parameters.values() for target in item.targets}
+    known = sorted(targets & set(spec.assets) & view.nodes.keys())
     fields = await ctx.orchestrator.config_fields(known) if known else {}
-    return [*faults, *_faults_of_parameters(fields, pipeline.spec)]
+    return [*faults, *_faults_of_parameters(fields, spec)]
 
 
 def missing_assets(view: GraphView, assets: list[str]) -> list[str]:

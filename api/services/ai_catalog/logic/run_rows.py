@@ -33,21 +33,30 @@ class RunValues:
     """The values of several runs, read with one statement for each table."""
 
     def __init__(self, connection: Connection, runs: Sequence[str]) -> None:
-        self.params = _by_run(connection, RUN_PARAM, runs, lambda row: (row.key, row.value))
-        self.tags = _by_run(connection, RUN_TAG, runs, lambda row: (row.key, row.value))
+        self.params = _texts(connection, RUN_PARAM, runs)
+        self.tags = _texts(connection, RUN_TAG, runs)
         self.metrics = _by_run(connection, RUN_METRIC, runs, lambda row: (row.key, row))
         select = sa.select(RUN_OUTPUT).where(RUN_OUTPUT.c.run_id.in_(runs)).order_by(RUN_OUTPUT.c.model_id)
         self.outputs: dict[str, list[dict[str, Any]]] = {run: [] for run in runs}
-        for row in connection.execute(select):
+        for row in connection.execute(select).all():
             self.outputs[row.run_id].append({"model_id": row.model_id, "step": row.step})
         self.inputs = _by_run(connection, RUN_INPUT, runs, lambda row: ((row.name, row.digest), row))
+
+
+def _texts(connection: Connection, table: sa.Table, runs: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {run: {} for run in runs}
+    select = sa.select(table.c.run_id, table.c.key, table.c.value).where(table.c.run_id.in_(runs))
+    for run, key, value in connection.execute(select.order_by(table.c.run_id, table.c.key)).all():
+        found[run][key] = value
+    return found
 
 
 def _by_run(
     connection: Connection, table: sa.Table, runs: Sequence[str], item: Callable[[Row], tuple[Any, Any]]
 ) -> dict[str, dict[Any, Any]]:
     found: dict[str, dict[Any, Any]] = {run: {} for run in runs}
-    for row in connection.execute(sa.select(table).where(table.c.run_id.in_(runs)).order_by(*table.primary_key)):
+    select = sa.select(table).where(table.c.run_id.in_(runs)).order_by(*table.primary_key)
+    for row in connection.execute(select).all():  # an iteration would fetch each row by itself
         key, value = item(row)
         found[row.run_id][key] = value
     return found
