@@ -47,6 +47,7 @@ from api.services.ai_catalog.logic.metric_mover import MetricMover
 from api.services.ai_catalog.logic.publisher_rights import PublisherRights
 from api.services.ai_catalog.logic.readable_tables import may_read_messages
 from api.services.ai_catalog.logic.search_documents import open_feed
+from api.services.ai_catalog.logic.served_values import ServedValues
 from api.services.ai_catalog.logic.subscription_watch import SubscriptionWatch
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
@@ -138,6 +139,8 @@ def _assembled(platform: Platform) -> Application:
         app.add_background_task(recorder.start, recorder.stop)
         loading = LineageLoading(platform)
         app.add_background_task(loading.start, loading.stop)
+        served = platform.part(ServedValues)
+        app.add_background_task(served.start, served.stop)
         watch = SubscriptionWatch(platform)
         app.add_background_task(watch.start, watch.stop)
         mover = MetricMover(platform)

@@ -37,6 +37,7 @@ from api.services.ai_catalog.logic.feature_pushes import push
 from api.services.ai_catalog.logic.feature_views import BoundView, readable_view
 from api.services.ai_catalog.logic.online_reads import OnlineReads
 from api.services.ai_catalog.logic.readable_tables import require_readable
+from api.services.ai_catalog.logic.served_values import ServedValues
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ class Feast:
 
         asked = (ctx.endpoint.operation_id, project, request.feature_service, tuple(request.features))
         named = await ctx.platform.part(DefinitionCache).get(ctx, asked, find)
-        entities = entity_rows(request.entities)
+        entities, sample = entity_rows(request.entities), ctx.platform.part(ServedValues)
 
         def answer(store: OnlineStore) -> bytes:
             found = feature_answers.online(store, [view for _, view in named], entities)
+            sample.note(found)
             answers = [(name, one) for (name, _), one in zip(named, found, strict=True)]
             return rendered(
                 answers,

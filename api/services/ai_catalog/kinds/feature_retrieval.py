@@ -21,6 +21,7 @@ from api.services.ai_catalog.logic.feature_views import (
     snapshot_of,
 )
 from api.services.ai_catalog.logic.online_reads import OnlineReads
+from api.services.ai_catalog.logic.served_values import ServedValues
 from core import clock
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ async def online_get_feature_service(ctx: Context, service: str, request: Online
     """
     views = await readable_service(ctx, service, "online-get")
     reads = ctx.platform.part(OnlineReads)
-    return await reads.run(views, len(request.entities), lambda store: _online(store, views, request))
+    sample = ctx.platform.part(ServedValues)
+    return await reads.run(views, len(request.entities), lambda store: _online(store, sample, views, request))
 
 
 @FEATURE_SERVICE.action("historical", request=ServiceHistoricalRequest, result=HistoricalResult, reads=True)
@@ -210,13 +212,14 @@ async def get_feature_service_consumers(ctx: Context, service: str, query: Query
     return Consumers(items=[Consumer(asset=asset, views=sorted(set(found[asset]))) for asset in sorted(found)])
 
 
-def _online(store: OnlineStore, views: list[BoundView], request: OnlineRequest) -> OnlineResult:
+def _online(store: OnlineStore, sample: ServedValues, views: list[BoundView], request: OnlineRequest) -> OnlineResult:
     import pyarrow as pa
 
     from features.online import instant
     from lakehouse.python_rows import python_values
 
     answers = feature_answers.online(store, views, request.entities)
+    sample.note(answers)
     names = feature_answers.column_names(
         [(one.view.name, tuple(one.found.values)) for one in answers], full=request.full_feature_names
     )

@@ -78,6 +78,10 @@ class FeatureViewSpec(Spec):
     ttl_seconds: Annotated[int, Field(ge=1, le=MAX_TTL_SECONDS)] | None = None
     """Age up to which a row counts. Older rows are missing values. Null: no limit."""
 
+    served_sample: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the entities of online answers whose feature values are stored, to compare them with the table. The rows
+    contain no keys. By default none."""
+
     features: Annotated[list[Feature], Field(max_length=2_000), AfterValidator(_distinct)] = []
     """The features. By default all columns except the keys and the event time."""
 

@@ -44,6 +44,8 @@ class BoundView:
     """The features to return. Empty: all columns except the keys and the event time."""
     version: str | None = None
     """Version of the table that is read. `None`: the newest."""
+    served_sample: float = 0.0
+    """Share of the entities of online answers whose values are stored."""
 
     def columns(self, names: Sequence[str]) -> ViewColumns:
         """Returns the columns of the view in a table with these columns."""
@@ -86,6 +88,7 @@ def bound(unit: Unit, view: FeatureView, features: Sequence[str] = (), version: 
         ttl=None if ttl is None else timedelta(seconds=ttl),
         features=tuple(features) or declared,
         version=version,
+        served_sample=view.spec.served_sample,
     )
 
 
