@@ -70,6 +70,59 @@ async def test_the_platform_evaluates_what_it_trained(api: Api, trained: list[st
 
 
 @on_both
+async def test_results_for_the_records_of_an_evaluation_dataset(api: Api, trained: list[str]) -> None:
+    place = {"project_id": "clinic"}
+    body = {"name": "questions", "spec": {"title": "Questions"}, **place}
+    dataset = (await made(api.editor.post("ai-catalog/evaluation-datasets", body)))["id"]
+    path = f"ai-catalog/evaluation-datasets/{dataset}"
+    sent = {"records": [{"inputs": {"question": text}} for text in ("a", "b")]}
+    first = await made(api.editor.post(f"{path}:upsert-records", sent))
+    ids = [one["id"] for one in (await made(api.viewer.get(f"{path}/records")))["items"]]
+    spec = {"dataset": "", "evaluation_dataset_id": dataset, "accepts_external": True}
+    id = await evaluation(api, **spec)
+    run = f"ai-catalog/evaluations/{id}:run"
+    for results in (
+        [],
+        [{"record": ids[0], "correct": True}],
+        [{"record": "edr_x", "correct": True}],
+        [{"record": [1]}],
+    ):
+        assert (await api.editor.post(run, {"model_version": trained[0], "results": results})).status == 422, results
+    results = [{"record": one, "correct": True} for one in ids]
+    twice = {"model_version": trained[0], "results": [*results, results[0]]}
+    assert (await api.editor.post(run, twice)).status == 422
+    one = await ran(api, id, trained[0], results=results)
+    assert (one["dataset"], one["dataset_version"]) == (dataset, f"{first['digest']}@1")
+    assert (one["rows"], one["source"], one["passed"]) == (2, "EXTERNAL", True)
+    report = await made(api.viewer.get(f"ai-catalog/evaluation-runs/{one['id']}/report"))
+    assert report["columns"] == ["correct", "record"]
+    await made(api.editor.post(f"{path}:upsert-records", {"records": [{"inputs": {"question": "c"}}]}))
+    assert (await api.editor.post(run, {"model_version": trained[0], "results": results})).status == 422
+    await made(api.admin("PATCH", f"ai-catalog/evaluations/{id}", json={"spec": {"evaluation_dataset_version": 1}}))
+    assert (await ran(api, id, trained[0], results=results))["dataset_version"] == f"{first['digest']}@1"
+    refused = await api.editor("DELETE", path)
+    assert refused.status == 409, "an evaluation uses it"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"dataset": ""},
+        {"evaluation_dataset_id": "questions", "accepts_external": True},
+        {"dataset": "", "evaluation_dataset_id": "questions"},
+        {"dataset": "", "evaluation_dataset_id": "questions", "accepts_external": True, "where": "true"},
+        {"evaluation_dataset_version": 1},
+    ],
+)
+async def test_an_evaluation_has_data_of_one_sort(api: Api, trained: list[str], spec: dict[str, Any]) -> None:
+    body = {"name": "questions", "project_id": "clinic", "spec": {"title": "Questions"}}
+    await made(api.editor.post("ai-catalog/evaluation-datasets", body))
+    spec = {"title": "Visits", "dataset": FEATURES, "thresholds": [RIGHT], **spec}
+    refused = await api.admin.post("ai-catalog/evaluations", {"name": "x", "project_id": "clinic", "spec": spec})
+    assert refused.status == 422
+
+
+@on_both
 async def test_a_gate_blocks_the_approval(api: Api, trained: list[str]) -> None:
     impossible = {"name": "perfect", "condition": "min(CAST(correct AS INTEGER)) = 1"}
     id = await evaluation(api, impossible)

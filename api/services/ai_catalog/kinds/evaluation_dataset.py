@@ -227,7 +227,7 @@ def remove_evaluation_dataset_records(unit: Unit, dataset: EvaluationDataset, re
 @EVALUATION_DATASET.view("records", query=RecordsQuery, result=EvaluationRecords)
 def get_evaluation_dataset_records(unit: Unit, dataset: EvaluationDataset, query: RecordsQuery) -> EvaluationRecords:
     """Returns the records of a version."""
-    version, digest = _version(unit, dataset, query)
+    version, digest = version_of(unit, dataset, query)
     rows, token = records_of(unit, dataset, version, query.page_size, query.page_token)
     items = [EvaluationRecord(**{name: row._mapping[name] for name in EvaluationRecord.model_fields}) for row in rows]
     return EvaluationRecords(version=version, digest=digest, items=items, next_page_token=token)
@@ -248,7 +248,12 @@ def records_of(
     return rows[:size], rows[size - 1].id if len(rows) > size else None
 
 
-def _version(unit: Unit, dataset: EvaluationDataset, query: RecordsQuery) -> tuple[int, str]:
+def version_of(unit: Unit, dataset: EvaluationDataset, query: RecordsQuery) -> tuple[int, str]:
+    """Returns the number and the digest of the version that a query names.
+
+    Raises:
+        NotFound: there is no such version.
+    """
     if query.version is not None and query.digest:
         raise InvalidArgument("Name the version by its number or by its digest, not by both.")
     if query.version is None and query.digest in ("", dataset.status.digest):

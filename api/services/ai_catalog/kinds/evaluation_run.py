@@ -13,18 +13,21 @@ from api.kernel.kinds.table_kind import Row, TableKind
 from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Query, Request
 from api.kernel.permissions.graph import READ_ASSET, asset_securable
+from api.services.ai_catalog.evaluation_dataset_tables import EVALUATION_RECORD as RECORD
 from api.services.ai_catalog.evaluation_tables import EVALUATION_RUN as TABLE
 from api.services.ai_catalog.kinds.evaluation import EVALUATION, Evaluation
+from api.services.ai_catalog.kinds.evaluation_dataset import EVALUATION_DATASET, RecordsQuery, version_of
 from api.services.ai_catalog.kinds.model_version import MODEL_VERSION
 from api.services.ai_catalog.kinds.run import RunSource
 from api.services.ai_catalog.kinds.run_search import ComparedValue, compared
-from api.services.ai_catalog.logic.evaluating import Evaluated, Subject, evaluate, results_of
+from api.services.ai_catalog.logic.evaluating import Evaluated, Records, Subject, evaluate, require_complete, results_of
+from api.services.ai_catalog.logic.evaluation_records import at
 from api.services.ai_catalog.logic.model_gates import evaluation_failure
 from api.services.ai_catalog.logic.model_lineage import ModelNodes
 from api.services.ai_catalog.logic.readable_tables import require_readable
 from api.services.ai_catalog.model_tables import TRAINING
 from core.errors import Conflict, InvalidArgument
-from core.ids import new_id
+from core.ids import is_asset_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +71,11 @@ class EvaluationRun(Model):
     """Id of the version of the model."""
 
     dataset: str | None
-    """Id of the dataset. Null if the caller can't see it."""
+    """Id of the dataset: an asset or an evaluation dataset. Null if the caller can't see it."""
 
     dataset_version: str | None
-    """Data version of the dataset that was read. Null if the caller can't see it."""
+    """Data version of the dataset that was read, or digest and version of the evaluation dataset. Null if the caller
+    can't see it."""
 
     results: str
     """Id of the table with the results, one row for each row of the dataset. Query it with SQL."""
@@ -105,7 +109,8 @@ class RunEvaluation(Request):
     """Id of the version."""
 
     results: Annotated[list[dict[str, Any]], Field(max_length=100_000)] = []
-    """Results of a model that the platform can't execute, one object for each row, if the evaluation accepts them."""
+    """Results of a model that the platform can't execute, one object for each row, if the evaluation accepts them. For
+    an evaluation dataset, one for each record, with its id as `record`."""
 
 
 class CompareEvaluationRuns(Request):
@@ -151,7 +156,7 @@ class Gate(Model):
 def _runs(unit: Unit, rows: Sequence[Row]) -> list[EvaluationRun]:
     def item(row: Row) -> EvaluationRun:
         values = {name: row._mapping[name] for name in EvaluationRun.model_fields}
-        if not unit.allows(READ_ASSET, asset_securable(unit.platform, row.dataset)):
+        if is_asset_id(row.dataset) and not unit.allows(READ_ASSET, asset_securable(unit.platform, row.dataset)):
             values |= {"dataset": None, "dataset_version": None}
         return EvaluationRun.model_validate(values)
 
@@ -173,10 +178,11 @@ async def run_evaluation(ctx: Context, evaluation: str, request: RunEvaluation) 
     """Evaluates a version of a model: computes a result for each row of the dataset, and checks the thresholds.
 
     The platform executes models that it trained itself. For others, send the results, if the evaluation accepts them.
-    The results become a table of the project, so that the caller must be able to read the rows of the dataset.
+    The results become a table of the project, so that the caller must be able to read the rows of the dataset, or the
+    records of the evaluation dataset.
     """
 
-    def read(unit: Unit) -> tuple[Evaluation, Row, Subject, str]:
+    def read(unit: Unit) -> tuple[Evaluation, Row, Subject, str, Records | None]:
         found = unit.get(EVALUATION, evaluation, permission=EVALUATION.permission("run"))
         version = MODEL_VERSION.row(unit, request.model_version)
         if version.project_id != found.project_id:
@@ -185,16 +191,30 @@ async def run_evaluation(ctx: Context, evaluation: str, request: RunEvaluation) 
         training = None if request.results else unit.connection.execute(select).first()
         nodes = ModelNodes(unit.connection, found.project_id)
         node = nodes.version(version.registered_model_id, version.version)
-        return found, version, Subject(node, training, request.results), nodes.project
+        records = None
+        if found.spec.evaluation_dataset_id:
+            records = _records(unit, found)
+            require_complete(records, request.results)
+        return found, version, Subject(node, training, request.results), nodes.project, records
 
-    found, version, subject, project = await ctx.read(read)
-    await ctx.compute(require_readable, ctx, found.spec.dataset)
+    found, version, subject, project, records = await ctx.read(read)
+    if records is None:
+        await ctx.compute(require_readable, ctx, found.spec.dataset)
     if request.results and not found.spec.accepts_external:
         raise Conflict("The evaluation accepts only results that the platform computes.")
     if not request.results and subject.training is None:
         raise Conflict("The platform can't execute this model. Send results, if the evaluation accepts them.")
-    evaluated = await ctx.compute(evaluate, ctx, found, subject, project)
+    evaluated = await ctx.compute(evaluate, ctx, found, subject, project, records)
     return await ctx.write(lambda unit: _store(unit, evaluation, found, version.id, evaluated))
+
+
+def _records(unit: Unit, found: Evaluation) -> Records:
+    """Returns the records that an evaluation is about now. The caller must be able to read them."""
+    id = found.spec.evaluation_dataset_id or ""
+    dataset = unit.get(EVALUATION_DATASET, id, permission=EVALUATION_DATASET.permission("records"))
+    version, digest = version_of(unit, dataset, RecordsQuery(version=found.spec.evaluation_dataset_version))
+    ids = unit.connection.execute(sa.select(RECORD.c.id).where(*at(dataset.id, version))).scalars()
+    return Records(f"{digest}@{version}", frozenset(ids))
 
 
 def _store(unit: Unit, id: str, found: Evaluation, version: str, evaluated: Evaluated) -> EvaluationRun:
@@ -211,7 +231,7 @@ def _store(unit: Unit, id: str, found: Evaluation, version: str, evaluated: Eval
         "evaluation_id": row.id,
         "generation": found.generation,
         "model_version_id": version,
-        "dataset": found.spec.dataset,
+        "dataset": found.spec.evaluation_dataset_id or found.spec.dataset,
         "dataset_version": evaluated.dataset_version,
         "results": evaluated.results,
         "results_version": evaluated.results_version,
@@ -289,10 +309,13 @@ async def get_evaluation_run_report(ctx: Context, evaluation_run: str, query: Re
 
     def read(unit: Unit) -> tuple[EvaluationRun, Row]:
         row = EVALUATION_RUN.row(unit, evaluation_run, "report")
+        if not is_asset_id(row.dataset):
+            unit.get(EVALUATION_DATASET, row.dataset, permission=EVALUATION_DATASET.permission("records"))
         return EVALUATION_RUN.item(unit, row), row
 
     run, row = await ctx.read(read)
-    await ctx.compute(require_readable, ctx, row.dataset)
+    if is_asset_id(row.dataset):
+        await ctx.compute(require_readable, ctx, row.dataset)
     place = (row.results, row.results_version)
     columns, rows, truncated = await ctx.compute(results_of, ctx, *place, query.where, query.limit)
     return EvaluationReport(run=run, columns=columns, rows=rows, truncated=truncated)

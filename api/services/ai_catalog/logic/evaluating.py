@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a version of an evaluation dataset."""
+
+    version: str
+    """Digest and number of the version."""
+    ids: frozenset[str]
+    """Ids of the records."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What is evaluated."""
 
@@ -51,10 +61,19 @@ class Subject:
     """Results that the client sent instead."""
 
 
-def evaluate(ctx: Context, evaluation: Evaluation, subject: Subject, project: str) -> Evaluated:
+def evaluate(
+    ctx: Context, evaluation: Evaluation, subject: Subject, project: str, records: Records | None = None
+) -> Evaluated:
     """Computes the results, stores them as a version of a table of the project, and checks the thresholds.
 
     Call it in a worker thread.
+
+    Args:
+        ctx: the request.
+        evaluation: the evaluation.
+        subject: what is evaluated.
+        project: name of the project.
+        records: the records that the results are about; None if they are about rows of an asset.
 
     Raises:
         HeadwaterError: the dataset or a condition does not fit the model, or the rows are too many.
@@ -62,8 +81,11 @@ def evaluate(ctx: Context, evaluation: Evaluation, subject: Subject, project: st
     from lakehouse.step import Step
 
     tables, spec = ctx.platform.part(open_tables), evaluation.spec
-    dataset = versions.snapshot(tables, spec.dataset, spec.dataset_version or None)
-    results = _sent(subject.sent) if subject.training is None else _computed(ctx, spec.where, dataset, subject.training)
+    dataset = None if records else versions.snapshot(tables, spec.dataset, spec.dataset_version or None)
+    if dataset is None or subject.training is None:
+        results = _sent(subject.sent)
+    else:
+        results = _computed(ctx, spec.where, dataset, subject.training)
     step = Step(
         *(tables, ctx.platform.part(open_lineage)),
         asset=f"{project}.evaluations.{evaluation.id}",
@@ -73,11 +95,12 @@ def evaluate(ctx: Context, evaluation: Evaluation, subject: Subject, project: st
         engine="headwater",
         principal=ctx.principal.name,
     )
-    step.read(spec.dataset, version=dataset.version)
+    if dataset is not None:
+        step.read(spec.dataset, version=dataset.version)
     step.use(*subject.node)
     commit = step.overwrite(results, evolve_schema=True)
     return Evaluated(
-        dataset_version=dataset.data_version,
+        dataset_version=records.version if records else str(dataset and dataset.data_version),
         results=step.asset,
         results_version=commit.data_version,
         rows=results.num_rows,
@@ -87,6 +110,22 @@ def evaluate(ctx: Context, evaluation: Evaluation, subject: Subject, project: st
             for n, one in enumerate(spec.thresholds)
         ],
     )
+
+
+def require_complete(records: Records, results: Sequence[Mapping[str, Any]]) -> None:
+    """Requires one result for each record, so that nobody leaves out those that a model fails on.
+
+    Raises:
+        InvalidPayload: a record has no result, or several, or a result is of no record of the version.
+    """
+    named = [row.get("record") for row in results]
+    for n, id in enumerate(named):
+        if not isinstance(id, str) or id not in records.ids:
+            fault = {"pointer": f"/results/{n}/record", "detail": "is the id of no record of the version"}
+            raise InvalidPayload("A result is of no record of the evaluation dataset.", errors=[fault])
+    if len(named) != len(set(named)) or len(named) != len(records.ids):
+        fault = {"pointer": "/results", "detail": f"needs one result for each of {len(records.ids)} records"}
+        raise InvalidPayload("There must be one result for each record of the evaluation dataset.", errors=[fault])
 
 
 def results_of(
