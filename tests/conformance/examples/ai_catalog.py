@@ -21,6 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "copies": "flights.gold.daily",
         "purpose": "x",
     },
+    "ai_catalog_store_split_asset": {"name": "by_carrier", "by": ["carrier"]},
     "ai_catalog_create_subscription": {"asset": "flights.silver.flights"},
     "ai_catalog_reject_access_request": {"comment": "No."},
     "ai_catalog_create_release": {"asset": "flights.silver.flights", "copies": "flights.gold.daily", "reason": "x"},
