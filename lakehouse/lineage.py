@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -301,9 +300,9 @@ class Lineage:
         self._skipped = {number: since for number, since in self._skipped.items() if now - since < _MAX_DELAY_SECONDS}
         with self.database.read() as connection:
             new = connection.execute(_NEW_EDGES.limit(limit), {"sequence": index.sequence}).all()
-            rows: Sequence[sa.Row[Any]] = new
+            rows = list(new)
             if self._skipped:
-                rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *new]
+                rows = [*connection.execute(_SKIPPED_EDGES, {"sequences": list(self._skipped)}), *rows]
             first = index.tombstone_sequence - _MAX_DELAYED_TOMBSTONES
             tombstones = connection.execute(_NEW_TOMBSTONES, {"sequence": first}).all()
         for row in rows:

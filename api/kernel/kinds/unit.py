@@ -230,7 +230,7 @@ class Unit:
         action, request_id = self.call.endpoint.permission, self.call.request_id
         with self._naming(after):
             after = store.replace_row(self.connection, before, after, action=action, request_id=request_id)
-        if kind.references:
+        if kind.references and after.version > before.version:
             store.refer(self.connection, after, self._edges(kind, resource, kind.resource(before)))
         if after.version > before.version:
             self.call.note(version=after.version, changes=store.changes(before, after))

@@ -61,6 +61,13 @@ async def test_the_past_has_no_later_row_and_no_older_than_the_limit(api: Api, t
     assert columns["spent"] == [None, 1.0, 1.0, None]
 
 
+async def test_a_change_that_changes_nothing_is_no_error(api: Api, tables: Tables, service: str) -> None:
+    for path_of in ("ai-catalog/feature-views/spending", f"ai-catalog/feature-services/{service}"):
+        found = await made(api.editor.get(path_of))
+        same = await made(api.editor("PATCH", path_of, json={"spec": {"title": found["spec"]["title"]}}))
+        assert same["version"] == found["version"]
+
+
 async def test_a_pinned_service_reads_its_version(api: Api, tables: Tables, service: str) -> None:
     first = serve(api, tables)
     pinned = {"spec": {"views": [{"view_id": "spending", "features": ["spent"], "version": first}]}}

@@ -21,6 +21,7 @@ from api.services.ai_catalog.kinds.registered_model import REGISTERED_MODEL
 from api.services.ai_catalog.logic.notices import NOTICES_OF, NoticeType, state_of
 from api.services.ai_catalog.subscription_tables import SUBSCRIPTION as TABLE
 from core.errors import Conflict, InvalidPayload, UnknownAsset
+from core.ids import new_id
 
 _MAX_PER_PRINCIPAL = 200
 
@@ -102,9 +103,9 @@ SUBSCRIPTION = TableKind(
 )
 
 
-@SUBSCRIPTION.creation(request=NewSubscription, result=Subscription, role=Role.VIEWER, past="created")
+@SUBSCRIPTION.creation(request=NewSubscription, result=Subscription, past="created")
 def create_subscription(unit: Unit, request: NewSubscription) -> Subscription:
-    """Subscribes the caller to an asset, a registered model, or a pipeline that they can see.
+    """Subscribes the caller to an asset, a registered model, or a pipeline. It needs no permission but to see it.
 
     Each notice is mailed to the caller, if the platform has a mail server, as long as they can see the target. It is
     also an event `ai_catalog.subscription.notified`, which webhook endpoints receive. The notice about an asset covers
@@ -119,17 +120,20 @@ def create_subscription(unit: Unit, request: NewSubscription) -> Subscription:
     if (unit.connection.execute(own).scalar() or 0) >= _MAX_PER_PRINCIPAL:
         raise Conflict(f"You have {_MAX_PER_PRINCIPAL} subscriptions. Delete one first.")
     unit.call.note(**{name: value for name, value in target.items() if value is not None})
-    return SUBSCRIPTION.add(
-        unit,
-        organization_id=place.organization_id,
-        project_id=place.project_id,
-        principal_id=unit.principal.id,
+    unit.creates(new_id(SUBSCRIPTION.prefix), place)
+    values = {
+        "id": unit.call.subject,
+        "organization_id": place.organization_id,
+        "project_id": place.project_id,
+        "principal_id": unit.principal.id,
         **target,
-        notices=sorted(set(request.notices) or possible),
-        seen=state_of(unit.connection, unit.platform.orchestrator.view(), unit.now, **target),
-        created_at=unit.now,
-        created_by=unit.principal.name,
-    )
+        "notices": sorted(set(request.notices) or possible),
+        "seen": state_of(unit.connection, unit.platform.orchestrator.view(), unit.now, **target),
+        "created_at": unit.now,
+        "created_by": unit.principal.name,
+    }
+    unit.connection.execute(TABLE.insert().values(values))
+    return SUBSCRIPTION.item(unit, unit.connection.execute(sa.select(TABLE).where(TABLE.c.id == values["id"])).one())
 
 
 @SUBSCRIPTION.deletion()

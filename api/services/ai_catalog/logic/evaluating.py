@@ -113,7 +113,7 @@ def evaluate(
 
 
 def require_complete(records: Records, results: Sequence[Mapping[str, Any]]) -> None:
-    """Requires one result for each record, so that nobody leaves out those that a model fails on.
+    """Requires one result for each record, so that no client leaves out those that a model fails on.
 
     Raises:
         InvalidPayload: a record has no result, or several, or a result is of no record of the version.
