@@ -23,6 +23,7 @@ import api.services.ai_catalog.run_tables
 import api.services.ai_catalog.scorer_tables
 import api.services.ai_catalog.sharing_tables
 import api.services.ai_catalog.stage_tables
+import api.services.ai_catalog.subscription_tables
 import api.services.ai_catalog.tag_tables
 import api.services.ai_catalog.trace_tables
 import api.services.ai_catalog.upload_tables
