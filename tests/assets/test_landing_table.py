@@ -20,6 +20,7 @@ from lakehouse.files import reading
 from lakehouse.landing_files import LandingFile, landing_folder
 from lakehouse.landing_record import LandingRecord
 from lakehouse.tables import Tables
+from resources.contracts import CONTRACT_CHECK
 from resources.delta import Delta
 from tests import slices
 
@@ -71,7 +72,8 @@ class TestAsset:
         metadata = events[KEYS[0]].metadata
         assert (metadata["landing/files"].value, metadata["landing/quarantined_rows"].value) == (1, 1)
         assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
-            "nothing_quarantined": False
+            "nothing_quarantined": False,
+            CONTRACT_CHECK: True,
         }
 
     def test_running_again_adds_nothing_and_keeps_the_data_version(self, tables: Tables, folder: Path) -> None:

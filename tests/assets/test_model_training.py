@@ -22,6 +22,7 @@ from core.ids import asset_key
 from core.settings import load_settings
 from lakehouse.lineage import Lineage
 from lakehouse.tables import Tables
+from resources.contracts import CONTRACT_CHECK
 from resources.delta import Delta
 from serving.predictor import Predictor
 from serving.registry import find
@@ -93,7 +94,7 @@ class TestTraining:
         assert record.parameters["parameters"]["max_leaf_nodes"] == 8
         assert set(record.parameters["libraries"]) >= {"scikit-learn", "skl2onnx", "onnxruntime"}
         checks = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
-        assert set(checks) == {BEATS_BASE_RATE, MEETS_REQUIREMENTS, EXPORT_IS_EXACT}
+        assert set(checks) == {BEATS_BASE_RATE, MEETS_REQUIREMENTS, EXPORT_IS_EXACT, CONTRACT_CHECK}
         assert all(check.passed and check.blocking for check in checks.values())
         assert checks[EXPORT_IS_EXACT].metadata["largest_difference"].value <= 1e-5
 
