@@ -84,7 +84,7 @@ async def test_a_stored_split_is_a_version_of_a_table_with_lineage(api: Api, ver
     (edge,) = api.app.platform.part(open_lineage).provenance(stored["table"], other["data_version"])
     assert (edge.in_asset, edge.in_version) == (SILVER, version)
     for wrong in ({"name": "No"}, {"shares": ["a=0.0", "b=1"]}, {"by": ["gone"]}):
-        assert (await api.editor.post(path, body | wrong)).status == 422, wrong
+        assert (await api.editor.post(path, body | wrong)).status in (400, 422), wrong
 
 
 async def test_a_stored_split_is_a_copy_and_no_asset_of_a_definition(
