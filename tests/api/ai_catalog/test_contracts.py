@@ -68,6 +68,7 @@ async def test_a_weaker_promise_needs_the_consent_of_all_consumers(api: Api) -> 
     assert (await api.editor("DELETE", path)).status == 409
 
 
+@on_both
 async def test_a_team_consents_by_its_members_only(api: Api) -> None:
     await prepared(api)
     team = (await made(api.admin.post("admin/groups", {"name": "analysts", "spec": {"title": "Analysts"}})))["id"]

@@ -12,10 +12,7 @@ from api.services.ai_catalog.logic import served_values
 from api.services.ai_catalog.logic.served_values import ServedValues, served_table
 from tests.api.admin.tenants import grant, made, user
 from tests.api.ai_catalog.feature_store import TABLE, content, declared, opened, serve
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api
-
-pytestmark = on_sqlite
 
 VIEW = "ai-catalog/feature-views/spending"
 

@@ -23,6 +23,7 @@ from tests.api.ai_catalog.pipelines import add_assets, published
 from tests.api.ai_catalog.test_contracts import SILVER, activated, prepared
 from tests.api.ai_catalog.test_models import file, registered, version
 from tests.api.ai_catalog.test_runs import run
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator
 from tests.orchestration import made as materialized
@@ -51,6 +52,7 @@ async def notices(api: Api) -> list[tuple[str, str]]:
     return [(one["data"]["notice"], one["data"]["detail"]) for one in api.events(NOTIFIED, after=before)]
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_create_subscription", "ai_catalog_delete_subscription")
 async def test_each_change_of_an_asset_is_one_notice(api: Api) -> None:
     await prepared(api)
@@ -98,6 +100,7 @@ async def test_only_what_the_subscriber_asked_for(api: Api) -> None:
         assert (await api.caller("mia").post(PATH, body)).status == 422
 
 
+@on_both
 async def test_runs_of_a_pipeline_that_end_later(api: Api) -> None:
     add_assets(fake(api))
     pipeline = await published(api)
@@ -112,6 +115,7 @@ async def test_runs_of_a_pipeline_that_end_later(api: Api) -> None:
     assert await notices(api) == []
 
 
+@on_both
 async def test_versions_and_aliases_of_a_model(api: Api) -> None:
     made_by = (await run(api))["id"]
     model = await registered(api)
@@ -157,6 +161,7 @@ async def delivered(api: Api, post: Post) -> None:
     await subscriber.handle(item)
 
 
+@on_both
 async def test_a_mail_needs_the_right_at_its_delivery(api: Api) -> None:
     await prepared(api)
     id = await subscribed(api, asset=SILVER)
