@@ -16,7 +16,7 @@ from core.errors import Unavailable
 from core.events import EVENT, event_from_row
 from core.mailer import Mail
 from core.pipelines import PIPELINE_TAG
-from core.ports import CheckStatus
+from core.reports import CheckStatus
 from core.runs import RunState, RunStatus, RunSummary
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.pipelines import add_assets, published

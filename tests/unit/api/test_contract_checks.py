@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.gateways.dagster.check_parsing import check_state, concerns
-from core.ports import CheckStatus, Materialization
+from core.ports import Materialization
+from core.reports import CheckStatus
 
 VERSION = Materialization("t@1", datetime(2026, 3, 1, tzinfo=UTC), "run-1", None, {})
 

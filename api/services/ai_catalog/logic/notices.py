@@ -18,7 +18,8 @@ from sqlalchemy.engine import Connection
 from api.kernel.tables import RESOURCE
 from api.services.ai_catalog.model_tables import MODEL_VERSION
 from core.contracts import CONTRACT, CONTRACT_VIOLATION, ContractState
-from core.ports import CheckStatus, GraphView
+from core.ports import GraphView
+from core.reports import CheckStatus
 from core.runs import RunState, RunStatus
 
 
