@@ -126,8 +126,8 @@ def test_rows_of_any_version_and_what_changed_between_two(platform_site: Site) -
 
         page.get_by_role("tab", name="Versions").click()
         page.get_by_role("button", name="Compare version 0 with 1").click()
-        page.get_by_label("Columns that identify a row").click()
-        page.get_by_role("option", name="id").click()
+        page.get_by_role("combobox", name="Columns that identify a row").click()
+        page.get_by_role("option", name="id", exact=True).click()
         changed = page.get_by_role("region", name="Changed rows").first
         expect(changed).to_contain_text('"B" → "X"')
         expect(page.get_by_text("1 added")).to_be_visible()
