@@ -1,8 +1,10 @@
 import { Badge, Code, CopyButton, Group, Stack, Text, Title, UnstyledButton } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { Time } from "../../../ui/Time";
 import { type AssetDetail, namesOf } from "./asset";
 import { RunLink } from "./AssetLink";
 import { MaterializeButton } from "./Materialize";
+import { failureQuery } from "./RunsTab";
 import { stateSentence } from "./state";
 import { PageButton, PageLink } from "../../../ui/PageLink";
 
@@ -11,6 +13,7 @@ export function Header({ asset }: { asset: AssetDetail }) {
   const sentence = stateSentence(asset);
   const { project, name } = namesOf(asset.id);
   const failedRun = asset.health === "DEGRADED" && asset.last_run?.status === "FAILED" ? asset.last_run : null;
+  const failed = useQuery(failureQuery(failedRun?.id));
   return (
     <Group justify="space-between" align="flex-start" gap="sm">
       <Stack gap={6} style={{ flex: "1 1 320px", minWidth: 0 }}>
@@ -22,7 +25,7 @@ export function Header({ asset }: { asset: AssetDetail }) {
         </Group>
         <Text size="sm" component="div" role="status">
           <Badge color={sentence.color} variant="light" tt="none" mr={6}>{sentence.state}</Badge>
-          {sentence.text}
+          {sentence.text}{failed.data?.error && `: ${failed.data.error}`}
           {sentence.written && asset.materialized_at && <>, written <Time value={asset.materialized_at} /></>}
           {sentence.written && asset.run_id && <> by run <RunLink id={asset.run_id} /></>}
           {failedRun && <>. <RunLink id={failedRun.id} text="See the log of the run" />{asset.materialized_at && <>. The last good version is from <Time value={asset.materialized_at} /></>}</>}.
