@@ -118,6 +118,7 @@ const list = createRoute({
     filter: text(search.filter),
     order_by: text(search.order_by),
     columns: text(search.columns),
+    peek: text(search.peek),
   }),
 });
 const create = createRoute({ getParentRoute: () => root, path: "/$service/$plural/new", component: lazyRouteComponent(() => import("./kernel/NewItem"), "NewItem") });

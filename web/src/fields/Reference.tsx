@@ -22,7 +22,7 @@ export function Reference({ id, kinds, compact = false }: { id: string; kinds: s
     <Group gap="xs">
       {link}
       <CopyButton value={id}>
-        {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the ID"><Code>{copied ? "Copied" : id}</Code></UnstyledButton>}
+        {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the ID"><Code style={{ overflowWrap: "anywhere" }}>{copied ? "Copied" : id}</Code></UnstyledButton>}
       </CopyButton>
     </Group>
   );

@@ -1,8 +1,9 @@
-import { Autocomplete } from "@mantine/core";
+import { Autocomplete, type AutocompleteProps } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { get } from "../api/http";
 import { catalogues, method } from "../api/platform";
+import { nameOf, targetOf } from "../api/references";
 
 interface Props {
   label: string;
@@ -11,12 +12,15 @@ interface Props {
   kinds: string[];
   value: string;
   onChange: (value: string) => void;
+  comboboxProps?: AutocompleteProps["comboboxProps"];
 }
 
 /** A text input that suggests names of these kinds. The API accepts a name or an id. */
-export function ReferenceInput({ kinds, value, onChange, ...common }: Props) {
+export function ReferenceInput({ kinds, value, onChange, description, ...common }: Props) {
   const [typed] = useDebouncedValue(value, 200);
   const { data } = useQuery(catalogues);
+  const isId = /^[a-z]{3}_/.test(typed);
+  const { data: name } = useQuery(nameOf(data && isId ? targetOf(data, kinds, typed) : undefined, typed));
   const lists = (data ?? []).flatMap((service) =>
     service.items
       .filter((kind) => kinds.includes(`${service.service.replaceAll("-", "_")}.${kind.name}`) && kind.filter_by.includes("name"))
@@ -33,5 +37,5 @@ export function ReferenceInput({ kinds, value, onChange, ...common }: Props) {
     }),
   });
   const names = new Set(pages.flatMap((page) => page.data?.items.map((one) => one.name) ?? []));
-  return <Autocomplete {...common} data={[...names]} value={value} onChange={onChange} spellCheck={false} />;
+  return <Autocomplete {...common} description={name ? `${description ? `${description} ` : ""}Now: ${name}.` : description} data={[...names]} value={value} onChange={onChange} spellCheck={false} />;
 }

@@ -1,4 +1,4 @@
-import { Badge, Code, Text } from "@mantine/core";
+import { Badge, Code, Group, Text } from "@mantine/core";
 import type { Field } from "../api/schema";
 import { Time } from "../ui/Time";
 import { Reference } from "./Reference";
@@ -23,14 +23,23 @@ export function Value({ value, field, compact = false }: { value: unknown; field
     if (field?.schema.format === "date-time") return <Time value={value} />;
     if (field?.shape === "choice") return <Badge color={stateColor(value)} variant="light" tt="none">{value}</Badge>;
     if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} compact={compact} />;
-    if (compact) return <Text span truncate="end" maw={360} display="inline-block" title={value}>{value}</Text>;
-    return <Text span style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;
+    if (compact) return <Text span fz="inherit" truncate="end" maw={360} display="inline-block" title={value} style={{ verticalAlign: "middle" }}>{value}</Text>;
+    return <Text span size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;
   }
   if (Array.isArray(value)) {
     if (!value.length) return <Text c="dimmed" span>None</Text>;
     if (value.every((one) => typeof one === "string")) {
       const shown = compact ? value.slice(0, 3) : value;
       const rest = value.length - shown.length;
+      const kinds = field?.item?.["x-refers-to"];
+      if (kinds) {
+        return (
+          <Group gap="xs" wrap={compact ? "nowrap" : "wrap"}>
+            {shown.map((one) => <Reference key={one} id={one} kinds={kinds} compact />)}
+            {rest > 0 && <Text c="dimmed" span size="sm">and {rest} more</Text>}
+          </Group>
+        );
+      }
       return <>{shown.join(", ")}{rest > 0 && <Text c="dimmed" span> and {rest} more</Text>}</>;
     }
     if (compact) return <>{value.length.toLocaleString()} items</>;

@@ -1,7 +1,7 @@
 import { Button, Group, Menu } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { allowed, type OperationEntry } from "../api/platform";
 import { permission } from "./OperationButton";
 import { OperationDialog, type OperationTarget } from "./OperationDialog";
@@ -15,18 +15,28 @@ interface Props extends OperationTarget {
   first?: string[];
   /** Verbs of operations that make no sense in the present state of the item. */
   without?: string[];
+  /** The operation whose dialog opens without a click. */
+  doing?: string;
+  /** What happens after a deletion. By default, the list opens. */
+  onDeleted?: () => void;
 }
 
 /** Buttons for the operations on an item. One that the caller has no permission for is disabled, and says which. */
-export function Actions({ first = [], without = [], ...target }: Props) {
+export function Actions({ first = [], without = [], doing, onDeleted, ...target }: Props) {
   const { service, kind, id } = target;
   const navigate = useNavigate();
   const [open, setOpen] = useState<OperationEntry | null>(null);
   const place = (operation: OperationEntry) => first.indexOf(operation.verb) + 1 || first.length + 1;
   const operations = onItem(kind).filter((one) => !without.includes(one.verb)).sort((one, other) => place(one) - place(other));
   const { data: rights } = useQuery(allowed(operations.map((one) => one.permission), securableOf(service, kind, id, target.item)));
+  const asked = operations.find((one) => one.verb === doing && rights?.has(one.permission));
+  useEffect(() => {
+    if (asked) setOpen(asked);
+  }, [asked]);
   const onDone = (operation: OperationEntry) => {
-    if (operation.method === "DELETE") void navigate({ to: `/${service}/${kind.plural}` });
+    if (operation.method !== "DELETE") return;
+    if (onDeleted) onDeleted();
+    else void navigate({ to: `/${service}/${kind.plural}` });
   };
   const start = (operation: OperationEntry) => {
     const page = pageOf(operation, id);

@@ -5,21 +5,22 @@ import { isRecord } from "./values";
 
 const TECHNICAL = new Set(["etag", "generation", "id", "kind", "name"]);
 
-/** The fields of an object in two columns. Spec and status have headings. */
-export function Fields({ item, schema, schemas }: { item: Record<string, unknown>; schema: Schema; schemas: Schemas }) {
+/** The fields of an object in two columns, without `hidden` ones. Spec and status have headings. */
+export function Fields({ item, schema, schemas, hidden }: { item: Record<string, unknown>; schema: Schema; schemas: Schemas; hidden?: string[] }) {
   const properties = orderedFields(schema);
   const nested = properties.filter(([name, inner]) => ["spec", "status"].includes(name) && field(inner, schemas).schema.properties);
-  const flat = properties.filter(([name]) => !nested.some(([other]) => other === name) && !TECHNICAL.has(name));
+  const flat = properties.filter(([name]) => !nested.some(([other]) => other === name) && !TECHNICAL.has(name) && !hidden?.includes(name));
   return (
     <Stack gap="lg">
       {nested.map(([name, inner]) => {
         const value = item[name];
         const declared = field(inner, schemas).schema;
-        if (!isRecord(value) || !Object.keys(declared.properties ?? {}).length) return null;
+        const entries = orderedFields(declared).filter(([inner]) => !hidden?.includes(`${name}.${inner}`));
+        if (!isRecord(value) || !entries.length) return null;
         return (
           <section key={name} aria-label={words(name)}>
             <Title order={2} mb="xs">{name === "spec" ? "Settings" : "State"}</Title>
-            <Rows entries={orderedFields(declared)} item={value} schemas={schemas} />
+            <Rows entries={entries} item={value} schemas={schemas} />
           </section>
         );
       })}

@@ -1,32 +1,72 @@
-import { Code, Stack, Text, Timeline } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Button, Checkbox, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { get } from "../api/http";
+import { words } from "../api/schema";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
-import { line, type Revision } from "./changes";
+import { combined, path as pathOfChange, type Revision, text } from "./changes";
+import classes from "./History.module.css";
 
-/** The revisions of an item, newest first, each with who made it and what it changed. */
+interface Page {
+  items: Revision[];
+  next_page_token: string | null;
+}
+
+/** The revisions of an item, newest first, each with who made it and what it changed, side by side. */
 export function History({ path }: { path: string }) {
-  const revisions = useQuery({
+  const [chosen, setChosen] = useState<number[]>([]);
+  const revisions = useInfiniteQuery({
     queryKey: ["revisions", path],
-    queryFn: ({ signal }) => get<{ items: Revision[] }>(path, { query: { page_size: 50 }, signal }),
+    queryFn: ({ pageParam, signal }) => get<Page>(path, { query: { page_size: 50, page_token: pageParam }, signal }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_page_token || undefined,
     retry: false,
   });
   if (revisions.error) return <Trouble error={revisions.error} retry={() => revisions.refetch()} />;
+  const items = revisions.data?.pages.flatMap((page) => page.items) ?? [];
+  const toggle = (version: number) => setChosen((now) => (now.includes(version) ? now.filter((one) => one !== version) : [...now.slice(-1), version]));
+  const [from, to] = [...chosen].sort((one, other) => one - other);
   return (
-    <Timeline bulletSize={12} lineWidth={2}>
-      {(revisions.data?.items ?? []).map((one) => (
-        <Timeline.Item key={one.version} title={`Version ${one.version}`}>
-          <Stack gap={4}>
-            <Text size="xs" c="dimmed">
-              {one.by}: {one.action}, <Time value={one.at} />
-            </Text>
-            {one.changes.map((change) => (
-              <Code key={change.pointer}>{line(change)}</Code>
-            ))}
-          </Stack>
-        </Timeline.Item>
+    <Stack gap="lg">
+      <Text size="sm" c="dimmed">Select two versions to see all differences between them.</Text>
+      {from !== undefined && to !== undefined && (
+        <section aria-label="Comparison">
+          <Title order={2} mb="xs">Version {from} and version {to}</Title>
+          <Changes changes={combined(items, from, to)} before={`Version ${from}`} after={`Version ${to}`} />
+        </section>
+      )}
+      {items.map((one) => (
+        <section key={one.version} aria-label={`Version ${one.version}`}>
+          <Group gap="sm" mb={4}>
+            <Checkbox size="xs" checked={chosen.includes(one.version)} onChange={() => toggle(one.version)} aria-label={`Compare version ${one.version}`} />
+            <Text fw={600}>Version {one.version}</Text>
+            <Text size="sm" c="dimmed">{words(one.action.split(".").at(-1) ?? one.action)} by {one.by}, <Time value={one.at} /></Text>
+          </Group>
+          {one.changes.length > 0 ? <Changes changes={one.changes} before="Before" after="After" /> : <Text size="sm" c="dimmed">No field changed.</Text>}
+        </section>
       ))}
-    </Timeline>
+      {revisions.hasNextPage && <Button variant="default" size="xs" loading={revisions.isFetchingNextPage} onClick={() => revisions.fetchNextPage()}>Show more</Button>}
+    </Stack>
+  );
+}
+
+function Changes({ changes, before, after }: { changes: Revision["changes"]; before: string; after: string }) {
+  if (!changes.length) return <Text size="sm" c="dimmed">They are the same.</Text>;
+  return (
+    <Table.ScrollContainer minWidth={520}>
+      <Table layout="fixed" verticalSpacing={4} withTableBorder>
+        <Table.Thead><Table.Tr><Table.Th w="22%">Field</Table.Th><Table.Th>{before}</Table.Th><Table.Th>{after}</Table.Th></Table.Tr></Table.Thead>
+        <Table.Tbody>
+          {changes.map((change) => (
+            <Table.Tr key={change.pointer}>
+              <Table.Td style={{ overflowWrap: "anywhere" }}>{pathOfChange(change)}</Table.Td>
+              <Table.Td className={classes.before}>{text(change.before)}</Table.Td>
+              <Table.Td className={classes.after}>{text(change.after)}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
   );
 }

@@ -1,177 +1,263 @@
-import { Anchor, Button, Group, Menu, Stack, Table, Text, TextInput, Title, UnstyledButton } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Button, Group, Menu, Pill, Stack, Text, TextInput, Title } from "@mantine/core";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { get } from "../api/http";
-import { allowed, catalogues, kindOf, method, openApi } from "../api/platform";
-import { field, valueAt, words } from "../api/schema";
-import { Value } from "../fields/Value";
+import { useChanged } from "../api/live";
+import { allowed, catalogues, kindOf, type KindEntry, method, openApi } from "../api/platform";
+import { useChangePreferences, usePreferences } from "../api/preferences";
+import { words } from "../api/schema";
 import { Marked } from "../ui/Marked";
+import { NewPill } from "../ui/NewPill";
 import { Trouble } from "../ui/Trouble";
-import { columnsOf, defaultColumns } from "./columns";
+import { useKeys } from "../ui/useKeys";
+import { useLate } from "../ui/useLate";
+import { BulkBar } from "./BulkBar";
+import { columnsOf, columnTitle, defaultColumns, itemSchema } from "./columns";
+import { filterFields, inWords, parts } from "./conditions";
+import { CopyAs } from "./CopyAs";
 import { FilterBuilder } from "./FilterBuilder";
+import { idOf, type ItemOfList, ItemTable, TableSkeleton } from "./ItemTable";
+import { fullName } from "./operations";
+import { Peek } from "./Peek";
+import { SavedFilters } from "./SavedFilters";
+import { Shortcuts } from "./Shortcuts";
 
 interface Page {
-  items: Record<string, unknown>[];
+  items: ItemOfList[];
   next_page_token: string | null;
+  total_size?: number | null;
 }
 
 export interface ListSearch {
   filter?: string;
   order_by?: string;
   columns?: string;
+  /** The item in the side view. */
+  peek?: string;
 }
+
+/** The first page is small, so that it is there at once. Those after it are read while the user scrolls. */
+const FIRST_PAGE = 100;
+const NEXT_PAGE = 1000;
+const ROW_HEIGHT = { COMFORTABLE: 36, COMPACT: 28 };
+const KEYS = [
+  { keys: ["j", "↓"], does: "Next item" },
+  { keys: ["k", "↑"], does: "Previous item" },
+  { keys: ["Enter"], does: "Open the item at the side, then its page" },
+  { keys: ["e"], does: "Edit the item" },
+  { keys: ["x"], does: "Select the item" },
+  { keys: ["c"], does: "Create an item" },
+  { keys: ["/"], does: "Filter" },
+  { keys: ["Esc"], does: "Close the side view" },
+  { keys: ["?"], does: "Show the keyboard shortcuts" },
+];
 
 /** The items of a kind: filtered, ordered, and with the columns that the address names. */
 export function ItemList() {
   const { service, plural } = useParams({ from: "/$service/$plural" });
+  const { data: found } = useQuery(catalogues);
+  if (!found) return null;
+  const kind = kindOf(found, service, plural);
+  if (!kind) return <Text>There is no kind {plural} in {service}.</Text>;
+  if (!method(kind, "list")) return <Text>Items of this kind can't be listed.</Text>;
+  return <List key={`${service}/${plural}`} service={service} kind={kind} />;
+}
+
+function List({ service, kind }: { service: string; kind: KindEntry }) {
+  const { plural } = kind;
+  const place = `${service}/${plural}`;
   const search = useSearch({ from: "/$service/$plural" });
   const navigate = useNavigate({ from: "/$service/$plural" });
-  const { data: found } = useQuery(catalogues);
-  const kind = found && kindOf(found, service, plural);
+  const queries = useQueryClient();
   const { data: document } = useQuery(openApi(service));
-  const listing = kind && method(kind, "list");
-  const creating = kind && method(kind, "create");
+  const listing = method(kind, "list");
+  const creating = method(kind, "create");
   const { data: rights } = useQuery(allowed(creating ? [creating.permission] : [], null));
+  const preferences = usePreferences();
+  const changePreferences = useChangePreferences();
   const [text, setText] = useState(search.filter ?? "");
+  const [selected, setSelected] = useState(new Set<string>());
+  const [current, setCurrent] = useState(-1);
+  const [sheet, setSheet] = useState(false);
+  const [doing, setDoing] = useState<string>();
+  const [changed, clearChanged] = useChanged([fullName(service, kind)]);
+  const input = useRef<HTMLInputElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => setText(search.filter ?? ""), [search.filter]);
+
+  const counts = listing?.query === "ResourceQuery";
+  const key = ["items", service, plural, search.filter, search.order_by];
   const pages = useInfiniteQuery({
-    queryKey: ["items", service, plural, search.filter, search.order_by],
+    queryKey: key,
     queryFn: ({ pageParam, signal }) => {
-      const query = { filter: search.filter, order_by: search.order_by, page_size: 100, page_token: pageParam };
+      const query = { filter: search.filter, order_by: search.order_by, page_size: pageParam ? NEXT_PAGE : FIRST_PAGE, page_token: pageParam, total: counts && !pageParam ? true : undefined };
       return get<Page>(listing?.path ?? "", { query, signal });
     },
     initialPageParam: "",
     getNextPageParam: (page) => page.next_page_token || undefined,
-    enabled: Boolean(listing),
     retry: false,
   });
+  const late = useLate(pages.isPending);
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = pages;
+  const onEnd = useCallback(() => {
+    if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
+  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
 
-  if (!found) return null;
-  if (!kind) return <Text>There is no kind {plural} in {service}.</Text>;
-  if (!listing) return <Text>Items of this kind can't be listed.</Text>;
   const schemas = document?.components.schemas ?? {};
-  const item = itemSchema(schemas, listing.result);
+  const item = itemSchema(schemas, listing?.result);
   const known = item ? columnsOf(item, schemas) : [];
-  const chosen = search.columns ? search.columns.split(",") : defaultColumns(known);
+  const kept = preferences?.columns[place];
+  const chosen = search.columns ? search.columns.split(",") : kept?.length ? kept : defaultColumns(known);
   const columns = chosen.filter((name) => known.includes(name));
-  const items = pages.data?.pages.flatMap((page) => page.items) ?? [];
-  const change = (changed: ListSearch) => navigate({ search: (before) => ({ ...before, ...changed }), replace: true });
-  const order = (name: string) => change({ order_by: search.order_by === name ? `${name} desc` : name });
+  const items = useMemo(() => pages.data?.pages.flatMap((page) => page.items) ?? [], [pages.data]);
+  const total = pages.data?.pages[0]?.total_size;
+  const change = (changes: ListSearch) => void navigate({ search: (before) => ({ ...before, ...changes }), replace: true });
+  const showColumns = (names: string[]) => {
+    change({ columns: names.join(",") || undefined });
+    void changePreferences((now) => ({ columns: { ...now.columns, [place]: names } }));
+  };
+  const peek = (id: string | undefined) => {
+    setDoing(undefined);
+    change({ peek: id });
+  };
+  const hasPage = Boolean(method(kind, "get"));
+  const pageOf = (id: string) => `/${place}/${encodeURIComponent(id)}`;
+  const go = (step: number) => {
+    const next = Math.min(items.length - 1, Math.max(0, current + step));
+    setCurrent(next);
+    const one = items[next];
+    if (search.peek && one) peek(idOf(one));
+  };
+  const at = items[current];
+  const canCreate = creating && rights?.has(creating.permission);
+  useKeys({
+    j: () => go(1),
+    k: () => go(-1),
+    Escape: () => search.peek && peek(undefined),
+    e: () => {
+      if (!at) return;
+      peek(idOf(at));
+      requestAnimationFrame(() => setDoing("update"));
+    },
+    x: () => at && setSelected(toggled(selected, idOf(at))),
+    c: () => canCreate && void navigate({ to: `/${place}/new` }),
+    "/": () => input.current?.focus(),
+    "?": () => setSheet(true),
+    "shift+?": () => setSheet(true),
+  });
+  // These keys belong to the rows: a focused link or button has its own.
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (!(event.target as HTMLElement).matches("tr, [role=region]")) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      go(event.key === "ArrowDown" ? 1 : -1);
+    }
+    if (event.key !== "Enter" || !at) return;
+    if (search.peek === idOf(at) && hasPage) void navigate({ to: pageOf(idOf(at)) });
+    else peek(idOf(at));
+  };
+  const fields = filterFields(kind, item, schemas);
+  const conditions = parts(search.filter ?? "");
+  const noun = words(plural).toLowerCase();
+  const create = creating && (
+    <Button component={Link} to={`/${place}/new`} disabled={!canCreate} title={rights && !canCreate ? `You need the permission ${creating.permission}.` : undefined}>
+      Create {kind.title.toLowerCase()}
+    </Button>
+  );
 
   return (
-    <Stack gap="md">
+    <Stack gap="sm" onKeyDown={onKeyDown}>
       <Group justify="space-between" align="flex-start">
         <div>
           <Title order={1}>{words(plural)}</Title>
           <Text size="sm" c="dimmed"><Marked text={kind.description} /></Text>
         </div>
-        {creating && (
-          <Button
-            component={Link}
-            to={`/${service}/${plural}/new`}
-            disabled={rights ? !rights.has(creating.permission) : true}
-            title={rights && !rights.has(creating.permission) ? `You need the permission ${creating.permission}.` : undefined}
-          >
-            Create {kind.title.toLowerCase()}
-          </Button>
-        )}
+        {create}
       </Group>
       <Group component="form" gap="xs" align="flex-end" onSubmit={(event) => { event.preventDefault(); change({ filter: text || undefined }); }}>
-        <TextInput
-          flex={1}
-          aria-label="Filter"
-          placeholder={kind.filter_by.length ? `Filter by ${kind.filter_by.slice(0, 5).join(", ")}` : "This kind has no filter"}
-          disabled={!kind.filter_by.length}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          ff="monospace"
+        {kind.filter_by.length > 0 && (
+          <>
+            <TextInput
+              ref={input}
+              flex={1}
+              miw={180}
+              aria-label="Filter"
+              placeholder={`Filter by ${kind.filter_by.slice(0, 3).join(", ")}`}
+              value={text}
+              onChange={(event) => setText(event.currentTarget.value)}
+              ff="monospace"
+            />
+            <FilterBuilder fields={fields} onAdd={(added) => change({ filter: text ? `${text} && ${added}` : added })} />
+          </>
+        )}
+        <SavedFilters
+          list={place}
+          present={{ filter: search.filter ?? "", order_by: search.order_by ?? "", columns }}
+          onChoose={(saved) => change({ filter: saved.filter || undefined, order_by: saved.order_by || undefined, columns: saved.columns?.join(",") || undefined })}
         />
-        {kind.filter_by.length > 0 && <FilterBuilder fields={kind.filter_by} onAdd={(condition) => {
-          const combined = text ? `${text} && ${condition}` : condition;
-          setText(combined);
-          change({ filter: combined });
-        }} />}
         <Menu closeOnItemClick={false} position="bottom-end">
           <Menu.Target><Button variant="default">Columns</Button></Menu.Target>
           <Menu.Dropdown mah={400} style={{ overflowY: "auto" }}>
             {known.map((name) => (
-              <Menu.Item
-                key={name}
-                role="menuitemcheckbox"
-                aria-checked={columns.includes(name)}
-                onClick={() => change({ columns: (columns.includes(name) ? columns.filter((one) => one !== name) : [...columns, name]).join(",") || undefined })}
-              >
-                {columns.includes(name) ? "✓ " : "\u2003"}{words(name.split(".").at(-1) ?? name)}
+              <Menu.Item key={name} role="menuitemcheckbox" aria-checked={columns.includes(name)} onClick={() => showColumns(columns.includes(name) ? columns.filter((one) => one !== name) : [...columns, name])}>
+                {columns.includes(name) ? "✓ " : "\u2003"}{columnTitle(name)}
               </Menu.Item>
             ))}
           </Menu.Dropdown>
         </Menu>
+        <CopyAs path={listing?.path ?? ""} query={{ filter: search.filter, order_by: search.order_by }} page={place} size="sm" />
       </Group>
+      <Group gap="xs">
+        {conditions.map((one, number) => (
+          <Pill key={one} size="md" withRemoveButton title={one} removeButtonProps={{ "aria-label": `Remove the condition ${inWords(one)}`, "aria-hidden": false, tabIndex: 0 }} onRemove={() => change({ filter: conditions.filter((_, other) => other !== number).join(" && ") || undefined })}>
+            {inWords(one)}
+          </Pill>
+        ))}
+        <Text size="sm" c="dimmed" role="status">
+          {pages.isSuccess && items.length > 0 && `${(total ?? items.length).toLocaleString()}${total == null && hasNextPage ? " or more" : ""} ${noun}`}
+        </Text>
+        <NewPill count={changed} noun={[kind.title.toLowerCase(), noun]} onShow={() => { clearChanged(); void queries.invalidateQueries({ queryKey: key }); }} />
+      </Group>
+      <BulkBar service={service} kind={kind} items={items.filter((one) => selected.has(idOf(one)))} onClear={() => setSelected(new Set())} />
       {pages.error && <Trouble error={pages.error} retry={() => pages.refetch()} />}
-      {!pages.error && (
-        <Table.ScrollContainer minWidth={480}>
-          <Table highlightOnHover verticalSpacing={6} aria-busy={pages.isPending}>
-            <Table.Thead>
-              <Table.Tr>
-                {columns.map((name) => (
-                  <Table.Th key={name} aria-sort={sorting(search.order_by, name)}>
-                    {kind.order_by.includes(name) ? (
-                      <UnstyledButton fz="sm" fw={600} onClick={() => order(name)}>
-                        {words(name.split(".").at(-1) ?? name)} {arrow(search.order_by, name)}
-                      </UnstyledButton>
-                    ) : words(name.split(".").at(-1) ?? name)}
-                  </Table.Th>
-                ))}
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {items.map((one) => (
-                <Table.Tr key={String(one.id ?? one.name)}>
-                  {columns.map((name, position) => (
-                    <Table.Td key={name}>
-                      {position === 0 && method(kind, "get") ? (
-                        <Anchor renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service, plural, id: String(one.id ?? one.name) }} />}>
-                          {String(valueAt(one, name) ?? one.id)}
-                        </Anchor>
-                      ) : (
-                        <Value value={valueAt(one, name)} field={fieldAt(item, name, schemas)} compact />
-                      )}
-                    </Table.Td>
-                  ))}
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+      {late && <TableSkeleton />}
+      {pages.isSuccess && items.length > 0 && (
+        <ItemTable
+          label={words(plural)}
+          items={items}
+          columns={columns}
+          orders={kind.order_by}
+          order={search.order_by}
+          onOrder={(name) => change({ order_by: search.order_by === name ? `${name} desc` : name })}
+          item={item}
+          schemas={schemas}
+          rowHeight={ROW_HEIGHT[preferences?.density ?? "COMFORTABLE"]}
+          busy={pages.isFetching}
+          pageOf={hasPage ? pageOf : undefined}
+          selected={hasPage ? selected : undefined}
+          onSelect={setSelected}
+          current={current}
+          onCurrent={setCurrent}
+          onPeek={(id) => hasPage && peek(id)}
+          onEnd={onEnd}
+          box={box}
+        />
       )}
       {pages.isSuccess && !items.length && (
-        <Text c="dimmed" ta="center" py="xl">
-          {search.filter ? "No items match this filter." : `There are no ${words(plural).toLowerCase()} that you can see.`}
-        </Text>
+        <Stack align="center" py="xl">
+          <Text c="dimmed" ta="center">{search.filter ? "No items match this filter." : `There are no ${noun} that you can see.`}</Text>
+          {search.filter ? <Button variant="default" onClick={() => change({ filter: undefined })}>Remove the filter</Button> : canCreate && create}
+        </Stack>
       )}
-      {pages.hasNextPage && (
-        <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>
-      )}
+      {search.peek && hasPage && <Peek key={search.peek} service={service} plural={plural} id={search.peek} doing={doing} page={pageOf(search.peek)} onClose={() => peek(undefined)} />}
+      <Shortcuts opened={sheet} onClose={() => setSheet(false)} shortcuts={KEYS} />
     </Stack>
   );
 }
 
-function itemSchema(schemas: Parameters<typeof columnsOf>[1], result: string | null) {
-  const name = schemas[result ?? ""]?.properties?.items?.items?.$ref?.split("/").at(-1);
-  return schemas[name ?? ""];
-}
-
-function fieldAt(item: Parameters<typeof columnsOf>[0] | undefined, path: string, schemas: Parameters<typeof columnsOf>[1]) {
-  let schema = item;
-  for (const key of path.split(".")) schema = schema && field(schema, schemas).schema.properties?.[key];
-  return schema && field(schema, schemas);
-}
-
-function sorting(order: string | undefined, name: string): "ascending" | "descending" | "none" {
-  if (order === name) return "ascending";
-  return order === `${name} desc` ? "descending" : "none";
-}
-
-function arrow(order: string | undefined, name: string): string {
-  return { ascending: "↑", descending: "↓", none: "" }[sorting(order, name)];
+function toggled(set: Set<string>, id: string): Set<string> {
+  const changed = new Set(set);
+  if (!changed.delete(id)) changed.add(id);
+  return changed;
 }

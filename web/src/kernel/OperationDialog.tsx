@@ -98,7 +98,7 @@ function Content({ service, kind, id, operation, initial, answer, onAnswer, onCl
       <Question
         submit={label(operation)}
         danger={isDestructive(operation)}
-        typed={isFinal(kind, operation) ? name : undefined}
+        typed={isFinal(kind, operation) ? String(item?.name ?? operation.verb) : undefined}
         run={request}
         onCancel={onClose}
       >

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { field, orderedFields, type Schemas, valueAt, words } from "../api/schema";
 import { relative } from "../ui/relative";
-import { line } from "./changes";
+import { combined, path, text } from "./changes";
 import { columnsOf, defaultColumns } from "./columns";
-import { condition, literal } from "./conditions";
+import { comparisons, condition, filterFields, inWords, parts } from "./conditions";
 import { defaults, mergePatch } from "./values";
 
 const SCHEMAS: Schemas = {
@@ -64,17 +64,54 @@ describe("lists", () => {
 });
 
 describe("filters", () => {
-  it("quote texts, and only texts", () => {
-    expect(condition("name", "is", 'a "b"')).toBe('name == "a \\"b\\""');
-    expect(condition("spec.size", "is at least", "3")).toBe("spec.size >= 3");
-    expect(literal("true")).toBe("true");
-    expect(literal("2026-01-02T03:04:05Z")).toBe('timestamp("2026-01-02T03:04:05Z")');
-    expect(condition("name", "starts with", "7")).toBe('name.startsWith("7")');
+  it("write values by the type of their field", () => {
+    expect(condition({ name: "name", type: "text" }, "is", 'a "b"')).toBe('name == "a \\"b\\""');
+    expect(condition({ name: "name", type: "text" }, "starts with", "7")).toBe('name.startsWith("7")');
+    expect(condition({ name: "spec.size", type: "number" }, "is at least", "3")).toBe("spec.size >= 3");
+    expect(condition({ name: "spec.on", type: "boolean" }, "is", "true")).toBe("spec.on == true");
+    expect(condition({ name: "created_at", type: "time" }, "is after", "2026-01-02T03:04:05Z")).toBe('created_at >= timestamp("2026-01-02T03:04:05.000Z")');
+    expect(condition({ name: "labels", type: "labels" }, "is", "env = prod")).toBe('labels.env == "prod"');
+    expect(condition({ name: "spec.tags", type: "list" }, "contains", "pii")).toBe('"pii" in spec.tags');
+    expect(condition({ name: "owner", type: "reference" }, "is empty", "")).toBe("owner == null");
+  });
+
+  it("offer what fits the type of a field", () => {
+    const item = { properties: { status: { $ref: "#/components/schemas/Status" }, owner: { type: "string", "x-refers-to": ["admin.user"] }, created_at: { type: "string", format: "date-time" } } };
+    const schemas: Schemas = { ...SCHEMAS, Status: { type: "object", properties: { state: { $ref: "#/components/schemas/State" } } } };
+    const kind = { filter_by: ["kind", "state", "owner", "created_at", "labels"], order_by: ["name"] } as unknown as Parameters<typeof filterFields>[0];
+    const fields = filterFields(kind, item, schemas);
+    expect(fields.map((one) => [one.name, one.type])).toEqual([["state", "choice"], ["owner", "reference"], ["created_at", "time"], ["labels", "labels"]]);
+    expect(fields[0]?.choices).toEqual(["OPEN", "CLOSED"]);
+    expect(comparisons("boolean")).toEqual(["is"]);
+  });
+
+  it("are read in parts, and a choice between conditions is one part", () => {
+    expect(parts('name == "a && b" && (size > 3 && size < 5) && owner != null')).toEqual(['name == "a && b"', "(size > 3 && size < 5)", "owner != null"]);
+    expect(parts("a == 1 || b == 2 && c == 3")).toEqual(["a == 1 || b == 2 && c == 3"]);
+    expect(parts("")).toEqual([]);
+  });
+
+  it("are said in words, where they are simple", () => {
+    expect(inWords('spec.title.contains("sales")')).toBe("Title contains sales");
+    expect(inWords('labels.env == "prod"')).toBe("Label env is prod");
+    expect(inWords("owner == null")).toBe("Owner is empty");
+    expect(inWords('name in ["a", "b"]')).toBe('name in ["a", "b"]');
   });
 });
 
-it("says what a revision changed", () => {
-  expect(line({ pointer: "/spec/tags/a~1b", before: null, after: "x" })).toBe('spec.tags.a/b: null → "x"');
+describe("changes", () => {
+  it("name the field, and show texts as they are", () => {
+    expect(path({ pointer: "/spec/tags/a~1b" })).toBe("spec.tags.a/b");
+    expect([text("a"), text(null), text({ a: 1 })]).toEqual(["a", "–", '{\n  "a": 1\n}']);
+  });
+
+  it("between two versions leave out what changed back", () => {
+    const revision = (version: number, changes: [string, unknown, unknown][]) => ({
+      version, at: "", action: "", by: "", changes: changes.map(([pointer, before, after]) => ({ pointer, before, after })),
+    });
+    const all = [revision(4, [["/c", 1, 2]]), revision(3, [["/a", "y", "x"], ["/b", 2, 3]]), revision(2, [["/a", "x", "y"], ["/b", 1, 2]])];
+    expect(combined(all, 1, 3)).toEqual([{ pointer: "/b", before: 1, after: 3 }]);
+  });
 });
 
 it("says how long ago something was", () => {
