@@ -163,7 +163,7 @@ def test_schedules_and_sensors_say_why_they_did_nothing(platform_site: Site) -> 
         expect(page.get_by_role("table", name="Sensors").get_by_text("nothing new")).to_be_visible()
         expect(page.get_by_role("table", name="Schedules").get_by_text("tomorrow")).to_be_visible()
         assert_accessible(page)
-        page.get_by_role("switch", name="landing is off").click()
+        page.get_by_role("switch", name="landing is off").press("Space")
         expect(page.get_by_role("switch", name="landing is on")).to_be_checked()
         assert platform_site.orchestrator.sensors["landing"].running
     with logged_in(platform_site, "vic", "/runs/automation") as page:
