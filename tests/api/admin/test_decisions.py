@@ -249,7 +249,7 @@ async def test_what_a_user_holds_is_shown_where_the_caller_may_see_grants(api: A
     for caller, seen in ((one.admin, {inside}), (api.admin, {inside, outside})):
         held = await made(caller.get(f"admin/users/{bob}/effective-access"))
         assert {item["grant"]["id"] for item in held["items"]} == seen
-        assert (other.organization in held["names"]) is (outside in seen), "no name of a place that is hidden"
+        assert (other.project in held["names"]) is (outside in seen), "no name of a place that is hidden"
     for unknown in (other.admin_id, "usr_nobody"):
         assert (await one.admin.get(f"admin/users/{unknown}/effective-access")).status == 404
 
