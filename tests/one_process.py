@@ -10,6 +10,7 @@ _PLATFORM = (
     "console_definitions",
     "console_models",
     "documented_commands",
+    "every_page",
     "platform_login",
     "notebook_tutorial",
     "pipelines",

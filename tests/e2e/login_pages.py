@@ -82,6 +82,17 @@ class Phone:
 
 
 @contextmanager
+def browser_of() -> Iterator[Browser]:
+    """A browser, as long as it is entered."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "no browser: run `sh tests/provide.sh`"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
 def site(home: Path, **settings: str) -> Iterator[Site]:
     """The platform with these settings, as long as it is entered."""
     # Identity providers of the tests are on loopback.
@@ -96,14 +107,10 @@ def site(home: Path, **settings: str) -> Iterator[Site]:
 @contextmanager
 def browsed(url: str, token: str) -> Iterator[Site]:
     """A running platform with a browser before it."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "no browser: run `sh tests/provide.sh`"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with browser_of() as browser:
         running = Site(url, token, browser)
         yield running
         running.admin.close()
-        browser.close()
 
 
 def fits(page: Page) -> bool:

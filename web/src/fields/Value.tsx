@@ -1,18 +1,8 @@
 import { Badge, Code, Group, Text } from "@mantine/core";
 import type { Field } from "../api/schema";
+import { State } from "../ui/State";
 import { Time } from "../ui/Time";
 import { Reference } from "./Reference";
-
-const GOOD = /^(ACTIVE|FRESH|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
-const DOUBTFUL = /^(WARNING|DEGRADED|STALE|UNCHECKED|PENDING|EXPIRED)$/;
-const BAD = /^(FAILED|ERROR|BROKEN|DENIED|REJECTED|SUSPENDED|DIFFERENT|KILLED|UNHEALTHY)$/;
-
-/** The color of a state. The text says the state as well. */
-export function stateColor(state: string): string {
-  if (GOOD.test(state)) return "teal";
-  if (DOUBTFUL.test(state)) return "orange";
-  return BAD.test(state) ? "red" : "gray";
-}
 
 /** A value as text, in a cell of a table (`compact`) or on a page. */
 export function Value({ value, field, compact = false }: { value: unknown; field?: Field; compact?: boolean }) {
@@ -21,7 +11,7 @@ export function Value({ value, field, compact = false }: { value: unknown; field
   if (typeof value === "number") return <span style={{ fontVariantNumeric: "tabular-nums" }}>{value.toLocaleString()}</span>;
   if (typeof value === "string") {
     if (field?.schema.format === "date-time") return <Time value={value} />;
-    if (field?.shape === "choice") return <Badge color={stateColor(value)} variant="light" tt="none">{value}</Badge>;
+    if (field?.shape === "choice") return <State value={value} />;
     if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} compact={compact} />;
     if (compact) return <Text span fz="inherit" truncate="end" maw={360} display="inline-block" title={value} style={{ verticalAlign: "middle" }}>{value}</Text>;
     return <Text span size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;

@@ -5,7 +5,7 @@ import type { AuditEvent, AuditEventPage } from "../api/generated/admin";
 import { get } from "../api/http";
 import { allowed } from "../api/platform";
 import { words } from "../api/schema";
-import { stateColor } from "../fields/Value";
+import { stateColor } from "../ui/stateColor";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
 

@@ -9,7 +9,7 @@ import { AccountMenu } from "./AccountMenu";
 import { Appearance } from "./Appearance";
 import { Favorite } from "./Favorite";
 import { LoginAgain } from "./LoginAgain";
-import { isAt, MAIN_PAGES } from "./navigation";
+import { MAIN_PAGES, mainPageOf } from "./navigation";
 import { Palette } from "./Palette";
 import { Trouble } from "./Trouble";
 import { usePageTitle } from "./usePageTitle";
@@ -20,6 +20,7 @@ export function Shell() {
   const found = useQuery(catalogues);
   const { pathname } = useRouterState({ select: (state) => state.location });
   const title = usePageTitle(pathname);
+  const mainPage = mainPageOf(pathname);
   const services = (found.data ?? []).filter((service) => service.items.some((kind) => method(kind, "list")));
   return (
     <AppShell header={{ height: 48 }} navbar={{ width: 232, breakpoint: "sm", collapsed: { mobile: !open } }} padding="md">
@@ -40,9 +41,9 @@ export function Shell() {
       </AppShell.Header>
       <AppShell.Navbar>
         <ScrollArea component="nav" aria-label="Main" p="xs" type="auto">
-          {MAIN_PAGES.map((page) => <NavLink key={page.to} component={Link} to={page.to} label={page.label} active={isAt(page, pathname)} onClick={close} />)}
+          {MAIN_PAGES.map((page) => <NavLink key={page.to} component={Link} to={page.to} label={page.label} active={page === mainPage} onClick={close} />)}
           {services.map((service) => (
-            <NavLink key={service.service} label={service.title} defaultOpened={pathname.startsWith(`/${service.service}/`)} childrenOffset={12} c="dimmed" mt={4}>
+            <NavLink key={service.service} label={service.title} defaultOpened={!mainPage && pathname.startsWith(`/${service.service}/`)} childrenOffset={12} c="dimmed" mt={4}>
               {service.items.filter((kind) => method(kind, "list")).map((kind) => {
                 const to = `/${service.service}/${kind.plural}`;
                 return <NavLink key={kind.plural} component={Link} to={to} label={words(kind.plural)} active={pathname.startsWith(to)} onClick={close} py={4} c="var(--mantine-color-text)" />;

@@ -1,7 +1,7 @@
-import { Anchor, Badge, Group, Text } from "@mantine/core";
+import { Anchor, Group, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { AssetMatch } from "../../api/generated/ai-catalog";
-import { stateColor } from "../../fields/Value";
+import { State } from "../../ui/State";
 import { Time } from "../../ui/Time";
 
 /** An asset in a section: its state, and why it is in it. */
@@ -12,7 +12,7 @@ export function AssetEntry({ asset }: { asset: AssetMatch }) {
     <li>
       <Group justify="space-between" wrap="nowrap" gap="xs">
         <Anchor component={Link} to={`/ai-catalog/assets/${encodeURIComponent(asset.id)}`} size="sm" truncate>{asset.id}</Anchor>
-        <Badge color={stateColor(state)} variant="light" tt="none" flex="none">{state}</Badge>
+        <State value={state} flex="none" />
       </Group>
       <Text size="xs" c="dimmed" lineClamp={2}>
         {reason && state !== "RUNNING" ? <>{reason} · </> : null}

@@ -1,6 +1,6 @@
 import { Alert, Badge, Group, List, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { words } from "../../../api/schema";
 import { Chart } from "../../../ui/Chart";
 import { Time } from "../../../ui/Time";

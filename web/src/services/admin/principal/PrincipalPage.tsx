@@ -4,7 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { send } from "../../../api/http";
 import { catalogues, kindOf, openApi } from "../../../api/platform";
 import { words } from "../../../api/schema";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";

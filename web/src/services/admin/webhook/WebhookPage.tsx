@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { get, send } from "../../../api/http";
 import { allowed, catalogues, kindOf, openApi } from "../../../api/platform";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";

@@ -1,7 +1,7 @@
 import { Badge, List, Stack, Table, Text, Title } from "@mantine/core";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { get } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { versionNumber } from "./asset";

@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useReducer, useState } from "react";
 import { BASE, get, send } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Trouble } from "../../../ui/Trouble";
 import { RunLink } from "./AssetLink";
 import { after, duration, type LogEvent, type ProgressState, STARTED } from "./progress";

@@ -2,7 +2,7 @@ import { Badge, Button, List, Stack, Text, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPath, partQuery, versionNumber } from "./asset";

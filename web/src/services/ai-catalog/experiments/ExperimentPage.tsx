@@ -3,7 +3,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { send } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { OperationButton } from "../../../kernel/OperationButton";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";

@@ -2,7 +2,7 @@ import { Anchor, Badge, Breadcrumbs, Code, Group, SimpleGrid, Skeleton, Stack, T
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { BASE, get } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { OperationButton } from "../../../kernel/OperationButton";
 import { Chart } from "../../../ui/Chart";
 import { Time } from "../../../ui/Time";

@@ -1,6 +1,6 @@
 import { Badge, Button, Group, Text, UnstyledButton } from "@mantine/core";
 import { Handle, type Node, type NodeProps, Position as Side, useStore } from "@xyflow/react";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import type { Asset, Direction } from "./graph";
 import { type Group as AssetGroup } from "./groups";
 import classes from "./Cards.module.css";

@@ -1,6 +1,6 @@
 import { ViewportPortal } from "@xyflow/react";
 import { useMemo } from "react";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import type { Graph } from "./graph";
 import type { Link } from "./groups";
 import type { Position } from "./layers";

@@ -4,7 +4,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { BASE, get } from "../../../api/http";
-import { stateColor } from "../../../fields/Value";
+import { stateColor } from "../../../ui/stateColor";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { type Asset, assets } from "../assets";

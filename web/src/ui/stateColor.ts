@@ -1,0 +1,11 @@
+// The colors of states. A state is always told in words as well.
+
+const GOOD = /^(ACTIVE|FRESH|OPEN|SUCCEEDED|PASSED|HEALTHY|READY|FINISHED|GRANTED|EQUAL|APPROVED|DELIVERED)$/;
+const DOUBTFUL = /^(WARNING|DEGRADED|STALE|UNCHECKED|PENDING|EXPIRED)$/;
+const BAD = /^(FAILED|ERROR|BROKEN|DENIED|REJECTED|SUSPENDED|DIFFERENT|KILLED|UNHEALTHY)$/;
+
+export function stateColor(state: string): string {
+  if (GOOD.test(state)) return "teal";
+  if (DOUBTFUL.test(state)) return "orange";
+  return BAD.test(state) ? "red" : "gray";
+}
