@@ -20,7 +20,7 @@ from tests.api_process import PASSWORD, Api, Caller, running
 from tests.conformance.examples import DRAFTS
 from tests.conformance.one_pass import in_one_pass
 from tests.conformance.operations import GUARDED, STORED, add_rows, collection, minimal, url
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, FakePublisher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -104,7 +104,10 @@ async def estate(api: Api, name: str, word: str) -> Estate:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
-    async with running(tmp_path_factory.mktemp("home"), FakeOrchestrator()) as api:
+    orchestrator = FakeOrchestrator()
+    publisher = FakePublisher(orchestrator)
+    async with running(tmp_path_factory.mktemp("home"), orchestrator, publisher=publisher) as api:
+        publisher.database = api.database
         one, other = await estate(api, "one", "of-the-first"), await estate(api, "other", SECRET)
         yield Two(api, one, other)
 
@@ -117,8 +120,8 @@ async def untouched(two: Two) -> AsyncIterator[Two]:
     assert await two.contents() == before, "one of the cases changed this without an event"
 
 
-PLATFORM_WIDE = ("monitoring", "settings", "signing_key")
-"""Kinds whose resources belong to no organization, and so to no other tenant."""
+PLATFORM_WIDE = ("monitoring", "preferences", "settings", "signing_key")
+"""Kinds whose resources belong to no other tenant: those of the platform, and what each user has for themselves."""
 
 OWNED = [one for one in GUARDED if one.service == "admin" and one.shape.on_item and one.answer is not Answer.STREAM]
 COLLECTIONS = [

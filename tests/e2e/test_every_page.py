@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -11,32 +13,42 @@ from tests.running_platform import PASSWORD, Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-MODEL = "flights.models.arrival_delay"
+ASSET = "/ai-catalog/assets/flights.gold.carrier_punctuality"
+STATEMENT = (
+    "select carrier, round(avg(late_share), 3) as late from flights.gold.carrier_punctuality group by 1 order by 2"
+)
 PAGES = {
     "home": "/",
     "assets": "/assets",
-    "asset": "/ai-catalog/assets/flights.gold.carrier_punctuality",
-    "asset-data": "/ai-catalog/assets/flights.gold.carrier_punctuality?tab=data",
-    "asset-provenance": "/ai-catalog/assets/flights.gold.carrier_punctuality?tab=provenance",
+    "asset": f"{ASSET}",
+    "asset-schema": f"{ASSET}?tab=schema&column=late_share",
+    "asset-data": f"{ASSET}?tab=data",
+    "asset-checks": "/ai-catalog/assets/flights.silver.flights?tab=checks",
+    "asset-provenance": f"{ASSET}?tab=provenance",
     "lineage": "/lineage",
-    "query": "/query",
+    "lineage-effects": "/lineage?focus=flights.bronze.flights&impact=true",
+    "query": f"/query?sql={quote(STATEMENT)}",
     "models": "/models",
-    "experiments": "/ai-catalog/experiments",
-    "indexes": "/rag/indexes",
+    "experiments": "/experiments",
+    "rounds": "/rounds",
+    "ask": "/ask?q=How%20is%20a%20feature%20kept%20from%20knowing%20the%20future%3F",
     "definitions": "/definitions",
     "new-definition": "/ai-catalog/definitions/new",
+    "definition": "/ai-catalog/definitions/flights.gold.daily_cancellations",
     "runs": "/runs",
     "automation": "/runs/automation",
     "operations": "/operations/operations",
     "pipelines": "/ai-catalog/pipelines",
     "admin": "/admin",
     "monitoring": "/admin/monitoring",
-    "audit": "/admin/audit",
+    "explain": "/admin/explain",
+    "audit": "/admin/audit-events",
     "settings": "/admin/settings",
     "users": "/admin/users",
     "new-project": "/admin/projects/new",
     "account": "/account",
     "missing": "/ai-catalog/assets/flights.gold.absent",
+    "wrong-address": "/nothing/is/here/at-all",
 }
 """Pages by the name of their picture."""
 
@@ -45,7 +57,7 @@ def open_page(page: Page, url: str) -> None:
     """Opens a page and waits until it shows what it reads."""
     page.goto(url)
     expect(page.locator("main h1, main [role=alert]").first).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("main .mantine-Skeleton-root, main [aria-busy=true]")).to_have_count(0)
 
 
 def test_every_page_is_accessible_and_fits_a_phone(platform: Running) -> None:

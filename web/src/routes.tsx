@@ -1,4 +1,3 @@
-import { Text } from "@mantine/core";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { BASE } from "./api/http";
 import type { ListSearch } from "./kernel/ItemList";
@@ -20,12 +19,13 @@ import type { RunSearch as AssetRunSearch } from "./services/ai-catalog/runs/Run
 import type { RunsSearch } from "./services/ai-catalog/runs/runs";
 import type { LogFilter } from "./ui/logLines";
 import { administration } from "./services/admin/routes";
+import { NoPage } from "./ui/NoPage";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
 
 const root = createRootRoute({
   component: Shell,
-  notFoundComponent: () => <Text>There is no page at this address.</Text>,
+  notFoundComponent: NoPage,
   errorComponent: ({ error, reset }) => <Trouble error={error} retry={reset} />,
 });
 

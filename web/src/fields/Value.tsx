@@ -1,4 +1,4 @@
-import { Badge, Code, Group, Text } from "@mantine/core";
+import { Code, Group, Text } from "@mantine/core";
 import type { Field } from "../api/schema";
 import { State } from "../ui/State";
 import { Time } from "../ui/Time";

@@ -215,7 +215,7 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
           </Pill>
         ))}
         <Text size="sm" c="dimmed" role="status">
-          {pages.isSuccess && items.length > 0 && `${(total ?? items.length).toLocaleString()}${total == null && hasNextPage ? " or more" : ""} ${noun}`}
+          {pages.isSuccess && items.length > 0 && `${(total ?? items.length).toLocaleString()}${total == null && hasNextPage ? " or more" : ""} ${(total ?? items.length) === 1 ? kind.title.toLowerCase() : noun}`}
         </Text>
         <NewPill count={changed} noun={[kind.title.toLowerCase(), noun]} onShow={() => { clearChanged(); void queries.invalidateQueries({ queryKey: key }); }} />
       </Group>
