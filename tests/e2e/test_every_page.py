@@ -53,11 +53,15 @@ PAGES = {
 """Pages by the name of their picture."""
 
 
+READ = """() => !document.documentElement.hasAttribute('data-fetching')
+    && !document.querySelector('main .mantine-Skeleton-root, main [aria-busy=true]')"""
+
+
 def open_page(page: Page, url: str) -> None:
     """Opens a page and waits until it shows what it reads."""
     page.goto(url)
     expect(page.locator("main h1, main [role=alert]").first).to_be_visible()
-    expect(page.locator("main .mantine-Skeleton-root, main [aria-busy=true]")).to_have_count(0)
+    page.wait_for_function(READ)
 
 
 def test_every_page_is_accessible_and_fits_a_phone(platform: Running) -> None:

@@ -8,6 +8,7 @@ import { words } from "../api/schema";
 import { AccountMenu } from "./AccountMenu";
 import { Appearance } from "./Appearance";
 import { Favorite } from "./Favorite";
+import { Fetching } from "./Fetching";
 import { LoginAgain } from "./LoginAgain";
 import { MAIN_PAGES, mainPageOf } from "./navigation";
 import { Palette } from "./Palette";
@@ -59,6 +60,7 @@ export function Shell() {
         <Outlet />
       </AppShell.Main>
       <Appearance />
+      <Fetching />
       <LoginAgain />
       <Palette />
     </AppShell>

@@ -23,7 +23,7 @@ export function FirstSteps() {
         </Stack>
       ) : (
         <Text size="sm">
-          There are no assets that you can see. <Anchor component={Link} to="/ai-catalog/definitions/new" size="sm">Define the first one</Anchor>, or ask
+          There are no assets that you can see. <Anchor component={Link} to="/ai-catalog/definitions/new" size="sm" underline="always">Define the first one</Anchor>, or ask
           an owner of a project for a role.
         </Text>
       )}
