@@ -19,7 +19,7 @@ FILTER = {"name": "Mine", "list": "admin/users", "filter": 'owner == "ada"', "or
 @on_both
 async def test_each_caller_changes_their_own_and_others_keep_theirs(api: Api) -> None:
     first = await made(api.viewer.get(OWN))
-    assert (first["theme"], first["home"], first["saved_filters"], first["time_zone"]) == ("SYSTEM", "/", [], None)
+    assert (first["theme"], first["saved_filters"], first["time_zone"]) == ("SYSTEM", [], None)
     body: dict[str, Any] = {"theme": "DARK", "time_zone": "Europe/Berlin", "saved_filters": [FILTER]}
     body |= {"columns": {"admin/users": ["id"]}}
     changed = await made(api.viewer("PATCH", OWN, json=body))
@@ -34,7 +34,7 @@ async def test_each_caller_changes_their_own_and_others_keep_theirs(api: Api) ->
 @pytest.mark.effect("admin_reset_preferences")
 async def test_a_reset_removes_what_was_saved(api: Api) -> None:
     first = await made(api.viewer.get(OWN))
-    await made(api.viewer("PATCH", OWN, json={"home": "/query", "favorites": [{"path": "/runs", "title": "Runs"}]}))
+    await made(api.viewer("PATCH", OWN, json={"theme": "DARK", "favorites": [{"path": "/runs", "title": "Runs"}]}))
     assert await made(api.viewer.post(f"{OWN}:reset", {})) == first == await made(api.viewer.get(OWN))
     with api.database.read() as connection:
         assert connection.execute(sa.select(PREFERENCES)).all() == []
@@ -49,9 +49,9 @@ async def test_a_change_of_another_window_is_not_overwritten(api: Api) -> None:
 
 
 async def test_the_audit_log_names_what_changed_and_not_how(api: Api) -> None:
-    await made(api.viewer("PATCH", OWN, json={"saved_queries": [{"name": "Q", "sql": "select 'private'"}]}))
+    await made(api.viewer("PATCH", OWN, json={"favorites": [{"path": "/query", "title": "private"}]}))
     event = api.events("admin.preferences.updated")[0]
-    assert event["data"]["changed"] == ["saved_queries"]
+    assert event["data"]["changed"] == ["favorites"]
     assert "private" not in str(event)
 
 
@@ -61,11 +61,10 @@ async def test_the_audit_log_names_what_changed_and_not_how(api: Api) -> None:
         {},
         {"theme": "PINK"},
         {"time_zone": "Mars/Base"},
-        {"home": "//elsewhere.example.org"},
-        {"home": "https://elsewhere.example.org"},
+        {"favorites": [{"path": "//elsewhere.example.org", "title": "x"}]},
+        {"favorites": [{"path": "https://elsewhere.example.org", "title": "x"}]},
         {"favorites": [{"path": "javascript:alert(1)", "title": "x"}]},
         {"saved_filters": [{**FILTER, "list": "users"}]},
-        {"recent": [{"path": "/", "title": "Home", "at": "yesterday"}]},
         {"anything": 1},
     ],
 )

@@ -15,7 +15,7 @@ from api.kernel.kinds.encoded import etag_of
 from api.kernel.kinds.kind import Kind
 from api.kernel.kinds.resource import Title
 from api.kernel.kinds.unit import Unit
-from api.kernel.models import Filter, Model, Request, Timestamp
+from api.kernel.models import Filter, Model, Request
 from api.kernel.permissions.power import Power
 from api.kernel.roles import Role
 from api.services.admin.preference_tables import PREFERENCES as TABLE
@@ -73,13 +73,6 @@ class Favorite(Request):
     """What the page is called."""
 
 
-class RecentPage(Favorite):
-    """A page that the user visited."""
-
-    at: Timestamp
-    """Time of the visit."""
-
-
 class SavedFilter(Request):
     """A view of a list under a name."""
 
@@ -99,16 +92,6 @@ class SavedFilter(Request):
     """Columns of the list. Empty for the usual ones."""
 
 
-class SavedQuery(Request):
-    """An SQL statement under a name."""
-
-    name: Title
-    """Name of the query."""
-
-    sql: Annotated[str, Field(max_length=20_000)]
-    """The statement."""
-
-
 class Preferences(Model):
     """The preferences of the caller."""
 
@@ -121,23 +104,14 @@ class Preferences(Model):
     time_zone: str | None
     """Time zone of the times that the console shows. Null for that of the browser."""
 
-    home: str
-    """Path of the page that the console starts with."""
-
     favorites: list[Favorite]
     """Marked pages, in the order that the user chose."""
-
-    recent: list[RecentPage]
-    """Visited pages, newest first."""
 
     columns: dict[str, list[str]]
     """Columns of lists, by service and plural, such as `admin/users`."""
 
     saved_filters: list[SavedFilter]
     """Views of lists."""
-
-    saved_queries: list[SavedQuery]
-    """SQL statements."""
 
 
 class PreferencesChange(Request):
@@ -152,14 +126,8 @@ class PreferencesChange(Request):
     time_zone: TimeZone | None = None
     """Time zone of the times that the console shows."""
 
-    home: Path | None = None
-    """Path of the page that the console starts with."""
-
     favorites: Annotated[list[Favorite], Field(max_length=100)] | None = None
     """Marked pages."""
-
-    recent: Annotated[list[RecentPage], Field(max_length=50)] | None = None
-    """Visited pages, newest first."""
 
     columns: Annotated[dict[ListName, Columns], Field(max_length=200)] | None = None
     """Columns of lists, by service and plural. All of them."""
@@ -167,20 +135,14 @@ class PreferencesChange(Request):
     saved_filters: Annotated[list[SavedFilter], Field(max_length=200)] | None = None
     """Views of lists."""
 
-    saved_queries: Annotated[list[SavedQuery], Field(max_length=200)] | None = None
-    """SQL statements."""
-
 
 _DEFAULTS: dict[str, Any] = {
     "theme": Theme.SYSTEM,
     "density": Density.COMFORTABLE,
     "time_zone": None,
-    "home": "/",
     "favorites": [],
-    "recent": [],
     "columns": {},
     "saved_filters": [],
-    "saved_queries": [],
 }
 _ADAPTER = TypeAdapter(Preferences)
 
