@@ -121,7 +121,12 @@ const list = createRoute({
     peek: text(search.peek),
   }),
 });
-const create = createRoute({ getParentRoute: () => root, path: "/$service/$plural/new", component: lazyRouteComponent(() => import("./kernel/NewItem"), "NewItem") });
+const NewItem = lazyRouteComponent(() => import("./kernel/NewItem"), "NewItem");
+const create = createRoute({ getParentRoute: () => root, path: "/$service/$plural/new", component: NewItem });
+/** The page of an item of these kinds hides the address of the form above. */
+const forms = ["ai-catalog/registered-models", "ai-catalog/experiments", "ai-catalog/runs"].map((place) =>
+  createRoute({ getParentRoute: () => root, path: `/${place}/new`, component: NewItem }),
+);
 const item = createRoute({
   getParentRoute: () => root,
   path: "/$service/$plural/$id",
@@ -243,6 +248,7 @@ const pages = [
   ...administration(root),
   list,
   create,
+  ...forms,
   item,
 ];
 

@@ -70,20 +70,24 @@ function Run({ service, kind, operation, isLabel, items, onClose, onClear }: Run
   const names = new Map(items.map((one) => [idOf(one), String(one.name ?? one.id)]));
   const isForGood = isFinal(kind, operation);
   const again = () => queries.invalidateQueries({ queryKey: ["items", service, kind.plural] });
+  const close = () => {
+    onClear();
+    onClose();
+    void again();
+  };
   const start = async () => {
     setDone(0);
     setError(null);
     try {
       const body = isLabel ? { labels: { [key]: value || null } } : undefined;
       const found = await runOnEach(kind, operation, [...names.keys()], body, setDone);
-      void again();
       const good = found.filter((one) => !one.problem).map((one) => one.id);
       const restore = operation.method === "DELETE" ? restoring(kind) : undefined;
       const undo = restore && { label: "Undo", run: () => void runOnEach(kind, restore, good, undefined, () => {}).then(again) };
       if (good.length) notice(`${isLabel ? "Label set" : label(operation)}: ${good.length} done`, undo);
+      // The list is read again when the results were read, because deleted items leave it and the selection.
       if (good.length < found.length) return setOutcomes(found);
-      onClear();
-      onClose();
+      close();
     } catch (caught) {
       setError(caught);
     } finally {
@@ -103,7 +107,7 @@ function Run({ service, kind, operation, isLabel, items, onClose, onClear }: Run
             ))}
           </Table.Tbody>
         </Table>
-        <Group justify="flex-end"><Button onClick={() => { onClear(); onClose(); }}>Close</Button></Group>
+        <Group justify="flex-end"><Button onClick={close}>Close</Button></Group>
       </Stack>
     );
   }

@@ -1,5 +1,5 @@
 import { Anchor, Breadcrumbs, Stack, Text } from "@mantine/core";
-import { skipToken, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Answer } from "../api/http";
@@ -19,7 +19,7 @@ export function Item() {
   const { service, plural, id } = useParams({ from: ROUTE });
   const { tab } = useSearch({ from: ROUTE });
   const navigate = useNavigate({ from: ROUTE });
-  const { data: read } = useQuery<Answer<Record<string, unknown>>>({ queryKey: ["item", service, plural, id], queryFn: skipToken });
+  const { data: read } = useQuery<Answer<Record<string, unknown>>>({ queryKey: ["item", service, plural, id], enabled: false });
   const [doing, setDoing] = useState<string>();
   const [sheet, setSheet] = useState(false);
   useKeys({

@@ -200,9 +200,9 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
           <Menu.Target><Button variant="default">Columns</Button></Menu.Target>
           <Menu.Dropdown mah={400} style={{ overflowY: "auto" }}>
             {known.map((name) => (
-              <Menu.Item key={name} role="menuitemcheckbox" aria-checked={columns.includes(name)} onClick={() => showColumns(columns.includes(name) ? columns.filter((one) => one !== name) : [...columns, name])}>
-                {columns.includes(name) ? "✓ " : "\u2003"}{columnTitle(name)}
-              </Menu.Item>
+              <Menu.CheckboxItem key={name} checked={columns.includes(name)} onChange={() => showColumns(columns.includes(name) ? columns.filter((one) => one !== name) : [...columns, name])}>
+                {columnTitle(name)}
+              </Menu.CheckboxItem>
             ))}
           </Menu.Dropdown>
         </Menu>

@@ -1,7 +1,7 @@
 import { Stack, Text, Title } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate, useParams } from "@tanstack/react-router";
+import { useLocation, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { catalogues, kindOf, method, openApi, requestSchema } from "../api/platform";
 import { Once } from "./Once";
@@ -9,7 +9,8 @@ import { RequestForm } from "./RequestForm";
 
 /** Creates an item of a kind. */
 export function NewItem() {
-  const { service, plural } = useParams({ from: "/$service/$plural/new" });
+  // Kinds whose items have a page of their own have an address for the form, without parameters.
+  const [, service = "", plural = ""] = useLocation().pathname.split("/");
   return <CreateItem service={service} plural={plural} />;
 }
 
