@@ -88,6 +88,9 @@ export function kindOf(found: Catalogue[], service: string, plural: string): Kin
   return found.find((one) => one.service === service)?.items.find((kind) => kind.plural === plural);
 }
 
+/** The key of an item with its ETag, as the pages drawn from the catalog read it. Pages made by hand keep other shapes. */
+export const answerKey = (service: string, plural: string, id: string) => ["item", service, plural, id, "answer"];
+
 export function method(kind: KindEntry, verb: string): OperationEntry | undefined {
   return kind.methods.find((one) => one.verb === verb);
 }

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Answer } from "../api/http";
+import { answerKey } from "../api/platform";
 import { words } from "../api/schema";
 import { useKeys } from "../ui/useKeys";
 import { ItemView } from "./ItemView";
@@ -19,7 +20,7 @@ export function Item() {
   const { service, plural, id } = useParams({ from: ROUTE });
   const { tab } = useSearch({ from: ROUTE });
   const navigate = useNavigate({ from: ROUTE });
-  const { data: read } = useQuery<Answer<Record<string, unknown>>>({ queryKey: ["item", service, plural, id], enabled: false });
+  const { data: read } = useQuery<Answer<Record<string, unknown>>>({ queryKey: answerKey(service, plural, id), enabled: false });
   const [doing, setDoing] = useState<string>();
   const [sheet, setSheet] = useState(false);
   useKeys({

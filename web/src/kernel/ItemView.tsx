@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { send } from "../api/http";
 import { useLive } from "../api/live";
-import { allowed, catalogues, kindOf, method, openApi, type OperationEntry, pathOf } from "../api/platform";
+import { allowed, answerKey, catalogues, kindOf, method, openApi, type OperationEntry, pathOf } from "../api/platform";
 import { words } from "../api/schema";
 import { Trouble } from "../ui/Trouble";
 import { useLate } from "../ui/useLate";
@@ -41,7 +41,7 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
   const { data: document } = useQuery(openApi(service));
   const kind = found && kindOf(found, service, plural);
   const getting = kind && method(kind, "get");
-  const key = ["item", service, plural, id];
+  const key = answerKey(service, plural, id);
   const item = useQuery({
     queryKey: key,
     queryFn: ({ signal }) => send<Record<string, unknown>>("GET", pathOf(getting as OperationEntry, id), { signal }),

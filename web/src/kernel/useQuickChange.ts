@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type Answer, Problem, send } from "../api/http";
-import { type KindEntry, type OperationEntry, pathOf } from "../api/platform";
+import { answerKey, type KindEntry, type OperationEntry, pathOf } from "../api/platform";
 import { notice } from "../ui/notice";
 import { isRecord } from "./values";
 
@@ -9,7 +9,7 @@ type Item = Record<string, unknown>;
 /** Changes an item at once on the page and then on the platform, and offers to undo it. */
 export function useQuickChange(service: string, kind: KindEntry, updating: OperationEntry | undefined, id: string) {
   const queries = useQueryClient();
-  const key = ["item", service, kind.plural, id];
+  const key = answerKey(service, kind.plural, id);
   const change = async (patch: Item, undo: Item | null, said: string): Promise<void> => {
     if (!updating) return;
     await queries.cancelQueries({ queryKey: key });

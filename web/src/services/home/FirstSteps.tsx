@@ -1,15 +1,17 @@
 import { Anchor, Group, Paper, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { OperationButton } from "../../kernel/OperationButton";
+import { assetQuery } from "../ai-catalog/asset/asset";
+import { MaterializeButton } from "../ai-catalog/asset/Materialize";
 import { found } from "./found";
 
 /** The first step of a new platform: something to look at. It is gone when an asset has rows. */
 export function FirstSteps() {
   const { data: fresh } = useQuery(found({ staleness: ["FRESH", "STALE"], page_size: 1 }));
   const { data: missing } = useQuery({ ...found({ staleness: ["MISSING"], sort_by: "name" }), enabled: fresh?.total === 0 });
+  const first = missing?.items.find((one) => one.id.includes(".bronze.")) ?? missing?.items[0];
+  const { data: asset } = useQuery({ ...assetQuery(first?.id ?? ""), enabled: Boolean(first) });
   if (!fresh || fresh.total > 0 || !missing) return null;
-  const first = missing.items.find((one) => one.id.includes(".bronze.")) ?? missing.items[0];
   return (
     <Paper component="section" withBorder p="md" aria-labelledby="first-steps">
       <Title order={2} id="first-steps" mb="xs">First steps</Title>
@@ -17,7 +19,7 @@ export function FirstSteps() {
         <Stack gap="xs" align="flex-start">
           <Text size="sm">There are {missing.total.toLocaleString()} assets, and none has rows yet. Start with {first.id}.</Text>
           <Group>
-            <OperationButton service="ai-catalog" plural="assets" verb="materialize" id={first.id} text={`Materialize ${first.id}`} variant="filled" size="sm" />
+            {asset && <MaterializeButton asset={asset} />}
             <Anchor component={Link} to={`/lineage?focus=${encodeURIComponent(first.id)}`} size="sm">See what follows from it</Anchor>
           </Group>
         </Stack>

@@ -14,8 +14,10 @@ import type { MaterializePlan as Plan } from "../../../api/generated/ai-catalog"
 const PERMISSION = "ai_catalog.asset.materialize";
 const STALENESS: Record<string, string> = { FRESH: "up to date", STALE: "stale", MISSING: "not made yet" };
 
+type Target = Pick<AssetDetail, "id" | "executable" | "partitioned">;
+
 /** The button that makes an asset, with a preview of what will run. */
-export function MaterializeButton({ asset }: { asset: AssetDetail }) {
+export function MaterializeButton({ asset }: { asset: Target }) {
   const [open, setOpen] = useState(false);
   const { data: rights } = useQuery(allowed([PERMISSION], { id: asset.id, kind: "ai_catalog.asset" }));
   const permitted = rights?.has(PERMISSION) ?? false;
@@ -30,7 +32,7 @@ export function MaterializeButton({ asset }: { asset: AssetDetail }) {
   );
 }
 
-function Content({ asset, onClose }: { asset: AssetDetail; onClose: () => void }) {
+function Content({ asset, onClose }: { asset: Target; onClose: () => void }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [upstream, setUpstream] = useState(false);
