@@ -174,3 +174,14 @@ async def revoke_sessions_user(world: World) -> Call:
 @case
 async def suspend_user(world: World) -> Call:
     return "POST", f"admin/users/{await _denied(world)}:suspend", {}
+
+
+@case
+async def update_preferences(world: World) -> Call:
+    return "PATCH", "admin/preferences/current", {"theme": "DARK"}
+
+
+@case
+async def reset_preferences(world: World) -> Call:
+    await made(world.api.admin("PATCH", "admin/preferences/current", json={"theme": "LIGHT"}))
+    return "POST", "admin/preferences/current:reset", {}

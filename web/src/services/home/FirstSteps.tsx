@@ -8,10 +8,12 @@ import { found } from "./found";
 /** The first step of a new platform: something to look at. It is gone when an asset has rows. */
 export function FirstSteps() {
   const { data: fresh } = useQuery(found({ staleness: ["FRESH", "STALE"], page_size: 1 }));
-  const { data: missing } = useQuery({ ...found({ staleness: ["MISSING"], sort_by: "name" }), enabled: fresh?.total === 0 });
+  // The platform writes the mirror of its audit log by itself.
+  const isEmpty = fresh?.facets.layer.every((one) => one.value === "audit") ?? false;
+  const { data: missing } = useQuery({ ...found({ staleness: ["MISSING"], sort_by: "name" }), enabled: isEmpty });
   const first = missing?.items.find((one) => one.id.includes(".bronze.")) ?? missing?.items[0];
   const { data: asset } = useQuery({ ...assetQuery(first?.id ?? ""), enabled: Boolean(first) });
-  if (!fresh || fresh.total > 0 || !missing) return null;
+  if (!isEmpty || !missing) return null;
   return (
     <Paper component="section" withBorder p="md" aria-labelledby="first-steps">
       <Title order={2} id="first-steps" mb="xs">First steps</Title>
