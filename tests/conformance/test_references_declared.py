@@ -25,7 +25,7 @@ NO_REFERENCES = {
 }
 
 TEXTS = {
-    "SearchQuery.owner": "what items show as their owner: also an address or a team",
+    **dict.fromkeys(("SearchQuery.owner", "AssetSearchQuery.owner"), "what items show: also an address or a team"),
     "PromptMessage.role": "the role of an author in a conversation",
 }
 """Fields that are named like references and hold any text."""
