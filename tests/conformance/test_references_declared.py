@@ -30,6 +30,9 @@ TEXTS = {
 }
 """Fields that are named like references and hold any text."""
 
+INSTEAD = {"ai_catalog_create_subscription": {"pipeline_id"}}
+"""References that exclude the one that is tried."""
+
 STANDARD = (Shape.CREATE, Shape.UPDATE)
 
 
@@ -76,7 +79,7 @@ def test_every_reference_is_marked_and_tried() -> None:
         tried = {slot.pointer for slot in slots.slots(endpoint.request.model_validate_json(json.dumps(body)))}
         assert all(
             any(pointer.endswith(f"/{name}") or f"/{name}/" in pointer for pointer in tried)
-            for name in flat(endpoint.request)
+            for name in flat(endpoint.request) - INSTEAD.get(operation, set())
         ), operation
 
 

@@ -173,6 +173,14 @@ BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
     "ai_catalog_create_trace": {"experiment_id": "[ai_catalog.experiment]", "otel_id": "2" * 32},
     "ai_catalog_purge_traces": {"experiment_id": "[ai_catalog.experiment]", "traces": ["[ai_catalog.trace]"]},
     "ai_catalog_search_traces": {"experiments": ["[ai_catalog.experiment]"]},
+    "ai_catalog_create_contract": {
+        "asset": "acme.silver.flights",
+        "contact": "team:data",
+        "terms": {},
+        "teams": ["[admin.group]"],
+    },
+    "ai_catalog_consent_contract": {"team": "[admin.group]"},
+    "ai_catalog_create_subscription": {"registered_model_id": "[ai_catalog.registered_model]"},
     "ai_catalog_statistics_traces": {"experiments": ["[ai_catalog.experiment]"]},
 }
 """A body of each operation that takes references, with all of its references. Ids are in brackets."""
@@ -181,6 +189,11 @@ BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
 SPECS_WITH_REFERENCES: dict[str, dict[str, Any]] = {
     "ai_catalog.feature_service": {
         "views": [{"view_id": "[ai_catalog.feature_view]", "features": [], "version": None}]
+    },
+    "ai_catalog.evaluation": {
+        "dataset": "",
+        "evaluation_dataset_id": "[ai_catalog.evaluation_dataset]",
+        "accepts_external": True,
     },
     "ai_catalog.evaluation_dataset": {"experiments": ["[ai_catalog.experiment]"]},
     "ai_catalog.feature_view": {"entity_id": "[ai_catalog.entity]"},
