@@ -56,7 +56,7 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_time_of_a_server_counts_while_it_runs_and_once() -> None:
     """In the tests that use it, not where it ends; and a server that detached itself counts, too."""
-    seconds = "import os, time\nwhile sum(os.times()[:2]) < 0.5: pass\nprint('done', flush=True); input()"
+    seconds = "import os, time\nwhile sum(os.times()[:2]) < 0.7: pass\nprint('done', flush=True); input()"
     servers, before = Servers(), of_this_process()
     with subprocess.Popen([sys.executable, "-c", seconds], stdin=PIPE, stdout=PIPE, text=True) as server:
         assert server.stdin
