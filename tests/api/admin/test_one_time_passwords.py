@@ -225,6 +225,7 @@ async def test_new_recovery_codes_end_the_old_and_are_for_the_user_alone(api: Ap
     assert (await log_in(api, renewed[1])).status == 401
 
 
+@on_both
 async def test_the_user_disables_it_with_a_code_and_an_admin_without(api: Api) -> None:
     phone = await enrolled(api.editor)
     assert (await at(api.editor, "enroll")).status == 409, "a stolen login must not replace it"

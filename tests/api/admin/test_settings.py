@@ -39,6 +39,7 @@ async def test_defaults_are_told_and_changes_are_kept_and_audited(api: Api) -> N
     ]
 
 
+@on_both
 @pytest.mark.effect("admin_preview_settings")
 async def test_a_preview_says_whom_a_change_affects_and_changes_nothing(api: Api) -> None:
     path = f"{SETTINGS}:preview"

@@ -44,6 +44,7 @@ async def ran(api: Api, id: str, version: str, **body: Any) -> dict[str, Any]:
 @pytest.mark.effect(
     "ai_catalog_run_evaluation", "ai_catalog_get_evaluation_run_report", "ai_catalog_get_evaluation_gate"
 )
+@on_both
 async def test_the_platform_evaluates_what_it_trained(api: Api, trained: list[str]) -> None:
     old = {"name": "of_the_old", "condition": "count(*) > 0 AND avg(probability) BETWEEN 0 AND 1", "where": "actual"}
     id = await evaluation(api, RIGHT, old)

@@ -45,11 +45,16 @@ async def model(api: Api, name: str, **spec: Any) -> dict[str, Any]:
 
 
 class TestWords:
+    @on_both
     async def test_an_item_is_found_by_each_of_its_texts(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         """Name, title, description, tag, group, kind of an asset, column of its table, name and tag of a run."""
         id = await experiment(api, "punctuality")
         await run(api, experiment_id=id, name="brave-otter", tags={"stage": "night"})
         await model(api, "arrival-delay", title="Delay of arrivals", description="Gradient-boosted trees.")
+        prompt = {"name": "greeting", "project_id": "flights", "spec": {"title": "Welcome"}}
+        prompt_id = (await api.editor.post("ai-catalog/prompts", prompt)).json["id"]
+        version = {"prompt_id": prompt_id, "messages": [{"content": "Hello"}]}
+        assert (await api.editor.post("ai-catalog/prompt-versions", version)).status == 201
         tables = api.app.platform.part(open_tables)
         tables.overwrite("flights.gold.daily", pa.table({"carrier_code": ["AA"]}))
         orchestrator.states["flights.gold.daily"] = replace(
@@ -66,6 +71,7 @@ class TestWords:
             "duckdb": "flights.gold.route_delays",
             "carrier_code": "flights.gold.daily",
             "ARRIV": "arrival-delay",
+            "welcome version": "Welcome version 1",
         }.items():
             assert expected in await found(api.viewer, q=words), words
         assert await found(api.viewer, q="arrival otter") == []

@@ -215,6 +215,7 @@ async def test_a_recipient_has_no_share_of_another(api: Api) -> None:
         assert (await client.http.get(path, headers=client.headers)).status_code == 401
 
 
+@on_both
 async def test_two_shares_of_a_recipient_have_two_names(api: Api) -> None:
     home, _ = await opened(api)
     other = await made(api.admin.post("admin/projects", {"name": "weather", "spec": {"title": "Weather"}}))
@@ -222,6 +223,10 @@ async def test_two_shares_of_a_recipient_have_two_names(api: Api) -> None:
     home.ids["same"] = (await made(api.admin.post("ai-catalog/shares", same)))["id"]
     refused = await home.on_share("same", "grant", {"recipient_id": home.ids["acme"]})
     assert refused.status == 409
+    home.ids["third"] = (await made(api.admin.post("ai-catalog/shares", {**same, "name": "third"})))["id"]
+    await made(home.on_share("third", "grant", {"recipient_id": home.ids["acme"]}))
+    renamed = await api.admin("PATCH", f"ai-catalog/shares/{home.ids['third']}", json={"name": "partners"})
+    assert (renamed.status, "another share" in renamed.json["detail"]) == (409, True)
     foreign = await home.on_share("same", "add-object", {"asset": DAILY})
     assert (foreign.status, "its project" in foreign.json["detail"]) == (422, True)
     one = await tenant(api, "one")

@@ -10,6 +10,7 @@ from lakehouse.pins import Pins
 from lakehouse.step import Step
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, user
+from tests.api.both_databases import on_both
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 
@@ -74,6 +75,7 @@ async def test_who_cannot_read_an_input_gets_no_examples(api: Api, tables: Table
     assert (await reader.get(f"{PATH}/examples?version=0")).status == 200
 
 
+@on_both
 @pytest.mark.effect("ai_catalog_pin_training_set", "ai_catalog_unpin_training_set")
 async def test_a_pin_protects_the_version_and_its_inputs(api: Api, tables: Tables) -> None:
     assert (await api.viewer.post(f"{PATH}:pin", {})).status == 403
