@@ -10,12 +10,9 @@ import pytest
 from core.ports import AssetState, Staleness
 from lakehouse.tables import Tables
 from tests.api.ai_catalog.provenance_tables import DAILY, DELAYS, make_provenance, sees_only, version
-from tests.api.one_database import on_sqlite
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
 from tests.orchestration import FakeOrchestrator, made
-
-pytestmark = on_sqlite
 
 
 @pytest.fixture
