@@ -59,7 +59,9 @@ def test_the_palette_finds_items_of_the_catalog(platform_site: Site) -> None:
     with logged_in(platform_site, "ada", "/") as page:
         expect(page.get_by_role("heading", name="Hello, ada")).to_be_visible()
         page.keyboard.press("Control+k")
-        page.keyboard.type("silver flights")
+        search = page.get_by_placeholder("Find a page or an item, or run a command")
+        expect(search).to_be_focused()
+        search.fill("silver flights")
         expect(page.get_by_role("button", name="flights.silver.flights")).to_be_visible()
         page.get_by_role("button", name="flights.silver.flights").press("Enter")
         page.wait_for_url("**/ai-catalog/assets/flights.silver.flights")
