@@ -1,5 +1,5 @@
 import { Anchor, Badge, Button, Group, Select, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback, useHotkeys } from "@mantine/hooks";
+import { useHotkeys } from "@mantine/hooks";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
@@ -14,6 +14,7 @@ import { Facets } from "./Facets";
 import { type CatalogSearch, chosenCount } from "./search";
 import { PageButton } from "../../../ui/PageLink";
 import type { AssetMatch as Match, AssetMatches as Matches } from "../../../api/generated/ai-catalog";
+import { useSoon } from "../../../ui/useSoon";
 
 const ROUTE = "/assets" as const;
 const PAGE = 50;
@@ -28,7 +29,7 @@ export function AssetsPage() {
   const input = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const change = (changed: CatalogSearch) => void navigate({ search: changed, replace: true });
-  const typed = useDebouncedCallback((q: string) => change({ ...search, q: q.trim() || undefined }), 200);
+  const typed = useSoon((q: string) => change({ ...search, q: q.trim() || undefined }), 200);
   useEffect(() => setText((now) => (now.trim() === (search.q ?? "") ? now : (search.q ?? ""))), [search.q]);
   const { q, sort, retired, ...facets } = search;
   const matches = useInfiniteQuery({

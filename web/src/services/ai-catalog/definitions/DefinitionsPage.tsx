@@ -1,5 +1,4 @@
 import { Anchor, Badge, Button, Group, Select, Skeleton, Stack, Switch, Table, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -8,6 +7,7 @@ import { allowed } from "../../../api/platform";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { components, type Definition, PATH, STATES, title } from "./definitions";
+import { useSoon } from "../../../ui/useSoon";
 
 export interface DefinitionsSearch {
   project?: string;
@@ -39,7 +39,7 @@ export function DefinitionsPage() {
     retry: false,
   });
   const change = (changed: DefinitionsSearch) => void navigate({ search: (before) => ({ ...before, ...changed }), replace: true });
-  const later = useDebouncedCallback((text: string) => change({ project: text.trim() || undefined }), 300);
+  const later = useSoon((text: string) => change({ project: text.trim() || undefined }), 300);
   const items = pages.data?.pages.flatMap((page) => page.items) ?? [];
   const filtered = Boolean(search.project || search.component);
   const creating = <CreateButton allowed={rights ? rights.has(CREATE) : undefined} />;

@@ -1,5 +1,4 @@
 import { Anchor, Button, Code, Group, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -7,6 +6,7 @@ import { BASE, get } from "../../../api/http";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import type { Experiment } from "./experiments";
+import { useSoon } from "../../../ui/useSoon";
 
 export interface ExperimentsSearch {
   text?: string;
@@ -26,7 +26,7 @@ export function ExperimentsPage() {
     retry: false,
   });
   const items = pages.data?.pages.flatMap((page) => page.items) ?? [];
-  const later = useDebouncedCallback((text: string) => void navigate({ search: { text: text.trim() || undefined }, replace: true }), 300);
+  const later = useSoon((text: string) => void navigate({ search: { text: text.trim() || undefined }, replace: true }), 300);
   return (
     <Stack gap="md">
       <div>

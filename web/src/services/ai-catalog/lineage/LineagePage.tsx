@@ -1,5 +1,5 @@
 import { Alert, Button, Group, Menu, Select, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback, useElementSize } from "@mantine/hooks";
+import { useElementSize } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo, useRef, useState } from "react";
@@ -17,6 +17,7 @@ import { impact } from "./Impact";
 import { layout } from "./layout";
 import { colorsOf, png, svg } from "./picture";
 import { type LineageSearch, listed, STEPS, viewportOf } from "./search";
+import { useSoon } from "../../../ui/useSoon";
 
 const GROUPINGS: { value: Grouping; label: string }[] = [
   { value: "none", label: "No groups" },
@@ -68,7 +69,7 @@ export function LineagePage() {
   }, [focus, search.impact, affected.data]);
 
   const [typed, setTyped] = useState(text ?? "");
-  const find = useDebouncedCallback((value: string) => filter({ text: value || undefined }), 300);
+  const find = useSoon((value: string) => filter({ text: value || undefined }), 300);
   const onFocus = useCallback((id: string) => filter({ focus: id, more: undefined, column: undefined }), [filter]);
   const onMore = useCallback((id: string) => filter({ more: [...new Set([...listed(more), id])].join(",") }), [filter, more]);
   const onOpen = useCallback((name: string) => filter({ group: grouping, open: [...new Set([...listed(open), name])].join(",") }), [filter, grouping, open]);

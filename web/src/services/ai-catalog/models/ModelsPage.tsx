@@ -1,5 +1,4 @@
 import { Anchor, Badge, Button, Code, Group, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -9,6 +8,7 @@ import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { type Asset, assets } from "../assets";
 import { aliasesOf, assetOf, figures, leading, type RegisteredModel, type Run, runs, short, versionsOf } from "./models";
+import { useSoon } from "../../../ui/useSoon";
 
 export interface ModelsSearch {
   text?: string;
@@ -39,7 +39,7 @@ export function ModelsPage() {
   const known = useQuery(assets);
   const rows = models.map((model) => ({ model, version: leading(model, versions.data?.items ?? []) }));
   const measured = useQuery(runs(rows.flatMap(({ version }) => version?.run_id ?? [])));
-  const later = useDebouncedCallback((text: string) => void navigate({ search: { text: text.trim() || undefined }, replace: true }), 300);
+  const later = useSoon((text: string) => void navigate({ search: { text: text.trim() || undefined }, replace: true }), 300);
   return (
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
