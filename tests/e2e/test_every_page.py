@@ -86,7 +86,7 @@ def test_every_page_is_accessible_and_fits_a_phone(platform: Running) -> None:
             page.set_viewport_size({"width": 390, "height": 844})
             try:
                 # Tabs and tables measure themselves after the window has changed.
-                page.wait_for_function("document.documentElement.scrollWidth <= innerWidth", timeout=10_000)
+                page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth", timeout=10_000)
             except TimeoutError:
                 wide[name] = int(page.evaluate("document.documentElement.scrollWidth"))
             page.set_viewport_size({"width": 1440, "height": 900})
