@@ -38,7 +38,7 @@ def test_a_group_is_created_changed_and_deleted(platform_site: Site) -> None:
         assert_accessible(page)
         name.fill("readers")
         page.get_by_role("button", name="Create", exact=True).click()
-        expect(page.get_by_role("heading", name="readers")).to_be_visible()
+        expect(page.get_by_role("heading", name="readers", exact=True)).to_be_visible()
         id = page.url.rpartition("/")[2]
         assert platform_site.admin.get(f"groups/{id}").json()["spec"]["title"] == "Readers"
         for named in ("ada", "default"):  # The owner and the organization.
