@@ -1,1 +1,1 @@
-"""The HTTP side: REST services, protocol faces, the home page and the door to the Dagster UI."""
+"""The HTTP side: REST services, protocol faces, the console and the door to the Dagster UI."""

@@ -1,1 +1,1 @@
-"""The home page, the account page, and the login page: static files that use the REST API."""
+"""The web console, and the pages for users who aren't logged in: static files that use the REST API."""
