@@ -1,13 +1,18 @@
 import { Button, Menu } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { BASE, send } from "../api/http";
 import { session } from "../api/platform";
-import { forgetVisits } from "./recent";
+import { forgetVisits, keepVisitsOf } from "./recent";
 
 /** The account of the user, and the way out. */
 export function AccountMenu() {
   const { data: current } = useQuery(session);
+  const user = current?.user;
+  useEffect(() => {
+    if (user) keepVisitsOf(user);
+  }, [user]);
   const leave = () => {
     forgetVisits();
     return send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign(`${BASE}/login`));

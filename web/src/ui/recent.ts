@@ -8,6 +8,7 @@ export interface Visit {
 }
 
 const KEY = "headwater.recent";
+const USER_KEY = "headwater.recent.user";
 const MAX_VISITS = 12;
 const listeners = new Set<() => void>();
 let visits: Visit[] = stored();
@@ -36,6 +37,14 @@ export function visited(visit: Visit): void {
 export function forgetVisits(): void {
   visits = [];
   localStorage.removeItem(KEY);
+  for (const listener of [...listeners]) listener();
+}
+
+/** Forgets the visits of another user, whose session may have expired in this browser without a logout. */
+export function keepVisitsOf(user: string): void {
+  const former = localStorage.getItem(USER_KEY);
+  if (former !== null && former !== user) forgetVisits();
+  localStorage.setItem(USER_KEY, user);
 }
 
 export function useRecent(): Visit[] {
