@@ -42,9 +42,13 @@ export function forgetVisits(): void {
 
 /** Forgets the visits of another user, whose session may have expired in this browser without a logout. */
 export function keepVisitsOf(user: string): void {
-  const former = localStorage.getItem(USER_KEY);
-  if (former !== null && former !== user) forgetVisits();
-  localStorage.setItem(USER_KEY, user);
+  try {
+    const former = localStorage.getItem(USER_KEY);
+    if (former !== null && former !== user) forgetVisits();
+    localStorage.setItem(USER_KEY, user);
+  } catch {
+    // A browser that stores nothing has no visits of others.
+  }
 }
 
 export function useRecent(): Visit[] {
