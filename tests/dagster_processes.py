@@ -110,7 +110,14 @@ class DagsterProcesses:
             where = ["--host", "127.0.0.1", "--port", str(ports[location]), "--location-name", location]
             command = ["dagster", "code-server", "start", "--module-name", self.modules[location], *where]
         elif name == "webserver":
-            where = ["--host", "127.0.0.1", "--port", str(port), "--path-prefix", "/dagster"]
+            where = [
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--path-prefix",
+                f"{self.settings.path_prefix}/dagster",
+            ]
             command = ["dagster_project.webserver", "--workspace", workspace, *where]
         elif name == "daemon":
             command = ["dagster._daemon", "run", "--workspace", workspace]
@@ -157,7 +164,7 @@ class DagsterProcesses:
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.settings.dagster_port}/dagster/graphql",
+            f"http://127.0.0.1:{self.settings.dagster_port}{self.settings.path_prefix}/dagster/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json", loopback.HEADER: loopback.loopback_key(self.settings.keys_dir)},
         )

@@ -27,6 +27,12 @@ def test_the_document_names_every_operation_once(service: Any) -> None:
 
 
 @every_service
+def test_the_server_is_the_platform_below_its_path_prefix(service: Any) -> None:
+    assert document(service)["servers"] == [{"url": "/"}]
+    assert document(service, "/headwater")["servers"] == [{"url": "/headwater/"}]
+
+
+@every_service
 def test_every_reference_leads_somewhere(service: Any) -> None:
     made = document(service)
     text = json.dumps(made)

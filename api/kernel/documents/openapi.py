@@ -85,8 +85,8 @@ class _Schemas(GenerateJsonSchema):
         return super().normalize_name(name)
 
 
-def document(service: Service) -> dict[str, Any]:
-    """Returns the OpenAPI document of a service."""
+def document(service: Service, path_prefix: str = "") -> dict[str, Any]:
+    """Returns the OpenAPI document of a service, on a platform that a browser reaches below this path."""
     references, components = _schemas(service)
     mark(components, {kind.name: kind.full_name for kind in service.kinds if isinstance(kind, StoredKind)})
     queries = {endpoint.query for endpoint in service.endpoints if endpoint.query}
@@ -97,7 +97,7 @@ def document(service: Service) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Headwater {service.title}", "version": "1", "description": service.description},
-        "servers": [{"url": "/"}],
+        "servers": [{"url": f"{path_prefix}/"}],
         "security": [{"bearer": []}, {"session": []}],
         "tags": [{"name": kind.title, "description": kind.description} for kind in service.kinds],
         "paths": paths,

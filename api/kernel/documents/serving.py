@@ -68,6 +68,8 @@ def document_mounts(registry: Registry, platform: Platform) -> list[Mount]:
     }
     documents: list[tuple[str, Callable[[], Any]]] = [("/api/openapi", lambda: index)]
     for service in registry.services:
-        documents.append((f"{PREFIX}{service.slug}/openapi.json", partial(document, service)))
+        documents.append(
+            (f"{PREFIX}{service.slug}/openapi.json", partial(document, service, platform.settings.path_prefix))
+        )
         documents.append((f"{PREFIX}{service.slug}/kinds", partial(catalogue, service)))
     return [Mount(path=path, app=Document(platform, make), role=Role.VIEWER, exact=True) for path, make in documents]
