@@ -174,15 +174,15 @@ def test_a_materialization_shows_what_will_run_then_each_step_and_why_it_failed(
         assert_accessible(page)
         dialog.get_by_role("button", name="Materialize").click()
         progress = page.get_by_role("region", name="Progress")
-        expect(progress.get_by_role("status")).to_have_text("running")
+        expect(progress.get_by_role("status")).to_have_text("Running")
         assert sorted(orchestrator.launches[-1].assets) == [BRONZE, GOLD, SILVER]
         (run,) = orchestrator.run_states
         step(orchestrator, run, "STEP_START", "flights__bronze__flights", "Started")
         step(orchestrator, run, "STEP_SUCCESS", "flights__bronze__flights", "Finished")
         step(orchestrator, run, "STEP_START", "flights__silver__flights", "Started")
         steps = progress.get_by_role("table", name="Steps").get_by_role("row")
-        expect(steps.filter(has_text="flights.bronze.flights")).to_contain_text("succeeded")
-        expect(steps.filter(has_text="flights.silver.flights")).to_contain_text("running")
+        expect(steps.filter(has_text="flights.bronze.flights")).to_contain_text("Succeeded")
+        expect(steps.filter(has_text="flights.silver.flights")).to_contain_text("Running")
         page.reload()
         step(orchestrator, run, "STEP_FAILURE", "flights__silver__flights", "no column carrier", level="ERROR")
         orchestrator.end(run, RunStatus.FAILED, error="flights__silver__flights: no column carrier")
@@ -208,10 +208,10 @@ def test_partitions_are_picked_and_a_run_is_canceled(platform_site: Site) -> Non
         expect(dialog.get_by_text("One partition is selected.")).to_be_visible()
         dialog.get_by_role("button", name="Materialize").click()
         progress = page.get_by_role("region", name="Progress")
-        expect(progress.get_by_role("status")).to_have_text("running")
+        expect(progress.get_by_role("status")).to_have_text("Running")
         assert orchestrator.launches[-1].partitions == ("c",)
         progress.get_by_role("button", name="Cancel").click()
-        expect(progress.get_by_role("status")).to_have_text("canceled")
+        expect(progress.get_by_role("status")).to_have_text("Canceled")
 
 
 def test_what_is_not_there_or_not_permitted_says_so_with_a_way_out(platform_site: Site) -> None:

@@ -4,12 +4,16 @@ import { useEffect, useReducer, useRef } from "react";
 import { type LogLine, rowsOf } from "../ui/logLines";
 import { BASE, get, Problem } from "./http";
 
-interface LogEvent extends LogLine {
+/** An event of the stream: a line, or a change of the state. */
+export interface LogEvent extends LogLine {
   state: string;
+  progress: { done: number; total: number };
 }
 
 export interface Log {
   lines: LogLine[];
+  /** The latest event, which has the state and how far it is. */
+  latest: LogEvent | null;
   /** Whether the stream has ended, because what it reports on has. */
   ended: boolean;
   error: unknown;
@@ -17,12 +21,12 @@ export interface Log {
 
 /** Reads a log as long as the page is open. Lines arrive in any number, and the page is drawn once a frame. */
 export function useLog(path: string | null, onEnd?: () => void): Log {
-  const log = useRef<Log>({ lines: [], ended: false, error: null });
+  const log = useRef<Log>({ lines: [], latest: null, ended: false, error: null });
   const [, draw] = useReducer((count: number) => count + 1, 0);
   const latest = useRef(onEnd);
   latest.current = onEnd;
   useEffect(() => {
-    log.current = { lines: [], ended: false, error: null };
+    log.current = { lines: [], latest: null, ended: false, error: null };
     draw();
     if (!path) return;
     const source = new EventSource(BASE + path);
@@ -37,13 +41,14 @@ export function useLog(path: string | null, onEnd?: () => void): Log {
       });
     };
     source.addEventListener("log", (event) => {
-      const line = JSON.parse((event as MessageEvent<string>).data) as LogEvent;
+      const line = read(event);
       for (const row of rowsOf(line)) log.current.lines.push(row);
-      change({});
+      change({ latest: line });
     });
-    source.addEventListener("end", () => {
+    source.addEventListener("state", (event) => change({ latest: read(event) }));
+    source.addEventListener("end", (event) => {
       source.close();
-      change({ ended: true });
+      change({ latest: read(event), ended: true });
       latest.current?.();
     });
     source.addEventListener("error", (event) => {
@@ -55,9 +60,9 @@ export function useLog(path: string | null, onEnd?: () => void): Log {
         // The platform refused the stream. The browser doesn't say why, so the request is sent again.
         get(path, { signal: asking.signal })
           .then(() => {
-          asking.abort();
-          change({ ended: true });
-        })
+            asking.abort();
+            change({ ended: true });
+          })
           .catch((error: unknown) => asking.signal.aborted || change({ ended: true, error }));
       }
     });
@@ -68,4 +73,8 @@ export function useLog(path: string | null, onEnd?: () => void): Log {
     };
   }, [path]);
   return log.current;
+}
+
+function read(event: Event): LogEvent {
+  return JSON.parse((event as MessageEvent<string>).data) as LogEvent;
 }

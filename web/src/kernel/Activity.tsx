@@ -1,11 +1,11 @@
-import { Anchor, Badge, Button, Stack, Table, Text } from "@mantine/core";
+import { Anchor, Button, Stack, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { AuditEvent, AuditEventPage } from "../api/generated/admin";
 import { get } from "../api/http";
 import { allowed } from "../api/platform";
 import { words } from "../api/schema";
-import { stateColor } from "../ui/stateColor";
+import { State } from "../ui/State";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
 
@@ -39,7 +39,7 @@ export function Activity({ id }: { id: string }) {
                 <Table.Td><Time value={event.at} /></Table.Td>
                 <Table.Td>{event.principal}{event.on_behalf_of ? ` for ${event.on_behalf_of}` : ""}</Table.Td>
                 <Table.Td><Anchor component={Link} to={`/admin/audit-events/${event.id}`} size="sm">{said(event)}</Anchor></Table.Td>
-                <Table.Td>{event.outcome ? <Badge variant="light" tt="none" color={stateColor(event.outcome.toUpperCase())}>{words(event.outcome)}</Badge> : "–"}</Table.Td>
+                <Table.Td>{event.outcome ? <State value={event.outcome.toUpperCase()} /> : "–"}</Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>

@@ -1,4 +1,4 @@
-import { Badge, Button, Group, Select, Stack, Table, Text, Title } from "@mantine/core";
+import { Button, Group, Select, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -7,6 +7,7 @@ import { send } from "../api/http";
 import { type KindEntry } from "../api/platform";
 import { words } from "../api/schema";
 import { Reference } from "../fields/Reference";
+import { State } from "../ui/State";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
 import { fullName } from "./operations";
@@ -44,7 +45,7 @@ export function Permissions({ service, kind, id }: { service: string; kind: Kind
                   <Table.Tr key={grant.id}>
                     <Table.Td><Reference id={grant.principal_id} kinds={["*"]} compact /></Table.Td>
                     <Table.Td>
-                      {grant.effect === "DENY" && <Badge color="red" variant="light" tt="none" mr={4}>Denied</Badge>}
+                      {grant.effect === "DENY" && <State color="red" mr={4}>Denied</State>}
                       {grant.role_id ? <Reference id={grant.role_id} kinds={["admin.role"]} compact /> : grant.permission}
                     </Table.Td>
                     <Table.Td>{grant.securable_id === id ? "This item" : <Reference id={grant.securable_id} kinds={["*"]} compact />}</Table.Td>

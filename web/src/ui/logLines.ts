@@ -6,6 +6,8 @@ export interface LogLine {
   level: string;
   step: string | null;
   message: string;
+  /** What happened, such as `STEP_START`. */
+  type?: string;
 }
 
 export interface LogFilter {

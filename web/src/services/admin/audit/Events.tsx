@@ -1,9 +1,10 @@
-import { Badge, Button, Code, Group, Modal, Stack, Table, Text, UnstyledButton } from "@mantine/core";
+import { Button, Code, Group, Modal, Stack, Table, Text, UnstyledButton } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { get } from "../../../api/http";
 import { words } from "../../../api/schema";
 import { line } from "../../../kernel/changes";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { type AuditEvent, happened } from "./events";
@@ -57,7 +58,7 @@ export function Events({ filter, since, until }: { filter: string; since?: strin
 /** Only what needs attention stands out. */
 function Outcome({ value }: { value: string | null }) {
   const text = words(value ?? "–");
-  return value && COLORS[value] ? <Badge variant="light" tt="none" color={COLORS[value]}>{text}</Badge> : <Text span size="sm" c="dimmed">{text}</Text>;
+  return value && COLORS[value] ? <State color={COLORS[value]}>{text}</State> : <Text span size="sm" c="dimmed">{text}</Text>;
 }
 
 function Details({ event }: { event: AuditEvent }) {

@@ -1,7 +1,8 @@
-import { Anchor, Badge, Card, Code, Group, Stack, Text } from "@mantine/core";
+import { Anchor, Card, Code, Group, Stack, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
 import { words } from "../../../api/schema";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Section } from "../Section";
 import { type Considered, type Explanation, lapse, name, place } from "./explanation";
@@ -47,14 +48,14 @@ function GrantPath({ found, grant }: { found: Explanation; grant: Considered }) 
           </Fragment>
         ))}
         <Text size="sm" c="dimmed">{denies ? "is denied" : "has"}</Text>
-        <Badge variant="light" tt="none" color={denies ? "red" : "teal"}>{grant.role ?? grant.pattern}</Badge>
+        <State color={denies ? "red" : "teal"}>{grant.role ?? grant.pattern}</State>
         <Text size="sm" c="dimmed">on</Text>
         <Node found={found} id={grant.securable_id} kind={grant.securable_kind} />
       </Group>
       <Group gap="sm" mt={6}>
-        {grant.decides && <Badge variant="filled" tt="none" color={denies ? "red" : "teal"}>Decides</Badge>}
-        {why && <Badge variant="light" tt="none" color="orange">{why}</Badge>}
-        {!why && !grant.decides && <Badge variant="light" tt="none" color="gray">Holds, but another grant decides</Badge>}
+        {grant.decides && <State variant="filled" color={denies ? "red" : "teal"}>Decides</State>}
+        {why && <State color="orange">{why}</State>}
+        {!why && !grant.decides && <State color="gray">Holds, but another grant decides</State>}
         {grant.condition && <Text size="xs">If <Code>{grant.condition}</Code></Text>}
         {grant.expires_at && <Text size="xs" c="dimmed">{grant.expired ? "Expired" : "Expires"} <Time value={grant.expires_at} /></Text>}
         {grant.role && grant.pattern.includes(".") && <Text size="xs" c="dimmed">The role contains <Code>{grant.pattern}</Code></Text>}

@@ -1,8 +1,8 @@
-import { Alert, Badge, Group, List, SimpleGrid, Stack, Text, Title } from "@mantine/core";
+import { Alert, Group, List, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { stateColor } from "../../../ui/stateColor";
 import { words } from "../../../api/schema";
 import { Chart } from "../../../ui/Chart";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { Figure } from "../Figure";
@@ -29,12 +29,12 @@ export function MonitoringPage() {
         </Text>
       </div>
       {measured.error && <Trouble error={measured.error} retry={() => measured.refetch()} />}
-      {now && <State now={now} kept={kept} />}
+      {now && <Present now={now} kept={kept} />}
     </Stack>
   );
 }
 
-function State({ now, kept }: { now: PlatformState; kept: PlatformState[] }) {
+function Present({ now, kept }: { now: PlatformState; kept: PlatformState[] }) {
   const found = troubles(now);
   const recent = rates(kept);
   const last = recent.at(-1);
@@ -79,7 +79,7 @@ function State({ now, kept }: { now: PlatformState; kept: PlatformState[] }) {
             columns={["Process", "State", "Restarts", "Last exit code", "Started", "Memory", "Processor time"]}
             rows={now.processes.map((one) => ({
               id: one.name,
-              cells: [one.name, <Badge key="state" variant="light" tt="none" color={stateColor(one.state)}>{words(one.state.toLowerCase())}</Badge>, one.restarts, one.exit_code, one.started_at && <Time value={one.started_at} />, measuredOr(one.memory_bytes, bytes), measuredOr(one.cpu_seconds, seconds)],
+              cells: [one.name, <State key="state" value={one.state} />, one.restarts, one.exit_code, one.started_at && <Time value={one.started_at} />, measuredOr(one.memory_bytes, bytes), measuredOr(one.cpu_seconds, seconds)],
             }))}
           />
         ) : <Text size="sm" c="dimmed">Not measured: no supervisor runs on this machine. Ask the system that runs the processes.</Text>}
@@ -104,7 +104,7 @@ function State({ now, kept }: { now: PlatformState; kept: PlatformState[] }) {
           columns={["System", "Circuit breaker", "Calls", "Failed", "Refused", "Repeated"]}
           rows={now.dependencies.map((one) => ({
             id: one.name,
-            cells: [one.name, <Badge key="breaker" variant="light" tt="none" color={BREAKERS[one.breaker][1]}>{BREAKERS[one.breaker][0]}</Badge>, one.calls, one.failures, one.refused, one.retries],
+            cells: [one.name, <State key="breaker" color={BREAKERS[one.breaker][1]}>{BREAKERS[one.breaker][0]}</State>, one.calls, one.failures, one.refused, one.retries],
           }))}
         />
       </Section>

@@ -1,7 +1,8 @@
-import { Anchor, Badge, Skeleton } from "@mantine/core";
+import { Anchor, Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
@@ -33,7 +34,7 @@ export function Access({ path, id }: { path: string; id: string }) {
         id: grant.id,
         cells: [
           role_name ?? grant.permission,
-          <Badge key="effect" variant="light" tt="none" color={grant.effect === "DENY" ? "red" : "teal"}>{grant.effect === "DENY" ? "Denied" : "Allowed"}</Badge>,
+          <State key="effect" color={grant.effect === "DENY" ? "red" : "teal"}>{grant.effect === "DENY" ? "Denied" : "Allowed"}</State>,
           name(grant.securable_id),
           path.slice(1).map(name).join(", in ") || "Direct",
           grant.condition,

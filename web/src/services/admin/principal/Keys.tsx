@@ -1,8 +1,9 @@
-import { Anchor, Badge, Group, Skeleton, Text } from "@mantine/core";
+import { Anchor, Group, Skeleton, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
@@ -40,7 +41,7 @@ export function Keys({ principal }: { principal: string }) {
             id: key.id,
             cells: [
               <Anchor key="label" component={Link} to={`/admin/api-keys/${key.id}`} size="sm">{key.label}</Anchor>,
-              <Badge key="state" variant="light" tt="none" color={ended ? "gray" : "teal"}>{ended || "Valid"}</Badge>,
+              <State key="state" color={ended ? "gray" : "teal"}>{ended || "Valid"}</State>,
               key.scopes.join(", ") || "All rights of the principal",
               <Time key="created" value={key.created_at} />,
               <Time key="expires" value={key.expires_at} />,

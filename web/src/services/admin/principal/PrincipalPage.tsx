@@ -1,13 +1,13 @@
-import { Anchor, Badge, Breadcrumbs, Code, CopyButton, Group, Stack, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
+import { Anchor, Breadcrumbs, Code, CopyButton, Group, Stack, Tabs, Text, Title, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { send } from "../../../api/http";
 import { catalogues, kindOf, openApi } from "../../../api/platform";
 import { words } from "../../../api/schema";
-import { stateColor } from "../../../ui/stateColor";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { Events } from "../audit/Events";
 import { Account } from "./Account";
@@ -68,7 +68,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
             <div>
               <Group gap="sm">
                 <Title order={1}>{body.spec.title || body.name}</Title>
-                <Badge variant="light" tt="none" color={stateColor(body.status.state)}>{body.status.state === "ACTIVE" ? "Active" : "Suspended"}</Badge>
+                <State value={body.status.state}>{body.status.state === "ACTIVE" ? "Active" : "Suspended"}</State>
               </Group>
               <Group gap="sm">
                 <Text size="sm" c="dimmed">{body.spec.description || body.name}</Text>

@@ -1,5 +1,6 @@
-import { Alert, Badge, List, SimpleGrid, Stack, Text } from "@mantine/core";
+import { Alert, List, SimpleGrid, Stack, Text } from "@mantine/core";
 import { words } from "../../../api/schema";
+import { State } from "../../../ui/State";
 import { Rows } from "../Rows";
 import { Section } from "../Section";
 
@@ -80,7 +81,7 @@ function Grants({ label, grants, name, empty }: { label: string; grants: Organiz
       columns={["Who", "Role or permission", "Effect"]}
       rows={grants.map((one) => ({
         id: one.grant_id,
-        cells: [name(one.principal_id), one.role ?? one.permission ?? "A role that you can't see", <Badge key="effect" variant="light" tt="none" color={one.effect === "DENY" ? "red" : "teal"}>{one.effect === "DENY" ? "Denied" : "Allowed"}</Badge>],
+        cells: [name(one.principal_id), one.role ?? one.permission ?? "A role that you can't see", <State key="effect" color={one.effect === "DENY" ? "red" : "teal"}>{one.effect === "DENY" ? "Denied" : "Allowed"}</State>],
       }))}
     />
   );

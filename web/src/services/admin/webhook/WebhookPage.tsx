@@ -1,12 +1,12 @@
-import { Anchor, Badge, Breadcrumbs, Button, Code, Group, Skeleton, Stack, Tabs, Text, Title } from "@mantine/core";
+import { Anchor, Breadcrumbs, Button, Code, Group, Skeleton, Stack, Tabs, Text, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { get, send } from "../../../api/http";
 import { allowed, catalogues, kindOf, openApi } from "../../../api/platform";
-import { stateColor } from "../../../ui/stateColor";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { State } from "../../../ui/State";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -59,7 +59,7 @@ export function WebhookPage() {
             <div>
               <Group gap="sm">
                 <Title order={1}>{body.name}</Title>
-                <Badge variant="light" tt="none" color={stateColor(body.status.state)}>{body.status.state === "ACTIVE" ? "Active" : "Disabled"}</Badge>
+                <State value={body.status.state}>{body.status.state === "ACTIVE" ? "Active" : "Disabled"}</State>
               </Group>
               <Text size="sm" style={{ overflowWrap: "anywhere" }}>Receives {body.spec.types?.length ? body.spec.types.join(", ") : "all events"} at <Code>{body.spec.url}</Code></Text>
             </div>
@@ -110,7 +110,7 @@ function Deliveries({ path, id, active }: { path: string; id: string; active: bo
           cells: [
             <Anchor key="event" component={Link} to="/admin/audit-events" search={{ filter: `id == "${one.event_id}"` } as never} size="sm">{happened(one.type)}</Anchor>,
             <Code key="subject">{one.subject}</Code>,
-            <Badge key="state" variant="light" tt="none" color={one.state === "DEAD" ? "red" : "orange"}>{one.state === "DEAD" ? "Given up" : "Is tried again"}</Badge>,
+            <State key="state" color={one.state === "DEAD" ? "red" : "orange"}>{one.state === "DEAD" ? "Given up" : "Is tried again"}</State>,
             one.attempts,
             one.last_error,
             one.state === "PENDING" ? <Time key="next" value={one.next_at} /> : null,

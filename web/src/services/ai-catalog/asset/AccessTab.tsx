@@ -1,4 +1,4 @@
-import { Alert, Badge, Button, Group, List, Modal, Stack, Table, Text, Textarea, Title } from "@mantine/core";
+import { Alert, Button, Group, List, Modal, Stack, Table, Text, Textarea, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
@@ -10,6 +10,7 @@ import { PolicyNote } from "./VersionPicker";
 import { Readers } from "./Readers";
 import { Releases } from "./Releases";
 import type { AccessNeed as Need, AssetAccess as Access, AccessRequest } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 /** What the user may do with an asset, who else may read it, and how to ask for access. */
 export function AccessTab({ id }: { id: string }) {
@@ -57,7 +58,7 @@ export function AccessTab({ id }: { id: string }) {
                 <Table.Tr key={one.asset}>
                   <Table.Td><AssetLink id={one.asset} /></Table.Td>
                   <Table.Td style={{ overflowWrap: "anywhere" }}>{one.columns?.join(", ") ?? "All"}</Table.Td>
-                  <Table.Td><Badge variant="light" tt="none" color={one.opens ? "teal" : "red"}>{one.readable ? "You can read it" : one.releases.length ? "Copies are released" : "Closed"}</Badge></Table.Td>
+                  <Table.Td><State color={one.opens ? "teal" : "red"}>{one.readable ? "You can read it" : one.releases.length ? "Copies are released" : "Closed"}</State></Table.Td>
                 </Table.Tr>
               ))}
             </Table.Tbody>
@@ -71,7 +72,7 @@ export function AccessTab({ id }: { id: string }) {
           <Title order={2} mb={4}>Access requests</Title>
           <List size="sm" listStyleType="none">
             {requests.data.items.map((one) => (
-              <List.Item key={one.id}><Badge variant="light" tt="none" color={one.state === "APPROVED" ? "teal" : "gray"} mr={6}>{one.state.toLowerCase()}</Badge>{one.requested_by}, <Time value={one.requested_at} />: {one.purpose}</List.Item>
+              <List.Item key={one.id}><State value={one.state} mr={6} />{one.requested_by}, <Time value={one.requested_at} />: {one.purpose}</List.Item>
             ))}
           </List>
         </section>

@@ -1,4 +1,4 @@
-import { Badge, Skeleton, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
+import { Skeleton, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Time } from "../../../ui/Time";
@@ -6,8 +6,9 @@ import { Trouble } from "../../../ui/Trouble";
 import { assetQuery, type CheckStatus, partQuery, versionNumber } from "./asset";
 import { RunLink } from "./AssetLink";
 import { ReportedValues, RowsTable } from "./ReportedValues";
-import { CHECK_WORDS, STATE_COLORS } from "./state";
+import { CHECK_WORDS } from "./state";
 import type { CheckResults as Evaluations } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 
@@ -90,5 +91,5 @@ function History({ id, check, description }: { id: string; check: string; descri
 }
 
 function Status({ status }: { status: CheckStatus }) {
-  return <Badge variant="light" tt="none" miw={76} color={STATE_COLORS[status] ?? "gray"}>{CHECK_WORDS[status]}</Badge>;
+  return <State miw={76} value={status}>{CHECK_WORDS[status]}</State>;
 }

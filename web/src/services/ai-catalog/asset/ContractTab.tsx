@@ -1,13 +1,13 @@
-import { Badge, List, Stack, Table, Text, Title } from "@mantine/core";
+import { List, Stack, Table, Text, Title } from "@mantine/core";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { get } from "../../../api/http";
-import { stateColor } from "../../../ui/stateColor";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { versionNumber } from "./asset";
 import { RunLink } from "./AssetLink";
 import { PageLink } from "../../../ui/PageLink";
 import type { Contract } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 const PATH = "/api/v1/ai-catalog/contracts";
 
@@ -38,7 +38,7 @@ export function ContractTab({ id }: { id: string }) {
     <Stack gap="lg">
       <section aria-label="Verdict">
         <Text size="sm">
-          <Badge variant="light" tt="none" color={stateColor(active.state)} mr={6}>{active.state.toLowerCase()}</Badge>
+          <State value={active.state} mr={6} />
           <PageLink to={`/ai-catalog/contracts/${active.id}`} size="sm">Version {active.version} of the contract</PageLink>
           {active.activated_at && <>, active since <Time value={active.activated_at} /></>}{active.contact && `, contact ${active.contact}`}
         </Text>

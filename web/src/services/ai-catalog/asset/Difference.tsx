@@ -1,10 +1,11 @@
-import { Badge, Group, List, MultiSelect, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Group, List, MultiSelect, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { NoRows } from "./NoRows";
 import { partQuery } from "./asset";
 import { RowsTable } from "./ReportedValues";
 import type { Diff } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 /** What differs between two versions: columns, and rows. With a key, changed rows are told from new ones. */
 export function Difference({ id, from, to }: { id: string; from: string; to: string }) {
@@ -30,7 +31,7 @@ export function Difference({ id, from, to }: { id: string; from: string; to: str
         <Stack gap="md">
           <Group gap="xs" role="status">
             <Text size="sm">{found.from_row_count.toLocaleString()} → {found.to_row_count.toLocaleString()} rows</Text>
-            {counts.map(([word, count]) => count !== null && <Badge key={word} variant="light" color={count ? "orange" : "gray"} tt="none">{count.toLocaleString()} {word}</Badge>)}
+            {counts.map(([word, count]) => count !== null && <State key={word} color={count ? "orange" : "gray"}>{count.toLocaleString()} {word}</State>)}
           </Group>
           {columns.length > 0 ? <List size="sm">{columns.map((text) => <List.Item key={text}>{text}</List.Item>)}</List> : <Text size="sm" c="dimmed">The columns are the same.</Text>}
           <Rows title="Added rows" rows={found.added} count={found.added_count} />

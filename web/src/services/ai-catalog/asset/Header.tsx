@@ -7,6 +7,7 @@ import { MaterializeButton } from "./Materialize";
 import { failureQuery } from "./RunsTab";
 import { stateSentence } from "./state";
 import { PageButton, PageLink } from "../../../ui/PageLink";
+import { State } from "../../../ui/State";
 
 /** What an asset is called, the state of its newest version in a sentence, and what can be done with it. */
 export function Header({ asset }: { asset: AssetDetail }) {
@@ -24,7 +25,7 @@ export function Header({ asset }: { asset: AssetDetail }) {
           </CopyButton>
         </Group>
         <Text size="sm" component="div" role="status">
-          <Badge color={sentence.color} variant="light" tt="none" mr={6}>{sentence.state}</Badge>
+          <State color={sentence.color} mr={6}>{sentence.state}</State>
           {sentence.text}{failed.data?.error && `: ${failed.data.error}`}
           {sentence.written && asset.materialized_at && <>, written <Time value={asset.materialized_at} /></>}
           {sentence.written && asset.run_id && <> by run <RunLink id={asset.run_id} /></>}

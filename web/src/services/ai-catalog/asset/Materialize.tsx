@@ -1,4 +1,4 @@
-import { Alert, Badge, Button, Checkbox, Group, List, Modal, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
+import { Alert, Button, Checkbox, Group, List, Modal, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
@@ -8,8 +8,8 @@ import { Trouble } from "../../../ui/Trouble";
 import { type AssetDetail, assetPage, assetPath, partQuery } from "./asset";
 import { AssetLink } from "./AssetLink";
 import { Partitions, type Selection, selectedKeys } from "./Partitions";
-import { STATE_COLORS } from "./state";
 import type { MaterializePlan as Plan } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 const PERMISSION = "ai_catalog.asset.materialize";
 const STALENESS: Record<string, string> = { FRESH: "up to date", STALE: "stale", MISSING: "not made yet" };
@@ -80,7 +80,7 @@ function Content({ asset, onClose }: { asset: Target; onClose: () => void }) {
                 <List.Item key={one.asset}>
                   <Group gap={6}>
                     <AssetLink id={one.asset} />
-                    <Badge size="sm" variant="light" tt="none" color={one.staleness === "FRESH" ? "teal" : (STATE_COLORS[one.staleness] ?? "gray")}>{STALENESS[one.staleness] ?? one.staleness}</Badge>
+                    <State size="sm" value={one.staleness}>{STALENESS[one.staleness] ?? one.staleness}</State>
                     {one.together && <Text size="xs" c="dimmed">the same step makes it</Text>}
                     {!one.allowed && <Text size="xs" c="var(--mantine-color-error)">you can't materialize it</Text>}
                   </Group>

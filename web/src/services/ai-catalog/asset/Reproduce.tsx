@@ -1,12 +1,12 @@
-import { Badge, Button, List, Stack, Text, Title } from "@mantine/core";
+import { Button, List, Stack, Text, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
-import { stateColor } from "../../../ui/stateColor";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPath, partQuery, versionNumber } from "./asset";
 import type { ReproducePlan as Plan, Reproduction } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
 
 const WORDS = { EQUAL: "equal", DIFFERENT: "different", NOT_REPRODUCIBLE: "not reproducible" };
 const FACTS: Record<string, string> = { code_version: "The code", git_sha: "The commit", env_digest: "The installed packages" };
@@ -47,7 +47,7 @@ export function Reproduce({ id, version, number }: { id: string; version: string
           <List size="sm" listStyleType="none" spacing={4}>
             {items.map((one) => (
               <List.Item key={one.id}>
-                <Badge variant="light" tt="none" mr={6} color={one.verdict ? stateColor(one.verdict) : "gray"}>{one.verdict ? WORDS[one.verdict] : one.state.toLowerCase()}</Badge>
+                <State mr={6} value={one.verdict ?? one.state}>{one.verdict ? WORDS[one.verdict] : undefined}</State>
                 Version {versionNumber(one.version)}, <Time value={one.created_at} /> for {one.created_by}{one.reason && `: ${one.reason}`}
                 {one.comparison && `. ${one.comparison.reproduced_rows.toLocaleString()} of ${one.comparison.recorded_rows.toLocaleString()} rows were made again`}{one.comparison?.only_recorded ? `, ${one.comparison.only_recorded.toLocaleString()} differ` : ""}
               </List.Item>

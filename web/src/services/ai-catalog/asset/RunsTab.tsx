@@ -2,12 +2,12 @@ import { Button, Group, Skeleton, Stack, Table, Text } from "@mantine/core";
 import { queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { span } from "../../../ui/duration";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { type Run, RUNS, type RunsPage, starter } from "../runs/runs";
 import { RunLink } from "./AssetLink";
-import { duration } from "./progress";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 
@@ -50,7 +50,7 @@ export function RunsTab({ id }: { id: string }) {
                 <Table.Tr key={one.id}>
                   <Table.Td><State value={one.state} /></Table.Td>
                   <Table.Td style={{ whiteSpace: "nowrap" }}>{one.created_at && <Time value={one.created_at} />}</Table.Td>
-                  <Table.Td ta="right" style={{ whiteSpace: "nowrap" }}>{duration(one.started_at, one.ended_at) || "–"}</Table.Td>
+                  <Table.Td ta="right" style={{ whiteSpace: "nowrap" }}>{one.ended_at ? span(one.started_at, one.ended_at, 0) : "–"}</Table.Td>
                   <Table.Td>{starter(one)}</Table.Td>
                   <Table.Td style={{ overflowWrap: "anywhere" }}>{what(one)}{one.state === "FAILED" && position < EXPLAINED && <Reason run={one.id} />}</Table.Td>
                   <Table.Td><RunLink id={one.id} /></Table.Td>

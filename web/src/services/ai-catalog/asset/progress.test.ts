@@ -1,30 +1,18 @@
 import { expect, test } from "vitest";
+import type { LogLine } from "../../../ui/logLines";
 import { selectedKeys } from "./Partitions";
-import { after, duration, type LogEvent, STARTED } from "./progress";
+import { stepsOf } from "./progress";
 
-const line = (type: string, step: string | null, at: string, message = "", state = "RUNNING"): LogEvent => ({
-  at, level: "INFO", type, run: "r1", step, message, state, progress: { done: 0, total: 2 },
-});
+const line = (type: string, step: string | null, at: string): LogLine => ({ at, level: "INFO", type, step, message: "" });
 
-test("a step starts, fails, and says why", () => {
-  let now = after(STARTED, "state", line("STATE", null, ""));
-  now = after(now, "log", line("STEP_START", "flights__gold__delays", "2026-01-01T00:00:00Z"));
-  expect(now.steps).toMatchObject([{ state: "running", endedAt: null }]);
-  now = after(now, "log", line("STEP_FAILURE", "flights__gold__delays", "2026-01-01T00:00:02Z", "no column"));
-  expect(now.steps).toMatchObject([{ state: "failed", message: "no column", startedAt: "2026-01-01T00:00:00Z" }]);
-  now = after(now, "end", line("STATE", null, "", "delays: no column", "FAILED"));
-  expect(now).toMatchObject({ ended: true, state: "FAILED", reason: "delays: no column" });
-  expect(now.lines).toHaveLength(2);
-});
-
-test("an end without a failure has no reason", () => {
-  expect(after(STARTED, "end", line("STATE", null, "", "2 of 2 done", "SUCCEEDED")).reason).toBe("");
-});
-
-test("durations are short texts", () => {
-  expect(duration("2026-01-01T00:00:00Z", "2026-01-01T00:00:01.250Z")).toBe("1.3 s");
-  expect(duration("2026-01-01T00:00:00Z", "2026-01-01T00:03:05Z")).toBe("3 min 5 s");
-  expect(duration("2026-01-01T00:00:00Z", null)).toBe("");
+test("a step is in its latest state, with the time of its start", () => {
+  const lines = [line("RUN_START", null, "2026-01-01T00:00:00Z"), line("STEP_START", "flights__gold__delays", "2026-01-01T00:00:00Z")];
+  expect(stepsOf(lines)).toMatchObject([{ state: "RUNNING", endedAt: null }]);
+  lines.push(line("STEP_START", "flights__gold__routes", "2026-01-01T00:00:01Z"), line("STEP_FAILURE", "flights__gold__delays", "2026-01-01T00:00:02Z"));
+  expect(stepsOf(lines)).toMatchObject([
+    { name: "flights__gold__delays", state: "FAILED", startedAt: "2026-01-01T00:00:00Z", endedAt: "2026-01-01T00:00:02Z" },
+    { name: "flights__gold__routes", state: "RUNNING" },
+  ]);
 });
 
 test("a range of partitions includes its ends, in any order", () => {

@@ -61,10 +61,6 @@ export const HEALTH_WORDS: Record<string, string> = {
 
 export const CHECK_WORDS: Record<string, string> = { PASSED: "Passed", WARNED: "Warns", FAILED: "Failed", RUNNING: "Running", NOT_RUN: "Not run" };
 
-export const STATE_COLORS: Record<string, string> = {
-  HEALTHY: "teal", PASSED: "teal", STALE: "orange", WARNING: "orange", WARNED: "orange", UNCHECKED: "orange", DEGRADED: "red", FAILED: "red",
-};
-
 /** The checks of an asset in words: "3 passed, 1 failed". */
 export function checksInWords(counts: Record<string, number>): string {
   const words: Record<string, string> = { FAILED: "failed", WARNED: "warn", NOT_RUN: "not run", RUNNING: "running", PASSED: "passed" };

@@ -1,24 +1,32 @@
-import { Anchor, Badge, Button, Group, Select, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useHotkeys } from "@mantine/hooks";
+import { Anchor, Button, Group, Select, Stack, Text, TextInput, Title } from "@mantine/core";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { get } from "../../../api/http";
 import { useLive } from "../../../api/live";
+import { useShortcuts } from "../../../ui/pageKeys";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPage, namesOf } from "../asset/asset";
-import { checksInWords, HEALTH_WORDS, STATE_COLORS } from "../asset/state";
+import { checksInWords, HEALTH_WORDS } from "../asset/state";
 import classes from "./AssetsPage.module.css";
 import { Facets } from "./Facets";
 import { type CatalogSearch, chosenCount } from "./search";
 import { PageButton } from "../../../ui/PageLink";
 import type { AssetMatch as Match, AssetMatches as Matches } from "../../../api/generated/ai-catalog";
+import { State } from "../../../ui/State";
+import { useKeys } from "../../../ui/useKeys";
 import { useSoon } from "../../../ui/useSoon";
 
 const ROUTE = "/assets" as const;
 const PAGE = 50;
 const SORTS = [{ value: "", label: "Best match" }, { value: "name", label: "Name" }, { value: "newest", label: "Last written" }, { value: "health", label: "Needs attention" }];
+
+const KEYS = [
+  { keys: ["j"], does: "Next asset" },
+  { keys: ["k"], does: "Previous asset" },
+  { keys: ["/"], does: "Search" },
+];
 
 /** The catalog of assets: words, facets, and the state of what they leave. */
 export function AssetsPage() {
@@ -49,7 +57,8 @@ export function AssetsPage() {
     const now = links.indexOf(document.activeElement as HTMLElement);
     links[Math.min(links.length - 1, Math.max(0, now + step))]?.focus();
   };
-  useHotkeys([["j", () => move(1)], ["k", () => move(-1)], ["/", () => input.current?.focus()]]);
+  useKeys({ j: () => move(1), k: () => move(-1), "/": () => input.current?.focus() });
+  useShortcuts(KEYS);
   const count = chosenCount(search);
   return (
     <Stack gap="md">
@@ -110,7 +119,7 @@ function Row({ asset }: { asset: Match }) {
       </div>
       <Stack gap={2} className={classes.state}>
         <Group gap={6}>
-          <Badge variant="light" tt="none" color={STATE_COLORS[health] ?? "gray"} title={asset.health_reasons.join("; ") || undefined}>{HEALTH_WORDS[health] ?? health}</Badge>
+          <State value={health} title={asset.health_reasons.join("; ") || undefined}>{HEALTH_WORDS[health] ?? health}</State>
           {asset.materialized_at && <Text size="xs" c="dimmed">written <Time value={asset.materialized_at} /></Text>}
         </Group>
         <Text size="xs" c="dimmed">{checks ? `Checks: ${checks}` : "No checks"}</Text>

@@ -1,6 +1,7 @@
 import { Badge, Checkbox, Group, Stack, Switch, Text, UnstyledButton } from "@mantine/core";
 import { useState } from "react";
-import { HEALTH_WORDS, STATE_COLORS } from "../asset/state";
+import { stateColor } from "../../../ui/stateColor";
+import { HEALTH_WORDS } from "../asset/state";
 import { type CatalogSearch, type Facet, FACETS, toggled } from "./search";
 
 export type FacetCounts = Record<Facet, { value: string; count: number }[]>;
@@ -33,7 +34,7 @@ function FacetGroup({ facet, values, search, onChange }: { facet: Facet; values:
             size="xs"
             checked={chosen.includes(value)}
             onChange={() => onChange(toggled(search, facet, value))}
-            label={<Group gap={6} wrap="nowrap"><Text span size="sm" style={{ overflowWrap: "anywhere" }}>{word(facet, value)}</Text><Badge size="xs" variant="light" color={facet === "health" ? (STATE_COLORS[value] ?? "gray") : "gray"}>{count.toLocaleString()}</Badge></Group>}
+            label={<Group gap={6} wrap="nowrap"><Text span size="sm" style={{ overflowWrap: "anywhere" }}>{word(facet, value)}</Text><Badge size="xs" variant="light" color={facet === "health" ? stateColor(value) : "gray"}>{count.toLocaleString()}</Badge></Group>}
           />
         ))}
         {values.length > SHOWN && <UnstyledButton fz="sm" c="var(--mantine-color-anchor)" onClick={() => setAll(!all)} aria-expanded={all}>{all ? "Show fewer" : `Show all ${values.length}`}</UnstyledButton>}

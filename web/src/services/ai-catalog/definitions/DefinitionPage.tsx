@@ -8,7 +8,7 @@ import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { components, type Definition, definition, revisions, STATES, summary, title } from "./definitions";
-import { State } from "./DefinitionsPage";
+import { DefinitionState } from "./DefinitionsPage";
 import { Difference } from "./Difference";
 import { Editor, type View } from "./Editor";
 import { RetireButton } from "./RetireButton";
@@ -101,7 +101,7 @@ export function DefinitionPage() {
         <>
           <Group justify="space-between" align="flex-start">
             <div>
-              <Group gap="sm"><Title order={1}>{shown.id}</Title><State definition={shown} /></Group>
+              <Group gap="sm"><Title order={1}>{shown.id}</Title><DefinitionState definition={shown} /></Group>
               <Text size="sm" c="dimmed">
                 {title(shown.component)}. {STATES[shown.state].meaning}
                 {shown.published_at && <> Published <Time value={shown.published_at} /> by {shown.published_by}.</>}

@@ -1,9 +1,10 @@
-import { Anchor, Badge, Button, Group, Select, Skeleton, Stack, Switch, Table, Text, TextInput, Title } from "@mantine/core";
+import { Anchor, Button, Group, Select, Skeleton, Stack, Switch, Table, Text, TextInput, Title } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { get } from "../../../api/http";
 import { allowed } from "../../../api/platform";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { components, type Definition, PATH, STATES, title } from "./definitions";
@@ -78,7 +79,7 @@ export function DefinitionsPage() {
                   <Table.Td>
                     <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/$id" params={{ id: one.id }} />}>{one.id}</Anchor>
                   </Table.Td>
-                  <Table.Td><State definition={one} /></Table.Td>
+                  <Table.Td><DefinitionState definition={one} /></Table.Td>
                   <Table.Td>{title(one.component)}</Table.Td>
                   <Table.Td>{one.published_at ? <><Time value={one.published_at} /> by {one.published_by}</> : <Text span c="dimmed">Never</Text>}</Table.Td>
                   <Table.Td><Time value={one.updated_at} /></Table.Td>
@@ -105,12 +106,12 @@ function CreateButton({ allowed: permitted }: { allowed: boolean | undefined }) 
 }
 
 /** The state in words and color, and why the asset can't run. */
-export function State({ definition }: { definition: Definition }) {
+export function DefinitionState({ definition }: { definition: Definition }) {
   const { label, color, meaning } = STATES[definition.state];
   return (
     <Group gap={6}>
-      <Badge variant="light" color={color} tt="none" title={meaning}>{label}</Badge>
-      {definition.blocked && <Badge variant="light" color="red" tt="none" title={definition.blocked}>Blocked</Badge>}
+      <State color={color} title={meaning}>{label}</State>
+      {definition.blocked && <State color="red" title={definition.blocked}>Blocked</State>}
     </Group>
   );
 }

@@ -4,10 +4,8 @@ import { Problem, send } from "../../../api/http";
 import { type Definition, PATH, pathOf, type Validation } from "./definitions";
 import type { Fault } from "./text";
 
-export type StepName = "Save the draft" | "Check" | "Publish";
-
 export interface Step {
-  name: StepName;
+  name: string;
   state: "waiting" | "running" | "done" | "failed";
   /** Duration in milliseconds. */
   took?: number;
@@ -37,7 +35,7 @@ export interface Stored {
  * Returns what is stored then, or null if nothing is.
  */
 export async function advance(before: Stored | null, entered: Entered, publish: boolean, report: (progress: Progress) => void): Promise<Stored | null> {
-  const names: StepName[] = publish ? ["Save the draft", "Check", "Publish"] : ["Save the draft", "Check"];
+  const names = publish ? ["Save the draft", "Check", "Publish"] : ["Save the draft", "Check"];
   const progress: Progress = { steps: names.map((name) => ({ name, state: "waiting" })), faults: [] };
   let stored = before;
 

@@ -1,10 +1,10 @@
-import { Anchor, Badge, Breadcrumbs, Button, Checkbox, Group, Select, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
+import { Anchor, Breadcrumbs, Button, Checkbox, Group, Select, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { send } from "../../../api/http";
-import { stateColor } from "../../../ui/stateColor";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { short } from "../models/models";
@@ -76,7 +76,7 @@ export function ExperimentPage() {
               <OperationButton service="ai-catalog" plural="experiments" verb="delete" id={shown.id} item={shown} etag={found.data.etag} onDone={() => void navigate({ to: "/experiments", search: {} })} />
             </Group>
           </Group>
-          {known && <Group gap="xs">{Object.entries(known.runs).map(([state, count]) => <Badge key={state} variant="light" tt="none" color={stateColor(state)}>{count} {state.toLowerCase()}</Badge>)}</Group>}
+          {known && <Group gap="xs">{Object.entries(known.runs).map(([state, count]) => <State key={state} value={state}>{count} {state.toLowerCase()}</State>)}</Group>}
           <Group component="form" gap="sm" align="flex-end" onSubmit={(event: FormEvent) => { event.preventDefault(); change({ filter: text.trim() || undefined }); }}>
             <TextInput label="Filter" flex={1} miw={220} ff="monospace" placeholder="metrics.auc > 0.7 AND params.seed = '1'" value={text} onChange={(event) => setText(event.currentTarget.value)} />
             <Select label="Best by" searchable clearable data={keys} value={search.best ?? null} onChange={(best) => change({ best: best ?? undefined })} />
@@ -99,7 +99,7 @@ export function ExperimentPage() {
                     <Table.Tr key={one.id}>
                       <Table.Td><Checkbox size="xs" aria-label={`Compare ${one.name}`} checked={chosen.includes(one.id)} onChange={() => choose(one.id)} /></Table.Td>
                       <Table.Td><Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/runs/$id" params={{ id: one.id }} search={{}} />}>{one.name}</Anchor></Table.Td>
-                      <Table.Td><Badge variant="light" tt="none" color={stateColor(one.status)}>{one.status.toLowerCase()}</Badge></Table.Td>
+                      <Table.Td><State value={one.status} /></Table.Td>
                       <Table.Td><Time value={one.started_at} /> by {one.created_by}</Table.Td>
                       {columns.map((key) => <Table.Td key={key} ta="right" style={{ fontVariantNumeric: "tabular-nums" }}>{short(one.metrics[key]?.value)}</Table.Td>)}
                     </Table.Tr>

@@ -1,10 +1,10 @@
-import { Anchor, Badge, Breadcrumbs, Code, Group, SimpleGrid, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
+import { Anchor, Breadcrumbs, Code, Group, SimpleGrid, Skeleton, Stack, Table, Text, TextInput, Title } from "@mantine/core";
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { BASE, get } from "../../../api/http";
-import { stateColor } from "../../../ui/stateColor";
 import { OperationButton } from "../../../kernel/OperationButton";
 import { Chart } from "../../../ui/Chart";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { figures, type Run, short } from "../models/models";
@@ -53,7 +53,7 @@ export function RunPage() {
         <>
           <Group justify="space-between" align="flex-start">
             <div>
-              <Group gap="sm"><Title order={1}>{shown.name}</Title><Badge variant="light" tt="none" color={stateColor(shown.status)}>{shown.status.toLowerCase()}</Badge></Group>
+              <Group gap="sm"><Title order={1}>{shown.name}</Title><State value={shown.status} /></Group>
               <Text size="sm" c="dimmed">
                 {shown.source === "PLATFORM" ? "The platform ran it" : "Another program reported it"}, started <Time value={shown.started_at} /> by {shown.created_by}{shown.ended_at && <>, ended <Time value={shown.ended_at} /></>}.
                 {asset && <> It trained <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{asset}</Anchor>.</>}

@@ -1,9 +1,10 @@
-import { Badge, Button, Group, Text, UnstyledButton } from "@mantine/core";
+import { Button, Group, Text, UnstyledButton } from "@mantine/core";
 import { Handle, type Node, type NodeProps, Position as Side, useStore } from "@xyflow/react";
 import { stateColor } from "../../../ui/stateColor";
 import type { Asset, Direction } from "./graph";
 import { type Group as AssetGroup } from "./groups";
 import classes from "./Cards.module.css";
+import { State } from "../../../ui/State";
 
 /** At a smaller zoom, only names are readable. */
 const READABLE = 0.45;
@@ -33,9 +34,9 @@ export function AssetCard({ data: { asset, mark, hidden, onFocus, onMore } }: No
         <>
           <Text size="xs" c="dimmed" truncate="end" title={asset.owners.join(", ")}>{[project, layer, ...asset.owners.slice(0, 1)].join(" · ")}</Text>
           <Group gap={4} wrap="nowrap">
-            <Badge size="xs" variant="light" color={stateColor(asset.health)} tt="none">{asset.health.toLowerCase()}</Badge>
-            {asset.running && <Badge size="xs" variant="light" color="blue" tt="none">running</Badge>}
-            {mark === "affected" && <Badge size="xs" variant="light" color="red" tt="none">affected</Badge>}
+            <State value={asset.health} size="xs" />
+            {asset.running && <State size="xs" value="RUNNING" />}
+            {mark === "affected" && <State size="xs" color="red">Affected</State>}
             {more > 0 && <Button className="nodrag nopan" size="compact-xs" variant="subtle" ml="auto" onClick={() => onMore(asset.id)} title={`Show ${hidden.upstream} more inputs and ${hidden.downstream} more outputs`}>+{more}</Button>}
           </Group>
         </>
@@ -53,7 +54,7 @@ export function GroupCard({ data: { group, onOpen } }: NodeProps<GroupNode>) {
       <UnstyledButton className={`${classes.name} nodrag nopan`} title={`Open ${group.name}`} onClick={() => onOpen(group.name)}>{group.name}</UnstyledButton>
       <Text size="xs" c="dimmed">{group.size.toLocaleString()} {group.size === 1 ? "asset" : "assets"}</Text>
       <Group gap={4} wrap="nowrap" style={{ overflow: "hidden" }}>
-        {states.map(([state, count]) => <Badge key={state} size="xs" variant="light" color={stateColor(state)} tt="none" miw="fit-content">{count.toLocaleString()} {state.toLowerCase()}</Badge>)}
+        {states.map(([state, count]) => <State key={state} size="xs" value={state} miw="fit-content">{count.toLocaleString()} {state.toLowerCase()}</State>)}
       </Group>
       <Handle type="source" position={Side.Right} isConnectable={false} />
     </div>

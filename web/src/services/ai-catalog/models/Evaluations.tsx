@@ -1,9 +1,10 @@
-import { Anchor, Badge, Button, Code, Group, Skeleton, Stack, Table, Text, Title } from "@mantine/core";
+import { Anchor, Button, Code, Group, Skeleton, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { get } from "../../../api/http";
 import { Chart } from "../../../ui/Chart";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { changed, type ColumnProfile } from "./drift";
@@ -47,7 +48,7 @@ export function Evaluations({ version }: { version: ModelVersion }) {
               <Table.Tbody>
                 {found.data.items.map((one) => (
                   <Table.Tr key={one.id}>
-                    <Table.Td><Badge variant="light" tt="none" color={one.passed ? "teal" : "red"}>{one.passed ? "Passed" : "Failed"}</Badge></Table.Td>
+                    <Table.Td><State color={one.passed ? "teal" : "red"}>{one.passed ? "Passed" : "Failed"}</State></Table.Td>
                     <Table.Td>{one.thresholds.map((threshold) => <Text size="sm" key={threshold.name}>{threshold.passed ? "✓" : "✕"} {threshold.name}: <Code>{threshold.condition}</Code></Text>)}</Table.Td>
                     <Table.Td>{one.dataset ?? <Text span c="dimmed">Not visible</Text>} {one.dataset_version && <Code title={one.dataset_version}>@{one.dataset_version.split("@")[1]}</Code>}</Table.Td>
                     <Table.Td>{one.rows.toLocaleString()}</Table.Td>

@@ -1,8 +1,9 @@
-import { Anchor, Badge, Breadcrumbs, Group, Select, Skeleton, Stack, Tabs, Text, Title } from "@mantine/core";
+import { Anchor, Breadcrumbs, Group, Select, Skeleton, Stack, Tabs, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { History } from "../../../kernel/History";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { assets } from "../assets";
 import { Card } from "./Card";
@@ -84,7 +85,7 @@ export function ModelPage() {
                   value={String(version.version)}
                   onChange={(number) => change({ version: Number(number), inputs: undefined })}
                 />
-                <Badge variant="light" tt="none" color={version.stage === "PRODUCTION" ? "teal" : "gray"}>{version.stage === "NONE" ? "no stage" : version.stage.toLowerCase()}</Badge>
+                <State value={version.stage}>{version.stage === "NONE" ? "No stage" : undefined}</State>
                 <Checks checks={version.checks} />
                 {trained ? (
                   <Text size="sm">
@@ -116,5 +117,5 @@ export function Checks({ checks }: { checks: Record<string, boolean> }) {
   if (!all.length) return null;
   const failed = all.filter(([, passed]) => !passed).map(([name]) => name);
   const text = failed.length ? `Failed: ${failed.join(", ")}` : `Passed ${all.length} ${all.length === 1 ? "check" : "checks"}`;
-  return <Badge variant="light" tt="none" color={failed.length ? "red" : "teal"} title={all.map(([name, passed]) => `${name}: ${passed ? "passed" : "failed"}`).join("\n")}>{text}</Badge>;
+  return <State color={failed.length ? "red" : "teal"} title={all.map(([name, passed]) => `${name}: ${passed ? "passed" : "failed"}`).join("\n")}>{text}</State>;
 }

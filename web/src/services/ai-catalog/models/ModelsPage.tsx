@@ -3,7 +3,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { BASE, get } from "../../../api/http";
-import { stateColor } from "../../../ui/stateColor";
+import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { type Asset, assets } from "../assets";
@@ -79,7 +79,7 @@ export function ModelsPage() {
                       </Group>
                     ) : <Text span c="dimmed">{versions.isPending ? "…" : "None yet"}</Text>}
                   </Table.Td>
-                  <Table.Td>{version && version.stage !== "NONE" ? <Badge variant="light" tt="none" color={version.stage === "PRODUCTION" ? "teal" : "gray"}>{version.stage.toLowerCase()}</Badge> : <Text span c="dimmed">–</Text>}</Table.Td>
+                  <Table.Td>{version && version.stage !== "NONE" ? <State value={version.stage} /> : <Text span c="dimmed">–</Text>}</Table.Td>
                   <Table.Td><Metrics run={version?.run_id ? measured.data?.get(version.run_id) : undefined} /></Table.Td>
                   <Table.Td>{version && <Freshness asset={known.data?.get(assetOf(version)?.asset ?? "")} trainedHere={assetOf(version) !== null} />}</Table.Td>
                   <Table.Td>{version && <Time value={version.created_at} />}</Table.Td>
@@ -108,11 +108,7 @@ function Metrics({ run }: { run: Run | undefined }) {
 /** Whether the tables that a model was trained on have changed since. */
 export function Freshness({ asset, trainedHere }: { asset: Asset | undefined; trainedHere: boolean }) {
   if (!asset) return <Text span size="sm" c="dimmed">{trainedHere ? "–" : "Trained by another program"}</Text>;
-  return (
-    <Badge variant="light" tt="none" color={stateColor(asset.staleness)} title={asset.staleness_causes.join("\n") || undefined}>
-      {asset.staleness === "FRESH" ? "fresh" : asset.staleness.toLowerCase().replaceAll("_", " ")}
-    </Badge>
-  );
+  return <State value={asset.staleness} title={asset.staleness_causes.join("\n") || undefined} />;
 }
 
 /** What a caller without models sees: the two ways to the first one. */

@@ -1,6 +1,7 @@
-import { Anchor, Badge, Code, Group, Progress, Stack, Table, Text, Title } from "@mantine/core";
+import { Anchor, Code, Group, Progress, Stack, Table, Text, Title } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { Chart } from "../../../ui/Chart";
+import { State } from "../../../ui/State";
 import { short } from "./models";
 import type { Predictions } from "./served";
 
@@ -17,7 +18,7 @@ export function Predicted({ answer }: { answer: Predictions }) {
       <section aria-label="Prediction">
         <Group gap="sm" mb={4}>
           <Title order={2}>{percent} % {answer.target}</Title>
-          <Badge variant="light" tt="none" color={prediction.label ? "orange" : "teal"}>{answer.target}: {prediction.label ? "yes" : "no"}</Badge>
+          <State color={prediction.label ? "orange" : "teal"}>{answer.target}: {prediction.label ? "yes" : "no"}</State>
         </Group>
         <Progress value={prediction.probability * 100} size="lg" aria-label={`Probability of ${answer.target}`} />
         <Text size="sm" c="dimmed">The answer is yes from {(answer.threshold * 100).toFixed(1)} % on.</Text>
