@@ -1,4 +1,5 @@
 import { Alert, Button, Code, Group, Text } from "@mantine/core";
+import { type QueryFilters, useQueryClient } from "@tanstack/react-query";
 import { Problem } from "../api/http";
 
 const TITLES: Record<number, string> = {
@@ -7,8 +8,11 @@ const TITLES: Record<number, string> = {
   404: "There is nothing here that you can see",
 };
 
-/** An error with its reason, the id of its request, and a way out. */
+/** An error with its reason, the id of its request, and a way out. What a page reads can be read again. */
 export function Trouble({ error, retry }: { error: unknown; retry?: () => void }) {
+  const queries = useQueryClient();
+  const failed: QueryFilters = { type: "active", predicate: (query) => error !== null && query.state.error === error };
+  const again = retry ?? (queries.getQueryCache().findAll(failed).length ? () => void queries.refetchQueries(failed) : undefined);
   const problem = error instanceof Problem ? error : null;
   const status = problem?.status ?? 0;
   const title = TITLES[status] ?? "The request failed";
@@ -21,9 +25,9 @@ export function Trouble({ error, retry }: { error: unknown; retry?: () => void }
           Request <Code>{problem.requestId}</Code>
         </Text>
       )}
-      {retry && status !== 404 && (
+      {again && status !== 404 && (
         <Group mt="sm">
-          <Button size="xs" variant="default" onClick={retry}>
+          <Button size="xs" variant="default" onClick={again}>
             Try again
           </Button>
         </Group>

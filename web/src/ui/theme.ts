@@ -5,6 +5,7 @@ import { type CSSVariablesResolver, createTheme } from "@mantine/core";
 export const theme = createTheme({
   primaryColor: "teal",
   primaryShade: 9,
+  respectReducedMotion: true,
   defaultRadius: "sm",
   components: {
     Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
