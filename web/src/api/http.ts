@@ -1,5 +1,6 @@
 // Requests to the REST API. The session cookie authenticates, and the browser sends it to this site only.
 
+import { remember } from "./reads";
 import { renewed } from "./renewal";
 
 /** The path prefix of the platform, such as `/headwater`. Empty if it has none. */
@@ -48,6 +49,8 @@ const WITH_PASSWORD = ["/api/v1/admin/sessions:login", "/api/v1/admin/sessions:c
 
 /** Sends a request. One that meets an ended session is sent again when the user has logged in. */
 export async function send<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
+  // What a page shows can be canceled. What changes something can't.
+  if (options.signal) remember({ method, path, query: options.query, body: options.body });
   const headers: Record<string, string> = {};
   if (options.body !== undefined) headers["content-type"] = "application/json";
   if (options.etag) headers["if-match"] = options.etag;

@@ -5,15 +5,12 @@ import { useState } from "react";
 import type { Answer } from "../api/http";
 import { answerKey } from "../api/platform";
 import { words } from "../api/schema";
+import { useShortcuts } from "../ui/pageKeys";
 import { useKeys } from "../ui/useKeys";
 import { ItemView } from "./ItemView";
-import { Shortcuts } from "./Shortcuts";
 
 const ROUTE = "/$service/$plural/$id" as const;
-const KEYS = [
-  { keys: ["e"], does: "Edit" },
-  { keys: ["?"], does: "Show the keyboard shortcuts" },
-];
+const KEYS = [{ keys: ["e"], does: "Edit the item" }];
 
 /** The page of an item of a kind. */
 export function Item() {
@@ -22,14 +19,12 @@ export function Item() {
   const navigate = useNavigate({ from: ROUTE });
   const { data: read } = useQuery<Answer<Record<string, unknown>>>({ queryKey: answerKey(service, plural, id), enabled: false });
   const [doing, setDoing] = useState<string>();
-  const [sheet, setSheet] = useState(false);
+  useShortcuts(KEYS);
   useKeys({
     e: () => {
       setDoing(undefined);
       requestAnimationFrame(() => setDoing("update"));
     },
-    "?": () => setSheet(true),
-    "shift+?": () => setSheet(true),
   });
   const list = `/${service}/${plural}`;
   return (
@@ -47,7 +42,6 @@ export function Item() {
         doing={doing}
         onDeleted={() => navigate({ to: list })}
       />
-      <Shortcuts opened={sheet} onClose={() => setSheet(false)} shortcuts={KEYS} />
     </Stack>
   );
 }

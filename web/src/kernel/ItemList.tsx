@@ -9,19 +9,18 @@ import { useChangePreferences, usePreferences } from "../api/preferences";
 import { words } from "../api/schema";
 import { Marked } from "../ui/Marked";
 import { NewPill } from "../ui/NewPill";
+import { useShortcuts } from "../ui/pageKeys";
 import { Trouble } from "../ui/Trouble";
 import { useKeys } from "../ui/useKeys";
 import { useLate } from "../ui/useLate";
 import { BulkBar } from "./BulkBar";
 import { columnsOf, columnTitle, defaultColumns, itemSchema } from "./columns";
 import { filterFields, inWords, parts } from "./conditions";
-import { CopyAs } from "./CopyAs";
 import { FilterBuilder } from "./FilterBuilder";
 import { idOf, type ItemOfList, ItemTable, TableSkeleton } from "./ItemTable";
 import { fullName } from "./operations";
 import { Peek } from "./Peek";
 import { SavedFilters } from "./SavedFilters";
-import { Shortcuts } from "./Shortcuts";
 
 interface Page {
   items: ItemOfList[];
@@ -49,8 +48,6 @@ const KEYS = [
   { keys: ["x"], does: "Select the item" },
   { keys: ["c"], does: "Create an item" },
   { keys: ["/"], does: "Filter" },
-  { keys: ["Esc"], does: "Close the side view" },
-  { keys: ["?"], does: "Show the keyboard shortcuts" },
 ];
 
 /** The items of a kind: filtered, ordered, and with the columns that the address names. */
@@ -79,7 +76,7 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
   const [text, setText] = useState(search.filter ?? "");
   const [selected, setSelected] = useState(new Set<string>());
   const [current, setCurrent] = useState(-1);
-  const [sheet, setSheet] = useState(false);
+  useShortcuts(KEYS);
   const [doing, setDoing] = useState<string>();
   const [changed, clearChanged] = useChanged([fullName(service, kind)]);
   const input = useRef<HTMLInputElement>(null);
@@ -143,8 +140,6 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
     x: () => at && setSelected(toggled(selected, idOf(at))),
     c: () => canCreate && void navigate({ to: `/${place}/new` }),
     "/": () => input.current?.focus(),
-    "?": () => setSheet(true),
-    "shift+?": () => setSheet(true),
   });
   // These keys belong to the rows: a focused link or button has its own.
   const onKeyDown = (event: KeyboardEvent) => {
@@ -206,7 +201,6 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
             ))}
           </Menu.Dropdown>
         </Menu>
-        <CopyAs path={listing?.path ?? ""} query={{ filter: search.filter, order_by: search.order_by }} page={place} size="sm" />
       </Group>
       <Group gap="xs">
         {conditions.map((one, number) => (
@@ -251,7 +245,6 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
         </Stack>
       )}
       {search.peek && hasPage && <Peek key={search.peek} service={service} plural={plural} id={search.peek} doing={doing} page={pageOf(search.peek)} onClose={() => peek(undefined)} />}
-      <Shortcuts opened={sheet} onClose={() => setSheet(false)} shortcuts={KEYS} />
     </Stack>
   );
 }

@@ -9,7 +9,6 @@ import { Trouble } from "../ui/Trouble";
 import { useLate } from "../ui/useLate";
 import { Actions } from "./Actions";
 import { Activity } from "./Activity";
-import { CopyAs } from "./CopyAs";
 import { Details } from "./Details";
 import { History } from "./History";
 import { TableSkeleton } from "./ItemTable";
@@ -82,7 +81,6 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
             </div>
             <Group gap="xs" justify="flex-end">
               <Actions service={service} kind={kind} id={id} item={item.data.body} etag={item.data.etag} doing={doing} onDeleted={onDeleted} />
-              <CopyAs path={path} page={`${service}/${plural}`} id={id} />
               {aside}
             </Group>
           </Group>

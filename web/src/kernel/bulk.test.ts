@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KindEntry, OperationEntry } from "../api/platform";
 import { runOnEach } from "./bulk";
 import { namesIn } from "./Affected";
-import { commandOf } from "./CopyAs";
+import { commandOf } from "../ui/commands";
 import { merged } from "./useQuickChange";
 
 const operation = (method: string, verb: string, path: string): OperationEntry => ({
@@ -43,9 +43,11 @@ it("the names of what is affected come from the list of an answer, once each", (
 });
 
 it("a command quotes an id that a shell would read as something else", () => {
-  expect(commandOf("ai-catalog/assets", "a.b.c")).toBe("headwater assets get a.b.c");
-  expect(commandOf("operations/operations", "a'; rm")).toBe("headwater logs 'a'\\''; rm'");
-  expect(commandOf("admin/groups")).toBeUndefined();
+  expect(commandOf("/ai-catalog/assets/a.b.c")).toBe("headwater assets get a.b.c");
+  expect(commandOf("/ai-catalog/assets/a.b.c", { tab: "versions" })).toBe("headwater history a.b.c");
+  expect(commandOf(`/operations/operations/${encodeURIComponent("a'; rm")}`)).toBe("headwater logs 'a'\\''; rm'");
+  expect(commandOf("/query", { sql: "select 1" })).toBe("headwater query 'select 1'");
+  expect(commandOf("/admin/groups")).toBeUndefined();
 });
 
 it("a change is shown before the platform answers, as a merge patch", () => {

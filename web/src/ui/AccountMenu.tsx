@@ -4,7 +4,8 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { BASE, send } from "../api/http";
 import { session } from "../api/platform";
-import { forgetVisits, keepVisitsOf } from "./recent";
+import { forgetAll } from "./kept";
+import { keepVisitsOf } from "./recent";
 
 /** The account of the user, and the way out. */
 export function AccountMenu() {
@@ -14,8 +15,10 @@ export function AccountMenu() {
     if (user) keepVisitsOf(user);
   }, [user]);
   const leave = () => {
-    forgetVisits();
-    return send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => location.assign(`${BASE}/login`));
+    return send("POST", "/api/v1/admin/sessions:logout", { body: {} }).finally(() => {
+      forgetAll();
+      location.assign(`${BASE}/login`);
+    });
   };
   return (
     <Menu position="bottom-end">

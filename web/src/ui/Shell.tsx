@@ -7,11 +7,14 @@ import { catalogues, method } from "../api/platform";
 import { words } from "../api/schema";
 import { AccountMenu } from "./AccountMenu";
 import { Appearance } from "./Appearance";
+import { CopyAs } from "./CopyAs";
 import { Favorite } from "./Favorite";
 import { Fetching } from "./Fetching";
 import { LoginAgain } from "./LoginAgain";
 import { MAIN_PAGES, mainPageOf } from "./navigation";
 import { Palette } from "./Palette";
+import { Shortcuts } from "./Shortcuts";
+import { SideView } from "./SideView";
 import { Trouble } from "./Trouble";
 import { usePageTitle } from "./usePageTitle";
 
@@ -35,6 +38,7 @@ export function Shell() {
           </Group>
           <Group gap="xs" wrap="nowrap">
             {title && <Favorite path={pathname} title={title} />}
+            <CopyAs />
             <Button variant="default" size="xs" onClick={spotlight.open}>Find <Kbd ml={8} size="xs" visibleFrom="sm">Ctrl K</Kbd></Button>
             <AccountMenu />
           </Group>
@@ -63,6 +67,8 @@ export function Shell() {
       <Fetching />
       <LoginAgain />
       <Palette />
+      <Shortcuts />
+      <SideView />
     </AppShell>
   );
 }

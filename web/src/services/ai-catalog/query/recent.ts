@@ -1,5 +1,7 @@
 // The statements that a user ran in this browser.
 
+import { keep, kept } from "../../../ui/kept";
+
 export interface Recent {
   sql: string;
   at: string;
@@ -8,23 +10,20 @@ export interface Recent {
 
 const MOST = 50;
 
-const key = (user: string) => `headwater.statements.${user}`;
+/** The name holds the user, so that another one never sees the statements before those of the former user are forgotten. */
+const name = (user: string) => `statements.${user}`;
 
 export function recent(user: string): Recent[] {
-  try {
-    const stored: unknown = JSON.parse(localStorage.getItem(key(user)) ?? "[]");
-    return Array.isArray(stored) ? (stored as Recent[]) : [];
-  } catch {
-    return [];
-  }
+  const stored = kept(name(user));
+  return Array.isArray(stored) ? (stored as Recent[]) : [];
 }
 
 /** Adds a statement in front. The same statement is there once. */
 export function remember(user: string, statement: Recent): void {
   const others = recent(user).filter((one) => one.sql !== statement.sql);
-  localStorage.setItem(key(user), JSON.stringify([statement, ...others].slice(0, MOST)));
+  keep(name(user), [statement, ...others].slice(0, MOST));
 }
 
 export function forget(user: string): void {
-  localStorage.removeItem(key(user));
+  keep(name(user), []);
 }

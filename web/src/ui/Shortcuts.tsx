@@ -1,0 +1,34 @@
+import { Kbd, Modal, Table } from "@mantine/core";
+import { useState } from "react";
+import { type Shortcut, useShownShortcuts } from "./pageKeys";
+import { useKeys } from "./useKeys";
+
+const EVERYWHERE: Shortcut[] = [
+  { keys: ["Ctrl K"], does: "Find a page or an item" },
+  { keys: ["Space"], does: "Open the item of the focused link at the side" },
+  { keys: ["Alt + click"], does: "Open the item of a link at the side" },
+  { keys: ["Esc"], does: "Close the side view" },
+  { keys: ["?"], does: "Show the keyboard shortcuts" },
+];
+
+/** The sheet of the keys that work on the page. */
+export function Shortcuts() {
+  const [opened, setOpened] = useState(false);
+  const ofPage = useShownShortcuts();
+  const open = () => setOpened(true);
+  useKeys({ "?": open, "shift+?": open });
+  return (
+    <Modal opened={opened} onClose={() => setOpened(false)} title="Keyboard shortcuts">
+      <Table verticalSpacing={6} withRowBorders={false}>
+        <Table.Tbody>
+          {[...ofPage, ...EVERYWHERE].map(({ keys, does }) => (
+            <Table.Tr key={does}>
+              <Table.Td w={140}>{keys.map((key, number) => <span key={key}>{number > 0 && " or "}<Kbd>{key}</Kbd></span>)}</Table.Td>
+              <Table.Td>{does}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Modal>
+  );
+}
