@@ -85,8 +85,10 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
             </Group>
           </Group>
           <Tabs value={tab} onChange={(chosen) => onTab(chosen === "overview" ? undefined : (chosen ?? undefined))} keepMounted={false}>
-            <Tabs.List>
-              {tabs.slice(0, shown).map(([value, text]) => <Tabs.Tab key={value} value={value}>{text}</Tabs.Tab>)}
+            <Group align="flex-end" gap="xs">
+              <Tabs.List flex={1}>
+                {tabs.slice(0, shown).map(([value, text]) => <Tabs.Tab key={value} value={value}>{text}</Tabs.Tab>)}
+              </Tabs.List>
               {tabs.length > shown && (
                 <Select
                   aria-label="Other parts"
@@ -98,7 +100,7 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
                   onChange={(chosen) => chosen && onTab(chosen)}
                 />
               )}
-            </Tabs.List>
+            </Group>
             <Tabs.Panel value="overview" pt="md">
               <Details service={service} kind={kind} id={id} item={item.data.body} schema={schema} schemas={schemas} />
             </Tabs.Panel>
