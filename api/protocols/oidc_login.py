@@ -17,12 +17,14 @@ from api.kernel.application import Application
 from api.kernel.credentials.authentication import session_cookie
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.credentials.tokens import TokenRow
+from api.kernel.http.guard import is_navigation
 from api.kernel.http.own_path import own_path
 from api.kernel.http.state import state_of
 from api.kernel.kinds.registry import Mount
 from api.kernel.kinds.unit import Unit
 from api.kernel.platform import Platform
 from api.protocols.calls import Calls
+from api.protocols.oidc_refusal import refusal_page
 from api.services.admin.kinds.identity_provider import LOGIN_PATH as PATH
 from api.services.admin.kinds.identity_provider import IdentityProvider, redirect_path
 from api.services.admin.kinds.session import session_life, set_cookie
@@ -67,7 +69,14 @@ class _Login:
         if slash and scope["method"] != "GET":
             # A HEAD request must not use up the response.
             raise MethodNotAllowed("This path only accepts GET.", metadata={"allow": ["GET"]})
-        response = await (self._complete(request, name) if slash else self._start(request, name))
+        # Where the browser goes after the login. The response of the provider doesn't tell before it is checked.
+        request.state.next = "/" if slash else own_path(request.query_params.get("next", "/"))
+        try:
+            response = await (self._complete(request, name) if slash else self._start(request, name))
+        except HeadwaterError as error:
+            if not is_navigation(request):
+                raise
+            response = refusal_page(request, error, next=request.state.next)
         await response(scope, receive, send)
 
     async def _start(self, request: Request, name: str) -> Response:
@@ -82,7 +91,7 @@ class _Login:
             challenge.state,
             challenge.nonce,
             challenge.verifier,
-            own_path(request.query_params.get("next", "/")),
+            request.state.next,
             redirect_uri,
             (clock.now() + MAX_LOGIN_DURATION).timestamp(),
         )
@@ -99,6 +108,7 @@ class _Login:
         sealer = self._platform.part(open_sealer)
         sealed = request.cookies.get(self._name_of(parameters["state"]), "")
         attempt = login_states.started_attempt(sealer, sealed, id, parameters["state"])
+        request.state.next = attempt.next
         deleted_cookie = self._cookie_of(attempt.state, "", id)
         try:
             await self._platform.workers.write.run(_spend, self._platform, attempt)

@@ -45,7 +45,7 @@ class Guard:
             await self._admit(HTTPConnection(scope), state)
         except Unauthenticated as error:
             login = state.found.mount.login_page if state.found and state.found.mount else ""
-            if scope["type"] == "http" and login and _is_navigation(HTTPConnection(scope)):
+            if scope["type"] == "http" and login and is_navigation(HTTPConnection(scope)):
                 page = self._platform.settings.path_prefix + _relative(scope)
                 target = f"{login}?next={quote(page, safe='')}"
                 await RedirectResponse(target, 303)(scope, receive, send)
@@ -61,7 +61,7 @@ class Guard:
         method = connection.scope.get("method", "GET")
         path = connection.scope["path"]
         found = self._registry.find(path)
-        if found is None and connection.scope["type"] == "http" and _is_navigation(connection):
+        if found is None and connection.scope["type"] == "http" and is_navigation(connection):
             found = self._registry.page(path)
         state.found = found
         endpoint = state.endpoint = found.endpoint(method) if found else None
@@ -134,7 +134,8 @@ async def _refuse(error: HeadwaterError, scope: Scope, send: Send) -> None:
     await send({"type": "websocket.close", "code": 4401 if error.status == 401 else 4403, "reason": error.reason})
 
 
-def _is_navigation(connection: HTTPConnection) -> bool:
+def is_navigation(connection: HTTPConnection) -> bool:
+    """Returns whether a browser asks for a page."""
     return connection.scope["method"] in ("GET", "HEAD") and "text/html" in connection.headers.get("accept", "")
 
 

@@ -16,6 +16,7 @@ from api.services.admin.kinds import (  # noqa: F401 - they register operations 
     session_token,
     simulation,
     user_account,
+    user_session,
     webhook_delivery,
 )
 from api.services.admin.kinds.access import DECISION

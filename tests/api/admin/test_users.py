@@ -68,7 +68,7 @@ async def test_a_suspended_user_is_out_at_once_and_in_again_when_activated(api: 
     assert (await api.viewer.get("ai-catalog/assets")).status == 200
 
 
-@pytest.mark.effect("admin_revoke_sessions_user", "admin_require_reset_user", "admin_get_user_account")
+@pytest.mark.effect("admin_require_reset_user", "admin_get_user_account")
 async def test_sessions_end_and_keys_stay(api: Api) -> None:
     for verb in ("revoke-sessions", "require-reset"):
         login = (await api.anonymous.post(LOGIN, {"name": "viewer", "password": PASSWORD})).json

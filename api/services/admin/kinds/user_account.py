@@ -74,20 +74,13 @@ def require_reset(unit: Unit, user: User, request: Request) -> UserAccount:
     """Makes a user set a new password at the next login, and ends their logins now."""
     accounts.change(unit.connection, user.id, password_reset_required=True)
     end_tokens(unit, user)
-    return _account(unit, user.id)
-
-
-@USER.command("revoke-sessions", request=Request, result=UserAccount, past="sessions_revoked")
-def revoke_sessions(unit: Unit, user: User, request: Request) -> UserAccount:
-    """Ends all logins of a user immediately, everywhere. Their API keys stay valid."""
-    end_tokens(unit, user)
-    return _account(unit, user.id)
+    return account_of(unit, user.id)
 
 
 @USER.part("account", query=Query, result=UserAccount, role=Role.ADMIN, own=True)
 async def get_user_account(ctx: Context, user: str, query: Query) -> UserAccount:
     """Returns how a user logs in: last login, and state of the password and one-time password."""
-    return await ctx.read(lambda unit: _account(unit, own_or_permitted(unit, user, "account").id))
+    return await ctx.read(lambda unit: account_of(unit, own_or_permitted(unit, user, "account").id))
 
 
 def own_or_permitted(unit: Unit, id: str, verb: str, *, lock: bool = False) -> Stored:
@@ -124,7 +117,7 @@ async def set_password(ctx: Context, user: str, request: SetPassword) -> UserAcc
         unit.subject(row)
         target = USER.resource(row)
         store_password(unit, target, digest)
-        return _account(unit, target.id)
+        return account_of(unit, target.id)
 
     return await ctx.write(change)
 
@@ -140,7 +133,8 @@ def store_password(unit: Unit, user: User, digest: str) -> None:
     end_tokens(unit, user)
 
 
-def _account(unit: Unit, id: str) -> UserAccount:
+def account_of(unit: Unit, id: str) -> UserAccount:
+    """Returns how a user logs in."""
     row = unit.connection.execute(sa.select(PRINCIPAL).where(PRINCIPAL.c.id == id)).one()
     columns = [PASSWORD_RESET.c[name] for name in PendingReset.model_fields]
     open_link = sa.select(*columns).where(PASSWORD_RESET.c.id == id, PASSWORD_RESET.c.expires_at > unit.now)
