@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
+    from lakehouse.restrictions import RestrictedSnapshot
     from lakehouse.snapshot import Snapshot
 
     Floats = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ _LEAST_SHARE = 1e-4
 class Window:
     """A version of a table, or those of its rows whose time is in a range."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot | RestrictedSnapshot
     timestamp: str = ""
     """Column with the time. Needed for a range."""
     since: datetime | None = None

@@ -79,7 +79,7 @@ def retrieve(spine: pa.Table, time: str, views: Sequence[JoinedView]) -> pa.Tabl
 def newest(rows: ViewRows, wanted: pl.DataFrame, moments: pl.Series) -> pl.DataFrame:
     """Returns `row`, `event_at`, and `status` of the newest row of each wanted entity at its moment, in order.
 
-    `row` and `event_at` are null if there is none.
+    `row` and `event_at` are null if there is none, or if it is hidden, so that it has no position in the index.
     """
     import polars as pl
 
@@ -101,7 +101,8 @@ def newest(rows: ViewRows, wanted: pl.DataFrame, moments: pl.Series) -> pl.DataF
         .then(pl.lit(FeatureStatus.OUTSIDE_MAX_AGE.value))
         .otherwise(pl.lit(FeatureStatus.PRESENT.value))
     )
-    return joined.select("row", "event_at", status=status)
+    event_at = pl.when(pl.col("row").is_not_null()).then(pl.col("event_at"))
+    return joined.select("row", event_at, status=status)
 
 
 def _require(spine: pa.Table, time: str, views: Sequence[JoinedView]) -> None:

@@ -16,6 +16,8 @@ from features.rows import ViewColumns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakehouse.restrictions import Restriction
+
 
 @dataclass(frozen=True)
 class OnlineFeatures:
@@ -85,14 +87,28 @@ def encoded_keys(
 
 
 def look_up(
-    found: Found, columns: ViewColumns, keys: Sequence[bytes | None], features: Sequence[str], moment: int
+    found: Found,
+    columns: ViewColumns,
+    keys: Sequence[bytes | None],
+    features: Sequence[str],
+    moment: int,
+    restriction: Restriction | None = None,
 ) -> OnlineFeatures:
     """Returns the features of entities: of each the newest row whose event time is not after the moment.
 
     The moment of the answer is at least the one from which on the stored rows are complete.
 
+    Args:
+        found: the stored rows.
+        columns: the columns of the view.
+        keys: the key of each entity.
+        features: features to return.
+        moment: the moment.
+        restriction: what policies hide from the reader. An entity whose newest row is hidden has none.
+
     Raises:
         Conflict: the online rows are not those of the view. The message says what to do.
+        PermissionDenied: the restriction can't be applied.
     """
     served = found.served
     positions = _positions(served, columns, tuple(features))
@@ -101,6 +117,12 @@ def look_up(
     if served.max_age is not None:
         # Expired rows that are not deleted yet.
         chosen = [row if row and row.event_at >= moment - served.max_age else None for row in chosen]
+    seen: Sequence[list[Any] | None] | None = None
+    if restriction is not None:
+        from features.restricted import restricted_values
+
+        seen = restricted_values(restriction, served, keys, chosen)
+        chosen = [None if one is None else row for row, one in zip(chosen, seen, strict=True)]
     ttl = columns.ttl_microseconds
     statuses = [_status(row, moment, ttl) for row in chosen]
     return OnlineFeatures(
@@ -108,8 +130,8 @@ def look_up(
         moment,
         positions,
         [
-            decoded(row) if row and status is FeatureStatus.PRESENT else None
-            for row, status in zip(chosen, statuses, strict=True)
+            (decoded(row) if seen is None else seen[number]) if row and status is FeatureStatus.PRESENT else None
+            for number, (row, status) in enumerate(zip(chosen, statuses, strict=True))
         ],
         statuses,
         [row.event_at if row else None for row in chosen],

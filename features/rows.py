@@ -49,7 +49,8 @@ class ViewRows:
     """Keys, event time, and features, with the types of the table."""
 
     index: pl.DataFrame
-    """Keys, `event_at` (microseconds since 1970), and `row`, the position in `table`. Ordered by event time."""
+    """Keys, `event_at` (microseconds since 1970), and `row`, the position in `table`. Ordered by event time. A row
+    that is hidden from a restricted reader has no position."""
 
 
 def microseconds(instant: datetime) -> int:

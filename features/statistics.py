@@ -11,6 +11,7 @@ from lakehouse.schemas import require_columns
 if TYPE_CHECKING:
     import polars as pl
 
+    from lakehouse.restrictions import RestrictedSnapshot
     from lakehouse.snapshot import Snapshot
 
 
@@ -32,7 +33,7 @@ class FeatureStatistics:
     maximum: float | None
 
 
-def statistics(snapshot: Snapshot, features: Sequence[str]) -> list[FeatureStatistics]:
+def statistics(snapshot: Snapshot | RestrictedSnapshot, features: Sequence[str]) -> list[FeatureStatistics]:
     """Returns the statistics of features at a version.
 
     Raises:
@@ -42,7 +43,7 @@ def statistics(snapshot: Snapshot, features: Sequence[str]) -> list[FeatureStati
     return [_statistics(frame[name], str(snapshot.schema.field(name).type)) for name in features]
 
 
-def _frame(snapshot: Snapshot, features: Sequence[str]) -> pl.DataFrame:
+def _frame(snapshot: Snapshot | RestrictedSnapshot, features: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
     require_columns(snapshot.table, snapshot.schema.names, list(features))

@@ -6,7 +6,7 @@ expression that fails for a row hides the row, or its value: an error would disc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,6 +48,8 @@ class ColumnMask:
     """For ROUND of dates and times."""
     expression: str = ""
     """For EXPRESSION: SQL that `PolicyExpression.sql` returned."""
+    reads: frozenset[str] = frozenset()
+    """For EXPRESSION: columns that it reads, in lower case."""
 
 
 NULL_MASK = ColumnMask(MaskMethod.NULL)
@@ -63,6 +65,14 @@ class Restriction:
     """SQL that `PolicyExpression.sql` returned. Only rows for which all are true are left."""
     key: str = field(default="", repr=False)
     """Key of hashes. Equal values of a tenant have equal hashes, in all tables."""
+    reads: frozenset[str] = frozenset()
+    """Columns that the conditions read, in lower case."""
+
+    def needs(self, columns: Iterable[str]) -> frozenset[str]:
+        """Returns the columns, in lower case, that are read to return these columns."""
+        names = list(columns)
+        masks = (self.masks[name].reads for name in names if name in self.masks)
+        return frozenset(name.lower() for name in names).union(self.reads, *masks)
 
     def select(self, connection: duckdb.DuckDBPyConnection, source: str, columns: Sequence[str] | None = None) -> str:
         """Returns the statement that reads columns of a relation, by default all, restricted.
@@ -140,6 +150,42 @@ class RestrictedSnapshot:
             connection.register("source", self._snapshot.dataset())
             selected = self._restriction.select(connection, "source", columns)
             return connection.sql(statement.replace("{}", selected)).to_arrow_table()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRows:
+    """The rows of an Arrow table that a restricted reader sees."""
+
+    table: pa.Table
+    """The rows, masked."""
+    positions: Sequence[int]
+    """Position that each of them has in the Arrow table."""
+
+
+def seen_rows(table: str, rows: pa.Table, restriction: Restriction, columns: Sequence[str]) -> SeenRows:
+    """Returns what a restricted reader sees of rows that are in memory, in their order.
+
+    Args:
+        table: id of the table that they are from.
+        rows: the rows, with the columns that `Restriction.needs` names.
+        restriction: what is hidden.
+        columns: columns to return.
+
+    Raises:
+        PermissionDenied: the restriction doesn't fit the columns.
+    """
+    import pyarrow as pa
+
+    place = "position"
+    while place in {name.lower() for name in rows.column_names}:
+        place += "_"
+    numbered = rows.append_column(place, pa.array(range(rows.num_rows), pa.int64()))
+    with open_connection() as connection, applicable(table):
+        connection.register("source", numbered)
+        selected = restriction.select(connection, "source", [*columns, place])
+        found = connection.sql(selected).to_arrow_table().sort_by(place)
+    schema = pa.schema([rows.schema.field(name).with_nullable(True) for name in columns])
+    return SeenRows(found.select(list(columns)).cast(schema), found[place].to_pylist())
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def restriction(
     policies = [*policies_on(platform, access, asset), *further]
     if not policies:
         return None
-    reader, conditions = access.reader, []
+    reader, conditions, reads = access.reader, [], frozenset[str]()
     for policy in policies:
         if policy.row_filter:
             expression = policy_expression(policy.row_filter)
@@ -113,13 +113,14 @@ def restriction(
                     "version doesn't have. Ask the policy's author to change its filter."
                 )
             conditions.append(expression.sql(reader.id, reader.subjects.__contains__))
+            reads |= expression.columns
     hidden = masked(policies, columns, tags_for(platform, policies, asset, columns))
     masks = {name: _mask(access, name, found, columns, hidden) for name, found in hidden.items()}
     if not masks and not conditions:
         return None
     place = asset_securable(platform, asset)
     key = platform.part(open_sealer).derived(f"hashes of masked values of {place.organization_id}")
-    return Restriction(masks, tuple(conditions), key.hex())
+    return Restriction(masks, tuple(conditions), key.hex(), reads)
 
 
 def as_read_by(platform: Platform, access: Access, snapshot: Snapshot) -> Snapshot | RestrictedSnapshot:
@@ -199,14 +200,14 @@ def _mask(
     different = {json.dumps(dict(mask) | {"column": "", "tag": ""}, sort_keys=True) for mask in masks}
     if len(different) > 1:
         return NULL_MASK
-    mask, sql = masks[0], ""
+    mask, sql, reads = masks[0], "", frozenset[str]()
     if mask["expression"]:
         expression = policy_expression(mask["expression"])
         others = {column.lower() for column in hidden} - {name.lower()}
         # An expression may disclose its own column only, as its author decided.
         if expression.columns & others or expression.columns - {column.lower() for column in columns}:
             return NULL_MASK
-        sql = expression.sql(access.reader.id, access.reader.subjects.__contains__)
+        sql, reads = expression.sql(access.reader.id, access.reader.subjects.__contains__), expression.columns
     return ColumnMask(
         MaskMethod(mask["method"]),
         constant=mask["constant"],
@@ -215,6 +216,7 @@ def _mask(
         digits=mask["digits"],
         unit=RoundUnit(mask["unit"]),
         expression=sql,
+        reads=reads,
     )
 
 

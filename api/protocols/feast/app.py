@@ -34,9 +34,8 @@ from api.services.ai_catalog.kinds.feature_view_operations import pushable_view
 from api.services.ai_catalog.logic import feature_answers
 from api.services.ai_catalog.logic.definition_cache import DefinitionCache
 from api.services.ai_catalog.logic.feature_pushes import push
-from api.services.ai_catalog.logic.feature_views import BoundView, readable_view
+from api.services.ai_catalog.logic.feature_views import BoundView, as_read_by_caller, readable_view
 from api.services.ai_catalog.logic.online_reads import OnlineReads
-from api.services.ai_catalog.logic.readable_tables import require_readable
 from api.services.ai_catalog.logic.served_values import ServedValues
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
 
@@ -111,9 +110,7 @@ class Feast:
 
         async def find() -> list[tuple[str, BoundView]]:
             found = await ctx.read(read)
-            for _, view in found:
-                await ctx.compute(require_readable, ctx, view.asset)
-            return found
+            return [(name, await ctx.compute(as_read_by_caller, ctx, view, True)) for name, view in found]
 
         asked = (ctx.endpoint.operation_id, project, request.feature_service, tuple(request.features))
         named = await ctx.platform.part(DefinitionCache).get(ctx, asked, find)

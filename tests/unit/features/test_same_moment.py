@@ -1,4 +1,7 @@
-"""Online and historical features of the same entities at the same moment are the same, in every store."""
+"""Online and historical features of the same entities at the same moment are the same, in every store.
+
+Also for a reader from whom a policy hides rows and values.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from features.encoding import key_bytes, schema_of
 from features.history import JoinedView, retrieve
 from features.lookup import encoded_keys, look_up
 from features.online import OnlineStore
+from features.restricted import restricted_rows
 from features.rows import ViewColumns, microseconds
-from tests.unit.features.frames import ASSET, at, plain, rows_of, write
+from lakehouse.restrictions import NULL_MASK, Restriction
+from tests.unit.features.frames import ASSET, Frame, at, plain, rows_of, write
 
 KEYS = {
     pa.int64(): st.sampled_from([-(2**63), -1, 0, 1, 2**53 + 1, 2**63 - 1]),
@@ -36,6 +41,11 @@ VALUES = {
     pa.list_(pa.float64()): st.lists(st.one_of(st.none(), st.floats()), max_size=3),
 }
 MINUTES = st.integers(-5, 5)
+RESTRICTIONS = [
+    Restriction({}, ("hash(value0) % 2 = 0",), reads=frozenset({"value0"})),
+    Restriction({"value0": NULL_MASK}),
+    Restriction({"value0": NULL_MASK}, ("value0 IS NULL OR key0 IS NULL",), reads=frozenset({"value0", "key0"})),
+]
 
 
 @st.composite
@@ -61,6 +71,30 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, ViewColumns]:
 def test_the_same_value_for_the_same_moment(
     store: OnlineStore, made: tuple[pa.Table, ViewColumns], written: int, later: int, data: st.DataObject
 ) -> None:
+    same_value_for_the_same_moment(store, made, written, later, data)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables(), MINUTES, st.integers(0, 6), st.data(), st.sampled_from(RESTRICTIONS))
+def test_the_same_value_for_the_same_moment_and_a_restricted_reader(
+    store: OnlineStore,
+    made: tuple[pa.Table, ViewColumns],
+    written: int,
+    later: int,
+    data: st.DataObject,
+    restriction: Restriction,
+) -> None:
+    same_value_for_the_same_moment(store, made, written, later, data, restriction)
+
+
+def same_value_for_the_same_moment(
+    store: OnlineStore,
+    made: tuple[pa.Table, ViewColumns],
+    written: int,
+    later: int,
+    data: st.DataObject,
+    restriction: Restriction | None = None,
+) -> None:
     content, columns = made
     rows = rows_of(content, columns)
     assert write(store, rows, microseconds(at(written)), table_id=str(data.draw(st.uuids())))
@@ -80,15 +114,18 @@ def test_the_same_value_for_the_same_moment(
     found = store.read(ASSET, [key for key in keys if key is not None])
     assert found is not None
     moment = at(written + later)
-    online = look_up(found, columns, keys, columns.features, microseconds(moment))
+    online = look_up(found, columns, keys, columns.features, microseconds(moment), restriction)
 
     spine = pa.table(
         {key: pa.array([one[key] for one in entities], content.schema.field(key).type) for key in columns.keys}
         | {"asked_at": pa.array([moment] * len(entities), pa.timestamp("us", "UTC"))}
     )
-    view = JoinedView("view", rows, {name: name for name in columns.features}, names)
+    seen = rows if restriction is None else restricted_rows(rows, Frame(content), restriction)  # type: ignore[arg-type]
+    view = JoinedView("view", seen, {name: name for name in columns.features}, names)
     historical = retrieve(spine, "asked_at", [view])
 
+    events = [None if event is None else microseconds(event) for event in historical["view__event_at"].to_pylist()]
+    assert list(online.event_at) == events
     assert [status.value for status in online.statuses] == historical["view__status"].to_pylist()
     for name in columns.features:
         assert plain(online.values[name]) == plain(historical[name])

@@ -172,7 +172,7 @@ async def online_get_feature_service(ctx: Context, service: str, request: Online
 
     The features of a view come from one version of its table, which the response names.
     """
-    views = await readable_service(ctx, service, "online-get")
+    views = await readable_service(ctx, service, "online-get", partly=True)
     reads = ctx.platform.part(OnlineReads)
     sample = ctx.platform.part(ServedValues)
     return await reads.run(views, len(request.entities), lambda store: _online(store, sample, views, request))
@@ -184,7 +184,7 @@ async def historical_feature_service(ctx: Context, service: str, request: Servic
 
     For more rows than a request can have, declare a training set.
     """
-    views = await readable_service(ctx, service, "historical")
+    views = await readable_service(ctx, service, "historical", partly=True)
     return await retrieved(ctx, views, request.entities, request.at, full=request.full_feature_names)
 
 

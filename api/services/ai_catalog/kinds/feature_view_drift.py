@@ -13,7 +13,7 @@ from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query, Timestamp
 from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
-from api.services.ai_catalog.logic.feature_views import BoundView, chosen_features, readable_view, snapshot_of
+from api.services.ai_catalog.logic.feature_views import BoundView, chosen_features, readable_view, seen_snapshot
 from core.errors import InvalidArgument
 
 
@@ -105,21 +105,21 @@ class ViewDrift(Model):
 @FEATURE_VIEW.part("drift", query=DriftQuery, result=ViewDrift)
 async def get_feature_view_drift(ctx: Context, view: str, query: DriftQuery) -> ViewDrift:
     """Returns how the distributions of the features differ between two versions, or between two windows of time."""
-    found = await readable_view(ctx, view, "drift")
+    found = await readable_view(ctx, view, "drift", partly=True)
     return await ctx.compute(_drift, ctx.platform, found, query)
 
 
 def _drift(platform: Platform, view: BoundView, query: DriftQuery) -> ViewDrift:
     from features.drift import Window, drift
 
-    after = snapshot_of(platform, view, query.after)
+    after = seen_snapshot(platform, view, query.after)
     before = after
     if query.before is not None:
-        before = snapshot_of(platform, view, query.before)
+        before = seen_snapshot(platform, view, query.before)
     elif not any(query.windows):
         if after.version == 0:
             raise InvalidArgument(f"{view.asset} has only one version, so there is no drift.")
-        before = snapshot_of(platform, view, str(after.version - 1))
+        before = seen_snapshot(platform, view, str(after.version - 1))
     found = drift(
         Window(before, view.timestamp, query.before_since, query.before_until),
         Window(after, view.timestamp, query.after_since, query.after_until),

@@ -144,7 +144,7 @@ async def preview_feature_view(ctx: Context, view: str, request: HistoricalReque
 
     A row counts from its event time on, until it is older than the limit of the view. A later row is never used.
     """
-    found = await readable_view(ctx, view, "preview", request.version)
+    found = await readable_view(ctx, view, "preview", request.version, partly=True)
     return await retrieved(ctx, [found], request.entities, request.at, full=False)
 
 

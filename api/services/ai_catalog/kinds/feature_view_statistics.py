@@ -12,7 +12,7 @@ from api.kernel.lake.versions import Version
 from api.kernel.models import Model, Query
 from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
-from api.services.ai_catalog.logic.feature_views import BoundView, chosen_features, readable_view, snapshot_of
+from api.services.ai_catalog.logic.feature_views import BoundView, chosen_features, readable_view, seen_snapshot
 
 
 class StatisticsQuery(Query):
@@ -78,14 +78,14 @@ class ViewStatistics(Model):
 @FEATURE_VIEW.part("statistics", query=StatisticsQuery, result=ViewStatistics)
 async def get_feature_view_statistics(ctx: Context, view: str, query: StatisticsQuery) -> ViewStatistics:
     """Returns statistics of the features of a view at a version of its table."""
-    found = await readable_view(ctx, view, "statistics", query.version)
+    found = await readable_view(ctx, view, "statistics", query.version, partly=True)
     return await ctx.compute(_statistics, ctx.platform, found, query.features)
 
 
 def _statistics(platform: Platform, view: BoundView, features: list[str]) -> ViewStatistics:
     from features.statistics import statistics
 
-    snapshot = snapshot_of(platform, view)
+    snapshot = seen_snapshot(platform, view)
     found = statistics(snapshot, chosen_features(view, snapshot.schema.names, features))
     return ViewStatistics(
         asset=view.asset,

@@ -13,7 +13,7 @@ from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.entity import KeyType
 from api.services.ai_catalog.logic.feature_views import BoundView, require_key_types, snapshot_of
 from core import clock
-from core.errors import Conflict, InvalidPayload
+from core.errors import Conflict, InvalidPayload, PermissionDenied
 from core.numbers import is_storable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from features.lookup import OnlineFeatures
     from features.online import OnlineStore, Served
     from features.rows import ViewColumns
+    from lakehouse.restrictions import Restriction
 
 MAX_ENTITIES = 10_000
 """Number of entities in one request."""
@@ -77,8 +78,23 @@ def _current(store: OnlineStore, view: BoundView, entities: Sequence[Mapping[str
         # The keys of a version that replaced the other meanwhile may have other types, or another order.
         if found is not None and (found.served.keys, found.served.schema) == (served.keys, served.schema):
             _require_pinned(view, found.served)
-            return look_up(found, columns, keys, columns.features, moment)
+            return look_up(found, columns, keys, columns.features, moment, _restriction(view, served))
     raise Conflict(f"The online rows of {view.name} were just replaced by others. Try again.")
+
+
+def _restriction(view: BoundView, served: Served) -> Restriction | None:
+    """Returns what policies hide of the columns that are served."""
+    from features.encoding import schema_of
+
+    if view.restriction is None:
+        return None
+    try:
+        return view.restriction(schema_of(served.schema).names)
+    except PermissionDenied as error:
+        raise PermissionDenied(
+            f"{error.detail} The online store has the columns of {view.online_asset} only. Add the column to it, or "
+            "read the features in the past."
+        ) from None
 
 
 @lru_cache(maxsize=1_000)
@@ -143,6 +159,7 @@ def historical(
         UnknownTable: the table of a view has not been materialized.
     """
     from features.history import JoinedView, retrieve
+    from features.restricted import restricted_rows
     from features.rows import read_rows
 
     spine = _spine(views, entities, times)
@@ -151,6 +168,8 @@ def historical(
         snapshot = snapshot_of(platform, view)
         rows = read_rows(snapshot, view.columns(snapshot.schema.names))
         require_key_types(view, rows.table.schema)
+        if view.restriction and (hidden := view.restriction(snapshot.schema.names)):
+            rows = restricted_rows(rows, snapshot, hidden)
         read.append((view, snapshot.data_version, rows))
     names = column_names([(view.name, rows.columns.features) for view, _, rows in read], full=full)
     joined = [

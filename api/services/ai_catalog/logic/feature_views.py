@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.kernel.lake import versions
+from api.kernel.lake.row_access import policies_on, restriction
 from api.kernel.platform import Platform, open_tables
 from api.services.ai_catalog.kinds.entity import ENTITY, KeyType
 from api.services.ai_catalog.kinds.feature_service import FEATURE_SERVICE, FeatureService
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.online import OnlineStore
+    from lakehouse.restrictions import RestrictedSnapshot, Restriction
     from lakehouse.snapshot import Snapshot
 
 
@@ -46,6 +48,8 @@ class BoundView:
     """Version of the table that is read. `None`: the newest."""
     served_sample: float = 0.0
     """Share of the entities of online answers whose values are stored."""
+    restriction: Callable[[Sequence[str]], Restriction | None] | None = None
+    """Returns what policies hide from the reader of a version with these columns. `None` if none restricts them."""
 
     def columns(self, names: Sequence[str]) -> ViewColumns:
         """Returns the columns of the view in a table with these columns."""
@@ -106,29 +110,46 @@ def views_of(unit: Unit, service: FeatureService) -> list[BoundView]:
     ]
 
 
-async def readable_view(ctx: Context, id: str, verb: str, version: str | None = None) -> BoundView:
-    """Returns a view whose table the caller can read."""
+async def readable_view(
+    ctx: Context, id: str, verb: str, version: str | None = None, *, partly: bool = False
+) -> BoundView:
+    """Returns a view whose table the caller can read. With `partly`, the operation applies its restriction."""
 
     def read(unit: Unit) -> BoundView:
         view = unit.get(FEATURE_VIEW, id, permission=FEATURE_VIEW.permission(verb))
         return bound(unit, view, version=version)
 
-    view = await ctx.read(read)
-    await ctx.compute(require_readable, ctx, view.asset)
-    return view
+    return await ctx.compute(as_read_by_caller, ctx, await ctx.read(read), partly)
 
 
-async def readable_service(ctx: Context, id: str, verb: str) -> list[BoundView]:
-    """Returns the views of a service, all of whose tables the caller can read."""
+def as_read_by_caller(ctx: Context, view: BoundView, partly: bool) -> BoundView:
+    """Returns a view whose table the caller can read, with what policies hide of it. Runs in a worker thread.
+
+    Args:
+        ctx: the request.
+        view: the view.
+        partly: whether the operation applies the restriction of the view.
+
+    Raises:
+        UnknownAsset: the caller can't see the table.
+        PermissionDenied: the caller can't read it, or a policy restricts them and the operation can't apply it.
+    """
+    require_readable(ctx, view.asset, partly=partly)
+    access = ctx.principal.access
+    if not policies_on(ctx.platform, access, view.asset):
+        return view
+    return replace(view, restriction=lambda columns: restriction(ctx.platform, access, view.asset, columns))
+
+
+async def readable_service(ctx: Context, id: str, verb: str, *, partly: bool = False) -> list[BoundView]:
+    """Returns the views of a service, all of whose tables the caller can read, as `readable_view` does."""
 
     def read(unit: Unit) -> list[BoundView]:
         return views_of(unit, unit.get(FEATURE_SERVICE, id, permission=FEATURE_SERVICE.permission(verb)))
 
     async def find() -> list[BoundView]:
         views = await ctx.read(read)
-        for view in views:
-            await ctx.compute(require_readable, ctx, view.asset)
-        return views
+        return [await ctx.compute(as_read_by_caller, ctx, view, partly) for view in views]
 
     return await ctx.platform.part(DefinitionCache).get(ctx, (FEATURE_SERVICE, id, verb), find)
 
@@ -148,6 +169,15 @@ def chosen_features(view: BoundView, names: Sequence[str], features: Sequence[st
 def snapshot_of(platform: Platform, view: BoundView, version: str | None = None) -> Snapshot:
     """Returns the table of a view at the version that the view reads, or at another one."""
     return versions.snapshot(platform.part(open_tables), view.asset, version or view.version)
+
+
+def seen_snapshot(platform: Platform, view: BoundView, version: str | None = None) -> Snapshot | RestrictedSnapshot:
+    """Returns the table of a view as its reader sees it, at the version that the view reads, or at another one."""
+    from lakehouse.restrictions import RestrictedSnapshot
+
+    snapshot = snapshot_of(platform, view, version)
+    found = view.restriction(snapshot.schema.names) if view.restriction else None
+    return snapshot if found is None else RestrictedSnapshot(snapshot, found)
 
 
 def open_online_store(platform: Platform) -> OnlineStore:

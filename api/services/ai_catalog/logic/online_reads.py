@@ -45,7 +45,7 @@ class OnlineReads:
         Raises:
             Conflict: the table of a view was deleted or created again, so its online rows are no longer valid.
         """
-        if self._at_once is not None and entities * len(views) <= _FEW and all(map(self._is_checked, views)):
+        if self._at_once is not None and entities * len(views) <= _FEW and all(map(self._is_short, views)):
             with suppress(Unavailable):
                 return read(self._at_once)
         return await self._platform.workers.compute.run(self._run, views, read)
@@ -63,6 +63,9 @@ class OnlineReads:
             if not self._is_checked(view):
                 self._check(store, view)
         return read(store)
+
+    def _is_short(self, view: BoundView) -> bool:
+        return view.restriction is None and self._is_checked(view)
 
     def _is_checked(self, view: BoundView) -> bool:
         return time.monotonic() - self._checked_at.get((view.asset, view.online_asset), float("-inf")) < _CHECK_SECONDS

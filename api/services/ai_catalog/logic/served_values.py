@@ -57,9 +57,9 @@ class ServedValues:
         )
 
     def note(self, answers: Sequence[AnsweredView]) -> None:
-        """Samples the entities of answers, as their views ask."""
+        """Samples the entities of answers, as their views ask. What was masked for a reader is not in the sample."""
         for one in answers:
-            if one.view.served_sample:
+            if one.view.served_sample and one.view.restriction is None:
                 self._sample(one)
 
     def flush(self) -> int:

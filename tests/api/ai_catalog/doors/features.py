@@ -11,8 +11,8 @@ from tests.api.ai_catalog.doors.door import HIDDEN, Ask, asking, door, mounted
 from tests.api.ai_catalog.policies import ONLINE, PEOPLE, Office
 
 
-async def _view(office: Office) -> str:
-    """A feature view over the table, served online, with a pushed row. Returns the service of it."""
+async def people_service(office: Office, features: tuple[str, ...] = ("mail", "region", "visits")) -> str:
+    """A feature view over the table, served online with these features. Returns the service of it."""
     place, admin = {"project_id": "flights"}, office.api.admin
     entity = {"title": "Person", "keys": [{"name": "person", "type": "INTEGER"}]}
     await made(admin.post("ai-catalog/entities", {"name": "person", "spec": entity, **place}))
@@ -21,7 +21,7 @@ async def _view(office: Office) -> str:
     await made(admin.post("ai-catalog/feature-views", {"name": "people", "spec": spec, **place}))
     snapshot = office.tables.snapshot(PEOPLE)
     served = serving(
-        read_rows(snapshot, ViewColumns(("id",), "seen_at", ("mail", "region", "visits"))),
+        read_rows(snapshot, ViewColumns(("id",), "seen_at", features)),
         table=PEOPLE,
         table_id=snapshot.table_id,
         table_version=snapshot.version,
@@ -35,51 +35,53 @@ async def _view(office: Office) -> str:
 AT = {"at": ["2026-04-01T00:00:00Z"]}
 
 
-@door("features of a view at a time")
+@door("features of a view at a time", applies=True)
 async def view_preview(office: Office) -> Ask:
-    await _view(office)
+    await people_service(office)
     return asking("POST", "ai-catalog/feature-views/people:preview", {"entities": [{"person": 1}], **AT})
 
 
-@door("statistics of features", HIDDEN)
+@door("statistics of features", HIDDEN, applies=True)
 async def statistics(office: Office) -> Ask:
-    await _view(office)
+    await people_service(office)
     return asking("GET", "ai-catalog/feature-views/people/statistics")
 
 
-@door("drift of features", b"visits")
+@door(
+    "drift of features", b'"missing_after":0.0', applies=True, hides={"masks": [{"column": "visits", "method": "NULL"}]}
+)
 async def drift(office: Office) -> Ask:
-    await _view(office)
+    await people_service(office)
     return asking("GET", "ai-catalog/feature-views/people/drift?before=0&after=1&features=visits")
 
 
 @door("skew of features", b"visits")
 async def skew(office: Office) -> Ask:
-    return asking("GET", f"ai-catalog/feature-services/{await _view(office)}/skew")
+    return asking("GET", f"ai-catalog/feature-services/{await people_service(office)}/skew")
 
 
-@door("features now")
+@door("features now", applies=True)
 async def online(office: Office) -> Ask:
-    path = f"ai-catalog/feature-services/{await _view(office)}:online-get"
+    path = f"ai-catalog/feature-services/{await people_service(office)}:online-get"
     return asking("POST", path, {"entities": [{"person": 1}]})
 
 
-@door("pushed features", b"secret-mail-new")
+@door("pushed features", b"secret-mail-new", applies=True)
 async def pushed(office: Office) -> Ask:
-    path = f"ai-catalog/feature-services/{await _view(office)}:online-get"
+    path = f"ai-catalog/feature-services/{await people_service(office)}:online-get"
     row = {"person": 1, "seen_at": "2026-03-02T00:00:00Z", "mail": "secret-mail-new", "visits": 2.0}
     await made(office.api.admin.post("ai-catalog/feature-views/people:push", {"rows": [row], "source": "clicks"}))
     return asking("POST", path, {"entities": [{"person": 1}]})
 
 
-@door("features in the past")
+@door("features in the past", applies=True)
 async def historical(office: Office) -> Ask:
-    path = f"ai-catalog/feature-services/{await _view(office)}:historical"
+    path = f"ai-catalog/feature-services/{await people_service(office)}:historical"
     return asking("POST", path, {"entities": [{"person": 1}], **AT})
 
 
-@door("features for Feast")
+@door("features for Feast", applies=True)
 async def feast(office: Office) -> Ask:
-    await _view(office)
+    await people_service(office)
     body = {"features": ["people:mail"], "entities": {"person": [1]}}
     return mounted("POST", "/feast/flights/get-online-features", json=body)
