@@ -37,6 +37,7 @@ from api.protocols import (
     openlineage,
     scim,
 )
+from api.protocols.delta_sharing.expiring import RestrictedFilesExpiry
 from api.services.admin.logic import invitation_mail, password_mail
 from api.services.admin.logic.audit_mirror import AuditMirror
 from api.services.admin.service import SERVICE as ADMIN
@@ -143,6 +144,8 @@ def _assembled(platform: Platform) -> Application:
         app.add_background_task(served.start, served.stop)
         watch = SubscriptionWatch(platform)
         app.add_background_task(watch.start, watch.stop)
+        expiry = RestrictedFilesExpiry(platform)
+        app.add_background_task(expiry.start, expiry.stop)
         mover = MetricMover(platform)
         app.add_background_task(mover.start, mover.stop)
     mirror = AuditMirror(platform)

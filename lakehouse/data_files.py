@@ -185,7 +185,9 @@ class DataFiles:
                     layout = max(layout, Layout.WIDENED if fits else Layout.UNCERTAIN)
         return layout if layout or self._paths_contain_partitions() else Layout.WIDENED
 
-    def fragments(self, *, bounds: bool, without: Collection[str] = ()) -> Iterator[tuple[int, ds.ParquetFileFragment]]:
+    def fragments(
+        self, *, bounds: bool, without: Collection[str] = (), by_path: bool = False
+    ) -> Iterator[tuple[int, ds.ParquetFileFragment]]:
         """Yields the files as Arrow fragments, each with its position.
 
         The partition expression of a fragment contains its partition values.
@@ -193,13 +195,15 @@ class DataFiles:
         Args:
             bounds: whether the partition expression also contains the bounds of columns, so that filters skip files.
             without: files to leave out, by their paths in the log.
+            by_path: whether the files are in the order of their paths, which is the same in each process.
         """
         import pyarrow.dataset as ds
 
         count = len(self.paths)
         conditions = file_conditions(self.actions, self.schema) if bounds and count > 1 else [[]] * count
-        for number, (path, encoded_path) in enumerate(zip(self.paths, self.encoded_paths, strict=True)):
-            if encoded_path in without:
+        for number in sorted(range(count), key=self.paths.__getitem__) if by_path else range(count):
+            path = self.paths[number]
+            if self.encoded_paths[number] in without:
                 continue
             terms = [
                 ds.field(name) == value if value.is_valid else ds.field(name).is_null()

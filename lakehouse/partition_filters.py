@@ -11,6 +11,7 @@ from lakehouse.schemas import require_columns
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from lakehouse.snapshot import Snapshot
 
@@ -48,6 +49,11 @@ class PartitionFilter:
             _require_text(snapshot.table, name, str(self._types[name]))
         require_condition(condition, self._frame([]))
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that the condition uses."""
+        return self._names
+
     def matches(self, values: Sequence[Mapping[str, str | None]]) -> list[bool]:
         """Returns whether files with these partition values, as texts in the log, meet the condition.
 
@@ -63,6 +69,24 @@ class PartitionFilter:
         except pl.exceptions.PolarsError as error:
             raise SchemaMismatch(f"{self._condition!r} can't be computed: {str(error).splitlines()[0]}") from error
         return [bool(met[number if len(met) == len(values) else 0]) for number in range(len(values))]
+
+    def rows(self, rows: pa.Table) -> pa.Table:
+        """Returns the rows, with all columns of the table, whose partitions meet the condition.
+
+        Raises:
+            SchemaMismatch: the condition can't be computed.
+        """
+        if not self._condition:
+            return rows
+        import polars as pl
+
+        frame = pl.DataFrame(rows.select(self._names))
+        try:
+            met = frame.select(row_expression(self._condition).fill_null(value=False).alias("met"))["met"]
+        except pl.exceptions.PolarsError as error:
+            raise SchemaMismatch(f"{self._condition!r} can't be computed: {str(error).splitlines()[0]}") from error
+        constant = len(met) != rows.num_rows
+        return rows.slice(0, rows.num_rows if met[0] else 0) if constant else rows.filter(met.to_arrow())
 
     def _frame(self, values: Sequence[Mapping[str, str | None]]) -> pl.DataFrame:
         import polars as pl

@@ -112,6 +112,19 @@ class Restriction:
         return f"TRY(TRY_CAST({value} AS {type}))"
 
 
+def combined(restrictions: Sequence[Restriction]) -> Restriction | None:
+    """Returns what is left to a reader under all of these restrictions of one table. Different masks hide a column."""
+    if not restrictions:
+        return None
+    masks: dict[str, ColumnMask] = {}
+    for one in restrictions:
+        for name, mask in one.masks.items():
+            masks[name] = mask if masks.get(name, mask) == mask else NULL_MASK
+    conditions = dict.fromkeys(condition for one in restrictions for condition in one.conditions)
+    reads = frozenset().union(*(one.reads for one in restrictions))
+    return Restriction(masks, tuple(conditions), restrictions[0].key, reads)
+
+
 class RestrictedSnapshot:
     """A snapshot as a restricted reader gets it: what `Snapshot` offers to read rows, without files."""
 

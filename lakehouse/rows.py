@@ -27,22 +27,25 @@ class Rows:
         """Whether files are read one at a time, because of column mapping or deleted rows."""
         return self._files.mapped or bool(self._files.deletions)
 
-    def dataset(self, *, bounds: bool = True, without: Collection[str] = ()) -> ds.FileSystemDataset:
+    def dataset(
+        self, *, bounds: bool = True, without: Collection[str] = (), by_path: bool = False
+    ) -> ds.FileSystemDataset:
         """Returns the files as an Arrow dataset. Not for tables that are read by fragment."""
         import pyarrow.dataset as ds
 
-        fragments = [fragment for _, fragment in self._files.fragments(bounds=bounds, without=without)]
+        files = self._files.fragments(bounds=bounds, without=without, by_path=by_path)
+        fragments = [fragment for _, fragment in files]
         return ds.FileSystemDataset(fragments, self._schema, self._files.format, self._files.filesystem)
 
-    def table(self, names: Sequence[str], *, without: Collection[str] = ()) -> pa.Table:
+    def table(self, names: Sequence[str], *, without: Collection[str] = (), by_path: bool = False) -> pa.Table:
         """Returns all rows."""
         import pyarrow as pa
 
         with translated(self._table, "reading"):
             self._files.layout  # noqa: B018 - raises UnsupportedTable for files that can't be read
             if not self.by_fragment:
-                return self.dataset(bounds=False, without=without).to_table(columns=list(names))
-            return pa.Table.from_batches(self.batches(names), self.selected(names))
+                return self.dataset(bounds=False, without=without, by_path=by_path).to_table(columns=list(names))
+            return pa.Table.from_batches(self.batches(names, without=without, by_path=by_path), self.selected(names))
 
     def selected(self, names: Sequence[str]) -> pa.Schema:
         """Returns the schema of these columns."""
@@ -50,14 +53,16 @@ class Rows:
 
         return pa.schema([self._schema.field(name) for name in names])
 
-    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, names: Sequence[str], *, without: Collection[str] = (), by_path: bool = False
+    ) -> Iterator[pa.RecordBatch]:
         """Yields all rows."""
         with translated(self._table, "reading"):
             self._files.layout  # noqa: B018 - raises UnsupportedTable for files that can't be read
             if not self.by_fragment:
-                yield from self.dataset(bounds=False).to_batches(columns=list(names))
+                yield from self.dataset(bounds=False, without=without, by_path=by_path).to_batches(columns=list(names))
                 return
-            for number, fragment in self._files.fragments(bounds=False):
+            for number, fragment in self._files.fragments(bounds=False, without=without, by_path=by_path):
                 yield from self._fragment_batches(fragment, names, self._files.deletions.get(number))
 
     def page(self, names: Sequence[str], offset: int, limit: int | None) -> pa.Table:

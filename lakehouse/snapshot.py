@@ -199,8 +199,8 @@ class Snapshot:
             return _with_schema(page, self.schema, names)
         return self._rows.page(names, offset, limit)
 
-    def batches(self) -> pa.RecordBatchReader:
-        """Returns a stream of all rows, files in log order.
+    def batches(self, *, by_path: bool = False) -> pa.RecordBatchReader:
+        """Returns a stream of all rows, files in log order, or in the order of their paths.
 
         Raises:
             UnsupportedTable: a data file contains values that the table's schema doesn't allow.
@@ -208,9 +208,9 @@ class Snapshot:
         import pyarrow as pa
 
         if self._files.layout is Layout.UNCERTAIN:  # an error in the middle of a stream would come too late
-            return self.to_arrow().to_reader()
+            return self._rows.table(self.schema.names, by_path=by_path).to_reader()
         self._files.resolve()
-        return pa.RecordBatchReader.from_batches(self.schema, self._rows.batches(self.schema.names))
+        return pa.RecordBatchReader.from_batches(self.schema, self._rows.batches(self.schema.names, by_path=by_path))
 
     def dataset(self) -> ds.Dataset:
         """Returns an Arrow dataset, for engines that push filters and columns into Arrow (DuckDB)."""

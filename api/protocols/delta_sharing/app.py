@@ -24,7 +24,7 @@ from api.kernel.http.inputs import refuse_unstorable
 from api.kernel.http.state import state_of
 from api.kernel.kinds.registry import Mount
 from api.kernel.permissions.principal import Principal
-from api.kernel.platform import Platform, open_tables
+from api.kernel.platform import Platform
 from api.kernel.roles import Role
 from api.protocols.delta_sharing import capabilities, files
 from api.protocols.delta_sharing.callers import Callers, Link, expiry
@@ -34,6 +34,7 @@ from api.protocols.delta_sharing.files import SharedFiles
 from api.protocols.delta_sharing.opening import SharedTable, translated
 from api.protocols.delta_sharing.reading import Answer, ChangesQuery, PageQuery, Reading, TableQuery
 from api.services.ai_catalog.logic import share_reads
+from api.services.ai_catalog.logic.sharing import Served
 from core import clock
 from core.errors import HeadwaterError, InvalidArgument, InvalidPayload, MethodNotAllowed, NotFound
 
@@ -122,14 +123,14 @@ class DeltaSharing:
             raise NotFound("There is no such path of a table. A table has version, metadata, query, and changes.")
         if method != allowed and (allowed, method) != ("GET", "HEAD"):
             raise MethodNotAllowed(f"This path supports {allowed}.", metadata={"allow": [allowed]})
-        share, shared = await self._read(call, lambda catalog: catalog.table(*names))
+        share, served = await self._read(call, lambda catalog: catalog.table(*names))
         if part in ("", "version"):
             query = _values(ChangesQuery, dict(call.http.query_params))
-            version = await self._compute(shared, lambda table: _version(table, query))
+            version = await self._compute(served, lambda table: _version(table, query))
             return Response(headers={_VERSION: str(version)}, media_type="application/x-ndjson")
         if part == "metadata":
             at = _values(TableQuery, _numbered(call.http))
-            answer = await self._reading(call, shared, lambda reading: reading.metadata(at.version, at.timestamp))
+            answer = await self._reading(call, served, lambda reading: reading.metadata(at.version, at.timestamp))
             return _ndjson(call, answer)
         if part == "temporary-table-credentials":
             raise InvalidArgument(
@@ -138,24 +139,24 @@ class DeltaSharing:
             )
         if part == "query":
             body = _values(TableQuery, await _body(call.http))
-            answer = await self._reading(call, shared, lambda reading: reading.query(body))
+            answer = await self._reading(call, served, lambda reading: reading.query(body))
         elif part == "queries":
             page = _values(PageQuery, await _body(call.http))
             answer = await self._reading(
-                call, shared, lambda reading: reading.page(page.page_token or id, page.max_files)
+                call, served, lambda reading: reading.page(page.page_token or id, page.max_files)
             )
         else:
             changes = _values(ChangesQuery, dict(call.http.query_params))
-            answer = await self._reading(call, shared, lambda reading: reading.changes(changes))
-        await self._record(call, share, shared, "changes" if part == "changes" else "query", answer)
+            answer = await self._reading(call, served, lambda reading: reading.changes(changes))
+        await self._record(call, share, served.row, "changes" if part == "changes" else "query", answer)
         return _ndjson(call, answer)
 
     async def _send_file(self, call: _Call) -> Response:
         if call.http.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("A file can only be read.", metadata={"allow": ["GET", "HEAD"]})
         link = self.callers.link(call.http)
-        shared = await self._read(call, lambda catalog: catalog.opened_by(link.share_id, link.object_id))
-        opened = await self._platform.workers.compute.run(self._platform.part(SharedFiles).open, shared, link)
+        served = await self._read(call, lambda catalog: catalog.opened_by(link.share_id, link.object_id))
+        opened = await self._platform.workers.compute.run(self._platform.part(SharedFiles).open, served, link)
         return await files.send(self._platform, call.http, opened)
 
     async def _read(self, call: _Call, function: Callable[[Catalog], T]) -> T:
@@ -163,21 +164,30 @@ class DeltaSharing:
             lambda connection: function(Catalog(self._platform, connection, call.principal.id))
         )
 
-    async def _compute(self, shared: Any, function: Callable[[SharedTable], T]) -> T:
+    async def _compute(self, served: Served, function: Callable[[SharedTable], T]) -> T:
         def run() -> T:
-            with translated(shared):
-                return function(SharedTable(self._platform.part(open_tables), shared))
+            with translated(served.row):
+                return function(SharedTable(self._platform, served))
 
         return await self._platform.workers.compute.run(run)
 
-    async def _reading(self, call: _Call, shared: Any, function: Callable[[Reading], Answer]) -> Answer:
+    async def _reading(self, call: _Call, served: Served, function: Callable[[Reading], Answer]) -> Answer:
         url = call.http.url
         base = self._platform.settings.url.rstrip("/") or f"{url.scheme}://{url.netloc}"
-        expires = expiry(clock.now())
+        expires, shared = expiry(clock.now()), served.row
 
-        def links(changes: bool) -> Callable[[int, str], str]:
+        def links(changes: bool, restricted: str) -> Callable[[int, str], str]:
             def link(version: int, path: str) -> str:
-                opened = (call.principal.token_id, shared.share_id, shared.id, version, changes, path, expires)
+                opened = (
+                    call.principal.token_id,
+                    shared.share_id,
+                    shared.id,
+                    version,
+                    changes,
+                    path,
+                    expires,
+                    restricted,
+                )
                 return self.callers.url(base, Link(*opened))
 
             return link
@@ -186,7 +196,7 @@ class DeltaSharing:
             continuations = Continuations(self._platform, call.principal.id, shared.id, expires)
             return function(Reading(table, call.capabilities, links, expires * 1000, continuations))
 
-        return await self._compute(shared, read)
+        return await self._compute(served, read)
 
     async def _record(self, call: _Call, share: Any, shared: Any, operation: str, answer: Answer) -> None:
         state = state_of(call.scope)

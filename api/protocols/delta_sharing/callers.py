@@ -42,6 +42,8 @@ class Link:
     """Path below the location of the table, URL-encoded as in the log."""
     expires: int
     """Time of expiry in seconds since 1970."""
+    restricted: str = ""
+    """Digest of what policies leave of the version, of which `path` is a file. Empty for files of the table."""
 
 
 class Callers:

@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 
 from api.kernel.platform import Platform
 from api.services.ai_catalog.logic import sharing
+from api.services.ai_catalog.logic.sharing import Served
 from core.errors import InvalidArgument, NotFound
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Catalog:
 
     def tables(self, share: Any) -> list[Any]:
         """Returns the tables of a share that are served, by schema and name."""
-        return self._sharers.served(sharing.objects_of(self._connection, share.id))
+        return self._sharers.listed(sharing.objects_of(self._connection, share.id))
 
     def schemas(self, share: Any) -> list[str]:
         """Returns the names of the schemas of a share."""
@@ -55,21 +56,21 @@ class Catalog:
             raise NotFound("There is no such schema.")
         return tables
 
-    def table(self, share: str, schema: str, name: str) -> tuple[Any, Any]:
+    def table(self, share: str, schema: str, name: str) -> tuple[Any, Served]:
         """Returns a share and a table in it. Raises `NotFound` if the recipient has no such table."""
         found = self.share(share)
         for table in self.tables(found):
             if (table.schema_name, table.table_name) == (schema.lower(), name.lower()):
-                return found, table
+                return found, self._sharers.served(table)
         raise NotFound("There is no such table.")
 
-    def opened_by(self, share_id: str, object_id: str) -> Any:
+    def opened_by(self, share_id: str, object_id: str) -> Served:
         """Returns the table that a link names. Raises `NotFound` if the recipient no longer has it."""
         for share in self.shares():
             if share.id == share_id:
                 for table in self.tables(share):
                     if table.id == object_id:
-                        return table
+                        return self._sharers.served(table)
         raise NotFound("The table is no longer shared with you.")
 
 

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
-from api.kernel.platform import Platform, open_tables
+from api.kernel.platform import Platform
 from api.protocols.delta_sharing.callers import Link
+from api.protocols.delta_sharing.masking import open_restricted_files
 from api.protocols.delta_sharing.opening import SharedTable, translated
 from api.protocols.delta_sharing.reading import change_files, content_files, paths_of
+from api.services.ai_catalog.logic.sharing import Served
 from core.errors import NotFound
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
+
+    from lakehouse.snapshot import Snapshot
 
 _CHUNK_BYTES = 1_048_576
 _MAX_LISTS = 256
@@ -37,13 +41,13 @@ class SharedFiles:
         self._lists: OrderedDict[tuple[Any, ...], frozenset[str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, shared: Any, link: Link) -> NativeFile:
+    def open(self, served: Served, link: Link) -> NativeFile:
         """Opens the file of a link.
 
         Raises:
             NotFound: the file isn't part of what is shared now, or a vacuum deleted it.
         """
-        table = SharedTable(self._platform.part(open_tables), shared)
+        table, shared = SharedTable(self._platform, served), served.row
         with translated(shared):
             if shared.version is not None and shared.version != link.version:
                 raise _not_shared()
@@ -52,6 +56,10 @@ class SharedFiles:
             snapshot = table.tables.snapshot(shared.asset, version=link.version)
             if snapshot.table_id != shared.table_id or (link.changes and shared.history_from is None):
                 raise _not_shared()
+            if link.restricted or table.masking.restriction(snapshot) is not None:
+                return self._restricted(table, link, snapshot)
+            if link.changes:
+                table.masking.require_unrestricted()
             key = (shared.asset, shared.table_id, link.version, link.changes, shared.partition_filter)
             paths = self._lists.get(key)
             if paths is None:
@@ -59,6 +67,17 @@ class SharedFiles:
             if link.path not in paths:
                 raise _not_shared()
             return table.tables.open_file(snapshot, link.path)
+
+    def _restricted(self, table: SharedTable, link: Link, snapshot: Snapshot) -> NativeFile:
+        """Opens a file of what policies leave. The files are written again if they were deleted meanwhile."""
+        found = table.masking.restriction(snapshot)
+        files = self._platform.part(open_restricted_files)
+        if link.changes or found is None:
+            raise _not_shared()
+        if link.restricted != files.digest(snapshot, found, table.shared.partition_filter):
+            raise _not_shared()
+        files.of(snapshot, found, table.shared.partition_filter)
+        return files.open(link.restricted, link.path)
 
     def _paths(self, table: SharedTable, link: Link, snapshot: Any) -> frozenset[str]:
         if not link.changes:

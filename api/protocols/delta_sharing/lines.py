@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.protocols.delta_sharing.capabilities import DELTA
-from api.protocols.delta_sharing.opening import required_features, schema_string
+from api.protocols.delta_sharing.opening import Shape, required_features, schema_string
 
 if TYPE_CHECKING:
     from lakehouse.log_actions import FileAction
-    from lakehouse.snapshot import Snapshot
 
 _PASSED_ON = ("delta.columnMapping.mode", "delta.columnMapping.maxColumnId", "delta.enableChangeDataFeed")
 _Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
@@ -35,7 +34,7 @@ class Lines:
     expires_at: int
     """Expiry of the links, in milliseconds since 1970."""
 
-    def protocol(self, snapshot: Snapshot, *, feed: bool = False) -> Line:
+    def protocol(self, snapshot: Shape, *, feed: bool = False) -> Line:
         """Returns the line with the reader features that the client needs. It reads no log, so it needs no others."""
         if self.format != DELTA:
             return {"protocol": {"minReaderVersion": 1}}
@@ -45,7 +44,7 @@ class Lines:
             return {"protocol": {"deltaProtocol": versions | {"readerFeatures": features, "writerFeatures": written}}}
         return {"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 4 if feed else 2}}}
 
-    def metadata(self, snapshot: Snapshot, shared: Any, version: int | None = None) -> Line:
+    def metadata(self, snapshot: Shape, shared: Any, version: int | None = None) -> Line:
         """Returns the line with the schema. Properties and descriptions of the provider stay with the provider.
 
         Args:

@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from api.kernel.platform import Platform, open_tables
+from api.protocols.delta_sharing.masking import MaskedShape, Masking
+from api.services.ai_catalog.logic.sharing import Served
 from core.errors import HeadwaterError, InvalidArgument, NotFound, UnknownTable, UnknownVersion
 
 if TYPE_CHECKING:
     from lakehouse.snapshot import Snapshot
-    from lakehouse.tables import Tables
 
 _FEED = "delta.enableChangeDataFeed"
 
@@ -29,12 +31,41 @@ def translated(shared: Any) -> Iterator[None]:
         raise type(error)(detail) from None
 
 
+class Shape(Protocol):
+    """What clients need to know of a version to read its files. A snapshot has it."""
+
+    version: int
+    partition_columns: list[str]
+    properties: dict[str, str]
+
+    @property
+    def column_mapping(self) -> str:
+        """Mode of column mapping, or empty."""
+
+    @property
+    def has_deletions(self) -> bool:
+        """Whether rows of the files are deleted by deletion vectors."""
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Protocol action."""
+
+    @property
+    def schema_json(self) -> str:
+        """Schema as JSON."""
+
+
 class SharedTable:
     """A table as a recipient sees it."""
 
-    def __init__(self, tables: Tables, shared: Any) -> None:
-        self.tables = tables
-        self.shared = shared
+    def __init__(self, platform: Platform, served: Served) -> None:
+        self.tables = platform.part(open_tables)
+        self.shared = served.row
+        self.masking = Masking(platform, served)
+
+    def shape(self, snapshot: Snapshot) -> Shape:
+        """Returns what clients know of a version."""
+        return snapshot if self.masking.restriction(snapshot) is None else MaskedShape(snapshot)
 
     def snapshot(self, *, version: int | None = None, timestamp: datetime | None = None) -> Snapshot:
         """Returns the shared version, or a version of the shared history.
@@ -117,7 +148,7 @@ class SharedTable:
         return PartitionFilter(self.shared.partition_filter, snapshot).matches
 
 
-def required_features(snapshot: Snapshot) -> list[str]:
+def required_features(snapshot: Shape) -> list[str]:
     """Returns the reader features that a client needs to read the rows of a version."""
     named = snapshot.protocol.get("readerFeatures") or []
     features = [name for name in ("timestampNtz",) if name in named]
@@ -130,20 +161,21 @@ def required_features(snapshot: Snapshot) -> list[str]:
     return sorted(features)
 
 
-def schema_string(snapshot: Snapshot) -> str:
+def schema_string(snapshot: Shape) -> str:
     """Returns the schema as JSON, without what only writers use, such as expressions."""
-    return json.dumps(_readable(json.loads(snapshot.schema_json)))
+    kept = ("comment", "delta.columnMapping.") if snapshot.column_mapping else ("comment",)
+    return json.dumps(_readable(json.loads(snapshot.schema_json), kept))
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: Any, kept: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_readable(one) for one in value]
+        return [_readable(one, kept) for one in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: {key: text for key, text in one.items() if key == "comment" or key.startswith("delta.columnMapping.")}
+        name: {key: text for key, text in one.items() if key.startswith(kept)}
         if name == "metadata" and isinstance(one, dict)
-        else _readable(one)
+        else _readable(one, kept)
         for name, one in value.items()
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,8 @@ from api.protocols.delta_sharing.capabilities import PARQUET, Capabilities
 from api.protocols.delta_sharing.continuations import MAX_ID, Continuations
 from api.protocols.delta_sharing.hints import Hints
 from api.protocols.delta_sharing.lines import Line, Lines, vector_path
-from api.protocols.delta_sharing.opening import SharedTable, required_features
+from api.protocols.delta_sharing.masking import MaskedShape, masked_files
+from api.protocols.delta_sharing.opening import Shape, SharedTable, required_features
 from core.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _MAX_VERSION = 2**53
 _MAX_COMMITS = 1000
+_RESTRICTED = "restricted"
+"""Name in tokens of the digest of a restricted version."""
 
 Number = Annotated[int, Field(ge=0, le=_MAX_VERSION)]
 
@@ -83,8 +86,8 @@ class Answer:
         return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in self.lines)
 
 
-LinksOf = Callable[[bool], Callable[[int, str], str]]
-"""Returns the links to files of a version, or to files of changes."""
+LinksOf = Callable[[bool, str], Callable[[int, str], str]]
+"""Returns the links to files: of a version, of changes, or of a restricted version by its digest."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Reading:
 
     def metadata(self, version: int | None, timestamp: datetime | None) -> Answer:
         """Returns protocol and schema of a version."""
-        return self._begun(self.table.snapshot(version=version, timestamp=timestamp))[0]
+        return self._begun(self.table.shape(self.table.snapshot(version=version, timestamp=timestamp)))[0]
 
     def query(self, query: TableQuery) -> Answer:
         """Returns the files of a version, or the files that versions added and removed."""
@@ -110,28 +113,41 @@ class Reading:
         snapshot = self.table.snapshot(version=query.version, timestamp=query.timestamp)
         if self.capabilities.asynchronous and len(id := self._token(query, snapshot.version)) <= MAX_ID:
             return Answer(snapshot.version, PARQUET, [{"queryStatus": {"queryId": id}}])
-        return self._page(query, snapshot, query.max_files, "", query.limit_hint)
+        return self._page(query, snapshot, query.max_files, "", query.limit_hint, "")
 
     def page(self, token: str, max_files: int | None) -> Answer:
         """Returns a page of a query that was sent before: the next one, or the first one of an asynchronous query."""
         found = self.continuations.opened(token)
         query = TableQuery.model_validate_json(json.dumps(found.query))
-        return self._page(query, self.table.continued(found.version), max_files, found.after, found.left)
+        snapshot, before = self.table.continued(found.version), found.query.get(_RESTRICTED, "")
+        return self._page(query, snapshot, max_files, found.after, found.left, before)
 
     def _page(
-        self, query: TableQuery, snapshot: Snapshot, max_files: int | None, after: str, left: int | None
+        self, query: TableQuery, snapshot: Snapshot, max_files: int | None, after: str, left: int | None, before: str
     ) -> Answer:
-        """Returns files of a version in the order of their paths, so that pages follow each other."""
-        answer, lines = self._begun(snapshot)
-        hints = Hints(snapshot, query.predicate_hints or (), query.json_predicate_hints)
+        """Returns files of a version in the order of their paths, so that pages follow each other.
+
+        Hints of the client don't choose among the files of a restricted version, whose partitions are hidden.
+        """
+        masked = self.table.masking.version(snapshot)
+        digest = masked.digest if masked else ""
+        if after and digest != before:
+            raise InvalidArgument("What the provider shares of the table has changed. Send the query again.")
+        answer, lines = self._begun(MaskedShape(snapshot) if masked else snapshot, digest=digest)
+        if masked:
+            modified_at = max((file.modified_at for file in self.table.tables.added_files(snapshot)), default=0)
+            files: Iterable[FileAction] = masked_files(masked, modified_at)
+        else:
+            hints = Hints(snapshot, query.predicate_hints or (), query.json_predicate_hints)
+            files = content_files(self.table, snapshot, hints.matches)
         last = after
-        for file in sorted(content_files(self.table, snapshot, hints.matches), key=lambda file: file.path):
+        for file in sorted(files, key=lambda file: file.path):
             if file.path <= after:
                 continue
             if left is not None and left <= 0:
                 break
             if answer.files == max_files:
-                answer.lines.append(lines.end(self._token(query, snapshot.version, last, left)))
+                answer.lines.append(lines.end(self._token(query, snapshot.version, last, left, digest)))
                 return answer
             left, last = None if left is None else left - _row_count(file), file.path
             self._add(answer, lines.file(file, snapshot.version, file.modified_at), file)
@@ -140,9 +156,12 @@ class Reading:
             return answer
         return self._ended(answer, lines)
 
-    def _token(self, query: TableQuery, version: int, after: str = "", left: int | None = None) -> str:
+    def _token(
+        self, query: TableQuery, version: int, after: str = "", left: int | None = None, digest: str = ""
+    ) -> str:
         """Returns the token of a query at a version, or of its next page."""
         hints = query.model_dump(include={"predicate_hints", "json_predicate_hints"}, exclude_none=True, by_alias=True)
+        hints |= {_RESTRICTED: digest} if digest else {}
         return self.continuations.token(hints, version, after, left if after else query.limit_hint)
 
     def changes(self, query: ChangesQuery) -> Answer:
@@ -160,6 +179,7 @@ class Reading:
         newest = self.table.snapshot()
         last = newest.version if last is None else last
         self.table.require_history(first, last)
+        self.table.masking.require_unrestricted()
         if last - first >= _MAX_COMMITS:
             raise InvalidArgument(f"Ask for the changes of at most {_MAX_COMMITS} versions at once.")
         before, after = (self.table.snapshot(version=version) for version in (first, last))
@@ -176,10 +196,12 @@ class Reading:
                 self._add(answer, line, file)
         return self._ended(answer, lines)
 
-    def _begun(self, snapshot: Snapshot, *, since: int | None = None, feed: bool = False) -> tuple[Answer, Lines]:
+    def _begun(
+        self, snapshot: Shape, *, since: int | None = None, feed: bool = False, digest: str = ""
+    ) -> tuple[Answer, Lines]:
         """Returns the answer with protocol and schema, for a version or for the changes since one."""
         format = self.capabilities.format_for(required_features(snapshot))
-        lines = Lines(format, self.links(since is not None), self.expires_at)
+        lines = Lines(format, self.links(since is not None, digest), self.expires_at)
         head = [lines.protocol(snapshot, feed=feed), lines.metadata(snapshot, self.table.shared, since)]
         return Answer(snapshot.version if since is None else since, format, head), lines
 

@@ -11,7 +11,6 @@ import pytest
 
 from tests.api.admin.tenants import made, tenant
 from tests.api.ai_catalog.policies import ONLINE, PEOPLE, POLICIES, SECRETS, Office, opened
-from tests.api.ai_catalog.sharing import Provider
 from tests.api.ai_catalog.tagging import new_tag, tagged, target
 from tests.api.both_databases import on_both
 from tests.api_process import PASSWORD, Api
@@ -147,23 +146,6 @@ class TestReading:
         reply = await office.ada.get(f"{ASSET}/preview")
         assert (reply.status, "the column country" in reply.json["detail"]) == (403, True)
         assert (await office.ada.post("ai-catalog/queries:run", {"sql": SQL[0]})).status == 403
-
-
-async def test_recipients_of_a_share_are_restricted_by_policies_for_everyone(office: Office) -> None:
-    provider = Provider(office.api)
-    await provider.share("partners", {"asset": PEOPLE})
-    client = await provider.client("acme", "partners")
-    assert (await client.query("silver/tables/flights")).status == 200
-    link = (await client.query("silver/tables/flights")).files[0]["url"]
-    id = await office.policy()
-    assert (await client.query("silver/tables/flights")).status == 404
-    assert (await client.download(link)).status_code == 404
-    (shared,) = await provider.objects("partners")
-    assert "A policy restricts everyone" in shared["problem"]
-    await made(office.api.admin.post(f"{POLICIES}/{id}:disable", {}))
-    assert (await client.query("silver/tables/flights")).status == 200
-    await office.policy("some", to=[office.ada_id])
-    assert (await client.query("silver/tables/flights")).status == 200
 
 
 class TestEffects:

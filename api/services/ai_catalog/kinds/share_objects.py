@@ -169,7 +169,7 @@ async def update_share_object(ctx: Context, share: str, request: ShareObjectChan
     def found(unit: Unit) -> tuple[Stored, Any]:
         row = _authorized(unit, share, "update-object")
         one = _object(unit, row.id, request.object)
-        require_rows(unit, one.asset)
+        require_rows(unit, one.asset, partly=True)
         return row, one
 
     _, before = await ctx.read(found)
@@ -210,7 +210,7 @@ def _authorized(unit: Unit, share: str, verb: str, asset: str = "") -> Stored:
         if asset_securable(unit.platform, asset).project_id != row.project_id:
             fault = {"pointer": "/asset", "detail": "is in another project"}
             raise InvalidPayload("A share contains only tables of its project.", errors=[fault])
-        require_rows(unit, asset)
+        require_rows(unit, asset, partly=True)
     return row
 
 

@@ -114,8 +114,13 @@ def require_readable(
         raise rows_denied()
 
 
-def require_rows(unit: Unit, asset: str) -> None:
+def require_rows(unit: Unit, asset: str, *, partly: bool = False) -> None:
     """Requires the permission to read a table, by the rights that the caller holds in this transaction.
+
+    Args:
+        unit: the transaction.
+        asset: id of the asset.
+        partly: whether the operation applies the restrictions of policies itself.
 
     Raises:
         PermissionDenied: The caller can't read it, or a policy restricts what they read of it.
@@ -123,7 +128,7 @@ def require_rows(unit: Unit, asset: str) -> None:
     access = escalation.rights_of_caller(unit)
     if not may_read_rows(unit.platform, access, asset):
         raise rows_denied()
-    if is_restricted(unit.platform, access, asset, unit.connection):
+    if not partly and is_restricted(unit.platform, access, asset, unit.connection):
         raise restricted(asset)
     if not may_read_copy(unit.platform, access, asset):
         raise rows_denied()

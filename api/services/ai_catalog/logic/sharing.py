@@ -2,11 +2,13 @@
 
 A table is shared in the name of the principal who added it. It is served only as long as this principal can read its
 rows and may add tables to the share. Everything is checked when it is read, so that a right that ends ends the share.
+Policies that restrict this principal, or everyone, restrict what recipients get.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ from sqlalchemy.engine import Connection
 from api.kernel.credentials import accounts
 from api.kernel.kinds import escalation
 from api.kernel.kinds.unit import Unit
+from api.kernel.lake.copies import may_read_copy, may_read_rows
 from api.kernel.lake.row_access import is_restricted
 from api.kernel.permissions import grants, row_policies
 from api.kernel.permissions.access import Access
@@ -101,6 +104,22 @@ def shares_of_recipient(connection: Connection, recipient_id: str) -> list[Row]:
     return list(connection.execute(select.where(*live).order_by(share.c.name, share.c.id)))
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A shared table that is served, with the readers whose policies restrict what recipients get of it."""
+
+    row: Row
+    sharer: Access | None
+    """The rights of the principal who shared the table, if a policy restricts them."""
+    recipients: Access | None
+    """Recipients as readers, if a policy restricts everyone."""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether a policy hides anything of any version from the recipients."""
+        return self.sharer is not None or self.recipients is not None
+
+
 class Sharers:
     """The rights that principals who share tables hold now. One instance serves one transaction."""
 
@@ -117,18 +136,31 @@ class Sharers:
         if place.project_id != shared.project_id:
             return "The table belongs to another project now."
         project = Securable(PROJECT, shared.project_id, shared.organization_id, shared.project_id)
-        if access is None or not may_read(self._platform, access, shared.asset):
+        if (
+            access is None
+            or not may_read_rows(self._platform, access, shared.asset)
+            or not may_read_copy(self._platform, access, shared.asset)
+        ):
             return "The principal who shared the table can no longer read its rows. A user who can may update it."
-        recipients = self._access_of_recipients(shared.organization_id)
-        if is_restricted(self._platform, recipients, shared.asset, self._connection):
-            return "A policy restricts everyone who reads the table, so it can't be shared with recipients."
         if not access.allows(ADD_OBJECT, project):
             return "The principal who shared the table may no longer share tables. A user who may may update it."
         return None
 
-    def served(self, objects: Sequence[Row]) -> list[Row]:
+    def listed(self, objects: Sequence[Row]) -> list[Row]:
         """Returns the shared tables that are served."""
         return [one for one in objects if self.problem(one) is None]
+
+    def served(self, shared: Row) -> Served:
+        """Returns a table that is served, with its restricted readers."""
+        sharer = self._access(shared.shared_by_id)
+        recipients = self._access_of_recipients(shared.organization_id)
+        return Served(
+            shared,
+            *(
+                reader if reader and is_restricted(self._platform, reader, shared.asset, self._connection) else None
+                for reader in (sharer, recipients)
+            ),
+        )
 
     def _access_of_recipients(self, organization_id: str) -> Access:
         """Returns recipients as readers. Policies for everyone restrict them, and no policy can exempt them."""
