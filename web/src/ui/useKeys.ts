@@ -6,7 +6,8 @@ export function useKeys(keys: Record<string, () => void>): void {
     Object.entries(keys).map(([key, run]) => [
       key,
       () => {
-        if (!document.querySelector('[role="dialog"], [role="menu"], [role="listbox"]')) run();
+        // Closed menus may stay in the page.
+        if (![...document.querySelectorAll('[role="dialog"], [role="menu"], [role="listbox"]')].some((one) => one.checkVisibility())) run();
       },
     ]),
   );
