@@ -14,7 +14,17 @@ from typing import Protocol
 
 from core.definitions import ERROR_TAG, RETIRED_TAG
 from core.reports import CheckEvaluation, CheckStatus, VersionReport
-from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, RunSummary, StepState
+from core.runs import (
+    BackfillState,
+    Launch,
+    Launched,
+    LogLine,
+    PartitionState,
+    RunState,
+    RunStatus,
+    RunSummary,
+    StepState,
+)
 
 
 class Staleness(StrEnum):
@@ -190,6 +200,9 @@ class Orchestrator(Protocol):
 
     async def partitions(self, asset: str) -> Sequence[str]:
         """Returns the partition keys of an asset in their order; empty if the asset has no partitions."""
+
+    async def partition_states(self, asset: str) -> Mapping[str, PartitionState]:
+        """Returns the state of each partition by its key, in their order; empty if the asset has no partitions."""
 
     async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Returns the names of the fields of the config of the ops of these assets. Unknown assets are omitted."""

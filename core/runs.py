@@ -54,6 +54,15 @@ class StepStatus(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+class PartitionState(StrEnum):
+    """State of a partition of an asset. `FAILED`: its last run failed, whether or not an earlier one had made it."""
+
+    MATERIALIZED = "MATERIALIZED"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"
+    MISSING = "MISSING"
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """The latest run of an asset."""

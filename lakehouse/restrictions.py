@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _KEY = "headwater_mask_key"
 """Variable of the connection with the key of hashes, so that no statement contains it. Users can't read variables."""
 
+_BATCH_ROWS = 10_000
 _NUMBER_NAMES = "TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE"
 _NUMBERS = frozenset(_NUMBER_NAMES.split())
 _TIMES = ("DATE", "TIMESTAMP")
@@ -151,6 +152,23 @@ class RestrictedSnapshot:
         page = f" LIMIT {int(limit)}" if limit is not None else ""
         found = self._read(names, "{}" + page + (f" OFFSET {int(offset)}" if offset else ""))
         return found.cast(pa.schema([self.schema.field(name).with_nullable(True) for name in names]))
+
+    def batches(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """Returns a stream of all rows, files in log order. Arguments and errors are those of `Snapshot.batches`."""
+        import pyarrow as pa
+
+        require_columns(self.table, self.schema.names, list(columns or ()))
+        names = list(self.schema.names if columns is None else columns)
+        schema = pa.schema([self.schema.field(name).with_nullable(True) for name in names])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with open_connection() as connection, applicable(self.table):
+                connection.register("source", self._snapshot.dataset())
+                selected = self._restriction.select(connection, "source", names)
+                for batch in connection.sql(selected).to_arrow_reader(_BATCH_ROWS):
+                    yield batch.cast(schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def scan(self) -> pl.LazyFrame:
         """Returns all rows as a lazy frame."""

@@ -199,18 +199,24 @@ class Snapshot:
             return _with_schema(page, self.schema, names)
         return self._rows.page(names, offset, limit)
 
-    def batches(self, *, by_path: bool = False) -> pa.RecordBatchReader:
+    def batches(self, columns: Sequence[str] | None = None, *, by_path: bool = False) -> pa.RecordBatchReader:
         """Returns a stream of all rows, files in log order, or in the order of their paths.
 
+        Args:
+            columns: columns to read; all by default.
+
         Raises:
+            UnknownColumn: a column doesn't exist. The message lists the existing ones.
             UnsupportedTable: a data file contains values that the table's schema doesn't allow.
         """
         import pyarrow as pa
 
+        require_columns(self.table, self.schema.names, list(columns or ()))
+        names = list(self.schema.names if columns is None else columns)
         if self._files.layout is Layout.UNCERTAIN:  # an error in the middle of a stream would come too late
-            return self._rows.table(self.schema.names, by_path=by_path).to_reader()
+            return self._rows.table(names, by_path=by_path).to_reader()
         self._files.resolve()
-        return pa.RecordBatchReader.from_batches(self.schema, self._rows.batches(self.schema.names, by_path=by_path))
+        return pa.RecordBatchReader.from_batches(self._rows.selected(names), self._rows.batches(names, by_path=by_path))
 
     def dataset(self) -> ds.Dataset:
         """Returns an Arrow dataset, for engines that push filters and columns into Arrow (DuckDB)."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import httpx
 
+from api.kernel.application import Application
 from api.main import create_app
 from api.main import server as server_of
 from core.db import Database
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from tests.api_process import Api, prepare
 from tests.lakehouse_tables import make_tables
 from tests.orchestration import FakeOrchestrator, FakePublisher
@@ -32,6 +33,9 @@ class Server:
         publisher = FakePublisher(self.orchestrator)
         app = create_app(configuration, orchestrator=self.orchestrator, publisher=publisher)
         publisher.database = app.platform.database
+        self._bind(app, configuration)
+
+    def _bind(self, app: Application, configuration: Settings) -> None:
         api = Api(app)
         self.tokens = {"admin": api.admin.token, "viewer": api.viewer.token}
         self.api = api

@@ -41,6 +41,7 @@ from core.runs import (
     Launch,
     Launched,
     LogLine,
+    PartitionState,
     ProducedVersion,
     RunState,
     RunStatus,
@@ -145,6 +146,8 @@ class FakeOrchestrator:
         self.reports: dict[str, VersionReport] = {}
         self.evaluated: dict[tuple[str, str], list[CheckEvaluation]] = {}
         """Evaluations of a check of an asset, newest first."""
+        self.partitions_of: dict[str, dict[str, PartitionState]] = {}
+        """State of each partition of an asset, if it is not one of three that are missing."""
         self.terminated: list[str] = []
         self.known = True
         self.location = LocationState("flights", True, None)
@@ -210,7 +213,11 @@ class FakeOrchestrator:
         return launched
 
     async def partitions(self, asset: str) -> Sequence[str]:
-        return ["a", "b", "c"] if self.nodes[asset].partitioned else []
+        return list(await self.partition_states(asset))
+
+    async def partition_states(self, asset: str) -> Mapping[str, PartitionState]:
+        missing = dict.fromkeys("abc", PartitionState.MISSING)
+        return self.partitions_of.get(asset, missing) if self.nodes[asset].partitioned else {}
 
     async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
         self._require()

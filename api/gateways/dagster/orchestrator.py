@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from api.gateways.dagster import mutations, parsing, queries, report_parsing, step_parsing
+from api.gateways.dagster import mutations, parsing, partition_parsing, queries, report_parsing, step_parsing
 from api.gateways.dagster.client import DagsterClient, refusal
 from api.gateways.dagster.launching import backfill_params, is_backfill, retry_params, run_params, stages
 from api.gateways.dagster.readmodel import ReadModel
@@ -17,7 +17,7 @@ from core import ids as core_ids
 from core.errors import Conflict, InvalidPayload, NotFound, Unavailable
 from core.ports import AssetNode, Automation, GraphView
 from core.reports import CheckEvaluation, VersionReport
-from core.runs import BackfillState, Launch, Launched, LogLine, RunState, RunStatus, StepState
+from core.runs import BackfillState, Launch, Launched, LogLine, PartitionState, RunState, RunStatus, StepState
 
 _BACKFILL_TAG = "dagster/backfill"
 _log = logging.getLogger("headwater.orchestrator")
@@ -103,6 +103,14 @@ class DagsterOrchestrator:
         key = {"path": core_ids.asset_key(asset)}
         node = (await self.client.read(queries.PARTITION_KEYS, key=key))["assetNodeOrError"]
         return list(node.get("partitionKeys", ()))
+
+    async def partition_states(self, asset: str) -> Mapping[str, PartitionState]:
+        """See `Orchestrator`."""
+        node = self.view().nodes.get(asset)
+        if node is None or not node.partitioned:
+            return {}
+        key = {"path": core_ids.asset_key(asset)}
+        return partition_parsing.states((await self.client.read(queries.PARTITION_STATES, key=key))["assetNodeOrError"])
 
     async def config_fields(self, assets: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """See `Orchestrator`."""

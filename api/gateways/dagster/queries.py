@@ -277,6 +277,30 @@ query PartitionKeys($key: AssetKeyInput!) {
 }
 """
 
+PARTITION_STATES = """
+query PartitionStates($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    __typename
+    ... on AssetNode {
+      partitionKeys
+      partitionKeysByDimension { name partitionKeys }
+      assetPartitionStatuses {
+        __typename
+        ...OneDimension
+        ... on MultiPartitionStatuses {
+          primaryDimensionName
+          ranges { primaryDimStartKey primaryDimEndKey secondaryDim { __typename ...OneDimension } }
+        }
+      }
+    }
+  }
+}
+fragment OneDimension on PartitionStatus1D {
+  ... on TimePartitionStatuses { ranges { startKey endKey status } }
+  ... on DefaultPartitionStatuses { materializedPartitions failedPartitions materializingPartitions }
+}
+"""
+
 CONFIG_FIELDS = """
 query ConfigFields($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {

@@ -1,4 +1,4 @@
-"""The changes of one process: what events and the asset graph tell, read once for all streams."""
+"""The changes of one process: what events, the asset graph, and operations tell, read once for all streams."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.kernel.operations import store
 from api.kernel.permissions.graph import ASSET
 from api.kernel.platform import Platform
 from core import events
@@ -47,7 +48,7 @@ class Changed:
     kind: str
     id: str
     sequence: int | None = None
-    """Sequence number of the event. None for an asset of which a new state was observed."""
+    """Sequence number of the event. None for an asset or an operation of which a new state was observed."""
     organization_id: str | None = None
 
 
@@ -76,6 +77,7 @@ class Feed:
         self._recent: deque[Changed] = deque(maxlen=MAX_BEHIND)
         self._position = Position(0, 0)
         self._states: Mapping[str, AssetState] | None = None
+        self._operations: Mapping[str, sa.Row[*tuple[Any, ...]]] | None = None
         self._open: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
         self._committed = asyncio.Event()
@@ -130,7 +132,7 @@ class Feed:
     def _start(self, position: Position) -> None:
         if self._task is not None and not self._task.done():
             return  # another stream was faster
-        self._position, self._states = position, None
+        self._position, self._states, self._operations = position, None, None
         self._recent.clear()
         self._loop = asyncio.get_running_loop()
         self._platform.database.after_commit.append(self._wake)
@@ -154,6 +156,7 @@ class Feed:
                 while await self._read_events():
                     pass
                 await self._read_assets()
+                await self._read_operations()
             except HeadwaterError as error:
                 _log.warning("changes are late: %s", error.detail)
             except Exception:  # noqa: BLE001 - an error of one round must not end all streams
@@ -189,6 +192,20 @@ class Feed:
         ids += [id for id in before if id not in states]
         number = self._position.number
         await self._add([Changed(number + n, ASSET, id) for n, id in enumerate(ids, 1)], self._position.sequence)
+
+    async def _read_operations(self) -> None:
+        """Adds the unfinished operations that began or progressed. The end of an operation has an event."""
+        rows = await self._platform.reads.run(store.progress)
+        before, self._operations = self._operations, {row.id: row for row in rows}
+        if before is None:
+            return
+        number = self._position.number
+        moved = [row for row in rows if row != before.get(row.id)]
+        changes = [
+            Changed(number + n, store.KIND, row.id, organization_id=row.organization_id)
+            for n, row in enumerate(moved, 1)
+        ]
+        await self._add(changes, self._position.sequence)
 
     async def _add(self, changes: list[Changed], sequence: int) -> None:
         self._recent.extend(changes)

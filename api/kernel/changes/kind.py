@@ -45,7 +45,8 @@ class ChangedItem(Model):
     """Id of the item."""
 
     sequence: int | None
-    """Sequence number of the last event about the item. Null for an asset with a new version, check result, or run."""
+    """Sequence number of the last event about the item. Null for an asset with a new version, check result, or run, and
+    for an operation that began or progressed."""
 
 
 class Changes(Model):
@@ -66,7 +67,7 @@ async def watch_changes(ctx: Context, query: ChangesQuery) -> AsyncGenerator[Ser
 
     The first event is `started`, and the others are `changed`. The stream contains what the lists of the caller
     contain at that moment. An item that no longer exists, or that the caller can no longer see, is left out. After a
-    break, read assets again: their new versions and runs are only sent while the stream is open.
+    break, read assets and unfinished operations again: their progress is only sent while the stream is open.
     """
     try:
         after = parse_count(ctx.last_event_id) if ctx.last_event_id else query.after

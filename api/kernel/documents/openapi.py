@@ -13,12 +13,13 @@ from api.kernel.documents.reference_marks import mark
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Change, Spec
 from api.kernel.kinds.resource_kind import ResourceKind
-from api.kernel.kinds.rows import ARROW_STREAM
+from api.kernel.kinds.rows import ARROW_STREAM, PARQUET
 from api.kernel.kinds.service import Service
 from api.kernel.kinds.stored_kind import StoredKind
 from api.kernel.models import Model, Query
 
 _ID = {"type": "string", "pattern": "^[^/:\\u0000-\\u001f\\u007f]{1,256}$"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -202,7 +203,7 @@ def _operation(endpoint: Endpoint, references: Any, fields: dict[type[Query], An
         "x-role": endpoint.role.value,
         "x-source": endpoint.source,
     }
-    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE, Answer.ARCHIVE):
+    if endpoint.method == "GET" and endpoint.answer not in (Answer.STREAM, Answer.FILE, Answer.BINARY):
         operation["responses"]["304"] = {"description": "Not modified since the response with this ETag."}
     if endpoint.public:
         operation["security"] = []
@@ -276,9 +277,8 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
             "description": "The resources, one per line.",
             "content": {"application/x-ndjson": text, "text/csv": text},
         }
-    if endpoint.answer is Answer.ARCHIVE:
-        binary = {"schema": {"type": "string", "format": "binary"}}
-        return {"description": "A ZIP archive.", "content": {"application/octet-stream": binary}}
+    if endpoint.answer is Answer.BINARY:
+        return {"description": "The file.", "content": {"application/octet-stream": _BINARY}}
     schema = references[endpoint.result, "serialization"]
     if endpoint.answer is Answer.STREAM:
         # The schema of one event, because OpenAPI 3.1 has no `itemSchema`.
@@ -292,7 +292,7 @@ def _success(endpoint: Endpoint, references: Any) -> dict[str, Any]:
         return {"description": "A stream of server-sent events.", "content": {"text/event-stream": stream}}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if endpoint.answer is Answer.ROWS:
-        content[ARROW_STREAM] = {"schema": {"type": "string", "format": "binary"}}
+        content |= {ARROW_STREAM: _BINARY, PARQUET: _BINARY}
     descriptions = {201: "Created.", 202: "Accepted. The operation reports the progress."}
     return {"description": descriptions.get(endpoint.status, "Success."), "content": content}
 

@@ -22,7 +22,7 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.encoded import Encoded, etag_of
 from api.kernel.kinds.endpoint import Answer, Endpoint, Shape
 from api.kernel.kinds.resource import Resource
-from api.kernel.kinds.rows import ARROW_STREAM, Rows
+from api.kernel.kinds.rows import ARROW_STREAM, PARQUET, Rows
 from api.kernel.kinds.streams import ServerEvent, Streamed, encoded
 from api.kernel.operations.engine import Operations
 from api.kernel.operations.messages import gets_messages
@@ -34,6 +34,10 @@ from core.errors import Conflict, InvalidArgument, NotAcceptable
 
 _SHORT_FILTER = 100
 """Maximum length of filters that are parsed on the event loop."""
+
+_JSON = "application/json"
+_FORMS = (ARROW_STREAM, PARQUET, _JSON)
+"""Media types of rows."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -157,20 +161,21 @@ class _Call:
         if endpoint.answer is Answer.FILE:
             is_csv = request.query_params.get("format") == "csv"
             return await _file(result, "text/csv" if is_csv else "application/x-ndjson")
-        if endpoint.answer is Answer.ARCHIVE:
+        if endpoint.answer is Answer.BINARY:
             # Generators of clients know this type only for binary content.
             return await _file(result, "application/octet-stream")
         etag = result.etag if isinstance(result, Encoded | Resource) else ""
         return _json(request, endpoint.encode(result), endpoint.status, etag)
 
     async def _rows(self, request: HttpRequest, rows: Rows[Any], ctx: Context) -> Response:
-        arrow = _prefers_arrow(request.headers.get("accept", "*/*"))
-        if arrow:
-            response = Response(await ctx.compute(rows.to_ipc), media_type=ARROW_STREAM)
-        else:
+        form = _preferred_form(request.headers.get("accept", "*/*"))
+        if form == _JSON:
             adapter = self.endpoint.adapter
             content = await ctx.compute(lambda: adapter.dump_json(rows.to_model(), by_alias=True))
             response = _json(request, content, 200)
+        else:
+            content = await ctx.compute(rows.to_ipc if form == ARROW_STREAM else rows.to_parquet)
+            response = Response(content, media_type=form)
         response.headers.update(rows.headers)
         response.headers["vary"] = "accept"
         return response
@@ -238,19 +243,19 @@ def _json(request: HttpRequest, content: bytes, status: int, etag: str = "") -> 
     return Response(content, status, headers, "application/json")
 
 
-def _prefers_arrow(accept: str) -> bool:
-    """Returns whether `Accept` prefers Arrow to JSON. Arrow wins if both have the same weight."""
-    weights = {"arrow": 0.0, "json": 0.0}
+def _preferred_form(accept: str) -> str:
+    """Returns the media type of rows that `Accept` prefers. JSON comes last among those of the same weight."""
+    weights = dict.fromkeys(_FORMS, 0.0)
     for item in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in item.split(";"))
         quality = next((_quality(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
-        if media_type == ARROW_STREAM:
-            weights["arrow"] = max(weights["arrow"], quality)
-        elif media_type in ("application/json", "application/*", "*/*", "application/problem+json"):
-            weights["json"] = max(weights["json"], quality)
-    if not any(weights.values()):
-        raise NotAcceptable(f"This operation returns application/json and {ARROW_STREAM}. Accept one of them.")
-    return weights["arrow"] >= weights["json"] and weights["arrow"] > 0
+        form = _JSON if media_type in ("application/*", "*/*", "application/problem+json") else media_type
+        if form in weights:
+            weights[form] = max(weights[form], quality)
+    preferred = max(_FORMS, key=lambda form: weights[form])
+    if not weights[preferred]:
+        raise NotAcceptable(f"This operation returns {_JSON}, {ARROW_STREAM}, and {PARQUET}. Accept one of them.")
+    return preferred
 
 
 def _quality(text: str) -> float:

@@ -47,10 +47,10 @@ class Answer(Enum):
 
     JSON = "a model as JSON"
     NOTHING = "204 without a body"
-    ROWS = "rows as JSON or as an Arrow IPC stream"
+    ROWS = "rows as JSON, an Arrow IPC stream, or a Parquet file"
     STREAM = "server-sent events"
     FILE = "a file, streamed line by line"
-    ARCHIVE = "a ZIP archive, streamed"
+    BINARY = "a binary file, streamed"
     OPERATION = "202 with an operation"
 
 

@@ -126,7 +126,7 @@ class Kind(Declaration):
     def rows(
         self, name: str, *, query: type[Q], result: type[R], role: Role = Role.VIEWER
     ) -> Callable[[OnItem[Q, Rows[R]]], OnItem[Q, Rows[R]]]:
-        """A part that consists of rows: JSON, or an Arrow IPC stream if `Accept` asks for it."""
+        """A part that consists of rows: JSON, or an Arrow IPC stream or a Parquet file if `Accept` asks for it."""
         return self.register(Shape.PART, name, query=query, result=result, answer=Answer.ROWS, role=role)
 
     def collection_read(
@@ -147,11 +147,11 @@ class Kind(Declaration):
         """A part that is a file, streamed line by line."""
         return self.register(Shape.PART, name, query=query, answer=Answer.FILE, role=role)
 
-    def archive(
+    def binary(
         self, name: str, *, query: type[Q], role: Role = Role.VIEWER
     ) -> Callable[[OnItem[Q, Lines]], OnItem[Q, Lines]]:
-        """A part that is a ZIP archive, streamed in chunks."""
-        return self.register(Shape.PART, name, query=query, answer=Answer.ARCHIVE, role=role)
+        """A part that is a binary file, such as an archive, streamed in chunks."""
+        return self.register(Shape.PART, name, query=query, answer=Answer.BINARY, role=role)
 
     def stream(
         self, name: str, *, query: type[Q], event: type[R], role: Role = Role.VIEWER
@@ -221,7 +221,7 @@ class Kind(Declaration):
         """`POST /plural:<verb>`. The options are those of `action`.
 
         A `public` action needs no login. `name` is its name in SDKs. An action with `rows` changes nothing and returns
-        JSON, or an Arrow IPC stream if `Accept` asks for it.
+        JSON, or an Arrow IPC stream or a Parquet file if `Accept` asks for it.
         """
         return self._act(Shape.COLLECTION_ACTION, verb, **options)
 

@@ -1,4 +1,4 @@
-"""Rows as a response: JSON for people or an Arrow IPC stream for programs, from one Arrow table."""
+"""Rows as a response, from one Arrow table: JSON for people, or Arrow IPC or Parquet for programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Model)
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[R]):
-    """An Arrow table, a function that returns its JSON model, and headers of both forms."""
+    """An Arrow table, a function that returns its JSON model, and headers of all forms."""
 
     table: pa.Table
     model: Callable[[], R]
@@ -36,3 +37,13 @@ class Rows(Generic[R]):
         with pa.ipc.new_stream(sink, self.table.schema) as writer:
             writer.write_table(self.table)
         return bytes(sink.getvalue())
+
+    def to_parquet(self) -> bytes:
+        """Returns the Parquet form.
+
+        Raises:
+            InvalidArgument: Parquet has no type for a column.
+        """
+        from lakehouse.parquet import parquet
+
+        return b"".join(parquet(self.table.to_reader()))

@@ -37,6 +37,9 @@ class OperationState(StrEnum):
 
 
 FINAL = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELED)
+KIND = "operations.operation"
+"""Full name of the kind."""
+
 _FINAL_VALUES = [state.value for state in FINAL]
 
 
@@ -202,6 +205,13 @@ def unfinished(connection: Connection) -> list[OperationRow]:
     launches = sa.select(OPERATION).where(OPERATION.c.executor == Executor.LAUNCH.value)
     rows = connection.execute(launches.where(OPERATION.c.state.not_in(_FINAL_VALUES)).order_by(OPERATION.c.id))
     return [row_of(row) for row in rows]
+
+
+def progress(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """Returns how far each operation is that isn't final: a row is equal to an earlier one if nothing has changed."""
+    columns = (OPERATION.c.id, OPERATION.c.organization_id, OPERATION.c.state, OPERATION.c.updated_at)
+    live = sa.select(*columns).where(OPERATION.c.state.not_in(_FINAL_VALUES)).order_by(OPERATION.c.id)
+    return connection.execute(live).all()
 
 
 def started(connection: Connection, id: str, launched: Launched) -> OperationRow:

@@ -14,6 +14,7 @@ from tests.api_process import Api
 from tests.lakehouse_tables import BRONZE, SILVER, make_tables
 
 ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 
 
 @pytest.fixture
@@ -102,6 +103,8 @@ class TestPreview:
             ("*/*", "application/json"),
             (f"{ARROW};q=0.5, application/json", "application/json"),
             (f"{ARROW}, application/json;q=0.5", ARROW),
+            (f"application/json;q=0.5, {PARQUET}", PARQUET),
+            (f"{PARQUET};q=0.5, {ARROW}", ARROW),
         ):
             reply = await api.viewer.get(f"ai-catalog/assets/{BRONZE}/preview", headers={"accept": accept})
             assert reply.headers["content-type"] == media_type, accept

@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 
 from core.reports import CheckStatus
+from core.runs import PartitionState
+from tests.api.admin.tenants import tenant
 from tests.api_process import Api
 from tests.orchestration import FakeOrchestrator, node
 
@@ -52,3 +54,16 @@ async def test_partitions_are_in_their_order(api: Api) -> None:
     found = (await api.viewer.get("ai-catalog/assets/flights.gold.daily/partitions")).json
     assert (found["keys"], found["total"]) == (["a", "b", "c"], 3)
     assert (await api.viewer.get(f"ai-catalog/assets/{GOLD}/partitions")).json["keys"] == []
+
+
+@pytest.mark.effect("ai_catalog_get_asset_partitions")
+async def test_each_partition_has_its_state_and_all_are_counted(api: Api, orchestrator: FakeOrchestrator) -> None:
+    path = "ai-catalog/assets/flights.gold.daily/partitions"
+    states = list(PartitionState)
+    orchestrator.partitions_of["flights.gold.daily"] = {f"p{n:05}": states[n % 4 % 3] for n in range(12_000)}
+    found = (await api.viewer.get(path)).json
+    assert (len(found["keys"]), found["keys"][0], found["total"]) == (10_000, "p02000", 12_000)
+    assert found["states"][:5] == ["MATERIALIZED", "RUNNING", "FAILED", "MATERIALIZED", "MATERIALIZED"]
+    assert found["counts"] == {"materialized": 6000, "running": 3000, "failed": 3000, "missing": 0}
+    outside = await tenant(api, "outside")
+    assert (await outside.admin.get(path)).status == 404

@@ -66,6 +66,7 @@ DOORS: dict[str, Callable[[Caller], Awaitable[Reply]]] = {
     "preview": part("preview"),
     "preview of a version": part("preview", params={"version": "0"}),
     "preview in Arrow": part("preview", headers={"accept": "application/vnd.apache.arrow.stream"}),
+    "export": part("export"),
     "profile": part("profile"),
     "difference": part("diff", params={"from": "0"}),
     "split": part("split", params={"split": "train", "by": ["name"]}),

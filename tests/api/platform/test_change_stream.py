@@ -12,12 +12,12 @@ import pytest
 from api.kernel.changes import feed
 from api.kernel.changes.feed import Feed
 from api.kernel.kinds import streams
-from api.kernel.tables import RESOURCE
+from api.kernel.tables import OPERATION, RESOURCE
 from core.ports import AssetState, Staleness
 from core.runs import RunStatus
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.both_databases import on_both
-from tests.api.operations.materializations import ASSET, materialize
+from tests.api.operations.materializations import ASSET, materialize, rows
 from tests.api.platform.change_streams import PATH, listening
 from tests.api_process import Api, Caller
 from tests.orchestration import FakeOrchestrator
@@ -166,6 +166,31 @@ async def test_an_operation_is_told_to_whom_it_belongs(api: Api, orchestrator: F
         assert {item["kind"] for item in found} >= {"operations.operation"}
         last = await group(other.admin, "last", other.organization)
         assert {item["id"] for item in await second.until(last)}.isdisjoint({operation["id"], ASSET})
+
+
+@on_both
+async def test_the_progress_of_an_operation_is_told_to_whom_may_see_it(
+    api: Api, orchestrator: FakeOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.05)
+    other = await tenant(api, "other")
+    async with listening(api.admin) as first, listening(other.admin) as second:
+        operation = await materialize(api.editor, upstream=True)
+        id = operation["id"]
+        item = {"kind": "operations.operation", "id": id, "sequence": None}
+        assert item in await first.until(id)
+        for done in (1, 2):
+            orchestrator.advance("run-1", done)
+            assert item in await first.until(id)
+            # An earlier state may be told late. The one that is stored is told in any case.
+            while rows(api, OPERATION)[0]["done"] != done:
+                assert item in await first.until(id)
+        orchestrator.end("run-1", RunStatus.SUCCEEDED)
+        while not [one for one in await first.until(id) if one["id"] == id and one["sequence"]]:
+            pass
+        assert rows(api, OPERATION)[0]["state"] == "SUCCEEDED"
+        last = await group(other.admin, "last", other.organization)
+        assert id not in {item["id"] for item in await second.until(last)}
 
 
 @on_both

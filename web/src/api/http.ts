@@ -51,7 +51,13 @@ const WITH_PASSWORD = ["/api/v1/admin/sessions:login", "/api/v1/admin/sessions:c
 export async function send<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
   // What a page shows can be canceled. What changes something can't.
   if (options.signal) remember({ method, path, query: options.query, body: options.body });
-  const headers: Record<string, string> = {};
+  const response = await answered(method, path, options);
+  const isJson = response.headers.get("content-type")?.includes("json");
+  return { body: isJson ? await response.json() : {}, etag: response.headers.get("etag") ?? "" } as Answer<T>;
+}
+
+async function answered(method: string, path: string, options: Options, accept?: string): Promise<Response> {
+  const headers: Record<string, string> = accept ? { accept: `${accept}, application/problem+json;q=0.5` } : {};
   if (options.body !== undefined) headers["content-type"] = "application/json";
   if (options.etag) headers["if-match"] = options.etag;
   const response = await fetch(BASE + path + search(options.query), {
@@ -62,12 +68,16 @@ export async function send<T>(method: string, path: string, options: Options = {
   });
   if (response.status === 401 && !WITH_PASSWORD.includes(path)) {
     await renewed();
-    return send(method, path, options);
+    return answered(method, path, options, accept);
   }
+  if (response.ok) return response;
   const isJson = response.headers.get("content-type")?.includes("json");
-  const body = isJson ? await response.json() : {};
-  if (!response.ok) throw new Problem(response.status, body, response.headers.get("x-request-id") ?? "");
-  return { body, etag: response.headers.get("etag") ?? "" };
+  throw new Problem(response.status, isJson ? await response.json() : {}, response.headers.get("x-request-id") ?? "");
+}
+
+/** Sends a request whose answer is a file of this media type. */
+export async function file(method: string, path: string, accept: string, options: Options = {}): Promise<Blob> {
+  return (await answered(method, path, options, accept)).blob();
 }
 
 export async function get<T>(path: string, options: Options = {}): Promise<T> {

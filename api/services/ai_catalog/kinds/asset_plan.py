@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from api.kernel import lookup
 from api.kernel.kinds.context import Context
 from api.kernel.models import Model, Query
@@ -10,6 +12,7 @@ from api.services.ai_catalog.kinds.asset import ASSET
 from api.services.ai_catalog.logic import selection
 from core.ports import GraphView, Staleness
 from core.reports import CheckStatus
+from core.runs import PartitionState
 
 _MAX_PARTITIONS = 10_000
 
@@ -75,6 +78,22 @@ class MaterializePlan(Model):
     """Reason why the asset can't be materialized at all. Null if there is none."""
 
 
+class PartitionCounts(Model):
+    """How many partitions have which state."""
+
+    materialized: int
+    """Partitions whose last run made them."""
+
+    running: int
+    """Partitions that a run makes now."""
+
+    failed: int
+    """Partitions whose last run failed."""
+
+    missing: int
+    """Partitions that were never made."""
+
+
 class AssetPartitions(Model):
     """The partitions of an asset."""
 
@@ -83,6 +102,12 @@ class AssetPartitions(Model):
 
     keys: list[str]
     """Partition keys in their order. At most the last 10,000."""
+
+    states: list[PartitionState]
+    """State of each of these partitions, in the same order: MATERIALIZED, RUNNING, FAILED, or MISSING."""
+
+    counts: PartitionCounts
+    """Number of partitions by state, of all."""
 
     total: int
     """Number of partitions."""
@@ -119,10 +144,17 @@ async def get_asset_materialize_plan(ctx: Context, asset: str, query: PlanQuery)
 
 @ASSET.part("partitions", query=Query, result=AssetPartitions)
 async def get_asset_partitions(ctx: Context, asset: str, query: Query) -> AssetPartitions:
-    """Returns the partition keys of an asset in their order. Empty if it has no partitions."""
+    """Returns the partition keys of an asset in their order, with their states. Empty if it has no partitions."""
     lookup.asset(ctx.view(), asset)
-    keys = await ctx.orchestrator.partitions(asset)
-    return AssetPartitions(asset=asset, keys=list(keys[-_MAX_PARTITIONS:]), total=len(keys))
+    states = await ctx.orchestrator.partition_states(asset)
+    counts = Counter(states.values())
+    return AssetPartitions(
+        asset=asset,
+        keys=list(states)[-_MAX_PARTITIONS:],
+        states=list(states.values())[-_MAX_PARTITIONS:],
+        counts=PartitionCounts(**{state.lower(): counts[state] for state in PartitionState}),
+        total=len(states),
+    )
 
 
 def _blockers(view: GraphView, assets: tuple[str, ...]) -> list[Blocker]:

@@ -21,7 +21,7 @@ _MAX_FILES = 10_000
 _MAX_BYTES = 20_000_000_000
 
 
-@MODEL_VERSION.archive("download", query=Query)
+@MODEL_VERSION.binary("download", query=Query)
 async def get_model_version_download(ctx: Context, model_version: str, query: Query) -> AsyncGenerator[bytes, None]:
     """Streams the files of a version as one ZIP archive. The same version makes the same archive.
 

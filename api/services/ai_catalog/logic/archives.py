@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from core.sink import Sink
 
 if TYPE_CHECKING:
     from lakehouse.blobs import Blobs
@@ -14,33 +15,13 @@ _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 """Time of all files, so that the same files make the same archive."""
 
 
-class _Sink(io.RawIOBase):
-    """A file that is written once from start to end, and read while it is written."""
-
-    def __init__(self) -> None:
-        self._pending = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pending += data
-        return len(data)
-
-    def taken(self) -> bytes:
-        """Returns what was written since the last call."""
-        found = bytes(self._pending)
-        self._pending.clear()
-        return found
-
-
 def archive(blobs: Blobs, project: str, files: Sequence[tuple[str, str]]) -> Iterator[bytes]:
     """Yields a ZIP archive of files, by path and digest. The files are not compressed.
 
     Raises:
         NotFound, TableDamaged: the stored content of a file is missing or was changed. The archive ends incomplete.
     """
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as made:
         for path, digest in files:
             with made.open(zipfile.ZipInfo(path, _SAME_TIME), "w", force_zip64=True) as file:

@@ -13,6 +13,7 @@ from tests.orchestration import FakeOrchestrator
 
 ASSET = f"ai-catalog/assets/{PEOPLE}"
 ARROW = {"accept": "application/vnd.apache.arrow.stream"}
+PARQUET = {"accept": "application/vnd.apache.parquet"}
 MAIL = b"secret-mail-ada"
 HIDDEN = b"4242"
 ERROR = "could not convert secret-mail-ada"
@@ -74,7 +75,13 @@ def door(
     return add
 
 
-def asking(method: str, path: str | Callable[[], str], body: Any = None, headers: dict[str, str] | None = None) -> Ask:
+def asking(
+    method: str,
+    path: str | Callable[[], str],
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    decode: Callable[[bytes], bytes] = bytes,
+) -> Ask:
     """Asks one operation. A path or body that is a function is made for each request."""
 
     async def ask(caller: Caller) -> Answer:
@@ -83,7 +90,8 @@ def asking(method: str, path: str | Callable[[], str], body: Any = None, headers
         reply = await caller(method, target, headers=headers or {}, **further)
         detail = reply.json.get("detail", "") if reply.status >= 400 else ""
         errors = reply.json.get("errors", "") if reply.status >= 400 else ""
-        return Answer(reply.status, reply.response.content, f"{detail} {errors}")
+        content = reply.response.content
+        return Answer(reply.status, content if reply.status >= 400 else decode(content), f"{detail} {errors}")
 
     return ask
 

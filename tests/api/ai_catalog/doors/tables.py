@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 
 from api.kernel.platform import open_lineage
 from lakehouse import branch_records
 from lakehouse.branches import BranchTables
 from tests.api.admin.tenants import made
-from tests.api.ai_catalog.doors.door import ARROW, ASSET, COPY, Answer, Ask, asking, door, numbered
+from tests.api.ai_catalog.doors.door import ARROW, ASSET, COPY, PARQUET, Answer, Ask, asking, door, numbered
 from tests.api.ai_catalog.policies import PEOPLE, Office, people
 from tests.api.ai_catalog.provenance_tables import step
 from tests.api.ai_catalog.sharing import Provider
@@ -19,11 +20,16 @@ from tests.api_process import Caller
 
 
 def _plain(name: str, method: str, path: str, body: Any = None, **options: Any) -> None:
-    headers = options.pop("headers", None)
+    headers, decode = options.pop("headers", None), options.pop("decode", bytes)
 
     @door(name, **options)
     async def prepare(office: Office) -> Ask:
-        return asking(method, path, body, headers)
+        return asking(method, path, body, headers, decode)
+
+
+def as_text(parquet: bytes) -> bytes:
+    """What a Parquet file says. Its bytes are compressed, so they would hide what it discloses."""
+    return pl.read_parquet(io.BytesIO(parquet)).write_csv().encode()
 
 
 SQL = {"sql": f"SELECT * FROM {PEOPLE}"}
@@ -31,6 +37,9 @@ _plain("preview", "GET", f"{ASSET}/preview", applies=True)
 _plain("preview in Arrow", "GET", f"{ASSET}/preview", applies=True, headers=ARROW)
 _plain("query", "POST", "ai-catalog/queries:run", SQL, applies=True)
 _plain("query in Arrow", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=ARROW)
+_plain("preview in Parquet", "GET", f"{ASSET}/preview", applies=True, headers=PARQUET, decode=as_text)
+_plain("query in Parquet", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=PARQUET, decode=as_text)
+_plain("export", "GET", f"{ASSET}/export", applies=True, decode=as_text)
 _plain("profile", "GET", f"{ASSET}/profile", applies=True)
 _plain("difference", "GET", f"{ASSET}/diff", evidence=b"secret-mail-dan", applies=True)
 _plain("split", "GET", f"{ASSET}/split?split=train&by=seen_at")

@@ -2,6 +2,9 @@ import { Alert, Button, Group, List, Modal, Stack, Table, Text, Textarea, Title 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
+import { useLive } from "../../../api/live";
+import { OperationButton } from "../../../kernel/OperationButton";
+import { PageLink } from "../../../ui/PageLink";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { partQuery } from "./asset";
@@ -20,6 +23,9 @@ export function AccessTab({ id }: { id: string }) {
     queryFn: ({ signal }) => get<{ items: AccessRequest[] }>("/api/v1/ai-catalog/access-requests", { query: { filter: `asset == ${JSON.stringify(id)}`, page_size: 20 }, signal }),
     retry: false,
   });
+  // What another user decides opens the rows here.
+  useLive(["ai_catalog.access_request"], ["items", "ai-catalog", "access-requests", id]);
+  useLive(["ai_catalog.access_request"], ["asset part", id]);
   const [asked, setAsked] = useState<Need | null>(null);
   const found = access.data;
   if (access.error) return <Trouble error={access.error} retry={() => access.refetch()} />;
@@ -72,7 +78,11 @@ export function AccessTab({ id }: { id: string }) {
           <Title order={2} mb={4}>Access requests</Title>
           <List size="sm" listStyleType="none">
             {requests.data.items.map((one) => (
-              <List.Item key={one.id}><State value={one.state} mr={6} />{one.requested_by}, <Time value={one.requested_at} />: {one.purpose}</List.Item>
+              <List.Item key={one.id}>
+                <State value={one.state} mr={6} />
+                <PageLink to={`/ai-catalog/access-requests/${one.id}`} size="sm" underline="always">{one.requested_by}</PageLink>, <Time value={one.requested_at} />: {one.purpose}
+                {one.state === "OPEN" && <Decisions request={one} />}
+              </List.Item>
             ))}
           </List>
         </section>
@@ -82,6 +92,21 @@ export function AccessTab({ id }: { id: string }) {
       </Modal>
     </Stack>
   );
+}
+
+/** What the owner of an asset decides about a request, and its end by whoever asked. */
+function Decisions({ request }: { request: AccessRequest }) {
+  const queries = useQueryClient();
+  const button = {
+    service: "ai-catalog",
+    plural: "access-requests",
+    id: request.id,
+    // Who decides about the asset decides about the request.
+    item: { securable_id: request.asset, securable_kind: "ai_catalog.asset" },
+    size: "compact-xs",
+    onDone: () => void queries.invalidateQueries({ queryKey: ["items", "ai-catalog", "access-requests"] }),
+  } as const;
+  return <Group gap={4} my={4}>{["approve", "reject", "cancel"].map((verb) => <OperationButton key={verb} {...button} verb={verb} />)}</Group>;
 }
 
 function Ask({ need, onDone }: { need: Need; onDone: () => void }) {

@@ -13,6 +13,7 @@ import { ContractTab, contractsQuery } from "./ContractTab";
 import { DataTab } from "./DataTab";
 import { Header } from "./Header";
 import { OverviewTab } from "./OverviewTab";
+import { PartitionsTab } from "./PartitionsTab";
 import { Progress } from "./Progress";
 import { ProvenanceTab } from "./ProvenanceTab";
 import { RunsTab } from "./RunsTab";
@@ -51,7 +52,11 @@ export function AssetPage() {
     void queries.invalidateQueries({ queryKey: ["asset part", id] });
   }, [queries, id, version]);
   const { project, layer, name } = namesOf(id);
-  const tabs = contracts.data?.items.length ? [...TABS, ["contract", "Contract", ContractTab] as (typeof TABS)[number]] : TABS;
+  const tabs: typeof TABS = [
+    ...TABS,
+    ...(asset.data?.partitioned ? [["partitions", "Partitions", PartitionsTab] as (typeof TABS)[number]] : []),
+    ...(contracts.data?.items.length ? [["contract", "Contract", ContractTab] as (typeof TABS)[number]] : []),
+  ];
   const Shown = tabs.find(([key]) => key === tab)?.[2];
   const open = (chosen: string | null) => navigate({ search: (before: AssetSearch) => ({ operation: before.operation, ...(chosen && chosen !== "overview" ? { tab: chosen } : {}) }) });
   return (

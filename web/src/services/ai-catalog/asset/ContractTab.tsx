@@ -1,10 +1,12 @@
-import { List, Stack, Table, Text, Title } from "@mantine/core";
+import { Group, List, Stack, Table, Text, Title } from "@mantine/core";
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { get } from "../../../api/http";
+import { useLive } from "../../../api/live";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { versionNumber } from "./asset";
 import { RunLink } from "./AssetLink";
+import { ProposeButton, Proposals } from "./Proposals";
 import { PageLink } from "../../../ui/PageLink";
 import type { Contract } from "../../../api/generated/ai-catalog";
 import { State } from "../../../ui/State";
@@ -22,6 +24,7 @@ export const contractsQuery = (id: string, enabled = true) =>
 /** What an asset promises its consumers, and whether the newest version keeps it. */
 export function ContractTab({ id }: { id: string }) {
   const { data } = useQuery(contractsQuery(id));
+  useLive(["ai_catalog.contract"], contractsQuery(id).queryKey);
   const active = data?.items.find((one) => one.state === "ACTIVE") ?? data?.items[0];
   const path = `${PATH}/${active?.id}`;
   const status = useQuery({ queryKey: ["part", path, "status"], queryFn: ({ signal }) => get<{ verdict: string; data_version: string | null; faults: string[] }>(`${path}/status`, { signal }), enabled: Boolean(active), retry: false });
@@ -39,13 +42,15 @@ export function ContractTab({ id }: { id: string }) {
       <section aria-label="Verdict">
         <Text size="sm">
           <State value={active.state} mr={6} />
-          <PageLink to={`/ai-catalog/contracts/${active.id}`} size="sm">Version {active.version} of the contract</PageLink>
+          <PageLink to={`/ai-catalog/contracts/${active.id}`} size="sm" underline="always">Version {active.version} of the contract</PageLink>
           {active.activated_at && <>, active since <Time value={active.activated_at} /></>}{active.contact && `, contact ${active.contact}`}
         </Text>
+        <Group gap="xs" my={4}><ProposeButton before={active} /></Group>
         {status.error && <Trouble error={status.error} />}
         {status.data && <Text size="sm">{verdict(status.data.verdict)}{status.data.data_version && ` Version ${versionNumber(status.data.data_version)} was evaluated.`}</Text>}
         {status.data && status.data.faults.length > 0 && <List size="sm">{status.data.faults.map((fault) => <List.Item key={fault}>{fault}</List.Item>)}</List>}
       </section>
+      <Proposals drafts={data?.items.filter((one) => one.state === "DRAFT") ?? []} />
       {promises.length > 0 && <section aria-label="Terms"><Title order={2} mb={4}>Terms</Title><List size="sm">{promises.map((one) => <List.Item key={one}>{one}</List.Item>)}</List></section>}
       {terms.columns.length > 0 && (
         <section aria-label="Promised columns">

@@ -1,7 +1,8 @@
 import { Button, Group, Skeleton, Stack, Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { get } from "../../../api/http";
+import { BASE, get } from "../../../api/http";
+import { allowed } from "../../../api/platform";
 import { Grid } from "../../../ui/Grid";
 import { assetPath, versionNumber } from "./asset";
 import { NoRows } from "./NoRows";
@@ -10,6 +11,7 @@ import type { Preview } from "../../../api/generated/ai-catalog";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 const PAGE = 500;
+const EXPORT = "ai_catalog.asset.export";
 
 /** The rows of an asset at a version. */
 export function DataTab({ id }: { id: string }) {
@@ -29,9 +31,12 @@ export function DataTab({ id }: { id: string }) {
       <Group justify="space-between" align="flex-end">
         <VersionPicker id={id} label="Version" value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
         {first && (
-          <Text size="sm" c="dimmed" role="status">
-            {first.row_count.toLocaleString()} {first.row_count === 1 ? "row" : "rows"} and {first.columns.length} columns at version {versionNumber(first.data_version)}
-          </Text>
+          <Group gap="sm">
+            <Text size="sm" c="dimmed" role="status">
+              {first.row_count.toLocaleString()} {first.row_count === 1 ? "row" : "rows"} and {first.columns.length} columns at version {versionNumber(first.data_version)}
+            </Text>
+            <Download id={id} version={first.data_version} />
+          </Group>
         )}
       </Group>
       <PolicyNote id={id} />
@@ -54,4 +59,12 @@ export function DataTab({ id }: { id: string }) {
       )}
     </Stack>
   );
+}
+
+/** The rows of a version as a file. The browser reads it by itself, because it can be larger than the memory. */
+function Download({ id, version }: { id: string; version: string }) {
+  const { data: rights } = useQuery(allowed([EXPORT], { id, kind: "ai_catalog.asset" }));
+  if (!rights?.has(EXPORT)) return <Button size="xs" variant="subtle" disabled title={rights && `You need the permission ${EXPORT}.`}>Download as Parquet</Button>;
+  const address = `${BASE}${assetPath(id, "/export")}?version=${encodeURIComponent(version)}`;
+  return <Button component="a" size="xs" variant="subtle" href={address} download={`${id}@${versionNumber(version)}.parquet`}>Download as Parquet</Button>;
 }

@@ -7,7 +7,8 @@ import { allowed } from "../../../api/platform";
 import { Trouble } from "../../../ui/Trouble";
 import { type AssetDetail, assetPage, assetPath, partQuery } from "./asset";
 import { AssetLink } from "./AssetLink";
-import { Partitions, type Selection, selectedKeys } from "./Partitions";
+import { Partitions } from "./Partitions";
+import { partitionsQuery, type Selection, selectedKeys } from "./partitions";
 import type { MaterializePlan as Plan } from "../../../api/generated/ai-catalog";
 import { State } from "../../../ui/State";
 
@@ -16,32 +17,40 @@ const STALENESS: Record<string, string> = { FRESH: "up to date", STALE: "stale",
 
 type Target = Pick<AssetDetail, "id" | "executable" | "partitioned">;
 
+interface Props {
+  asset: Target;
+  /** Keys of partitions that the user has chosen. */
+  chosen?: string[];
+}
+
 /** The button that makes an asset, with a preview of what will run. */
-export function MaterializeButton({ asset }: { asset: Target }) {
+export function MaterializeButton({ asset, chosen }: Props) {
   const [open, setOpen] = useState(false);
   const { data: rights } = useQuery(allowed([PERMISSION], { id: asset.id, kind: "ai_catalog.asset" }));
   const permitted = rights?.has(PERMISSION) ?? false;
   const title = rights && !permitted ? `You need the permission ${PERMISSION}.` : !asset.executable ? "This asset can't be materialized." : undefined;
   return (
     <>
-      <Button size="xs" disabled={!permitted || !asset.executable} title={title} onClick={() => setOpen(true)}>Materialize</Button>
+      <Button size="xs" disabled={!permitted || !asset.executable || chosen?.length === 0} title={title} onClick={() => setOpen(true)}>
+        {chosen ? `Materialize these ${chosen.length.toLocaleString()}` : "Materialize"}
+      </Button>
       <Modal opened={open} onClose={() => setOpen(false)} title={`Materialize ${asset.id}`} size="lg">
-        {open && <Content asset={asset} onClose={() => setOpen(false)} />}
+        {open && <Content asset={asset} chosen={chosen} onClose={() => setOpen(false)} />}
       </Modal>
     </>
   );
 }
 
-function Content({ asset, onClose }: { asset: Target; onClose: () => void }) {
+function Content({ asset, chosen, onClose }: Props & { onClose: () => void }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [upstream, setUpstream] = useState(false);
   const [accepts, setAccepts] = useState(false);
-  const [selection, setSelection] = useState<Selection>({ kind: "all" });
+  const [selection, setSelection] = useState<Selection>(chosen ? { kind: "chosen", chosen } : { kind: "all" });
   const plan = useQuery({ ...partQuery<Plan>(asset.id, "materialize-plan", { upstream }), placeholderData: keepPreviousData });
-  const keys = useQuery(partQuery<{ keys: string[]; total: number }>(asset.id, "partitions", {}, asset.partitioned));
+  const known = useQuery(partitionsQuery(asset.id, asset.partitioned));
   const partitioned = plan.data?.partitioned ?? asset.partitioned;
-  const partitions = partitioned ? selectedKeys(selection, keys.data?.keys ?? []) : [];
+  const partitions = partitioned && known.data ? selectedKeys(selection, known.data) : [];
   const launch = useMutation({
     mutationFn: () => {
       const all = partitioned && selection.kind === "all";
@@ -68,7 +77,8 @@ function Content({ asset, onClose }: { asset: Target; onClose: () => void }) {
           onChange={(chosen) => setUpstream(chosen === "upstream")}
           data={[{ value: "one", label: "Only this asset" }, { value: "upstream", label: "With everything upstream" }]}
         />
-        {partitioned && <Partitions keys={keys.data?.keys ?? []} total={keys.data?.total ?? 0} value={selection} onChange={setSelection} />}
+        {partitioned && <Partitions known={known.data} value={selection} onChange={setSelection} />}
+        {known.error && <Trouble error={known.error} retry={() => known.refetch()} />}
         {plan.error && <Trouble error={plan.error} retry={() => plan.refetch()} />}
         {plan.isPending && <Skeleton h={60} />}
         {found?.problem && <Alert color="orange" variant="light">{found.problem}</Alert>}

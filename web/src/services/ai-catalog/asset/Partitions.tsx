@@ -1,36 +1,25 @@
 import { Group, Radio, Select, Stack, Text } from "@mantine/core";
-
-export interface Selection {
-  kind: "all" | "last" | "range";
-  from?: string;
-  to?: string;
-}
-
-/** The keys that a selection names, in their order. */
-export function selectedKeys(selection: Selection, keys: string[]): string[] {
-  if (selection.kind === "last") return keys.slice(-1);
-  if (selection.kind === "all") return keys;
-  const from = keys.indexOf(selection.from ?? "");
-  const to = keys.indexOf(selection.to ?? "");
-  return from < 0 || to < 0 ? [] : keys.slice(Math.min(from, to), Math.max(from, to) + 1);
-}
+import { type AssetPartitions, type Selection, selectedKeys } from "./partitions";
 
 interface Props {
-  keys: string[];
-  total: number;
+  known: AssetPartitions | undefined;
   value: Selection;
   onChange: (selection: Selection) => void;
 }
 
-/** Selects partitions: all, the last one, or a range. */
-export function Partitions({ keys, total, value, onChange }: Props) {
-  const count = selectedKeys(value, keys).length;
+/** Selects partitions: all, the last one, those that are missing or failed, a range, or those that were chosen before. */
+export function Partitions({ known, value, onChange }: Props) {
+  const { keys = [], total = 0, counts } = known ?? {};
+  const count = known ? selectedKeys(value, known).length : 0;
   const change = (changed: Partial<Selection>) => onChange({ ...value, ...changed });
   return (
     <Radio.Group label="Partitions" value={value.kind} onChange={(kind) => change({ kind: kind as Selection["kind"] })}>
       <Stack gap="xs" mt={4}>
+        {value.chosen && <Radio value="chosen" label={`The ${value.chosen.length.toLocaleString()} that are shown`} />}
         <Radio value="all" label={`All ${total.toLocaleString()}`} />
         <Radio value="last" label={`The last one${keys.length ? `: ${keys.at(-1)}` : ""}`} disabled={!keys.length} />
+        <Radio value="missing" label={`Those that are missing: ${(counts?.missing ?? 0).toLocaleString()}`} disabled={!counts?.missing} />
+        <Radio value="failed" label={`Those that failed: ${(counts?.failed ?? 0).toLocaleString()}`} disabled={!counts?.failed} />
         <Radio value="range" label="A range" disabled={!keys.length} />
         {value.kind === "range" && (
           <Group gap="xs" align="flex-end">

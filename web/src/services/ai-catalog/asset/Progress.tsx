@@ -25,6 +25,7 @@ export function Progress({ id, asset }: { id: string; asset: string }) {
   const log = useLog(`${path}/logs`, () => {
     void queries.invalidateQueries({ queryKey: ["item", "ai-catalog", "assets"] });
     void queries.invalidateQueries({ queryKey: ["operations"] });
+    void queries.invalidateQueries({ queryKey: ["asset part", asset, "partitions"] });
   });
   const { state, progress: { done, total }, message } = log.latest ?? { state: "PENDING", progress: { done: 0, total: 0 }, message: "" };
   const operation = useQuery({ queryKey: ["operation", id, state], queryFn: ({ signal }) => get<Operation>(path, { signal }), retry: false, placeholderData: (before) => before });
@@ -34,6 +35,7 @@ export function Progress({ id, asset }: { id: string; asset: string }) {
   const failed = state === "FAILED";
   const errors = log.lines.filter(isError);
   const steps = stepsOf(log.lines);
+  const unit = operation.data?.backfill ? "partition" : "step";
   const several = (operation.data?.assets.length ?? 1) > 1;
   return (
     <Card withBorder padding="sm" component="section" aria-label="Progress">
@@ -42,7 +44,7 @@ export function Progress({ id, asset }: { id: string; asset: string }) {
           <Group gap="xs">
             <Title order={2}>{log.ended ? "Run" : "Running"}</Title>
             <State value={state} role="status" />
-            <Text size="sm" c="dimmed">{total > 0 && `${done} of ${total} ${total === 1 ? "step" : "steps"}`}{several && `, ${operation.data?.assets.length} assets`}</Text>
+            <Text size="sm" c="dimmed">{total > 0 && `${done.toLocaleString()} of ${total.toLocaleString()} ${unit}${total === 1 ? "" : "s"}`}{several && `, ${operation.data?.assets.length} assets`}</Text>
             {operation.data?.runs.map((run) => <RunLink key={run} id={run} text="Open the run" />)}
           </Group>
           <Group gap="xs">

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import type { LogLine } from "../../../ui/logLines";
-import { selectedKeys } from "./Partitions";
 import { stepsOf } from "./progress";
 
 const line = (type: string, step: string | null, at: string): LogLine => ({ at, level: "INFO", type, step, message: "" });
@@ -13,11 +12,4 @@ test("a step is in its latest state, with the time of its start", () => {
     { name: "flights__gold__delays", state: "FAILED", startedAt: "2026-01-01T00:00:00Z", endedAt: "2026-01-01T00:00:02Z" },
     { name: "flights__gold__routes", state: "RUNNING" },
   ]);
-});
-
-test("a range of partitions includes its ends, in any order", () => {
-  const keys = ["a", "b", "c", "d"];
-  expect(selectedKeys({ kind: "range", from: "c", to: "b" }, keys)).toEqual(["b", "c"]);
-  expect(selectedKeys({ kind: "range", from: "x", to: "b" }, keys)).toEqual([]);
-  expect(selectedKeys({ kind: "last" }, keys)).toEqual(["d"]);
 });

@@ -6,16 +6,19 @@ export interface AssetSearch {
   version?: string;
   /** The selected column. */
   column?: string;
-  /** The versions that are compared. */
+  /** The versions that are compared, or the ends of a range. */
   from?: string;
   to?: string;
   /** The selected check. */
   check?: string;
   /** The operation whose progress is shown. */
   operation?: string;
+  /** The state and a part of the keys of the partitions that are shown. Their range is from and to. */
+  partition_state?: string;
+  partition?: string;
 }
 
-const KEYS = ["tab", "version", "column", "from", "to", "check", "operation"] as const;
+const KEYS = ["tab", "version", "column", "from", "to", "check", "operation", "partition_state", "partition"] as const;
 
 export function assetSearch(search: Record<string, unknown>): AssetSearch {
   return Object.fromEntries(KEYS.flatMap((key) => {

@@ -1,5 +1,6 @@
 import { Badge, Group, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { useLive } from "../../../api/live";
 import { OperationButton } from "../../../kernel/OperationButton";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -15,6 +16,9 @@ interface Props {
 /** All versions with their stages and aliases, and the requests to move one to a stage. */
 export function Versions({ model, versions, onDone }: Props) {
   const requests = useQuery(stageRequests(model.id));
+  // Another user decides about requests, and moves versions.
+  useLive(["ai_catalog.model_version"], ["items", "ai-catalog", "stage-requests", model.id]);
+  useLive(["ai_catalog.model_version"], ["items", "ai-catalog", "model-versions", model.id]);
   const done = () => {
     void requests.refetch();
     onDone();

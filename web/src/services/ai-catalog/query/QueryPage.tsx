@@ -17,7 +17,7 @@ import { remember } from "./recent";
 import { SaveDialog } from "./SaveDialog";
 import { PATH, savedQuery } from "./saved";
 import { SqlEditor } from "./SqlEditor";
-import { type Finished, proposal, run, type Statement } from "./statement";
+import { asParquet, type Finished, proposal, run, type Statement } from "./statement";
 import { Statements } from "./Statements";
 
 export interface QuerySearch {
@@ -182,6 +182,7 @@ interface ShownProps {
 function Shown({ done, chart, view, onView, onChart }: ShownProps) {
   const { result } = done;
   const drawable = chart !== null && result.rows.length > 0;
+  const parquet = useMutation({ mutationFn: () => asParquet(done), onSuccess: (content) => download("result.parquet", content) });
   return (
     <>
       {result.truncated && <Alert color="gray" variant="light">There are more rows. Raise the maximum, or add a condition.</Alert>}
@@ -191,10 +192,14 @@ function Shown({ done, chart, view, onView, onChart }: ShownProps) {
             <Tabs.Tab value="table">Table</Tabs.Tab>
             <Tabs.Tab value="chart" disabled={!drawable}>Chart</Tabs.Tab>
           </Tabs.List>
-          <Button size="xs" variant="subtle" disabled={!result.rows.length} onClick={() => download("result.csv", csv(result.columns, result.rows))}>
-            Download {rows(result.rows.length)} as CSV
-          </Button>
+          <Group gap={4}>
+            <Button size="xs" variant="subtle" disabled={!result.rows.length} onClick={() => download("result.csv", csv(result.columns, result.rows))}>
+              Download {rows(result.rows.length)} as CSV
+            </Button>
+            <Button size="xs" variant="subtle" disabled={!result.columns.length} loading={parquet.isPending} title="Keeps the types of the columns" onClick={() => parquet.mutate()}>As Parquet</Button>
+          </Group>
         </Group>
+        {parquet.error && <Trouble error={parquet.error} />}
         <Tabs.Panel value="table" pt="sm">
           {result.rows.length ? (
             <Grid key={done.milliseconds} label="Result" columns={result.columns.map(({ name, type }) => ({ name, note: type }))} rows={result.rows} />

@@ -1,7 +1,7 @@
 // A statement, its result, and how the result is drawn.
 
 import type { ChartForm, QueryChart as ChartChoice, QueryResult as Result } from "../../../api/generated/ai-catalog";
-import { send } from "../../../api/http";
+import { file, send } from "../../../api/http";
 import type { Axis, ChartKind, Coordinate, Series } from "../../../ui/Chart";
 
 export const FORMS = { LINE: "line", BAR: "bar", SCATTER: "scatter", HEAT_MAP: "heat map" } as const satisfies Record<ChartForm, ChartKind>;
@@ -22,6 +22,12 @@ export async function run(statement: Statement, signal: AbortSignal): Promise<Fi
   const started = performance.now();
   const { body } = await send<Result>("POST", "/api/v1/ai-catalog/queries:run", { body: statement, signal });
   return { result: body, statement, milliseconds: performance.now() - started };
+}
+
+/** The rows of a result as a Parquet file, which keeps their types: of the versions that the result was read from. */
+export function asParquet({ statement, result }: Finished): Promise<Blob> {
+  const versions = Object.fromEntries(result.inputs.map((input) => [input.asset, input.data_version]));
+  return file("POST", "/api/v1/ai-catalog/queries:run", "application/vnd.apache.parquet", { body: { ...statement, versions } });
 }
 
 /** A chart that fits the columns of a result: the first column that isn't a number, and the numbers after it. */

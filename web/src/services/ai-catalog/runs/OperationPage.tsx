@@ -2,6 +2,7 @@ import { Alert, Anchor, Breadcrumbs, Code, CopyButton, Group, Progress, Stack, T
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { useLive } from "../../../api/live";
 import { useLog } from "../../../api/log";
 import { words } from "../../../api/schema";
 import { OperationCancel } from "./OperationCancel";
@@ -46,9 +47,9 @@ export function OperationPage() {
   const found = useQuery({
     queryKey: ["item", "operations", "operations", id],
     queryFn: ({ signal }) => get<Operation>(`${PATH}/${encodeURIComponent(id)}`, { signal }),
-    refetchInterval: ({ state }) => (state.data && isFinal(state.data.state) ? false : 1_500),
     retry: false,
   });
+  useLive(["operations.operation"], ["item", "operations", "operations", id], id);
   const operation = found.data;
   const ended = operation ? isFinal(operation.state) : false;
   const log = useLog(operation ? `${PATH}/${encodeURIComponent(id)}/logs` : null, () => void found.refetch());
