@@ -10,7 +10,8 @@ import { createRoot } from "react-dom/client";
 import { router } from "./routes";
 import { theme, variables } from "./ui/theme";
 
-const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 5_000, retry: 1 } } });
+// The platform may run on this machine, so that a browser that is offline reaches it. One that doesn't says so.
+const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 5_000, retry: 1, networkMode: "always" }, mutations: { networkMode: "always" } } });
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
