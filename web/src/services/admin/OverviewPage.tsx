@@ -2,6 +2,7 @@ import { Anchor, Card, Group, SimpleGrid, Stack, Text, Title } from "@mantine/co
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get, Problem } from "../../api/http";
+import { Trouble } from "../../ui/Trouble";
 import { Section } from "./Section";
 
 type Listed = Record<string, unknown>;
@@ -141,7 +142,7 @@ function Tile({ title, error, ready, children }: { title: string; error: unknown
     <Card withBorder padding="sm">
       <Text size="xs" c="dimmed">{title}</Text>
       <Group>
-        {error ? <Text size="sm" c="dimmed">{refused ? "Your roles don't include this." : error instanceof Problem ? error.message : "The platform doesn't respond."}</Text> : ready ? children : <Text size="sm" c="dimmed">Loading</Text>}
+        {refused ? <Text size="sm" c="dimmed">Your roles don't include this.</Text> : error ? <Trouble error={error} /> : ready ? children : <Text size="sm" c="dimmed">Loading</Text>}
       </Group>
     </Card>
   );
