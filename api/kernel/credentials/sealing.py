@@ -50,6 +50,8 @@ class Sealer:
         try:
             _, key_id, payload = sealed.split(".")
             content = base64.urlsafe_b64decode(payload)
+            if base64.urlsafe_b64encode(content).decode() != payload:  # Python ignores what follows the padding
+                raise ValueError("The text has another form than the one that was sealed.")
         except ValueError as error:
             raise Unavailable("A stored secret is damaged. Set it again.") from error
         if key_id not in self._keys:

@@ -39,3 +39,13 @@ def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
         sealed = list(pool.map(lambda number: Sealer(tmp_path).seal(str(number), "c"), range(16)))
     assert [Sealer(tmp_path).unseal(text, "c") for text in sealed] == [str(number) for number in range(16)]
     assert [path.name for path in tmp_path.iterdir()] == ["sealing.keys"]
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "abc"])
+def test_a_sealed_text_has_one_form(tmp_path: Path, text: str) -> None:
+    sealer = Sealer(tmp_path)
+    sealed = sealer.seal(text, "webhook:whk_1")
+    assert sealer.unseal(sealed, "webhook:whk_1") == text
+    for further in ("x", "=", "==x", "."):
+        with pytest.raises(Unavailable):
+            sealer.unseal(sealed + further, "webhook:whk_1")
