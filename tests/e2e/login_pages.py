@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 import pyotp
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from core import clock
 from tests.api_process import PASSWORD
 from tests.api_server import Server
 from tests.orchestration import FakeOrchestrator
+
+WINDOW = {"width": 1280, "height": 720}
 
 
 class Site:
@@ -27,6 +29,7 @@ class Site:
     def __init__(self, url: str, token: str, browser: Browser) -> None:
         self.url = url
         self.browser = browser
+        self._idle: list[Page] = []
         headers = {"authorization": f"Bearer {token}"}
         self.admin = httpx.Client(base_url=f"{url}/api/v1/admin/", headers=headers, timeout=60)
 
@@ -52,22 +55,49 @@ class Site:
         confirmed = self.post(f"users/{name}:confirm-one-time-password", {"code": phone.code(-1)}, **owned)
         return phone, confirmed["recovery_codes"]
 
+    def log_in(self, page: Page, name: str) -> None:
+        """Gives a browser window the session of a user, as the login page does."""
+        body = {"name": name, "password": PASSWORD}
+        answer = page.request.post(f"{self.url}/api/v1/admin/sessions:login", data=body, headers={"origin": self.url})
+        assert answer.ok, answer.text()
+
     @contextmanager
-    def page(self, **options: Any) -> Iterator[Page]:
+    def page(self, *, viewport: dict[str, int] | None = None, **options: Any) -> Iterator[Page]:
         """A browser window of a new visitor. Its pages break no policy and throw no error."""
         complaints: list[str] = []
-        context = self.browser.new_context(**options)
-        page = context.new_page()
+        page = self._idle.pop() if self._idle and not options else self.browser.new_context(**options).new_page()
+        page.set_viewport_size(viewport or WINDOW)  # type: ignore[arg-type]
         page.set_default_timeout(60_000)
 
         def listen(message: ConsoleMessage) -> None:
             complaints.append(message.text)
 
+        def fail(error: Error) -> None:
+            complaints.append(f"page error: {error}")
+
         page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
+        page.on("pageerror", fail)
         yield page
-        context.close()
+        page.remove_listener("console", listen)
+        page.remove_listener("pageerror", fail)
+        if options:
+            page.context.close()
+        else:
+            self._forget(page)
         assert not [text for text in complaints if "Content Security Policy" in text or "page error" in text]
+
+    def _forget(self, page: Page) -> None:
+        """Makes a window that of a new visitor. It keeps the files of the console, which take a second to load."""
+        page.context.set_offline(False)
+        for other in page.context.pages:
+            if other is not page:
+                other.close()
+        page.goto(f"{self.url}/static/mark.svg")
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.context.clear_cookies()
+        page.unroute_all()
+        page.emulate_media(color_scheme="light")
+        self._idle.append(page)
 
 
 class Phone:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
-from tests.e2e.console_pages import CONSOLE, add_user, assert_accessible, built, logged_in
+from tests.e2e.console_pages import CONSOLE, add_user, assert_accessible, built, logged_in, walk
 from tests.e2e.login_pages import Site, site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -105,13 +105,28 @@ def test_the_list_and_the_form_of_every_kind_open(platform_site: Site) -> None:
         assert_accessible(page)
         for service, plural, methods in kinds:
             if "list" in methods:
-                page.goto(f"{platform_site.url}{CONSOLE}/{service}/{plural}")
+                walk(page, f"/{service}/{plural}")
                 expect(page.locator("table[aria-busy=false]").or_(page.get_by_text("There are no "))).to_be_visible()
                 expect(page.get_by_role("alert")).to_have_count(0)
             if "create" in methods:
-                page.goto(f"{platform_site.url}{CONSOLE}/{service}/{plural}/new")
+                walk(page, f"/{service}/{plural}/new")
                 expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
                 expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_first_page_loads_one_script_and_what_belongs_to_it(platform_site: Site) -> None:
+    with platform_site.page(color_scheme="light") as page:
+        scripts: list[Request] = []
+        page.on("requestfinished", lambda one: scripts.append(one) if one.resource_type == "script" else None)
+        platform_site.log_in(page, "ada")
+        answer = page.goto(platform_site.url)
+        assert answer
+        named = answer.text().count("<script") + answer.text().count("modulepreload")
+        assert named == 1, "nothing is drawn before all of them are there"
+        expect(page.get_by_role("heading", name="Hello")).to_be_visible()
+        sizes = [one.sizes()["responseBodySize"] for one in scripts]
+        assert max(sizes) > 100_000
+        assert sum(sizes) < 250_000
 
 
 def test_a_viewer_sees_what_they_can_not_do(platform_site: Site) -> None:

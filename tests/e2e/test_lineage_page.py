@@ -10,12 +10,9 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.console_pages import CONSOLE, add_user, assert_accessible, built, logged_in
 from tests.e2e.login_pages import Site, site
-from tests.orchestration import node
+from tests.large_graph import LAYERS, PROJECTS, large_graph
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-LAYERS = ("bronze", "silver", "gold")
-PROJECTS, PER_LAYER = 10, 167
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +31,7 @@ def large(platform_site: Site) -> Iterator[int]:
     """A graph of 5,000 more assets in 30 layers."""
     nodes = platform_site.orchestrator.nodes
     before = dict(nodes)
-    for project in range(PROJECTS):
-        for depth, layer in enumerate(LAYERS):
-            for number in range(PER_LAYER):
-                inputs = [f"p{project}.{LAYERS[depth - 1]}.t{(number + step) % PER_LAYER}" for step in (0, 1)]
-                id = f"p{project}.{layer}.t{number}"
-                nodes[id] = node(id, inputs if depth else [], owners=(f"team:{project}",))
+    nodes.update(large_graph())
     yield len(nodes)
     nodes.clear()
     nodes.update(before)
@@ -119,7 +111,7 @@ def test_thousands_of_assets_are_groups_until_people_open_them(platform_site: Si
         with page.expect_worker() as worker:
             page.goto(f"{platform_site.url}{CONSOLE}/lineage")
         assert "elk-worker" in worker.value.url
-        expect(cards(page)).to_have_count(3 * PROJECTS + 4)
+        expect(cards(page)).to_have_count(len(LAYERS) * PROJECTS + 4)
         assert_accessible(page)
         page.get_by_role("button", name="p3.silver").press("Enter")
         page.wait_for_url("**open=p3.silver**")

@@ -3,15 +3,20 @@ import "@mantine/notifications/styles.css";
 import "@mantine/spotlight/styles.css";
 import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { catalogues, session } from "./api/platform";
+import { preferences } from "./api/preferences";
+import { queries } from "./api/queries";
 import { router } from "./routes";
 import { theme, variables } from "./ui/theme";
 
-// The platform may run on this machine, so that a browser that is offline reaches it. One that doesn't says so.
-const queries = new QueryClient({ defaultOptions: { queries: { staleTime: 5_000, retry: 1, networkMode: "always" }, mutations: { networkMode: "always" } } });
+// The frame of every page shows these. They are read while the browser loads the files of the page.
+void queries.prefetchQuery(session);
+void queries.prefetchQuery(preferences);
+void queries.prefetchQuery(catalogues);
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>

@@ -1,5 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { BASE } from "./api/http";
+import { queries } from "./api/queries";
 import type { ListSearch } from "./kernel/ItemList";
 import { assetSearch } from "./services/ai-catalog/asset/search";
 import { catalogSearch } from "./services/ai-catalog/catalog/search";
@@ -13,6 +14,7 @@ import type { ModelSearch } from "./services/ai-catalog/models/ModelPage";
 import type { ModelsSearch } from "./services/ai-catalog/models/ModelsPage";
 import type { RoundsSearch } from "./services/ai-catalog/rounds/RoundsPage";
 import type { AskSearch } from "./services/rag/AskPage";
+import { assetGraph } from "./services/ai-catalog/graph-answer";
 import { lineageSearch } from "./services/ai-catalog/lineage/search";
 import { querySearch } from "./services/ai-catalog/query/search";
 import type { RunSearch as AssetRunSearch } from "./services/ai-catalog/runs/RunPage";
@@ -37,6 +39,7 @@ const lineage = createRoute({
   path: "/lineage",
   component: lazyRouteComponent(() => import("./services/ai-catalog/lineage/LineagePage"), "LineagePage"),
   validateSearch: lineageSearch,
+  loader: () => void queries.prefetchQuery(assetGraph),
 });
 const query = createRoute({
   getParentRoute: () => root,

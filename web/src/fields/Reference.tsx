@@ -1,8 +1,9 @@
-import { Anchor, Code, CopyButton, Group, Tooltip, UnstyledButton } from "@mantine/core";
+import { Anchor, Code, CopyButton, Group, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { catalogues } from "../api/platform";
 import { nameOf, targetOf } from "../api/references";
+import { RowLink } from "../ui/RowLink";
 
 /** A thing that a field refers to: its name as a link, and its id to copy. */
 export function Reference({ id, kinds, compact = false }: { id: string; kinds: string[]; compact?: boolean }) {
@@ -10,14 +11,10 @@ export function Reference({ id, kinds, compact = false }: { id: string; kinds: s
   const target = data && targetOf(data, kinds, id);
   const { data: name } = useQuery(nameOf(target, id));
   if (!target) return id === "platform" ? <>The platform</> : <Code>{id}</Code>;
-  const link = (
-    <Tooltip label={id} openDelay={300} disabled={!name || !compact}>
-      <Anchor component={Link} to={`/${target.service}/${target.kind.plural}/${encodeURIComponent(id)}`} size="sm" ff={name ? undefined : "monospace"}>
-        {name ?? id}
-      </Anchor>
-    </Tooltip>
-  );
-  if (compact || !name) return link;
+  const to = `/${target.service}/${target.kind.plural}/${encodeURIComponent(id)}`;
+  if (compact) return <RowLink to={to} isCode={!name} title={name ? id : undefined}>{name ?? id}</RowLink>;
+  const link = <Anchor component={Link} to={to} size="sm" ff={name ? undefined : "monospace"}>{name ?? id}</Anchor>;
+  if (!name) return link;
   return (
     <Group gap="xs">
       {link}

@@ -3,17 +3,18 @@ import type { Field } from "../api/schema";
 import { State } from "../ui/State";
 import { Time } from "../ui/Time";
 import { Reference } from "./Reference";
+import classes from "./Value.module.css";
 
 /** A value as text, in a cell of a table (`compact`) or on a page. */
 export function Value({ value, field, compact = false }: { value: unknown; field?: Field; compact?: boolean }) {
-  if (value === null || value === undefined || value === "") return <Text c="dimmed" span>–</Text>;
+  if (value === null || value === undefined || value === "") return <span className={classes.empty}>–</span>;
   if (typeof value === "boolean") return <>{value ? "Yes" : "No"}</>;
   if (typeof value === "number") return <span style={{ fontVariantNumeric: "tabular-nums" }}>{value.toLocaleString()}</span>;
   if (typeof value === "string") {
     if (field?.schema.format === "date-time") return <Time value={value} />;
     if (field?.shape === "choice") return <State value={value} />;
     if (field?.refersTo.length) return <Reference id={value} kinds={field.refersTo} compact={compact} />;
-    if (compact) return <Text span fz="inherit" truncate="end" maw={360} display="inline-block" title={value} style={{ verticalAlign: "middle" }}>{value}</Text>;
+    if (compact) return <span className={classes.short} title={value}>{value}</span>;
     return <Text span size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{value}</Text>;
   }
   if (Array.isArray(value)) {

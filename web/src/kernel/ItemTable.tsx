@@ -1,9 +1,9 @@
-import { Anchor, Checkbox, Skeleton, UnstyledButton } from "@mantine/core";
+import { Skeleton, UnstyledButton } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Link } from "@tanstack/react-router";
-import { type RefObject, useEffect, useRef } from "react";
-import { type Schema, type Schemas, valueAt } from "../api/schema";
+import { memo, type RefObject, useCallback, useEffect, useMemo, useRef } from "react";
+import { type Field, type Schema, type Schemas, valueAt } from "../api/schema";
 import { Value } from "../fields/Value";
+import { RowLink } from "../ui/RowLink";
 import { columnTitle, fieldAt, widthOf } from "./columns";
 import classes from "./ItemTable.module.css";
 
@@ -59,15 +59,26 @@ export function ItemTable(props: Props) {
     // The row is drawn after the scroll.
     requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${current}"]`)?.focus({ preventScroll: true }));
   }, [current, virtual, box]);
-  const fields = columns.map((name) => fieldAt(props.item, name, props.schemas));
+  const { onSelect, onCurrent, onPeek } = props;
+  const fields = useMemo(() => columns.map((name) => fieldAt(props.item, name, props.schemas)), [columns, props.item, props.schemas]);
   const widths = columns.map((name, number) => widthOf(name, fields[number]));
   const width = widths.reduce((sum, one) => sum + one, selected ? CHECK : 0);
   const span = columns.length + (selected ? 1 : 0);
-  const toggle = (id: string) => {
-    const changed = new Set(selected);
-    if (!changed.delete(id)) changed.add(id);
-    props.onSelect(changed);
-  };
+  const toggle = useCallback(
+    (id: string) => {
+      const changed = new Set(selected);
+      if (!changed.delete(id)) changed.add(id);
+      onSelect(changed);
+    },
+    [selected, onSelect],
+  );
+  const open = useCallback(
+    (index: number, id: string) => {
+      onCurrent(index);
+      onPeek(id);
+    },
+    [onCurrent, onPeek],
+  );
   return (
     <div ref={box} className={classes.box} tabIndex={0} role="region" aria-label={props.label}>
       <table className={classes.table} style={{ width }} aria-busy={props.busy} aria-rowcount={items.length + 1}>
@@ -75,59 +86,25 @@ export function ItemTable(props: Props) {
           {selected && <col style={{ width: CHECK }} />}
           {widths.map((one, number) => <col key={columns[number]} style={{ width: one }} />)}
         </colgroup>
-        <thead>
-          <tr aria-rowindex={1}>
-            {selected && (
-              <th>
-                <Checkbox
-                  size="xs"
-                  aria-label="Select all that are shown"
-                  checked={items.length > 0 && selected.size === items.length}
-                  indeterminate={selected.size > 0 && selected.size < items.length}
-                  onChange={() => props.onSelect(selected.size === items.length ? new Set() : new Set(items.map(idOf)))}
-                />
-              </th>
-            )}
-            {columns.map((name) => (
-              <th key={name} scope="col" aria-sort={sorting(props.order, name)} title={columnTitle(name)}>
-                {props.orders.includes(name) ? (
-                  <UnstyledButton fz="sm" fw={600} onClick={() => props.onOrder(name)}>{columnTitle(name)} {arrow(props.order, name)}</UnstyledButton>
-                ) : columnTitle(name)}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Head items={items} columns={columns} orders={props.orders} order={props.order} onOrder={props.onOrder} selected={selected} onSelect={onSelect} />
         <tbody>
           {before > 0 && <tr aria-hidden style={{ height: before }}><td colSpan={span} /></tr>}
           {rows.map((row) => {
             const one = items[row.index] as ItemOfList;
             const id = idOf(one);
+            const isSelected = selected?.has(id);
             return (
-              <tr
+              <Row
                 key={id}
-                className={classes.row}
-                style={{ height: rowHeight }}
-                data-index={row.index}
-                aria-rowindex={row.index + 2}
-                aria-selected={selected?.has(id) || row.index === current}
-                tabIndex={-1}
-                onClick={(event) => {
-                  if ((event.target as HTMLElement).closest("a, button, input, label")) return;
-                  props.onCurrent(row.index);
-                  props.onPeek(id);
-                }}
-              >
-                {selected && <td><Checkbox size="xs" aria-label={`Select ${String(one.name ?? id)}`} checked={selected.has(id)} onChange={() => toggle(id)} /></td>}
-                {columns.map((name, position) => (
-                  <td key={name}>
-                    {position === 0 && props.pageOf ? (
-                      <Anchor component={Link} to={props.pageOf(id)} size="sm">{String(valueAt(one, name) ?? id)}</Anchor>
-                    ) : (
-                      <Value value={valueAt(one, name)} field={fields[position]} compact />
-                    )}
-                  </td>
-                ))}
-              </tr>
+                {...{ id, columns, fields, isSelected }}
+                item={one}
+                index={row.index}
+                height={rowHeight}
+                isCurrent={row.index === current}
+                page={props.pageOf?.(id)}
+                onToggle={toggle}
+                onOpen={open}
+              />
             );
           })}
           {after > 0 && <tr aria-hidden style={{ height: after }}><td colSpan={span} /></tr>}
@@ -136,6 +113,79 @@ export function ItemTable(props: Props) {
     </div>
   );
 }
+
+// Scrolling draws the table again, but neither its head nor the rows that were there.
+const Head = memo(function Head({ items, columns, orders, order, onOrder, selected, onSelect }: Pick<Props, "items" | "columns" | "orders" | "order" | "onOrder" | "selected" | "onSelect">) {
+  return (
+    <thead>
+      <tr aria-rowindex={1}>
+        {selected && (
+          <th>
+            <input
+              type="checkbox"
+              className={classes.check}
+              ref={(box) => {
+                if (box) box.indeterminate = selected.size > 0 && selected.size < items.length;
+              }}
+              aria-label="Select all that are shown"
+              checked={items.length > 0 && selected.size === items.length}
+              onChange={() => onSelect(selected.size === items.length ? new Set() : new Set(items.map(idOf)))}
+            />
+          </th>
+        )}
+        {columns.map((name) => (
+          <th key={name} scope="col" aria-sort={sorting(order, name)} title={columnTitle(name)}>
+            {orders.includes(name) ? (
+              <UnstyledButton fz="sm" fw={600} onClick={() => onOrder(name)}>{columnTitle(name)} {arrow(order, name)}</UnstyledButton>
+            ) : columnTitle(name)}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+});
+
+interface RowProps {
+  id: string;
+  item: ItemOfList;
+  index: number;
+  columns: string[];
+  fields: (Field | undefined)[];
+  height: number;
+  /** Undefined if no row can be selected. */
+  isSelected: boolean | undefined;
+  isCurrent: boolean;
+  page: string | undefined;
+  onToggle: (id: string) => void;
+  onOpen: (index: number, id: string) => void;
+}
+
+const Row = memo(function Row({ id, item, index, columns, fields, height, isSelected, isCurrent, page, onToggle, onOpen }: RowProps) {
+  return (
+    <tr
+      className={classes.row}
+      style={{ height }}
+      data-index={index}
+      aria-rowindex={index + 2}
+      aria-selected={isSelected || isCurrent}
+      tabIndex={-1}
+      onClick={(event) => {
+        if (!(event.target as HTMLElement).closest("a, button, input, label")) onOpen(index, id);
+      }}
+    >
+      {isSelected !== undefined && <td><input type="checkbox" className={classes.check} aria-label={`Select ${String(item.name ?? id)}`} checked={isSelected} onChange={() => onToggle(id)} /></td>}
+      {columns.map((name, position) => (
+        <td key={name}>
+          {position === 0 && page ? (
+            <RowLink to={page}>{String(valueAt(item, name) ?? id)}</RowLink>
+          ) : (
+            <Value value={valueAt(item, name)} field={fields[position]} compact />
+          )}
+        </td>
+      ))}
+    </tr>
+  );
+});
 
 /** Rows to come. They appear only where an answer takes its time. */
 export function TableSkeleton() {

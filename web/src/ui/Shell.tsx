@@ -22,7 +22,7 @@ import { usePageTitle } from "./usePageTitle";
 export function Shell() {
   const [open, { toggle, close }] = useDisclosure(false);
   const found = useQuery(catalogues);
-  const { pathname } = useRouterState({ select: (state) => state.location });
+  const pathname = useRouterState({ select: (state) => state.location.pathname });
   const title = usePageTitle(pathname);
   const mainPage = mainPageOf(pathname);
   const services = (found.data ?? []).filter((service) => service.items.some((kind) => method(kind, "list")));
@@ -48,7 +48,7 @@ export function Shell() {
         <ScrollArea component="nav" aria-label="Main" p="xs" type="auto">
           {MAIN_PAGES.map((page) => <NavLink key={page.to} component={Link} to={page.to} label={page.label} active={page === mainPage} onClick={close} />)}
           {services.map((service) => (
-            <NavLink key={service.service} label={service.title} defaultOpened={!mainPage && pathname.startsWith(`/${service.service}/`)} childrenOffset={12} c="dimmed" mt={4}>
+            <NavLink key={service.service} label={service.title} defaultOpened={!mainPage && pathname.startsWith(`/${service.service}/`)} childrenOffset={12} keepMounted={false} c="dimmed" mt={4}>
               {service.items.filter((kind) => method(kind, "list")).map((kind) => {
                 const to = `/${service.service}/${kind.plural}`;
                 return <NavLink key={kind.plural} component={Link} to={to} label={words(kind.plural)} active={pathname.startsWith(to)} onClick={close} py={4} c="var(--mantine-color-text)" />;

@@ -1,17 +1,17 @@
-import { Tooltip } from "@mantine/core";
-import { usePreferences } from "../api/preferences";
+import { useQueryClient } from "@tanstack/react-query";
+import { preferences } from "../api/preferences";
 import { useNow } from "./now";
-import { relative } from "./relative";
+import { absolute, relative } from "./relative";
 
-/** A relative time with the absolute one in a tooltip, in the time zone that the user prefers. */
+/** A relative time. Its title is the absolute one, in the time zone that the user prefers. */
 export function Time({ value }: { value: string }) {
   const now = useNow();
-  const timeZone = usePreferences()?.time_zone ?? undefined;
+  const queries = useQueryClient();
   const instant = new Date(value);
   if (Number.isNaN(instant.getTime())) return <>{value}</>;
-  return (
-    <Tooltip label={instant.toLocaleString(undefined, { timeZone, dateStyle: "medium", timeStyle: "long" })} openDelay={300}>
-      <time dateTime={value}>{relative(instant, now)}</time>
-    </Tooltip>
-  );
+  // Lists have hundreds of times, and people point at few of them.
+  const explain = (element: HTMLElement) => {
+    element.title = absolute(instant, queries.getQueryData(preferences.queryKey)?.body.time_zone ?? undefined);
+  };
+  return <time dateTime={value} onPointerEnter={(event) => explain(event.currentTarget)}>{relative(instant, now)}</time>;
 }

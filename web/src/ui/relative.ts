@@ -15,3 +15,8 @@ export function relative(instant: Date, now: number): string {
   }
   return FORMAT.format(0, "second");
 }
+
+/** A time with its date and time zone, for people who need it exactly. */
+export function absolute(instant: Date, timeZone: string | undefined): string {
+  return instant.toLocaleString(undefined, { timeZone, dateStyle: "medium", timeStyle: "long" });
+}

@@ -14,12 +14,12 @@ export const MOST_BY_ELK = 120;
 /** The best placement of ELK takes a second for more nodes. */
 const MOST_CAREFUL = 80;
 
-let engine: InstanceType<typeof ELK> | undefined;
+// The worker takes as long to start as the graph to arrive, so it starts with the page.
+const engine = new ELK({ workerUrl });
 
 /** Lays out nodes from left to right along their edges. */
 export async function layout(ids: string[], edges: [string, string][]): Promise<Map<string, Position>> {
   if (ids.length > MOST_BY_ELK) return layers(ids, edges, WIDTH + GAP.x, HEIGHT + GAP.y);
-  engine ??= new ELK({ workerUrl });
   const graph: ElkNode = {
     id: "root",
     layoutOptions: {
