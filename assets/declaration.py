@@ -28,7 +28,8 @@ GENERATION = "1"
 """Part of every code version. Raise it when components compute another result from the same attributes."""
 
 _OWNER = re.compile(r"team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
-_DESCRIPTIVE = frozenset({"asset", "description", "owners", "automation", "checks", "drift"})
+_DESCRIPTIVE = frozenset({"asset", "description", "owners", "automation", "checks", "drift", "partitions"})
+"""Attributes that do not determine the content of a row. Partitions determine which rows a run replaces."""
 
 
 def _asset_id(text: str) -> str:
@@ -191,7 +192,13 @@ def eager(only: dg.AssetSelection | None = None) -> dg.AutomationCondition[Any]:
         (conditions.data_version_changed() & ~conditions.executed_with_root_target()) | conditions.will_be_requested()
     )
     counted = changed if only is None else changed.allow(only)
-    return conditions.eager().replace("any_deps_updated", counted.with_label("any_deps_changed"))
+    # Of an input with partitions, one is enough: those of the future or of failed runs may never come.
+    missing = ~conditions.all_deps_match(~conditions.missing() | conditions.will_be_requested())
+    return (
+        conditions.eager()
+        .replace("any_deps_updated", counted.with_label("any_deps_changed"))
+        .replace("any_deps_missing", missing.with_label("any_deps_missing"))
+    )
 
 
 def automation_condition(text: str | None) -> dg.AutomationCondition[Any] | None:

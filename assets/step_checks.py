@@ -32,6 +32,8 @@ class ProducedVersion:
     snapshot: "Snapshot"
     resources: Mapping[str, Any]
     """Resources of the step, by parameter name."""
+    context: dg.AssetExecutionContext
+    """Context of the step."""
 
     @property
     def delta(self) -> Delta:
@@ -56,6 +58,7 @@ def checked_asset(
     name: str | None = None,
     reported: Sequence[dg.AssetCheckSpec] = (),
     pool: str | None = None,
+    partitions_def: dg.PartitionsDefinition[str] | None = None,
 ) -> Callable[[Compute], dg.AssetsDefinition]:
     """Returns a decorator like `dagster.multi_asset` that evaluates checks in the step, on the versions it produces.
 
@@ -67,6 +70,7 @@ def checked_asset(
         name: the name of the step; by default the name of the function.
         reported: checks whose results the function reports itself.
         pool: the pool of which the step occupies a slot.
+        partitions_def: the partitions of the assets. A run materializes one of them.
     """
     by_asset: dict[dg.AssetKey, list[StepCheck]] = {spec.key: [] for spec in specs}
     for check in checks:
@@ -80,7 +84,7 @@ def checked_asset(
             for result in _results(compute(context, **resources)):
                 assert result.asset_key is not None, "`materialized` sets the asset key"
                 snapshot = _snapshot(resources["delta"], result.asset_key, result)
-                produced[result.asset_key] = ProducedVersion(snapshot, resources)
+                produced[result.asset_key] = ProducedVersion(snapshot, resources, context)
                 reported = [_stamped(outcome, snapshot.data_version) for outcome in result.check_results]
                 yield result._replace(check_results=reported)
             for key, version in produced.items():
@@ -96,7 +100,8 @@ def checked_asset(
                 raise failures[0]
 
         declared = [*reported, *(check.spec for check in checks), *(contract_check(spec.key) for spec in specs)]
-        return dg.multi_asset(specs=ordered, check_specs=declared, name=name, pool=pool)(step)
+        options: dict[str, Any] = {"name": name, "pool": pool, "partitions_def": partitions_def}
+        return dg.multi_asset(specs=ordered, check_specs=declared, **options)(step)
 
     return decorate
 

@@ -106,13 +106,16 @@ def _settings(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Returns the config and the partition with which the recorded run produced the version."""
     run = context.instance.get_run_by_id(step.run)
+    tags = {PARTITION_TAG: step.partition} if step.partition else {}
     if run is None:
-        return {}, {}
+        return {}, tags
     name = definition.node_def.name
     ops = run.run_config.get("ops")
     configured = ops.get(name) if isinstance(ops, dict) else None
-    partition = run.tags.get(PARTITION_TAG)
-    return ({"ops": {name: configured}} if configured else {}), ({PARTITION_TAG: partition} if partition else {})
+    # Lineage of earlier versions of the platform doesn't name the partition.
+    if partition := run.tags.get(PARTITION_TAG):
+        tags = {PARTITION_TAG: partition}
+    return ({"ops": {name: configured}} if configured else {}), tags
 
 
 def _compared(

@@ -107,6 +107,10 @@ class Blobs:
             writer.abort()
             raise
 
+    def part(self, project: str, upload: str, number: int, digest: str) -> bytes:
+        """Returns a part of an upload. Raises as `join`."""
+        return b"".join(self._verified(_part(_checked(project), upload, number), digest))
+
     def remove_parts(self, project: str, upload: str) -> None:
         """Deletes the parts of an upload. Idempotent."""
         path = f"{_FOLDER}/{_checked(project)}/parts/{_checked(upload)}"

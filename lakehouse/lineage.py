@@ -51,6 +51,7 @@ LINEAGE_EDGE = sa.Table(
     sa.Column("params_digest", sa.String(64), nullable=False),
     sa.Column("principal", sa.String(128), nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("partition", sa.String(200), nullable=False, server_default=""),
     sa.UniqueConstraint(
         "out_asset", "out_version", "in_asset", "in_version", "run", "step", name="uq_lineage_edge_fact"
     ),
@@ -119,6 +120,8 @@ class Edge:
     params_digest: str
     principal: str
     at: datetime
+    partition: str = ""
+    """Key of the partition of the output that the step wrote; empty if it wrote no single partition."""
 
 
 class Lineage:

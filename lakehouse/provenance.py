@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.column_sources import Sources, stored_form
-from lakehouse.commits import Commit, LogEntry
+from lakehouse.commits import ROW_PRESERVING_OPERATIONS, Commit, LogEntry, entries_backwards
 from lakehouse.environment import env_digest, git_sha, params_digest
 from lakehouse.lineage import Edge
 
 if TYPE_CHECKING:
     from lakehouse.snapshot import Snapshot
+    from lakehouse.storage import Storage
 
 PROVENANCE_KEY = "headwater"
 """Key of the provenance in `userMetadata`."""
@@ -28,6 +29,7 @@ def new_provenance(
     engine: str,
     params: Mapping[str, Any],
     principal: str,
+    partition: str = "",
     column_sources: Sources | None = None,
 ) -> dict[str, Any]:
     """Returns the provenance of a write by this process, as JSON values.
@@ -41,6 +43,7 @@ def new_provenance(
         engine: engine that computed.
         params: further parameters that determine the result.
         principal: principal that requested the run.
+        partition: key of the partition that is written; empty if it is no single one.
         column_sources: the input columns that each written column was computed from; `None` if they are unknown.
     """
     columns = None if column_sources is None else stored_form(column_sources)
@@ -55,6 +58,7 @@ def new_provenance(
         "engine": engine,
         "params_digest": params_digest(params),
         "principal": principal,
+        **({"partition": partition} if partition else {}),
         **({} if columns is None else {"column_sources": columns}),
     }
 
@@ -79,6 +83,22 @@ def stored_provenance(entry: LogEntry) -> Mapping[str, Any] | None:
     """Returns the provenance in a commit; `None` for a commit of another writer."""
     provenance = entry.user_metadata.get(PROVENANCE_KEY)
     return provenance if isinstance(provenance, dict) else None
+
+
+def written_partition(entry: LogEntry) -> str:
+    """Returns the key of the partition that a commit wrote; empty if it wrote no single one."""
+    return str((stored_provenance(entry) or {}).get("partition", ""))
+
+
+def last_write(storage: Storage, table: str, version: int, partition: str) -> LogEntry | None:
+    """Returns the newest commit up to `version` that wrote a partition, alone or with the whole table.
+
+    Returns `None` if the log no longer has that commit.
+    """
+    for entry in entries_backwards(storage, table, version):
+        if entry.operation not in ROW_PRESERVING_OPERATIONS and written_partition(entry) in ("", partition):
+            return entry
+    return None
 
 
 def commit_edges(provenance: Mapping[str, Any], asset: str, commit: Commit) -> list[Edge]:
@@ -122,6 +142,7 @@ def _edges(
             params_digest=provenance["params_digest"],
             principal=provenance["principal"],
             at=at,
+            partition=provenance.get("partition", ""),
         )
         for in_asset, in_version, in_columns in inputs or [("", "", ())]
     ]

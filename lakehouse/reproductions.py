@@ -77,6 +77,8 @@ class RecordedStep:
     """Data version of each table that the step read, and digest of each file and other source."""
     base: str | None = None
     """The version that this version continues; `None` if it doesn't depend on an earlier one."""
+    partition: str = ""
+    """Key of the partition that the step wrote; empty if it wrote no single one."""
 
     @property
     def pins(self) -> dict[str, str]:
@@ -132,6 +134,7 @@ def recorded_step(edges: Sequence[Edge]) -> RecordedStep:
         first.params_digest,
         inputs,
         base,
+        first.partition,
     )
 
 

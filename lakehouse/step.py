@@ -16,7 +16,14 @@ from lakehouse.commits import Commit, last_row_change
 from lakehouse.content import digest, overwrite_digest
 from lakehouse.evolution import plan
 from lakehouse.lineage import Lineage
-from lakehouse.provenance import PROVENANCE_KEY, commit_edges, new_provenance, output_edges
+from lakehouse.provenance import (
+    PROVENANCE_KEY,
+    commit_edges,
+    last_write,
+    new_provenance,
+    output_edges,
+    written_partition,
+)
 from lakehouse.repair import repair_recent
 from lakehouse.schemas import TableData, to_arrow
 from lakehouse.snapshot import Snapshot
@@ -52,6 +59,7 @@ class Step:
         engine: str,
         principal: str,
         params: Mapping[str, Any] = {},
+        partition: str = "",
         check_input: Callable[[Snapshot], None] | None = None,
     ) -> None:
         """Creates the step.
@@ -66,6 +74,7 @@ class Step:
             engine: engine that computes.
             principal: principal that requested the run.
             params: further parameters that determine the result.
+            partition: key of the partition of the asset that the step writes; empty if the asset has none.
             check_input: called with each version of another table before the step reads it. It raises an error if
                 the step must not read the version.
         """
@@ -76,6 +85,7 @@ class Step:
         self.engine = engine
         self.principal = principal
         self.params = dict(params)
+        self.partition = partition
         self._tables = tables
         self._lineage = lineage
         self._inputs = StepInputs(tables, asset, check_input)
@@ -144,7 +154,7 @@ class Step:
 
         If the table, or the part of it that matches `where`, has exactly these rows, the step commits nothing. The
         version that wrote them stays and gets the edges of this step in addition to its own, so that nothing downstream
-        becomes stale.
+        becomes stale. Of a partition, that is the newest version that wrote this partition.
         """
         prepared, entire = to_arrow(data), options.get("where") is None
         content = overwrite_digest(prepared, options.get("partition_by", ())) if entire else None
@@ -155,7 +165,9 @@ class Step:
             continues=not entire,
             content_digest=content,
         )
-        return commit if commit.changed else self.record_unchanged(commit)
+        if commit.changed:
+            return commit
+        return self._record_unchanged_partition(commit) if self.partition else self.record_unchanged(commit)
 
     def merge(self, data: TableData, on: Sequence[str], **options: Any) -> Commit:
         """Updates and inserts rows of the asset. The options are those of `Tables.merge`.
@@ -244,10 +256,21 @@ class Step:
         current = entry.commit(self.asset, newest.table_id, newest.row_count) if entry else newest
         return self._record_reuse(replace(current, changed=False))
 
-    def _record_reuse(self, current: Commit) -> Commit:
+    def _record_unchanged_partition(self, newest: Commit) -> Commit:
+        """Records the inputs of a step that changed no row of its partition. Returns the version that wrote the rows.
+
+        A version that wrote the whole table keeps only its own edges: this step can't make it again.
+        """
+        entry = last_write(self._tables.storage, self.asset, newest.version, self.partition)
+        if entry is None:
+            return replace(newest, changed=False)
+        current = replace(entry.commit(self.asset, newest.table_id, None), changed=False)
+        return self._record_reuse(current, continues=True) if written_partition(entry) else current
+
+    def _record_reuse(self, current: Commit, *, continues: bool = False) -> Commit:
         """Records that the inputs of this step also produce an existing version."""
         self._repair()
-        self._record(self._provenance(continues=False), replace(current, committed_at=clock.now()))
+        self._record(self._provenance(continues=continues), replace(current, committed_at=clock.now()))
         return current
 
     def _version_with(self, content_digest: str) -> Commit | None:
@@ -299,5 +322,6 @@ class Step:
             engine=self.engine,
             params=self.params,
             principal=self.principal,
+            partition=self.partition,
             column_sources=self._column_sources,
         )

@@ -162,8 +162,9 @@ class TableWrites:
     ) -> Commit:
         """Replaces all rows, or the rows that match the SQL condition `where`. Creates the table if it's missing.
 
-        With `evolve_schema` and without `where`, the schema and the partitioning are replaced as well. The other
-        arguments are those of `append` and `create`.
+        With `evolve_schema` and without `where`, the schema and the partitioning are replaced as well. With `where`, a
+        write that conflicts with another one is repeated on the version of that. The other arguments are those of
+        `append` and `create`.
 
         Raises:
             SchemaMismatch, ConstraintViolated: as for `append`. With `where`, every new row must match it.
@@ -175,7 +176,8 @@ class TableWrites:
                 table, delta, prepared, commit, where=where, evolve=evolve_schema, partition_by=partition_by
             )
 
-        write = Write(table, "overwriting", run, user_metadata, if_version=if_version)
+        repeatable = where is not None and _repeatable(prepared)
+        write = Write(table, "overwriting", run, user_metadata, repeatable=repeatable, if_version=if_version)
         return self._write(write, prepared, partition_by=partition_by, where=where)
 
     def merge(

@@ -140,6 +140,7 @@ class Delta(dg.ConfigurableResource):  # type: ignore[type-arg]
             engine=engine,
             principal=context.run.tags.get(PRINCIPAL_TAG, UNATTENDED),
             params=dict(params or {}),
+            partition=context.partition_key if context.has_partition_key else "",
             # The instance of a run in a branch knows no checks of the versions that the branch reads.
             check_input=None if self.branch else lambda snapshot: check_input(context, key, tables, snapshot),
         )

@@ -7,12 +7,15 @@ import dagster as dg
 from pydantic import Field
 
 from assets.features.knowledge import Comparison, compare_without_future
+from assets.features.partitions import Day, day_of
 from assets.features.view import Duration, FeatureView, duration, evidence_column
 from assets.step_checks import ProducedVersion, StepCheck
 from core.errors import NotFound
 from core.ids import asset_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from lakehouse.lineage import Lineage
@@ -53,7 +56,8 @@ def point_in_time_checks(asset: str, view: FeatureView, extent: PointInTime) -> 
     )
 
     def evaluate_forgetting(version: ProducedVersion) -> dg.AssetCheckResult:
-        return check_forgetting(view, version.snapshot, version.delta.tables(), version.delta.lineage(), extent)
+        tables, lineage = version.delta.tables(), version.delta.lineage()
+        return check_forgetting(view, version.snapshot, tables, lineage, extent, day_of(version.context))
 
     return [
         StepCheck(evidence, lambda version: check_evidence(view, version.snapshot)),
@@ -93,19 +97,28 @@ def check_evidence(view: FeatureView, snapshot: "Snapshot") -> dg.AssetCheckResu
 
 
 def check_forgetting(
-    view: FeatureView, snapshot: "Snapshot", tables: "Tables", lineage: "Lineage", extent: PointInTime
+    view: FeatureView,
+    snapshot: "Snapshot",
+    tables: "Tables",
+    lineage: "Lineage",
+    extent: PointInTime,
+    day: Day | None = None,
 ) -> dg.AssetCheckResult:
     """Recomputes features from what was known at a few instants, and compares them with the stored features.
+
+    Args:
+        view: the declaration.
+        snapshot: the version of the table.
+        tables: the lakehouse.
+        lineage: the lineage record.
+        extent: the extent of the check.
+        day: the partition that the version replaced. The others may come from other versions of the sources.
 
     Raises:
         NotFound: the lineage does not contain the versions of the sources of the table.
     """
     frames = _sources_as_used(view, snapshot, tables, lineage)
-    features = snapshot.scan().collect()
-    comparisons = [
-        compare_without_future(view, frames, features, instant, look_back=duration(extent.look_back))
-        for instant in _moments(features, extent.instants)
-    ]
+    comparisons = _compared(view, frames, snapshot.scan().collect(), extent, day)
     changed = sorted({name for comparison in comparisons for name in comparison.changed})
     compared = sum(comparison.row_count for comparison in comparisons)
     return dg.AssetCheckResult(
@@ -124,6 +137,30 @@ def check_forgetting(
             "delta/version": snapshot.version,
         },
     )
+
+
+def changed_without_future(
+    view: FeatureView, frames: "Mapping[str, pl.DataFrame]", rows: "pl.DataFrame", extent: PointInTime, day: Day
+) -> list[str]:
+    """Returns the features of the rows of a day that change when everything that was not known yet is removed."""
+    return sorted({name for one in _compared(view, frames, rows, extent, day) for name in one.changed})
+
+
+def _compared(
+    view: FeatureView, frames: "Mapping[str, pl.DataFrame]", rows: "pl.DataFrame", extent: PointInTime, day: Day | None
+) -> list[Comparison]:
+    """Compares rows, or those of a day, with what was known at a few instants."""
+    import polars as pl
+
+    look_back = duration(extent.look_back)
+    if day is not None:
+        rows = rows.filter(pl.col("predicted_at").is_between(day.first, day.last))
+    return [
+        compare_without_future(
+            view, frames, rows, instant, look_back=look_back if day is None else min(look_back, instant - day.first)
+        )
+        for instant in _moments(rows, extent.instants)
+    ]
 
 
 def _moment(comparison: Comparison) -> dict[str, Any]:

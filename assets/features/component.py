@@ -3,18 +3,23 @@
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.datasets.checks import asset_checks, step_checks
 from assets.declaration import TableComponent
 from assets.features.binding import bind
-from assets.features.checks import PointInTime, point_in_time_checks
+from assets.features.checks import PointInTime, changed_without_future, point_in_time_checks
 from assets.features.drift import DriftLimits, drift_check
+from assets.features.partitions import DailyPartitions, Day, day_of
 from assets.features.point_in_time import build
 from assets.features.view import FeatureView, evidence_column
 from assets.step_checks import checked_asset
+from core.errors import SchemaMismatch
 from resources.delta import Delta, materialized
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
     import pyarrow as pa
 
@@ -31,6 +36,10 @@ class FeatureViewComponent(TableComponent, FeatureView):
 
     point_in_time: PointInTime = PointInTime()
     drift: DriftLimits | None = None
+    partitions: DailyPartitions | None = Field(
+        None,
+        description="Days by which the table is computed. By default, each run computes the whole table.",
+    )
 
     def bind(self, findings: "Findings") -> "pa.Schema | None":
         """Binds sources, entity, and groups to the columns of the tables."""
@@ -55,12 +64,17 @@ class FeatureViewComponent(TableComponent, FeatureView):
                 *([drift_check(self.asset, self.features, self.drift)] if self.drift else []),
                 *step_checks(self.asset, self.checks),
             ],
+            partitions_def=self.partitions.definition(self.time_zone) if self.partitions else None,
         )
         def feature_table(context: dg.AssetExecutionContext, delta: Delta) -> Any:
 
-            step = delta.step(context, engine="polars")
-            rows = build(self, read_sources(self, step))
-            commit = step.overwrite(_described(self, rows), evolve_schema=True)
+            step, day = delta.step(context, engine="polars"), day_of(context)
+            frames = read_sources(self, step)
+            rows = _rows(self, frames, day)
+            where = None if day is None else day.condition
+            if day is not None:
+                self._require_past(day, frames, rows)
+            commit = step.overwrite(_described(self, rows), where=where, evolve_schema=True)
             labels = {name: dtype for name, dtype in rows.schema.items() if dtype.is_(_boolean())}
             return materialized(
                 context,
@@ -74,6 +88,24 @@ class FeatureViewComponent(TableComponent, FeatureView):
             )
 
         return feature_table
+
+    def _require_past(self, day: Day, frames: "Mapping[str, pl.DataFrame]", rows: "pl.DataFrame") -> None:
+        """Refuses rows that use the future, before they are written.
+
+        The blocking checks examine the newest version. They would find nothing once another day was written.
+        """
+        if changed := changed_without_future(self, frames, rows, self.point_in_time, day):
+            raise SchemaMismatch(
+                f"{', '.join(changed)} of {self.asset} use the future, so the rows of {day.first:%Y-%m-%d} were not "
+                "written. Correct `facts` or `known_at` of their sources."
+            )
+
+
+def _rows(view: FeatureView, frames: "Mapping[str, pl.DataFrame]", day: Day | None) -> "pl.DataFrame":
+    """Returns the rows of a day, or all rows."""
+    if day is None:
+        return build(view, frames)
+    return build(view, frames, predicted_from=day.first, predicted_until=day.last)
 
 
 def read_sources(view: FeatureView, step: "Step") -> dict[str, "pl.DataFrame"]:

@@ -211,7 +211,8 @@ def _requests(own: _Server, feast: _Server, count: int) -> dict[str, Any]:
     name = f"online features of {count} {'entity' if count == 1 else 'entities'}"
     note = f"CPU of the server; median of {ROUNDS} rounds of {REQUESTS} requests; {CUSTOMERS:,} entities, 10 features"
     if count == 1:
-        note += "; an authenticated request without features takes 0.1 ms, a third of this"
+        note += "; 8 times less would be 0.094 ms, but an authenticated request without features already takes 0.1 ms"
+        note += " (HTTP, login, permissions)"
     return _row(name, "Feast's server", *used, goal, note)
 
 

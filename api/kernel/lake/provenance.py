@@ -63,6 +63,9 @@ class Materialization(Model):
     params_digest: str
     """Digest of the parameters."""
 
+    partition: str | None
+    """Key of the partition that the step wrote. Null if it wrote the whole table."""
+
     principal: str
     """Principal that requested the run. `former-organization` if the project belonged to another organization then."""
 
@@ -159,6 +162,7 @@ def _materialization(edge: Edge, principal: str) -> Materialization:
         env_digest=edge.env_digest,
         engine=edge.engine,
         params_digest=edge.params_digest,
+        partition=edge.partition or None,
         principal=principal,
         at=edge.at,
         inputs=[],

@@ -43,6 +43,8 @@ from api.services.ai_catalog.kinds import (
     evaluation_dataset_versions,
     experiment_results,
     feature_retrieval,
+    feature_service_retrieval,
+    feature_view_backfill,
     feature_view_drift,
     feature_view_freshness,
     feature_view_operations,
@@ -124,6 +126,7 @@ from api.services.ai_catalog.kinds.tag import TAG
 from api.services.ai_catalog.kinds.trace import TRACE
 from api.services.ai_catalog.kinds.trace_assessment import TRACE_ASSESSMENT
 from api.services.ai_catalog.kinds.training_set import TRAINING_SET
+from api.services.ai_catalog.logic import feature_retrievals
 
 PARTS = (
     access_decision,
@@ -163,6 +166,8 @@ PARTS = (
     evaluation_dataset_versions,
     experiment_results,
     feature_retrieval,
+    feature_service_retrieval,
+    feature_view_backfill,
     feature_view_drift,
     feature_view_freshness,
     feature_view_operations,
@@ -258,4 +263,5 @@ SERVICE = Service(
     "entities, feature views, and feature services; "
     "pipelines and their runs; "
     "shares of tables with recipients outside the platform.",
+    sagas=[feature_retrievals.SAGA],
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from features.embedded import EmbeddedStore
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made, tenant, user
 from tests.api.ai_catalog.feature_store import ENTITY, ONLINE, SPEC, START, TABLE, content, declared, opened, serve
@@ -275,3 +276,25 @@ async def test_models_downstream_are_consumers(api: Api, orchestrator: FakeOrche
     await grant(api, await user(api, "reader"), "rol_viewer", project)
     (item,) = (await made(api.caller("reader").get(consumers)))["items"]
     assert item["asset"] == "flights.models.delay"
+
+
+async def test_an_answer_reads_the_online_store_once(
+    api: Api, tables: Tables, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(api, tables)
+    await made(api.viewer.post(path(service, "online-get"), customers(0)))
+    reads: list[Any] = []
+    read = EmbeddedStore.read
+
+    def counted(*asked: Any) -> Any:
+        reads.append(asked)
+        return read(*asked)
+
+    monkeypatch.setattr(EmbeddedStore, "read", counted)
+    found = await made(api.viewer.post(path(service, "online-get"), customers(0)))
+    assert (len(reads), found["columns"][0]["values"]) == (1, [1.0])
+    tables.overwrite(TABLE, content(5.0))
+    version = serve(api, tables)
+    found = await made(api.viewer.post(path(service, "online-get"), customers(0)))
+    assert found["views"][0]["data_version"] == version, "what is served now, not what was"
+    assert found["columns"][0]["values"] == [5.0]

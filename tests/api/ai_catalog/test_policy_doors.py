@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.api.admin.tenants import made
-from tests.api.ai_catalog.doors import events, features, runs, tables, training_sets  # noqa: F401 - register their doors
+from tests.api.ai_catalog.doors import (  # noqa: F401 - register their doors
+    events,
+    feature_tables,
+    features,
+    runs,
+    tables,
+    training_sets,
+)
 from tests.api.ai_catalog.doors.door import DOORS, HIDDEN, Door, asking
 from tests.api.ai_catalog.doors.models import PREDICT, PULSE
 from tests.api.ai_catalog.policies import PEOPLE, POLICIES, Office, opened

@@ -93,6 +93,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "ai_catalog_push_feature_view": {"rows": [{}], "source": "clicks"},
     "ai_catalog_online_get_feature_service": {"entities": [{}]},
     "ai_catalog_historical_feature_service": {"entities": [{}], "at": ["2026-01-01T00:00:00Z"]},
+    "ai_catalog_retrieve_feature_service": {
+        "name": "churn_rows",
+        "rows": {"entities": [{}], "at": ["2026-01-01T00:00:00Z"]},
+    },
     "ai_catalog_run_queries": {"sql": "SELECT 1 AS one"},
 }
 """A valid body of each operation that requires one, with made-up ids."""

@@ -17,7 +17,7 @@ from api.services.ai_catalog.kinds.feature_view import FEATURE_VIEW
 from api.services.ai_catalog.logic import feature_answers
 from api.services.ai_catalog.logic.feature_pushes import push
 from api.services.ai_catalog.logic.feature_views import BoundView, readable_view, require_key_types, snapshot_of
-from core.errors import Conflict, HeadwaterError
+from core.errors import Conflict, HeadwaterError, InvalidPayload
 from core.runs import Launch
 
 Entities = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=feature_answers.MAX_ENTITIES)]
@@ -123,9 +123,13 @@ class Pushed(Model):
 async def materialize_feature_view(ctx: Context, view: str, request: MaterializeView) -> Launch:
     """Materializes the table of a view, and then its online rows.
 
-    Returns an operation immediately. The caller needs the permission to materialize both assets.
+    Returns an operation immediately. The caller needs the permission to materialize both assets. Use `:backfill` for a
+    table with partitions.
     """
     found = await readable_view(ctx, view, "materialize")
+    node = ctx.view().nodes.get(found.asset)
+    if node is not None and node.partitioned:
+        raise Conflict(f"{found.asset} has partitions. Use `:backfill`.")
     assets = [found.asset, *([found.online_asset] if found.online_asset else [])]
     return await plan_launch(ctx, assets, MaterializeAssets(assets=assets, upstream=request.upstream), {})
 
@@ -174,6 +178,19 @@ async def pushable_view(ctx: Context, view: str) -> BoundView:
     return found
 
 
+def times_of(entities: list[dict[str, Any]], at: list[Any], pointer: str) -> list[Any]:
+    """Returns the time of each entity.
+
+    Raises:
+        InvalidPayload: there are neither one time nor as many as entities.
+    """
+    times = at * len(entities) if len(at) == 1 else at
+    if len(times) != len(entities):
+        fault = {"pointer": pointer, "detail": f"must have one time, or {len(entities)}"}
+        raise InvalidPayload("There must be one time for all entities, or one for each.", errors=[fault])
+    return times
+
+
 async def retrieved(
     ctx: Context, views: list[BoundView], entities: list[dict[str, Any]], at: list[Any], *, full: bool
 ) -> HistoricalResult:
@@ -182,12 +199,7 @@ async def retrieved(
     Raises:
         InvalidPayload: there are neither one time nor as many as entities.
     """
-    times = at * len(entities) if len(at) == 1 else at
-    if len(times) != len(entities):
-        from core.errors import InvalidPayload
-
-        fault = {"pointer": "/at", "detail": f"must have one time, or {len(entities)}"}
-        raise InvalidPayload("There must be one time for all entities, or one for each.", errors=[fault])
+    times = times_of(entities, at, "/at")
     return await ctx.compute(_retrieved, ctx.platform, views, entities, times, full)
 
 

@@ -13,7 +13,7 @@ from api.kernel.platform import Platform
 from api.services.ai_catalog.kinds.entity import KeyType
 from api.services.ai_catalog.logic.feature_views import BoundView, require_key_types, snapshot_of
 from core import clock
-from core.errors import Conflict, InvalidPayload, PermissionDenied
+from core.errors import Conflict, HeadwaterError, InvalidPayload, PermissionDenied
 from core.numbers import is_storable
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 MAX_ENTITIES = 10_000
 """Number of entities in one request."""
 
-_ATTEMPTS = 3
+_ATTEMPTS = 4
+
+_LAST_SERVED: dict[str, Served] = {}
+"""What the online store served at the last answer, by online asset."""
+
+_MAX_SERVED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,27 @@ def _current(store: OnlineStore, view: BoundView, entities: Sequence[Mapping[str
 
     if view.online_asset is None:
         raise Conflict(f"{view.name} isn't served online. Set the online asset of the view.")
-    for _ in range(_ATTEMPTS):
-        served = store.served(view.online_asset)
+    asset = view.online_asset
+    for attempt in range(_ATTEMPTS):
+        # What was served at the last answer saves a read. Whether it still is, shows when the rows are read.
+        known = _LAST_SERVED.get(asset) if attempt == 0 else None
+        served = known or store.served(asset)
         if served is None:
-            raise Conflict(f"{view.online_asset} has not been materialized yet, so {view.name} has no online rows.")
-        columns, names = _fitting(view, served)
-        keys = encoded_keys(served, entities, names, "/entities")
-        found = store.read(view.online_asset, [key for key in keys if key is not None])
+            raise Conflict(f"{asset} has not been materialized yet, so {view.name} has no online rows.")
+        try:
+            columns, names = _fitting(view, served)
+            keys = encoded_keys(served, entities, names, "/entities")
+        except HeadwaterError:
+            if known is None:
+                raise
+            continue
+        found = store.read(asset, [key for key in keys if key is not None])
         # The keys of a version that replaced the other meanwhile may have other types, or another order.
-        if found is not None and (found.served.keys, found.served.schema) == (served.keys, served.schema):
+        if found is not None and _form(found.served) == _form(served):
             _require_pinned(view, found.served)
+            if len(_LAST_SERVED) >= _MAX_SERVED:
+                _LAST_SERVED.clear()
+            _LAST_SERVED[asset] = found.served
             return look_up(found, columns, keys, columns.features, moment, _restriction(view, served))
     raise Conflict(f"The online rows of {view.name} were just replaced by others. Try again.")
 
@@ -95,6 +111,11 @@ def _restriction(view: BoundView, served: Served) -> Restriction | None:
             f"{error.detail} The online store has the columns of {view.online_asset} only. Add the column to it, or "
             "read the features in the past."
         ) from None
+
+
+def _form(served: Served) -> tuple[object, ...]:
+    """Returns what determines the bytes of the keys, and whether the rows are those of a view."""
+    return served.table, served.keys, served.timestamp, served.schema
 
 
 @lru_cache(maxsize=1_000)
@@ -158,11 +179,37 @@ def historical(
         SchemaMismatch: the columns of a table don't fit its view.
         UnknownTable: the table of a view has not been materialized.
     """
+    return joined(platform, views, spine(views, entities, times), "event_timestamp", full=full)
+
+
+def joined(
+    platform: Platform,
+    views: Sequence[BoundView],
+    examples: pa.Table,
+    time: str,
+    *,
+    keys: Mapping[str, str] = {},
+    full: bool = False,
+) -> HistoricalFeatures:
+    """Adds the features of each row of a spine at its time.
+
+    Args:
+        platform: what the process shares.
+        views: the views.
+        examples: the spine.
+        time: its column with the time.
+        keys: its column for each key of the entities. A key that is left out has a column of its name.
+        full: whether the names of features contain the view.
+
+    Raises:
+        InvalidArgument: the spine lacks a column, or two columns of the result have the same name.
+        SchemaMismatch: the columns of a table don't fit its view.
+        UnknownTable: the table of a view has not been materialized.
+    """
     from features.history import JoinedView, retrieve
     from features.restricted import restricted_rows
     from features.rows import read_rows
 
-    spine = _spine(views, entities, times)
     read = []
     for view in views:
         snapshot = snapshot_of(platform, view)
@@ -172,21 +219,24 @@ def historical(
             rows = restricted_rows(rows, snapshot, hidden)
         read.append((view, snapshot.data_version, rows))
     names = column_names([(view.name, rows.columns.features) for view, _, rows in read], full=full)
-    joined = [
+    found = [
         JoinedView(
             view.name,
             rows,
             {feature: names[view.name, feature] for feature in rows.columns.features},
-            {column: key for key, column in view.keys.items()},
+            {column: keys.get(key, key) for key, column in view.keys.items()},
         )
         for view, _, rows in read
     ]
-    return HistoricalFeatures(
-        retrieve(spine, "event_timestamp", joined), {view.name: version for view, version, _ in read}
-    )
+    return HistoricalFeatures(retrieve(examples, time, found), {view.name: version for view, version, _ in read})
 
 
-def _spine(views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]], times: Sequence[datetime]) -> pa.Table:
+def spine(views: Sequence[BoundView], entities: Sequence[Mapping[str, Any]], times: Sequence[datetime]) -> pa.Table:
+    """Returns entities and their times as a table: the keys, and `event_timestamp`.
+
+    Raises:
+        InvalidPayload: an entity lacks a key, or a key has another type.
+    """
     import pyarrow as pa
 
     types: dict[str, KeyType] = {}

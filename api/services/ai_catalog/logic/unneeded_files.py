@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from api.kernel.tables import OPERATION
 from api.services.ai_catalog.artifact_tables import ARTIFACT
 from api.services.ai_catalog.model_tables import LOGGED_MODEL, MODEL_VERSION
 from api.services.ai_catalog.run_tables import RUN
@@ -55,6 +56,12 @@ class UnneededFile:
     """Time since which it is unneeded, or of its last change."""
 
 
+_RUNNING = sa.select(OPERATION.c.id).where(
+    OPERATION.c.project_id == sa.bindparam("project"), OPERATION.c.finished_at.is_(None)
+)
+"""Operations that can store files in parts, as uploads do."""
+
+
 def unneeded_files(
     connection: Connection, blobs: Blobs, project: str, now: datetime, deleted_before: datetime
 ) -> Iterator[UnneededFile]:
@@ -78,8 +85,11 @@ def unneeded_files(
             yield UnneededFile(project, UnneededReason.INCOMPLETE, file.name, "", "", file.size, file.changed_at)
     uploads = sa.select(ARTIFACT_UPLOAD.c.id, ARTIFACT_UPLOAD.c.expires_at, ARTIFACT_UPLOAD.c.state)
     known = {row.id: row for row in connection.execute(uploads.where(ARTIFACT_UPLOAD.c.project_id == project))}
+    running = set(connection.execute(_RUNNING, {"project": project}).scalars())
     for id in blobs.uploads(project):
         row = known.get(id)
+        if id in running:
+            continue
         if row is None or row.expires_at < now or row.state != "OPEN":
             since = row.expires_at if row else now
             yield UnneededFile(project, UnneededReason.EXPIRED_UPLOAD, id, "", "", 0, since)
