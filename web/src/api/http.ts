@@ -1,5 +1,6 @@
 // Requests to the REST API. The session cookie authenticates, and the browser sends it to this site only.
 
+import { t } from "../language/text";
 import { remember } from "./reads";
 import { renewed } from "./renewal";
 
@@ -21,7 +22,7 @@ export class Problem extends Error {
   readonly similar: string[];
 
   constructor(status: number, body: Record<string, unknown>, requestId: string) {
-    super(String(body.detail ?? body.title ?? `The platform answered ${status}.`));
+    super(String(body.detail ?? body.title ?? t("The platform answered {status}.", { status })));
     this.status = status;
     this.reason = String(body.reason ?? "");
     this.faults = Array.isArray(body.errors) ? (body.errors as Fault[]) : [];

@@ -2,6 +2,7 @@ import { ActionIcon, Button, Fieldset, Group, JsonInput, NumberInput, Select, St
 import { useState } from "react";
 import { field, orderedFields, resolved, type Schema, type Schemas, words } from "../api/schema";
 import { isRecord } from "../kernel/values";
+import { t } from "../language/text";
 import { isObject, ObjectFields, ObjectsInput } from "./ObjectsInput";
 import { ReferenceInput } from "./ReferenceInput";
 
@@ -64,10 +65,10 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
     case "object": {
       const object = isRecord(value) ? value : {};
       if (declared.nullable && !isRecord(value)) {
-        return <Group><Button size="xs" variant="default" onClick={() => onChange({})} title={common.description}>Add {label.toLowerCase()}</Button></Group>;
+        return <Group><Button size="xs" variant="default" onClick={() => onChange({})} title={common.description}>{t("Add {label}", { label: label.toLowerCase() })}</Button></Group>;
       }
       return (
-        <Fieldset legend={name === "spec" ? "Settings" : label}>
+        <Fieldset legend={name === "spec" ? t("Settings") : label}>
           <Stack gap="sm">
             {orderedFields(declared.schema).map(([inner, innerSchema]) => (
               <Input
@@ -82,7 +83,7 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
                 pointer={`${pointer}/${inner}`}
               />
             ))}
-            {declared.nullable && <Group><Button size="xs" variant="subtle" color="red" onClick={() => onChange(null)}>Remove {label.toLowerCase()}</Button></Group>}
+            {declared.nullable && <Group><Button size="xs" variant="subtle" color="red" onClick={() => onChange(null)}>{t("Remove {label}", { label: label.toLowerCase() })}</Button></Group>}
           </Stack>
         </Fieldset>
       );
@@ -118,7 +119,7 @@ function Json({ value, onChange, error, ...common }: JsonProps) {
   return (
     <JsonInput
       {...common}
-      error={invalid ? "This is not valid JSON." : error}
+      error={invalid ? t("This is not valid JSON.") : error}
       autosize
       minRows={2}
       maxRows={16}
@@ -155,19 +156,19 @@ function MapInput({ label, description, error, value, onChange }: MapProps) {
         {error && <span role="alert">{error}</span>}
         {entries.map(([key, text], position) => (
           <Group key={position} gap="xs" wrap="nowrap">
-            <TextInput aria-label={`${label}: key`} value={key} onChange={(event) => put(position, event.currentTarget.value, String(text))} />
-            <TextInput aria-label={`${label}: value of ${key}`} flex={1} value={String(text)} onChange={(event) => put(position, key, event.currentTarget.value)} />
+            <TextInput aria-label={t("{label}: key", { label })} value={key} onChange={(event) => put(position, event.currentTarget.value, String(text))} />
+            <TextInput aria-label={t("{label}: value of {key}", { label, key })} flex={1} value={String(text)} onChange={(event) => put(position, key, event.currentTarget.value)} />
             <ActionIcon
               variant="subtle"
               color="gray"
-              aria-label={`Remove ${key}`}
+              aria-label={t("Remove {key}", { key })}
               onClick={() => onChange(Object.fromEntries(entries.filter((_, number) => number !== position)))}
             >
               ×
             </ActionIcon>
           </Group>
         ))}
-        <ActionIcon variant="default" aria-label={`Add to ${label}`} onClick={() => onChange({ ...value, "": "" })}>
+        <ActionIcon variant="default" aria-label={t("Add to {label}", { label })} onClick={() => onChange({ ...value, "": "" })}>
           +
         </ActionIcon>
       </Stack>

@@ -2,6 +2,7 @@ import { Button, Fieldset, Group, Select, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 import { field, orderedFields, resolved, type Schema, type Schemas, words } from "../api/schema";
 import { isRecord } from "../kernel/values";
+import { t } from "../language/text";
 import { Input } from "./Input";
 
 /** An object with more fields shows only those that are required or set. The others are added one by one. */
@@ -73,8 +74,8 @@ export function ObjectFields({ schema, schemas, value, onChange, faults, pointer
         <Select
           size="xs"
           maw={240}
-          aria-label="Add a field"
-          placeholder="Add a field"
+          aria-label={t("Add a field")}
+          placeholder={t("Add a field")}
           searchable
           value={null}
           data={hidden.map(([name]) => ({ value: name, label: words(name) }))}
@@ -114,12 +115,12 @@ export function ObjectsInput({ label, schema, schemas, value, onChange, faults, 
             />
             <Group justify="flex-end" mt="xs">
               <Button size="xs" variant="subtle" color="red" onClick={() => onChange(items.filter((_, number) => number !== position))}>
-                Remove {one} {position + 1}
+                {t("Remove {one} {position}", { one, position: position + 1 })}
               </Button>
             </Group>
           </Fieldset>
         ))}
-        <Group><Button size="xs" variant="default" onClick={() => onChange([...items, {}])}>Add {one}</Button></Group>
+        <Group><Button size="xs" variant="default" onClick={() => onChange([...items, {}])}>{t("Add {one}", { one })}</Button></Group>
       </Stack>
     </Fieldset>
   );

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { catalogues } from "../api/platform";
 import { nameOf, targetOf } from "../api/references";
+import { t } from "../language/text";
 import { RowLink } from "../ui/RowLink";
 
 /** A thing that a field refers to: its name as a link, and its id to copy. */
@@ -10,7 +11,7 @@ export function Reference({ id, kinds, compact = false }: { id: string; kinds: s
   const { data } = useQuery(catalogues);
   const target = data && targetOf(data, kinds, id);
   const { data: name } = useQuery(nameOf(target, id));
-  if (!target) return id === "platform" ? <>The platform</> : <Code>{id}</Code>;
+  if (!target) return id === "platform" ? t("The platform") : <Code>{id}</Code>;
   const to = `/${target.service}/${target.kind.plural}/${encodeURIComponent(id)}`;
   if (compact) return <RowLink to={to} isCode={!name} title={name ? id : undefined}>{name ?? id}</RowLink>;
   const link = <Anchor component={Link} to={to} size="sm" ff={name ? undefined : "monospace"}>{name ?? id}</Anchor>;
@@ -19,7 +20,7 @@ export function Reference({ id, kinds, compact = false }: { id: string; kinds: s
     <Group gap="xs">
       {link}
       <CopyButton value={id}>
-        {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the ID"><Code style={{ overflowWrap: "anywhere" }}>{copied ? "Copied" : id}</Code></UnstyledButton>}
+        {({ copied, copy }) => <UnstyledButton onClick={copy} title={t("Copy the ID")}><Code style={{ overflowWrap: "anywhere" }}>{copied ? t("Copied") : id}</Code></UnstyledButton>}
       </CopyButton>
     </Group>
   );

@@ -4,6 +4,7 @@ import { useQueries, useQuery } from "@tanstack/react-query";
 import { get } from "../api/http";
 import { catalogues, method } from "../api/platform";
 import { nameOf, targetOf } from "../api/references";
+import { t } from "../language/text";
 
 interface Props {
   label: string;
@@ -37,5 +38,5 @@ export function ReferenceInput({ kinds, value, onChange, description, ...common 
     }),
   });
   const names = new Set(pages.flatMap((page) => page.data?.items.map((one) => one.name) ?? []));
-  return <Autocomplete {...common} description={name ? `${description ? `${description} ` : ""}Now: ${name}.` : description} data={[...names]} value={value} onChange={onChange} spellCheck={false} />;
+  return <Autocomplete {...common} description={name ? t("{description}Now: {name}.", { description: description ? `${description} ` : "", name }) : description} data={[...names]} value={value} onChange={onChange} spellCheck={false} />;
 }

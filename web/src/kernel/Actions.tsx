@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { allowed, type OperationEntry } from "../api/platform";
+import { t } from "../language/text";
 import { permission } from "./OperationButton";
 import { OperationDialog, type OperationTarget } from "./OperationDialog";
 import { isDestructive, label, onItem, securableOf } from "./operations";
@@ -51,7 +52,7 @@ export function Actions({ first = [], without = [], doing, onDeleted, ...target 
       ))}
       {operations.length > MAX_BUTTONS && (
         <Menu position="bottom-end">
-          <Menu.Target><Button size="xs" variant="default">More</Button></Menu.Target>
+          <Menu.Target><Button size="xs" variant="default">{t("More")}</Button></Menu.Target>
           <Menu.Dropdown>
             {operations.slice(MAX_BUTTONS).map((operation) => (
               <Menu.Item key={operation.operation_id} color={isDestructive(operation) ? "red" : undefined} {...button(operation)}>{label(operation)}</Menu.Item>

@@ -3,6 +3,7 @@ import { useQueries } from "@tanstack/react-query";
 import { get } from "../api/http";
 import { type KindEntry, pathOf } from "../api/platform";
 import { words } from "../api/schema";
+import { t } from "../language/text";
 import { affectedParts } from "./operations";
 import { isRecord } from "./values";
 
@@ -28,14 +29,14 @@ export function Affected({ kind, id }: { kind: KindEntry; id: string }) {
   if (!found.length) return null;
   return (
     <Stack gap="xs">
-      <Text size="sm" fw={600}>This affects:</Text>
+      <Text size="sm" fw={600}>{t("This affects:")}</Text>
       {found.map(({ part, names }) => (
         <div key={part.verb}>
           <Text size="sm" c="dimmed">{words(part.path.split("/").at(-1) ?? part.verb)}</Text>
           <List size="sm">
             {names.slice(0, SHOWN).map((name) => <List.Item key={name}>{name}</List.Item>)}
           </List>
-          {names.length > SHOWN && <Text size="sm" c="dimmed">and {names.length - SHOWN} more</Text>}
+          {names.length > SHOWN && <Text size="sm" c="dimmed">{t("and {count} more", { count: names.length - SHOWN })}</Text>}
         </div>
       ))}
     </Stack>

@@ -2,6 +2,7 @@ import { Button, Group, Modal, Paper, Progress, Stack, Table, Text, TextInput } 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { allowedOnEach, type KindEntry, method, openApi, type OperationEntry } from "../api/platform";
+import { t } from "../language/text";
 import { notice } from "../ui/notice";
 import { Trouble } from "../ui/Trouble";
 import { type Outcome, runOnEach } from "./bulk";
@@ -30,23 +31,23 @@ export function BulkBar({ service, kind, items, onClear }: Props) {
   const ids = items.map(idOf);
   const { data: rights } = useQuery(allowedOnEach(operations.map((one) => one.permission), ids, fullName(service, kind)));
   if (!items.length) return null;
-  const text = (operation: OperationEntry) => (operation === updating ? "Set label" : label(operation));
+  const text = (operation: OperationEntry) => (operation === updating ? t("Set label") : label(operation));
   return (
-    <Paper withBorder p="xs" role="region" aria-label="Selected items">
+    <Paper withBorder p="xs" role="region" aria-label={t("Selected items")}>
       <Group gap="xs">
-        <Text size="sm" fw={600}>{items.length.toLocaleString()} selected</Text>
+        <Text size="sm" fw={600}>{t("{count, number} selected", { count: items.length })}</Text>
         {operations.slice(0, MAX_BUTTONS).map((operation) => {
           const count = rights?.get(operation.permission) ?? 0;
-          const title = rights && !count ? `You need the permission ${operation.permission}.` : operation.summary;
+          const title = rights && !count ? t("You need the permission {permission}.", { permission: operation.permission }) : operation.summary;
           return (
             <Button key={operation.operation_id} size="xs" variant="default" disabled={!count} title={title} onClick={() => setChosen(operation)}>
               {text(operation)}{count > 0 && count < items.length ? ` (${count})` : ""}
             </Button>
           );
         })}
-        <Button size="xs" variant="subtle" color="gray" onClick={onClear}>Clear the selection</Button>
+        <Button size="xs" variant="subtle" color="gray" onClick={onClear}>{t("Clear the selection")}</Button>
       </Group>
-      <Modal opened={chosen !== null} onClose={() => setChosen(null)} title={chosen ? `${text(chosen)}: ${items.length} ${items.length === 1 ? "item" : "items"}` : ""} size="lg">
+      <Modal opened={chosen !== null} onClose={() => setChosen(null)} title={chosen ? `${text(chosen)}: ${items.length} ${t("{count, plural, one {item} other {items}}", { count: items.length })}` : ""} size="lg">
         {chosen && <Run service={service} kind={kind} operation={chosen} isLabel={chosen === updating} items={items} onClose={() => setChosen(null)} onClear={onClear} />}
       </Modal>
     </Paper>
@@ -83,8 +84,8 @@ function Run({ service, kind, operation, isLabel, items, onClose, onClear }: Run
       const found = await runOnEach(kind, operation, [...names.keys()], body, setDone);
       const good = found.filter((one) => !one.problem).map((one) => one.id);
       const restore = operation.method === "DELETE" ? restoring(kind) : undefined;
-      const undo = restore && { label: "Undo", run: () => void runOnEach(kind, restore, good, undefined, () => {}).then(again) };
-      if (good.length) notice(`${isLabel ? "Label set" : label(operation)}: ${good.length} done`, undo);
+      const undo = restore && { label: t("Undo"), run: () => void runOnEach(kind, restore, good, undefined, () => {}).then(again) };
+      if (good.length) notice(t("{operation}: {count} done", { operation: isLabel ? t("Label set") : label(operation), count: good.length }), undo);
       // The list is read again when the results were read, because deleted items leave it and the selection.
       if (good.length < found.length) return setOutcomes(found);
       close();
@@ -98,16 +99,16 @@ function Run({ service, kind, operation, isLabel, items, onClose, onClear }: Run
     const failed = outcomes.filter((one) => one.problem);
     return (
       <Stack>
-        <Text size="sm" role="status">{outcomes.length - failed.length} of {outcomes.length} done, {failed.length} failed.</Text>
+        <Text size="sm" role="status">{t("{count} of {count2} done, {count3} failed.", { count: outcomes.length - failed.length, count2: outcomes.length, count3: failed.length })}</Text>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Item</Table.Th><Table.Th>Result</Table.Th></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Item")}</Table.Th><Table.Th>{t("Result")}</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody>
             {[...failed, ...outcomes.filter((one) => !one.problem)].map((one) => (
-              <Table.Tr key={one.id}><Table.Td>{names.get(one.id)}</Table.Td><Table.Td>{one.problem ?? "Done"}</Table.Td></Table.Tr>
+              <Table.Tr key={one.id}><Table.Td>{names.get(one.id)}</Table.Td><Table.Td>{one.problem ?? t("Done")}</Table.Td></Table.Tr>
             ))}
           </Table.Tbody>
         </Table>
-        <Group justify="flex-end"><Button onClick={close}>Close</Button></Group>
+        <Group justify="flex-end"><Button onClick={close}>{t("Close")}</Button></Group>
       </Stack>
     );
   }
@@ -119,17 +120,17 @@ function Run({ service, kind, operation, isLabel, items, onClose, onClear }: Run
         <Text size="sm" c="dimmed" lineClamp={4}>{[...names.values()].join(", ")}</Text>
         {isLabel && (
           <Group grow>
-            <TextInput label="Key" required value={key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />
-            <TextInput label="Value" description="Empty removes the label." value={value} onChange={(event) => setValue(event.currentTarget.value)} />
+            <TextInput label={t("Key")} required value={key} onChange={(event) => setKey(event.currentTarget.value)} data-autofocus />
+            <TextInput label={t("Value")} description={t("Empty removes the label.")} value={value} onChange={(event) => setValue(event.currentTarget.value)} />
           </Group>
         )}
-        {isForGood && <TextInput label={`Type ${count} to confirm. This can't be undone.`} value={typed} onChange={(event) => setTyped(event.currentTarget.value)} data-autofocus />}
-        {done !== null && <Progress value={(100 * done) / items.length} aria-label={`${done} of ${items.length} done`} />}
+        {isForGood && <TextInput label={t("Type {count} to confirm. This can't be undone.", { count })} value={typed} onChange={(event) => setTyped(event.currentTarget.value)} data-autofocus />}
+        {done !== null && <Progress value={(100 * done) / items.length} aria-label={t("{done} of {count} done", { done, count: items.length })} />}
         {error !== null && <Trouble error={error} />}
         <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>Cancel</Button>
+          <Button variant="default" onClick={onClose}>{t("Cancel")}</Button>
           <Button type="submit" color={isDestructive(operation) ? "red" : undefined} loading={done !== null} disabled={(isLabel && !key) || (isForGood && typed !== count)}>
-            {isLabel ? "Set label" : label(operation)}
+            {isLabel ? t("Set label") : label(operation)}
           </Button>
         </Group>
       </Stack>

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, type KeyboardEvent, useState } from "react";
 import { allowed, type KindEntry, method, openApi } from "../api/platform";
 import { field, type Schema, type Schemas, words } from "../api/schema";
+import { t } from "../language/text";
 import { Fields } from "./Fields";
 import { bodySchema, fullName } from "./operations";
 import { useQuickChange } from "./useQuickChange";
@@ -41,14 +42,14 @@ export function Details({ service, kind, id, item, schema, schemas }: Props) {
                 label={words(name)}
                 value={present}
                 isLong={name === "description"}
-                onSave={(entered) => change({ spec: { [name]: entered || null } }, { spec: { [name]: present || null } }, `${words(name)} changed`)}
+                onSave={(entered) => change({ spec: { [name]: entered || null } }, { spec: { [name]: present || null } }, t("{name} changed", { name: words(name) }))}
               />
             );
           })}
           {labels && (
             <QuickLabels
               labels={labels}
-              onSet={(key, value) => change({ labels: { [key]: value } }, { labels: { [key]: labels[key] ?? null } }, value === null ? `Label ${key} removed` : `Label ${key} set`)}
+              onSet={(key, value) => change({ labels: { [key]: value } }, { labels: { [key]: labels[key] ?? null } }, value === null ? t("Label {key} removed", { key }) : t("Label {key} set", { key }))}
             />
           )}
         </Stack>
@@ -74,8 +75,8 @@ function QuickText({ label, value, isLong, onSave }: TextProps) {
   if (entered === null) {
     return (
       <Group gap="xs" wrap="nowrap">
-        {isLong ? <Text size="sm" style={{ whiteSpace: "pre-wrap" }}>{value || <Text span c="dimmed" size="sm">No description</Text>}</Text> : <Title order={2}>{value || "No title"}</Title>}
-        <Button size="compact-xs" variant="subtle" color="gray" onClick={() => setEntered(value)} aria-label={`Change the ${label.toLowerCase()}`}>Change</Button>
+        {isLong ? <Text size="sm" style={{ whiteSpace: "pre-wrap" }}>{value || <Text span c="dimmed" size="sm">{t("No description")}</Text>}</Text> : <Title order={2}>{value || t("No title")}</Title>}
+        <Button size="compact-xs" variant="subtle" color="gray" onClick={() => setEntered(value)} aria-label={t("Change the {label}", { label: label.toLowerCase() })}>{t("Change")}</Button>
       </Group>
     );
   }
@@ -98,8 +99,8 @@ function QuickText({ label, value, isLong, onSave }: TextProps) {
       ) : (
         <TextInput {...common} flex={1} onChange={(event) => setEntered(event.currentTarget.value)} />
       )}
-      <Button size="xs" onClick={save}>Save</Button>
-      <Button size="xs" variant="default" onClick={() => setEntered(null)}>Cancel</Button>
+      <Button size="xs" onClick={save}>{t("Save")}</Button>
+      <Button size="xs" variant="default" onClick={() => setEntered(null)}>{t("Cancel")}</Button>
     </Group>
   );
 }
@@ -117,14 +118,14 @@ function QuickLabels({ labels, onSet }: { labels: Record<string, string>; onSet:
       {Object.entries(labels).map(([key, value]) => (
         <Pill key={key} size="md">
           {value ? `${key}: ${value}` : key}
-          <CloseButton size="xs" aria-label={`Remove the label ${key}`} onClick={() => onSet(key, null)} />
+          <CloseButton size="xs" aria-label={t("Remove the label {key}", { key })} onClick={() => onSet(key, null)} />
         </Pill>
       ))}
       {text === null ? (
-        <Button size="compact-xs" variant="default" onClick={() => setText("")}>Add label</Button>
+        <Button size="compact-xs" variant="default" onClick={() => setText("")}>{t("Add label")}</Button>
       ) : (
         <form onSubmit={add}>
-          <TextInput size="xs" aria-label="New label" placeholder="key = value" autoFocus value={text} onChange={(event) => setText(event.currentTarget.value)} onKeyDown={(event) => event.key === "Escape" && setText(null)} />
+          <TextInput size="xs" aria-label={t("New label")} placeholder={t("key = value")} autoFocus value={text} onChange={(event) => setText(event.currentTarget.value)} onKeyDown={(event) => event.key === "Escape" && setText(null)} />
         </form>
       )}
     </Group>

@@ -1,6 +1,7 @@
 import { Stack, Table, Title } from "@mantine/core";
 import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
 import { Value } from "../fields/Value";
+import { t } from "../language/text";
 import { isRecord } from "./values";
 
 const TECHNICAL = new Set(["etag", "generation", "id", "kind", "name"]);
@@ -19,13 +20,13 @@ export function Fields({ item, schema, schemas, hidden }: { item: Record<string,
         if (!isRecord(value) || !entries.length) return null;
         return (
           <section key={name} aria-label={words(name)}>
-            <Title order={2} mb="xs">{name === "spec" ? "Settings" : "State"}</Title>
+            <Title order={2} mb="xs">{name === "spec" ? t("Settings") : t("State")}</Title>
             <Rows entries={entries} item={value} schemas={schemas} />
           </section>
         );
       })}
-      <section aria-label="Details">
-        {nested.length > 0 && <Title order={2} mb="xs">Details</Title>}
+      <section aria-label={t("Details")}>
+        {nested.length > 0 && <Title order={2} mb="xs">{t("Details")}</Title>}
         <Rows entries={flat} item={item} schemas={schemas} />
       </section>
     </Stack>

@@ -3,6 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { get } from "../api/http";
 import { words } from "../api/schema";
+import { rich, t } from "../language/text";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
 import { combined, path as pathOfChange, type Revision, text } from "./changes";
@@ -29,34 +30,34 @@ export function History({ path }: { path: string }) {
   const [from, to] = [...chosen].sort((one, other) => one - other);
   return (
     <Stack gap="lg">
-      <Text size="sm" c="dimmed">Select two versions to see all differences between them.</Text>
+      <Text size="sm" c="dimmed">{t("Select two versions to see all differences between them.")}</Text>
       {from !== undefined && to !== undefined && (
-        <section aria-label="Comparison">
-          <Title order={2} mb="xs">Version {from} and version {to}</Title>
-          <Changes changes={combined(items, from, to)} before={`Version ${from}`} after={`Version ${to}`} />
+        <section aria-label={t("Comparison")}>
+          <Title order={2} mb="xs">{t("Version {from} and version {to}", { from, to })}</Title>
+          <Changes changes={combined(items, from, to)} before={t("Version {from}", { from })} after={t("Version {to}", { to })} />
         </section>
       )}
       {items.map((one) => (
-        <section key={one.version} aria-label={`Version ${one.version}`}>
+        <section key={one.version} aria-label={t("Version {version}", { version: one.version })}>
           <Group gap="sm" mb={4}>
-            <Checkbox size="xs" checked={chosen.includes(one.version)} onChange={() => toggle(one.version)} aria-label={`Compare version ${one.version}`} />
-            <Text fw={600}>Version {one.version}</Text>
-            <Text size="sm" c="dimmed">{words(one.action.split(".").at(-1) ?? one.action)} by {one.by}, <Time value={one.at} /></Text>
+            <Checkbox size="xs" checked={chosen.includes(one.version)} onChange={() => toggle(one.version)} aria-label={t("Compare version {version}", { version: one.version })} />
+            <Text fw={600}>{t("Version {version}", { version: one.version })}</Text>
+            <Text size="sm" c="dimmed">{rich("{action} by {by}, {time}", { action: words(one.action.split(".").at(-1) ?? one.action), by: one.by, time: <Time value={one.at} /> })}</Text>
           </Group>
-          {one.changes.length > 0 ? <Changes changes={one.changes} before="Before" after="After" /> : <Text size="sm" c="dimmed">No field changed.</Text>}
+          {one.changes.length > 0 ? <Changes changes={one.changes} before={t("Before")} after={t("After")} /> : <Text size="sm" c="dimmed">{t("No field changed.")}</Text>}
         </section>
       ))}
-      {revisions.hasNextPage && <Button variant="default" size="xs" loading={revisions.isFetchingNextPage} onClick={() => revisions.fetchNextPage()}>Show more</Button>}
+      {revisions.hasNextPage && <Button variant="default" size="xs" loading={revisions.isFetchingNextPage} onClick={() => revisions.fetchNextPage()}>{t("Show more")}</Button>}
     </Stack>
   );
 }
 
 function Changes({ changes, before, after }: { changes: Revision["changes"]; before: string; after: string }) {
-  if (!changes.length) return <Text size="sm" c="dimmed">They are the same.</Text>;
+  if (!changes.length) return <Text size="sm" c="dimmed">{t("They are the same.")}</Text>;
   return (
     <Table.ScrollContainer minWidth={520}>
       <Table layout="fixed" verticalSpacing={4} withTableBorder>
-        <Table.Thead><Table.Tr><Table.Th w="22%">Field</Table.Th><Table.Th>{before}</Table.Th><Table.Th>{after}</Table.Th></Table.Tr></Table.Thead>
+        <Table.Thead><Table.Tr><Table.Th w="22%">{t("Field")}</Table.Th><Table.Th>{before}</Table.Th><Table.Th>{after}</Table.Th></Table.Tr></Table.Thead>
         <Table.Tbody>
           {changes.map((change) => (
             <Table.Tr key={change.pointer}>

@@ -5,12 +5,13 @@ import { useState } from "react";
 import type { Answer } from "../api/http";
 import { answerKey } from "../api/platform";
 import { words } from "../api/schema";
+import { t } from "../language/text";
 import { useShortcuts } from "../ui/pageKeys";
 import { useKeys } from "../ui/useKeys";
 import { ItemView } from "./ItemView";
 
 const ROUTE = "/$service/$plural/$id" as const;
-const KEYS = [{ keys: ["e"], does: "Edit the item" }];
+const KEYS = [{ keys: ["e"], does: t("Edit the item") }];
 
 /** The page of an item of a kind. */
 export function Item() {

@@ -7,6 +7,7 @@ import { useChanged } from "../api/live";
 import { allowed, catalogues, kindOf, type KindEntry, method, openApi } from "../api/platform";
 import { useChangePreferences, usePreferences } from "../api/preferences";
 import { words } from "../api/schema";
+import { t } from "../language/text";
 import { Marked } from "../ui/Marked";
 import { NewPill } from "../ui/NewPill";
 import { useShortcuts } from "../ui/pageKeys";
@@ -41,13 +42,13 @@ const FIRST_PAGE = 100;
 const NEXT_PAGE = 1000;
 const ROW_HEIGHT = { COMFORTABLE: 36, COMPACT: 28 };
 const KEYS = [
-  { keys: ["j", "↓"], does: "Next item" },
-  { keys: ["k", "↑"], does: "Previous item" },
-  { keys: ["Enter"], does: "Open the item at the side, then its page" },
-  { keys: ["e"], does: "Edit the item" },
-  { keys: ["x"], does: "Select the item" },
-  { keys: ["c"], does: "Create an item" },
-  { keys: ["/"], does: "Filter" },
+  { keys: ["j", "↓"], does: t("Next item") },
+  { keys: ["k", "↑"], does: t("Previous item") },
+  { keys: [t("Enter")], does: t("Open the item at the side, then its page") },
+  { keys: ["e"], does: t("Edit the item") },
+  { keys: ["x"], does: t("Select the item") },
+  { keys: ["c"], does: t("Create an item") },
+  { keys: ["/"], does: t("Filter") },
 ];
 
 /** The items of a kind: filtered, ordered, and with the columns that the address names. */
@@ -56,8 +57,8 @@ export function ItemList() {
   const { data: found } = useQuery(catalogues);
   if (!found) return null;
   const kind = kindOf(found, service, plural);
-  if (!kind) return <Text>There is no kind {plural} in {service}.</Text>;
-  if (!method(kind, "list")) return <Text>Items of this kind can't be listed.</Text>;
+  if (!kind) return <Text>{t("There is no kind {plural} in {service}.", { plural, service })}</Text>;
+  if (!method(kind, "list")) return <Text>{t("Items of this kind can't be listed.")}</Text>;
   return <List key={`${service}/${plural}`} service={service} kind={kind} />;
 }
 
@@ -156,8 +157,8 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
   const conditions = parts(search.filter ?? "");
   const noun = words(plural).toLowerCase();
   const create = creating && (
-    <Button component={Link} to={`/${place}/new`} disabled={!canCreate} title={rights && !canCreate ? `You need the permission ${creating.permission}.` : undefined}>
-      Create {kind.title.toLowerCase()}
+    <Button component={Link} to={`/${place}/new`} disabled={!canCreate} title={rights && !canCreate ? t("You need the permission {permission}.", { permission: creating.permission }) : undefined}>
+      {t("Create {title}", { title: kind.title.toLowerCase() })}
     </Button>
   );
 
@@ -177,8 +178,8 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
               ref={input}
               flex={1}
               miw={180}
-              aria-label="Filter"
-              placeholder={`Filter by ${kind.filter_by.slice(0, 3).join(", ")}`}
+              aria-label={t("Filter")}
+              placeholder={t("Filter by {filter_by}", { filter_by: kind.filter_by.slice(0, 3).join(", ") })}
               value={text}
               onChange={(event) => setText(event.currentTarget.value)}
               ff="monospace"
@@ -192,7 +193,7 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
           onChoose={(saved) => change({ filter: saved.filter || undefined, order_by: saved.order_by || undefined, columns: saved.columns?.join(",") || undefined })}
         />
         <Menu closeOnItemClick={false} position="bottom-end">
-          <Menu.Target><Button variant="default">Columns</Button></Menu.Target>
+          <Menu.Target><Button variant="default">{t("Columns")}</Button></Menu.Target>
           <Menu.Dropdown mah={400} style={{ overflowY: "auto" }}>
             {known.map((name) => (
               <Menu.CheckboxItem key={name} checked={columns.includes(name)} onChange={() => showColumns(columns.includes(name) ? columns.filter((one) => one !== name) : [...columns, name])}>
@@ -204,12 +205,12 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
       </Group>
       <Group gap="xs">
         {conditions.map((one, number) => (
-          <Pill key={one} size="md" withRemoveButton title={one} removeButtonProps={{ "aria-label": `Remove the condition ${inWords(one)}`, "aria-hidden": false, tabIndex: 0 }} onRemove={() => change({ filter: conditions.filter((_, other) => other !== number).join(" && ") || undefined })}>
+          <Pill key={one} size="md" withRemoveButton title={one} removeButtonProps={{ "aria-label": t("Remove the condition {one}", { one: inWords(one) }), "aria-hidden": false, tabIndex: 0 }} onRemove={() => change({ filter: conditions.filter((_, other) => other !== number).join(" && ") || undefined })}>
             {inWords(one)}
           </Pill>
         ))}
         <Text size="sm" c="dimmed" role="status">
-          {pages.isSuccess && items.length > 0 && `${(total ?? items.length).toLocaleString()}${total == null && hasNextPage ? " or more" : ""} ${(total ?? items.length) === 1 ? kind.title.toLowerCase() : noun}`}
+          {pages.isSuccess && items.length > 0 && `${(total ?? items.length).toLocaleString()}${total == null && hasNextPage ? t(" or more") : ""} ${(total ?? items.length) === 1 ? kind.title.toLowerCase() : noun}`}
         </Text>
         <NewPill count={changed} noun={[kind.title.toLowerCase(), noun]} onShow={() => { clearChanged(); void queries.invalidateQueries({ queryKey: key }); }} />
       </Group>
@@ -240,8 +241,8 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
       )}
       {pages.isSuccess && !items.length && (
         <Stack align="center" py="xl">
-          <Text c="dimmed" ta="center">{search.filter ? "No items match this filter." : `There are no ${noun} that you can see.`}</Text>
-          {search.filter ? <Button variant="default" onClick={() => change({ filter: undefined })}>Remove the filter</Button> : canCreate && create}
+          <Text c="dimmed" ta="center">{search.filter ? t("No items match this filter.") : t("There are no {noun} that you can see.", { noun })}</Text>
+          {search.filter ? <Button variant="default" onClick={() => change({ filter: undefined })}>{t("Remove the filter")}</Button> : canCreate && create}
         </Stack>
       )}
       {search.peek && hasPage && <Peek key={search.peek} service={service} plural={plural} id={search.peek} doing={doing} page={pageOf(search.peek)} onClose={() => peek(undefined)} />}

@@ -3,6 +3,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, type RefObject, useCallback, useEffect, useMemo, useRef } from "react";
 import { type Field, type Schema, type Schemas, valueAt } from "../api/schema";
 import { Value } from "../fields/Value";
+import { t } from "../language/text";
 import { RowLink } from "../ui/RowLink";
 import { columnTitle, fieldAt, widthOf } from "./columns";
 import classes from "./ItemTable.module.css";
@@ -127,7 +128,7 @@ const Head = memo(function Head({ items, columns, orders, order, onOrder, select
               ref={(box) => {
                 if (box) box.indeterminate = selected.size > 0 && selected.size < items.length;
               }}
-              aria-label="Select all that are shown"
+              aria-label={t("Select all that are shown")}
               checked={items.length > 0 && selected.size === items.length}
               onChange={() => onSelect(selected.size === items.length ? new Set() : new Set(items.map(idOf)))}
             />
@@ -173,7 +174,7 @@ const Row = memo(function Row({ id, item, index, columns, fields, height, isSele
         if (!(event.target as HTMLElement).closest("a, button, input, label")) onOpen(index, id);
       }}
     >
-      {isSelected !== undefined && <td><input type="checkbox" className={classes.check} aria-label={`Select ${String(item.name ?? id)}`} checked={isSelected} onChange={() => onToggle(id)} /></td>}
+      {isSelected !== undefined && <td><input type="checkbox" className={classes.check} aria-label={t("Select {name}", { name: String(item.name ?? id) })} checked={isSelected} onChange={() => onToggle(id)} /></td>}
       {columns.map((name, position) => (
         <td key={name}>
           {position === 0 && page ? (

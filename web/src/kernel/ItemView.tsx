@@ -5,6 +5,7 @@ import { send } from "../api/http";
 import { useLive } from "../api/live";
 import { allowed, answerKey, catalogues, kindOf, method, openApi, type OperationEntry, pathOf } from "../api/platform";
 import { words } from "../api/schema";
+import { t } from "../language/text";
 import { Trouble } from "../ui/Trouble";
 import { useLate } from "../ui/useLate";
 import { Actions } from "./Actions";
@@ -59,11 +60,11 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
   const parts = kind.parts.filter((part) => !part.path.endsWith("}") && !OWN_TAB.includes(part.verb));
   const hasHistory = kind.parts.some((part) => part.path.endsWith("/revisions"));
   const tabs: [string, string][] = [
-    ["overview", "Overview"],
+    ["overview", t("Overview")],
     ...parts.map((part): [string, string] => [part.verb, words(part.path.split("/").at(-1) ?? part.verb)]),
-    ...(hasHistory ? ([["history", "History"]] as [string, string][]) : []),
-    ...(rights?.has(GRANTS) ? ([["permissions", "Permissions"]] as [string, string][]) : []),
-    ...(rights?.has(EVENTS) ? ([["activity", "Activity"]] as [string, string][]) : []),
+    ...(hasHistory ? ([["history", t("History")]] as [string, string][]) : []),
+    ...(rights?.has(GRANTS) ? ([["permissions", t("Permissions")]] as [string, string][]) : []),
+    ...(rights?.has(EVENTS) ? ([["activity", t("Activity")]] as [string, string][]) : []),
   ];
   const shown = tabs.length > MAX_TABS ? MAX_TABS - 1 : MAX_TABS;
   return (
@@ -76,7 +77,7 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
             <div>
               <Title order={1}>{name}</Title>
               <CopyButton value={id}>
-                {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the ID"><Code>{copied ? "Copied" : id}</Code></UnstyledButton>}
+                {({ copied, copy }) => <UnstyledButton onClick={copy} title={t("Copy the ID")}><Code>{copied ? t("Copied") : id}</Code></UnstyledButton>}
               </CopyButton>
             </div>
             <Group gap="xs" justify="flex-end">
@@ -91,8 +92,8 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
               </Tabs.List>
               {tabs.length > shown && (
                 <Select
-                  aria-label="Other parts"
-                  placeholder="Other parts"
+                  aria-label={t("Other parts")}
+                  placeholder={t("Other parts")}
                   size="xs"
                   searchable
                   value={tabs.slice(shown).some(([value]) => value === tab) ? tab : null}

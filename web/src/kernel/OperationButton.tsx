@@ -2,6 +2,7 @@ import { Button, type ButtonProps } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { allowed, catalogues, kindOf, type OperationEntry } from "../api/platform";
+import { t } from "../language/text";
 import { isDestructive, label, onItem, securableOf } from "./operations";
 import { OperationDialog } from "./OperationDialog";
 
@@ -45,5 +46,5 @@ export function OperationButton({ service, plural, verb, id, item, etag, text, i
 /** Whether a button is enabled, and why not. */
 export function permission(operation: OperationEntry, rights: Set<string> | undefined): { disabled: boolean; title: string } {
   const permitted = rights?.has(operation.permission) ?? false;
-  return { disabled: !permitted, title: permitted || !rights ? operation.summary : `You need the permission ${operation.permission}.` };
+  return { disabled: !permitted, title: permitted || !rights ? operation.summary : t("You need the permission {permission}.", { permission: operation.permission }) };
 }

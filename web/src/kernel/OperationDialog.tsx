@@ -4,6 +4,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { type Answer, send } from "../api/http";
 import { type KindEntry, openApi, type OperationEntry, pathOf } from "../api/platform";
+import { t } from "../language/text";
 import { Question } from "../ui/Confirm";
 import { notice, type NoticeAction } from "../ui/notice";
 import { Affected } from "./Affected";
@@ -69,10 +70,10 @@ function Content({ service, kind, id, operation, initial, answer, onAnswer, onCl
   const done = (body: Record<string, unknown>) => {
     void queries.invalidateQueries({ queryKey: ["items", service, kind.plural] });
     if (operation.method !== "DELETE") void queries.invalidateQueries({ queryKey: ["item", service, kind.plural, id] });
-    const running: NoticeAction = { label: "Show progress", run: () => void navigate({ to: `/operations/operations/${encodeURIComponent(String(body.id))}` }) };
+    const running: NoticeAction = { label: t("Show progress"), run: () => void navigate({ to: `/operations/operations/${encodeURIComponent(String(body.id))}` }) };
     const restore = operation.method === "DELETE" ? restoring(kind) : undefined;
-    const undo = restore && { label: "Undo", run: () => void undelete(restore) };
-    notice(operation.long ? `${label(operation)}: started` : `${label(operation)}: done`, operation.long && body.id ? running : undo);
+    const undo = restore && { label: t("Undo"), run: () => void undelete(restore) };
+    notice(operation.long ? t("{operation}: started", { operation: label(operation) }) : t("{operation}: done", { operation: label(operation) }), operation.long && body.id ? running : undo);
     onDone?.(operation, body);
     if (hasOwnAnswer(kind, operation) && Object.keys(body).length) onAnswer(body);
     else onClose();
@@ -80,14 +81,14 @@ function Content({ service, kind, id, operation, initial, answer, onAnswer, onCl
   const undelete = async (restore: OperationEntry) => {
     await send("POST", pathOf(restore, id), { body: {} });
     void queries.invalidateQueries({ queryKey: ["items", service, kind.plural] });
-    notice("Restored", { label: "Open", run: () => void navigate({ to: `/${service}/${kind.plural}/${encodeURIComponent(id)}` }) });
+    notice(t("Restored"), { label: t("Open"), run: () => void navigate({ to: `/${service}/${kind.plural}/${encodeURIComponent(id)}` }) });
   };
   const answered = schemas[operation.result ?? ""];
   if (answer && answered) {
     return (
       <Stack>
         <Fields item={answer} schema={answered} schemas={schemas} />
-        <Group justify="flex-end"><Button onClick={onClose}>Close</Button></Group>
+        <Group justify="flex-end"><Button onClick={onClose}>{t("Close")}</Button></Group>
       </Stack>
     );
   }
@@ -116,7 +117,7 @@ function Content({ service, kind, id, operation, initial, answer, onAnswer, onCl
       initial={isUpdate ? before : initial}
       body={isUpdate ? (values) => mergePatch(before, values) : undefined}
       etag={guarded}
-      submit={isUpdate ? "Save" : label(operation)}
+      submit={isUpdate ? t("Save") : label(operation)}
       danger={isDestructive(operation)}
       onDone={(answer: Answer<Record<string, unknown>>) => done(answer.body)}
       onCancel={onClose}

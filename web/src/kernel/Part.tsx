@@ -6,6 +6,7 @@ import { type OpenApi, type OperationEntry, pathOf, querySchema } from "../api/p
 import { field, orderedFields, type Schema, type Schemas, words } from "../api/schema";
 import { Input } from "../fields/Input";
 import { Value } from "../fields/Value";
+import { t } from "../language/text";
 import { Trouble } from "../ui/Trouble";
 import { Fields } from "./Fields";
 import { defaults, isRecord } from "./values";
@@ -51,7 +52,7 @@ export function Part({ id, operation, document }: { id: string; operation: Opera
                 pointer={`/${name}`}
               />
             ))}
-            <Button type="submit" variant="default">Show</Button>
+            <Button type="submit" variant="default">{t("Show")}</Button>
           </Group>
         </form>
       )}
@@ -71,7 +72,7 @@ function Content({ data, schema, schemas }: { data: Record<string, unknown>; sch
   return (
     <Stack>
       {Object.keys(rest.properties).length > 0 && <Fields item={data} schema={rest} schemas={schemas} />}
-      {!rows.length && <Text c="dimmed">There are none.</Text>}
+      {!rows.length && <Text c="dimmed">{t("There are none.")}</Text>}
       {rows.length > 0 && (
         <Table.ScrollContainer minWidth={480}>
           <Table verticalSpacing={4}>

@@ -1,6 +1,7 @@
 import { Button, CloseButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import { t } from "../language/text";
 import classes from "./ItemTable.module.css";
 import { ItemView } from "./ItemView";
 
@@ -19,12 +20,12 @@ export function Peek({ service, plural, id, page, doing, onClose }: Props) {
   const [tab, setTab] = useState<string>();
   const aside = (
     <>
-      <Button component={Link} to={page} size="xs" variant="default">Open page</Button>
-      <CloseButton aria-label="Close the side view" onClick={onClose} />
+      <Button component={Link} to={page} size="xs" variant="default">{t("Open page")}</Button>
+      <CloseButton aria-label={t("Close the side view")} onClick={onClose} />
     </>
   );
   return (
-    <aside className={classes.peek} aria-label="Side view">
+    <aside className={classes.peek} aria-label={t("Side view")}>
       <ItemView service={service} plural={plural} id={id} tab={tab} onTab={setTab} aside={aside} doing={doing} onDeleted={onClose} />
     </aside>
   );

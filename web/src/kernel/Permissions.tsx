@@ -7,6 +7,7 @@ import { send } from "../api/http";
 import { type KindEntry } from "../api/platform";
 import { words } from "../api/schema";
 import { Reference } from "../fields/Reference";
+import { rich, t } from "../language/text";
 import { State } from "../ui/State";
 import { Time } from "../ui/Time";
 import { Trouble } from "../ui/Trouble";
@@ -28,30 +29,30 @@ export function Permissions({ service, kind, id }: { service: string; kind: Kind
   if (grants.error) return <Trouble error={grants.error} retry={() => grants.refetch()} />;
   return (
     <Stack gap="lg">
-      <section aria-label="Grants">
+      <section aria-label={t("Grants")}>
         <Group justify="space-between" mb="xs">
-          <Title order={2}>Grants</Title>
-          <Button component={Link} to="/admin/grants/new" search={securable as never} size="xs" variant="default">Create grant</Button>
+          <Title order={2}>{t("Grants")}</Title>
+          <Button component={Link} to="/admin/grants/new" search={securable as never} size="xs" variant="default">{t("Create grant")}</Button>
         </Group>
-        {grants.isSuccess && !grants.data.items.length && <Text size="sm" c="dimmed">There are no grants that you can see.</Text>}
+        {grants.isSuccess && !grants.data.items.length && <Text size="sm" c="dimmed">{t("There are no grants that you can see.")}</Text>}
         {Boolean(grants.data?.items.length) && (
           <Table.ScrollContainer minWidth={520}>
             <Table verticalSpacing={4}>
               <Table.Thead>
-                <Table.Tr><Table.Th>Who</Table.Th><Table.Th>Right</Table.Th><Table.Th>Granted on</Table.Th><Table.Th>Limits</Table.Th></Table.Tr>
+                <Table.Tr><Table.Th>{t("Who")}</Table.Th><Table.Th>{t("Right")}</Table.Th><Table.Th>{t("Granted on")}</Table.Th><Table.Th>{t("Limits")}</Table.Th></Table.Tr>
               </Table.Thead>
               <Table.Tbody>
                 {grants.data?.items.map(({ grant }) => (
                   <Table.Tr key={grant.id}>
                     <Table.Td><Reference id={grant.principal_id} kinds={["*"]} compact /></Table.Td>
                     <Table.Td>
-                      {grant.effect === "DENY" && <State color="red" mr={4}>Denied</State>}
+                      {grant.effect === "DENY" && <State color="red" mr={4}>{t("Denied")}</State>}
                       {grant.role_id ? <Reference id={grant.role_id} kinds={["admin.role"]} compact /> : grant.permission}
                     </Table.Td>
-                    <Table.Td>{grant.securable_id === id ? "This item" : <Reference id={grant.securable_id} kinds={["*"]} compact />}</Table.Td>
+                    <Table.Td>{grant.securable_id === id ? t("This item") : <Reference id={grant.securable_id} kinds={["*"]} compact />}</Table.Td>
                     <Table.Td>
-                      {grant.condition && <Text size="sm">If {grant.condition}</Text>}
-                      {grant.expires_at && <Text size="sm">Until <Time value={grant.expires_at} /></Text>}
+                      {grant.condition && <Text size="sm">{t("If {condition}", { condition: grant.condition })}</Text>}
+                      {grant.expires_at && <Text size="sm">{rich("Until {time}", { time: <Time value={grant.expires_at} /> })}</Text>}
                       {!grant.condition && !grant.expires_at && <Text c="dimmed" span>–</Text>}
                     </Table.Td>
                   </Table.Tr>
@@ -85,15 +86,15 @@ function Holders({ kind, securable }: HoldersProps) {
     retry: false,
   });
   return (
-    <section aria-label="Who can do what">
-      <Title order={2} mb="xs">Who can do what</Title>
+    <section aria-label={t("Who can do what")}>
+      <Title order={2} mb="xs">{t("Who can do what")}</Title>
       <Stack gap="xs" align="flex-start">
-        <Select label="Operation" data={choices} value={permission} onChange={(chosen) => setPermission(chosen ?? permission)} allowDeselect={false} searchable />
+        <Select label={t("Operation")} data={choices} value={permission} onChange={(chosen) => setPermission(chosen ?? permission)} allowDeselect={false} searchable />
         {subjects.error && <Trouble error={subjects.error} retry={() => subjects.refetch()} />}
-        {subjects.isSuccess && !subjects.data.items.length && <Text size="sm" c="dimmed">No user that you can see can do this.</Text>}
+        {subjects.isSuccess && !subjects.data.items.length && <Text size="sm" c="dimmed">{t("No user that you can see can do this.")}</Text>}
         <Group gap="sm">
           {subjects.data?.items.map((one) => <Reference key={one.id} id={one.id} kinds={["*"]} compact />)}
-          {subjects.data?.next_page_token && <Text size="sm" c="dimmed">and more</Text>}
+          {subjects.data?.next_page_token && <Text size="sm" c="dimmed">{t("and more")}</Text>}
         </Group>
       </Stack>
     </section>

@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import { type Answer, asCurl, type Options, Problem, send } from "../api/http";
 import { field, orderedFields, type Schema, type Schemas } from "../api/schema";
 import { Input } from "../fields/Input";
+import { t } from "../language/text";
 import { Trouble } from "../ui/Trouble";
 import { defaults } from "./values";
 
@@ -68,9 +69,9 @@ export function RequestForm({ method, path, schema, schemas, initial, etag, subm
         )}
         <Group>
           <Button type="submit" color={danger ? "red" : undefined} loading={request.isPending}>{submit}</Button>
-          <Button variant="default" onClick={onCancel}>Cancel</Button>
+          <Button variant="default" onClick={onCancel}>{t("Cancel")}</Button>
           <Button variant="subtle" color="gray" onClick={() => navigator.clipboard.writeText(asCurl(method, path, options()))}>
-            Copy as curl
+            {t("Copy as curl")}
           </Button>
         </Group>
       </Stack>

@@ -2,6 +2,7 @@ import { ActionIcon, Button, Group, Menu, Modal, Text, TextInput } from "@mantin
 import { type FormEvent, useState } from "react";
 import type { SavedFilter } from "../api/generated/admin";
 import { useChangePreferences, usePreferences } from "../api/preferences";
+import { t } from "../language/text";
 import { notice } from "../ui/notice";
 import { Trouble } from "../ui/Trouble";
 
@@ -27,39 +28,39 @@ export function SavedFilters({ list, present, onChoose }: Props) {
       await change((now) => ({ saved_filters: [...others(now.saved_filters, name), { name, list, ...present }] }));
       setNaming(false);
       setName("");
-      notice("View saved");
+      notice(t("View saved"));
     } catch (caught) {
       setError(caught);
     }
   };
   const remove = async (saved: SavedFilter) => {
     await change((now) => ({ saved_filters: others(now.saved_filters, saved.name) }));
-    notice(`View ${saved.name} removed`, { label: "Undo", run: () => void change((now) => ({ saved_filters: [...now.saved_filters, saved] })) });
+    notice(t("View {name} removed", { name: saved.name }), { label: t("Undo"), run: () => void change((now) => ({ saved_filters: [...now.saved_filters, saved] })) });
   };
   return (
     <>
       <Menu position="bottom-end">
-        <Menu.Target><Button variant="default">Views</Button></Menu.Target>
+        <Menu.Target><Button variant="default">{t("Views")}</Button></Menu.Target>
         <Menu.Dropdown>
-          {!own.length && <Menu.Label>You saved no view of this list.</Menu.Label>}
+          {!own.length && <Menu.Label>{t("You saved no view of this list.")}</Menu.Label>}
           {own.map((one) => (
             <Group key={one.name} gap={0} wrap="nowrap">
               <Menu.Item flex={1} onClick={() => onChoose(one)}>{one.name}</Menu.Item>
-              <ActionIcon variant="subtle" color="gray" aria-label={`Remove the view ${one.name}`} onClick={() => void remove(one)}>×</ActionIcon>
+              <ActionIcon variant="subtle" color="gray" aria-label={t("Remove the view {name}", { name: one.name })} onClick={() => void remove(one)}>×</ActionIcon>
             </Group>
           ))}
           <Menu.Divider />
-          <Menu.Item onClick={() => setNaming(true)}>Save this view</Menu.Item>
+          <Menu.Item onClick={() => setNaming(true)}>{t("Save this view")}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <Modal opened={naming} onClose={() => setNaming(false)} title="Save this view">
+      <Modal opened={naming} onClose={() => setNaming(false)} title={t("Save this view")}>
         <form onSubmit={save}>
-          <TextInput label="Name" required value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus maxLength={200} />
-          <Text size="sm" c="dimmed" mt="xs">It keeps the filter, the order, and the columns. A view with the same name is replaced.</Text>
+          <TextInput label={t("Name")} required value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus maxLength={200} />
+          <Text size="sm" c="dimmed" mt="xs">{t("It keeps the filter, the order, and the columns. A view with the same name is replaced.")}</Text>
           {error !== null && <Trouble error={error} />}
           <Group justify="flex-end" mt="md">
-            <Button variant="default" onClick={() => setNaming(false)}>Cancel</Button>
-            <Button type="submit" disabled={!name.trim()}>Save</Button>
+            <Button variant="default" onClick={() => setNaming(false)}>{t("Cancel")}</Button>
+            <Button type="submit" disabled={!name.trim()}>{t("Save")}</Button>
           </Group>
         </form>
       </Modal>

@@ -2,6 +2,7 @@
 
 import { type Answer, Problem, send } from "../api/http";
 import { type KindEntry, type OperationEntry, pathOf } from "../api/platform";
+import { t } from "../language/text";
 
 export interface Outcome {
   id: string;
@@ -47,9 +48,9 @@ export async function runOnEach(
 function problemOf(answer: Answer<BatchAnswer>, number: number): string | null {
   const outcome = answer.body.items[number];
   if (!outcome || outcome.status < 400) return null;
-  return outcome.problem?.detail ?? `The platform answered ${outcome.status}.`;
+  return outcome.problem?.detail ?? t("The platform answered {status}.", { status: outcome.status });
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Problem ? error.message : "The platform didn't respond.";
+  return error instanceof Problem ? error.message : t("The platform didn't respond.");
 }

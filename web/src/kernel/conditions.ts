@@ -2,6 +2,7 @@
 
 import type { KindEntry } from "../api/platform";
 import { type Schema, type Schemas, words } from "../api/schema";
+import { t } from "../language/text";
 import { fieldAt } from "./columns";
 
 export type FilterType = "text" | "choice" | "reference" | "number" | "boolean" | "time" | "list" | "labels";
@@ -25,6 +26,21 @@ const plain = (value: string) => value;
 const EMPTY: Record<string, Write> = { "is empty": (name) => `${name} == null`, "is not empty": (name) => `${name} != null` };
 const EQUAL: Record<string, Write> = { is: compare("==", quoted), "is not": compare("!=", quoted) };
 
+/** Comparisons as people say them. */
+export const COMPARISON_WORDS: Record<string, string> = {
+  contains: t("contains"),
+  has: t("has"),
+  is: t("is"),
+  "is after": t("is after"),
+  "is at least": t("is at least"),
+  "is at most": t("is at most"),
+  "is before": t("is before"),
+  "is empty": t("is empty"),
+  "is not": t("is not"),
+  "is not empty": t("is not empty"),
+  "starts with": t("starts with"),
+};
+
 /** The comparisons of each type of field, and how the filter language writes them. */
 const COMPARISONS: Record<FilterType, Record<string, Write>> = {
   text: { contains: call("contains"), ...EQUAL, "starts with": call("startsWith"), ...EMPTY },
@@ -33,7 +49,7 @@ const COMPARISONS: Record<FilterType, Record<string, Write>> = {
   number: { is: compare("==", plain), "is at least": compare(">=", plain), "is at most": compare("<=", plain), ...EMPTY },
   boolean: { is: compare("==", plain) },
   time: { "is after": compare(">=", instant), "is before": compare("<", instant), ...EMPTY },
-  list: { contains: (name, value) => `${quoted(value)} in ${name}` },
+  list: { contains: (name, value) => t("{quoted} in {name}", { quoted: quoted(value), name }) },
   labels: {
     has: (name, value) => `has(${name}.${value})`,
     is: (name, value) => {
@@ -100,16 +116,16 @@ export function parts(filter: string): string[] {
 }
 
 const PATTERNS: [RegExp, string][] = [
-  [/^([\w.]+)\s*==\s*null$/, "is empty"],
-  [/^([\w.]+)\s*!=\s*null$/, "is not empty"],
-  [/^([\w.]+)\s*==\s*(.+)$/, "is"],
-  [/^([\w.]+)\s*!=\s*(.+)$/, "is not"],
-  [/^([\w.]+) >= timestamp\((.+)\)$/, "is after"],
-  [/^([\w.]+) < timestamp\((.+)\)$/, "is before"],
-  [/^([\w.]+)\s*>=\s*(.+)$/, "is at least"],
-  [/^([\w.]+)\s*<=\s*(.+)$/, "is at most"],
-  [/^([\w.]+)\.startsWith\((.+)\)$/, "starts with"],
-  [/^([\w.]+)\.contains\((.+)\)$/, "contains"],
+  [/^([\w.]+)\s*==\s*null$/, t("is empty")],
+  [/^([\w.]+)\s*!=\s*null$/, t("is not empty")],
+  [/^([\w.]+)\s*==\s*(.+)$/, t("is")],
+  [/^([\w.]+)\s*!=\s*(.+)$/, t("is not")],
+  [/^([\w.]+) >= timestamp\((.+)\)$/, t("is after")],
+  [/^([\w.]+) < timestamp\((.+)\)$/, t("is before")],
+  [/^([\w.]+)\s*>=\s*(.+)$/, t("is at least")],
+  [/^([\w.]+)\s*<=\s*(.+)$/, t("is at most")],
+  [/^([\w.]+)\.startsWith\((.+)\)$/, t("starts with")],
+  [/^([\w.]+)\.contains\((.+)\)$/, t("contains")],
 ];
 
 /** A condition as people say it: `Owner is ada`. One that isn't simple stays as it is written. */
@@ -120,7 +136,7 @@ export function inWords(text: string): string {
     const value = (match[2] ?? "").replace(/^"(.*)"$/, "$1").replaceAll('\\"', '"');
     if (/["&|]/.test(value)) return text;
     const [first = "", ...rest] = (match[1] ?? "").split(".");
-    const name = first === "labels" ? `Label ${rest.join(".")}` : words(rest.at(-1) ?? first);
+    const name = first === "labels" ? t("Label {rest}", { rest: rest.join(".") }) : words(rest.at(-1) ?? first);
     return `${name} ${comparison} ${value}`.trim();
   }
   return text;

@@ -2,6 +2,7 @@
 
 import { type KindEntry, method, type OpenApi, type OperationEntry, requestSchema } from "../api/platform";
 import { field, type Schema, words } from "../api/schema";
+import { t } from "../language/text";
 
 /** Operations after which something is gone, no longer works, or has stopped. */
 const DESTRUCTIVE = /^(delete|purge|gc|revoke|retire|suspend|disable|archive|unpublish|reject|remove|cancel|stop)/;
@@ -11,7 +12,7 @@ const WITHOUT_RETURN = /^(purge|gc)/;
 const AFFECTED = ["impact", "consumers", "assignees", "assignments", "links", "members", "recipients", "shares"];
 
 export function label(operation: OperationEntry): string {
-  return operation.method === "PATCH" ? "Edit" : words(operation.verb);
+  return operation.method === "PATCH" ? t("Edit") : words(operation.verb);
 }
 
 export function isDestructive(operation: OperationEntry): boolean {

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type Answer, Problem, send } from "../api/http";
 import { answerKey, type KindEntry, type OperationEntry, pathOf } from "../api/platform";
+import { t } from "../language/text";
 import { notice } from "../ui/notice";
 import { isRecord } from "./values";
 
@@ -20,11 +21,11 @@ export function useQuickChange(service: string, kind: KindEntry, updating: Opera
       const answer = await send<Item>("PATCH", pathOf(updating, id), { body: patch, etag: before.etag });
       queries.setQueryData<Answer<Item>>(key, { body: answer.body, etag: String(answer.body.etag ?? answer.etag) });
       void queries.invalidateQueries({ queryKey: ["items", service, kind.plural] });
-      notice(said, undo ? { label: "Undo", run: () => void change(undo, null, "Undone") } : undefined);
+      notice(said, undo ? { label: t("Undo"), run: () => void change(undo, null, t("Undone")) } : undefined);
     } catch (error) {
       queries.setQueryData(key, before);
       void queries.invalidateQueries({ queryKey: key });
-      notice(`Not changed: ${error instanceof Problem ? error.message : "the platform didn't respond."}`);
+      notice(t("Not changed: {message}", { message: error instanceof Problem ? error.message : t("the platform didn't respond.") }));
     }
   };
   return change;

@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { BASE, send } from "../api/http";
 import { session } from "../api/platform";
+import { t } from "../language/text";
 import { forgetAll } from "./kept";
 import { keepVisitsOf } from "./recent";
 
@@ -22,11 +23,11 @@ export function AccountMenu() {
   };
   return (
     <Menu position="bottom-end">
-      <Menu.Target><Button variant="subtle" color="gray" size="xs" aria-label={`${current?.user ?? "Account"}, your account`} maw={160}>{current?.user ?? "Account"}</Button></Menu.Target>
+      <Menu.Target><Button variant="subtle" color="gray" size="xs" aria-label={t("{user}, your account", { user: current?.user ?? t("Account") })} maw={160}>{current?.user ?? t("Account")}</Button></Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item component={Link} to="/account">Account and appearance</Menu.Item>
+        <Menu.Item component={Link} to="/account">{t("Account and appearance")}</Menu.Item>
         <Menu.Divider />
-        <Menu.Item onClick={() => void leave()}>Log out</Menu.Item>
+        <Menu.Item onClick={() => void leave()}>{t("Log out")}</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

@@ -1,5 +1,6 @@
 import { Button, Skeleton, Stack, Text } from "@mantine/core";
 import { lazy, Suspense, useMemo, useState } from "react";
+import { t } from "../language/text";
 import { axisTitle, type Axis, type ChartKind, type Series } from "./chart/options";
 import { Grid } from "./Grid";
 
@@ -28,11 +29,11 @@ export function Chart({ kind, label, x, y, value, series, height = 320 }: Props)
   const table = useMemo(() => {
     const several = series.length > 1;
     return {
-      columns: [...(several ? ["Series"] : []), axisTitle(x), axisTitle(y), ...(value ? [axisTitle(value)] : [])].map((name) => ({ name })),
+      columns: [...(several ? [t("Series")] : []), axisTitle(x), axisTitle(y), ...(value ? [axisTitle(value)] : [])].map((name) => ({ name })),
       rows: series.flatMap((one) => one.points.map((point) => (several ? [one.name, ...point] : point))),
     };
   }, [description]);
-  if (!table.rows.length) return <Text c="dimmed" size="sm">There are no values to draw.</Text>;
+  if (!table.rows.length) return <Text c="dimmed" size="sm">{t("There are no values to draw.")}</Text>;
   return (
     <Stack gap={4} component="figure" m={0}>
       {asTable ? (
@@ -41,7 +42,7 @@ export function Chart({ kind, label, x, y, value, series, height = 320 }: Props)
         <Suspense fallback={<Skeleton height={height} />}><Drawing drawn={drawn} label={label} height={height} /></Suspense>
       )}
       <Button variant="subtle" size="compact-xs" style={{ alignSelf: "flex-end" }} onClick={() => setAsTable(!asTable)}>
-        {asTable ? "Show as chart" : "Show as table"}
+        {asTable ? t("Show as chart") : t("Show as table")}
       </Button>
     </Stack>
   );

@@ -1,6 +1,7 @@
 import { Button, Code, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
+import { rich, t } from "../language/text";
 import { Trouble } from "./Trouble";
 
 interface Props {
@@ -41,7 +42,7 @@ export function Question({ children, typed, submit, danger, run, onCancel, onDon
         {typeof children === "string" ? <Text size="sm">{children}</Text> : children}
         {typed && (
           <TextInput
-            label={<>Type <Code>{typed}</Code> to confirm. This can't be undone.</>}
+            label={rich("Type {typed} to confirm. This can't be undone.", { typed: <Code>{typed}</Code> })}
             value={text}
             onChange={(event) => setText(event.currentTarget.value)}
             autoComplete="off"
@@ -51,7 +52,7 @@ export function Question({ children, typed, submit, danger, run, onCancel, onDon
         )}
         {request.error && <Trouble error={request.error} />}
         <Group justify="flex-end">
-          <Button variant="default" onClick={onCancel}>Cancel</Button>
+          <Button variant="default" onClick={onCancel}>{t("Cancel")}</Button>
           <Button type="submit" color={danger ? "red" : undefined} loading={request.isPending} disabled={Boolean(typed) && text !== typed} data-autofocus={typed ? undefined : true}>
             {submit}
           </Button>

@@ -2,6 +2,7 @@ import { Button, Menu } from "@mantine/core";
 import { useRouterState } from "@tanstack/react-router";
 import { asCurl } from "../api/http";
 import { type Read, readsHere } from "../api/reads";
+import { t } from "../language/text";
 import { commandOf } from "./commands";
 import { notice } from "./notice";
 
@@ -12,7 +13,7 @@ export function CopyAs() {
   const { pathname, search } = useRouterState({ select: (state) => state.location });
   return (
     <Menu position="bottom-end" withinPortal>
-      <Menu.Target><Button size="xs" variant="default">Copy as</Button></Menu.Target>
+      <Menu.Target><Button size="xs" variant="default">{t("Copy as")}</Button></Menu.Target>
       <Menu.Dropdown><Choices command={commandOf(pathname, search)} /></Menu.Dropdown>
     </Menu>
   );
@@ -21,16 +22,16 @@ export function CopyAs() {
 /** Drawn when the menu opens, with what the page has read until then. */
 function Choices({ command }: { command: string | undefined }) {
   const [first, ...others] = readsHere();
-  const copy = (text: string) => void navigator.clipboard.writeText(text).then(() => notice("Copied"));
+  const copy = (text: string) => void navigator.clipboard.writeText(text).then(() => notice(t("Copied")));
   const curl = (read: Read) => () => copy(asCurl(read.method, read.path, read));
   return (
     <>
-      {first && <Menu.Item title={nameOf(first)} onClick={curl(first)}>curl</Menu.Item>}
-      {command && <Menu.Item title={command} onClick={() => copy(command)}>Command line</Menu.Item>}
-      <Menu.Item onClick={() => copy(location.href)}>Link to this page</Menu.Item>
+      {first && <Menu.Item title={nameOf(first)} onClick={curl(first)}>{t("curl")}</Menu.Item>}
+      {command && <Menu.Item title={command} onClick={() => copy(command)}>{t("Command line")}</Menu.Item>}
+      <Menu.Item onClick={() => copy(location.href)}>{t("Link to this page")}</Menu.Item>
       {others.length > 0 && (
         <>
-          <Menu.Label>Other requests of this page, as curl</Menu.Label>
+          <Menu.Label>{t("Other requests of this page, as curl")}</Menu.Label>
           {others.slice(0, MOST).map((read) => <Menu.Item key={nameOf(read)} ff="monospace" fz="xs" onClick={curl(read)}>{nameOf(read)}</Menu.Item>)}
         </>
       )}

@@ -1,6 +1,7 @@
 import { ActionIcon, Tooltip } from "@mantine/core";
 import { useState } from "react";
 import { useChangePreferences, usePreferences } from "../api/preferences";
+import { t } from "../language/text";
 import { Trouble } from "./Trouble";
 
 /** Marks the page as a favorite of the user, or no longer. */
@@ -10,7 +11,7 @@ export function Favorite({ path, title }: { path: string; title: string }) {
   const [error, setError] = useState<unknown>(null);
   if (!favorites) return null;
   const isFavorite = favorites.some((one) => one.path === path);
-  const label = isFavorite ? "Remove from favorites" : "Add to favorites";
+  const label = isFavorite ? t("Remove from favorites") : t("Add to favorites");
   const toggle = () => {
     setError(null);
     change((now) => {

@@ -2,15 +2,16 @@ import { Button, Group, Select, Stack, Switch, Text, TextInput } from "@mantine/
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import type { Log as LogState } from "../api/log";
+import { t } from "../language/text";
 import classes from "./Log.module.css";
 import { isError, type LogFilter, type LogLine, matching } from "./logLines";
 import { Trouble } from "./Trouble";
 
 const ROW = 20;
 const CHOICES = [
-  { value: "information", label: "Information and above" },
-  { value: "warnings", label: "Warnings and errors" },
-  { value: "errors", label: "Errors" },
+  { value: "information", label: t("Information and above") },
+  { value: "warnings", label: t("Warnings and errors") },
+  { value: "errors", label: t("Errors") },
 ];
 
 interface Props {
@@ -48,22 +49,22 @@ export function Log({ log, filter, onFilter, steps = [], height = "48dvh" }: Pro
   return (
     <Stack gap="xs">
       <Group gap="xs" align="center">
-        <TextInput aria-label="Search the log" placeholder="Search the log" size="xs" w={200} value={filter.text ?? ""} onChange={(event) => onFilter({ ...filter, text: event.currentTarget.value || undefined })} />
-        <Select aria-label="Level" placeholder="All levels" size="xs" w={180} clearable data={CHOICES} value={filter.level ?? null} onChange={(level) => onFilter({ ...filter, level: level ?? undefined })} />
+        <TextInput aria-label={t("Search the log")} placeholder={t("Search the log")} size="xs" w={200} value={filter.text ?? ""} onChange={(event) => onFilter({ ...filter, text: event.currentTarget.value || undefined })} />
+        <Select aria-label={t("Level")} placeholder={t("All levels")} size="xs" w={180} clearable data={CHOICES} value={filter.level ?? null} onChange={(level) => onFilter({ ...filter, level: level ?? undefined })} />
         {steps.length > 1 && (
-          <Select aria-label="Step" placeholder="All steps" size="xs" w={240} clearable searchable data={steps} value={filter.step ?? null} onChange={(step) => onFilter({ ...filter, step: step ?? undefined })} />
+          <Select aria-label={t("Step")} placeholder={t("All steps")} size="xs" w={240} clearable searchable data={steps} value={filter.step ?? null} onChange={(step) => onFilter({ ...filter, step: step ?? undefined })} />
         )}
-        <Switch label="Follow" size="xs" checked={follows} disabled={log.ended} onChange={(event) => setFollows(event.currentTarget.checked)} />
-        <Button size="compact-xs" variant="default" disabled={firstError < 0} onClick={jump}>First error</Button>
+        <Switch label={t("Follow")} size="xs" checked={follows} disabled={log.ended} onChange={(event) => setFollows(event.currentTarget.checked)} />
+        <Button size="compact-xs" variant="default" disabled={firstError < 0} onClick={jump}>{t("First error")}</Button>
         <Text size="xs" c="dimmed" role="status">
-          {chosen ? `${total.toLocaleString()} of ${count.toLocaleString()} lines` : `${count.toLocaleString()} lines`}
-          {log.ended ? "" : ", more as they are written"}
+          {chosen ? t("{total, number} of {count, number} lines", { total, count }) : t("{count, number} lines", { count })}
+          {log.ended ? "" : t(", more as they are written")}
         </Text>
       </Group>
       {log.error ? <Trouble error={log.error} /> : null}
       {(count > 0 || !log.error) && (
-        <div ref={box} className={classes.box} style={{ height }} tabIndex={0} role="log" aria-live="off" aria-label="Log" onWheel={(event) => event.deltaY < 0 && setFollows(false)}>
-          {!total && <Text size="sm" c="dimmed" p="xs">{count ? "No line matches." : log.ended ? "The log is empty." : "No lines yet."}</Text>}
+        <div ref={box} className={classes.box} style={{ height }} tabIndex={0} role="log" aria-live="off" aria-label={t("Log")} onWheel={(event) => event.deltaY < 0 && setFollows(false)}>
+          {!total && <Text size="sm" c="dimmed" p="xs">{count ? t("No line matches.") : log.ended ? t("The log is empty.") : t("No lines yet.")}</Text>}
           <div style={{ position: "relative", height: rows.getTotalSize() }}>
             {rows.getVirtualItems().map((item) => {
               const line = lines[chosen ? (chosen[item.index] as number) : item.index];

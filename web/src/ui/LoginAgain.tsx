@@ -5,6 +5,7 @@ import type { Session } from "../api/generated/admin";
 import { BASE, Problem, send } from "../api/http";
 import { session } from "../api/platform";
 import { goOn, useExpired } from "../api/renewal";
+import { t } from "../language/text";
 import { Trouble } from "./Trouble";
 
 const CODE_REQUIRED = "ONE_TIME_CODE_REQUIRED";
@@ -22,7 +23,7 @@ export function LoginAgain() {
   }, [isExpired, user, current?.must_enroll, page]);
   if (!isExpired || !user) return null;
   return (
-    <Modal opened onClose={() => {}} withCloseButton={false} closeOnClickOutside={false} closeOnEscape={false} title="Your session has ended" zIndex={1000}>
+    <Modal opened onClose={() => {}} withCloseButton={false} closeOnClickOutside={false} closeOnEscape={false} title={t("Your session has ended")} zIndex={1000}>
       <Form user={user} page={page} />
     </Modal>
   );
@@ -56,14 +57,14 @@ function Form({ user, page }: { user: string; page: string }) {
   return (
     <form onSubmit={onSubmit}>
       <Stack gap="sm">
-        <Text size="sm">Log in as {user} to go on where you were.</Text>
+        <Text size="sm">{t("Log in as {user} to go on where you were.", { user })}</Text>
         <input type="hidden" value={user} autoComplete="username" />
-        <PasswordInput label="Password" autoComplete="current-password" data-autofocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
-        {needsCode && <TextInput label="One-time code" description="A recovery code works, too." autoFocus autoComplete="one-time-code" maxLength={64} value={code} onChange={(event) => setCode(event.currentTarget.value)} />}
+        <PasswordInput label={t("Password")} autoComplete="current-password" data-autofocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+        {needsCode && <TextInput label={t("One-time code")} description={t("A recovery code works, too.")} autoFocus autoComplete="one-time-code" maxLength={64} value={code} onChange={(event) => setCode(event.currentTarget.value)} />}
         {login.error && !(login.error instanceof Problem && login.error.reason === CODE_REQUIRED) && <Trouble error={login.error} />}
         <Group justify="space-between">
-          <Anchor href={page} size="sm">Log in another way</Anchor>
-          <Button type="submit" loading={login.isPending}>Log in</Button>
+          <Anchor href={page} size="sm">{t("Log in another way")}</Anchor>
+          <Button type="submit" loading={login.isPending}>{t("Log in")}</Button>
         </Group>
       </Stack>
     </form>

@@ -1,4 +1,5 @@
 import { Button } from "@mantine/core";
+import { t } from "../language/text";
 
 /** Says how many items are new in a list. Rows move only when the user asks for it. */
 export function NewPill({ count, noun, onShow }: { count: number; noun: [one: string, many: string]; onShow: () => void }) {
@@ -6,7 +7,7 @@ export function NewPill({ count, noun, onShow }: { count: number; noun: [one: st
     <span role="status">
       {count > 0 && (
         <Button size="compact-sm" radius="xl" variant="light" onClick={onShow}>
-          {count.toLocaleString()} new {count === 1 ? noun[0] : noun[1]}
+          {t("{count, number} new {value}", { count, value: count === 1 ? noun[0] : noun[1] })}
         </Button>
       )}
     </span>

@@ -7,6 +7,7 @@ import type { SearchPage } from "../api/generated/ai-catalog";
 import { get } from "../api/http";
 import { type Catalogue, catalogues, method } from "../api/platform";
 import { words } from "../api/schema";
+import { t } from "../language/text";
 import { MAIN_PAGES } from "./navigation";
 import { useRecent } from "./recent";
 
@@ -35,9 +36,9 @@ export function Palette() {
     return page ? [{ id: `found ${page.path}`, label: one.title || one.name, description: `${page.kind} ${one.project}`, keywords: query, onClick: go(page.path) }] : [];
   });
   const groups: SpotlightActionGroupData[] = [
-    { group: "Found in the catalog", actions: ofCatalog },
-    { group: "Pages", actions: pages },
-    { group: "Visited last", actions: recent },
+    { group: t("Found in the catalog"), actions: ofCatalog },
+    { group: t("Pages"), actions: pages },
+    { group: t("Visited last"), actions: recent },
     ...known.map((service) => ({ group: service.title, actions: ofService(service, go) })),
   ];
   return (
@@ -50,8 +51,8 @@ export function Palette() {
       scrollable
       maxHeight={400}
       limit={30}
-      nothingFound="Nothing found"
-      searchProps={{ placeholder: "Find a page or an item, or run a command" }}
+      nothingFound={t("Nothing found")}
+      searchProps={{ placeholder: t("Find a page or an item, or run a command") }}
     />
   );
 }
@@ -61,7 +62,7 @@ function ofService(service: Catalogue, go: (to: string) => () => void) {
     const to = `/${service.service}/${kind.plural}`;
     return [
       ...(method(kind, "list") ? [{ id: to, label: words(kind.plural), description: kind.description, onClick: go(to) }] : []),
-      ...(method(kind, "create") ? [{ id: `${to}/new`, label: `Create ${kind.title.toLowerCase()}`, onClick: go(`${to}/new`) }] : []),
+      ...(method(kind, "create") ? [{ id: `${to}/new`, label: t("Create {title}", { title: kind.title.toLowerCase() }), onClick: go(`${to}/new`) }] : []),
     ];
   });
 }

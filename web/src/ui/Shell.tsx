@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { catalogues, method } from "../api/platform";
 import { words } from "../api/schema";
+import { rich, t } from "../language/text";
 import { AccountMenu } from "./AccountMenu";
 import { Appearance } from "./Appearance";
 import { CopyAs } from "./CopyAs";
@@ -31,21 +32,21 @@ export function Shell() {
       <AppShell.Header px="md">
         <Group h="100%" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
-            <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Navigation" />
+            <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("Navigation")} />
             <Anchor component={Link} to="/" fw={600} c="inherit" underline="never">
-              <Group gap={8} wrap="nowrap"><img src="static/mark.svg" alt="" width={24} height={24} />Headwater</Group>
+              <Group gap={8} wrap="nowrap"><img src="static/mark.svg" alt="" width={24} height={24} />{t("Headwater")}</Group>
             </Anchor>
           </Group>
           <Group gap="xs" wrap="nowrap">
             {title && <Favorite path={pathname} title={title} />}
             <CopyAs />
-            <Button variant="default" size="xs" onClick={spotlight.open}>Find <Kbd ml={8} size="xs" visibleFrom="sm">Ctrl K</Kbd></Button>
+            <Button variant="default" size="xs" onClick={spotlight.open}>{rich("Find {kbd}", { kbd: <Kbd ml={8} size="xs" visibleFrom="sm">Ctrl K</Kbd> })}</Button>
             <AccountMenu />
           </Group>
         </Group>
       </AppShell.Header>
       <AppShell.Navbar>
-        <ScrollArea component="nav" aria-label="Main" p="xs" type="auto">
+        <ScrollArea component="nav" aria-label={t("Main")} p="xs" type="auto">
           {MAIN_PAGES.map((page) => <NavLink key={page.to} component={Link} to={page.to} label={page.label} active={page === mainPage} onClick={close} />)}
           {services.map((service) => (
             <NavLink key={service.service} label={service.title} defaultOpened={!mainPage && pathname.startsWith(`/${service.service}/`)} childrenOffset={12} keepMounted={false} c="dimmed" mt={4}>
@@ -55,8 +56,8 @@ export function Shell() {
               })}
             </NavLink>
           ))}
-          <NavLink href="dagster/" label="Dagster UI" c="dimmed" />
-          <NavLink href="api/docs" label="API reference" c="dimmed" />
+          <NavLink href="dagster/" label={t("Dagster UI")} c="dimmed" />
+          <NavLink href="api/docs" label={t("API reference")} c="dimmed" />
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main>

@@ -1,3 +1,5 @@
+import { t } from "../language/text";
+
 const UNITS: [seconds: number, unit: string][] = [
   [86_400, "d"],
   [3_600, "h"],
@@ -7,7 +9,7 @@ const UNITS: [seconds: number, unit: string][] = [
 
 /** A time span in its two largest units: "2 min 5 s". */
 export function duration(milliseconds: number): string {
-  if (milliseconds < 1_000) return `${Math.max(0, Math.round(milliseconds))} ms`;
+  if (milliseconds < 1_000) return t("{value} ms", { value: Math.max(0, Math.round(milliseconds)) });
   if (milliseconds < 10_000) return `${(milliseconds / 1_000).toFixed(1)} s`;
   const seconds = Math.round(milliseconds / 1_000);
   const first = UNITS.findIndex(([size]) => seconds >= size);

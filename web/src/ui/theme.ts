@@ -1,6 +1,7 @@
 // The design tokens: one accent, a grid of 4 pixels, and small type for dense tables.
 
 import { type CSSVariablesResolver, createTheme } from "@mantine/core";
+import { t } from "../language/text";
 
 export const theme = createTheme({
   primaryColor: "teal",
@@ -8,8 +9,8 @@ export const theme = createTheme({
   respectReducedMotion: true,
   defaultRadius: "sm",
   components: {
-    Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
-    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Dismiss" } } },
+    Modal: { defaultProps: { closeButtonProps: { "aria-label": t("Close") } } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": t("Dismiss") } } },
   },
   fontFamily: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",

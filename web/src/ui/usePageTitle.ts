@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
+import { t } from "../language/text";
 import { visited } from "./recent";
 
-const NAME = "Headwater";
+const NAME = t("Headwater");
 
 /** The heading of the page at this path, as the title of the window. Each page with one is recorded as visited. */
 export function usePageTitle(path: string): string {

@@ -1,5 +1,6 @@
 import { Table, Text } from "@mantine/core";
 import type { ReactNode } from "react";
+import { t } from "../../language/text";
 
 export interface Row {
   id: string;
@@ -16,7 +17,7 @@ interface Props {
 }
 
 /** A short table. Numbers are at the right. */
-export function Rows({ label, columns, rows, empty = "There are none." }: Props) {
+export function Rows({ label, columns, rows, empty = t("There are none.") }: Props) {
   if (!rows.length) return <Text size="sm" c="dimmed">{empty}</Text>;
   const numeric = columns.map((_, column) => rows.every(({ cells }) => typeof cells[column] === "number"));
   return (

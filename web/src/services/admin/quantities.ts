@@ -1,5 +1,7 @@
 // Quantities with their units, for people.
 
+import { t } from "../../language/text";
+
 const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 export function bytes(value: number): string {
@@ -9,13 +11,13 @@ export function bytes(value: number): string {
 }
 
 export function seconds(value: number): string {
-  if (value < 1) return `${(value * 1000).toLocaleString(undefined, { maximumSignificantDigits: 3 })} ms`;
+  if (value < 1) return t("{value} ms", { value: (value * 1000).toLocaleString(undefined, { maximumSignificantDigits: 3 }) });
   if (value < 120) return `${value.toLocaleString(undefined, { maximumSignificantDigits: 3 })} s`;
-  return value < 7200 ? `${Math.round(value / 60)} min` : `${Math.round(value / 3600).toLocaleString()} h`;
+  return value < 7200 ? t("{value} min", { value: Math.round(value / 60) }) : `${Math.round(value / 3600).toLocaleString()} h`;
 }
 
 export function share(part: number, whole: number): string {
-  return whole ? `${((part / whole) * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })}%` : "none";
+  return whole ? `${((part / whole) * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })}%` : t("none");
 }
 
 /** A number with its noun: "1 key is", "2 keys are". */

@@ -1,6 +1,7 @@
 import { Anchor, Group, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { AssetMatch } from "../../api/generated/ai-catalog";
+import { rich, t } from "../../language/text";
 import { State } from "../../ui/State";
 import { Time } from "../../ui/Time";
 
@@ -16,7 +17,7 @@ export function AssetEntry({ asset }: { asset: AssetMatch }) {
       </Group>
       <Text size="xs" c="dimmed" lineClamp={2}>
         {reason && state !== "RUNNING" ? <>{reason} · </> : null}
-        {asset.materialized_at ? <>written <Time value={asset.materialized_at} /></> : "never materialized"}
+        {asset.materialized_at ? rich("written {time}", { time: <Time value={asset.materialized_at} /> }) : t("never materialized")}
       </Text>
     </li>
   );

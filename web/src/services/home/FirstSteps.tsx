@@ -1,6 +1,7 @@
 import { Anchor, Group, Paper, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { rich, t } from "../../language/text";
 import { assetQuery } from "../ai-catalog/asset/asset";
 import { MaterializeButton } from "../ai-catalog/asset/Materialize";
 import { found } from "./found";
@@ -16,19 +17,18 @@ export function FirstSteps() {
   if (!isEmpty || !missing) return null;
   return (
     <Paper component="section" withBorder p="md" aria-labelledby="first-steps">
-      <Title order={2} id="first-steps" mb="xs">First steps</Title>
+      <Title order={2} id="first-steps" mb="xs">{t("First steps")}</Title>
       {first ? (
         <Stack gap="xs" align="flex-start">
-          <Text size="sm">There are {missing.total.toLocaleString()} assets, and none has rows yet. Start with {first.id}.</Text>
+          <Text size="sm">{t("There are {total, number} assets, and none has rows yet. Start with {id}.", { total: missing.total, id: first.id })}</Text>
           <Group>
             {asset && <MaterializeButton asset={asset} />}
-            <Anchor component={Link} to={`/lineage?focus=${encodeURIComponent(first.id)}`} size="sm">See what follows from it</Anchor>
+            <Anchor component={Link} to={`/lineage?focus=${encodeURIComponent(first.id)}`} size="sm">{t("See what follows from it")}</Anchor>
           </Group>
         </Stack>
       ) : (
         <Text size="sm">
-          There are no assets that you can see. <Anchor component={Link} to="/ai-catalog/definitions/new" size="sm" underline="always">Define the first one</Anchor>, or ask
-          an owner of a project for a role.
+          {rich("There are no assets that you can see. <link>Define the first one</link>, or ask an owner of a project for a role.", { link: (inside) => <Anchor component={Link} to="/ai-catalog/definitions/new" size="sm" underline="always">{inside}</Anchor> })}
         </Text>
       )}
     </Paper>

@@ -4,6 +4,7 @@ import { queryOptions } from "@tanstack/react-query";
 import type { AccessRequest, AccessRequestPage, AssetMatches, StageRequest, StageRequestPage } from "../../api/generated/ai-catalog";
 import type { UserInfo } from "../../api/generated/admin";
 import { get, type Options, send } from "../../api/http";
+import { t } from "../../language/text";
 
 const SHOWN = 6;
 const MAX_REQUESTS = 50;
@@ -63,10 +64,10 @@ export const waiting = (user: string) =>
   });
 
 function ofAccess(one: AccessRequest): Waiting {
-  const text = one.copies ? `Release copies of ${one.asset}` : `Read ${one.asset}`;
+  const text = one.copies ? t("Release copies of {asset}", { asset: one.asset }) : t("Read {asset}", { asset: one.asset });
   return { id: one.id, page: `/ai-catalog/access-requests/${one.id}`, text, by: one.requested_by, at: one.requested_at };
 }
 
 function ofStage(one: StageRequest): Waiting {
-  return { id: one.id, page: `/ai-catalog/model-versions/${one.model_version_id}`, text: `Move model version ${one.version} to ${one.stage}`, by: one.requested_by, at: one.requested_at };
+  return { id: one.id, page: `/ai-catalog/model-versions/${one.model_version_id}`, text: t("Move model version {version} to {stage}", { version: one.version, stage: one.stage }), by: one.requested_by, at: one.requested_at };
 }

@@ -30,7 +30,7 @@ it("draws bars at names, also if the names are numbers", () => {
 });
 
 it("scales the colors of a heat map to its values", () => {
-  const made = drawn({ kind: "heat map", value: { name: "Flights" }, series: [{ name: "", points: [["Mon", "JFK", 3], ["Tue", "JFK", 9]] }] }) as any;
+  const made = drawn({ kind: "heat-map", value: { name: "Flights" }, series: [{ name: "", points: [["Mon", "JFK", 3], ["Tue", "JFK", 9]] }] }) as any;
   expect(made.visualMap).toMatchObject({ min: 3, max: 9, text: ["Flights", ""] });
   expect(made.yAxis.data).toEqual(["JFK"]);
 });

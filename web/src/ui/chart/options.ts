@@ -2,7 +2,7 @@
 
 import type { EChartsCoreOption } from "echarts/core";
 
-export const CHART_KINDS = ["line", "bar", "scatter", "heat map"] as const;
+export const CHART_KINDS = ["line", "bar", "scatter", "heat-map"] as const;
 export type ChartKind = (typeof CHART_KINDS)[number];
 
 export interface Axis {
@@ -58,7 +58,7 @@ function distinct(values: Coordinate[]): string[] {
 
 export function options({ kind, x, y, value, series }: Drawn, palette: Palette): EChartsCoreOption {
   const at = (place: number) => series.flatMap((one) => one.points.map((point) => point[place] ?? null));
-  const heat = kind === "heat map";
+  const heat = kind === "heat-map";
   const named = kind === "bar" || heat;
   const kindOfX = axisType(at(0));
   // Bars stand at names. Bars at times or numbers would be thin lines.

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { get } from "../../../api/http";
 import { session } from "../../../api/platform";
 import type { UserAccount } from "../../../api/generated/admin";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { ApiKeys } from "./ApiKeys";
 import { Look } from "./Look";
@@ -22,7 +23,7 @@ export function AccountPage() {
   });
   return (
     <Stack gap="xl" maw={880}>
-      <Title order={1}>Your account</Title>
+      <Title order={1}>{t("Your account")}</Title>
       <Look />
       {account.error && <Trouble error={account.error} retry={() => account.refetch()} />}
       {account.data && user && (

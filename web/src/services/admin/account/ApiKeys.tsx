@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import type { ApiKeyPage, UserInfo } from "../../../api/generated/admin";
 import { get, send } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 
@@ -23,15 +24,15 @@ export function ApiKeys() {
   return (
     <section aria-labelledby="api-keys">
       <Group justify="space-between" mb="sm">
-        <Title order={2} id="api-keys">API keys</Title>
-        <Anchor component={Link} to="/admin/api-keys/new" size="sm">Create an API key</Anchor>
+        <Title order={2} id="api-keys">{t("API keys")}</Title>
+        <Anchor component={Link} to="/admin/api-keys/new" size="sm">{t("Create an API key")}</Anchor>
       </Group>
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
-      {valid?.length === 0 && <Text size="sm" c="dimmed">You have none. A key lets a program or the command line act for you, with all of your rights or with some.</Text>}
+      {valid?.length === 0 && <Text size="sm" c="dimmed">{t("You have none. A key lets a program or the command line act for you, with all of your rights or with some.")}</Text>}
       {valid && valid.length > 0 && (
         <Table.ScrollContainer minWidth={340}>
           <Table verticalSpacing={4}>
-            <Table.Thead><Table.Tr><Table.Th>Key</Table.Th><Table.Th>Begins with</Table.Th><Table.Th>Expires</Table.Th><Table.Td /></Table.Tr></Table.Thead>
+            <Table.Thead><Table.Tr><Table.Th>{t("Key")}</Table.Th><Table.Th>{t("Begins with")}</Table.Th><Table.Th>{t("Expires")}</Table.Th><Table.Td /></Table.Tr></Table.Thead>
             <Table.Tbody>
               {valid.map((one) => (
                 <Table.Tr key={one.id}>

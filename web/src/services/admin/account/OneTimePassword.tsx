@@ -3,6 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import type { Enrollment, RecoveryCodes as IssuedCodes, UserAccount } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
+import { rich, t } from "../../../language/text";
 import { RecoveryCodes } from "./RecoveryCodes";
 import { Steps } from "./Steps";
 
@@ -39,32 +40,32 @@ export function OneTimePassword({ user, account }: { user: string; account: User
   };
   return (
     <section aria-labelledby="factor">
-      <Title order={2} id="factor" mb="sm" ref={heading} tabIndex={-1}>One-time password</Title>
-      {!account.has_password && <Text c="dimmed">You log in through your identity provider. Change it there.</Text>}
+      <Title order={2} id="factor" mb="sm" ref={heading} tabIndex={-1}>{t("One-time password")}</Title>
+      {!account.has_password && <Text c="dimmed">{t("You log in through your identity provider. Change it there.")}</Text>}
       {codes && <RecoveryCodes key={codes[0]} codes={codes} onKept={kept} />}
       {!codes && account.has_password && !account.has_one_time_password && !enrollment && (
-        <Steps submit="Set up" run={async () => setEnrollment(await act<Enrollment>("enroll-one-time-password"))}>
-          <Text size="sm">You log in with a password only. With a one-time code from an app, a stolen password is not enough to log in.</Text>
+        <Steps submit={t("Set up")} run={async () => setEnrollment(await act<Enrollment>("enroll-one-time-password"))}>
+          <Text size="sm">{t("You log in with a password only. With a one-time code from an app, a stolen password is not enough to log in.")}</Text>
         </Steps>
       )}
       {!codes && enrollment && (
-        <Steps submit="Confirm" run={confirm}>
-          <Text size="sm">Scan this code with an authenticator app on your phone.</Text>
-          <img src={enrollment.qr_code} alt="QR code for an authenticator app" width={200} height={200} style={{ background: "#fff" }} />
-          <Text size="sm">Or type this key into the app: <Code>{enrollment.secret.match(/.{1,4}/g)?.join(" ")}</Code></Text>
-          <TextInput label="Current code from the app" inputMode="numeric" autoFocus value={code} onChange={(event) => setCode(event.currentTarget.value)} {...CODE} />
+        <Steps submit={t("Confirm")} run={confirm}>
+          <Text size="sm">{t("Scan this code with an authenticator app on your phone.")}</Text>
+          <img src={enrollment.qr_code} alt={t("QR code for an authenticator app")} width={200} height={200} style={{ background: "#fff" }} />
+          <Text size="sm">{rich("Or type this key into the app: {code}", { code: <Code>{enrollment.secret.match(/.{1,4}/g)?.join(" ")}</Code> })}</Text>
+          <TextInput label={t("Current code from the app")} inputMode="numeric" autoFocus value={code} onChange={(event) => setCode(event.currentTarget.value)} {...CODE} />
         </Steps>
       )}
       {!codes && account.has_one_time_password && (
         <Stack gap="lg">
-          <Steps submit="Turn off" quiet run={async () => { await act("disable-one-time-password", { code: code.trim() }); await finished(); heading.current?.focus(); }}>
-            <Text size="sm">You log in with your password and a code from your app. To use another phone, turn it off and set it up again.</Text>
-            <TextInput label="One-time code, or a recovery code" value={code} onChange={(event) => setCode(event.currentTarget.value)} {...CODE} />
+          <Steps submit={t("Turn off")} quiet run={async () => { await act("disable-one-time-password", { code: code.trim() }); await finished(); heading.current?.focus(); }}>
+            <Text size="sm">{t("You log in with your password and a code from your app. To use another phone, turn it off and set it up again.")}</Text>
+            <TextInput label={t("One-time code, or a recovery code")} value={code} onChange={(event) => setCode(event.currentTarget.value)} {...CODE} />
           </Steps>
-          <Steps submit="Create new codes" quiet run={renew}>
-            <Title order={3}>Recovery codes</Title>
-            <Text size="sm">If you have few recovery codes left, or lost them, create new ones. The old ones stop working.</Text>
-            <TextInput label="Code from your app, or an unused recovery code" value={renewal} onChange={(event) => setRenewal(event.currentTarget.value)} {...CODE} />
+          <Steps submit={t("Create new codes")} quiet run={renew}>
+            <Title order={3}>{t("Recovery codes")}</Title>
+            <Text size="sm">{t("If you have few recovery codes left, or lost them, create new ones. The old ones stop working.")}</Text>
+            <TextInput label={t("Code from your app, or an unused recovery code")} value={renewal} onChange={(event) => setRenewal(event.currentTarget.value)} {...CODE} />
           </Steps>
         </Stack>
       )}

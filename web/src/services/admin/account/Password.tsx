@@ -2,6 +2,7 @@ import { Anchor, PasswordInput, Text, TextInput, Title } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
 import type { UserAccount } from "../../../api/generated/admin";
 import { BASE, Problem, send } from "../../../api/http";
+import { rich, t } from "../../../language/text";
 import { Steps } from "./Steps";
 
 const EMPTY = { password: "", fresh: "", again: "", code: "" };
@@ -21,7 +22,7 @@ export function Password({ user, account }: { user: string; account: UserAccount
     w: "100%",
   });
   const change = async () => {
-    if (typed.fresh !== typed.again) throw new Problem(422, { detail: "The two passwords differ." }, "");
+    if (typed.fresh !== typed.again) throw new Problem(422, { detail: t("The two passwords differ.") }, "");
     const body = { name: user, password: typed.password, new_password: typed.fresh, one_time_password: typed.code.trim() };
     await send("POST", "/api/v1/admin/sessions:change-password", { body });
     setTyped(EMPTY);
@@ -29,19 +30,19 @@ export function Password({ user, account }: { user: string; account: UserAccount
   };
   return (
     <section aria-labelledby="password">
-      <Title order={2} id="password" mb="sm">Password</Title>
-      {!account.has_password && <Text c="dimmed">You log in through your identity provider. Change it there.</Text>}
+      <Title order={2} id="password" mb="sm">{t("Password")}</Title>
+      {!account.has_password && <Text c="dimmed">{t("You log in through your identity provider. Change it there.")}</Text>}
       {account.has_password && isChanged && (
-        <Text role="status" ref={done} tabIndex={-1}>Your password was changed. <Anchor href={`${BASE}/login?next=${encodeURIComponent(`${BASE}/account`)}`}>Log in</Anchor></Text>
+        <Text role="status" ref={done} tabIndex={-1}>{rich("Your password was changed. <link>Log in</link>", { link: (inside) => <Anchor href={`${BASE}/login?next=${encodeURIComponent(`${BASE}/account`)}`}>{inside}</Anchor> })}</Text>
       )}
       {account.has_password && !isChanged && (
-        <Steps submit="Change" quiet run={change}>
+        <Steps submit={t("Change")} quiet run={change}>
           <input type="hidden" name="name" value={user} autoComplete="username" />
-          <PasswordInput label="Current password" autoComplete="current-password" {...bind("password")} />
-          <PasswordInput label="New password" autoComplete="new-password" {...bind("fresh")} />
-          <PasswordInput label="Repeat the new password" autoComplete="new-password" {...bind("again")} />
-          {account.has_one_time_password && <TextInput label="One-time code, or a recovery code" autoComplete="one-time-code" maxLength={64} {...bind("code")} />}
-          <Text size="xs" c="dimmed">All your sessions end, including this one.</Text>
+          <PasswordInput label={t("Current password")} autoComplete="current-password" {...bind("password")} />
+          <PasswordInput label={t("New password")} autoComplete="new-password" {...bind("fresh")} />
+          <PasswordInput label={t("Repeat the new password")} autoComplete="new-password" {...bind("again")} />
+          {account.has_one_time_password && <TextInput label={t("One-time code, or a recovery code")} autoComplete="one-time-code" maxLength={64} {...bind("code")} />}
+          <Text size="xs" c="dimmed">{t("All your sessions end, including this one.")}</Text>
         </Steps>
       )}
     </section>

@@ -3,6 +3,7 @@ import { useRef } from "react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { Session, SessionPage } from "../../../api/generated/admin";
 import { get, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -18,7 +19,7 @@ export function Sessions({ current }: { current: string }) {
   const end = useMutation({
     mutationFn: (one: Session) => send("DELETE", `${PATH}/${one.id}`),
     onSuccess: (_, one) => {
-      notice(`The ${one.label} was ended.`);
+      notice(t("The {label} was ended.", { label: one.label }));
       heading.current?.focus();
       return queries.invalidateQueries({ queryKey: KEY });
     },
@@ -26,11 +27,11 @@ export function Sessions({ current }: { current: string }) {
   const error = found.error ?? end.error;
   return (
     <section aria-labelledby="sessions">
-      <Title order={2} id="sessions" mb="sm" ref={heading} tabIndex={-1}>Logins</Title>
+      <Title order={2} id="sessions" mb="sm" ref={heading} tabIndex={-1}>{t("Logins")}</Title>
       {error && <Trouble error={error} />}
       <Table.ScrollContainer minWidth={340}>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Login</Table.Th><Table.Th>Since</Table.Th><Table.Th>Ends</Table.Th><Table.Td /></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Login")}</Table.Th><Table.Th>{t("Since")}</Table.Th><Table.Th>{t("Ends")}</Table.Th><Table.Td /></Table.Tr></Table.Thead>
           <Table.Tbody>
             {found.data?.items.map((one) => (
               <Table.Tr key={one.id}>
@@ -39,15 +40,15 @@ export function Sessions({ current }: { current: string }) {
                 <Table.Td><Time value={one.expires_at} /></Table.Td>
                 <Table.Td ta="right">
                   {one.id === current
-                    ? <Text size="sm" c="dimmed">this one</Text>
-                    : <Button size="xs" variant="default" aria-label={`End the ${one.label}`} onClick={() => end.mutate(one)}>End</Button>}
+                    ? <Text size="sm" c="dimmed">{t("this one")}</Text>
+                    : <Button size="xs" variant="default" aria-label={t("End the {label}", { label: one.label })} onClick={() => end.mutate(one)}>{t("End")}</Button>}
                 </Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      {found.data?.next_page_token && <Text size="sm" c="dimmed">The 100 newest are shown.</Text>}
+      {found.data?.next_page_token && <Text size="sm" c="dimmed">{t("The 100 newest are shown.")}</Text>}
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { BASE, get, send } from "../../../api/http";
 import { words } from "../../../api/schema";
+import { rich, t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { Section } from "../Section";
 import classes from "./AuditPage.module.css";
@@ -45,38 +46,38 @@ export function AuditPage() {
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>Audit</Title>
-          <Text size="sm" c="dimmed">Every change and every refusal, newest first. No event can change, because each contains the hash of the one before.</Text>
+          <Title order={1}>{t("Audit")}</Title>
+          <Text size="sm" c="dimmed">{t("Every change and every refusal, newest first. No event can change, because each contains the hash of the one before.")}</Text>
         </div>
         <Group gap="xs">
-          <Button variant="default" size="xs" loading={chain.isPending} onClick={() => chain.mutate()}>Verify the chain</Button>
+          <Button variant="default" size="xs" loading={chain.isPending} onClick={() => chain.mutate()}>{t("Verify the chain")}</Button>
           <Menu position="bottom-end">
-            <Menu.Target><Button variant="default" size="xs">Export</Button></Menu.Target>
+            <Menu.Target><Button variant="default" size="xs">{t("Export")}</Button></Menu.Target>
             <Menu.Dropdown>{FORMATS.map(([format, label]) => <Menu.Item key={format} component="a" href={exported(format)} download>{label}</Menu.Item>)}</Menu.Dropdown>
           </Menu>
         </Group>
       </Group>
       {chain.error && <Trouble error={chain.error} />}
       {chain.data && (
-        <Alert role="status" variant="light" color={chain.data.holds ? "teal" : "red"} title={chain.data.holds ? "The chain holds" : "The chain is broken"} withCloseButton closeButtonLabel="Dismiss" onClose={() => chain.reset()}>
+        <Alert role="status" variant="light" color={chain.data.holds ? "teal" : "red"} title={chain.data.holds ? t("The chain holds") : t("The chain is broken")} withCloseButton closeButtonLabel={t("Dismiss")} onClose={() => chain.reset()}>
           <Text size="sm">{chain.data.detail}</Text>
-          {chain.data.hash && <Text size="xs" mt={4} style={{ overflowWrap: "anywhere" }}>Keep this hash elsewhere to prove later that no event changed: <Code>{chain.data.hash}</Code></Text>}
+          {chain.data.hash && <Text size="xs" mt={4} style={{ overflowWrap: "anywhere" }}>{rich("Keep this hash elsewhere to prove later that no event changed: {hash}", { hash: <Code>{chain.data.hash}</Code> })}</Text>}
         </Alert>
       )}
       <Group component="form" gap="xs" align="flex-end" onSubmit={(event: FormEvent) => { event.preventDefault(); change({ filter: text }); }}>
-        <TextInput flex={1} miw={240} label="Filter" placeholder={'principal == "ada" && outcome == "denied"'} value={text} onChange={(event) => setText(event.currentTarget.value)} ff="monospace" spellCheck={false} />
-        <TextInput type="datetime-local" label="From" value={search.since ?? ""} onChange={(event) => change({ since: event.currentTarget.value })} />
-        <TextInput type="datetime-local" label="Until" value={search.until ?? ""} onChange={(event) => change({ until: event.currentTarget.value })} />
-        <Button type="submit" variant="default">Apply</Button>
+        <TextInput flex={1} miw={240} label={t("Filter")} placeholder={'principal == "ada" && outcome == "denied"'} value={text} onChange={(event) => setText(event.currentTarget.value)} ff="monospace" spellCheck={false} />
+        <TextInput type="datetime-local" label={t("From")} value={search.since ?? ""} onChange={(event) => change({ since: event.currentTarget.value })} />
+        <TextInput type="datetime-local" label={t("Until")} value={search.until ?? ""} onChange={(event) => change({ until: event.currentTarget.value })} />
+        <Button type="submit" variant="default">{t("Apply")}</Button>
       </Group>
       <div className={classes.columns}>
-        <Stack gap="md" component="aside" aria-label="Facets">
-          {facets.data && <Text size="sm">{facets.data.total.toLocaleString()} events</Text>}
+        <Stack gap="md" component="aside" aria-label={t("Facets")}>
+          {facets.data && <Text size="sm">{t("{total, number} events", { total: facets.data.total })}</Text>}
           {facets.data && (
             <>
-              <Facet title="Outcome" field="outcome" counts={facets.data.outcome} filter={filter} onChange={change} text={(value) => (value ? words(value) : "Follows from another")} />
-              <Facet title="Who" field="principal" counts={facets.data.principal} filter={filter} onChange={change} text={(value) => value ?? "None"} />
-              <Facet title="What" field="type" counts={facets.data.type} filter={filter} onChange={change} text={(value) => happened(value ?? "")} />
+              <Facet title={t("Outcome")} field="outcome" counts={facets.data.outcome} filter={filter} onChange={change} text={(value) => (value ? words(value) : t("Follows from another"))} />
+              <Facet title={t("Who")} field="principal" counts={facets.data.principal} filter={filter} onChange={change} text={(value) => value ?? t("None")} />
+              <Facet title={t("What")} field="type" counts={facets.data.type} filter={filter} onChange={change} text={(value) => happened(value ?? "")} />
             </>
           )}
         </Stack>
@@ -105,7 +106,7 @@ function Facet({ title, field, counts, filter, onChange, text }: FacetProps) {
         const active = has(filter, condition);
         return <NavLink key={String(value)} component="button" type="button" aria-pressed={active} active={active} py={2} px={6} label={text(value)} rightSection={<Text span size="xs" c="dimmed">{count.toLocaleString()}</Text>} onClick={() => onChange({ filter: toggled(filter, condition) })} />;
       })}
-      {counts.length > SHOWN && <Button variant="subtle" size="compact-xs" onClick={() => setAll(!all)}>{all ? "Show fewer" : `Show all ${counts.length}`}</Button>}
+      {counts.length > SHOWN && <Button variant="subtle" size="compact-xs" onClick={() => setAll(!all)}>{all ? t("Show fewer") : t("Show all {count}", { count: counts.length })}</Button>}
     </Section>
   );
 }

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { get } from "../../../api/http";
 import { words } from "../../../api/schema";
 import { line } from "../../../kernel/changes";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -30,24 +31,24 @@ export function Events({ filter, since, until }: { filter: string; since?: strin
   const events = pages.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <Stack gap="sm">
-      {pages.isSuccess && !events.length && <Text c="dimmed" py="md">There are no events of this kind that you can see.</Text>}
-      <Table.ScrollContainer minWidth={560} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": "Events" } }}>
-        <Table verticalSpacing={4} highlightOnHover aria-label="Events" aria-busy={pages.isPending}>
-          <Table.Thead><Table.Tr>{["When", "What", "Subject", "Who", "Outcome"].map((name) => <Table.Th key={name}>{name}</Table.Th>)}</Table.Tr></Table.Thead>
+      {pages.isSuccess && !events.length && <Text c="dimmed" py="md">{t("There are no events of this kind that you can see.")}</Text>}
+      <Table.ScrollContainer minWidth={560} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("Events") } }}>
+        <Table verticalSpacing={4} highlightOnHover aria-label={t("Events")} aria-busy={pages.isPending}>
+          <Table.Thead><Table.Tr>{[t("When"), t("What"), t("Subject"), t("Who"), t("Outcome")].map((name) => <Table.Th key={name}>{name}</Table.Th>)}</Table.Tr></Table.Thead>
           <Table.Tbody>
             {events.map((event) => (
               <Table.Tr key={event.id}>
                 <Table.Td style={{ whiteSpace: "nowrap" }}><Time value={event.at} /></Table.Td>
                 <Table.Td><UnstyledButton fz="sm" c="var(--mantine-color-anchor)" onClick={() => setOpen(event)} title={event.type}>{happened(event.type)}</UnstyledButton></Table.Td>
                 <Table.Td><Code>{event.subject}</Code></Table.Td>
-                <Table.Td>{event.principal}{event.on_behalf_of && <Text span size="xs" c="dimmed"> for {event.on_behalf_of}</Text>}</Table.Td>
+                <Table.Td>{event.principal}{event.on_behalf_of && <Text span size="xs" c="dimmed">{" "}{t("for {on_behalf_of}", { on_behalf_of: event.on_behalf_of })}</Text>}</Table.Td>
                 <Table.Td><Outcome value={event.outcome} /></Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>}
+      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>{t("Show more")}</Button>}
       <Modal opened={open !== null} onClose={() => setOpen(null)} title={open && happened(open.type)} size="lg">
         {open && <Details event={open} />}
       </Modal>
@@ -65,11 +66,11 @@ function Details({ event }: { event: AuditEvent }) {
   const { changes, ...facts } = event.data;
   return (
     <Stack gap="xs">
-      <Text size="sm">{event.principal}, <Time value={event.at} />{event.data.client && <> from <Code>{event.data.client}</Code></>}</Text>
+      <Text size="sm">{event.principal}, <Time value={event.at} />{event.data.client && <>{" "}{rich("from {client}", { client: <Code>{event.data.client}</Code> })}</>}</Text>
       {changes && changes.length > 0 && <Stack gap={4}>{changes.map((change) => <Code key={change.pointer} style={{ overflowWrap: "anywhere" }}>{line(change)}</Code>)}</Stack>}
       <Code block tabIndex={0}>{JSON.stringify(facts, null, 2)}</Code>
-      <Group gap="xs"><Text size="xs" c="dimmed">Event {event.sequence}</Text><Text size="xs" c="dimmed">Type <Code>{event.type}</Code></Text><Text size="xs" c="dimmed">Request <Code>{event.request_id}</Code></Text></Group>
-      <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>Hash <Code>{event.hash}</Code></Text>
+      <Group gap="xs"><Text size="xs" c="dimmed">{t("Event {sequence}", { sequence: event.sequence })}</Text><Text size="xs" c="dimmed">{rich("Type {type}", { type: <Code>{event.type}</Code> })}</Text><Text size="xs" c="dimmed">{rich("Request {request_id}", { request_id: <Code>{event.request_id}</Code> })}</Text></Group>
+      <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>{rich("Hash {hash}", { hash: <Code>{event.hash}</Code> })}</Text>
     </Stack>
   );
 }

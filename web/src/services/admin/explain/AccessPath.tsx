@@ -2,6 +2,7 @@ import { Anchor, Card, Code, Group, Stack, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
 import { words } from "../../../api/schema";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Section } from "../Section";
@@ -14,7 +15,7 @@ export function AccessPath({ found, principal }: { found: Explanation; principal
   const chain = [...found.chain].reverse();
   return (
     <Stack gap="lg">
-      <Section title="Where grants apply" note="A grant on a place also applies to everything below it.">
+      <Section title={t("Where grants apply")} note={t("A grant on a place also applies to everything below it.")}>
         <Group gap="xs">
           {chain.map((one, number) => (
             <Fragment key={one.id}>
@@ -24,11 +25,11 @@ export function AccessPath({ found, principal }: { found: Explanation; principal
           ))}
         </Group>
       </Section>
-      <Section title="Grants" note={found.hidden ? "There are other grants that you can't see." : undefined}>
+      <Section title={t("Grants")} note={found.hidden ? t("There are other grants that you can't see.") : undefined}>
         {found.grants.length ? (
           <Stack gap="sm">{found.grants.map((grant) => <GrantPath key={`${grant.grant_id} ${grant.pattern}`} found={found} grant={grant} />)}</Stack>
         ) : (
-          <Text size="sm" c="dimmed">{found.hidden ? "There is no grant of this permission that you can see." : "No grant contains this permission."} To allow it, <Anchor component={Link} to="/admin/grants/new">create a grant</Anchor> for {name(found, principal)} or for a group.</Text>
+          <Text size="sm" c="dimmed">{rich("{hidden} To allow it, <link>create a grant</link> for {found} or for a group.", { hidden: found.hidden ? t("There is no grant of this permission that you can see.") : t("No grant contains this permission."), link: (inside) => <Anchor component={Link} to="/admin/grants/new">{inside}</Anchor>, found: name(found, principal) })}</Text>
         )}
       </Section>
     </Stack>
@@ -43,23 +44,23 @@ function GrantPath({ found, grant }: { found: Explanation; grant: Considered }) 
       <Group gap="xs">
         {grant.path.map((id, number) => (
           <Fragment key={id}>
-            {number > 0 && <Text size="sm" c="dimmed">is in</Text>}
+            {number > 0 && <Text size="sm" c="dimmed">{t("is in")}</Text>}
             <Node found={found} id={id} />
           </Fragment>
         ))}
-        <Text size="sm" c="dimmed">{denies ? "is denied" : "has"}</Text>
+        <Text size="sm" c="dimmed">{denies ? t("is denied") : t("has")}</Text>
         <State color={denies ? "red" : "teal"}>{grant.role ?? grant.pattern}</State>
-        <Text size="sm" c="dimmed">on</Text>
+        <Text size="sm" c="dimmed">{t("on")}</Text>
         <Node found={found} id={grant.securable_id} kind={grant.securable_kind} />
       </Group>
       <Group gap="sm" mt={6}>
-        {grant.decides && <State variant="filled" color={denies ? "red" : "teal"}>Decides</State>}
+        {grant.decides && <State variant="filled" color={denies ? "red" : "teal"}>{t("Decides")}</State>}
         {why && <State color="orange">{why}</State>}
-        {!why && !grant.decides && <State color="gray">Holds, but another grant decides</State>}
-        {grant.condition && <Text size="xs">If <Code>{grant.condition}</Code></Text>}
-        {grant.expires_at && <Text size="xs" c="dimmed">{grant.expired ? "Expired" : "Expires"} <Time value={grant.expires_at} /></Text>}
-        {grant.role && grant.pattern.includes(".") && <Text size="xs" c="dimmed">The role contains <Code>{grant.pattern}</Code></Text>}
-        <Anchor component={Link} to={`/admin/grants/${grant.grant_id}`} size="xs">Open the grant</Anchor>
+        {!why && !grant.decides && <State color="gray">{t("Holds, but another grant decides")}</State>}
+        {grant.condition && <Text size="xs">{rich("If {condition}", { condition: <Code>{grant.condition}</Code> })}</Text>}
+        {grant.expires_at && <Text size="xs" c="dimmed">{grant.expired ? t("Expired") : t("Expires")} <Time value={grant.expires_at} /></Text>}
+        {grant.role && grant.pattern.includes(".") && <Text size="xs" c="dimmed">{rich("The role contains {pattern}", { pattern: <Code>{grant.pattern}</Code> })}</Text>}
+        <Anchor component={Link} to={`/admin/grants/${grant.grant_id}`} size="xs">{t("Open the grant")}</Anchor>
       </Group>
     </Card>
   );
@@ -68,8 +69,8 @@ function GrantPath({ found, grant }: { found: Explanation; grant: Considered }) 
 /** A principal or place, which is a link if the caller can see it. */
 function Node({ found, id, kind }: { found: Explanation; id: string; kind?: string }) {
   const plural = PAGES[id.split("_")[0] ?? ""];
-  const noun = kind?.split(".").at(-1) ?? { usr: "user", sva: "service account", grp: "group" }[id.split("_")[0] ?? ""];
-  if (id === "platform") return <Text size="sm" fw={600}>Platform</Text>;
+  const noun = kind?.split(".").at(-1) ?? { usr: t("user"), sva: t("service account"), grp: t("group") }[id.split("_")[0] ?? ""];
+  if (id === "platform") return <Text size="sm" fw={600}>{t("Platform")}</Text>;
   return (
     <Text size="sm" component="span">
       {noun && <Text span c="dimmed">{words(noun)} </Text>}

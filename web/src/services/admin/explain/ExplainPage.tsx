@@ -4,6 +4,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { get, send } from "../../../api/http";
 import { ReferenceInput } from "../../../fields/ReferenceInput";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { AccessPath } from "./AccessPath";
 import { type Explanation, sentence } from "./explanation";
@@ -56,19 +57,19 @@ export function ExplainPage() {
     const search = Object.fromEntries(Object.entries(entered).filter(([, value]) => value));
     void navigate({ to: "/admin/explain", search: search as never });
   };
-  const item = asked.on && asked.on !== "platform" ? asked.on : "the platform";
+  const item = asked.on && asked.on !== "platform" ? asked.on : t("the platform");
   return (
     <Stack gap="lg">
       <div>
-        <Title order={1}>Explain access</Title>
-        <Text size="sm" c="dimmed">Why a user, service account, or group can do something, or can't: now, or at a past time.</Text>
+        <Title order={1}>{t("Explain access")}</Title>
+        <Text size="sm" c="dimmed">{t("Why a user, service account, or group can do something, or can't: now, or at a past time.")}</Text>
       </div>
       <form onSubmit={submit}>
         <Group align="flex-start">
-          <ReferenceInput label="Who" description="User, service account, or group" kinds={PRINCIPALS} value={entered.principal ?? ""} onChange={(principal) => change({ principal })} />
+          <ReferenceInput label={t("Who")} description={t("User, service account, or group")} kinds={PRINCIPALS} value={entered.principal ?? ""} onChange={(principal) => change({ principal })} />
           <Autocomplete
-            label="Permission"
-            description={chosen?.summary ?? "What they do"}
+            label={t("Permission")}
+            description={chosen?.summary ?? t("What they do")}
             data={permissions?.items.map((one) => one.name) ?? []}
             limit={50}
             miw={280}
@@ -76,22 +77,22 @@ export function ExplainPage() {
             onChange={(permission) => change({ permission })}
             spellCheck={false}
           />
-          <ReferenceInput label="On" description="Organization, project, or id. Empty: the platform" kinds={PLACES} value={entered.on ?? ""} onChange={(on) => change({ on })} />
-          <TextInput label="Kind" description="Only for what has a name as id" placeholder="ai_catalog.asset" value={entered.kind ?? ""} onChange={(event) => change({ kind: event.currentTarget.value })} spellCheck={false} />
-          <TextInput type="datetime-local" label="At" description="Empty: now" value={entered.as_of ?? ""} onChange={(event) => change({ as_of: event.currentTarget.value })} />
+          <ReferenceInput label={t("On")} description={t("Organization, project, or id. Empty: the platform")} kinds={PLACES} value={entered.on ?? ""} onChange={(on) => change({ on })} />
+          <TextInput label={t("Kind")} description={t("Only for what has a name as id")} placeholder="ai_catalog.asset" value={entered.kind ?? ""} onChange={(event) => change({ kind: event.currentTarget.value })} spellCheck={false} />
+          <TextInput type="datetime-local" label={t("At")} description={t("Empty: now")} value={entered.as_of ?? ""} onChange={(event) => change({ as_of: event.currentTarget.value })} />
         </Group>
-        <Button type="submit" mt="md" disabled={!entered.principal || !entered.permission}>Explain</Button>
+        <Button type="submit" mt="md" disabled={!entered.principal || !entered.permission}>{t("Explain")}</Button>
       </form>
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
       {found.data && (
         <>
-          <Alert variant="light" role="status" color={found.data.decision.allowed ? "teal" : "red"} title={found.data.decision.allowed ? "Allowed" : "Not allowed"}>
+          <Alert variant="light" role="status" color={found.data.decision.allowed ? "teal" : "red"} title={found.data.decision.allowed ? t("Allowed") : t("Not allowed")}>
             {sentence(found.data, found.data.names[asked.principal ?? ""] ?? asked.principal ?? "", asked.permission ?? "", found.data.names[item] ?? item)}
           </Alert>
           <AccessPath found={found.data} principal={asked.principal ?? ""} />
         </>
       )}
-      {!complete && <Text size="sm" c="dimmed">Choose who and which permission.</Text>}
+      {!complete && <Text size="sm" c="dimmed">{t("Choose who and which permission.")}</Text>}
     </Stack>
   );
 }

@@ -1,6 +1,7 @@
 import { Alert, Group, List, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { words } from "../../../api/schema";
+import { rich, t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
@@ -12,7 +13,7 @@ import { bytes, seconds, share } from "../quantities";
 import { failing, mean, type PlatformState, rates, SAMPLE_SECONDS, samples, slowest, troubles } from "./state";
 
 const SLOWEST = 10;
-const BREAKERS = { CLOSED: ["Calls pass", "teal"], HALF_OPEN: ["One call probes", "orange"], OPEN: ["Calls are refused", "red"] } as const;
+const BREAKERS = { CLOSED: [t("Calls pass"), "teal"], HALF_OPEN: [t("One call probes"), "orange"], OPEN: [t("Calls are refused"), "red"] } as const;
 
 /** The state of the platform, measured every few seconds while the page is open. */
 export function MonitoringPage() {
@@ -23,9 +24,9 @@ export function MonitoringPage() {
   return (
     <Stack gap="lg">
       <div>
-        <Title order={1}>Monitoring</Title>
+        <Title order={1}>{t("Monitoring")}</Title>
         <Text size="sm" c="dimmed">
-          Measured every {SAMPLE_SECONDS} seconds while this page is open. Counts are those of the API process that responds{now && <>, which started <Time value={now.started_at} /></>}.
+          {rich("Measured every {SAMPLE_SECONDS} seconds while this page is open. Counts are those of the API process that responds{now}.", { SAMPLE_SECONDS, now: now && rich(", which started {time}", { time: <Time value={now.started_at} /> }) })}
         </Text>
       </div>
       {measured.error && <Trouble error={measured.error} retry={() => measured.refetch()} />}
@@ -41,94 +42,94 @@ function Present({ now, kept }: { now: PlatformState; kept: PlatformState[] }) {
   const requests = now.operations.reduce((sum, load) => sum + load.requests, 0);
   const failed = now.operations.reduce((sum, load) => sum + load.failed, 0);
   const lag = now.gauges.find((gauge) => gauge.name === "headwater_outbox_events_behind")?.values;
-  const x = { name: "Time" };
+  const x = { name: t("Time") };
   return (
     <>
       {found.length ? (
-        <Alert color="orange" variant="light" title="Needs attention" role="status">
+        <Alert color="orange" variant="light" title={t("Needs attention")} role="status">
           <List size="sm">{found.map((one) => <List.Item key={one}>{one}</List.Item>)}</List>
         </Alert>
       ) : (
-        <Alert color="teal" variant="light" title="Nothing needs attention" role="status" />
+        <Alert color="teal" variant="light" title={t("Nothing needs attention")} role="status" />
       )}
       <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="sm">
-        <Figure label="Requests per second" value={last ? last.requestsPerSecond.toFixed(1) : "Measuring"} />
-        <Figure label="Mean response time" value={last ? (last.meanSeconds === null ? "No requests" : seconds(last.meanSeconds)) : "Measuring"} />
-        <Figure label="Failed since start" value={share(failed, requests)} note={`${failed.toLocaleString()} of ${requests.toLocaleString()}`} />
-        <Figure label="Requests in flight" value={now.in_flight.toLocaleString()} />
-        <Figure label="Events to deliver" value={lag ? lag.reduce((sum, one) => sum + one.value, 0).toLocaleString() : "Not measured"} />
-        <Figure label="Database" value={now.database.bytes === null ? "Not measured" : bytes(now.database.bytes)} note={now.database.seconds === null ? "does not respond" : `${now.database.system}, reads in ${seconds(now.database.seconds)}`} />
+        <Figure label={t("Requests per second")} value={last ? last.requestsPerSecond.toFixed(1) : t("Measuring")} />
+        <Figure label={t("Mean response time")} value={last ? (last.meanSeconds === null ? t("No requests") : seconds(last.meanSeconds)) : t("Measuring")} />
+        <Figure label={t("Failed since start")} value={share(failed, requests)} note={t("{failed, number} of {requests, number}", { failed, requests })} />
+        <Figure label={t("Requests in flight")} value={now.in_flight.toLocaleString()} />
+        <Figure label={t("Events to deliver")} value={lag ? lag.reduce((sum, one) => sum + one.value, 0).toLocaleString() : t("Not measured")} />
+        <Figure label={t("Database")} value={now.database.bytes === null ? t("Not measured") : bytes(now.database.bytes)} note={now.database.seconds === null ? t("does not respond") : t("{system}, reads in {seconds}", { system: now.database.system, seconds: seconds(now.database.seconds) })} />
       </SimpleGrid>
       {recent.length > 1 && (
         <SimpleGrid cols={{ base: 1, md: 2 }}>
-          <Section title="Requests">
-            <Chart kind="line" label="Requests per second over time" height={220} x={x} y={{ name: "Requests", unit: "per s" }} series={[
-              { name: "All", points: recent.map((one) => [one.at, one.requestsPerSecond]) },
-              { name: "Failed", points: recent.map((one) => [one.at, one.failedPerSecond]) },
+          <Section title={t("Requests")}>
+            <Chart kind="line" label={t("Requests per second over time")} height={220} x={x} y={{ name: t("Requests"), unit: t("per s") }} series={[
+              { name: t("All"), points: recent.map((one) => [one.at, one.requestsPerSecond]) },
+              { name: t("Failed"), points: recent.map((one) => [one.at, one.failedPerSecond]) },
             ]} />
           </Section>
-          <Section title="Response time">
-            <Chart kind="line" label="Mean response time over time" height={220} x={x} y={{ name: "Mean", unit: "ms" }} series={[{ name: "Mean", points: recent.map((one) => [one.at, one.meanSeconds === null ? null : one.meanSeconds * 1000]) }]} />
+          <Section title={t("Response time")}>
+            <Chart kind="line" label={t("Mean response time over time")} height={220} x={x} y={{ name: t("Mean"), unit: t("ms") }} series={[{ name: t("Mean"), points: recent.map((one) => [one.at, one.meanSeconds === null ? null : one.meanSeconds * 1000]) }]} />
           </Section>
         </SimpleGrid>
       )}
-      <Section title="Processes" note="The processes that the supervisor runs on this machine.">
+      <Section title={t("Processes")} note={t("The processes that the supervisor runs on this machine.")}>
         {now.processes ? (
           <Rows
-            label="Processes"
-            columns={["Process", "State", "Restarts", "Last exit code", "Started", "Memory", "Processor time"]}
+            label={t("Processes")}
+            columns={[t("Process"), t("State"), t("Restarts"), t("Last exit code"), t("Started"), t("Memory"), t("Processor time")]}
             rows={now.processes.map((one) => ({
               id: one.name,
               cells: [one.name, <State key="state" value={one.state} />, one.restarts, one.exit_code, one.started_at && <Time value={one.started_at} />, measuredOr(one.memory_bytes, bytes), measuredOr(one.cpu_seconds, seconds)],
             }))}
           />
-        ) : <Text size="sm" c="dimmed">Not measured: no supervisor runs on this machine. Ask the system that runs the processes.</Text>}
+        ) : <Text size="sm" c="dimmed">{t("Not measured: no supervisor runs on this machine. Ask the system that runs the processes.")}</Text>}
       </Section>
-      <Section title="Queues and lag">
+      <Section title={t("Queues and lag")}>
         <Rows
-          label="Queues and lag"
-          columns={["What", "Of", "Now"]}
+          label={t("Queues and lag")}
+          columns={[t("What"), t("Of"), t("Now")]}
           rows={now.gauges.flatMap((gauge): Row[] => {
-            if (gauge.values === null) return [{ id: gauge.name, cells: [gauge.description, null, "Not measured"] }];
+            if (gauge.values === null) return [{ id: gauge.name, cells: [gauge.description, null, t("Not measured")] }];
             return gauge.values.map(({ label, value }) => ({ id: `${gauge.name} ${label}`, cells: [gauge.description, label && words(label.toLowerCase()), value] }));
           })}
         />
       </Section>
-      <Section title="Thread pools" note="Calls beyond the limit of a pool are refused with 503.">
-        <Rows label="Thread pools" columns={["Pool", "Running or waiting", "Limit", "Refused"]} rows={now.pools.map((pool) => ({ id: pool.name, cells: [words(pool.name), pool.held, pool.limit, pool.refused] }))} />
+      <Section title={t("Thread pools")} note={t("Calls beyond the limit of a pool are refused with 503.")}>
+        <Rows label={t("Thread pools")} columns={[t("Pool"), t("Running or waiting"), t("Limit"), t("Refused")]} rows={now.pools.map((pool) => ({ id: pool.name, cells: [words(pool.name), pool.held, pool.limit, pool.refused] }))} />
       </Section>
-      <Section title="Dependencies" note="Systems that the platform calls. A circuit breaker refuses calls to one that fails repeatedly.">
+      <Section title={t("Dependencies")} note={t("Systems that the platform calls. A circuit breaker refuses calls to one that fails repeatedly.")}>
         <Rows
-          label="Dependencies"
-          empty="The platform has not called another system yet."
-          columns={["System", "Circuit breaker", "Calls", "Failed", "Refused", "Repeated"]}
+          label={t("Dependencies")}
+          empty={t("The platform has not called another system yet.")}
+          columns={[t("System"), t("Circuit breaker"), t("Calls"), t("Failed"), t("Refused"), t("Repeated")]}
           rows={now.dependencies.map((one) => ({
             id: one.name,
             cells: [one.name, <State key="breaker" color={BREAKERS[one.breaker][1]}>{BREAKERS[one.breaker][0]}</State>, one.calls, one.failures, one.refused, one.retries],
           }))}
         />
       </Section>
-      <Section title="Storage">
+      <Section title={t("Storage")}>
         <Rows
-          label="Storage"
-          columns={["Place", "Free", "Size", "Used"]}
+          label={t("Storage")}
+          columns={[t("Place"), t("Free"), t("Size"), t("Used")]}
           rows={now.volumes.map((one) => ({
             id: one.purpose,
-            cells: [one.purpose, measuredOr(one.free_bytes, bytes), measuredOr(one.total_bytes, bytes), one.total_bytes && one.free_bytes !== null ? share(one.total_bytes - one.free_bytes, one.total_bytes) : "Not measured"],
+            cells: [one.purpose, measuredOr(one.free_bytes, bytes), measuredOr(one.total_bytes, bytes), one.total_bytes && one.free_bytes !== null ? share(one.total_bytes - one.free_bytes, one.total_bytes) : t("Not measured")],
           }))}
         />
       </Section>
-      <Section title="Slow operations" note="Operations with the longest mean time since the process started.">
-        <Loads label="Slow operations" loads={slowest(now, SLOWEST)} />
+      <Section title={t("Slow operations")} note={t("Operations with the longest mean time since the process started.")}>
+        <Loads label={t("Slow operations")} loads={slowest(now, SLOWEST)} />
       </Section>
-      <Section title="Failed operations" note="Operations that responded with a status of 500 or more.">
-        <Loads label="Failed operations" loads={failing(now)} empty="No operation has failed since the process started." />
+      <Section title={t("Failed operations")} note={t("Operations that responded with a status of 500 or more.")}>
+        <Loads label={t("Failed operations")} loads={failing(now)} empty={t("No operation has failed since the process started.")} />
       </Section>
-      <Section title="Rejected requests" note="Requests that were refused before an operation ran.">
-        <Rows label="Rejected requests" empty="No request was rejected." columns={["Reason", "Requests"]} rows={now.rejected.map((one) => ({ id: one.reason, cells: [words(one.reason), one.requests] }))} />
+      <Section title={t("Rejected requests")} note={t("Requests that were refused before an operation ran.")}>
+        <Rows label={t("Rejected requests")} empty={t("No request was rejected.")} columns={[t("Reason"), t("Requests")]} rows={now.rejected.map((one) => ({ id: one.reason, cells: [words(one.reason), one.requests] }))} />
       </Section>
       <Group>
-        <Text size="sm" c="dimmed">The same values are at <code>/metrics</code> in the format of Prometheus, with a history if your Prometheus collects them.</Text>
+        <Text size="sm" c="dimmed">{rich("The same values are at {code} in the format of Prometheus, with a history if your Prometheus collects them.", { code: <code>/metrics</code> })}</Text>
       </Group>
     </>
   );
@@ -138,16 +139,16 @@ function Loads({ label, loads, empty }: { label: string; loads: ReturnType<typeo
   return (
     <Rows
       label={label}
-      empty={empty ?? "There were no requests yet."}
-      columns={["Operation", "Requests", "Mean", "95% faster than", "Refused", "Failed"]}
+      empty={empty ?? t("There were no requests yet.")}
+      columns={[t("Operation"), t("Requests"), t("Mean"), t("95% faster than"), t("Refused"), t("Failed")]}
       rows={loads.map((load) => ({
         id: `${load.service} ${load.operation}`,
-        cells: [<code key="operation">{load.operation}</code>, load.requests, seconds(mean(load)), load.p95_seconds === null ? "Not measured" : seconds(load.p95_seconds), share(load.refused, load.requests), load.failed],
+        cells: [<code key="operation">{load.operation}</code>, load.requests, seconds(mean(load)), load.p95_seconds === null ? t("Not measured") : seconds(load.p95_seconds), share(load.refused, load.requests), load.failed],
       }))}
     />
   );
 }
 
 function measuredOr(value: number | null, text: (value: number) => string): string {
-  return value === null ? "Not measured" : text(value);
+  return value === null ? t("Not measured") : text(value);
 }

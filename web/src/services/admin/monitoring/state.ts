@@ -2,6 +2,7 @@
 
 import { type QueryClient, queryOptions } from "@tanstack/react-query";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 
 export interface PlatformState {
   measured_at: string;
@@ -80,24 +81,24 @@ const LEAST_FREE = 0.1;
 export function troubles(state: PlatformState): string[] {
   const found: string[] = [];
   for (const process of state.processes ?? []) {
-    if (process.state !== "READY") found.push(`The process ${process.name} is ${process.state.toLowerCase()}.`);
-    else if (process.restarts) found.push(`The process ${process.name} restarted ${process.restarts === 1 ? "once" : `${process.restarts} times`}. Its last exit code is ${process.exit_code}.`);
+    if (process.state !== "READY") found.push(t("The process {name} is {state}.", { name: process.name, state: process.state.toLowerCase() }));
+    else if (process.restarts) found.push(t("The process {name} restarted {restarts, plural, one {once} other {{restarts} times}}. Its last exit code is {exit_code}.", { name: process.name, restarts: process.restarts, exit_code: process.exit_code }));
   }
   for (const one of state.dependencies) {
-    if (one.breaker !== "CLOSED") found.push(`${one.name} failed several times, so calls to it are refused for a moment.`);
+    if (one.breaker !== "CLOSED") found.push(t("{name} failed several times, so calls to it are refused for a moment.", { name: one.name }));
   }
   for (const pool of state.pools) {
-    if (pool.refused) found.push(`The queue of ${pool.name} was full ${pool.refused} times.`);
+    if (pool.refused) found.push(t("The queue of {name} was full {refused} times.", { name: pool.name, refused: pool.refused }));
   }
   for (const gauge of state.gauges) {
-    if (gauge.values === null) found.push(`${gauge.name} can't be measured. The log of the API says why.`);
+    if (gauge.values === null) found.push(t("{name} can't be measured. The log of the API says why.", { name: gauge.name }));
     if (gauge.name === DEAD_LETTERS) {
-      for (const { label, value } of gauge.values ?? []) if (value) found.push(`${value} events for ${label} were given up after all attempts.`);
+      for (const { label, value } of gauge.values ?? []) if (value) found.push(t("{value} events for {label} were given up after all attempts.", { value, label }));
     }
   }
-  if (state.database.seconds === null) found.push("The metadata database does not respond.");
+  if (state.database.seconds === null) found.push(t("The metadata database does not respond."));
   for (const { purpose, total_bytes, free_bytes } of state.volumes) {
-    if (total_bytes && free_bytes !== null && free_bytes / total_bytes < LEAST_FREE) found.push(`${purpose}: less than ${LEAST_FREE * 100}% of the disk is free.`);
+    if (total_bytes && free_bytes !== null && free_bytes / total_bytes < LEAST_FREE) found.push(t("{purpose}: less than {LEAST_FREE}% of the disk is free.", { purpose, LEAST_FREE: LEAST_FREE * 100 }));
   }
   return found;
 }

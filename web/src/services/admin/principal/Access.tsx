@@ -2,6 +2,7 @@ import { Anchor, Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -24,22 +25,22 @@ export function Access({ path, id }: { path: string; id: string }) {
   if (held.error) return <Trouble error={held.error} retry={() => held.refetch()} />;
   if (!held.data) return <Skeleton height={160} />;
   const { items, names } = held.data;
-  const name = (of: string) => (of === "platform" ? "Platform" : (names[of] ?? of));
+  const name = (of: string) => (of === "platform" ? t("Platform") : (names[of] ?? of));
   return (
     <Rows
-      label="Access"
-      empty="The user has no grant that you can see."
-      columns={["Role or permission", "Effect", "On", "Through", "Condition", "Expires", "Grant"]}
+      label={t("Access")}
+      empty={t("The user has no grant that you can see.")}
+      columns={[t("Role or permission"), t("Effect"), t("On"), t("Through"), t("Condition"), t("Expires"), t("Grant")]}
       rows={items.map(({ grant, role_name, path }) => ({
         id: grant.id,
         cells: [
           role_name ?? grant.permission,
-          <State key="effect" color={grant.effect === "DENY" ? "red" : "teal"}>{grant.effect === "DENY" ? "Denied" : "Allowed"}</State>,
+          <State key="effect" color={grant.effect === "DENY" ? "red" : "teal"}>{grant.effect === "DENY" ? t("Denied") : t("Allowed")}</State>,
           name(grant.securable_id),
-          path.slice(1).map(name).join(", in ") || "Direct",
+          path.slice(1).map(name).join(", in ") || t("Direct"),
           grant.condition,
           grant.expires_at && <Time value={grant.expires_at} />,
-          <Anchor key="grant" component={Link} to={`/admin/grants/${grant.id}`} size="sm">Open</Anchor>,
+          <Anchor key="grant" component={Link} to={`/admin/grants/${grant.id}`} size="sm">{t("Open")}</Anchor>,
         ],
       }))}
     />

@@ -2,6 +2,7 @@ import { Skeleton, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { get } from "../../../api/http";
+import { rich, t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
@@ -23,12 +24,12 @@ export function Account({ path, emails }: { path: string; emails: string[] }) {
   if (!account.data) return <Skeleton height={160} />;
   const { login_name, last_login_at, has_password, password_changed_at, password_reset_required, has_one_time_password, password_reset } = account.data;
   const rows: [string, ReactNode][] = [
-    ["Login name", login_name],
-    ["Last login", last_login_at ? <Time key="time" value={last_login_at} /> : "Never"],
-    ["Addresses", emails.join(", ") || "None"],
-    ["Password", has_password ? <Text key="set" span size="sm">Set{password_changed_at && <> <Time value={password_changed_at} /></>}{password_reset_required && ". The user must set a new one at the next login"}</Text> : "None. The user logs in through an identity provider, or can't log in"],
-    ["One-time password", has_one_time_password ? "Required at each login" : "Not set up"],
+    [t("Login name"), login_name],
+    [t("Last login"), last_login_at ? <Time key="time" value={last_login_at} /> : t("Never")],
+    [t("Addresses"), emails.join(", ") || t("None")],
+    [t("Password"), has_password ? <Text key="set" span size="sm">{rich("Set{password_changed_at}{password_reset_required}", { password_changed_at: password_changed_at && <> <Time value={password_changed_at} /></>, password_reset_required: password_reset_required && t(". The user must set a new one at the next login") })}</Text> : t("None. The user logs in through an identity provider, or can't log in")],
+    [t("One-time password"), has_one_time_password ? t("Required at each login") : t("Not set up")],
   ];
-  if (password_reset) rows.push(["Link to reset the password", <Text key="reset" span size="sm">Requested <Time value={password_reset.requested_at} />{password_reset.mail_problem && `. ${password_reset.mail_problem}`}</Text>]);
-  return <Rows label="Account" columns={["What", "State"]} rows={rows.map(([name, value]) => ({ id: name, cells: [name, value] }))} />;
+  if (password_reset) rows.push([t("Link to reset the password"), <Text key="reset" span size="sm">{rich("Requested {time}{mail_problem}", { time: <Time value={password_reset.requested_at} />, mail_problem: password_reset.mail_problem && `. ${password_reset.mail_problem}` })}</Text>]);
+  return <Rows label={t("Account")} columns={[t("What"), t("State")]} rows={rows.map(([name, value]) => ({ id: name, cells: [name, value] }))} />;
 }

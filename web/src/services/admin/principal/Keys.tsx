@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -30,19 +31,19 @@ export function Keys({ principal }: { principal: string }) {
   const now = Date.now();
   return (
     <>
-      <Text size="sm" c="dimmed" mb="xs"><Anchor component={Link} to="/admin/api-keys/new" size="sm">Create an API key</Anchor></Text>
+      <Text size="sm" c="dimmed" mb="xs"><Anchor component={Link} to="/admin/api-keys/new" size="sm">{t("Create an API key")}</Anchor></Text>
       <Rows
-        label="Keys"
-        empty="There are no keys that you can see."
-        columns={["Purpose", "State", "Limited to", "Created", "Expires", "Do"]}
+        label={t("Keys")}
+        empty={t("There are no keys that you can see.")}
+        columns={[t("Purpose"), t("State"), t("Limited to"), t("Created"), t("Expires"), t("Do")]}
         rows={keys.data.items.map((key) => {
-          const ended = key.revoked_at ? "Revoked" : Date.parse(key.expires_at) < now ? "Expired" : "";
+          const ended = key.revoked_at ? t("Revoked") : Date.parse(key.expires_at) < now ? t("Expired") : "";
           return {
             id: key.id,
             cells: [
               <Anchor key="label" component={Link} to={`/admin/api-keys/${key.id}`} size="sm">{key.label}</Anchor>,
-              <State key="state" color={ended ? "gray" : "teal"}>{ended || "Valid"}</State>,
-              key.scopes.join(", ") || "All rights of the principal",
+              <State key="state" color={ended ? "gray" : "teal"}>{ended || t("Valid")}</State>,
+              key.scopes.join(", ") || t("All rights of the principal"),
               <Time key="created" value={key.created_at} />,
               <Time key="expires" value={key.expires_at} />,
               ended ? null : (

@@ -7,6 +7,7 @@ import { words } from "../../../api/schema";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { Events } from "../audit/Events";
@@ -25,14 +26,14 @@ interface Principal extends Record<string, unknown> {
 
 type Plural = "users" | "service-accounts";
 
-const OF_ALL = { reach: "What they can do", keys: "Keys", activity: "Activity", details: "Details", history: "History" };
+const OF_ALL = { reach: t("What they can do"), keys: t("Keys"), activity: t("Activity"), details: t("Details"), history: t("History") };
 const TABS: Record<Plural, Record<string, string>> = {
-  users: { account: "Account", access: "Access", ...OF_ALL },
-  "service-accounts": { ...OF_ALL, reach: "What it can do" },
+  users: { account: t("Account"), access: t("Access"), ...OF_ALL },
+  "service-accounts": { ...OF_ALL, reach: t("What it can do") },
 };
 /** What only the users themselves do, on their account page. */
 const OWN = ["enroll-one-time-password", "confirm-one-time-password", "renew-recovery-codes"];
-const SCHEMAS = { users: "User", "service-accounts": "ServiceAccount" };
+const SCHEMAS = { users: t("User"), "service-accounts": "ServiceAccount" };
 
 /** A user: how they log in, what they can do and why, their keys, and what they did. */
 export function UserPage() {
@@ -68,13 +69,13 @@ function PrincipalPage({ plural }: { plural: Plural }) {
             <div>
               <Group gap="sm">
                 <Title order={1}>{body.spec.title || body.name}</Title>
-                <State value={body.status.state}>{body.status.state === "ACTIVE" ? "Active" : "Suspended"}</State>
+                <State value={body.status.state}>{body.status.state === "ACTIVE" ? t("Active") : t("Suspended")}</State>
               </Group>
               <Group gap="sm">
                 <Text size="sm" c="dimmed">{body.spec.description || body.name}</Text>
-                <CopyButton value={body.id}>{({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the id"><Code>{copied ? "Copied" : body.id}</Code></UnstyledButton>}</CopyButton>
-                <Anchor component={Link} to={`/admin/organizations/${body.organization_id}`} size="sm">Organization</Anchor>
-                <Anchor component={Link} to="/admin/explain" search={{ principal: body.id } as never} size="sm">Explain access</Anchor>
+                <CopyButton value={body.id}>{({ copied, copy }) => <UnstyledButton onClick={copy} title={t("Copy the id")}><Code>{copied ? t("Copied") : body.id}</Code></UnstyledButton>}</CopyButton>
+                <Anchor component={Link} to={`/admin/organizations/${body.organization_id}`} size="sm">{t("Organization")}</Anchor>
+                <Anchor component={Link} to="/admin/explain" search={{ principal: body.id } as never} size="sm">{t("Explain access")}</Anchor>
               </Group>
             </div>
             <Actions service="admin" kind={kind} id={body.id} item={body} etag={read.data?.etag} first={["update", "suspend", "activate", "revoke-sessions", "set-password"]} without={[body.status.state === "ACTIVE" ? "activate" : "suspend", ...OWN]} />

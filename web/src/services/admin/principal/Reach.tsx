@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
 import { catalogues } from "../../../api/platform";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
 
@@ -45,29 +46,29 @@ export function Reach({ principal, name }: { principal: string; name: string }) 
   return (
     <Stack>
       <Group align="flex-end">
-        <Autocomplete label="Permission" description={chosen?.summary} data={permissions?.items.map((one) => one.name) ?? []} limit={50} value={entered} onChange={setEntered} miw={320} spellCheck={false} />
-        {chosen && <Anchor component={Link} to="/admin/explain" search={{ principal, permission: entered } as never} size="sm">Explain on the platform</Anchor>}
+        <Autocomplete label={t("Permission")} description={chosen?.summary} data={permissions?.items.map((one) => one.name) ?? []} limit={50} value={entered} onChange={setEntered} miw={320} spellCheck={false} />
+        {chosen && <Anchor component={Link} to="/admin/explain" search={{ principal, permission: entered } as never} size="sm">{t("Explain on the platform")}</Anchor>}
       </Group>
-      {!chosen && <Text size="sm" c="dimmed">Choose a permission to see on what {name} has it.</Text>}
+      {!chosen && <Text size="sm" c="dimmed">{t("Choose a permission to see on what {name} has it.", { name })}</Text>}
       {objects.error && <Trouble error={objects.error} retry={() => objects.refetch()} />}
       {objects.data && (
         <>
           <Rows
-            label="What they can do"
-            empty={`${name} has this permission on nothing that you can see.`}
-            columns={["Name", "Why"]}
+            label={t("What they can do")}
+            empty={t("{name} has this permission on nothing that you can see.", { name })}
+            columns={[t("Name"), t("Why")]}
             rows={objects.data.items.map((one) => {
               const to = page(one.kind, one.id);
               return {
                 id: one.id,
                 cells: [
                   to ? <Anchor key="name" component={Link} to={to} size="sm">{one.name}</Anchor> : one.name,
-                  <Anchor key="why" component={Link} to="/admin/explain" search={{ principal, permission: entered, on: one.id, kind: one.kind } as never} size="sm">Explain</Anchor>,
+                  <Anchor key="why" component={Link} to="/admin/explain" search={{ principal, permission: entered, on: one.id, kind: one.kind } as never} size="sm">{t("Explain")}</Anchor>,
                 ],
               };
             })}
           />
-          {objects.data.next_page_token && <Text size="sm" c="dimmed">These are the first 200.</Text>}
+          {objects.data.next_page_token && <Text size="sm" c="dimmed">{t("These are the first 200.")}</Text>}
         </>
       )}
     </Stack>

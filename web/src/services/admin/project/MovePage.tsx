@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useState } from "react";
 import { get, send } from "../../../api/http";
 import { ReferenceInput } from "../../../fields/ReferenceInput";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { Trouble } from "../../../ui/Trouble";
 import { many } from "../quantities";
@@ -48,20 +49,20 @@ export function MovePage() {
   return (
     <Stack gap="lg">
       <Breadcrumbs>
-        <Anchor component={Link} to="/admin/projects" size="sm">Projects</Anchor>
+        <Anchor component={Link} to="/admin/projects" size="sm">{t("Projects")}</Anchor>
         <Anchor component={Link} to={`/admin/projects/${encodeURIComponent(id)}`} size="sm">{name}</Anchor>
-        <Text size="sm">Move</Text>
+        <Text size="sm">{t("Move")}</Text>
       </Breadcrumbs>
       <div>
-        <Title order={1}>Move {name} to another organization</Title>
-        <Text size="sm" c="dimmed">{organization.data ? `It is in ${organization.data.name} now. ` : ""}Everything in the project moves with it, and nothing can be created in it meanwhile.</Text>
+        <Title order={1}>{t("Move {name} to another organization", { name })}</Title>
+        <Text size="sm" c="dimmed">{t("{data}Everything in the project moves with it, and nothing can be created in it meanwhile.", { data: organization.data ? t("It is in {name} now. ", { name: organization.data.name }) : "" })}</Text>
       </div>
       {project.error && <Trouble error={project.error} retry={() => project.refetch()} />}
       {project.data && !operation && (
         <form onSubmit={(event) => { event.preventDefault(); void navigate({ to: here, search: { to: target } as never }); }}>
           <Group align="flex-end">
-            <ReferenceInput label="Organization to move to" kinds={["admin.organization"]} value={target} onChange={setTarget} />
-            <Button type="submit" variant="default" disabled={!target.trim()} loading={preview.isFetching}>Show what changes</Button>
+            <ReferenceInput label={t("Organization to move to")} kinds={["admin.organization"]} value={target} onChange={setTarget} />
+            <Button type="submit" variant="default" disabled={!target.trim()} loading={preview.isFetching}>{t("Show what changes")}</Button>
           </Group>
         </form>
       )}
@@ -70,10 +71,10 @@ export function MovePage() {
         <>
           <MoveEffect preview={preview.data} project={name} from={organization.data?.name ?? "the present organization"} to={to} />
           <Group>
-            <Button onClick={() => setAsking(true)} disabled={!preview.data.movable}>Move {name}</Button>
+            <Button onClick={() => setAsking(true)} disabled={!preview.data.movable}>{t("Move {name}", { name })}</Button>
           </Group>
-          <Confirm opened={asking} onClose={() => setAsking(false)} title={`Move ${name} to ${to}?`} typed={name} submit="Move" danger run={move}>
-            {`${many(preview.data.revoked_keys.length, "key is", "keys are")} revoked, and ${many(preview.data.lost_grants.length, "grant ends", "grants end")}. A move back doesn't restore them.`}
+          <Confirm opened={asking} onClose={() => setAsking(false)} title={t("Move {name} to {to}?", { name, to })} typed={name} submit={t("Move")} danger run={move}>
+            {t("{count} revoked, and {count2}. A move back doesn't restore them.", { count: many(preview.data.revoked_keys.length, t("key is"), t("keys are")), count2: many(preview.data.lost_grants.length, t("grant ends"), t("grants end")) })}
           </Confirm>
         </>
       )}

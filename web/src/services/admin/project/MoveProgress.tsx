@@ -2,6 +2,7 @@ import { Alert, Anchor, Group, Loader, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { many } from "../quantities";
 
@@ -23,16 +24,16 @@ export function MoveProgress({ id, project }: { id: string; project: string }) {
   });
   if (operation.error) return <Trouble error={operation.error} retry={() => operation.refetch()} />;
   if (!operation.data || RUNNING.includes(operation.data.state)) {
-    return <Group role="status"><Loader size="sm" /><Text size="sm">The project is being moved. The move waits until nothing runs in it.</Text></Group>;
+    return <Group role="status"><Loader size="sm" /><Text size="sm">{t("The project is being moved. The move waits until nothing runs in it.")}</Text></Group>;
   }
   const { state, error, result } = operation.data;
   const moved = state === "SUCCEEDED";
   return (
-    <Alert role="status" variant="light" color={moved ? "teal" : "red"} title={moved ? "The project has moved" : "The project has not moved"}>
+    <Alert role="status" variant="light" color={moved ? "teal" : "red"} title={moved ? t("The project has moved") : t("The project has not moved")}>
       <Text size="sm">
-        {moved ? `${many(result?.resources ?? 0, "resource is", "resources are")} in the other organization now. ${many(result?.revoked_grants?.length ?? 0, "grant has ended", "grants have ended")}, and ${many(result?.revoked_keys?.length ?? 0, "key is", "keys are")} revoked.` : `${error ?? `The operation is ${state.toLowerCase()}.`} Everything is as before.`}
+        {moved ? t("{resources} in the other organization now. {count}, and {count2} revoked.", { resources: many(result?.resources ?? 0, t("resource is"), t("resources are")), count: many(result?.revoked_grants?.length ?? 0, t("grant has ended"), t("grants have ended")), count2: many(result?.revoked_keys?.length ?? 0, t("key is"), t("keys are")) }) : t("{error} Everything is as before.", { error: error ?? t("The operation is {state}.", { state: state.toLowerCase() }) })}
       </Text>
-      <Anchor component={Link} to={`/admin/projects/${encodeURIComponent(project)}`} size="sm">Open the project</Anchor>
+      <Anchor component={Link} to={`/admin/projects/${encodeURIComponent(project)}`} size="sm">{t("Open the project")}</Anchor>
     </Alert>
   );
 }

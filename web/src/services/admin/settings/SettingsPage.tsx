@@ -6,6 +6,7 @@ import { allowed, openApi } from "../../../api/platform";
 import { field, orderedFields } from "../../../api/schema";
 import { Input } from "../../../fields/Input";
 import { mergePatch } from "../../../kernel/values";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { Trouble } from "../../../ui/Trouble";
@@ -21,8 +22,8 @@ export function SettingsPage() {
   return (
     <Stack gap="lg">
       <div>
-        <Title order={1}>Settings</Title>
-        <Text size="sm" c="dimmed">Passwords, logins, and keys on the whole platform. The operator configures everything else where the platform starts.</Text>
+        <Title order={1}>{t("Settings")}</Title>
+        <Text size="sm" c="dimmed">{t("Passwords, logins, and keys on the whole platform. The operator configures everything else where the platform starts.")}</Text>
       </div>
       {settings.error && <Trouble error={settings.error} retry={() => settings.refetch()} />}
       {settings.data && <Form key={JSON.stringify(settings.data)} before={settings.data} />}
@@ -45,7 +46,7 @@ function Form({ before }: { before: Settings }) {
   });
   const save = async () => {
     await send("PATCH", SETTINGS, { body: patch });
-    notice("Settings saved");
+    notice(t("Settings saved"));
     void queries.invalidateQueries({ queryKey: ["item", "admin", "settings"] });
     void queries.invalidateQueries({ queryKey: ["settings-history"] });
   };
@@ -56,7 +57,7 @@ function Form({ before }: { before: Settings }) {
   const faults = Object.fromEntries(problem?.faults.map((fault) => [fault.pointer, fault.detail]) ?? []);
   const permitted = rights?.has(UPDATE) ?? false;
   return (
-    <Section title="Now">
+    <Section title={t("Now")}>
       <form noValidate onSubmit={(event: FormEvent) => { event.preventDefault(); preview.mutate(); }}>
         <Stack maw={560}>
           {orderedFields(declared).map(([name, inner]) => (
@@ -64,16 +65,16 @@ function Form({ before }: { before: Settings }) {
           ))}
           {preview.error && !problem?.faults.length && <Trouble error={preview.error} />}
           <Group>
-            <Button type="submit" loading={preview.isPending} disabled={!changed || !permitted} title={rights && !permitted ? `You need the permission ${UPDATE}.` : undefined}>Review the change</Button>
-            {changed && <Button variant="default" onClick={() => setValues(before)}>Discard</Button>}
+            <Button type="submit" loading={preview.isPending} disabled={!changed || !permitted} title={rights && !permitted ? t("You need the permission {UPDATE}.", { UPDATE }) : undefined}>{t("Review the change")}</Button>
+            {changed && <Button variant="default" onClick={() => setValues(before)}>{t("Discard")}</Button>}
           </Group>
         </Stack>
       </form>
-      <Confirm opened={asking} onClose={() => setAsking(false)} title="Change the settings?" submit="Save" run={save} danger={preview.data?.loosens}>
+      <Confirm opened={asking} onClose={() => setAsking(false)} title={t("Change the settings?")} submit={t("Save")} run={save} danger={preview.data?.loosens}>
         {preview.data && (
           <Stack gap="xs">
             <List size="sm">{effects(before, preview.data).map((one) => <List.Item key={one}>{one}</List.Item>)}</List>
-            {preview.data.loosens && <Alert color="orange" variant="light">The settings become less strict. Only a user with every right on the platform can do this.</Alert>}
+            {preview.data.loosens && <Alert color="orange" variant="light">{t("The settings become less strict. Only a user with every right on the platform can do this.")}</Alert>}
           </Stack>
         )}
       </Confirm>

@@ -6,6 +6,7 @@ import { allowed, catalogues, kindOf, openApi } from "../../../api/platform";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
@@ -32,7 +33,7 @@ interface Delivery {
 }
 
 const REDELIVER = "admin.webhook_endpoint.redeliver";
-const TABS = { deliveries: "Deliveries", details: "Details", history: "History" };
+const TABS = { deliveries: t("Deliveries"), details: t("Details"), history: t("History") };
 
 /** A webhook endpoint: what it has not accepted and why, and its test. */
 export function WebhookPage() {
@@ -49,7 +50,7 @@ export function WebhookPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to="/admin/webhook-endpoints" size="sm">Webhook endpoints</Anchor>
+        <Anchor component={Link} to="/admin/webhook-endpoints" size="sm">{t("Webhook endpoints")}</Anchor>
         <Text size="sm">{body?.name ?? id}</Text>
       </Breadcrumbs>
       {endpoint.error && <Trouble error={endpoint.error} retry={() => endpoint.refetch()} />}
@@ -59,9 +60,9 @@ export function WebhookPage() {
             <div>
               <Group gap="sm">
                 <Title order={1}>{body.name}</Title>
-                <State value={body.status.state}>{body.status.state === "ACTIVE" ? "Active" : "Disabled"}</State>
+                <State value={body.status.state}>{body.status.state === "ACTIVE" ? t("Active") : t("Disabled")}</State>
               </Group>
-              <Text size="sm" style={{ overflowWrap: "anywhere" }}>Receives {body.spec.types?.length ? body.spec.types.join(", ") : "all events"} at <Code>{body.spec.url}</Code></Text>
+              <Text size="sm" style={{ overflowWrap: "anywhere" }}>{rich("Receives {types} at {url}", { types: body.spec.types?.length ? body.spec.types.join(", ") : t("all events"), url: <Code>{body.spec.url}</Code> })}</Text>
             </div>
             <Actions service="admin" kind={kind} id={body.id} item={body} etag={endpoint.data?.etag} first={["update", "test", "rotate-secret"]} without={[body.status.state === "ACTIVE" ? "enable" : "disable"]} />
           </Group>
@@ -85,7 +86,7 @@ function Deliveries({ path, id, active }: { path: string; id: string; active: bo
   const redelivery = useMutation({
     mutationFn: async (sequences: number[] | null) => (await send<{ count: number }>("POST", `${path}:redeliver`, { body: sequences ? { sequences } : {} })).body,
     onSuccess: ({ count }) => {
-      notice(count === 1 ? "1 event is sent again" : `${count} events are sent again`);
+      notice(t("{count, plural, one {1 event is sent again} other {{count} events are sent again}}", { count }));
       void queries.invalidateQueries({ queryKey: key });
     },
   });
@@ -93,28 +94,28 @@ function Deliveries({ path, id, active }: { path: string; id: string; active: bo
   if (!waiting.data) return <Skeleton height={120} />;
   const dead = waiting.data.items.filter((one) => one.state === "DEAD");
   const permitted = rights?.has(REDELIVER) ?? false;
-  const button = { disabled: !permitted || redelivery.isPending, title: rights && !permitted ? `You need the permission ${REDELIVER}.` : undefined };
+  const button = { disabled: !permitted || redelivery.isPending, title: rights && !permitted ? t("You need the permission {REDELIVER}.", { REDELIVER }) : undefined };
   return (
     <Stack gap="sm">
       <Group justify="space-between">
-        <Text size="sm" c="dimmed">Events that the endpoint has not accepted. Accepted events are not kept here: the audit log has them all.</Text>
-        {dead.length > 0 && <Button size="xs" variant="default" {...button} onClick={() => redelivery.mutate(null)}>Send all {dead.length} again</Button>}
+        <Text size="sm" c="dimmed">{t("Events that the endpoint has not accepted. Accepted events are not kept here: the audit log has them all.")}</Text>
+        {dead.length > 0 && <Button size="xs" variant="default" {...button} onClick={() => redelivery.mutate(null)}>{t("Send all {count} again", { count: dead.length })}</Button>}
       </Group>
       {redelivery.error && <Trouble error={redelivery.error} />}
       <Rows
-        label="Deliveries"
-        empty={active ? "The endpoint has accepted every event." : "The endpoint is disabled, so no event waits for it."}
-        columns={["Event", "Subject", "State", "Attempts", "Response of the last attempt", "Next attempt", "Do"]}
+        label={t("Deliveries")}
+        empty={active ? t("The endpoint has accepted every event.") : t("The endpoint is disabled, so no event waits for it.")}
+        columns={[t("Event"), t("Subject"), t("State"), t("Attempts"), t("Response of the last attempt"), t("Next attempt"), t("Do")]}
         rows={waiting.data.items.map((one) => ({
           id: String(one.sequence),
           cells: [
             <Anchor key="event" component={Link} to="/admin/audit-events" search={{ filter: `id == "${one.event_id}"` } as never} size="sm">{happened(one.type)}</Anchor>,
             <Code key="subject">{one.subject}</Code>,
-            <State key="state" color={one.state === "DEAD" ? "red" : "orange"}>{one.state === "DEAD" ? "Given up" : "Is tried again"}</State>,
+            <State key="state" color={one.state === "DEAD" ? "red" : "orange"}>{one.state === "DEAD" ? t("Given up") : t("Is tried again")}</State>,
             one.attempts,
             one.last_error,
             one.state === "PENDING" ? <Time key="next" value={one.next_at} /> : null,
-            one.state === "DEAD" ? <Button key="again" size="compact-xs" variant="default" {...button} onClick={() => redelivery.mutate([one.sequence])}>Send again</Button> : null,
+            one.state === "DEAD" ? <Button key="again" size="compact-xs" variant="default" {...button} onClick={() => redelivery.mutate([one.sequence])}>{t("Send again")}</Button> : null,
           ],
         }))}
       />

@@ -13,6 +13,7 @@ import { PolicyNote } from "./VersionPicker";
 import { Readers } from "./Readers";
 import { Releases } from "./Releases";
 import type { AccessNeed as Need, AssetAccess as Access, AccessRequest } from "../../../api/generated/ai-catalog";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 
 /** What the user may do with an asset, who else may read it, and how to ask for access. */
@@ -34,37 +35,37 @@ export function AccessTab({ id }: { id: string }) {
   return (
     <Stack gap="lg">
       <PolicyNote id={id} />
-      <section aria-label="Your access">
-        <Title order={2} mb={4}>Your access</Title>
+      <section aria-label={t("Your access")}>
+        <Title order={2} mb={4}>{t("Your access")}</Title>
         <Text size="sm">
-          {found.readable ? "You can read the rows of this asset" : "You can't read the rows of this asset"}
-          {verbs.includes("materialize") ? ", and you can materialize it." : "."}
+          {found.readable ? t("You can read the rows of this asset") : t("You can't read the rows of this asset")}
+          {verbs.includes("materialize") ? t(", and you can materialize it.") : "."}
         </Text>
-        {!found.readable && found.hidden_closed > 0 && <Text size="sm">It was copied from {found.hidden_closed} {found.hidden_closed === 1 ? "table" : "tables"} that you can't see. Ask the owner of the asset.</Text>}
-        {!found.complete && <Text size="sm">Its lineage is too large to follow, so it is closed.</Text>}
+        {!found.readable && found.hidden_closed > 0 && <Text size="sm">{t("It was copied from {hidden_closed} {hidden_closed, plural, one {table} other {tables}} that you can't see. Ask the owner of the asset.", { hidden_closed: found.hidden_closed })}</Text>}
+        {!found.complete && <Text size="sm">{t("Its lineage is too large to follow, so it is closed.")}</Text>}
         {found.needs.length > 0 && (
           <Stack gap="xs" mt="xs">
             {found.needs.map((need) => (
               <Group key={need.asset} gap="xs">
-                <Text size="sm">You need the right to read {need.asset}.</Text>
-                <Button size="compact-sm" variant="default" onClick={() => setAsked(need)}>Ask for access</Button>
+                <Text size="sm">{t("You need the right to read {asset}.", { asset: need.asset })}</Text>
+                <Button size="compact-sm" variant="default" onClick={() => setAsked(need)}>{t("Ask for access")}</Button>
               </Group>
             ))}
           </Stack>
         )}
       </section>
       {found.copied_from.length > 0 && (
-        <section aria-label="Copied from">
-          <Title order={2} mb={4}>Copied from</Title>
-          <Text size="sm" c="dimmed" mb="xs">Who reads this asset must also be able to read these tables, or an owner has released the copies.</Text>
+        <section aria-label={t("Copied from")}>
+          <Title order={2} mb={4}>{t("Copied from")}</Title>
+          <Text size="sm" c="dimmed" mb="xs">{t("Who reads this asset must also be able to read these tables, or an owner has released the copies.")}</Text>
           <Table verticalSpacing={2}>
-            <Table.Thead><Table.Tr><Table.Th>Table</Table.Th><Table.Th>Columns</Table.Th><Table.Th>For you</Table.Th></Table.Tr></Table.Thead>
+            <Table.Thead><Table.Tr><Table.Th>{t("Table")}</Table.Th><Table.Th>{t("Columns")}</Table.Th><Table.Th>{t("For you")}</Table.Th></Table.Tr></Table.Thead>
             <Table.Tbody>
               {found.copied_from.map((one) => (
                 <Table.Tr key={one.asset}>
                   <Table.Td><AssetLink id={one.asset} /></Table.Td>
-                  <Table.Td style={{ overflowWrap: "anywhere" }}>{one.columns?.join(", ") ?? "All"}</Table.Td>
-                  <Table.Td><State color={one.opens ? "teal" : "red"}>{one.readable ? "You can read it" : one.releases.length ? "Copies are released" : "Closed"}</State></Table.Td>
+                  <Table.Td style={{ overflowWrap: "anywhere" }}>{one.columns?.join(", ") ?? t("All")}</Table.Td>
+                  <Table.Td><State color={one.opens ? "teal" : "red"}>{one.readable ? t("You can read it") : one.releases.length ? t("Copies are released") : t("Closed")}</State></Table.Td>
                 </Table.Tr>
               ))}
             </Table.Tbody>
@@ -74,8 +75,8 @@ export function AccessTab({ id }: { id: string }) {
       <Releases id={id} />
       <Readers id={id} />
       {requests.data && requests.data.items.length > 0 && (
-        <section aria-label="Access requests">
-          <Title order={2} mb={4}>Access requests</Title>
+        <section aria-label={t("Access requests")}>
+          <Title order={2} mb={4}>{t("Access requests")}</Title>
           <List size="sm" listStyleType="none">
             {requests.data.items.map((one) => (
               <List.Item key={one.id}>
@@ -87,7 +88,7 @@ export function AccessTab({ id }: { id: string }) {
           </List>
         </section>
       )}
-      <Modal opened={asked !== null} onClose={() => setAsked(null)} title="Ask for access">
+      <Modal opened={asked !== null} onClose={() => setAsked(null)} title={t("Ask for access")}>
         {asked && <Ask need={asked} onDone={() => setAsked(null)} />}
       </Modal>
     </Stack>
@@ -122,11 +123,11 @@ function Ask({ need, onDone }: { need: Need; onDone: () => void }) {
   return (
     <form onSubmit={(event) => { event.preventDefault(); request.mutate(); }}>
       <Stack gap="sm">
-        <Text size="sm">The owner of {need.asset} decides. They see your name and the purpose.</Text>
-        {need.copies && <Alert color="gray" variant="light">A release of the copies in {need.copies} is enough: you ask for that.</Alert>}
-        <Textarea label="Purpose" withAsterisk autosize minRows={2} value={purpose} onChange={(event) => setPurpose(event.currentTarget.value)} data-autofocus />
+        <Text size="sm">{t("The owner of {asset} decides. They see your name and the purpose.", { asset: need.asset })}</Text>
+        {need.copies && <Alert color="gray" variant="light">{t("A release of the copies in {copies} is enough: you ask for that.", { copies: need.copies })}</Alert>}
+        <Textarea label={t("Purpose")} withAsterisk autosize minRows={2} value={purpose} onChange={(event) => setPurpose(event.currentTarget.value)} data-autofocus />
         {request.error && <Trouble error={request.error} />}
-        <Group justify="flex-end"><Button type="submit" loading={request.isPending} disabled={!purpose.trim()}>Ask</Button></Group>
+        <Group justify="flex-end"><Button type="submit" loading={request.isPending} disabled={!purpose.trim()}>{t("Ask")}</Button></Group>
       </Stack>
     </form>
   );

@@ -4,6 +4,7 @@ import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { Problem } from "../../../api/http";
 import { useLive } from "../../../api/live";
+import { rich, t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { AccessTab } from "./AccessTab";
 import { assetQuery, namesOf } from "./asset";
@@ -25,15 +26,15 @@ import { PageButton, PageLink } from "../../../ui/PageLink";
 const ROUTE = "/ai-catalog/assets/$id" as const;
 
 const TABS: [string, string, (props: { id: string }) => React.ReactNode][] = [
-  ["overview", "Overview", OverviewTab],
-  ["schema", "Schema", SchemaTab],
-  ["data", "Data", DataTab],
-  ["versions", "Versions", VersionsTab],
-  ["checks", "Checks", ChecksTab],
-  ["runs", "Runs", RunsTab],
-  ["code", "Code", CodeTab],
-  ["provenance", "Provenance", ProvenanceTab],
-  ["access", "Access", AccessTab],
+  ["overview", t("Overview"), OverviewTab],
+  ["schema", t("Schema"), SchemaTab],
+  ["data", t("Data"), DataTab],
+  ["versions", t("Versions"), VersionsTab],
+  ["checks", t("Checks"), ChecksTab],
+  ["runs", t("Runs"), RunsTab],
+  ["code", t("Code"), CodeTab],
+  ["provenance", t("Provenance"), ProvenanceTab],
+  ["access", t("Access"), AccessTab],
 ];
 
 /** An asset: its state, its rows at any version, where they come from, and what makes them. */
@@ -54,15 +55,15 @@ export function AssetPage() {
   const { project, layer, name } = namesOf(id);
   const tabs: typeof TABS = [
     ...TABS,
-    ...(asset.data?.partitioned ? [["partitions", "Partitions", PartitionsTab] as (typeof TABS)[number]] : []),
-    ...(contracts.data?.items.length ? [["contract", "Contract", ContractTab] as (typeof TABS)[number]] : []),
+    ...(asset.data?.partitioned ? [["partitions", t("Partitions"), PartitionsTab] as (typeof TABS)[number]] : []),
+    ...(contracts.data?.items.length ? [["contract", t("Contract"), ContractTab] as (typeof TABS)[number]] : []),
   ];
   const Shown = tabs.find(([key]) => key === tab)?.[2];
   const open = (chosen: string | null) => navigate({ search: (before: AssetSearch) => ({ operation: before.operation, ...(chosen && chosen !== "overview" ? { tab: chosen } : {}) }) });
   return (
     <Stack gap="md">
       <Breadcrumbs style={{ flexWrap: "wrap" }}>
-        <PageLink to="/assets" size="sm">Assets</PageLink>
+        <PageLink to="/assets" size="sm">{t("Assets")}</PageLink>
         <PageLink to="/assets" search={{ project: [project] }} size="sm">{project}</PageLink>
         <PageLink to="/assets" search={{ project: [project], layer: [layer] }} size="sm">{layer}</PageLink>
         <Text size="sm">{name}</Text>
@@ -79,7 +80,7 @@ export function AssetPage() {
             </Tabs.List>
             {Shown && <Tabs.Panel value={tab} pt="md"><Shown key={tab} id={id} /></Tabs.Panel>}
           </Tabs>
-          {!Shown && <Text>This asset has no page {tab}.</Text>}
+          {!Shown && <Text>{t("This asset has no page {tab}.", { tab })}</Text>}
         </>
       )}
     </Stack>
@@ -95,14 +96,14 @@ function Missing({ id, error, retry }: { id: string; error: unknown; retry: () =
       <Trouble error={error} />
       {problem.similar.length > 0 && (
         <Text size="sm">
-          Did you mean {problem.similar.slice(0, 3).map((one, number) => (
-            <span key={one}>{number > 0 && " or "}<PageLink to={`/ai-catalog/assets/${encodeURIComponent(one)}`} size="sm">{one}</PageLink></span>
-          ))}?
+          {rich("Did you mean {similar}?", { similar: problem.similar.slice(0, 3).map((one, number) => (
+            <span key={one}>{number > 0 && t(" or ")}<PageLink to={`/ai-catalog/assets/${encodeURIComponent(one)}`} size="sm">{one}</PageLink></span>
+          )) })}
         </Text>
       )}
       <Group gap="xs">
-        <PageButton to="/assets" search={{ q: namesOf(id).name.replaceAll("_", " ") }} variant="default">Search for it</PageButton>
-        <PageButton to="/assets" variant="default">All assets</PageButton>
+        <PageButton to="/assets" search={{ q: namesOf(id).name.replaceAll("_", " ") }} variant="default">{t("Search for it")}</PageButton>
+        <PageButton to="/assets" variant="default">{t("All assets")}</PageButton>
       </Group>
     </Stack>
   );

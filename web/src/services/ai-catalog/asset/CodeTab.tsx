@@ -8,6 +8,7 @@ import { assetQuery, partQuery, versionNumber } from "./asset";
 import { VersionPicker } from "./VersionPicker";
 import { PageButton } from "../../../ui/PageLink";
 import type { Definition, DefinitionRevision as Revision, Provenance } from "../../../api/generated/ai-catalog";
+import { rich, t } from "../../../language/text";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 
@@ -35,35 +36,34 @@ export function CodeTab({ id }: { id: string }) {
   return (
     <Stack gap="lg">
       {asset.data_version && (
-        <section aria-label="Code of the version">
-          <VersionPicker id={id} label="Code that made version" value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
+        <section aria-label={t("Code of the version")}>
+          <VersionPicker id={id} label={t("Code that made version")} value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
           {provenance.error && <Trouble error={provenance.error} />}
           {made && (
             <Table withRowBorders={false} verticalSpacing={2} mt="xs" layout="fixed">
               <Table.Tbody>
-                <Row name="Code version" value={made.code_version} note={made.code_version === asset.code_version ? "the same as now" : `now it is ${asset.code_version ?? "unknown"}`} />
-                <Row name="Commit" value={made.git_sha} note={made.git_sha ? "" : "The run was outside of git."} />
-                <Row name="Packages" value={made.env_digest} />
-                <Row name="Engine" value={made.engine} />
-                {revision && <Row name="Definition" value={`Revision ${revision.revision}`} note={`published by ${revision.published_by}`} />}
+                <Row name={t("Code version")} value={made.code_version} note={made.code_version === asset.code_version ? t("the same as now") : t("now it is {code_version}", { code_version: asset.code_version ?? t("unknown") })} />
+                <Row name={t("Commit")} value={made.git_sha} note={made.git_sha ? "" : t("The run was outside of git.")} />
+                <Row name={t("Packages")} value={made.env_digest} />
+                <Row name={t("Engine")} value={made.engine} />
+                {revision && <Row name={t("Definition")} value={t("Revision {revision}", { revision: revision.revision })} note={t("published by {published_by}", { published_by: revision.published_by })} />}
               </Table.Tbody>
             </Table>
           )}
-          {provenance.data && version && versionNumber(provenance.data.version) !== versionNumber(version) && <Text size="sm" c="dimmed">Version {versionNumber(version)} continues version {versionNumber(provenance.data.version)}.</Text>}
+          {provenance.data && version && versionNumber(provenance.data.version) !== versionNumber(version) && <Text size="sm" c="dimmed">{t("Version {version} continues version {version2}.", { version: versionNumber(version), version2: versionNumber(provenance.data.version) })}</Text>}
         </section>
       )}
       {definition.isPending && <Skeleton h={160} />}
       {definition.error && <Trouble error={definition.error} retry={() => definition.refetch()} />}
-      {definition.data === null && <Text size="sm">Python code or YAML in the code location <b>{asset.location}</b> defines this asset. It is edited there.</Text>}
+      {definition.data === null && <Text size="sm">{rich("Python code or YAML in the code location {location} defines this asset. It is edited there.", { location: <b>{asset.location}</b> })}</Text>}
       {definition.data && (
-        <section aria-label="Definition">
+        <section aria-label={t("Definition")}>
           <Group justify="space-between" mb="xs">
-            <Title order={2}>Definition, revision {definition.data.revision}</Title>
-            <PageButton to={`/ai-catalog/definitions/${encodeURIComponent(id)}`} size="xs" variant="default">Open the definition</PageButton>
+            <Title order={2}>{t("Definition, revision {revision}", { revision: definition.data.revision })}</Title>
+            <PageButton to={`/ai-catalog/definitions/${encodeURIComponent(id)}`} size="xs" variant="default">{t("Open the definition")}</PageButton>
           </Group>
           <Text size="sm" mb="xs">
-            Component <Code>{definition.data.component}</Code>
-            {definition.data.published_at && <>, published <Time value={definition.data.published_at} />{definition.data.published_by && ` by ${definition.data.published_by}`}</>}
+            {rich("Component {component}{published_at}", { component: <Code>{definition.data.component}</Code>, published_at: definition.data.published_at && rich(", published {time}{published_by}", { time: <Time value={definition.data.published_at} />, published_by: definition.data.published_by && t(" by {published_by}", { published_by: definition.data.published_by }) }) })}
           </Text>
           <Code block mah={480} style={{ overflow: "auto" }} tabIndex={0}>{JSON.stringify((revision ?? definition.data).attributes, null, 2)}</Code>
         </section>

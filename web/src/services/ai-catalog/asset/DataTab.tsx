@@ -8,6 +8,7 @@ import { assetPath, versionNumber } from "./asset";
 import { NoRows } from "./NoRows";
 import { PolicyNote, VersionPicker } from "./VersionPicker";
 import type { Preview } from "../../../api/generated/ai-catalog";
+import { t } from "../../../language/text";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 const PAGE = 500;
@@ -29,11 +30,11 @@ export function DataTab({ id }: { id: string }) {
   return (
     <Stack gap="sm">
       <Group justify="space-between" align="flex-end">
-        <VersionPicker id={id} label="Version" value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
+        <VersionPicker id={id} label={t("Version")} value={version} onChange={(chosen) => void navigate({ search: (before) => ({ ...before, version: chosen }), replace: true })} />
         {first && (
           <Group gap="sm">
             <Text size="sm" c="dimmed" role="status">
-              {first.row_count.toLocaleString()} {first.row_count === 1 ? "row" : "rows"} and {first.columns.length} columns at version {versionNumber(first.data_version)}
+              {t("{row_count, number} {row_count, plural, one {row} other {rows}} and {count} columns at version {data_version}", { row_count: first.row_count, count: first.columns.length, data_version: versionNumber(first.data_version) })}
             </Text>
             <Download id={id} version={first.data_version} />
           </Group>
@@ -45,16 +46,16 @@ export function DataTab({ id }: { id: string }) {
       {first && shown.length > 0 && (
         <Grid
           key={first.data_version}
-          label={`Rows of ${id}`}
+          label={t("Rows of {id}", { id })}
           columns={first.columns.map((column) => ({ name: column.name, note: column.type }))}
           rows={shown.map((row) => first.columns.map((column) => row[column.name]))}
         />
       )}
-      {first && !shown.length && <Text c="dimmed">This version has no rows that you can read.</Text>}
+      {first && !shown.length && <Text c="dimmed">{t("This version has no rows that you can read.")}</Text>}
       {rows.hasNextPage && (
         <Group gap="sm">
-          <Button variant="default" size="xs" loading={rows.isFetchingNextPage} onClick={() => rows.fetchNextPage()}>Show {PAGE} more</Button>
-          <Text size="sm" c="dimmed">{shown.length.toLocaleString()} rows are shown.</Text>
+          <Button variant="default" size="xs" loading={rows.isFetchingNextPage} onClick={() => rows.fetchNextPage()}>{t("Show {PAGE} more", { PAGE })}</Button>
+          <Text size="sm" c="dimmed">{t("{count, number} rows are shown.", { count: shown.length })}</Text>
         </Group>
       )}
     </Stack>
@@ -64,7 +65,7 @@ export function DataTab({ id }: { id: string }) {
 /** The rows of a version as a file. The browser reads it by itself, because it can be larger than the memory. */
 function Download({ id, version }: { id: string; version: string }) {
   const { data: rights } = useQuery(allowed([EXPORT], { id, kind: "ai_catalog.asset" }));
-  if (!rights?.has(EXPORT)) return <Button size="xs" variant="subtle" disabled title={rights && `You need the permission ${EXPORT}.`}>Download as Parquet</Button>;
+  if (!rights?.has(EXPORT)) return <Button size="xs" variant="subtle" disabled title={rights && t("You need the permission {EXPORT}.", { EXPORT })}>{t("Download as Parquet")}</Button>;
   const address = `${BASE}${assetPath(id, "/export")}?version=${encodeURIComponent(version)}`;
-  return <Button component="a" size="xs" variant="subtle" href={address} download={`${id}@${versionNumber(version)}.parquet`}>Download as Parquet</Button>;
+  return <Button component="a" size="xs" variant="subtle" href={address} download={`${id}@${versionNumber(version)}.parquet`}>{t("Download as Parquet")}</Button>;
 }

@@ -10,10 +10,11 @@ import { AssetLink } from "./AssetLink";
 import { Partitions } from "./Partitions";
 import { partitionsQuery, type Selection, selectedKeys } from "./partitions";
 import type { MaterializePlan as Plan } from "../../../api/generated/ai-catalog";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 
 const PERMISSION = "ai_catalog.asset.materialize";
-const STALENESS: Record<string, string> = { FRESH: "up to date", STALE: "stale", MISSING: "not made yet" };
+const STALENESS: Record<string, string> = { FRESH: t("up to date"), STALE: t("stale"), MISSING: t("not made yet") };
 
 type Target = Pick<AssetDetail, "id" | "executable" | "partitioned">;
 
@@ -28,13 +29,13 @@ export function MaterializeButton({ asset, chosen }: Props) {
   const [open, setOpen] = useState(false);
   const { data: rights } = useQuery(allowed([PERMISSION], { id: asset.id, kind: "ai_catalog.asset" }));
   const permitted = rights?.has(PERMISSION) ?? false;
-  const title = rights && !permitted ? `You need the permission ${PERMISSION}.` : !asset.executable ? "This asset can't be materialized." : undefined;
+  const title = rights && !permitted ? t("You need the permission {PERMISSION}.", { PERMISSION }) : !asset.executable ? t("This asset can't be materialized.") : undefined;
   return (
     <>
       <Button size="xs" disabled={!permitted || !asset.executable || chosen?.length === 0} title={title} onClick={() => setOpen(true)}>
-        {chosen ? `Materialize these ${chosen.length.toLocaleString()}` : "Materialize"}
+        {chosen ? t("Materialize these {count, number}", { count: chosen.length }) : t("Materialize")}
       </Button>
-      <Modal opened={open} onClose={() => setOpen(false)} title={`Materialize ${asset.id}`} size="lg">
+      <Modal opened={open} onClose={() => setOpen(false)} title={t("Materialize {id}", { id: asset.id })} size="lg">
         {open && <Content asset={asset} chosen={chosen} onClose={() => setOpen(false)} />}
       </Modal>
     </>
@@ -72,10 +73,10 @@ function Content({ asset, chosen, onClose }: Props & { onClose: () => void }) {
     <form onSubmit={(event) => { event.preventDefault(); if (ready) launch.mutate(); }}>
       <Stack gap="md">
         <SegmentedControl
-          aria-label="What to materialize"
+          aria-label={t("What to materialize")}
           value={upstream ? "upstream" : "one"}
           onChange={(chosen) => setUpstream(chosen === "upstream")}
-          data={[{ value: "one", label: "Only this asset" }, { value: "upstream", label: "With everything upstream" }]}
+          data={[{ value: "one", label: t("Only this asset") }, { value: "upstream", label: t("With everything upstream") }]}
         />
         {partitioned && <Partitions known={known.data} value={selection} onChange={setSelection} />}
         {known.error && <Trouble error={known.error} retry={() => known.refetch()} />}
@@ -83,16 +84,16 @@ function Content({ asset, chosen, onClose }: Props & { onClose: () => void }) {
         {plan.isPending && <Skeleton h={60} />}
         {found?.problem && <Alert color="orange" variant="light">{found.problem}</Alert>}
         {found && found.assets.length > 0 && (
-          <section aria-label="What will run">
-            <Text size="sm" fw={600} mb={4}>{found.assets.length === 1 ? "One asset will run" : `${found.assets.length} assets will run`}</Text>
+          <section aria-label={t("What will run")}>
+            <Text size="sm" fw={600} mb={4}>{t("{count, plural, one {One asset will run} other {{count} assets will run}}", { count: found.assets.length })}</Text>
             <List size="sm" listStyleType="none" mah={240} style={{ overflowY: "auto" }} tabIndex={0}>
               {found.assets.map((one) => (
                 <List.Item key={one.asset}>
                   <Group gap={6}>
                     <AssetLink id={one.asset} />
                     <State size="sm" value={one.staleness}>{STALENESS[one.staleness] ?? one.staleness}</State>
-                    {one.together && <Text size="xs" c="dimmed">the same step makes it</Text>}
-                    {!one.allowed && <Text size="xs" c="var(--mantine-color-error)">you can't materialize it</Text>}
+                    {one.together && <Text size="xs" c="dimmed">{t("the same step makes it")}</Text>}
+                    {!one.allowed && <Text size="xs" c="var(--mantine-color-error)">{t("you can't materialize it")}</Text>}
                   </Group>
                 </List.Item>
               ))}
@@ -100,15 +101,15 @@ function Content({ asset, chosen, onClose }: Props & { onClose: () => void }) {
           </section>
         )}
         {found && found.blockers.length > 0 && (
-          <Alert color="orange" variant="light" title="Checks of inputs would stop it">
-            <List size="sm" mb="xs">{found.blockers.map((one) => <List.Item key={`${one.asset} ${one.check}`}>{one.check} of <AssetLink id={one.asset} /> {one.status === "FAILED" ? "failed" : "was not evaluated"}</List.Item>)}</List>
-            <Checkbox label="Read these inputs all the same. The run records that." checked={accepts} onChange={(event) => setAccepts(event.currentTarget.checked)} />
+          <Alert color="orange" variant="light" title={t("Checks of inputs would stop it")}>
+            <List size="sm" mb="xs">{found.blockers.map((one) => <List.Item key={`${one.asset} ${one.check}`}>{rich("{check} of {asset} {status}", { check: one.check, asset: <AssetLink id={one.asset} />, status: one.status === "FAILED" ? t("failed") : t("was not evaluated") })}</List.Item>)}</List>
+            <Checkbox label={t("Read these inputs all the same. The run records that.")} checked={accepts} onChange={(event) => setAccepts(event.currentTarget.checked)} />
           </Alert>
         )}
         {launch.error && <Trouble error={launch.error} />}
         <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>Cancel</Button>
-          <Button type="submit" loading={launch.isPending} disabled={refusedNow} data-autofocus>Materialize</Button>
+          <Button variant="default" onClick={onClose}>{t("Cancel")}</Button>
+          <Button type="submit" loading={launch.isPending} disabled={refusedNow} data-autofocus>{t("Materialize")}</Button>
         </Group>
       </Stack>
     </form>

@@ -1,6 +1,7 @@
 import { Group, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Problem } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPage, assetQuery } from "./asset";
 import { PageButton } from "../../../ui/PageLink";
@@ -10,12 +11,12 @@ export function NoRows({ id, error, retry }: { id: string; error: unknown; retry
   const { data: asset } = useQuery(assetQuery(id));
   const status = error instanceof Problem ? error.status : 0;
   if (status === 404 && asset && !asset.data_version) {
-    return <Text c="dimmed">This asset has no version yet. {asset.executable ? "Materialize it to make the first one." : "Another system writes it."}</Text>;
+    return <Text c="dimmed">{t("This asset has no version yet. {executable}", { executable: asset.executable ? t("Materialize it to make the first one.") : t("Another system writes it.") })}</Text>;
   }
   return (
     <Stack gap="sm">
       <Trouble error={error} retry={retry} />
-      {status === 403 && <Group><PageButton to={assetPage(id)} search={{ tab: "access" }} variant="default" size="xs">See what is missing, and ask for access</PageButton></Group>}
+      {status === 403 && <Group><PageButton to={assetPage(id)} search={{ tab: "access" }} variant="default" size="xs">{t("See what is missing, and ask for access")}</PageButton></Group>}
     </Stack>
   );
 }

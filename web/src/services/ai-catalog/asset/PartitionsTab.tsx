@@ -2,6 +2,7 @@ import { Button, Group, Select, Skeleton, Stack, Text, TextInput } from "@mantin
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
+import { t } from "../../../language/text";
 import { Grid } from "../../../ui/Grid";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
@@ -22,7 +23,7 @@ export function PartitionsTab({ id }: { id: string }) {
   const known = useQuery({ ...partitionsQuery(id), refetchInterval: ({ state }) => (operation || state.data?.counts.running ? WHILE_RUNNING_MS : false) });
   if (known.error) return <Trouble error={known.error} retry={() => void known.refetch()} />;
   if (!known.data) return <Skeleton h={240} />;
-  if (!known.data.total) return <Text c="dimmed">This asset has no partitions yet.</Text>;
+  if (!known.data.total) return <Text c="dimmed">{t("This asset has no partitions yet.")}</Text>;
   return <Known id={id} known={known.data} />;
 }
 
@@ -40,7 +41,7 @@ function Known({ id, known }: { id: string; known: AssetPartitions }) {
   return (
     <Stack gap="sm">
       <div className={classes.strip} aria-hidden>{parts.map((one, position) => <span key={position} data-state={one} />)}</div>
-      <Group gap="xs" role="group" aria-label="State">
+      <Group gap="xs" role="group" aria-label={t("State")}>
         {STATES.map((one) => (
           <Button key={one} size="compact-sm" variant={state === one ? "filled" : "default"} aria-pressed={state === one} onClick={() => change({ partition_state: state === one ? undefined : one })}>
             {STATE_WORDS[one]}: {(counts[one.toLowerCase()] ?? 0).toLocaleString()}
@@ -48,21 +49,20 @@ function Known({ id, known }: { id: string; known: AssetPartitions }) {
         ))}
       </Group>
       <Group gap="xs" align="flex-end">
-        <TextInput label="Key contains" size="xs" value={text} onChange={(event) => change({ partition: event.currentTarget.value || undefined })} />
-        <Select label="From" size="xs" data={known.keys} limit={200} searchable clearable placeholder="The first" value={from ?? null} onChange={(key) => change({ from: key ?? undefined })} />
-        <Select label="To" size="xs" data={known.keys} limit={200} searchable clearable placeholder="The last" value={to ?? null} onChange={(key) => change({ to: key ?? undefined })} />
-        {narrowed && <Button size="xs" variant="subtle" onClick={() => change({ partition_state: undefined, partition: undefined, from: undefined, to: undefined })}>Clear filters</Button>}
+        <TextInput label={t("Key contains")} size="xs" value={text} onChange={(event) => change({ partition: event.currentTarget.value || undefined })} />
+        <Select label={t("From")} size="xs" data={known.keys} limit={200} searchable clearable placeholder={t("The first")} value={from ?? null} onChange={(key) => change({ from: key ?? undefined })} />
+        <Select label={t("To")} size="xs" data={known.keys} limit={200} searchable clearable placeholder={t("The last")} value={to ?? null} onChange={(key) => change({ to: key ?? undefined })} />
+        {narrowed && <Button size="xs" variant="subtle" onClick={() => change({ partition_state: undefined, partition: undefined, from: undefined, to: undefined })}>{t("Clear filters")}</Button>}
       </Group>
       <Group justify="space-between">
         <Text size="sm" c="dimmed" role="status">
-          {shown.length.toLocaleString()} of {known.total.toLocaleString()} partitions
-          {known.keys.length < known.total && `. Only the last ${known.keys.length.toLocaleString()} can be shown.`}
+          {t("{count, number} of {total, number} partitions{count2}", { count: shown.length, total: known.total, count2: known.keys.length < known.total && t(". Only the last {count, number} can be shown.", { count: known.keys.length }) })}
         </Text>
         {asset && <MaterializeButton asset={asset} chosen={shown.map((one) => one.key)} />}
       </Group>
       {shown.length > 0
-        ? <Grid label={`Partitions of ${id}`} columns={[{ name: "Partition" }, { name: "State" }]} rows={rows} render={(value, column) => (column === 1 ? <Word word={String(value)} /> : undefined)} />
-        : <Text c="dimmed">No partition matches the filters.</Text>}
+        ? <Grid label={t("Partitions of {id}", { id })} columns={[{ name: t("Partition") }, { name: t("State") }]} rows={rows} render={(value, column) => (column === 1 ? <Word word={String(value)} /> : undefined)} />
+        : <Text c="dimmed">{t("No partition matches the filters.")}</Text>}
     </Stack>
   );
 }

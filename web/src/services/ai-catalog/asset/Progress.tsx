@@ -5,6 +5,7 @@ import { useState } from "react";
 import type { Operation } from "../../../api/generated/operations";
 import { get, send } from "../../../api/http";
 import { useLog } from "../../../api/log";
+import { t } from "../../../language/text";
 import { span } from "../../../ui/duration";
 import { Log } from "../../../ui/Log";
 import { isError, type LogFilter } from "../../../ui/logLines";
@@ -31,33 +32,33 @@ export function Progress({ id, asset }: { id: string; asset: string }) {
   const operation = useQuery({ queryKey: ["operation", id, state], queryFn: ({ signal }) => get<Operation>(path, { signal }), retry: false, placeholderData: (before) => before });
   const cancel = useMutation({ mutationFn: () => send("POST", `${path}:cancel`, { body: {} }) });
   const close = () => void navigate({ search: (before) => ({ ...before, operation: undefined }), replace: true });
-  if (operation.error) return <Stack gap="xs"><Trouble error={operation.error} /><Group><Button size="xs" variant="default" onClick={close}>Close</Button></Group></Stack>;
+  if (operation.error) return <Stack gap="xs"><Trouble error={operation.error} /><Group><Button size="xs" variant="default" onClick={close}>{t("Close")}</Button></Group></Stack>;
   const failed = state === "FAILED";
   const errors = log.lines.filter(isError);
   const steps = stepsOf(log.lines);
   const unit = operation.data?.backfill ? "partition" : "step";
   const several = (operation.data?.assets.length ?? 1) > 1;
   return (
-    <Card withBorder padding="sm" component="section" aria-label="Progress">
+    <Card withBorder padding="sm" component="section" aria-label={t("Progress")}>
       <Stack gap="xs">
         <Group justify="space-between">
           <Group gap="xs">
-            <Title order={2}>{log.ended ? "Run" : "Running"}</Title>
+            <Title order={2}>{log.ended ? t("Run") : t("Running")}</Title>
             <State value={state} role="status" />
-            <Text size="sm" c="dimmed">{total > 0 && `${done.toLocaleString()} of ${total.toLocaleString()} ${unit}${total === 1 ? "" : "s"}`}{several && `, ${operation.data?.assets.length} assets`}</Text>
-            {operation.data?.runs.map((run) => <RunLink key={run} id={run} text="Open the run" />)}
+            <Text size="sm" c="dimmed">{total > 0 && t("{done, number} of {total, number} {unit}{total, plural, one {} other {s}}", { done, total, unit })}{several && t(", {count} assets", { count: operation.data?.assets.length })}</Text>
+            {operation.data?.runs.map((run) => <RunLink key={run} id={run} text={t("Open the run")} />)}
           </Group>
           <Group gap="xs">
-            {!log.ended && <Button size="xs" variant="default" color="red" loading={cancel.isPending || state === "CANCELING"} onClick={() => cancel.mutate()}>Cancel</Button>}
-            <Button size="xs" variant="default" onClick={() => setLogOpen(!logOpen)} aria-expanded={logOpen}>{logOpen ? "Hide the log" : "Show the log"}</Button>
-            {log.ended && <Button size="xs" variant="subtle" onClick={close}>Close</Button>}
+            {!log.ended && <Button size="xs" variant="default" color="red" loading={cancel.isPending || state === "CANCELING"} onClick={() => cancel.mutate()}>{t("Cancel")}</Button>}
+            <Button size="xs" variant="default" onClick={() => setLogOpen(!logOpen)} aria-expanded={logOpen}>{logOpen ? t("Hide the log") : t("Show the log")}</Button>
+            {log.ended && <Button size="xs" variant="subtle" onClick={close}>{t("Close")}</Button>}
           </Group>
         </Group>
-        <Bar value={log.ended && !failed ? 100 : total ? (100 * done) / total : 5} animated={!log.ended} color={failed ? "red" : undefined} aria-label="Progress of the run" />
+        <Bar value={log.ended && !failed ? 100 : total ? (100 * done) / total : 5} animated={!log.ended} color={failed ? "red" : undefined} aria-label={t("Progress of the run")} />
         {cancel.error && <Trouble error={cancel.error} />}
-        {failed && <Text size="sm" c="var(--mantine-color-error)" role="alert">It failed: {(log.ended && message) || operation.data?.error}</Text>}
+        {failed && <Text size="sm" c="var(--mantine-color-error)" role="alert">{t("It failed: {ended}", { ended: (log.ended && message) || operation.data?.error })}</Text>}
         {steps.length > 0 && (
-          <Table verticalSpacing={2} aria-label="Steps" layout="fixed">
+          <Table verticalSpacing={2} aria-label={t("Steps")} layout="fixed">
             <Table.Tbody>
               {steps.map((step) => (
                 <Table.Tr key={step.name}>
@@ -69,11 +70,11 @@ export function Progress({ id, asset }: { id: string; asset: string }) {
             </Table.Tbody>
           </Table>
         )}
-        {failed && errors.length > 0 && !logOpen && <Code block mah={200} style={{ overflow: "auto", whiteSpace: "pre-wrap" }} tabIndex={0} aria-label="Errors in the log">{errors.map((line) => line.message).join("\n")}</Code>}
+        {failed && errors.length > 0 && !logOpen && <Code block mah={200} style={{ overflow: "auto", whiteSpace: "pre-wrap" }} tabIndex={0} aria-label={t("Errors in the log")}>{errors.map((line) => line.message).join("\n")}</Code>}
         <Collapse expanded={logOpen}>
           {logOpen && <Log log={log} filter={filter} onFilter={setFilter} height="360px" />}
         </Collapse>
-        <Text size="xs" c="dimmed">Operation {id} of {asset}</Text>
+        <Text size="xs" c="dimmed">{t("Operation {id} of {asset}", { id, asset })}</Text>
       </Stack>
     </Card>
   );

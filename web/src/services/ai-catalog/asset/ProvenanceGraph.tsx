@@ -7,6 +7,7 @@ import { useMemo } from "react";
 import { HEIGHT, layout, WIDTH } from "../lineage/layout";
 import { assetPage, namesOf, versionNumber } from "./asset";
 import type { LineageGraph as Graph } from "../../../api/generated/ai-catalog";
+import { t } from "../../../language/text";
 
 type VersionNode = Node<{ asset: string; version: string | null; start: boolean; deleted: boolean; linked: boolean }>;
 
@@ -26,7 +27,7 @@ export default function ProvenanceGraph({ graph }: { graph: Graph }) {
     const id = key(one.asset, one.version);
     const position = positions.data.get(id);
     const data = { asset: one.asset, version: one.version, start: one.distance === 0, deleted: one.tombstoned, linked: !one.asset.includes(":") };
-    return position ? [{ id, type: "version", position, width: WIDTH, height: HEIGHT, data, ariaLabel: `${one.asset}${one.version ? ` at version ${versionNumber(one.version)}` : ""}` }] : [];
+    return position ? [{ id, type: "version", position, width: WIDTH, height: HEIGHT, data, ariaLabel: `${one.asset}${one.version ? t(" at version {version}", { version: versionNumber(one.version) }) : ""}` }] : [];
   });
   return (
     <div style={{ height: Math.min(480, 140 + 40 * nodes.length) }}>
@@ -57,8 +58,8 @@ function VersionCard({ data }: NodeProps<VersionNode>) {
     <Card withBorder padding={8} w={WIDTH} h={HEIGHT} style={data.start ? { outline: "2px solid var(--mantine-primary-color-filled)" } : undefined}>
       <Handle type="target" position={Side.Left} isConnectable={false} />
       <Text size="sm" fw={600} truncate="end" title={data.asset}>{name}</Text>
-      <Text size="xs" c="dimmed" truncate="end">{layer ? `${project} · ${layer}` : "Outside the lakehouse"}</Text>
-      <Text size="xs" truncate="end" title={data.version ?? undefined}>{data.version ? `Version ${versionNumber(data.version)}` : "No version yet"}{data.deleted && ", deleted since"}</Text>
+      <Text size="xs" c="dimmed" truncate="end">{layer ? `${project} · ${layer}` : t("Outside the lakehouse")}</Text>
+      <Text size="xs" truncate="end" title={data.version ?? undefined}>{data.version ? t("Version {version}", { version: versionNumber(data.version) }) : t("No version yet")}{data.deleted && t(", deleted since")}</Text>
       <Handle type="source" position={Side.Right} isConnectable={false} />
     </Card>
   );

@@ -1,6 +1,7 @@
 import { List, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { PageLink } from "../../../ui/PageLink";
 
 interface Subjects {
@@ -21,22 +22,22 @@ export function Readers({ id }: { id: string }) {
     retry: false,
   });
   return (
-    <section aria-label="Who may read it">
-      <Title order={2} mb={4}>Who may read it</Title>
-      {readers.error && <Text size="sm" c="dimmed">You can't see who else may read it.</Text>}
-      {readers.data && !readers.data.items.length && <Text size="sm" c="dimmed">Nobody that you can see.</Text>}
+    <section aria-label={t("Who may read it")}>
+      <Title order={2} mb={4}>{t("Who may read it")}</Title>
+      {readers.error && <Text size="sm" c="dimmed">{t("You can't see who else may read it.")}</Text>}
+      {readers.data && !readers.data.items.length && <Text size="sm" c="dimmed">{t("Nobody that you can see.")}</Text>}
       {readers.data && readers.data.items.length > 0 && (
         <>
           <List size="sm" listStyleType="none">
             {readers.data.items.map((one) => (
               <List.Item key={one.id}>
                 <PageLink to={`/admin/${one.kind.includes("service_account") ? "service-accounts" : "users"}/${one.id}`} size="sm" title={one.id}>{one.name}</PageLink>
-                {one.kind.includes("service_account") && <Text span size="sm" c="dimmed"> (service account)</Text>}
+                {one.kind.includes("service_account") && <Text span size="sm" c="dimmed">{" "}{t("(service account)")}</Text>}
               </List.Item>
             ))}
           </List>
-          {readers.data.next_page_token && <Text size="sm" c="dimmed">These are the first {SHOWN}.</Text>}
-          <Text size="sm" c="dimmed" mt={4}>By their grants. The tables that the asset was copied from, and policies, can restrict them further.</Text>
+          {readers.data.next_page_token && <Text size="sm" c="dimmed">{t("These are the first {SHOWN}.", { SHOWN })}</Text>}
+          <Text size="sm" c="dimmed" mt={4}>{t("By their grants. The tables that the asset was copied from, and policies, can restrict them further.")}</Text>
         </>
       )}
     </section>

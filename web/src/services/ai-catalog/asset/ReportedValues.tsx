@@ -2,6 +2,7 @@ import { Code, SimpleGrid, Stack, Table, Text, Title } from "@mantine/core";
 import { Grid } from "../../../ui/Grid";
 import { Markdown } from "../../../ui/Markdown";
 import { words } from "../../../api/schema";
+import { t } from "../../../language/text";
 import type { ReportedValue } from "./asset";
 
 /** What other parts of the page say, or what only the platform needs. */
@@ -37,7 +38,7 @@ export function ReportedValues({ values, level = 3 }: { values: ReportedValue[];
       {rest.map((one) => (
         <section key={one.name} aria-label={title(one.name)}>
           <Title order={level} mb={4}>{title(one.name)}</Title>
-          {isEmpty(one.value) ? <Text size="sm" c="dimmed">None</Text> : isFlat(one.value) ? <RowsTable label={title(one.name)} rows={Object.entries(one.value).map(([name, value]) => ({ name, value }))} /> : <Code block mah={320} style={{ overflow: "auto" }} tabIndex={0}>{JSON.stringify(one.value, null, 2)}</Code>}
+          {isEmpty(one.value) ? <Text size="sm" c="dimmed">{t("None")}</Text> : isFlat(one.value) ? <RowsTable label={title(one.name)} rows={Object.entries(one.value).map(([name, value]) => ({ name, value }))} /> : <Code block mah={320} style={{ overflow: "auto" }} tabIndex={0}>{JSON.stringify(one.value, null, 2)}</Code>}
         </section>
       ))}
     </Stack>
@@ -56,7 +57,7 @@ function title(name: string): string {
 
 function shortText(one: ReportedValue): string {
   if (typeof one.value === "number") return one.value.toLocaleString(undefined, { maximumSignificantDigits: 6, useGrouping: true });
-  if (typeof one.value === "boolean") return one.value ? "Yes" : "No";
+  if (typeof one.value === "boolean") return one.value ? t("Yes") : t("No");
   return String(one.value);
 }
 

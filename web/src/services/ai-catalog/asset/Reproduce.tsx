@@ -6,10 +6,11 @@ import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPath, partQuery, versionNumber } from "./asset";
 import type { ReproducePlan as Plan, Reproduction } from "../../../api/generated/ai-catalog";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 
-const WORDS = { EQUAL: "equal", DIFFERENT: "different", NOT_REPRODUCIBLE: "not reproducible" };
-const FACTS: Record<string, string> = { code_version: "The code", git_sha: "The commit", env_digest: "The installed packages" };
+const WORDS = { EQUAL: t("equal"), DIFFERENT: t("different"), NOT_REPRODUCIBLE: t("not reproducible") };
+const FACTS: Record<string, string> = { code_version: t("The code"), git_sha: t("The commit"), env_digest: t("The installed packages") };
 
 /** Makes a version again from its recorded inputs, and says whether the rows are the same. */
 export function Reproduce({ id, version, number }: { id: string; version: string; number: string }) {
@@ -27,18 +28,18 @@ export function Reproduce({ id, version, number }: { id: string; version: string
   });
   const items = made.data?.items ?? [];
   return (
-    <section aria-label="Reproduction">
-      <Title order={2} mb={4}>Make version {number} again</Title>
-      <Text size="sm" c="dimmed" mb="xs">The platform repeats the step with the same inputs beside the asset, and compares both results. The asset doesn't change.</Text>
+    <section aria-label={t("Reproduction")}>
+      <Title order={2} mb={4}>{t("Make version {number} again", { number })}</Title>
+      <Text size="sm" c="dimmed" mb="xs">{t("The platform repeats the step with the same inputs beside the asset, and compares both results. The asset doesn't change.")}</Text>
       <Stack gap="xs" align="flex-start">
-        {!asked && <Button size="xs" variant="default" onClick={() => setAsked(true)}>Check whether that is possible</Button>}
+        {!asked && <Button size="xs" variant="default" onClick={() => setAsked(true)}>{t("Check whether that is possible")}</Button>}
         {plan.error && <Trouble error={plan.error} retry={() => plan.refetch()} />}
         {plan.data && (
           <>
-            <Text size="sm">{plan.data.possible ? `It is possible, from ${Object.keys(plan.data.inputs).length} recorded inputs.` : "An equal result isn't possible:"}</Text>
+            <Text size="sm">{plan.data.possible ? t("It is possible, from {count} recorded inputs.", { count: Object.keys(plan.data.inputs).length }) : t("An equal result isn't possible:")}</Text>
             {plan.data.problems.length > 0 && <List size="sm">{plan.data.problems.map((one) => <List.Item key={one}>{one}</List.Item>)}</List>}
-            {plan.data.differences.map((one) => <Text size="sm" key={one.name} title={`${one.recorded} → ${one.current}`}>{FACTS[one.name] ?? one.name} changed since.</Text>)}
-            <Button size="xs" loading={start.isPending} disabled={!plan.data.possible} onClick={() => start.mutate()}>Make it again and compare</Button>
+            {plan.data.differences.map((one) => <Text size="sm" key={one.name} title={`${one.recorded} → ${one.current}`}>{t("{FACTS} changed since.", { FACTS: FACTS[one.name] ?? one.name })}</Text>)}
+            <Button size="xs" loading={start.isPending} disabled={!plan.data.possible} onClick={() => start.mutate()}>{t("Make it again and compare")}</Button>
           </>
         )}
         {start.error && <Trouble error={start.error} />}
@@ -48,8 +49,7 @@ export function Reproduce({ id, version, number }: { id: string; version: string
             {items.map((one) => (
               <List.Item key={one.id}>
                 <State mr={6} value={one.verdict ?? one.state}>{one.verdict ? WORDS[one.verdict] : undefined}</State>
-                Version {versionNumber(one.version)}, <Time value={one.created_at} /> for {one.created_by}{one.reason && `: ${one.reason}`}
-                {one.comparison && `. ${one.comparison.reproduced_rows.toLocaleString()} of ${one.comparison.recorded_rows.toLocaleString()} rows were made again`}{one.comparison?.only_recorded ? `, ${one.comparison.only_recorded.toLocaleString()} differ` : ""}
+                {rich("Version {version}, {time} for {created_by}{reason}{comparison}{only_recorded}", { version: versionNumber(one.version), time: <Time value={one.created_at} />, created_by: one.created_by, reason: one.reason && `: ${one.reason}`, comparison: one.comparison && t(". {reproduced_rows, number} of {recorded_rows, number} rows were made again", { reproduced_rows: one.comparison.reproduced_rows, recorded_rows: one.comparison.recorded_rows }), only_recorded: one.comparison?.only_recorded ? t(", {only_recorded, number} differ", { only_recorded: one.comparison.only_recorded }) : "" })}
               </List.Item>
             ))}
           </List>

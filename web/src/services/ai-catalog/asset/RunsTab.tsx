@@ -2,6 +2,7 @@ import { Button, Group, Skeleton, Stack, Table, Text } from "@mantine/core";
 import { queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { span } from "../../../ui/duration";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
@@ -40,11 +41,11 @@ export function RunsTab({ id }: { id: string }) {
     <Stack gap="sm">
       {runs.error && <Trouble error={runs.error} retry={() => void runs.refetch()} />}
       {runs.isPending && <Skeleton h={120} />}
-      {runs.data && !items.length && <Text c="dimmed">Nothing has run for this asset that you can see.</Text>}
+      {runs.data && !items.length && <Text c="dimmed">{t("Nothing has run for this asset that you can see.")}</Text>}
       {items.length > 0 && (
         <Table.ScrollContainer minWidth={560} type="native">
-          <Table verticalSpacing={4} aria-label="Runs">
-            <Table.Thead><Table.Tr><Table.Th>State</Table.Th><Table.Th>Requested</Table.Th><Table.Th ta="right">Duration</Table.Th><Table.Th>Started by</Table.Th><Table.Th>What</Table.Th><Table.Th>Run</Table.Th><Table.Th /></Table.Tr></Table.Thead>
+          <Table verticalSpacing={4} aria-label={t("Runs")}>
+            <Table.Thead><Table.Tr><Table.Th>{t("State")}</Table.Th><Table.Th>{t("Requested")}</Table.Th><Table.Th ta="right">{t("Duration")}</Table.Th><Table.Th>{t("Started by")}</Table.Th><Table.Th>{t("What")}</Table.Th><Table.Th>{t("Run")}</Table.Th><Table.Th /></Table.Tr></Table.Thead>
             <Table.Tbody>
               {items.map((one, position) => (
                 <Table.Tr key={one.id}>
@@ -54,14 +55,14 @@ export function RunsTab({ id }: { id: string }) {
                   <Table.Td>{starter(one)}</Table.Td>
                   <Table.Td style={{ overflowWrap: "anywhere" }}>{what(one)}{one.state === "FAILED" && position < EXPLAINED && <Reason run={one.id} />}</Table.Td>
                   <Table.Td><RunLink id={one.id} /></Table.Td>
-                  <Table.Td>{one.operation && <Button size="compact-xs" variant="subtle" onClick={() => void navigate({ search: (before) => ({ ...before, operation: one.operation ?? undefined }) })}>Progress and log</Button>}</Table.Td>
+                  <Table.Td>{one.operation && <Button size="compact-xs" variant="subtle" onClick={() => void navigate({ search: (before) => ({ ...before, operation: one.operation ?? undefined }) })}>{t("Progress and log")}</Button>}</Table.Td>
                 </Table.Tr>
               ))}
             </Table.Tbody>
           </Table>
         </Table.ScrollContainer>
       )}
-      {runs.hasNextPage && <Group><Button size="xs" variant="default" loading={runs.isFetchingNextPage} onClick={() => runs.fetchNextPage()}>Show earlier ones</Button></Group>}
+      {runs.hasNextPage && <Group><Button size="xs" variant="default" loading={runs.isFetchingNextPage} onClick={() => runs.fetchNextPage()}>{t("Show earlier ones")}</Button></Group>}
     </Stack>
   );
 }
@@ -72,6 +73,6 @@ function Reason({ run }: { run: string }) {
 }
 
 function what(run: Run): string {
-  const scope = run.assets.length > 1 ? `${run.assets.length} assets` : "This asset";
-  return [scope, run.partition && `partition ${run.partition}`, run.retry_of && "a retry"].filter(Boolean).join(", ");
+  const scope = t("{count, plural, one {This asset} other {{count} assets}}", { count: run.assets.length });
+  return [scope, run.partition && t("partition {partition}", { partition: run.partition }), run.retry_of && t("a retry")].filter(Boolean).join(", ");
 }

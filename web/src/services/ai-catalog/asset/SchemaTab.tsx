@@ -8,6 +8,7 @@ import { NoRows } from "./NoRows";
 import { VersionPicker } from "./VersionPicker";
 import { PageLink } from "../../../ui/PageLink";
 import type { TableSchema, ColumnLineage, Impact } from "../../../api/generated/ai-catalog";
+import { rich, t } from "../../../language/text";
 
 const ROUTE = "/ai-catalog/assets/$id" as const;
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
@@ -22,33 +23,33 @@ export function SchemaTab({ id }: { id: string }) {
   return (
     <Stack gap="sm">
       <Group justify="space-between" align="flex-end">
-        <VersionPicker id={id} label="Version" value={version} onChange={(chosen) => void change({ version: chosen })} />
-        {schema.data && <Text size="sm" c="dimmed">{schema.data.columns.length} columns, {schema.data.row_count.toLocaleString()} rows, {size(schema.data.size_bytes)} in {schema.data.file_count.toLocaleString()} {schema.data.file_count === 1 ? "file" : "files"}</Text>}
+        <VersionPicker id={id} label={t("Version")} value={version} onChange={(chosen) => void change({ version: chosen })} />
+        {schema.data && <Text size="sm" c="dimmed">{t("{count} columns, {row_count, number} rows, {size_bytes} in {file_count, number} {file_count, plural, one {file} other {files}}", { count: schema.data.columns.length, row_count: schema.data.row_count, size_bytes: size(schema.data.size_bytes), file_count: schema.data.file_count })}</Text>}
       </Group>
       {schema.error && <NoRows id={id} error={schema.error} retry={() => void schema.refetch()} />}
       {schema.isPending && <Skeleton h={240} />}
       {schema.data && (
         <SimpleGrid cols={{ base: 1, md: 2 }} spacing="xl">
-          <Table verticalSpacing={2} aria-label="Columns">
-            <Table.Thead><Table.Tr><Table.Th>Column</Table.Th><Table.Th>Type</Table.Th><Table.Th>Can be empty</Table.Th></Table.Tr></Table.Thead>
+          <Table verticalSpacing={2} aria-label={t("Columns")}>
+            <Table.Thead><Table.Tr><Table.Th>{t("Column")}</Table.Th><Table.Th>{t("Type")}</Table.Th><Table.Th>{t("Can be empty")}</Table.Th></Table.Tr></Table.Thead>
             <Table.Tbody>
               {schema.data.columns.map((one) => (
                 <Table.Tr key={one.name} bg={one.name === column ? "var(--mantine-color-default-hover)" : undefined}>
                   <Table.Td style={{ overflowWrap: "anywhere" }}>
                     <UnstyledButton fz="sm" c="var(--mantine-color-anchor)" aria-pressed={one.name === column} onClick={() => void change({ column: one.name === column ? undefined : one.name })}>{one.name}</UnstyledButton>
-                    {schema.data.partition_columns.includes(one.name) && <Badge ml={6} size="xs" variant="default" tt="none">partition</Badge>}
+                    {schema.data.partition_columns.includes(one.name) && <Badge ml={6} size="xs" variant="default" tt="none">{t("partition")}</Badge>}
                   </Table.Td>
                   <Table.Td ff="monospace" fz="xs">{one.type}</Table.Td>
-                  <Table.Td>{one.nullable ? "Yes" : "No"}</Table.Td>
+                  <Table.Td>{one.nullable ? t("Yes") : t("No")}</Table.Td>
                 </Table.Tr>
               ))}
             </Table.Tbody>
           </Table>
           <Stack gap="md">
-            {column ? <ColumnOrigin id={id} column={column} version={version} /> : <Text size="sm" c="dimmed">Select a column to see where its values come from and where they go.</Text>}
+            {column ? <ColumnOrigin id={id} column={column} version={version} /> : <Text size="sm" c="dimmed">{t("Select a column to see where its values come from and where they go.")}</Text>}
             {constraints.length > 0 && (
-              <section aria-label="Constraints">
-                <Title order={2} mb={4}>Constraints</Title>
+              <section aria-label={t("Constraints")}>
+                <Title order={2} mb={4}>{t("Constraints")}</Title>
                 <List size="sm">{constraints.map(([name, condition]) => <List.Item key={name}>{name}: <code>{condition}</code></List.Item>)}</List>
               </section>
             )}
@@ -65,33 +66,33 @@ function ColumnOrigin({ id, column, version }: { id: string; column: string; ver
   const node = lineage.data?.columns[0];
   return (
     <>
-      <section aria-label={`Where ${column} comes from`}>
-        <Title order={2} mb={4}>Where {column} comes from</Title>
+      <section aria-label={t("Where {column} comes from", { column })}>
+        <Title order={2} mb={4}>{t("Where {column} comes from", { column })}</Title>
         {lineage.error && <Trouble error={lineage.error} />}
         {node?.sources.map((one) => (
           <Text size="sm" key={`${one.asset} ${one.column}`}>
-            <PageLink to={assetPage(one.asset)} search={{ tab: "schema", column: one.column, version: one.version }} size="sm">{one.column}</PageLink> of <AssetLink id={one.asset} version={one.version} />
+            {rich("{column} of {asset}", { column: <PageLink to={assetPage(one.asset)} search={{ tab: "schema", column: one.column, version: one.version }} size="sm">{one.column}</PageLink>, asset: <AssetLink id={one.asset} version={one.version} /> })}
           </Text>
         ))}
-        {node && !node.sources.length && node.knowledge === "RECORDED" && <Text size="sm">{node.continues.length ? "Its values continue those of the version before." : "It comes from no column that you can see: it is computed, or read from outside the platform."}</Text>}
+        {node && !node.sources.length && node.knowledge === "RECORDED" && <Text size="sm">{node.continues.length ? t("Its values continue those of the version before.") : t("It comes from no column that you can see: it is computed, or read from outside the platform.")}</Text>}
         {node?.knowledge === "UNKNOWN" && (
-          <Text size="sm">The run that wrote this version didn't record it. {node.possible_inputs.length > 0 && <>It may come from {node.possible_inputs.join(", ")}.</>}</Text>
+          <Text size="sm">{rich("The run that wrote this version didn't record it. {count}", { count: node.possible_inputs.length > 0 && t("It may come from {possible_inputs}.", { possible_inputs: node.possible_inputs.join(", ") }) })}</Text>
         )}
-        {lineage.data && !node && <Text size="sm" c="dimmed">Nothing is recorded for this column.</Text>}
+        {lineage.data && !node && <Text size="sm" c="dimmed">{t("Nothing is recorded for this column.")}</Text>}
       </section>
-      <section aria-label={`Where ${column} goes`}>
-        <Title order={2} mb={4}>Where {column} goes</Title>
+      <section aria-label={t("Where {column} goes", { column })}>
+        <Title order={2} mb={4}>{t("Where {column} goes", { column })}</Title>
         {impact.error && <Trouble error={impact.error} />}
         {impact.data?.assets.map((one) => (
           <Text size="sm" key={one.asset}>
             {one.lost_columns?.length ? (
-              <>{one.lost_columns.map((name, number) => <span key={name}>{number > 0 && ", "}<PageLink to={assetPage(one.asset)} search={{ tab: "schema", column: name }} size="sm">{name}</PageLink></span>)} of </>
+              rich("{lost_columns} of ", { lost_columns: one.lost_columns.map((name, number) => <span key={name}>{number > 0 && ", "}<PageLink to={assetPage(one.asset)} search={{ tab: "schema", column: name }} size="sm">{name}</PageLink></span>) })
             ) : null}
             <AssetLink id={one.asset} />
-            {!one.lost_columns?.length && <Text span c="dimmed" size="sm"> {one.certainty === "EXACT" ? "reads it to select or join rows" : "may read it: its columns aren't recorded"}</Text>}
+            {!one.lost_columns?.length && <Text span c="dimmed" size="sm"> {one.certainty === "EXACT" ? t("reads it to select or join rows") : t("may read it: its columns aren't recorded")}</Text>}
           </Text>
         ))}
-        {impact.data && !impact.data.assets.length && <Text size="sm" c="dimmed">No asset that you can see reads it.</Text>}
+        {impact.data && !impact.data.assets.length && <Text size="sm" c="dimmed">{t("No asset that you can see reads it.")}</Text>}
       </section>
     </>
   );

@@ -7,6 +7,7 @@ import { useNow } from "../../../ui/now";
 import { Trouble } from "../../../ui/Trouble";
 import { assetPath, partQuery, versionNumber } from "./asset";
 import type { TableVersion, History } from "../../../api/generated/ai-catalog";
+import { t } from "../../../language/text";
 
 export type { TableVersion, History };
 
@@ -39,7 +40,7 @@ export function VersionPicker({ id, label, value, onChange }: Props) {
   const number = value && versionNumber(value);
   const options = items.map((one, position) => ({
     value: String(one.table_version),
-    label: `${one.table_version}${position ? "" : " (newest)"} · ${relative(new Date(one.committed_at), now)}`,
+    label: `${one.table_version}${position ? "" : t(" (newest)")} · ${relative(new Date(one.committed_at), now)}`,
   }));
   if (number && !options.some((one) => one.value === number)) options.push({ value: number, label: number });
   return (
@@ -51,17 +52,17 @@ export function VersionPicker({ id, label, value, onChange }: Props) {
         data={options}
         value={number || options[0]?.value || null}
         onChange={(chosen) => onChange(chosen === options[0]?.value ? undefined : (chosen ?? undefined))}
-        placeholder={history.error ? "No version" : undefined}
+        placeholder={history.error ? t("No version") : undefined}
         searchable
         allowDeselect={false}
       />
       <Popover opened={open} onChange={setOpen} trapFocus position="bottom-start">
-        <Popover.Target><Button size="xs" variant="default" onClick={() => setOpen(!open)} aria-expanded={open}>At a time</Button></Popover.Target>
+        <Popover.Target><Button size="xs" variant="default" onClick={() => setOpen(!open)} aria-expanded={open}>{t("At a time")}</Button></Popover.Target>
         <Popover.Dropdown>
           <Stack gap="xs" component="form" onSubmit={(event) => { event.preventDefault(); if (time) lookup.mutate(time); }}>
-            <TextInput type="datetime-local" step={1} label="Version that was current at" description="In the time zone of this browser" value={time} onChange={(event) => setTime(event.currentTarget.value)} />
+            <TextInput type="datetime-local" step={1} label={t("Version that was current at")} description={t("In the time zone of this browser")} value={time} onChange={(event) => setTime(event.currentTarget.value)} />
             {lookup.error && <Trouble error={lookup.error} />}
-            <Group justify="flex-end"><Button type="submit" size="xs" loading={lookup.isPending} disabled={!time}>Show</Button></Group>
+            <Group justify="flex-end"><Button type="submit" size="xs" loading={lookup.isPending} disabled={!time}>{t("Show")}</Button></Group>
           </Stack>
         </Popover.Dropdown>
       </Popover>
@@ -74,8 +75,8 @@ export function PolicyNote({ id }: { id: string }) {
   const { data } = useQuery(partQuery<{ restricted: boolean; masked_columns: string[]; filtered: boolean }>(id, "policies"));
   if (!data?.restricted) return null;
   const parts = [
-    ...(data.filtered ? ["some rows are left out"] : []),
-    ...(data.masked_columns.length ? [`the values of ${data.masked_columns.join(", ")} are masked`] : []),
+    ...(data.filtered ? [t("some rows are left out")] : []),
+    ...(data.masked_columns.length ? [t("the values of {masked_columns} are masked", { masked_columns: data.masked_columns.join(", ") })] : []),
   ];
-  return <Alert color="orange" variant="light" title="A policy restricts what you read">For you, {parts.join(", and ") || "some values are hidden"}.</Alert>;
+  return <Alert color="orange" variant="light" title={t("A policy restricts what you read")}>{t("For you, {parts}.", { parts: parts.join(", and ") || t("some values are hidden") })}</Alert>;
 }

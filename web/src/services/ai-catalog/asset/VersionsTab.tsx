@@ -2,6 +2,7 @@ import { Button, Group, Radio, Skeleton, Stack, Table, Text } from "@mantine/cor
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { assetPage, assetPath } from "./asset";
 import { Difference } from "./Difference";
@@ -33,25 +34,25 @@ export function VersionsTab({ id }: { id: string }) {
       {history.isPending && <Skeleton h={160} />}
       {items.length > 0 && (
         <Table.ScrollContainer minWidth={520} mah={360} type="native">
-          <Table verticalSpacing={2} stickyHeader aria-label="Versions">
+          <Table verticalSpacing={2} stickyHeader aria-label={t("Versions")}>
             <Table.Thead>
-              <Table.Tr>{several && <><Table.Th>Earlier</Table.Th><Table.Th>Later</Table.Th></>}<Table.Th>Version</Table.Th><Table.Th>Written</Table.Th><Table.Th>Operation</Table.Th><Table.Th ta="right">Rows</Table.Th><Table.Th /></Table.Tr>
+              <Table.Tr>{several && <><Table.Th>{t("Earlier")}</Table.Th><Table.Th>{t("Later")}</Table.Th></>}<Table.Th>{t("Version")}</Table.Th><Table.Th>{t("Written")}</Table.Th><Table.Th>{t("Operation")}</Table.Th><Table.Th ta="right">{t("Rows")}</Table.Th><Table.Th /></Table.Tr>
             </Table.Thead>
             <Table.Tbody>
               {items.map((one) => {
                 const number = String(one.table_version);
                 return (
                   <Table.Tr key={one.data_version}>
-                    {several && <><Table.Td><Radio size="xs" name="earlier" aria-label={`Compare from version ${number}`} checked={number === earlier} onChange={() => void change({ from: number })} disabled={Number(number) >= Number(later)} /></Table.Td>
-                    <Table.Td><Radio size="xs" name="later" aria-label={`Compare to version ${number}`} checked={number === later} onChange={() => void change({ to: number, from: Number(earlier) >= Number(number) ? String(Number(number) - 1) : earlier })} disabled={number === "0"} /></Table.Td></>}
+                    {several && <><Table.Td><Radio size="xs" name="earlier" aria-label={t("Compare from version {number}", { number })} checked={number === earlier} onChange={() => void change({ from: number })} disabled={Number(number) >= Number(later)} /></Table.Td>
+                    <Table.Td><Radio size="xs" name="later" aria-label={t("Compare to version {number}", { number })} checked={number === later} onChange={() => void change({ to: number, from: Number(earlier) >= Number(number) ? String(Number(number) - 1) : earlier })} disabled={number === "0"} /></Table.Td></>}
                     <Table.Td title={one.data_version}>{number}</Table.Td>
                     <Table.Td><Time value={one.committed_at} /></Table.Td>
                     <Table.Td>{operation(one.operation)}</Table.Td>
                     <Table.Td ta="right" style={{ fontVariantNumeric: "tabular-nums" }}>{one.row_count?.toLocaleString() ?? "–"}</Table.Td>
                     <Table.Td>
                       <Group gap={4} wrap="nowrap" justify="flex-end">
-                        <PageButton to={assetPage(id)} search={{ tab: "data", version: number }} size="compact-xs" variant="subtle">Rows</PageButton>
-                        <PageButton to={assetPage(id)} search={{ tab: "provenance", version: one.data_version }} size="compact-xs" variant="subtle">Provenance</PageButton>
+                        <PageButton to={assetPage(id)} search={{ tab: "data", version: number }} size="compact-xs" variant="subtle">{t("Rows")}</PageButton>
+                        <PageButton to={assetPage(id)} search={{ tab: "provenance", version: one.data_version }} size="compact-xs" variant="subtle">{t("Provenance")}</PageButton>
                       </Group>
                     </Table.Td>
                   </Table.Tr>
@@ -61,26 +62,26 @@ export function VersionsTab({ id }: { id: string }) {
           </Table>
         </Table.ScrollContainer>
       )}
-      {history.hasNextPage && <Group><Button size="xs" variant="default" loading={history.isFetchingNextPage} onClick={() => history.fetchNextPage()}>Show earlier versions</Button></Group>}
-      {items.length === 1 && <Text size="sm" c="dimmed">There is one version. A second one can be compared with it.</Text>}
+      {history.hasNextPage && <Group><Button size="xs" variant="default" loading={history.isFetchingNextPage} onClick={() => history.fetchNextPage()}>{t("Show earlier versions")}</Button></Group>}
+      {items.length === 1 && <Text size="sm" c="dimmed">{t("There is one version. A second one can be compared with it.")}</Text>}
       {earlier !== undefined && later !== undefined && (
-        from && to ? <Difference id={id} from={from} to={to} /> : <Group><Button size="xs" variant="default" onClick={() => void change({})}>Compare version {earlier} with {later}</Button></Group>
+        from && to ? <Difference id={id} from={from} to={to} /> : <Group><Button size="xs" variant="default" onClick={() => void change({})}>{t("Compare version {earlier} with {later}", { earlier, later })}</Button></Group>
       )}
     </Stack>
   );
 }
 
 const OPERATIONS: Record<string, string> = {
-  "CREATE TABLE": "Creation",
-  CREATE: "Creation",
-  WRITE: "Write",
-  MERGE: "Merge",
-  DELETE: "Deletion",
-  UPDATE: "Update",
-  OPTIMIZE: "Compaction",
-  "VACUUM START": "Cleanup",
-  "VACUUM END": "Cleanup",
-  RESTORE: "Restore",
+  "CREATE TABLE": t("Creation"),
+  CREATE: t("Creation"),
+  WRITE: t("Write"),
+  MERGE: t("Merge"),
+  DELETE: t("Deletion"),
+  UPDATE: t("Update"),
+  OPTIMIZE: t("Compaction"),
+  "VACUUM START": t("Cleanup"),
+  "VACUUM END": t("Cleanup"),
+  RESTORE: t("Restore"),
 };
 
 function operation(name: string): string {

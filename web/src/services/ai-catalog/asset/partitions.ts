@@ -1,11 +1,12 @@
 // The partitions of an asset: which have which state, and which of them a user chooses.
 
 import type { AssetPartitions, PartitionState } from "../../../api/generated/ai-catalog";
+import { t } from "../../../language/text";
 import { partQuery } from "./asset";
 
 export type { AssetPartitions, PartitionState };
 
-export const STATE_WORDS: Record<PartitionState, string> = { MATERIALIZED: "Made", RUNNING: "Running", FAILED: "Failed", MISSING: "Missing" };
+export const STATE_WORDS: Record<PartitionState, string> = { MATERIALIZED: t("Made"), RUNNING: t("Running"), FAILED: t("Failed"), MISSING: t("Missing") };
 
 export const STATES = Object.keys(STATE_WORDS) as PartitionState[];
 

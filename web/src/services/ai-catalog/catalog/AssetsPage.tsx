@@ -14,18 +14,19 @@ import { Facets } from "./Facets";
 import { type CatalogSearch, chosenCount } from "./search";
 import { PageButton } from "../../../ui/PageLink";
 import type { AssetMatch as Match, AssetMatches as Matches } from "../../../api/generated/ai-catalog";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { useKeys } from "../../../ui/useKeys";
 import { useSoon } from "../../../ui/useSoon";
 
 const ROUTE = "/assets" as const;
 const PAGE = 50;
-const SORTS = [{ value: "", label: "Best match" }, { value: "name", label: "Name" }, { value: "newest", label: "Last written" }, { value: "health", label: "Needs attention" }];
+const SORTS = [{ value: "", label: t("Best match") }, { value: "name", label: t("Name") }, { value: "newest", label: t("Last written") }, { value: "health", label: t("Needs attention") }];
 
 const KEYS = [
-  { keys: ["j"], does: "Next asset" },
-  { keys: ["k"], does: "Previous asset" },
-  { keys: ["/"], does: "Search" },
+  { keys: ["j"], does: t("Next asset") },
+  { keys: ["k"], does: t("Previous asset") },
+  { keys: ["/"], does: t("Search") },
 ];
 
 /** The catalog of assets: words, facets, and the state of what they leave. */
@@ -63,21 +64,21 @@ export function AssetsPage() {
   return (
     <Stack gap="md">
       <Group justify="space-between" gap="xs">
-        <Title order={1}>Assets</Title>
-        <PageButton to="/lineage" variant="default" size="xs">Lineage</PageButton>
+        <Title order={1}>{t("Assets")}</Title>
+        <PageButton to="/lineage" variant="default" size="xs">{t("Lineage")}</PageButton>
       </Group>
       <Group gap="xs">
         <TextInput
           ref={input}
           flex="1 1 240px"
-          aria-label="Search assets"
-          placeholder="Search by name, description, column, or owner"
+          aria-label={t("Search assets")}
+          placeholder={t("Search by name, description, column, or owner")}
           value={text}
           onChange={(event) => { setText(event.currentTarget.value); typed(event.currentTarget.value); }}
           onKeyDown={(event) => { if (event.key === "ArrowDown") { event.preventDefault(); move(1); } }}
         />
-        <Select aria-label="Sort by" w={160} data={SORTS} value={sort ?? ""} allowDeselect={false} onChange={(chosen) => change({ ...search, sort: chosen || undefined })} />
-        <Button variant="default" hiddenFrom="md" onClick={() => setFacetsOpen(!facetsOpen)} aria-expanded={facetsOpen}>Filters{count > 0 && ` (${count})`}</Button>
+        <Select aria-label={t("Sort by")} w={160} data={SORTS} value={sort ?? ""} allowDeselect={false} onChange={(chosen) => change({ ...search, sort: chosen || undefined })} />
+        <Button variant="default" hiddenFrom="md" onClick={() => setFacetsOpen(!facetsOpen)} aria-expanded={facetsOpen}>{t("Filters{count}", { count: count > 0 && ` (${count})` })}</Button>
       </Group>
       <div className={classes.columns}>
         <div className={classes.facets} data-open={facetsOpen || undefined}>
@@ -88,16 +89,16 @@ export function AssetsPage() {
           {first && (
             <Group justify="space-between" gap="xs">
               <Text size="sm" c="dimmed" role="status">
-                {first.total === 1 ? "One asset" : `${first.total.toLocaleString()} assets`}{first.typos && ". No asset has these words; these have similar ones."}
+                {t("{total, plural, one {One asset} other {{total, number} assets}}", { total: first.total })}{first.typos && t(". No asset has these words; these have similar ones.")}
               </Text>
-              {(count > 0 || q) && <Button size="compact-xs" variant="subtle" onClick={() => { setText(""); change({ sort }); }}>Clear the search</Button>}
+              {(count > 0 || q) && <Button size="compact-xs" variant="subtle" onClick={() => { setText(""); change({ sort }); }}>{t("Clear the search")}</Button>}
             </Group>
           )}
-          <ul ref={list} className={classes.list} aria-label="Assets" aria-busy={matches.isPending}>
+          <ul ref={list} className={classes.list} aria-label={t("Assets")} aria-busy={matches.isPending}>
             {items.map((one) => <Row key={one.id} asset={one} />)}
           </ul>
           {first && !items.length && <Empty searched={count > 0 || Boolean(q)} />}
-          {matches.hasNextPage && <Button variant="default" loading={matches.isFetchingNextPage} onClick={() => matches.fetchNextPage()}>Show more</Button>}
+          {matches.hasNextPage && <Button variant="default" loading={matches.isFetchingNextPage} onClick={() => matches.fetchNextPage()}>{t("Show more")}</Button>}
         </Stack>
       </div>
     </Stack>
@@ -120,22 +121,22 @@ function Row({ asset }: { asset: Match }) {
       <Stack gap={2} className={classes.state}>
         <Group gap={6}>
           <State value={health} title={asset.health_reasons.join("; ") || undefined}>{HEALTH_WORDS[health] ?? health}</State>
-          {asset.materialized_at && <Text size="xs" c="dimmed">written <Time value={asset.materialized_at} /></Text>}
+          {asset.materialized_at && <Text size="xs" c="dimmed">{rich("written {time}", { time: <Time value={asset.materialized_at} /> })}</Text>}
         </Group>
-        <Text size="xs" c="dimmed">{checks ? `Checks: ${checks}` : "No checks"}</Text>
+        <Text size="xs" c="dimmed">{checks ? t("Checks: {checks}", { checks }) : t("No checks")}</Text>
       </Stack>
     </li>
   );
 }
 
 function Empty({ searched }: { searched: boolean }) {
-  if (searched) return <Text c="dimmed" ta="center" py="xl">No asset matches. Take a filter away, or search for other words.</Text>;
+  if (searched) return <Text c="dimmed" ta="center" py="xl">{t("No asset matches. Take a filter away, or search for other words.")}</Text>;
   return (
     <Stack align="center" py="xl" gap="sm">
-      <Text c="dimmed">There are no assets that you can see.</Text>
+      <Text c="dimmed">{t("There are no assets that you can see.")}</Text>
       <Group gap="xs">
-        <PageButton to="/ai-catalog/definitions/new" variant="default">Define the first one</PageButton>
-        <PageButton to="/ai-catalog/access-requests" variant="default">Access requests</PageButton>
+        <PageButton to="/ai-catalog/definitions/new" variant="default">{t("Define the first one")}</PageButton>
+        <PageButton to="/ai-catalog/access-requests" variant="default">{t("Access requests")}</PageButton>
       </Group>
     </Stack>
   );

@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useState } from "react";
 import { send } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -36,13 +37,13 @@ export function NewDefinitionPage() {
   const component = known.data?.find((one) => one.name === search.component);
   return (
     <Stack gap="md">
-      <Trail name="New" />
-      <Title order={1}>Define an asset</Title>
+      <Trail name={t("New")} />
+      <Title order={1}>{t("Define an asset")}</Title>
       {known.error && <Trouble error={known.error} retry={() => known.refetch()} />}
       {known.isPending && <Skeleton height={200} />}
       {known.data && !component && (
-        <section aria-label="Components">
-          <Text size="sm" mb="sm">What do you want to make?</Text>
+        <section aria-label={t("Components")}>
+          <Text size="sm" mb="sm">{t("What do you want to make?")}</Text>
           <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }} spacing="sm">
             {known.data.map((one) => (
               <Card key={one.name} component={Link} to={NEW} search={{ component: one.name } as never} withBorder padding="sm">
@@ -57,7 +58,7 @@ export function NewDefinitionPage() {
         <>
           <Group gap="xs">
             <Text size="sm">{title(component.name)}.</Text>
-            <Anchor size="sm" renderRoot={(props) => <Link {...props} to={NEW} search={{}} />}>Choose another component</Anchor>
+            <Anchor size="sm" renderRoot={(props) => <Link {...props} to={NEW} search={{}} />}>{t("Choose another component")}</Anchor>
           </Group>
           <Editor
             key={component.name}
@@ -104,20 +105,20 @@ export function DefinitionPage() {
               <Group gap="sm"><Title order={1}>{shown.id}</Title><DefinitionState definition={shown} /></Group>
               <Text size="sm" c="dimmed">
                 {title(shown.component)}. {STATES[shown.state].meaning}
-                {shown.published_at && <> Published <Time value={shown.published_at} /> by {shown.published_by}.</>}
-                {shown.retired_at && <> Retired <Time value={shown.retired_at} /> by {shown.retired_by}.</>}
+                {shown.published_at && <>{" "}{rich("Published {time} by {published_by}.", { time: <Time value={shown.published_at} />, published_by: shown.published_by })}</>}
+                {shown.retired_at && <>{" "}{rich("Retired {time} by {retired_by}.", { time: <Time value={shown.retired_at} />, retired_by: shown.retired_by })}</>}
               </Text>
             </div>
             <Group gap="xs">
-              {shown.published_at && <Button size="xs" variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id }} />}>Open the asset</Button>}
-              {["PUBLISHED", "MODIFIED"].includes(shown.state) && <RetireButton id={id} etag={stored.etag} onDone={() => { notice(`${id} is retired`); refresh(); }} />}
+              {shown.published_at && <Button size="xs" variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id }} />}>{t("Open the asset")}</Button>}
+              {["PUBLISHED", "MODIFIED"].includes(shown.state) && <RetireButton id={id} etag={stored.etag} onDone={() => { notice(t("{id} is retired", { id })); refresh(); }} />}
               {shown.state === "RETIRED" && <OperationButton service="ai-catalog" plural="definitions" verb="reinstate" id={id} onDone={refresh} />}
               {["DRAFT", "RETIRED"].includes(shown.state) && (
                 <OperationButton service="ai-catalog" plural="definitions" verb="delete" id={id} etag={stored.etag} onDone={() => { refresh(); void navigate({ to: "/definitions", search: {} }); }} />
               )}
             </Group>
           </Group>
-          {shown.blocked && <Alert color="red" variant="light" title="The asset can't run">{shown.blocked}</Alert>}
+          {shown.blocked && <Alert color="red" variant="light" title={t("The asset can't run")}>{shown.blocked}</Alert>}
           {known.data && (
             <Editor
               key={id}
@@ -141,8 +142,8 @@ export function DefinitionPage() {
 }
 
 function tellPublished(made: Definition, navigate: ReturnType<typeof useNavigate>) {
-  notice(`${made.id} is published`, {
-    label: "Materialize it now",
+  notice(t("{id} is published", { id: made.id }), {
+    label: t("Materialize it now"),
     run: () => {
       const materialize = async () => {
         await send("POST", `/api/v1/ai-catalog/assets/${encodeURIComponent(made.id)}:materialize`, { body: {} });
@@ -160,18 +161,18 @@ function Published({ id, text }: { id: string; text: string }) {
   if (found.error) return <Trouble error={found.error} retry={() => found.refetch()} />;
   if (!found.data?.length) return null;
   return (
-    <section aria-label="Published revisions">
-      <Title order={2} mb="xs">Published revisions</Title>
+    <section aria-label={t("Published revisions")}>
+      <Title order={2} mb="xs">{t("Published revisions")}</Title>
       <Stack gap="xs">
         {found.data.map((one, number) => (
           <div key={one.revision}>
             <Group gap="xs">
-              <Text size="sm">Revision {one.revision}{number === 0 && " (live)"}, published <Time value={one.published_at} /> by {one.published_by}</Text>
+              <Text size="sm">{rich("Revision {revision}{number}, published {time} by {published_by}", { revision: one.revision, number: number === 0 && t(" (live)"), time: <Time value={one.published_at} />, published_by: one.published_by })}</Text>
               <Button size="compact-xs" variant="subtle" aria-expanded={open === one.revision} onClick={() => setOpen(open === one.revision ? null : one.revision)}>
-                {open === one.revision ? "Hide" : "Compare with the saved definition"}
+                {open === one.revision ? t("Hide") : t("Compare with the saved definition")}
               </Button>
             </Group>
-            {open === one.revision && <Difference label={`Changes since revision ${one.revision}`} before={written(one.component, one.attributes)} after={text} />}
+            {open === one.revision && <Difference label={t("Changes since revision {revision}", { revision: one.revision })} before={written(one.component, one.attributes)} after={text} />}
           </div>
         ))}
       </Stack>
@@ -182,7 +183,7 @@ function Published({ id, text }: { id: string; text: string }) {
 function Trail({ name }: { name: string }) {
   return (
     <Breadcrumbs>
-      <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/definitions" search={{}} />}>Definitions</Anchor>
+      <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/definitions" search={{}} />}>{t("Definitions")}</Anchor>
       <Text size="sm">{name}</Text>
     </Breadcrumbs>
   );

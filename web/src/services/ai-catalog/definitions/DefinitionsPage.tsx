@@ -4,6 +4,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { get } from "../../../api/http";
 import { allowed } from "../../../api/platform";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -48,22 +49,22 @@ export function DefinitionsPage() {
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>Definitions</Title>
-          <Text size="sm" c="dimmed">What users declare as assets: a component and its attributes. A published definition is an asset.</Text>
+          <Title order={1}>{t("Definitions")}</Title>
+          <Text size="sm" c="dimmed">{t("What users declare as assets: a component and its attributes. A published definition is an asset.")}</Text>
         </div>
         {creating}
       </Group>
       <Group gap="sm" align="center">
-        <TextInput aria-label="Project" placeholder="All projects" value={project} onChange={(event) => { setProject(event.currentTarget.value); later(event.currentTarget.value); }} />
+        <TextInput aria-label={t("Project")} placeholder={t("All projects")} value={project} onChange={(event) => { setProject(event.currentTarget.value); later(event.currentTarget.value); }} />
         <Select
-          aria-label="Component"
-          placeholder="All components"
+          aria-label={t("Component")}
+          placeholder={t("All components")}
           clearable
           data={(known ?? []).map((one) => ({ value: one.name, label: title(one.name) }))}
           value={search.component ?? null}
           onChange={(component) => change({ component: component ?? undefined })}
         />
-        <Switch label="Show retired" checked={Boolean(search.retired)} onChange={(event) => change({ retired: event.currentTarget.checked || undefined })} />
+        <Switch label={t("Show retired")} checked={Boolean(search.retired)} onChange={(event) => change({ retired: event.currentTarget.checked || undefined })} />
       </Group>
       {pages.error && <Trouble error={pages.error} retry={() => pages.refetch()} />}
       {pages.isPending && <Skeleton height={160} />}
@@ -71,7 +72,7 @@ export function DefinitionsPage() {
         <Table.ScrollContainer minWidth={640}>
           <Table highlightOnHover verticalSpacing={6}>
             <Table.Thead>
-              <Table.Tr><Table.Th>Asset</Table.Th><Table.Th>State</Table.Th><Table.Th>Component</Table.Th><Table.Th>Published</Table.Th><Table.Th>Last change</Table.Th></Table.Tr>
+              <Table.Tr><Table.Th>{t("Asset")}</Table.Th><Table.Th>{t("State")}</Table.Th><Table.Th>{t("Component")}</Table.Th><Table.Th>{t("Published")}</Table.Th><Table.Th>{t("Last change")}</Table.Th></Table.Tr>
             </Table.Thead>
             <Table.Tbody>
               {items.map((one) => (
@@ -81,7 +82,7 @@ export function DefinitionsPage() {
                   </Table.Td>
                   <Table.Td><DefinitionState definition={one} /></Table.Td>
                   <Table.Td>{title(one.component)}</Table.Td>
-                  <Table.Td>{one.published_at ? <><Time value={one.published_at} /> by {one.published_by}</> : <Text span c="dimmed">Never</Text>}</Table.Td>
+                  <Table.Td>{one.published_at ? rich("{time} by {published_by}", { time: <Time value={one.published_at} />, published_by: one.published_by }) : <Text span c="dimmed">{t("Never")}</Text>}</Table.Td>
                   <Table.Td><Time value={one.updated_at} /></Table.Td>
                 </Table.Tr>
               ))}
@@ -91,18 +92,18 @@ export function DefinitionsPage() {
       )}
       {pages.isSuccess && !items.length && (
         <Stack align="center" py="xl" gap="sm">
-          <Text c="dimmed">{filtered ? "No definition matches this filter." : "There are no definitions that you can see."}</Text>
-          {filtered ? <Button variant="default" onClick={() => { setProject(""); change({ project: undefined, component: undefined }); }}>Remove the filter</Button> : creating}
+          <Text c="dimmed">{filtered ? t("No definition matches this filter.") : t("There are no definitions that you can see.")}</Text>
+          {filtered ? <Button variant="default" onClick={() => { setProject(""); change({ project: undefined, component: undefined }); }}>{t("Remove the filter")}</Button> : creating}
         </Stack>
       )}
-      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>}
+      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>{t("Show more")}</Button>}
     </Stack>
   );
 }
 
 function CreateButton({ allowed: permitted }: { allowed: boolean | undefined }) {
-  if (!permitted) return <Button disabled title={permitted === false ? `You need the permission ${CREATE}.` : undefined}>Define an asset</Button>;
-  return <Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" />}>Define an asset</Button>;
+  if (!permitted) return <Button disabled title={permitted === false ? t("You need the permission {CREATE}.", { CREATE }) : undefined}>{t("Define an asset")}</Button>;
+  return <Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" />}>{t("Define an asset")}</Button>;
 }
 
 /** The state in words and color, and why the asset can't run. */
@@ -111,7 +112,7 @@ export function DefinitionState({ definition }: { definition: Definition }) {
   return (
     <Group gap={6}>
       <State color={color} title={meaning}>{label}</State>
-      {definition.blocked && <State color="red" title={definition.blocked}>Blocked</State>}
+      {definition.blocked && <State color="red" title={definition.blocked}>{t("Blocked")}</State>}
     </Group>
   );
 }

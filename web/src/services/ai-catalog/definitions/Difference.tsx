@@ -1,4 +1,5 @@
 import { Box, Text } from "@mantine/core";
+import { t } from "../../../language/text";
 import { changedLines } from "./difference";
 
 const COLORS = { "+": "var(--mantine-color-teal-light)", "-": "var(--mantine-color-red-light)", " ": undefined };
@@ -7,7 +8,7 @@ const WORDS = { "+": "added", "-": "removed", " ": "" };
 /** The lines that changed between two texts, each with its sign. */
 export function Difference({ before, after, label }: { before: string; after: string; label: string }) {
   const lines = changedLines(before, after);
-  if (!lines.length) return <Text size="sm" c="dimmed">They are the same.</Text>;
+  if (!lines.length) return <Text size="sm" c="dimmed">{t("They are the same.")}</Text>;
   return (
     <Box role="region" aria-label={label} tabIndex={0} style={{ overflowX: "auto", border: "1px solid var(--mantine-color-default-border)" }}>
       {lines.map((line, number) => (

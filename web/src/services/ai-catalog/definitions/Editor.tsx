@@ -3,6 +3,7 @@ import { useHotkeys } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { allowed } from "../../../api/platform";
+import { t } from "../../../language/text";
 import { type Component, revisions } from "./definitions";
 import { Difference } from "./Difference";
 import { Outcome } from "./Outcome";
@@ -74,44 +75,44 @@ export function Editor({ stored, initial, components, view, checks, onView, onSt
     <div className={classes.columns}>
       <Stack gap="md" miw={0}>
         <Group justify="space-between">
-          <SegmentedControl size="xs" aria-label="View" value={view} onChange={(chosen) => onView(chosen as View)} data={[{ value: "form", label: "Form" }, { value: "yaml", label: "YAML" }]} />
-          <Text size="sm" c="dimmed">{unsaved ? "Not saved yet" : "Saved"}</Text>
+          <SegmentedControl size="xs" aria-label={t("View")} value={view} onChange={(chosen) => onView(chosen as View)} data={[{ value: "form", label: t("Form") }, { value: "yaml", label: t("YAML") }]} />
+          <Text size="sm" c="dimmed">{unsaved ? t("Not saved yet") : t("Saved")}</Text>
         </Group>
         {view === "form" && entered.problem && (
-          <Alert color="red" variant="light" title="The text can't be read">
-            Line {entered.problem.line}: {entered.problem.detail} <Button size="compact-xs" variant="default" onClick={() => onView("yaml")}>Fix it</Button>
+          <Alert color="red" variant="light" title={t("The text can't be read")}>
+            {t("Line {line}: {detail}", { line: entered.problem.line, detail: entered.problem.detail })}{" "}<Button size="compact-xs" variant="default" onClick={() => onView("yaml")}>{t("Fix it")}</Button>
           </Alert>
         )}
-        {view === "form" && hasText && !component && <Alert color="red" variant="light">There is no component {entered.component || "yet"}. <Button size="compact-xs" variant="default" onClick={() => onView("yaml")}>Change it</Button></Alert>}
+        {view === "form" && hasText && !component && <Alert color="red" variant="light">{t("There is no component {component}.", { component: entered.component || t("yet") })}{" "}<Button size="compact-xs" variant="default" onClick={() => onView("yaml")}>{t("Change it")}</Button></Alert>}
         {view === "form" && hasText && component && (
           <SchemaForm component={component} attributes={entered.attributes} faults={faults} isNew={!stored} onChange={(name, value) => change(withAttribute(text, name, value))} />
         )}
         {view === "yaml" && (
           <Suspense fallback={<Skeleton height={320} />}>
-            <YamlEditor label="Definition as YAML" value={text} onChange={change} onRun={() => run(false)} problem={entered.problem} faults={hasText ? faults : []} />
+            <YamlEditor label={t("Definition as YAML")} value={text} onChange={change} onRun={() => run(false)} problem={entered.problem} faults={hasText ? faults : []} />
           </Suspense>
         )}
       </Stack>
       <Stack gap="md" className={classes.side}>
         <Group>
           <Button variant="default" onClick={() => run(false)} disabled={!hasText || busy || isRetired} loading={busy && work.variables === false}>
-            {unsaved ? "Save and check" : "Check"} <Kbd ml={8} size="xs">Ctrl Enter</Kbd>
+            {unsaved ? t("Save and check") : t("Check")} <Kbd ml={8} size="xs">Ctrl Enter</Kbd>
           </Button>
           <Button
             onClick={() => run(true)}
             disabled={!hasText || busy || !canPublish || isPublished || isRetired}
             loading={busy && work.variables === true}
-            title={rights && !canPublish ? `You need the permission ${PUBLISH}.` : undefined}
+            title={rights && !canPublish ? t("You need the permission {PUBLISH}.", { PUBLISH }) : undefined}
           >
-            {live ? "Publish changes" : "Publish"}
+            {live ? t("Publish changes") : t("Publish")}
           </Button>
-          {isPublished && <Text size="sm" c="dimmed">This is what runs.</Text>}
+          {isPublished && <Text size="sm" c="dimmed">{t("This is what runs.")}</Text>}
         </Group>
         {progress && <Outcome progress={progress} text={text} onShow={show} />}
         {liveText && hasText && written(entered.component, entered.attributes) !== liveText && (
-          <section aria-label="Changes to the live definition">
-            <Title order={2} mb="xs">Changes to the live definition</Title>
-            <Difference label="Changes to the live definition" before={liveText} after={written(entered.component, entered.attributes)} />
+          <section aria-label={t("Changes to the live definition")}>
+            <Title order={2} mb="xs">{t("Changes to the live definition")}</Title>
+            <Difference label={t("Changes to the live definition")} before={liveText} after={written(entered.component, entered.attributes)} />
           </section>
         )}
       </Stack>

@@ -1,6 +1,7 @@
 import { Alert, Anchor, Code, Group, List, Loader, Stack, Text, Title, UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { Problem } from "../../../api/http";
+import { rich, t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import type { Validation } from "./definitions";
 import type { Progress, Step } from "./publishing";
@@ -20,24 +21,24 @@ export function Outcome({ progress, text, onShow }: Props) {
   const failed = steps.find((one) => one.state === "failed");
   return (
     <Stack gap="sm" aria-live="polite">
-      <Group gap="lg" component="ol" style={{ listStyle: "none", margin: 0, padding: 0 }} aria-label="Progress">
+      <Group gap="lg" component="ol" style={{ listStyle: "none", margin: 0, padding: 0 }} aria-label={t("Progress")}>
         {steps.map((step) => (
           <Group component="li" key={step.name} gap={6} aria-current={step.state === "running" ? "step" : undefined}>
             {step.state === "running" ? <Loader size={14} /> : <Text span c={step.state === "failed" ? "var(--mantine-color-error)" : undefined}>{SIGNS[step.state]}</Text>}
-            <Text size="sm">{step.name}: {step.state}{step.took !== undefined && ` in ${(step.took / 1000).toFixed(1)} s`}</Text>
+            <Text size="sm">{step.name}: {step.state}{step.took !== undefined && t(" in {took} s", { took: (step.took / 1000).toFixed(1) })}</Text>
           </Group>
         ))}
       </Group>
       {faults.length > 0 && (
-        <Alert color="red" variant="light" role="alert" title={faults.length === 1 ? "One problem to fix" : `${faults.length} problems to fix`}>
+        <Alert color="red" variant="light" role="alert" title={t("{count, plural, one {One problem to fix} other {{count} problems to fix}}", { count: faults.length })}>
           <List size="sm" spacing={4}>
             {faults.map((fault) => (
               <List.Item key={fault.pointer + fault.detail}>
-                <UnstyledButton onClick={() => onShow(fault)} td="underline" fz="sm" fw={600}>{placeOf(fault.pointer)}, line {lineOf(text, fault.pointer)}</UnstyledButton>: {fault.detail}
+                <UnstyledButton onClick={() => onShow(fault)} td="underline" fz="sm" fw={600}>{t("{pointer}, line {text}", { pointer: placeOf(fault.pointer), text: lineOf(text, fault.pointer) })}</UnstyledButton>: {fault.detail}
               </List.Item>
             ))}
           </List>
-          {error instanceof Problem && error.requestId && <Text size="xs" mt={4}>Request <Code>{error.requestId}</Code></Text>}
+          {error instanceof Problem && error.requestId && <Text size="xs" mt={4}>{rich("Request {requestId}", { requestId: <Code>{error.requestId}</Code> })}</Text>}
         </Alert>
       )}
       {error !== undefined && !faults.length && <Trouble error={error} />}
@@ -49,19 +50,19 @@ export function Outcome({ progress, text, onShow }: Props) {
 /** A JSON pointer as people write it: `/attributes/checks/0/range` is "checks 1, range". */
 function placeOf(pointer: string): string {
   const parts = pointer.split("/").slice(1).filter((part, number) => number > 0 || part !== "attributes");
-  return parts.map((part) => (/^\d+$/.test(part) ? String(Number(part) + 1) : part)).join(" › ") || "The definition";
+  return parts.map((part) => (/^\d+$/.test(part) ? String(Number(part) + 1) : part)).join(" › ") || t("The definition");
 }
 
 /** What a definition makes and reads, and what its next run changes. */
 function Preview({ validation }: { validation: Validation }) {
   return (
-    <section aria-label="What it makes">
-      <Title order={2} mb={4}>What it makes</Title>
+    <section aria-label={t("What it makes")}>
+      <Title order={2} mb={4}>{t("What it makes")}</Title>
       <Stack gap={4}>
-        <Text size="sm">Makes <Assets ids={validation.assets} />. {validation.reads.length ? <>Reads <Assets ids={validation.reads} linked />.</> : "Reads no other asset."}</Text>
+        <Text size="sm">{t("Makes")}{" "}<Assets ids={validation.assets} />. {validation.reads.length ? <>{t("Reads")}{" "}<Assets ids={validation.reads} linked />.</> : t("Reads no other asset.")}</Text>
         {validation.changes.map((change) => <Text size="sm" key={change.pointer + change.effect}>{change.detail}</Text>)}
         {validation.not_checked.length > 0 && (
-          <Text size="sm" c="dimmed">Not checked before the first run: {validation.not_checked.map((one) => `${placeOf(one.pointer)} (${one.reason})`).join(" ")}</Text>
+          <Text size="sm" c="dimmed">{t("Not checked before the first run: {not_checked}", { not_checked: validation.not_checked.map((one) => `${placeOf(one.pointer)} (${one.reason})`).join(" ") })}</Text>
         )}
       </Stack>
     </section>

@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { get, send } from "../../../api/http";
 import { allowed } from "../../../api/platform";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { Trouble } from "../../../ui/Trouble";
 import { pathOf } from "./definitions";
@@ -29,13 +30,13 @@ export function RetireButton({ id, etag, onDone }: { id: string; etag: string; o
   const automations = [...(impact.data?.schedules ?? []), ...(impact.data?.sensors ?? [])].map((one) => one.id);
   return (
     <>
-      <Button size="xs" variant="default" disabled={!rights?.has(permission)} title={rights && !rights.has(permission) ? `You need the permission ${permission}.` : undefined} onClick={() => setOpen(true)}>
-        Retire
+      <Button size="xs" variant="default" disabled={!rights?.has(permission)} title={rights && !rights.has(permission) ? t("You need the permission {permission}.", { permission }) : undefined} onClick={() => setOpen(true)}>
+        {t("Retire")}
       </Button>
       <Confirm
         opened={open}
-        title={`Retire ${id}`}
-        submit="Retire"
+        title={t("Retire {id}", { id })}
+        submit={t("Retire")}
         danger
         run={async () => {
           await send("POST", `${pathOf(id)}:retire`, { body: {}, etag });
@@ -44,12 +45,12 @@ export function RetireButton({ id, etag, onDone }: { id: string; etag: string; o
         onClose={() => setOpen(false)}
       >
         <Stack gap="xs">
-          <Text size="sm">Nothing runs the asset any more. Its versions, lineage, and history stay readable, and you can reinstate it later.</Text>
+          <Text size="sm">{t("Nothing runs the asset any more. Its versions, lineage, and history stay readable, and you can reinstate it later.")}</Text>
           {impact.isPending && <Loader size="sm" />}
           {impact.error && <Trouble error={impact.error} />}
           {impact.isSuccess && (readers.length ? (
             <>
-              <Text size="sm">These assets are made from it. The platform refuses to retire it while one of them is active:</Text>
+              <Text size="sm">{t("These assets are made from it. The platform refuses to retire it while one of them is active:")}</Text>
               <List size="sm">
                 {readers.slice(0, 20).map((one) => (
                   <List.Item key={one}>
@@ -57,10 +58,10 @@ export function RetireButton({ id, etag, onDone }: { id: string; etag: string; o
                   </List.Item>
                 ))}
               </List>
-              {readers.length > 20 && <Text size="sm">And {readers.length - 20} more.</Text>}
+              {readers.length > 20 && <Text size="sm">{t("And {count} more.", { count: readers.length - 20 })}</Text>}
             </>
-          ) : <Text size="sm">No asset that you can see is made from it.</Text>)}
-          {automations.length > 0 && <Text size="sm">These schedules and sensors launch it: {automations.join(", ")}.</Text>}
+          ) : <Text size="sm">{t("No asset that you can see is made from it.")}</Text>)}
+          {automations.length > 0 && <Text size="sm">{t("These schedules and sensors launch it: {automations}.", { automations: automations.join(", ") })}</Text>}
         </Stack>
       </Confirm>
     </>

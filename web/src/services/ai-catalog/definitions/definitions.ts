@@ -3,6 +3,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import { get, send } from "../../../api/http";
 import type { Schema } from "../../../api/schema";
+import { t } from "../../../language/text";
 
 export interface Definition {
   id: string;
@@ -48,10 +49,10 @@ export const PATH = "/api/v1/ai-catalog/definitions";
 export const pathOf = (id: string) => `${PATH}/${encodeURIComponent(id)}`;
 
 export const STATES: Record<Definition["state"], { label: string; color: string; meaning: string }> = {
-  DRAFT: { label: "Draft", color: "gray", meaning: "It was never published, so it isn't an asset yet." },
-  PUBLISHED: { label: "Published", color: "teal", meaning: "The asset runs as this definition says." },
-  MODIFIED: { label: "Published, with unpublished changes", color: "orange", meaning: "The asset runs as it did before the last changes." },
-  RETIRED: { label: "Retired", color: "gray", meaning: "The asset no longer runs. Its versions stay." },
+  DRAFT: { label: t("Draft"), color: "gray", meaning: t("It was never published, so it isn't an asset yet.") },
+  PUBLISHED: { label: t("Published"), color: "teal", meaning: t("The asset runs as this definition says.") },
+  MODIFIED: { label: t("Published, with unpublished changes"), color: "orange", meaning: t("The asset runs as it did before the last changes.") },
+  RETIRED: { label: t("Retired"), color: "gray", meaning: t("The asset no longer runs. Its versions stay.") },
 };
 
 export const components = queryOptions({

@@ -1,6 +1,7 @@
 // The steps from a text to a published definition, with what each step found.
 
 import { Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { type Definition, PATH, pathOf, type Validation } from "./definitions";
 import type { Fault } from "./text";
 
@@ -35,7 +36,7 @@ export interface Stored {
  * Returns what is stored then, or null if nothing is.
  */
 export async function advance(before: Stored | null, entered: Entered, publish: boolean, report: (progress: Progress) => void): Promise<Stored | null> {
-  const names = publish ? ["Save the draft", "Check", "Publish"] : ["Save the draft", "Check"];
+  const names = publish ? [t("Save the draft"), t("Check"), t("Publish")] : [t("Save the draft"), t("Check")];
   const progress: Progress = { steps: names.map((name) => ({ name, state: "waiting" })), faults: [] };
   let stored = before;
 

@@ -2,6 +2,7 @@
 
 import { isMap, isNode, isPair, isSeq, LineCounter, parseDocument, stringify } from "yaml";
 import { isRecord } from "../../../kernel/values";
+import { t } from "../../../language/text";
 
 export interface Parsed {
   component: string;
@@ -34,10 +35,10 @@ export function parsed(text: string): Parsed {
   const component = isRecord(value) && typeof value.component === "string" ? value.component : "";
   const attributes = isRecord(value) && isRecord(value.attributes) ? value.attributes : {};
   if (!isRecord(value) || !isRecord(value.attributes)) {
-    return { component, attributes, problem: { line: 1, detail: "A definition has the fields component and attributes." } };
+    return { component, attributes, problem: { line: 1, detail: t("A definition has the fields component and attributes.") } };
   }
   const unknown = Object.keys(value).find((name) => name !== "component" && name !== "attributes");
-  if (unknown) return { component, attributes, problem: { line: lineOf(text, `/${unknown}`), detail: `A definition has no field ${unknown}.` } };
+  if (unknown) return { component, attributes, problem: { line: lineOf(text, `/${unknown}`), detail: t("A definition has no field {unknown}.", { unknown }) } };
   return { component, attributes };
 }
 

@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type FormEvent, useState } from "react";
 import { send } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -59,7 +60,7 @@ export function ExperimentPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>Experiments</Anchor>
+        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>{t("Experiments")}</Anchor>
         <Text size="sm">{shown?.spec.title ?? id}</Text>
       </Breadcrumbs>
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
@@ -78,9 +79,9 @@ export function ExperimentPage() {
           </Group>
           {known && <Group gap="xs">{Object.entries(known.runs).map(([state, count]) => <State key={state} value={state}>{count} {state.toLowerCase()}</State>)}</Group>}
           <Group component="form" gap="sm" align="flex-end" onSubmit={(event: FormEvent) => { event.preventDefault(); change({ filter: text.trim() || undefined }); }}>
-            <TextInput label="Filter" flex={1} miw={220} ff="monospace" placeholder="metrics.auc > 0.7 AND params.seed = '1'" value={text} onChange={(event) => setText(event.currentTarget.value)} />
-            <Select label="Best by" searchable clearable data={keys} value={search.best ?? null} onChange={(best) => change({ best: best ?? undefined })} />
-            <Select label="Best is" w={120} allowDeselect={false} disabled={!search.best} data={["highest", "lowest"]} value={search.order ?? "highest"} onChange={(value) => change({ order: value === "lowest" ? "lowest" : undefined })} />
+            <TextInput label={t("Filter")} flex={1} miw={220} ff="monospace" placeholder="metrics.auc > 0.7 AND params.seed = '1'" value={text} onChange={(event) => setText(event.currentTarget.value)} />
+            <Select label={t("Best by")} searchable clearable data={keys} value={search.best ?? null} onChange={(best) => change({ best: best ?? undefined })} />
+            <Select label={t("Best is")} w={120} allowDeselect={false} disabled={!search.best} data={["highest", "lowest"]} value={search.order ?? "highest"} onChange={(value) => change({ order: value === "lowest" ? "lowest" : undefined })} />
           </Group>
           {pages.error && <Trouble error={pages.error} retry={() => pages.refetch()} />}
           {pages.isPending && <Skeleton height={120} />}
@@ -89,18 +90,18 @@ export function ExperimentPage() {
               <Table verticalSpacing={4} highlightOnHover>
                 <Table.Thead>
                   <Table.Tr>
-                    <Table.Th w={40}><span style={{ position: "absolute", clipPath: "inset(50%)" }}>Compare</span></Table.Th>
-                    <Table.Th>Run</Table.Th><Table.Th>Status</Table.Th><Table.Th>Started</Table.Th>
+                    <Table.Th w={40}><span style={{ position: "absolute", clipPath: "inset(50%)" }}>{t("Compare")}</span></Table.Th>
+                    <Table.Th>{t("Run")}</Table.Th><Table.Th>{t("Status")}</Table.Th><Table.Th>{t("Started")}</Table.Th>
                     {columns.map((key) => <Table.Th key={key} ta="right">{key}</Table.Th>)}
                   </Table.Tr>
                 </Table.Thead>
                 <Table.Tbody>
                   {runs.map((one) => (
                     <Table.Tr key={one.id}>
-                      <Table.Td><Checkbox size="xs" aria-label={`Compare ${one.name}`} checked={chosen.includes(one.id)} onChange={() => choose(one.id)} /></Table.Td>
+                      <Table.Td><Checkbox size="xs" aria-label={t("Compare {name}", { name: one.name })} checked={chosen.includes(one.id)} onChange={() => choose(one.id)} /></Table.Td>
                       <Table.Td><Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/runs/$id" params={{ id: one.id }} search={{}} />}>{one.name}</Anchor></Table.Td>
                       <Table.Td><State value={one.status} /></Table.Td>
-                      <Table.Td><Time value={one.started_at} /> by {one.created_by}</Table.Td>
+                      <Table.Td>{rich("{time} by {created_by}", { time: <Time value={one.started_at} />, created_by: one.created_by })}</Table.Td>
                       {columns.map((key) => <Table.Td key={key} ta="right" style={{ fontVariantNumeric: "tabular-nums" }}>{short(one.metrics[key]?.value)}</Table.Td>)}
                     </Table.Tr>
                   ))}
@@ -108,9 +109,9 @@ export function ExperimentPage() {
               </Table>
             </Table.ScrollContainer>
           )}
-          {pages.isSuccess && !runs.length && <Text c="dimmed" ta="center" py="xl">{search.filter ? "No run matches this filter." : "This experiment has no runs yet."}</Text>}
-          {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>}
-          {chosen.length === 1 && <Text size="sm" c="dimmed">Choose another run to compare the two.</Text>}
+          {pages.isSuccess && !runs.length && <Text c="dimmed" ta="center" py="xl">{search.filter ? t("No run matches this filter.") : t("This experiment has no runs yet.")}</Text>}
+          {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>{t("Show more")}</Button>}
+          {chosen.length === 1 && <Text size="sm" c="dimmed">{t("Choose another run to compare the two.")}</Text>}
           {chosen.length > 1 && <RunComparison ids={chosen} metric={search.metric} onMetric={(metric) => change({ metric })} onClear={() => change({ runs: undefined })} />}
         </>
       )}

@@ -3,6 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { BASE, get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import type { Experiment } from "./experiments";
@@ -30,16 +31,16 @@ export function ExperimentsPage() {
   return (
     <Stack gap="md">
       <div>
-        <Title order={1}>Experiments</Title>
-        <Text size="sm" c="dimmed">Collections of runs that answer one question. Every training of the platform is a run.</Text>
+        <Title order={1}>{t("Experiments")}</Title>
+        <Text size="sm" c="dimmed">{t("Collections of runs that answer one question. Every training of the platform is a run.")}</Text>
       </div>
-      <TextInput maw={320} aria-label="Find an experiment" placeholder="Find an experiment" value={typed} onChange={(event) => { setTyped(event.currentTarget.value); later(event.currentTarget.value); }} />
+      <TextInput maw={320} aria-label={t("Find an experiment")} placeholder={t("Find an experiment")} value={typed} onChange={(event) => { setTyped(event.currentTarget.value); later(event.currentTarget.value); }} />
       {pages.error && <Trouble error={pages.error} retry={() => pages.refetch()} />}
       {pages.isPending && <Skeleton height={120} />}
       {items.length > 0 && (
         <Table.ScrollContainer minWidth={480}>
           <Table highlightOnHover verticalSpacing={6}>
-            <Table.Thead><Table.Tr><Table.Th>Experiment</Table.Th><Table.Th>Question</Table.Th><Table.Th>Created by</Table.Th><Table.Th>Last change</Table.Th></Table.Tr></Table.Thead>
+            <Table.Thead><Table.Tr><Table.Th>{t("Experiment")}</Table.Th><Table.Th>{t("Question")}</Table.Th><Table.Th>{t("Created by")}</Table.Th><Table.Th>{t("Last change")}</Table.Th></Table.Tr></Table.Thead>
             <Table.Tbody>
               {items.map((one) => (
                 <Table.Tr key={one.id}>
@@ -53,15 +54,15 @@ export function ExperimentsPage() {
           </Table>
         </Table.ScrollContainer>
       )}
-      {pages.isSuccess && !items.length && (search.text ? <Text c="dimmed" ta="center" py="xl">No experiment has this in its name.</Text> : (
+      {pages.isSuccess && !items.length && (search.text ? <Text c="dimmed" ta="center" py="xl">{t("No experiment has this in its name.")}</Text> : (
         <Stack gap="sm" py="xl" maw={640}>
-          <Title order={2}>Log your first run</Title>
-          <Text size="sm">There are no experiments that you can see. A training that the platform runs creates one, and so does a program that logs with MLflow:</Text>
+          <Title order={2}>{t("Log your first run")}</Title>
+          <Text size="sm">{t("There are no experiments that you can see. A training that the platform runs creates one, and so does a program that logs with MLflow:")}</Text>
           <Code block>{`mlflow.set_tracking_uri("${location.origin}${BASE}/mlflow")\nmlflow.set_experiment("My experiment")`}</Code>
-          <Group><Button renderRoot={(props) => <Link {...props} to="/$service/$plural/new" params={{ service: "ai-catalog", plural: "experiments" }} />}>Create an experiment</Button></Group>
+          <Group><Button renderRoot={(props) => <Link {...props} to="/$service/$plural/new" params={{ service: "ai-catalog", plural: "experiments" }} />}>{t("Create an experiment")}</Button></Group>
         </Stack>
       ))}
-      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>}
+      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>{t("Show more")}</Button>}
     </Stack>
   );
 }

@@ -1,5 +1,6 @@
 import { Button, Group, Select, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { useQueries, useQuery } from "@tanstack/react-query";
+import { t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { Trouble } from "../../../ui/Trouble";
 import { ComparedTable } from "../models/ComparedTable";
@@ -29,10 +30,10 @@ export function RunComparison({ ids, metric, onMetric, onClear }: Props) {
   const series = ids.map((id, number) => ({ name: heads[number] ?? id, points: line(samples[number]?.data?.points ?? []) }));
   const hasSteps = series.some((one) => one.points.length > 1);
   return (
-    <Stack gap="md" component="section" aria-label="Comparison">
+    <Stack gap="md" component="section" aria-label={t("Comparison")}>
       <Group justify="space-between">
-        <Title order={2}>Comparison of {ids.length} runs</Title>
-        <Button size="xs" variant="default" onClick={onClear}>Close the comparison</Button>
+        <Title order={2}>{t("Comparison of {count} runs", { count: ids.length })}</Title>
+        <Button size="xs" variant="default" onClick={onClear}>{t("Close the comparison")}</Button>
       </Group>
       {(compared.error || failed?.error) && <Trouble error={compared.error ?? failed?.error} retry={() => compared.refetch()} />}
       {compared.isPending && <Skeleton height={200} />}
@@ -40,23 +41,23 @@ export function RunComparison({ ids, metric, onMetric, onClear }: Props) {
         <>
           {key && (
             <>
-              <Select label="Metric" maw={280} searchable allowDeselect={false} data={keys} value={key} onChange={(chosen) => onMetric(chosen ?? undefined)} />
+              <Select label={t("Metric")} maw={280} searchable allowDeselect={false} data={keys} value={key} onChange={(chosen) => onMetric(chosen ?? undefined)} />
               <Chart
                 kind={hasSteps ? "line" : "bar"}
-                label={hasSteps ? `${key} over the steps of each run` : `${key} of each run`}
-                x={{ name: hasSteps ? "Step" : "Run" }}
+                label={hasSteps ? t("{key} over the steps of each run", { key }) : t("{key} of each run", { key })}
+                x={{ name: hasSteps ? t("Step") : t("Run") }}
                 y={{ name: key }}
                 series={hasSteps ? series : [{ name: key, points: series.map((one) => [one.name, one.points[0]?.[1] ?? null]) }]}
               />
             </>
           )}
-          <section aria-label="Parameters"><Title order={3} mb="xs">Parameters</Title><ComparedTable label="Parameters" heads={heads} rows={compared.data.params} /></section>
-          <section aria-label="Metrics"><Title order={3} mb="xs">Metrics</Title><ComparedTable label="Metrics" heads={heads} rows={compared.data.metrics} /></section>
-          <section aria-label="Inputs">
-            <Title order={3} mb="xs">Inputs</Title>
+          <section aria-label={t("Parameters")}><Title order={3} mb="xs">{t("Parameters")}</Title><ComparedTable label={t("Parameters")} heads={heads} rows={compared.data.params} /></section>
+          <section aria-label={t("Metrics")}><Title order={3} mb="xs">{t("Metrics")}</Title><ComparedTable label={t("Metrics")} heads={heads} rows={compared.data.metrics} /></section>
+          <section aria-label={t("Inputs")}>
+            <Title order={3} mb="xs">{t("Inputs")}</Title>
             {compared.data.inputs.map((inputs, number) => (
               <Text size="sm" key={ids[number]} style={{ overflowWrap: "anywhere" }}>
-                {heads[number]}: {inputs.length ? inputs.map((one) => `${one.asset ?? one.name}${one.version ? `@${one.version.split("@")[1]}` : ""}`).join(", ") : "none that you can see"}
+                {heads[number]}: {inputs.length ? inputs.map((one) => `${one.asset ?? one.name}${one.version ? `@${one.version.split("@")[1]}` : ""}`).join(", ") : t("none that you can see")}
               </Text>
             ))}
           </section>

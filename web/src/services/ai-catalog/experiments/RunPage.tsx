@@ -3,6 +3,7 @@ import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { BASE, get } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
@@ -43,8 +44,8 @@ export function RunPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>Experiments</Anchor>
-        {shown && <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/experiments/$id" params={{ id: shown.experiment_id }} search={{}} />}>{parent?.body.spec.title ?? "Experiment"}</Anchor>}
+        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>{t("Experiments")}</Anchor>
+        {shown && <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/experiments/$id" params={{ id: shown.experiment_id }} search={{}} />}>{parent?.body.spec.title ?? t("Experiment")}</Anchor>}
         <Text size="sm">{shown?.name ?? id}</Text>
       </Breadcrumbs>
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
@@ -55,8 +56,7 @@ export function RunPage() {
             <div>
               <Group gap="sm"><Title order={1}>{shown.name}</Title><State value={shown.status} /></Group>
               <Text size="sm" c="dimmed">
-                {shown.source === "PLATFORM" ? "The platform ran it" : "Another program reported it"}, started <Time value={shown.started_at} /> by {shown.created_by}{shown.ended_at && <>, ended <Time value={shown.ended_at} /></>}.
-                {asset && <> It trained <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{asset}</Anchor>.</>}
+                {rich("{source}, started {time} by {created_by}{ended_at}.{asset}", { source: shown.source === "PLATFORM" ? t("The platform ran it") : t("Another program reported it"), time: <Time value={shown.started_at} />, created_by: shown.created_by, ended_at: shown.ended_at && rich(", ended {time}", { time: <Time value={shown.ended_at} /> }), asset: asset && <>{" "}{rich("It trained {asset}.", { asset: <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{asset}</Anchor> })}</> })}
               </Text>
             </div>
             <Group gap="xs">
@@ -66,30 +66,30 @@ export function RunPage() {
           </Group>
           <Metrics run={shown} text={search.metrics} onText={(metrics) => void navigate({ search: { metrics: metrics || undefined }, replace: true })} />
           <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
-            <section aria-label="Parameters">
-              <Title order={2} mb={4}>Parameters</Title>
+            <section aria-label={t("Parameters")}>
+              <Title order={2} mb={4}>{t("Parameters")}</Title>
               {Object.keys(shown.params).length ? (
                 <Table verticalSpacing={2}>
                   <Table.Tbody>{Object.entries(shown.params).map(([key, value]) => <Table.Tr key={key}><Table.Th w={180} fw={400} c="dimmed">{key}</Table.Th><Table.Td style={{ overflowWrap: "anywhere" }}>{value}</Table.Td></Table.Tr>)}</Table.Tbody>
                 </Table>
-              ) : <Text size="sm" c="dimmed">No parameter is logged.</Text>}
+              ) : <Text size="sm" c="dimmed">{t("No parameter is logged.")}</Text>}
             </section>
             <Stack gap="lg">
-              <section aria-label="Inputs">
-                <Title order={2} mb={4}>Inputs</Title>
-                {!shown.inputs.length && <Text size="sm" c="dimmed">No input that you can see is logged.</Text>}
+              <section aria-label={t("Inputs")}>
+                <Title order={2} mb={4}>{t("Inputs")}</Title>
+                {!shown.inputs.length && <Text size="sm" c="dimmed">{t("No input that you can see is logged.")}</Text>}
                 {shown.inputs.map((one) => (
                   <Text size="sm" key={one.name + one.digest} style={{ overflowWrap: "anywhere" }}>
                     {one.asset ? <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: one.asset ?? "" }} />}>{one.asset}</Anchor> : one.name} <Code>{one.version ?? one.digest}</Code>
                   </Text>
                 ))}
               </section>
-              <section aria-label="Files">
-                <Title order={2} mb={4}>Files</Title>
+              <section aria-label={t("Files")}>
+                <Title order={2} mb={4}>{t("Files")}</Title>
                 {artifacts.error && <Trouble error={artifacts.error} />}
-                {artifacts.data?.items.length === 0 && <Text size="sm" c="dimmed">The run has no files. Those of its models are at the model.</Text>}
+                {artifacts.data?.items.length === 0 && <Text size="sm" c="dimmed">{t("The run has no files. Those of its models are at the model.")}</Text>}
                 {artifacts.data?.items.map((one) => (
-                  <Text size="sm" key={one.id}><Anchor size="sm" href={`${BASE}/artifact-files/${encodeURIComponent(one.id)}`} download={one.path.split("/").at(-1)}>{one.path}</Anchor> <Text span c="dimmed">{one.size.toLocaleString()} bytes</Text></Text>
+                  <Text size="sm" key={one.id}><Anchor size="sm" href={`${BASE}/artifact-files/${encodeURIComponent(one.id)}`} download={one.path.split("/").at(-1)}>{one.path}</Anchor> <Text span c="dimmed">{t("{count, number} bytes", { count: one.size })}</Text></Text>
                 ))}
               </section>
             </Stack>
@@ -109,17 +109,17 @@ function Metrics({ run: one, text = "", onText }: { run: Run; text?: string; onT
   const rest = wanted.filter((figure) => !drawn.includes(figure));
   const samples = useQueries({ queries: drawn.map(({ key }) => sample(one.id, key)) });
   return (
-    <section aria-label="Metrics">
+    <section aria-label={t("Metrics")}>
       <Group justify="space-between" mb="xs">
-        <Title order={2}>Metrics</Title>
-        {all.length > MAX_CHARTS && <TextInput size="xs" aria-label="Find a metric" placeholder="Find a metric" value={text} onChange={(event) => onText(event.currentTarget.value)} />}
+        <Title order={2}>{t("Metrics")}</Title>
+        {all.length > MAX_CHARTS && <TextInput size="xs" aria-label={t("Find a metric")} placeholder={t("Find a metric")} value={text} onChange={(event) => onText(event.currentTarget.value)} />}
       </Group>
-      {!all.length && <Text size="sm" c="dimmed">No metric is logged.</Text>}
+      {!all.length && <Text size="sm" c="dimmed">{t("No metric is logged.")}</Text>}
       <SimpleGrid cols={{ base: 1, md: 2 }} mb="sm">
         {drawn.map(({ key }, number) => {
           const found = samples[number];
           if (found?.error) return <Trouble key={key} error={found.error} retry={() => void found.refetch()} />;
-          return <Chart key={key} kind="line" label={`${key} over the steps`} x={{ name: "Step" }} y={{ name: key }} series={[{ name: key, points: line(found?.data?.points ?? []) }]} height={200} />;
+          return <Chart key={key} kind="line" label={t("{key} over the steps", { key })} x={{ name: t("Step") }} y={{ name: key }} series={[{ name: key, points: line(found?.data?.points ?? []) }]} height={200} />;
         })}
       </SimpleGrid>
       {rest.length > 0 && (
@@ -128,7 +128,7 @@ function Metrics({ run: one, text = "", onText }: { run: Run; text?: string; onT
             <div key={figure.key}>
               <Text size="xs" c="dimmed">{figure.key}</Text>
               <Text style={{ fontVariantNumeric: "tabular-nums" }}>{short(figure.value)}</Text>
-              {figure.baseline !== undefined && <Text size="xs" c="dimmed">baseline {short(figure.baseline)}</Text>}
+              {figure.baseline !== undefined && <Text size="xs" c="dimmed">{t("baseline {baseline}", { baseline: short(figure.baseline) })}</Text>}
             </div>
           ))}
         </SimpleGrid>

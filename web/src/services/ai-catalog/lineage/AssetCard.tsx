@@ -1,5 +1,6 @@
 import { Button, Group, Text, UnstyledButton } from "@mantine/core";
 import { Handle, type Node, type NodeProps, Position as Side, useStore } from "@xyflow/react";
+import { t } from "../../../language/text";
 import { stateColor } from "../../../ui/stateColor";
 import type { Asset, Direction } from "./graph";
 import { type Group as AssetGroup } from "./groups";
@@ -36,8 +37,8 @@ export function AssetCard({ data: { asset, mark, hidden, onFocus, onMore } }: No
           <Group gap={4} wrap="nowrap">
             <State value={asset.health} size="xs" />
             {asset.running && <State size="xs" value="RUNNING" />}
-            {mark === "affected" && <State size="xs" color="red">Affected</State>}
-            {more > 0 && <Button className="nodrag nopan" size="compact-xs" variant="subtle" ml="auto" onClick={() => onMore(asset.id)} title={`Show ${hidden.upstream} more inputs and ${hidden.downstream} more outputs`}>+{more}</Button>}
+            {mark === "affected" && <State size="xs" color="red">{t("Affected")}</State>}
+            {more > 0 && <Button className="nodrag nopan" size="compact-xs" variant="subtle" ml="auto" onClick={() => onMore(asset.id)} title={t("Show {upstream} more inputs and {downstream} more outputs", { upstream: hidden.upstream, downstream: hidden.downstream })}>+{more}</Button>}
           </Group>
         </>
       )}
@@ -51,8 +52,8 @@ export function GroupCard({ data: { group, onOpen } }: NodeProps<GroupNode>) {
   return (
     <div className={`${classes.card} ${classes.group}`}>
       <Handle type="target" position={Side.Left} isConnectable={false} />
-      <UnstyledButton className={`${classes.name} nodrag nopan`} title={`Open ${group.name}`} onClick={() => onOpen(group.name)}>{group.name}</UnstyledButton>
-      <Text size="xs" c="dimmed">{group.size.toLocaleString()} {group.size === 1 ? "asset" : "assets"}</Text>
+      <UnstyledButton className={`${classes.name} nodrag nopan`} title={t("Open {name}", { name: group.name })} onClick={() => onOpen(group.name)}>{group.name}</UnstyledButton>
+      <Text size="xs" c="dimmed">{group.size.toLocaleString()} {t("{count, plural, one {asset} other {assets}}", { count: group.size })}</Text>
       <Group gap={4} wrap="nowrap" style={{ overflow: "hidden" }}>
         {states.map(([state, count]) => <State key={state} size="xs" value={state} miw="fit-content">{count.toLocaleString()} {state.toLowerCase()}</State>)}
       </Group>

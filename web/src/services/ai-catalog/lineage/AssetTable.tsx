@@ -2,11 +2,12 @@ import { Anchor, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { words } from "../../../api/schema";
+import { t } from "../../../language/text";
 import { Grid } from "../../../ui/Grid";
 import { Time } from "../../../ui/Time";
 import type { Graph } from "./graph";
 
-const COLUMNS = ["Asset", "Health", "Data", "Owners", "Inputs", "Outputs", "Inputs with a newer version", "Materialized"].map((name) => ({ name }));
+const COLUMNS = [t("Asset"), t("Health"), t("Data"), t("Owners"), t("Inputs"), t("Outputs"), t("Inputs with a newer version"), t("Materialized")].map((name) => ({ name }));
 const MATERIALIZED = 7;
 
 /** The graph as a table: for screen readers, and for everyone who compares. */
@@ -23,13 +24,13 @@ export function AssetTable({ graph, ids }: { graph: Graph; ids: Set<string> }) {
   }, [graph, ids]);
   return (
     <Grid
-      label="Assets"
+      label={t("Assets")}
       columns={COLUMNS}
       rows={rows}
       maxHeight="70dvh"
       render={(value, column) => {
         if (column === 0) return <Anchor component={Link} to={`/ai-catalog/assets/${encodeURIComponent(String(value))}`} size="sm">{String(value)}</Anchor>;
-        if (column === MATERIALIZED) return value ? <Time value={String(value)} /> : <Text span size="sm" c="dimmed">never</Text>;
+        if (column === MATERIALIZED) return value ? <Time value={String(value)} /> : <Text span size="sm" c="dimmed">{t("never")}</Text>;
         return undefined;
       }}
     />

@@ -2,6 +2,7 @@ import "@xyflow/react/dist/style.css";
 import { useComputedColorScheme } from "@mantine/core";
 import { Background, Controls, type Edge as DrawnEdge, MarkerType, MiniMap, ReactFlow, ReactFlowProvider, useReactFlow, useStore, type Viewport } from "@xyflow/react";
 import { type KeyboardEvent, useMemo, useState } from "react";
+import { t } from "../../../language/text";
 import { AssetCard, type AssetNode, GroupCard, type GroupNode, type Mark } from "./AssetCard";
 import { type Direction, type Graph, shortVersion } from "./graph";
 import type { Grouped } from "./groups";
@@ -62,12 +63,12 @@ function Flow({ graph, grouped, positions, marks, viewport, width, height, onVie
   const edges = useMemo(() => {
     const texts = grouped.links.length <= MOST_TEXTS;
     return grouped.links.map(({ id, source, target, version, behind, declared, count }): DrawnEdge => {
-      const read = version ? `version ${shortVersion(version)}` : count > 1 ? `${count.toLocaleString()} edges` : "";
+      const read = version ? t("version {version}", { version: shortVersion(version) }) : t("{count, plural, one {} other {{count, number} edges}}", { count });
       return {
         id,
         source,
         target,
-        label: texts ? [read, behind && "newer exists", !declared && "not declared"].filter(Boolean).join(", ") || undefined : undefined,
+        label: texts ? [read, behind && t("newer exists"), !declared && t("not declared")].filter(Boolean).join(", ") || undefined : undefined,
         labelStyle: { fill: "var(--mantine-color-text)" },
         labelBgStyle: { fill: "var(--mantine-color-body)" },
         style: { stroke: behind ? "var(--mantine-color-orange-filled)" : undefined, strokeDasharray: declared ? undefined : "4 4" },
@@ -102,12 +103,12 @@ function Flow({ graph, grouped, positions, marks, viewport, width, height, onVie
       onKeyDown={onKeyDown}
       tabIndex={0}
       proOptions={{ hideAttribution: true }}
-      aria-label="Graph of assets. The keys plus, minus, and 0 zoom."
+      aria-label={t("Graph of assets. The keys plus, minus, and 0 zoom.")}
     >
       <Background />
       <Controls showInteractive={false} fitViewOptions={{ maxZoom: 1 }} />
       {overview && <Overview graph={graph} links={grouped.links} positions={positions} />}
-      {nodes.length > 30 && nodes.length <= MOST_CARDS && <MiniMap pannable zoomable aria-label="Map of the graph" />}
+      {nodes.length > 30 && nodes.length <= MOST_CARDS && <MiniMap pannable zoomable aria-label={t("Map of the graph")} />}
     </ReactFlow>
   );
 }

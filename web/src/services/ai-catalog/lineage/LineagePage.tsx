@@ -3,6 +3,7 @@ import { useElementSize } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo, useRef, useState } from "react";
+import { rich, t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { assetGraph, surroundingsOf } from "../graph-answer";
@@ -20,9 +21,9 @@ import { type LineageSearch, listed, STEPS, viewportOf } from "./search";
 import { useSoon } from "../../../ui/useSoon";
 
 const GROUPINGS: { value: Grouping; label: string }[] = [
-  { value: "none", label: "No groups" },
-  { value: "project", label: "Group by project" },
-  { value: "layer", label: "Group by layer" },
+  { value: "none", label: t("No groups") },
+  { value: "project", label: t("Group by project") },
+  { value: "layer", label: t("Group by layer") },
 ];
 
 /** The graph of assets, from sources on the left to what is made of them on the right. */
@@ -81,42 +82,42 @@ export function LineagePage() {
   return (
     <Stack gap="sm" h="calc(100dvh - 80px)" ref={box}>
       <Group justify="space-between">
-        <Title order={1}>Lineage</Title>
+        <Title order={1}>{t("Lineage")}</Title>
         <Group gap="xs">
-          <Select aria-label="Groups" size="xs" w={150} data={GROUPINGS} value={grouping} allowDeselect={false} onChange={(value) => filter({ group: value as Grouping, open: undefined })} />
-          <Button size="xs" variant="default" onClick={() => change({ view: search.view ? undefined : "table" })}>{search.view ? "Show as graph" : "Show as table"}</Button>
+          <Select aria-label={t("Groups")} size="xs" w={150} data={GROUPINGS} value={grouping} allowDeselect={false} onChange={(value) => filter({ group: value as Grouping, open: undefined })} />
+          <Button size="xs" variant="default" onClick={() => change({ view: search.view ? undefined : "table" })}>{search.view ? t("Show as graph") : t("Show as table")}</Button>
           <Menu>
-            <Menu.Target><Button size="xs" variant="default" disabled={!positions.data}>Export</Button></Menu.Target>
+            <Menu.Target><Button size="xs" variant="default" disabled={!positions.data}>{t("Export")}</Button></Menu.Target>
             <Menu.Dropdown>
-              <Menu.Item onClick={() => download("lineage.svg", picture(), "image/svg+xml")}>SVG</Menu.Item>
-              <Menu.Item onClick={() => void png(picture()).then((blob) => download("lineage.png", blob))}>PNG</Menu.Item>
+              <Menu.Item onClick={() => download("lineage.svg", picture(), "image/svg+xml")}>{t("SVG")}</Menu.Item>
+              <Menu.Item onClick={() => void png(picture()).then((blob) => download("lineage.png", blob))}>{t("PNG")}</Menu.Item>
             </Menu.Dropdown>
           </Menu>
         </Group>
       </Group>
       <Group gap="xs">
-        <TextInput size="xs" flex={1} miw={160} aria-label="Find an asset" placeholder="Find an asset" value={typed} onChange={(event) => { setTyped(event.currentTarget.value); find(event.currentTarget.value); }} />
-        <Select size="xs" w={140} searchable clearable aria-label="Project" placeholder="All projects" data={choices?.projects ?? []} value={project ?? null} onChange={(value) => filter({ project: value ?? undefined })} />
-        <Select size="xs" w={120} searchable clearable aria-label="Kind" placeholder="All kinds" data={choices?.kinds ?? []} value={kind ?? null} onChange={(value) => filter({ kind: value ?? undefined })} />
-        <Select size="xs" w={140} searchable clearable aria-label="Owner" placeholder="All owners" data={choices?.owners ?? []} value={owner ?? null} onChange={(value) => filter({ owner: value ?? undefined })} />
-        <Select size="xs" w={120} clearable aria-label="State" placeholder="All states" data={choices?.states.map((value) => ({ value, label: value.toLowerCase() })) ?? []} value={state ?? null} onChange={(value) => filter({ state: value ?? undefined })} />
+        <TextInput size="xs" flex={1} miw={160} aria-label={t("Find an asset")} placeholder={t("Find an asset")} value={typed} onChange={(event) => { setTyped(event.currentTarget.value); find(event.currentTarget.value); }} />
+        <Select size="xs" w={140} searchable clearable aria-label={t("Project")} placeholder={t("All projects")} data={choices?.projects ?? []} value={project ?? null} onChange={(value) => filter({ project: value ?? undefined })} />
+        <Select size="xs" w={120} searchable clearable aria-label={t("Kind")} placeholder={t("All kinds")} data={choices?.kinds ?? []} value={kind ?? null} onChange={(value) => filter({ kind: value ?? undefined })} />
+        <Select size="xs" w={140} searchable clearable aria-label={t("Owner")} placeholder={t("All owners")} data={choices?.owners ?? []} value={owner ?? null} onChange={(value) => filter({ owner: value ?? undefined })} />
+        <Select size="xs" w={120} clearable aria-label={t("State")} placeholder={t("All states")} data={choices?.states.map((value) => ({ value, label: value.toLowerCase() })) ?? []} value={state ?? null} onChange={(value) => filter({ state: value ?? undefined })} />
       </Group>
       {listed(open).length > 0 && grouping !== "none" && (
         <Group gap={4}>
-          <Text size="xs" c="dimmed">Open:</Text>
+          <Text size="xs" c="dimmed">{t("Open:")}</Text>
           {listed(open).map((name) => (
-            <Button key={name} size="compact-xs" variant="default" aria-label={`Close ${name}`} rightSection="×" onClick={() => filter({ open: listed(open).filter((one) => one !== name).join(",") || undefined })}>{name}</Button>
+            <Button key={name} size="compact-xs" variant="default" aria-label={t("Close {name}", { name })} rightSection="×" onClick={() => filter({ open: listed(open).filter((one) => one !== name).join(",") || undefined })}>{name}</Button>
           ))}
         </Group>
       )}
       {(whole.error ?? part.error) && <Trouble error={whole.error ?? part.error} retry={() => whole.refetch()} />}
-      {answer?.stale_since && <Alert color="orange" variant="light">Dagster doesn't respond. This is the state of <Time value={answer.stale_since} />.</Alert>}
-      {cut && !focus && <Alert color="gray" variant="light">There are more assets than the graph shows. Open an asset, and follow its lineage from there.</Alert>}
+      {answer?.stale_since && <Alert color="orange" variant="light">{rich("Dagster doesn't respond. This is the state of {time}.", { time: <Time value={answer.stale_since} /> })}</Alert>}
+      {cut && !focus && <Alert color="gray" variant="light">{t("There are more assets than the graph shows. Open an asset, and follow its lineage from there.")}</Alert>}
       {focused && graph && (
         <Focused asset={focused} graph={graph} up={up} down={down} impact={search.impact ?? false} column={search.column ?? ""} onChange={filter} onLeave={() => filter({ focus: undefined, more: undefined, impact: undefined, column: undefined })} />
       )}
-      {focus && graph && !focused && <Alert color="gray" variant="light">There is no asset {focus} that you can see. The graph shows all that you can see.</Alert>}
-      {graph && !ids.size && <Text c="dimmed">{filtered ? "No asset matches." : "There are no assets that you can see."}</Text>}
+      {focus && graph && !focused && <Alert color="gray" variant="light">{t("There is no asset {focus} that you can see. The graph shows all that you can see.", { focus })}</Alert>}
+      {graph && !ids.size && <Text c="dimmed">{filtered ? t("No asset matches.") : t("There are no assets that you can see.")}</Text>}
       {!graph && !whole.error && <Skeleton style={{ flex: 1 }} />}
       {graph && search.view === "table" && ids.size > 0 && <AssetTable graph={graph} ids={ids} />}
       {graph && parts && !search.view && ids.size > 0 && (

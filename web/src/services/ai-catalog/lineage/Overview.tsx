@@ -1,5 +1,6 @@
 import { ViewportPortal } from "@xyflow/react";
 import { useMemo } from "react";
+import { t } from "../../../language/text";
 import { stateColor } from "../../../ui/stateColor";
 import type { Graph } from "./graph";
 import type { Link } from "./groups";
@@ -30,7 +31,7 @@ export function Overview({ graph, links, positions }: Props) {
   }, [graph, links, positions]);
   return (
     <ViewportPortal>
-      <svg data-testid="overview" data-nodes={positions.size} role="img" aria-label={`${positions.size.toLocaleString()} nodes. Zoom in to read them.`} style={{ position: "absolute", overflow: "visible", width: 1, height: 1 }}>
+      <svg data-testid="overview" data-nodes={positions.size} role="img" aria-label={t("{count, number} nodes. Zoom in to read them.", { count: positions.size })} style={{ position: "absolute", overflow: "visible", width: 1, height: 1 }}>
         <path d={edges} fill="none" stroke="var(--mantine-color-default-border)" strokeWidth={2} vectorEffect="non-scaling-stroke" opacity={0.5} />
         {nodes.map(([color, path]) => <path key={color} d={path} fill={`var(--mantine-color-${color}-${color === "gray" ? 5 : "filled"})`} />)}
       </svg>

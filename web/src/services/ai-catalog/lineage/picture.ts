@@ -1,5 +1,6 @@
 // The graph as a picture for documents: SVG, or PNG that is made of it.
 
+import { t } from "../../../language/text";
 import type { Grouped } from "./groups";
 import type { Graph } from "./graph";
 import { shortVersion } from "./graph";
@@ -33,7 +34,7 @@ export function svg(graph: Graph, grouped: Grouped, positions: Map<string, Posit
     const [x1, y1, x2, y2] = [from.x + WIDTH, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
     const middle = (x1 + x2) / 2;
     const dashes = declared ? "" : ' stroke-dasharray="4 4"';
-    const label = version ? text(middle - 12, (y1 + y2) / 2 - 4, colors.dimmed, 400, `${shortVersion(version)}${behind ? ", newer exists" : ""}`) : "";
+    const label = version ? text(middle - 12, (y1 + y2) / 2 - 4, colors.dimmed, 400, `${shortVersion(version)}${behind ? t(", newer exists") : ""}`) : "";
     return `<path d="M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}" fill="none" stroke="${behind ? colors.behind : colors.line}"${dashes}/>${label}`;
   });
   const boxes = [...grouped.assets, ...grouped.groups.map((group) => group.id)].flatMap((id) => {
@@ -43,7 +44,7 @@ export function svg(graph: Graph, grouped: Grouped, positions: Map<string, Posit
     const asset = graph.assets.get(id);
     const [project, layer, ...name] = id.split(".");
     const title = group?.name ?? name.join(".");
-    const below = group ? `${group.size} assets` : [project, layer, ...(asset?.owners.slice(0, 1) ?? [])].join(" · ");
+    const below = group ? t("{count} assets", { count: group.size }) : [project, layer, ...(asset?.owners.slice(0, 1) ?? [])].join(" · ");
     const state = group ? Object.entries(group.states).map(([one, count]) => `${count} ${one.toLowerCase()}`).join(", ") : (asset?.health.toLowerCase() ?? "");
     const { x, y } = place;
     return [
@@ -73,5 +74,5 @@ export async function png(picture: string): Promise<Blob> {
   canvas.width = image.width * scale;
   canvas.height = image.height * scale;
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture is too large."))), "image/png"));
+  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error(t("The picture is too large.")))), "image/png"));
 }

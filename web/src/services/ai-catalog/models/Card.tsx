@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { figures, type ModelVersion, type Run, short } from "./models";
@@ -45,35 +46,35 @@ export function Card({ version }: { version: ModelVersion }) {
   const hasBaseline = measured.some((one) => one.baseline !== undefined);
   return (
     <Stack gap="lg">
-      <section aria-label="Description">
+      <section aria-label={t("Description")}>
         <Group justify="space-between" mb={4}>
-          <Title order={2}>Purpose and limits</Title>
-          <OperationButton service="ai-catalog" plural="model-versions" verb="write-card" id={version.id} item={version} text={written ? "Revise" : "Write"} initial={{ text: written?.text ?? "", revision: revisions }} onDone={() => void card.refetch()} />
+          <Title order={2}>{t("Purpose and limits")}</Title>
+          <OperationButton service="ai-catalog" plural="model-versions" verb="write-card" id={version.id} item={version} text={written ? t("Revise") : t("Write")} initial={{ text: written?.text ?? "", revision: revisions }} onDone={() => void card.refetch()} />
         </Group>
         {written ? (
           <>
             <Text size="sm" style={{ whiteSpace: "pre-wrap" }} maw={720}>{written.text}</Text>
-            <Text size="xs" c="dimmed">Revision {written.revision} by {written.written_by}, <Time value={written.written_at} /></Text>
+            <Text size="xs" c="dimmed">{rich("Revision {revision} by {written_by}, {time}", { revision: written.revision, written_by: written.written_by, time: <Time value={written.written_at} /> })}</Text>
           </>
-        ) : <Text size="sm" c="dimmed">Nobody has described this version yet.</Text>}
+        ) : <Text size="sm" c="dimmed">{t("Nobody has described this version yet.")}</Text>}
       </section>
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
-        <section aria-label="Metrics">
-          <Title order={2} mb={4}>Metrics</Title>
+        <section aria-label={t("Metrics")}>
+          <Title order={2} mb={4}>{t("Metrics")}</Title>
           {measured.length ? (
             <Table verticalSpacing={4}>
-              <Table.Thead><Table.Tr><Table.Th>Metric</Table.Th><Table.Th ta="right">Value</Table.Th>{hasBaseline && <Table.Th ta="right">Baseline</Table.Th>}</Table.Tr></Table.Thead>
+              <Table.Thead><Table.Tr><Table.Th>{t("Metric")}</Table.Th><Table.Th ta="right">{t("Value")}</Table.Th>{hasBaseline && <Table.Th ta="right">{t("Baseline")}</Table.Th>}</Table.Tr></Table.Thead>
               <Table.Tbody style={{ fontVariantNumeric: "tabular-nums" }}>
                 {measured.map((one) => (
                   <Table.Tr key={one.key}><Table.Td>{one.key}</Table.Td><Table.Td ta="right">{short(one.value)}</Table.Td>{hasBaseline && <Table.Td ta="right">{short(one.baseline)}</Table.Td>}</Table.Tr>
                 ))}
               </Table.Tbody>
             </Table>
-          ) : <Text size="sm" c="dimmed">No metric is recorded.</Text>}
-          {facts.run && <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/runs/$id" params={{ id: facts.run?.id ?? "" }} search={{}} />}>Open the run {facts.run.name}</Anchor>}
+          ) : <Text size="sm" c="dimmed">{t("No metric is recorded.")}</Text>}
+          {facts.run && <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/ai-catalog/runs/$id" params={{ id: facts.run?.id ?? "" }} search={{}} />}>{t("Open the run {name}", { name: facts.run.name })}</Anchor>}
         </section>
-        <section aria-label="Data">
-          <Title order={2} mb={4}>Data</Title>
+        <section aria-label={t("Data")}>
+          <Title order={2} mb={4}>{t("Data")}</Title>
           {facts.data.length ? (
             <Stack gap={2}>
               {facts.data.filter((one) => one.asset !== facts.training?.asset).map((one) => (
@@ -83,23 +84,23 @@ export function Card({ version }: { version: ModelVersion }) {
                     : one.asset} <Code title={one.version}>@{one.version.split("@")[1] ?? one.version.slice(0, 15)}</Code>
                 </Text>
               ))}
-              {facts.truncated && <Text size="sm" c="dimmed">There are more.</Text>}
+              {facts.truncated && <Text size="sm" c="dimmed">{t("There are more.")}</Text>}
             </Stack>
-          ) : <Text size="sm" c="dimmed">No version of a table is recorded.</Text>}
+          ) : <Text size="sm" c="dimmed">{t("No version of a table is recorded.")}</Text>}
         </section>
       </SimpleGrid>
       {plots.length > 0 && (
-        <section aria-label="Plots">
-          <Title order={2} mb={4}>Plots</Title>
+        <section aria-label={t("Plots")}>
+          <Title order={2} mb={4}>{t("Plots")}</Title>
           <SimpleGrid cols={{ base: 1, md: 2 }}>{plots.map((one) => <Plot key={one.artifact_id} id={one.artifact_id} path={one.path} />)}</SimpleGrid>
         </section>
       )}
-      <section aria-label="Signature">
-        <Title order={2} mb={4}>Signature</Title>
+      <section aria-label={t("Signature")}>
+        <Title order={2} mb={4}>{t("Signature")}</Title>
         {signature.error && <Trouble error={signature.error} />}
         {signature.data && (
           <Text size="sm">
-            {signature.data.source ? <>Inputs: {signature.data.inputs.map(typed).join(", ")}. Outputs: {signature.data.outputs.map(typed).join(", ")}.</> : "Its files state no signature."}
+            {signature.data.source ? t("Inputs: {inputs}. Outputs: {outputs}.", { inputs: signature.data.inputs.map(typed).join(", "), outputs: signature.data.outputs.map(typed).join(", ") }) : t("Its files state no signature.")}
           </Text>
         )}
       </section>
@@ -108,5 +109,5 @@ export function Card({ version }: { version: ModelVersion }) {
 }
 
 function typed({ name, type, shape }: Field): string {
-  return `${name ? `${name} ` : ""}${type}${shape ? ` [${shape.map((one) => (one < 0 ? "any" : one)).join(" × ")}]` : ""}`;
+  return `${name ? `${name} ` : ""}${type}${shape ? ` [${shape.map((one) => (one < 0 ? t("any") : one)).join(" × ")}]` : ""}`;
 }

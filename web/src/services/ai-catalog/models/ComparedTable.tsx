@@ -1,5 +1,6 @@
 import { Stack, Switch, Table, Text } from "@mantine/core";
 import { useState } from "react";
+import { t } from "../../../language/text";
 import { type Measured, short } from "./models";
 
 export interface ComparedValue {
@@ -21,12 +22,12 @@ export function ComparedTable({ label, heads, rows }: Props) {
   const equal = rows.length - rows.filter((one) => one.differs).length;
   return (
     <Stack gap="xs">
-      {equal > 0 && <Switch size="xs" label={`Show the ${equal} that are equal`} checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />}
-      {!shown.length && <Text size="sm" c="dimmed">{rows.length ? "They are all equal." : "There are none."}</Text>}
+      {equal > 0 && <Switch size="xs" label={t("Show the {equal} that are equal", { equal })} checked={all} onChange={(event) => setAll(event.currentTarget.checked)} />}
+      {!shown.length && <Text size="sm" c="dimmed">{rows.length ? t("They are all equal.") : t("There are none.")}</Text>}
       {shown.length > 0 && (
         <Table.ScrollContainer minWidth={480}>
           <Table verticalSpacing={4} aria-label={label}>
-            <Table.Thead><Table.Tr><Table.Th>Name</Table.Th>{heads.map((head, number) => <Table.Th key={`${number}${head}`}>{head}</Table.Th>)}</Table.Tr></Table.Thead>
+            <Table.Thead><Table.Tr><Table.Th>{t("Name")}</Table.Th>{heads.map((head, number) => <Table.Th key={`${number}${head}`}>{head}</Table.Th>)}</Table.Tr></Table.Thead>
             <Table.Tbody>
               {shown.map((row) => (
                 <Table.Tr key={row.key}>

@@ -2,6 +2,7 @@ import { MultiSelect, SegmentedControl, Select, Stack, Text } from "@mantine/cor
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { Trouble } from "../../../ui/Trouble";
 import { ComparedTable, type ComparedValue } from "./ComparedTable";
@@ -15,7 +16,7 @@ interface Compared {
 }
 
 const PARTS = ["metrics", "params", "checks", "fields"] as const;
-const LABELS = { metrics: "Metrics", params: "Parameters", checks: "Checks", fields: "Inputs and outputs" };
+const LABELS = { metrics: t("Metrics"), params: t("Parameters"), checks: t("Checks"), fields: t("Inputs and outputs") };
 const MAX = 20;
 
 /** Versions of a model side by side: a chart of one metric, and tables of all that differs. */
@@ -30,40 +31,40 @@ export function Comparison({ model, versions }: { model: RegisteredModel; versio
     enabled: shown.length > 1,
     retry: false,
   });
-  if (versions.length < 2) return <Text c="dimmed">There is only one version, so there is nothing to compare it with.</Text>;
+  if (versions.length < 2) return <Text c="dimmed">{t("There is only one version, so there is nothing to compare it with.")}</Text>;
   const numbers = compared.data?.metrics.filter((one) => one.values.some((value) => typeof value === "number")) ?? [];
   const drawn = numbers.find((one) => one.key === metric) ?? numbers.find((one) => numbers.some((other) => other.key === `baseline_${one.key}`)) ?? numbers[0];
   const baseline = numbers.find((one) => one.key === `baseline_${drawn?.key}`);
-  const points = (values: ComparedValue["values"]) => shown.map((one, position) => [`Version ${one.version}`, typeof values[position] === "number" ? values[position] : null]);
+  const points = (values: ComparedValue["values"]) => shown.map((one, position) => [t("Version {version}", { version: one.version }), typeof values[position] === "number" ? values[position] : null]);
   return (
     <Stack gap="md">
       <MultiSelect
-        label="Versions"
+        label={t("Versions")}
         maw={560}
-        data={versions.map((one) => ({ value: one.id, label: [`Version ${one.version}`, ...aliasesOf(model, one.version)].join(", ") }))}
+        data={versions.map((one) => ({ value: one.id, label: [t("Version {version}", { version: one.version }), ...aliasesOf(model, one.version)].join(", ") }))}
         value={chosen}
         maxValues={MAX}
         onChange={setChosen}
       />
-      {shown.length < 2 && <Text size="sm" c="dimmed">Choose at least two versions.</Text>}
+      {shown.length < 2 && <Text size="sm" c="dimmed">{t("Choose at least two versions.")}</Text>}
       {compared.error && <Trouble error={compared.error} retry={() => compared.refetch()} />}
       {compared.data && shown.length > 1 && (
         <>
           {drawn && (
             <>
-              <Select label="Metric" maw={280} searchable allowDeselect={false} data={numbers.map((one) => one.key)} value={drawn.key} onChange={setMetric} />
+              <Select label={t("Metric")} maw={280} searchable allowDeselect={false} data={numbers.map((one) => one.key)} value={drawn.key} onChange={setMetric} />
               <Chart
                 kind="line"
-                label={`${drawn.key} of each version`}
-                x={{ name: "Version" }}
+                label={t("{key} of each version", { key: drawn.key })}
+                x={{ name: t("Version") }}
                 y={{ name: drawn.key }}
-                series={[{ name: drawn.key, points: points(drawn.values) }, ...(baseline ? [{ name: "Baseline", points: points(baseline.values) }] : [])]}
+                series={[{ name: drawn.key, points: points(drawn.values) }, ...(baseline ? [{ name: t("Baseline"), points: points(baseline.values) }] : [])]}
                 height={260}
               />
             </>
           )}
-          <SegmentedControl size="xs" aria-label="What to compare" value={part} onChange={(value) => setPart(value as typeof part)} data={PARTS.map((value) => ({ value, label: LABELS[value] }))} style={{ alignSelf: "flex-start" }} />
-          <ComparedTable label={LABELS[part]} heads={shown.map((one) => `Version ${one.version}`)} rows={compared.data[part]} />
+          <SegmentedControl size="xs" aria-label={t("What to compare")} value={part} onChange={(value) => setPart(value as typeof part)} data={PARTS.map((value) => ({ value, label: LABELS[value] }))} style={{ alignSelf: "flex-start" }} />
+          <ComparedTable label={LABELS[part]} heads={shown.map((one) => t("Version {version}", { version: one.version }))} rows={compared.data[part]} />
         </>
       )}
     </Stack>

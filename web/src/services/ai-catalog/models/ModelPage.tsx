@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { History } from "../../../kernel/History";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { assets } from "../assets";
@@ -25,12 +26,12 @@ export interface ModelSearch {
 const ROUTE = "/ai-catalog/registered-models/$id" as const;
 
 const TABS = [
-  ["card", "Card"],
-  ["versions", "Versions"],
-  ["compare", "Compare"],
-  ["try", "Try it"],
-  ["evaluation", "Evaluation and drift"],
-  ["history", "History"],
+  ["card", t("Card")],
+  ["versions", t("Versions")],
+  ["compare", t("Compare")],
+  ["try", t("Try it")],
+  ["evaluation", t("Evaluation and drift")],
+  ["history", t("History")],
 ] as const;
 
 /** A registered model: one of its versions in detail, and all of them side by side. */
@@ -53,7 +54,7 @@ export function ModelPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/models" search={{}} />}>Models</Anchor>
+        <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/models" search={{}} />}>{t("Models")}</Anchor>
         <Text size="sm">{shown?.spec.title ?? id}</Text>
       </Breadcrumbs>
       {(model.error || found.error) && <Trouble error={model.error ?? found.error} retry={refresh} />}
@@ -71,27 +72,27 @@ export function ModelPage() {
               <OperationButton service="ai-catalog" plural="registered-models" verb="delete" id={shown.id} item={shown} etag={model.data.etag} onDone={() => void navigate({ to: "/models", search: {} })} />
             </Group>
           </Group>
-          {found.isSuccess && !versions.length && <Text c="dimmed">This model has no version yet. A version appears when a training has finished, or when a program registers one.</Text>}
+          {found.isSuccess && !versions.length && <Text c="dimmed">{t("This model has no version yet. A version appears when a training has finished, or when a program registers one.")}</Text>}
           {version && (
             <>
               <Group gap="sm">
                 <Select
                   size="xs"
-                  aria-label="Version"
+                  aria-label={t("Version")}
                   w={260}
                   allowDeselect={false}
                   searchable={versions.length > 10}
-                  data={versions.map((one) => ({ value: String(one.version), label: [`Version ${one.version}`, ...aliasesOf(shown, one.version)].join(", ") }))}
+                  data={versions.map((one) => ({ value: String(one.version), label: [t("Version {version}", { version: one.version }), ...aliasesOf(shown, one.version)].join(", ") }))}
                   value={String(version.version)}
                   onChange={(number) => change({ version: Number(number), inputs: undefined })}
                 />
-                <State value={version.stage}>{version.stage === "NONE" ? "No stage" : undefined}</State>
+                <State value={version.stage}>{version.stage === "NONE" ? t("No stage") : undefined}</State>
                 <Checks checks={version.checks} />
                 {trained ? (
                   <Text size="sm">
-                    Trained by <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: trained.asset }} />}>{trained.asset}</Anchor>
+                    {rich("Trained by {asset}", { asset: <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: trained.asset }} />}>{trained.asset}</Anchor> })}
                   </Text>
-                ) : <Text size="sm">Registered by {version.created_by}</Text>}
+                ) : <Text size="sm">{t("Registered by {created_by}", { created_by: version.created_by })}</Text>}
                 <Freshness asset={known.data?.get(trained?.asset ?? "")} trainedHere={Boolean(trained)} />
               </Group>
               <Tabs value={search.tab ?? "card"} onChange={(tab) => change({ tab: tab === "card" ? undefined : (tab ?? undefined) })} keepMounted={false}>
@@ -116,6 +117,6 @@ export function Checks({ checks }: { checks: Record<string, boolean> }) {
   const all = Object.entries(checks);
   if (!all.length) return null;
   const failed = all.filter(([, passed]) => !passed).map(([name]) => name);
-  const text = failed.length ? `Failed: ${failed.join(", ")}` : `Passed ${all.length} ${all.length === 1 ? "check" : "checks"}`;
-  return <State color={failed.length ? "red" : "teal"} title={all.map(([name, passed]) => `${name}: ${passed ? "passed" : "failed"}`).join("\n")}>{text}</State>;
+  const text = failed.length ? t("Failed: {failed}", { failed: failed.join(", ") }) : t("Passed {count} {count, plural, one {check} other {checks}}", { count: all.length });
+  return <State color={failed.length ? "red" : "teal"} title={all.map(([name, passed]) => `${name}: ${passed ? t("passed") : t("failed")}`).join("\n")}>{text}</State>;
 }

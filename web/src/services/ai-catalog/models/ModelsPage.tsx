@@ -3,6 +3,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { BASE, get } from "../../../api/http";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -44,16 +45,16 @@ export function ModelsPage() {
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>Models</Title>
-          <Text size="sm" c="dimmed">Models with their version in use, how good it is, and whether its inputs have changed since.</Text>
+          <Title order={1}>{t("Models")}</Title>
+          <Text size="sm" c="dimmed">{t("Models with their version in use, how good it is, and whether its inputs have changed since.")}</Text>
         </div>
         <Group gap="xs">
-          <Button variant="default" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>Experiments</Button>
-          <Button variant="default" renderRoot={(props) => <Link {...props} to="/rounds" search={{}} />}>Federated rounds</Button>
-          <Button variant="default" renderRoot={(props) => <Link {...props} to="/ask" search={{}} />}>Ask an index</Button>
+          <Button variant="default" renderRoot={(props) => <Link {...props} to="/experiments" search={{}} />}>{t("Experiments")}</Button>
+          <Button variant="default" renderRoot={(props) => <Link {...props} to="/rounds" search={{}} />}>{t("Federated rounds")}</Button>
+          <Button variant="default" renderRoot={(props) => <Link {...props} to="/ask" search={{}} />}>{t("Ask an index")}</Button>
         </Group>
       </Group>
-      <TextInput maw={320} aria-label="Find a model" placeholder="Find a model" value={typed} onChange={(event) => { setTyped(event.currentTarget.value); later(event.currentTarget.value); }} />
+      <TextInput maw={320} aria-label={t("Find a model")} placeholder={t("Find a model")} value={typed} onChange={(event) => { setTyped(event.currentTarget.value); later(event.currentTarget.value); }} />
       {(pages.error || versions.error) && <Trouble error={pages.error ?? versions.error} retry={() => { void pages.refetch(); void versions.refetch(); }} />}
       {pages.isPending && <Skeleton height={160} />}
       {rows.length > 0 && (
@@ -61,7 +62,7 @@ export function ModelsPage() {
           <Table highlightOnHover verticalSpacing={6}>
             <Table.Thead>
               <Table.Tr>
-                <Table.Th>Model</Table.Th><Table.Th>Version in use</Table.Th><Table.Th>Stage</Table.Th><Table.Th>Metrics</Table.Th><Table.Th>Inputs</Table.Th><Table.Th>Trained</Table.Th>
+                <Table.Th>{t("Model")}</Table.Th><Table.Th>{t("Version in use")}</Table.Th><Table.Th>{t("Stage")}</Table.Th><Table.Th>{t("Metrics")}</Table.Th><Table.Th>{t("Inputs")}</Table.Th><Table.Th>{t("Trained")}</Table.Th>
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>
@@ -75,9 +76,9 @@ export function ModelsPage() {
                       <Group gap={6} wrap="nowrap">
                         {version.version}
                         {aliasesOf(model, version.version).map((alias) => <Badge key={alias} variant="light" tt="none">{alias}</Badge>)}
-                        {!Object.keys(model.status.aliases).length && <Text span size="sm" c="dimmed">newest</Text>}
+                        {!Object.keys(model.status.aliases).length && <Text span size="sm" c="dimmed">{t("newest")}</Text>}
                       </Group>
-                    ) : <Text span c="dimmed">{versions.isPending ? "…" : "None yet"}</Text>}
+                    ) : <Text span c="dimmed">{versions.isPending ? "…" : t("None yet")}</Text>}
                   </Table.Td>
                   <Table.Td>{version && version.stage !== "NONE" ? <State value={version.stage} /> : <Text span c="dimmed">–</Text>}</Table.Td>
                   <Table.Td><Metrics run={version?.run_id ? measured.data?.get(version.run_id) : undefined} /></Table.Td>
@@ -89,8 +90,8 @@ export function ModelsPage() {
           </Table>
         </Table.ScrollContainer>
       )}
-      {pages.isSuccess && !rows.length && (search.text ? <Text c="dimmed" ta="center" py="xl">No model has this in its name.</Text> : <FirstModel />)}
-      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>Show more</Button>}
+      {pages.isSuccess && !rows.length && (search.text ? <Text c="dimmed" ta="center" py="xl">{t("No model has this in its name.")}</Text> : <FirstModel />)}
+      {pages.hasNextPage && <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => pages.fetchNextPage()}>{t("Show more")}</Button>}
     </Stack>
   );
 }
@@ -107,7 +108,7 @@ function Metrics({ run }: { run: Run | undefined }) {
 
 /** Whether the tables that a model was trained on have changed since. */
 export function Freshness({ asset, trainedHere }: { asset: Asset | undefined; trainedHere: boolean }) {
-  if (!asset) return <Text span size="sm" c="dimmed">{trainedHere ? "–" : "Trained by another program"}</Text>;
+  if (!asset) return <Text span size="sm" c="dimmed">{trainedHere ? "–" : t("Trained by another program")}</Text>;
   return <State value={asset.staleness} title={asset.staleness_causes.join("\n") || undefined} />;
 }
 
@@ -115,13 +116,13 @@ export function Freshness({ asset, trainedHere }: { asset: Asset | undefined; tr
 function FirstModel() {
   return (
     <Stack gap="sm" py="xl" maw={640}>
-      <Title order={2}>Train your first model</Title>
-      <Text size="sm">There are no models that you can see. A model appears here when a training that the platform runs has finished, or when a program logs one with MLflow.</Text>
+      <Title order={2}>{t("Train your first model")}</Title>
+      <Text size="sm">{t("There are no models that you can see. A model appears here when a training that the platform runs has finished, or when a program logs one with MLflow.")}</Text>
       <Group>
-        <Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" search={{ component: "ModelTrainingComponent" }} />}>Define a training</Button>
-        <Button variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/new" params={{ service: "ai-catalog", plural: "registered-models" }} />}>Register a model</Button>
+        <Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" search={{ component: "ModelTrainingComponent" }} />}>{t("Define a training")}</Button>
+        <Button variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/new" params={{ service: "ai-catalog", plural: "registered-models" }} />}>{t("Register a model")}</Button>
       </Group>
-      <Text size="sm" c="dimmed">From Python, with an API key in <Code>MLFLOW_TRACKING_TOKEN</Code>: <Code>{`mlflow.set_tracking_uri("${location.origin}${BASE}/mlflow")`}</Code></Text>
+      <Text size="sm" c="dimmed">{rich("From Python, with an API key in {code}: {code2}", { code: <Code>MLFLOW_TRACKING_TOKEN</Code>, code2: <Code>{`mlflow.set_tracking_uri("${location.origin}${BASE}/mlflow")`}</Code> })}</Text>
     </Stack>
   );
 }

@@ -1,6 +1,7 @@
 import { Anchor, Image, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { BASE } from "../../../api/http";
+import { t } from "../../../language/text";
 
 const TYPES: Record<string, string> = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", svg: "image/svg+xml", webp: "image/webp" };
 
@@ -13,7 +14,7 @@ export function Plot({ id, path }: { id: string; path: string }) {
     queryKey: ["plot", id],
     queryFn: async ({ signal }) => {
       const response = await fetch(address, { signal });
-      if (!response.ok) throw new Error(`The file can't be read (${response.status}).`);
+      if (!response.ok) throw new Error(t("The file can't be read ({status}).", { status: response.status }));
       return dataUrl(new Blob([await response.arrayBuffer()], { type }));
     },
     enabled: type !== undefined,

@@ -1,5 +1,6 @@
 import { Anchor, Code, Group, Progress, Stack, Table, Text, Title } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
+import { t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { State } from "../../../ui/State";
 import { short } from "./models";
@@ -15,30 +16,30 @@ export function Predicted({ answer }: { answer: Predictions }) {
   const contributions = prediction.contributions?.slice(0, SHOWN) ?? [];
   return (
     <Stack gap="md">
-      <section aria-label="Prediction">
+      <section aria-label={t("Prediction")}>
         <Group gap="sm" mb={4}>
           <Title order={2}>{percent} % {answer.target}</Title>
-          <State color={prediction.label ? "orange" : "teal"}>{answer.target}: {prediction.label ? "yes" : "no"}</State>
+          <State color={prediction.label ? "orange" : "teal"}>{answer.target}: {prediction.label ? t("yes") : t("no")}</State>
         </Group>
-        <Progress value={prediction.probability * 100} size="lg" aria-label={`Probability of ${answer.target}`} />
-        <Text size="sm" c="dimmed">The answer is yes from {(answer.threshold * 100).toFixed(1)} % on.</Text>
-        {prediction.missing.length > 0 && <Text size="sm">Without a value: {prediction.missing.join(", ")}.</Text>}
-        {prediction.out_of_range.length > 0 && <Text size="sm">Outside the range of the training: {prediction.out_of_range.join(", ")}.</Text>}
+        <Progress value={prediction.probability * 100} size="lg" aria-label={t("Probability of {target}", { target: answer.target })} />
+        <Text size="sm" c="dimmed">{t("The answer is yes from {threshold} % on.", { threshold: (answer.threshold * 100).toFixed(1) })}</Text>
+        {prediction.missing.length > 0 && <Text size="sm">{t("Without a value: {missing}.", { missing: prediction.missing.join(", ") })}</Text>}
+        {prediction.out_of_range.length > 0 && <Text size="sm">{t("Outside the range of the training: {out_of_range}.", { out_of_range: prediction.out_of_range.join(", ") })}</Text>}
       </section>
       {contributions.length > 0 && (
-        <section aria-label="Contributions">
-          <Title order={2} mb={4}>What moved it</Title>
+        <section aria-label={t("Contributions")}>
+          <Title order={2} mb={4}>{t("What moved it")}</Title>
           <Chart
             kind="bar"
-            label="Change of the log-odds by each input"
-            x={{ name: "Input" }}
-            y={{ name: "Contribution", unit: "log-odds" }}
-            series={[{ name: "Contribution", points: contributions.map((one) => [one.feature, one.contribution]) }]}
+            label={t("Change of the log-odds by each input")}
+            x={{ name: t("Input") }}
+            y={{ name: t("Contribution"), unit: t("log-odds") }}
+            series={[{ name: t("Contribution"), points: contributions.map((one) => [one.feature, one.contribution]) }]}
             height={240}
           />
           <Table.ScrollContainer minWidth={320}>
             <Table verticalSpacing={2} fz="sm">
-              <Table.Thead><Table.Tr><Table.Th>Input</Table.Th><Table.Th ta="right">Value</Table.Th><Table.Th ta="right">Median</Table.Th><Table.Th ta="right">Contribution</Table.Th></Table.Tr></Table.Thead>
+              <Table.Thead><Table.Tr><Table.Th>{t("Input")}</Table.Th><Table.Th ta="right">{t("Value")}</Table.Th><Table.Th ta="right">{t("Median")}</Table.Th><Table.Th ta="right">{t("Contribution")}</Table.Th></Table.Tr></Table.Thead>
               <Table.Tbody style={{ fontVariantNumeric: "tabular-nums" }}>
                 {contributions.map((one) => (
                   <Table.Tr key={one.feature}>
@@ -54,10 +55,10 @@ export function Predicted({ answer }: { answer: Predictions }) {
           {answer.explanation?.description && <Text size="xs" c="dimmed">{answer.explanation.description}</Text>}
         </section>
       )}
-      <section aria-label="Versions">
-        <Title order={2} mb={4}>Where it comes from</Title>
-        <Source what="Model" asset={answer.model} version={answer.model_data_version} />
-        {answer.features_data_version && <Source what="Features" asset={answer.features_table} version={answer.features_data_version} />}
+      <section aria-label={t("Versions")}>
+        <Title order={2} mb={4}>{t("Where it comes from")}</Title>
+        <Source what={t("Model")} asset={answer.model} version={answer.model_data_version} />
+        {answer.features_data_version && <Source what={t("Features")} asset={answer.features_table} version={answer.features_data_version} />}
       </section>
     </Stack>
   );

@@ -2,6 +2,7 @@ import { Badge, Group, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useLive } from "../../../api/live";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { aliasesOf, type ModelVersion, type RegisteredModel, type StageRequest, stageRequests } from "./models";
@@ -29,7 +30,7 @@ export function Versions({ model, versions, onDone }: Props) {
       <Table.ScrollContainer minWidth={720}>
         <Table verticalSpacing={6}>
           <Table.Thead>
-            <Table.Tr><Table.Th>Version</Table.Th><Table.Th>Stage</Table.Th><Table.Th>Checks</Table.Th><Table.Th>Registered</Table.Th><Table.Th>Actions</Table.Th></Table.Tr>
+            <Table.Tr><Table.Th>{t("Version")}</Table.Th><Table.Th>{t("Stage")}</Table.Th><Table.Th>{t("Checks")}</Table.Th><Table.Th>{t("Registered")}</Table.Th><Table.Th>{t("Actions")}</Table.Th></Table.Tr>
           </Table.Thead>
           <Table.Tbody>
             {versions.map((one) => {
@@ -38,9 +39,9 @@ export function Versions({ model, versions, onDone }: Props) {
               return (
                 <Table.Tr key={one.id}>
                   <Table.Td><Group gap={6}>{one.version}{aliasesOf(model, one.version).map((alias) => <Badge key={alias} variant="light" tt="none">{alias}</Badge>)}</Group></Table.Td>
-                  <Table.Td>{one.stage === "NONE" ? <Text span c="dimmed">None</Text> : one.stage.toLowerCase()}{request && <Text size="xs">{request.requested_by} asks for {request.stage.toLowerCase()}</Text>}</Table.Td>
+                  <Table.Td>{one.stage === "NONE" ? <Text span c="dimmed">{t("None")}</Text> : one.stage.toLowerCase()}{request && <Text size="xs">{t("{requested_by} asks for {stage}", { requested_by: request.requested_by, stage: request.stage.toLowerCase() })}</Text>}</Table.Td>
                   <Table.Td><Checks checks={one.checks} /></Table.Td>
-                  <Table.Td><Time value={one.created_at} /> by {one.created_by}</Table.Td>
+                  <Table.Td>{rich("{time} by {created_by}", { time: <Time value={one.created_at} />, created_by: one.created_by })}</Table.Td>
                   <Table.Td>
                     <Group gap={4}>
                       {request ? (
@@ -58,11 +59,11 @@ export function Versions({ model, versions, onDone }: Props) {
           </Table.Tbody>
         </Table>
       </Table.ScrollContainer>
-      <section aria-label="Stage requests">
-        <Title order={2} mb="xs">Stage requests</Title>
+      <section aria-label={t("Stage requests")}>
+        <Title order={2} mb="xs">{t("Stage requests")}</Title>
         <Text size="sm" c="dimmed" mb="xs">{policyOf(model)}</Text>
         {requests.error && <Trouble error={requests.error} retry={() => requests.refetch()} />}
-        {requests.data?.items.length === 0 && <Text size="sm" c="dimmed">Nobody has asked for a stage yet.</Text>}
+        {requests.data?.items.length === 0 && <Text size="sm" c="dimmed">{t("Nobody has asked for a stage yet.")}</Text>}
         <Stack gap={4}>{requests.data?.items.map((one) => <Request key={one.id} request={one} />)}</Stack>
       </section>
     </Stack>
@@ -73,17 +74,16 @@ function Request({ request }: { request: StageRequest }) {
   const approved = request.decisions.filter((one) => one.decision.startsWith("APPROVE")).length;
   return (
     <Text size="sm">
-      Version {request.version}: {request.from_stage.toLowerCase()} → {request.stage.toLowerCase()}, <b>{request.state.toLowerCase()}</b> ({approved} of {request.approvals} approvals). Asked by {request.requested_by} <Time value={request.requested_at} />{request.comment && <>: {request.comment}</>}
-      {request.decisions.map((one) => <span key={one.decided_by + one.decided_at}>{" "}{one.decided_by}: {one.decision.toLowerCase()}{one.comment && ` (${one.comment})`}.</span>)}
+      {rich("Version {version}: {from_stage} → {stage}, {state} ({approved} of {approvals} approvals). Asked by {requested_by} {time}{comment}{decisions}", { version: request.version, from_stage: request.from_stage.toLowerCase(), stage: request.stage.toLowerCase(), state: <b>{request.state.toLowerCase()}</b>, approved, approvals: request.approvals, requested_by: request.requested_by, time: <Time value={request.requested_at} />, comment: request.comment && <>: {request.comment}</>, decisions: request.decisions.map((one) => <span key={one.decided_by + one.decided_at}>{" "}{one.decided_by}: {one.decision.toLowerCase()}{one.comment && ` (${one.comment})`}.</span>) })}
     </Text>
   );
 }
 
 /** What the policy of the model requires, in a sentence. */
 function policyOf({ spec: { policy, required_evaluations } }: RegisteredModel): string {
-  if (!policy.stages.length) return "A version moves to any stage without an approval.";
+  if (!policy.stages.length) return t("A version moves to any stage without an approval.");
   const stages = policy.stages.map((stage) => stage.toLowerCase()).join(", ");
-  const own = policy.self_approval ? "" : " by somebody else";
-  const evaluated = required_evaluations.length ? ` and ${required_evaluations.length} passed evaluations` : "";
-  return `For ${stages}, a version needs ${policy.approvals} ${policy.approvals === 1 ? "approval" : "approvals"}${own}${evaluated}.`;
+  const own = policy.self_approval ? "" : t(" by somebody else");
+  const evaluated = required_evaluations.length ? t(" and {count} passed evaluations", { count: required_evaluations.length }) : "";
+  return t("For {stages}, a version needs {approvals} {approvals, plural, one {approval} other {approvals}}{own}{evaluated}.", { stages, approvals: policy.approvals, own, evaluated });
 }

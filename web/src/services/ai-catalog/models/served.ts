@@ -2,6 +2,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { get, Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 
 export interface ModelInput {
   name: string;
@@ -55,7 +56,7 @@ export const served = (asset: string, dataVersion: string) =>
         if (version) return version;
         token = found.next_page_token;
       }
-      throw new Problem(404, { detail: `The version ${dataVersion} of ${asset} no longer serves predictions.` }, "");
+      throw new Problem(404, { detail: t("The version {dataVersion} of {asset} no longer serves predictions.", { dataVersion, asset }) }, "");
     },
     staleTime: Number.POSITIVE_INFINITY,
     retry: false,
@@ -82,7 +83,7 @@ export async function anyKey(version: ServedVersion): Promise<Instance | null> {
 export function rangeOf(input: ModelInput): string {
   if (input.minimum === null || input.maximum === null) return "";
   const number = (value: number | null) => (value === null ? "–" : Number(value.toPrecision(4)).toLocaleString());
-  return `${number(input.minimum)} to ${number(input.maximum)}, median ${number(input.median)}`;
+  return t("{minimum} to {maximum}, median {median}", { minimum: number(input.minimum), maximum: number(input.maximum), median: number(input.median) });
 }
 
 /** The instance that an address holds. An address that can't be read holds none. */

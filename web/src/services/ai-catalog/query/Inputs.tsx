@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 
@@ -18,8 +19,8 @@ interface Props {
 export function Inputs({ inputs, versions, onChoose }: Props) {
   if (!inputs.length) return null;
   return (
-    <Group gap="md" component="section" aria-label="Tables that were read">
-      <Text size="sm">Read:</Text>
+    <Group gap="md" component="section" aria-label={t("Tables that were read")}>
+      <Text size="sm">{t("Read:")}</Text>
       {inputs.map((one) => (
         <Group key={one.asset} gap={4} wrap="nowrap">
           <Anchor component={Link} to={`/ai-catalog/assets/${encodeURIComponent(one.asset)}`} size="sm" ff="monospace">{one.asset}</Anchor>
@@ -41,17 +42,17 @@ function Version({ input, fixed, onChoose }: { input: Input; fixed: boolean; onC
   return (
     <Menu opened={open} onChange={setOpen} position="top-start">
       <Menu.Target>
-        <Button size="compact-xs" variant={fixed ? "filled" : "default"} title={`Data version ${input.data_version}. Choose another version to read.`}>
-          version {input.table_version}{fixed ? "" : " (newest)"}
+        <Button size="compact-xs" variant={fixed ? "filled" : "default"} title={t("Data version {data_version}. Choose another version to read.", { data_version: input.data_version })}>
+          {t("version {table_version}{fixed}", { table_version: input.table_version, fixed: fixed ? "" : t(" (newest)") })}
         </Button>
       </Menu.Target>
       <Menu.Dropdown mah={320} style={{ overflowY: "auto" }}>
-        <Menu.Item onClick={() => onChoose(null)}>Newest version</Menu.Item>
+        <Menu.Item onClick={() => onChoose(null)}>{t("Newest version")}</Menu.Item>
         {known.isPending && <Loader size="xs" m="xs" />}
         {known.error && <Trouble error={known.error} />}
         {known.data?.items.map((one) => (
           <Menu.Item key={one.table_version} onClick={() => onChoose(String(one.table_version))} rightSection={<Text size="xs" c="dimmed"><Time value={one.committed_at} /></Text>}>
-            Version {one.table_version}: {one.operation.toLowerCase()}
+            {t("Version {table_version}: {operation}", { table_version: one.table_version, operation: one.operation.toLowerCase() })}
           </Menu.Item>
         ))}
       </Menu.Dropdown>

@@ -6,6 +6,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { Problem, send } from "../../../api/http";
 import { allowed, session } from "../../../api/platform";
+import { rich, t } from "../../../language/text";
 import { Grid } from "../../../ui/Grid";
 import { Trouble } from "../../../ui/Trouble";
 import { assetGraph } from "../graph-answer";
@@ -85,7 +86,7 @@ export function QueryPage() {
   const updating = useMutation({
     mutationFn: () => send("PATCH", `${PATH}/${search.saved}`, { body: { spec: content }, etag: saved.data?.etag }),
     onSuccess: () => {
-      notifications.show({ message: "Saved" });
+      notifications.show({ message: t("Saved") });
       void queries.invalidateQueries({ queryKey: ["item", "ai-catalog", "saved-queries", search.saved] });
     },
   });
@@ -100,28 +101,28 @@ export function QueryPage() {
     <Stack gap="sm">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>{spec?.title ?? "Query"}</Title>
+          <Title order={1}>{spec?.title ?? t("Query")}</Title>
           {spec && (
             <Text size="sm" c="dimmed">
               {spec.description && `${spec.description} `}
-              <Anchor component={Link} to={`/ai-catalog/saved-queries/${search.saved}`} size="sm">Details and history</Anchor>
+              <Anchor component={Link} to={`/ai-catalog/saved-queries/${search.saved}`} size="sm">{t("Details and history")}</Anchor>
             </Text>
           )}
         </div>
         <Group gap="xs">
-          <Button size="xs" variant="default" onClick={() => setDialog("statements")}>Saved and run before</Button>
+          <Button size="xs" variant="default" onClick={() => setDialog("statements")}>{t("Saved and run before")}</Button>
           {search.saved && (
             <Button
               size="xs"
               disabled={!changedSince || !rights?.has("ai_catalog.saved_query.update")}
-              title={rights && !rights.has("ai_catalog.saved_query.update") ? "You need the permission ai_catalog.saved_query.update." : undefined}
+              title={rights && !rights.has("ai_catalog.saved_query.update") ? t("You need the permission ai_catalog.saved_query.update.") : undefined}
               loading={updating.isPending}
               onClick={() => updating.mutate()}
             >
-              Save changes
+              {t("Save changes")}
             </Button>
           )}
-          <Button size="xs" variant={search.saved ? "default" : "filled"} disabled={!sql.trim()} onClick={() => setDialog("save")}>{search.saved ? "Save a copy" : "Save"}</Button>
+          <Button size="xs" variant={search.saved ? "default" : "filled"} disabled={!sql.trim()} onClick={() => setDialog("save")}>{search.saved ? t("Save a copy") : t("Save")}</Button>
         </Group>
       </Group>
       {saved.error && <Trouble error={saved.error} retry={() => saved.refetch()} />}
@@ -129,27 +130,27 @@ export function QueryPage() {
       <SqlEditor value={sql} onChange={setSql} onRun={start} tables={graph?.nodes.map((node) => node.id) ?? []} error={place && failed ? { ...place, message: failed.message } : null} />
       <Group gap="sm">
         {statement.isPending ? (
-          <Button color="red" variant="light" onClick={() => stop.current?.abort()}>Cancel</Button>
+          <Button color="red" variant="light" onClick={() => stop.current?.abort()}>{t("Cancel")}</Button>
         ) : (
-          <Button onClick={() => start()} disabled={!sql.trim()}>Run <Kbd ml={8} size="xs">Ctrl Enter</Kbd></Button>
+          <Button onClick={() => start()} disabled={!sql.trim()}>{rich("Run {kbd}", { kbd: <Kbd ml={8} size="xs">Ctrl Enter</Kbd> })}</Button>
         )}
-        <NumberInput aria-label="Maximum number of rows" value={limit} min={1} max={100_000} w={130} thousandSeparator="," onChange={(value) => void change({ limit: Number(value) || undefined })} suffix=" rows" />
+        <NumberInput aria-label={t("Maximum number of rows")} value={limit} min={1} max={100_000} w={130} thousandSeparator="," onChange={(value) => void change({ limit: Number(value) || undefined })} suffix=" rows" />
         <Text size="sm" c="dimmed" role="status">
-          {statement.isPending ? "Running" : cancelled && !done ? "Cancelled" : done ? `${rows(done.result.rows.length)} in ${Math.round(done.milliseconds).toLocaleString()} ms` : "Tables are named by the id of their asset, such as project.layer.name."}
+          {statement.isPending ? t("Running") : cancelled && !done ? t("Cancelled") : done ? t("{count} in {milliseconds, number} ms", { count: rows(done.result.rows.length), milliseconds: Math.round(done.milliseconds) }) : t("Tables are named by the id of their asset, such as project.layer.name.")}
         </Text>
       </Group>
       {failed && <Trouble error={failed} />}
-      {place && <Text size="sm" c="dimmed">Line {place.line} of the statement is marked.</Text>}
+      {place && <Text size="sm" c="dimmed">{t("Line {line} of the statement is marked.", { line: place.line })}</Text>}
       {done && !failed && <Shown done={done} chart={chart} view={view} onView={(view) => void change({ view })} onChart={(chart) => void change({ chart, view: "chart" })} />}
       {done && !failed && <Inputs inputs={done.result.inputs} versions={done.statement.versions} onChoose={choose} />}
       {dialog === "save" && (
         <SaveDialog
           spec={content}
-          initial={{ title: spec ? `${spec.title} (copy)` : "", description: spec?.description ?? "" }}
+          initial={{ title: spec ? t("{title} (copy)", { title: spec.title }) : "", description: spec?.description ?? "" }}
           onClose={() => setDialog(null)}
           onSaved={(id) => {
             setDialog(null);
-            notifications.show({ message: "Saved" });
+            notifications.show({ message: t("Saved") });
             void navigate({ search: { saved: id } });
           }}
         />
@@ -167,7 +168,7 @@ export function QueryPage() {
 }
 
 function rows(count: number): string {
-  return `${count.toLocaleString()} ${count === 1 ? "row" : "rows"}`;
+  return t("{count, plural, one {# row} other {# rows}}", { count });
 }
 
 interface ShownProps {
@@ -185,26 +186,26 @@ function Shown({ done, chart, view, onView, onChart }: ShownProps) {
   const parquet = useMutation({ mutationFn: () => asParquet(done), onSuccess: (content) => download("result.parquet", content) });
   return (
     <>
-      {result.truncated && <Alert color="gray" variant="light">There are more rows. Raise the maximum, or add a condition.</Alert>}
+      {result.truncated && <Alert color="gray" variant="light">{t("There are more rows. Raise the maximum, or add a condition.")}</Alert>}
       <Tabs value={drawable ? view : "table"} onChange={(value) => onView(value === "chart" ? "chart" : "table")} keepMounted={false}>
         <Group justify="space-between">
           <Tabs.List>
-            <Tabs.Tab value="table">Table</Tabs.Tab>
-            <Tabs.Tab value="chart" disabled={!drawable}>Chart</Tabs.Tab>
+            <Tabs.Tab value="table">{t("Table")}</Tabs.Tab>
+            <Tabs.Tab value="chart" disabled={!drawable}>{t("Chart")}</Tabs.Tab>
           </Tabs.List>
           <Group gap={4}>
             <Button size="xs" variant="subtle" disabled={!result.rows.length} onClick={() => download("result.csv", csv(result.columns, result.rows))}>
-              Download {rows(result.rows.length)} as CSV
+              {t("Download {count} as CSV", { count: rows(result.rows.length) })}
             </Button>
-            <Button size="xs" variant="subtle" disabled={!result.columns.length} loading={parquet.isPending} title="Keeps the types of the columns" onClick={() => parquet.mutate()}>As Parquet</Button>
+            <Button size="xs" variant="subtle" disabled={!result.columns.length} loading={parquet.isPending} title={t("Keeps the types of the columns")} onClick={() => parquet.mutate()}>{t("As Parquet")}</Button>
           </Group>
         </Group>
         {parquet.error && <Trouble error={parquet.error} />}
         <Tabs.Panel value="table" pt="sm">
           {result.rows.length ? (
-            <Grid key={done.milliseconds} label="Result" columns={result.columns.map(({ name, type }) => ({ name, note: type }))} rows={result.rows} />
+            <Grid key={done.milliseconds} label={t("Result")} columns={result.columns.map(({ name, type }) => ({ name, note: type }))} rows={result.rows} />
           ) : (
-            <Text size="sm" c="dimmed">The statement returned no rows.</Text>
+            <Text size="sm" c="dimmed">{t("The statement returned no rows.")}</Text>
           )}
         </Tabs.Panel>
         <Tabs.Panel value="chart" pt="sm">{chart && <ChartBuilder result={result} choice={chart} onChange={onChart} />}</Tabs.Panel>

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { SavedQuery, SavedQuerySpec as SavedSpec } from "../../../api/generated/ai-catalog";
 import { Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { nameOf, PATH, projects } from "./saved";
 
@@ -31,27 +32,27 @@ export function SaveDialog({ spec, initial, onSaved, onClose }: Props) {
   });
   const fault = (pointer: string) => (saving.error instanceof Problem ? saving.error.faults.find((one) => one.pointer === pointer)?.detail : undefined);
   return (
-    <Modal opened onClose={onClose} title="Save query">
+    <Modal opened onClose={onClose} title={t("Save query")}>
       <form onSubmit={(event) => { event.preventDefault(); saving.mutate(); }}>
         <Stack gap="sm">
-          <TextInput label="Title" data-autofocus required value={title} error={fault("/spec/title")} onChange={(event) => setTitle(event.currentTarget.value)} />
-          <Textarea label="Description" value={description} error={fault("/spec/description")} onChange={(event) => setDescription(event.currentTarget.value)} autosize />
+          <TextInput label={t("Title")} data-autofocus required value={title} error={fault("/spec/title")} onChange={(event) => setTitle(event.currentTarget.value)} />
+          <Textarea label={t("Description")} value={description} error={fault("/spec/description")} onChange={(event) => setDescription(event.currentTarget.value)} autosize />
           <Select
-            label="Project"
-            description="Everyone who can see the project can open the query. They run it with their own rights."
+            label={t("Project")}
+            description={t("Everyone who can see the project can open the query. They run it with their own rights.")}
             required
             searchable
             data={known.data?.map((one) => ({ value: one.id, label: one.spec.title || one.name })) ?? []}
             value={project}
             error={fault("/project_id")}
             onChange={setProject}
-            nothingFoundMessage="There is no such project"
+            nothingFoundMessage={t("There is no such project")}
           />
           {known.error && <Trouble error={known.error} retry={() => known.refetch()} />}
           {saving.error && <Trouble error={saving.error} />}
           <Group>
-            <Button type="submit" loading={saving.isPending} disabled={!title.trim() || !project}>Save</Button>
-            <Button variant="default" onClick={onClose}>Cancel</Button>
+            <Button type="submit" loading={saving.isPending} disabled={!title.trim() || !project}>{t("Save")}</Button>
+            <Button variant="default" onClick={onClose}>{t("Cancel")}</Button>
           </Group>
         </Stack>
       </form>

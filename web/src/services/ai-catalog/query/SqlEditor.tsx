@@ -9,6 +9,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { basicSetup, EditorView } from "codemirror";
 import { useEffect, useRef } from "react";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import type { Place } from "./position";
 
 /** A background on which all colors of the dark theme have a contrast of at least 4.5 to 1. */
@@ -62,7 +63,7 @@ export function SqlEditor({ value, onChange, onRun, tables, error }: Props) {
         lintGutter(),
         EditorState.tabSize.of(2),
         EditorView.lineWrapping,
-        EditorView.contentAttributes.of({ "aria-label": "SQL statement" }),
+        EditorView.contentAttributes.of({ "aria-label": t("SQL statement") }),
         EditorView.updateListener.of((update) => update.docChanged && latest.current.onChange(update.state.doc.toString())),
       ],
     });

@@ -2,9 +2,10 @@
 
 import type { ChartForm, QueryChart as ChartChoice, QueryResult as Result } from "../../../api/generated/ai-catalog";
 import { file, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import type { Axis, ChartKind, Coordinate, Series } from "../../../ui/Chart";
 
-export const FORMS = { LINE: "line", BAR: "bar", SCATTER: "scatter", HEAT_MAP: "heat map" } as const satisfies Record<ChartForm, ChartKind>;
+export const FORMS = { LINE: "line", BAR: "bar", SCATTER: "scatter", HEAT_MAP: "heat-map" } as const satisfies Record<ChartForm, ChartKind>;
 
 export interface Statement {
   sql: string;
@@ -44,10 +45,10 @@ export function proposal({ columns, rows }: Result): ChartChoice | null {
 /** What is missing in a choice before it can be drawn. */
 export function missing(choice: ChartChoice, columns: string[]): string | null {
   const chosen = [choice.x, ...choice.y, ...(choice.series ? [choice.series] : []), ...(choice.value ? [choice.value] : [])];
-  if (!choice.x || !choice.y.length) return "Choose a column for each axis.";
-  if (choice.form === "HEAT_MAP" && !choice.value) return "Choose the column whose numbers become colors.";
+  if (!choice.x || !choice.y.length) return t("Choose a column for each axis.");
+  if (choice.form === "HEAT_MAP" && !choice.value) return t("Choose the column whose numbers become colors.");
   const gone = chosen.filter((name) => !columns.includes(name));
-  return gone.length ? `The result has no column ${gone.join(", ")}.` : null;
+  return gone.length ? t("The result has no column {gone}.", { gone: gone.join(", ") }) : null;
 }
 
 /** The same choice, without what its form can't have. */
@@ -89,6 +90,6 @@ export function drawn(choice: ChartChoice, { columns, rows }: Result): Drawn {
   }
   const y = choice.y.join(", ");
   const value = choice.form === "HEAT_MAP" ? { name: choice.value } : undefined;
-  const label = `${value ? choice.value : y} by ${choice.x}${value ? ` and ${y}` : ""}`;
+  const label = t("{value} by {x}{value2}", { value: value ? choice.value : y, x: choice.x, value2: value ? t(" and {y}", { y }) : "" });
   return { kind: FORMS[choice.form], label, x: { name: choice.x }, y: { name: y }, value, series };
 }

@@ -1,6 +1,7 @@
 import { Anchor, Button, Code, Group, Select, Skeleton, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { rich, t } from "../../../language/text";
 import { Chart } from "../../../ui/Chart";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -36,30 +37,30 @@ export function RoundsPage() {
   return (
     <Stack gap="md">
       <div>
-        <Title order={1}>Federated rounds</Title>
-        <Text size="sm" c="dimmed">Clients train one model together and share no row. Each round averages what they learned.</Text>
+        <Title order={1}>{t("Federated rounds")}</Title>
+        <Text size="sm" c="dimmed">{t("Clients train one model together and share no row. Each round averages what they learned.")}</Text>
       </div>
       {(known.error || found.error) && <Trouble error={known.error ?? found.error} retry={() => { void known.refetch(); void found.refetch(); }} />}
       <Group gap="sm" align="flex-end">
-        <Select label="Training" miw={240} searchable allowDeselect={false} data={all.map((one) => one.id)} value={asset || null} onChange={(value) => change({ asset: value ?? undefined, training: undefined, round: undefined })} />
-        {trainings.length > 1 && <Select label="Start" miw={240} allowDeselect={false} data={trainings.map((one, number) => ({ value: one, label: number ? one : `${one} (newest)` }))} value={training ?? null} onChange={(value) => change({ training: value ?? undefined, round: undefined })} />}
-        <Select label="Figure" miw={200} allowDeselect={false} data={Object.entries(FIGURES).map(([value, { label }]) => ({ value, label }))} value={figure} onChange={(value) => change({ figure: value === "auc" ? undefined : (value ?? undefined) })} />
+        <Select label={t("Training")} miw={240} searchable allowDeselect={false} data={all.map((one) => one.id)} value={asset || null} onChange={(value) => change({ asset: value ?? undefined, training: undefined, round: undefined })} />
+        {trainings.length > 1 && <Select label={t("Start")} miw={240} allowDeselect={false} data={trainings.map((one, number) => ({ value: one, label: number ? one : t("{one} (newest)", { one }) }))} value={training ?? null} onChange={(value) => change({ training: value ?? undefined, round: undefined })} />}
+        <Select label={t("Figure")} miw={200} allowDeselect={false} data={Object.entries(FIGURES).map(([value, { label }]) => ({ value, label }))} value={figure} onChange={(value) => change({ figure: value === "auc" ? undefined : (value ?? undefined) })} />
       </Group>
       {found.isLoading && <Skeleton height={320} />}
       {found.isSuccess && !rounds.length && (
-        <Group><Text c="dimmed">No round is finished yet.</Text><Button size="xs" variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>Open the asset</Button></Group>
+        <Group><Text c="dimmed">{t("No round is finished yet.")}</Text><Button size="xs" variant="default" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{t("Open the asset")}</Button></Group>
       )}
       {rounds.length > 0 && found.data && (
         <>
           <Chart
             kind="line"
-            label={`${FIGURES[figure].label} of each client over the rounds`}
-            x={{ name: "Round" }}
+            label={t("{label} of each client over the rounds", { label: FIGURES[figure].label })}
+            x={{ name: t("Round") }}
             y={{ name: FIGURES[figure].label, unit: FIGURES[figure].unit }}
             series={linesOf(rounds, figure)}
           />
           <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>
-            {rounds.length} rounds of {rounds[0]?.strategy}. Read from <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{asset}</Anchor> <Code>{found.data.version}</Code>
+            {rich("{count} rounds of {strategy}. Read from {asset} {version}", { count: rounds.length, strategy: rounds[0]?.strategy, asset: <Anchor size="sm" underline="always" renderRoot={(props) => <Link {...props} to="/$service/$plural/$id" params={{ service: "ai-catalog", plural: "assets", id: asset }} />}>{asset}</Anchor>, version: <Code>{found.data.version}</Code> })}
           </Text>
           {shown && <Clients round={shown} rounds={rounds} onRound={(round) => change({ round: round === rounds.at(-1)?.round ? undefined : round })} />}
         </>
@@ -70,23 +71,23 @@ export function RoundsPage() {
 
 function Clients({ round, rounds, onRound }: { round: Round; rounds: Round[]; onRound: (round: number) => void }) {
   return (
-    <section aria-label="Clients">
+    <section aria-label={t("Clients")}>
       <Group justify="space-between" mb="xs" align="flex-end">
         <div>
-          <Title order={2}>Clients in round {round.round}</Title>
-          <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>{round.trained} of {round.clients.length} trained, finished <Time value={round.finishedAt} />. They read <Code>{round.inputVersion}</Code></Text>
+          <Title order={2}>{t("Clients in round {round}", { round: round.round })}</Title>
+          <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>{rich("{trained} of {count} trained, finished {time}. They read {inputVersion}", { trained: round.trained, count: round.clients.length, time: <Time value={round.finishedAt} />, inputVersion: <Code>{round.inputVersion}</Code> })}</Text>
         </div>
-        <Select size="xs" aria-label="Round" w={130} allowDeselect={false} data={rounds.map((one) => ({ value: String(one.round), label: `Round ${one.round}` }))} value={String(round.round)} onChange={(value) => onRound(Number(value))} />
+        <Select size="xs" aria-label={t("Round")} w={130} allowDeselect={false} data={rounds.map((one) => ({ value: String(one.round), label: t("Round {round}", { round: one.round }) }))} value={String(round.round)} onChange={(value) => onRound(Number(value))} />
       </Group>
       <Table.ScrollContainer minWidth={640}>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Client</Table.Th>{Object.entries(FIGURES).map(([name, { label, unit }]) => <Table.Th key={name} ta="right">{label}{unit === "bytes" && " (bytes)"}</Table.Th>)}<Table.Th>Result</Table.Th></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Client")}</Table.Th>{Object.entries(FIGURES).map(([name, { label, unit }]) => <Table.Th key={name} ta="right">{label}{unit === "bytes" && t(" (bytes)")}</Table.Th>)}<Table.Th>{t("Result")}</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody style={{ fontVariantNumeric: "tabular-nums" }}>
             {round.clients.map((one) => (
               <Table.Tr key={one.client}>
                 <Table.Td>{one.client}</Table.Td>
                 {(Object.keys(FIGURES) as Figure[]).map((name) => <Table.Td key={name} ta="right">{short(one[name] ?? undefined)}</Table.Td>)}
-                <Table.Td>{failureOf(one) ?? "Took part"}</Table.Td>
+                <Table.Td>{failureOf(one) ?? t("Took part")}</Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>
@@ -104,9 +105,9 @@ function failureOf(client: ClientRound): string | null {
 function NoTraining() {
   return (
     <Stack gap="sm" maw={640}>
-      <Title order={1}>Federated rounds</Title>
-      <Text size="sm">There are no federated trainings that you can see. In a federated training, clients train one model together and share no row.</Text>
-      <Group><Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" search={{ component: "FederatedTrainingComponent" }} />}>Define a federated training</Button></Group>
+      <Title order={1}>{t("Federated rounds")}</Title>
+      <Text size="sm">{t("There are no federated trainings that you can see. In a federated training, clients train one model together and share no row.")}</Text>
+      <Group><Button renderRoot={(props) => <Link {...props} to="/ai-catalog/definitions/new" search={{ component: "FederatedTrainingComponent" }} />}>{t("Define a federated training")}</Button></Group>
     </Stack>
   );
 }

@@ -2,6 +2,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 
 export interface ClientRound {
   client: string;
@@ -30,13 +31,13 @@ export interface Round {
 
 /** Figures of a client in a round, with their units. */
 export const FIGURES = {
-  auc: { label: "AUC on the holdout", unit: undefined },
-  loss: { label: "Log loss on the holdout", unit: undefined },
-  brier: { label: "Brier score on the holdout", unit: undefined },
-  train_loss: { label: "Log loss in training", unit: undefined },
-  examples: { label: "Rows in training", unit: "rows" },
-  bytes_sent: { label: "Sent by the client", unit: "bytes" },
-  bytes_received: { label: "Received by the client", unit: "bytes" },
+  auc: { label: t("AUC on the holdout"), unit: undefined },
+  loss: { label: t("Log loss on the holdout"), unit: undefined },
+  brier: { label: t("Brier score on the holdout"), unit: undefined },
+  train_loss: { label: t("Log loss in training"), unit: undefined },
+  examples: { label: t("Rows in training"), unit: t("rows") },
+  bytes_sent: { label: t("Sent by the client"), unit: t("bytes") },
+  bytes_received: { label: t("Received by the client"), unit: t("bytes") },
 } as const;
 
 export type Figure = keyof typeof FIGURES;
@@ -87,5 +88,5 @@ export function linesOf(rounds: Round[], figure: Figure): { name: string; points
   }));
   const overall = rounds.map((one): [number, number | null] => [one.round, one.overall[figure] ?? null]);
   const hasTotal = figure !== "examples" && overall.some(([, value]) => value !== null);
-  return hasTotal ? [...lines, { name: "All", points: overall }] : lines;
+  return hasTotal ? [...lines, { name: t("All"), points: overall }] : lines;
 }

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { get, send } from "../../../api/http";
 import { allowed } from "../../../api/platform";
+import { rich, t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
@@ -26,7 +27,7 @@ interface Automation {
 type Plural = "schedules" | "sensors";
 
 const PATH = "/api/v1/ai-catalog";
-const TICKS: Record<string, string> = { SUCCESS: "Started a run", SKIPPED: "Skipped", FAILURE: "Failed", STARTED: "In progress" };
+const TICKS: Record<string, string> = { SUCCESS: t("Started a run"), SKIPPED: t("Skipped"), FAILURE: t("Failed"), STARTED: t("In progress") };
 
 const automations = (plural: Plural) => ({
   queryKey: ["automation", plural],
@@ -39,10 +40,10 @@ const automations = (plural: Plural) => ({
 export function AutomationPage() {
   return (
     <Stack gap="md">
-      <Title order={1}>Runs</Title>
+      <Title order={1}>{t("Runs")}</Title>
       <RunsTabs active="/runs/automation" />
-      <List plural="schedules" title="Schedules" none="There are no schedules that you can see." />
-      <List plural="sensors" title="Sensors" none="There are no sensors that you can see." />
+      <List plural="schedules" title={t("Schedules")} none={t("There are no schedules that you can see.")} />
+      <List plural="sensors" title={t("Sensors")} none={t("There are no sensors that you can see.")} />
     </Stack>
   );
 }
@@ -60,11 +61,11 @@ function List({ plural, title, none }: { plural: Plural; title: string; none: st
           <Table verticalSpacing={6} aria-label={title}>
             <Table.Thead>
               <Table.Tr>
-                <Table.Th w={64}>On</Table.Th>
-                <Table.Th>Name</Table.Th>
-                <Table.Th>When</Table.Th>
-                <Table.Th>Last evaluation</Table.Th>
-                <Table.Th>Runs</Table.Th>
+                <Table.Th w={64}>{t("On")}</Table.Th>
+                <Table.Th>{t("Name")}</Table.Th>
+                <Table.Th>{t("When")}</Table.Th>
+                <Table.Th>{t("Last evaluation")}</Table.Th>
+                <Table.Th>{t("Runs")}</Table.Th>
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>{items.map((one) => <Row key={one.id} one={one} plural={plural} />)}</Table.Tbody>
@@ -84,9 +85,9 @@ function Row({ one, plural }: { one: Automation; plural: Plural }) {
         <Anchor component={Link} to={`/ai-catalog/${plural}/${encodeURIComponent(one.id)}`} size="sm" display="block">{one.id}</Anchor>
         <Text size="xs" c="dimmed" lineClamp={2}>{one.description}</Text>
       </Table.Td>
-      <Table.Td>{plural === "schedules" ? <Times one={one} /> : <Text size="sm">At most every {one.min_interval_seconds} s</Text>}</Table.Td>
+      <Table.Td>{plural === "schedules" ? <Times one={one} /> : <Text size="sm">{t("At most every {min_interval_seconds} s", { min_interval_seconds: one.min_interval_seconds })}</Text>}</Table.Td>
       <Table.Td maw={320}><LastTick one={one} /></Table.Td>
-      <Table.Td><Anchor component={Link} to="/runs" search={{ origin: by, by: one.id } as never} size="sm">Show runs</Anchor></Table.Td>
+      <Table.Td><Anchor component={Link} to="/runs" search={{ origin: by, by: one.id } as never} size="sm">{t("Show runs")}</Anchor></Table.Td>
     </Table.Tr>
   );
 }
@@ -100,7 +101,7 @@ function Times({ one }: { one: Automation }) {
       <Text size="sm" ff="monospace">{one.cron} <Text span size="xs" c="dimmed">{one.timezone}</Text></Text>
       {next && (
         <Tooltip label={<>{upcoming.map((time) => <div key={time}>{new Date(time).toLocaleString()}</div>)}</>} openDelay={300}>
-          <Text size="xs" c="dimmed" tabIndex={0}>Next <Time value={next} /></Text>
+          <Text size="xs" c="dimmed" tabIndex={0}>{rich("Next {time}", { time: <Time value={next} /> })}</Text>
         </Tooltip>
       )}
     </Stack>
@@ -110,7 +111,7 @@ function Times({ one }: { one: Automation }) {
 /** The last evaluation, and why it started nothing. */
 function LastTick({ one }: { one: Automation }) {
   const tick = one.last_tick;
-  if (!tick) return <Text size="sm" c="dimmed">Not yet</Text>;
+  if (!tick) return <Text size="sm" c="dimmed">{t("Not yet")}</Text>;
   return (
     <Stack gap={0}>
       <Group gap={6} wrap="nowrap">
@@ -131,7 +132,7 @@ function OnOff({ one, plural }: { one: Automation; plural: Plural }) {
   const permitted = rights?.has(`${kind}.${verb}`) ?? false;
   const turn = useMutation({
     mutationFn: () => send("POST", `${PATH}/${plural}/${encodeURIComponent(one.id)}:${verb}`, { body: {} }),
-    onSuccess: () => notice(`${one.id} is ${on ? "off" : "on"}`),
+    onSuccess: () => notice(t("{id} is {on}", { id: one.id, on: on ? t("off") : t("on") })),
     onError: (error) => notice(error.message),
     onSettled: () => queries.invalidateQueries({ queryKey: ["automation", plural] }),
   });
@@ -140,8 +141,8 @@ function OnOff({ one, plural }: { one: Automation; plural: Plural }) {
       size="xs"
       checked={turn.isPending ? !on : on}
       disabled={!permitted || turn.isPending}
-      aria-label={`${one.id} is ${on ? "on" : "off"}`}
-      title={permitted || !rights ? undefined : `You need the permission ${kind}.${verb}.`}
+      aria-label={t("{id} is {on}", { id: one.id, on: on ? t("on") : t("off") })}
+      title={permitted || !rights ? undefined : t("You need the permission {kind}.{verb}.", { kind, verb })}
       onChange={() => turn.mutate()}
     />
   );

@@ -1,4 +1,5 @@
 import { Text, UnstyledButton } from "@mantine/core";
+import { t } from "../../../language/text";
 import { duration } from "../../../ui/duration";
 import classes from "./Gantt.module.css";
 import type { Step } from "./runs";
@@ -19,14 +20,14 @@ export function Gantt({ steps, from, to, now, chosen, onChoose }: Props) {
   const length = Math.max(to - from, 1);
   const share = (instant: number) => (100 * (instant - from)) / length;
   return (
-    <ul className={classes.steps} aria-label="Steps">
+    <ul className={classes.steps} aria-label={t("Steps")}>
       {steps.map((step) => {
         const began = step.started_at ? Date.parse(step.started_at) : null;
         const ended = step.ended_at ? Date.parse(step.ended_at) : step.state === "RUNNING" ? now : began;
         const took = began !== null && ended !== null ? duration(ended - began) : "";
         const left = began === null ? 0 : share(began);
         const right = ended === null ? 0 : share(ended);
-        const words = `${step.state.toLowerCase()}${took && `, ${took}`}${step.attempts > 1 ? `, ${step.attempts} attempts` : ""}`;
+        const words = `${step.state.toLowerCase()}${took && `, ${took}`}${t("{attempts, plural, one {} other {, {attempts} attempts}}", { attempts: step.attempts })}`;
         return (
           <li key={step.name}>
             <UnstyledButton

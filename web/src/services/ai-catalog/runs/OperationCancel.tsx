@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 
 /** Cancels an operation. Everyone may cancel what they have started, and the platform decides about others. */
@@ -14,9 +15,9 @@ export function OperationCancel({ id }: { id: string }) {
   };
   return (
     <>
-      <Button size="xs" color="red" variant="outline" onClick={() => setAsks(true)}>Cancel operation</Button>
-      <Confirm opened={asks} title="Cancel this operation?" submit="Cancel operation" danger run={cancel} onClose={() => setAsks(false)}>
-        Its runs are stopped, and the steps of a change are undone. Versions that its runs have written stay.
+      <Button size="xs" color="red" variant="outline" onClick={() => setAsks(true)}>{t("Cancel operation")}</Button>
+      <Confirm opened={asks} title={t("Cancel this operation?")} submit={t("Cancel operation")} danger run={cancel} onClose={() => setAsks(false)}>
+        {t("Its runs are stopped, and the steps of a change are undone. Versions that its runs have written stay.")}
       </Confirm>
     </>
   );

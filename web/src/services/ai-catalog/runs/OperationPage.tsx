@@ -5,6 +5,7 @@ import { get } from "../../../api/http";
 import { useLive } from "../../../api/live";
 import { useLog } from "../../../api/log";
 import { words } from "../../../api/schema";
+import { rich, t } from "../../../language/text";
 import { OperationCancel } from "./OperationCancel";
 import { span } from "../../../ui/duration";
 import { Log } from "../../../ui/Log";
@@ -57,53 +58,53 @@ export function OperationPage() {
   if (found.error) return <Trouble error={found.error} retry={() => found.refetch()} />;
   if (!operation) return null;
   const { done, total } = operation.progress;
-  const unit = operation.backfill ? "partitions" : "steps";
+  const unit = operation.backfill ? t("partitions") : t("steps");
   const change = (changed: LogFilter) => void navigate({ search: changed, replace: true });
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to="/operations/operations" size="sm">Operations</Anchor>
+        <Anchor component={Link} to="/operations/operations" size="sm">{t("Operations")}</Anchor>
         <Text size="sm">{title(operation)}</Text>
       </Breadcrumbs>
       <Group justify="space-between" align="flex-start">
         <div style={{ minWidth: 0 }}>
           <Group gap="sm"><Title order={1} style={{ overflowWrap: "anywhere" }}>{title(operation)}</Title><State value={operation.state} /></Group>
           <CopyButton value={id}>
-            {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the id"><Code>{copied ? "Copied" : id}</Code></UnstyledButton>}
+            {({ copied, copy }) => <UnstyledButton onClick={copy} title={t("Copy the id")}><Code>{copied ? t("Copied") : id}</Code></UnstyledButton>}
           </CopyButton>
           <Text size="sm" c="dimmed" mt={4}>
-            {operation.created_by}, requested <Time value={operation.created_at} />, {ended ? "took" : "runs for"} {span(operation.created_at, operation.finished_at, now)}
+            {rich("{created_by}, requested {time}, {ended} {duration}", { created_by: operation.created_by, time: <Time value={operation.created_at} />, ended: ended ? t("took") : t("runs for"), duration: span(operation.created_at, operation.finished_at, now) })}
           </Text>
         </div>
         {!ended && <OperationCancel id={id} />}
       </Group>
       {total > 0 && (
         <div>
-          <Progress value={(100 * done) / total} color={operation.state === "FAILED" ? "red" : undefined} aria-label={`${done} of ${total} ${unit}`} />
-          <Text size="xs" c="dimmed" mt={4}>{done.toLocaleString()} of {total.toLocaleString()} {unit}</Text>
+          <Progress value={(100 * done) / total} color={operation.state === "FAILED" ? "red" : undefined} aria-label={t("{done} of {total} {unit}", { done, total, unit })} />
+          <Text size="xs" c="dimmed" mt={4}>{t("{done, number} of {total, number} {unit}", { done, total, unit })}</Text>
         </div>
       )}
       {operation.error && (
-        <Alert color="red" variant="light" role="alert" title={operation.state === "FAILED" ? "The operation failed" : "The operation is undone"}>
+        <Alert color="red" variant="light" role="alert" title={operation.state === "FAILED" ? t("The operation failed") : t("The operation is undone")}>
           <Text size="sm" style={{ overflowWrap: "anywhere" }}>{operation.error}</Text>
         </Alert>
       )}
       {operation.runs.length > 0 && (
-        <section aria-label="Runs">
-          <Title order={2} mb="xs">Runs</Title>
+        <section aria-label={t("Runs")}>
+          <Title order={2} mb="xs">{t("Runs")}</Title>
           <Group gap="md">
             {operation.runs.map((run) => <Anchor key={run} component={Link} to={`/runs/${run}`} ff="monospace" size="sm">{run.slice(0, 8)}</Anchor>)}
           </Group>
         </section>
       )}
-      {operation.backfill && <Text size="sm">Backfill <Code>{operation.backfill}</Code></Text>}
+      {operation.backfill && <Text size="sm">{rich("Backfill {backfill}", { backfill: <Code>{operation.backfill}</Code> })}</Text>}
       {operation.steps.length > 0 && <Steps steps={operation.steps} />}
       {operation.produced.length > 0 ? <Produced operation={operation} /> : <Assets assets={operation.assets} />}
       {operation.result && Object.keys(operation.result).length > 0 && (
-        <section aria-label="Result"><Title order={2} mb="xs">Result</Title><Code block>{JSON.stringify(operation.result, null, 2)}</Code></section>
+        <section aria-label={t("Result")}><Title order={2} mb="xs">{t("Result")}</Title><Code block>{JSON.stringify(operation.result, null, 2)}</Code></section>
       )}
-      <section aria-label="Log of the operation">
-        <Title order={2} mb="xs">Log</Title>
+      <section aria-label={t("Log of the operation")}>
+        <Title order={2} mb="xs">{t("Log")}</Title>
         <Log log={log} filter={search} onFilter={change} />
       </section>
     </Stack>
@@ -114,18 +115,18 @@ export function OperationPage() {
 function title(operation: Operation): string {
   const verb = words(operation.action.split(".").at(-1) ?? operation.action);
   const [only] = operation.assets;
-  const subject = operation.subject || (operation.assets.length === 1 ? only : operation.assets.length ? `${operation.assets.length} assets` : "");
+  const subject = operation.subject || (operation.assets.length === 1 ? only : operation.assets.length ? t("{count} assets", { count: operation.assets.length }) : "");
   return subject ? `${verb} ${subject}` : verb;
 }
 
 function Assets({ assets }: { assets: string[] }) {
   if (!assets.length) return null;
   return (
-    <section aria-label="Assets">
-      <Title order={2} mb="xs">Assets</Title>
+    <section aria-label={t("Assets")}>
+      <Title order={2} mb="xs">{t("Assets")}</Title>
       <Group gap="md">
         {assets.slice(0, MANY).map((asset) => <Anchor key={asset} component={Link} to={`/ai-catalog/assets/${encodeURIComponent(asset)}`} size="sm">{asset}</Anchor>)}
-        {assets.length > MANY && <Text size="sm" c="dimmed">and {assets.length - MANY} more</Text>}
+        {assets.length > MANY && <Text size="sm" c="dimmed">{t("and {count} more", { count: assets.length - MANY })}</Text>}
       </Group>
     </section>
   );
@@ -133,11 +134,11 @@ function Assets({ assets }: { assets: string[] }) {
 
 function Produced({ operation }: { operation: Operation }) {
   return (
-    <section aria-label="Versions">
-      <Title order={2} mb="xs">Versions</Title>
+    <section aria-label={t("Versions")}>
+      <Title order={2} mb="xs">{t("Versions")}</Title>
       <Table.ScrollContainer minWidth={320} mah={320}>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Asset</Table.Th><Table.Th>Version</Table.Th><Table.Th>Partition</Table.Th></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Asset")}</Table.Th><Table.Th>{t("Version")}</Table.Th><Table.Th>{t("Partition")}</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody>
             {operation.produced.map((version) => (
               <Table.Tr key={`${version.asset} ${version.partition}`}>
@@ -155,11 +156,11 @@ function Produced({ operation }: { operation: Operation }) {
 
 function Steps({ steps }: { steps: Operation["steps"] }) {
   return (
-    <section aria-label="Steps">
-      <Title order={2} mb="xs">Steps</Title>
+    <section aria-label={t("Steps")}>
+      <Title order={2} mb="xs">{t("Steps")}</Title>
       <Table.ScrollContainer minWidth={480}>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Step</Table.Th><Table.Th>State</Table.Th><Table.Th>Attempts</Table.Th><Table.Th>Error</Table.Th></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Step")}</Table.Th><Table.Th>{t("State")}</Table.Th><Table.Th>{t("Attempts")}</Table.Th><Table.Th>{t("Error")}</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody>
             {steps.map((step) => (
               <Table.Tr key={step.name}>

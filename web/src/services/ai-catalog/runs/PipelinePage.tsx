@@ -8,6 +8,7 @@ import { catalogues, kindOf, openApi } from "../../../api/platform";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { NewPill } from "../../../ui/NewPill";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
@@ -73,32 +74,32 @@ export function PipelinePage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to="/ai-catalog/pipelines" size="sm">Pipelines</Anchor>
+        <Anchor component={Link} to="/ai-catalog/pipelines" size="sm">{t("Pipelines")}</Anchor>
         <Text size="sm">{pipeline.name}</Text>
       </Breadcrumbs>
       <Group justify="space-between" align="flex-start">
         <div style={{ minWidth: 0 }}>
           <Group gap="sm"><Title order={1}>{pipeline.spec.title || pipeline.name}</Title><State value={pipeline.status.state} /></Group>
           <Text size="sm" c="dimmed">{pipeline.spec.description}</Text>
-          {state?.published_by && pipeline.status.published_at && <Text size="sm" c="dimmed">Published by {state.published_by} <Time value={pipeline.status.published_at} /></Text>}
+          {state?.published_by && pipeline.status.published_at && <Text size="sm" c="dimmed">{rich("Published by {published_by} {time}", { published_by: state.published_by, time: <Time value={pipeline.status.published_at} /> })}</Text>}
         </div>
         <Group gap="xs">
-          {isPublished && <OperationButton {...button} verb="run" text="Run" variant="filled" />}
-          {isPublished && <OperationButton {...button} verb="backfill" text="Backfill" />}
-          {(!isPublished || state?.modified) && <OperationButton {...button} verb="publish" text={isPublished ? "Publish changes" : "Publish"} />}
+          {isPublished && <OperationButton {...button} verb="run" text={t("Run")} variant="filled" />}
+          {isPublished && <OperationButton {...button} verb="backfill" text={t("Backfill")} />}
+          {(!isPublished || state?.modified) && <OperationButton {...button} verb="publish" text={isPublished ? t("Publish changes") : t("Publish")} />}
           <OperationButton {...button} verb="update" />
           {isPublished && <OperationButton {...button} verb="unpublish" />}
         </Group>
       </Group>
-      {state?.error && <Alert color="red" variant="light" title="The pipeline can't run">{state.error}</Alert>}
-      {state && state.missing_assets.length > 0 && <Alert color="red" variant="light" title="Assets are missing">{state.missing_assets.join(", ")}</Alert>}
-      {state && isPublished && !state.loaded && !state.error && <Alert color="gray" variant="light">Dagster loads the published version. This takes a few seconds.</Alert>}
-      {state?.modified && <Alert color="gray" variant="light">The pipeline was changed after it was published. Runs use the published version.</Alert>}
+      {state?.error && <Alert color="red" variant="light" title={t("The pipeline can't run")}>{state.error}</Alert>}
+      {state && state.missing_assets.length > 0 && <Alert color="red" variant="light" title={t("Assets are missing")}>{state.missing_assets.join(", ")}</Alert>}
+      {state && isPublished && !state.loaded && !state.error && <Alert color="gray" variant="light">{t("Dagster loads the published version. This takes a few seconds.")}</Alert>}
+      {state?.modified && <Alert color="gray" variant="light">{t("The pipeline was changed after it was published. Runs use the published version.")}</Alert>}
       <Tabs value={tab} onChange={(chosen) => void navigate({ search: chosen === "overview" ? {} : { tab: chosen ?? undefined } })} keepMounted={false}>
         <Tabs.List>
-          <Tabs.Tab value="overview">Overview</Tabs.Tab>
-          <Tabs.Tab value="settings">Settings</Tabs.Tab>
-          <Tabs.Tab value="history">History</Tabs.Tab>
+          <Tabs.Tab value="overview">{t("Overview")}</Tabs.Tab>
+          <Tabs.Tab value="settings">{t("Settings")}</Tabs.Tab>
+          <Tabs.Tab value="history">{t("History")}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="overview" pt="md">
           <Stack gap="lg">
@@ -126,10 +127,10 @@ function Assets({ ids }: { ids: string[] }) {
     return { nodes, edges: edges.filter((edge) => known.has(edge.output)), hidden: ids.filter((id) => !known.has(id)).length };
   }, [known, ids]);
   return (
-    <section aria-label="Assets">
-      <Title order={2} mb="xs">Assets</Title>
-      <Suspense>{graph && <RunGraph graph={graph} word="Made by a run" />}</Suspense>
-      {graph && graph.hidden > 0 && <Text size="sm" c="dimmed">{graph.hidden} further assets that don't exist or that you can't see.</Text>}
+    <section aria-label={t("Assets")}>
+      <Title order={2} mb="xs">{t("Assets")}</Title>
+      <Suspense>{graph && <RunGraph graph={graph} word={t("Made by a run")} />}</Suspense>
+      {graph && graph.hidden > 0 && <Text size="sm" c="dimmed">{t("{hidden} further assets that don't exist or that you can't see.", { hidden: graph.hidden })}</Text>}
     </section>
   );
 }
@@ -137,17 +138,17 @@ function Assets({ ids }: { ids: string[] }) {
 function Schedule({ path, id }: { path: string; id: string }) {
   const { data: times, error } = useQuery({ queryKey: ["item", "ai-catalog", "pipelines", id, "schedule"], queryFn: ({ signal }) => get<Times>(`${path}/schedule`, { signal }), refetchInterval: 15_000, retry: false });
   return (
-    <section aria-label="Schedule">
-      <Title order={2} mb="xs">Schedule</Title>
+    <section aria-label={t("Schedule")}>
+      <Title order={2} mb="xs">{t("Schedule")}</Title>
       {error && <Trouble error={error} />}
       {times && (
         <Stack gap={4}>
           <Group gap="sm">
             <Code>{times.cron}</Code><Text size="sm" c="dimmed">{times.timezone}</Text><State value={times.state} />
-            {times.schedule && <Anchor component={Link} to="/runs/automation" size="sm">Turn on or off</Anchor>}
+            {times.schedule && <Anchor component={Link} to="/runs/automation" size="sm">{t("Turn on or off")}</Anchor>}
           </Group>
-          {times.next_at.length > 0 && <Text size="sm">Next: {times.next_at.map((time) => new Date(time).toLocaleString()).join(" · ")}</Text>}
-          {times.last_tick && <Text size="sm">Last evaluation <Time value={times.last_tick.at} />{times.last_tick.message && `: ${times.last_tick.message}`}</Text>}
+          {times.next_at.length > 0 && <Text size="sm">{t("Next: {next_at}", { next_at: times.next_at.map((time) => new Date(time).toLocaleString()).join(" · ") })}</Text>}
+          {times.last_tick && <Text size="sm">{rich("Last evaluation {time}{message}", { time: <Time value={times.last_tick.at} />, message: times.last_tick.message && `: ${times.last_tick.message}` })}</Text>}
         </Stack>
       )}
     </section>
@@ -156,17 +157,17 @@ function Schedule({ path, id }: { path: string; id: string }) {
 
 function Parameters({ parameters }: { parameters: Record<string, Parameter> }) {
   return (
-    <section aria-label="Parameters">
-      <Title order={2} mb="xs">Parameters</Title>
+    <section aria-label={t("Parameters")}>
+      <Title order={2} mb="xs">{t("Parameters")}</Title>
       <Table.ScrollContainer minWidth={480}>
         <Table verticalSpacing={4}>
-          <Table.Thead><Table.Tr><Table.Th>Name</Table.Th><Table.Th>Type</Table.Th><Table.Th>Default</Table.Th><Table.Th>Sets</Table.Th></Table.Tr></Table.Thead>
+          <Table.Thead><Table.Tr><Table.Th>{t("Name")}</Table.Th><Table.Th>{t("Type")}</Table.Th><Table.Th>{t("Default")}</Table.Th><Table.Th>{t("Sets")}</Table.Th></Table.Tr></Table.Thead>
           <Table.Tbody>
             {Object.entries(parameters).map(([name, parameter]) => (
               <Table.Tr key={name}>
                 <Table.Td>{name}{parameter.description && <Text size="xs" c="dimmed">{parameter.description}</Text>}</Table.Td>
                 <Table.Td>{parameter.type.toLowerCase()}{parameter.allowed.length > 0 && `: ${parameter.allowed.join(", ")}`}</Table.Td>
-                <Table.Td>{parameter.default === null ? "Each run gives a value" : String(parameter.default)}</Table.Td>
+                <Table.Td>{parameter.default === null ? t("Each run gives a value") : String(parameter.default)}</Table.Td>
                 <Table.Td>{parameter.targets.map((target) => `${target.asset}: ${target.field}`).join(", ")}</Table.Td>
               </Table.Tr>
             ))}
@@ -180,12 +181,12 @@ function Parameters({ parameters }: { parameters: Record<string, Parameter> }) {
 function Runs({ pipeline }: { pipeline: string }) {
   const { pages, runs, added } = useRuns({ pipeline }, PAGE_SIZE);
   return (
-    <section aria-label="Runs">
-      <Group gap="sm" mb="xs"><Title order={2}>Runs</Title><NewPill count={added} noun={["run", "runs"]} onShow={() => void pages.refetch()} /></Group>
+    <section aria-label={t("Runs")}>
+      <Group gap="sm" mb="xs"><Title order={2}>{t("Runs")}</Title><NewPill count={added} noun={[t("run"), t("runs")]} onShow={() => void pages.refetch()} /></Group>
       {pages.error && <Trouble error={pages.error} retry={() => pages.refetch()} />}
-      {pages.data && !runs.length && <Text size="sm" c="dimmed">The pipeline has not run yet.</Text>}
-      {runs.length > 0 && <RunTable runs={runs} label="Runs of the pipeline" busy={pages.isFetching} />}
-      {pages.hasNextPage && <Button size="xs" variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>Show older runs</Button>}
+      {pages.data && !runs.length && <Text size="sm" c="dimmed">{t("The pipeline has not run yet.")}</Text>}
+      {runs.length > 0 && <RunTable runs={runs} label={t("Runs of the pipeline")} busy={pages.isFetching} />}
+      {pages.hasNextPage && <Button size="xs" variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>{t("Show older runs")}</Button>}
     </section>
   );
 }

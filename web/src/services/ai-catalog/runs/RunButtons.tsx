@@ -3,6 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { BASE, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { isFinal, type Run, RUNS } from "./runs";
@@ -22,7 +23,7 @@ export function RunButtons({ run }: { run: Run }) {
   const again = () => queries.invalidateQueries({ queryKey: ["asset-run", run.id] });
   const cancel = async () => {
     await send("POST", `${RUNS}/${id}:cancel`, { body: {} });
-    notice("The run is canceled");
+    notice(t("The run is canceled"));
     await again();
   };
   const retry = async () => {
@@ -36,21 +37,21 @@ export function RunButtons({ run }: { run: Run }) {
   return (
     <Group gap="xs">
       {ended && run.state !== "SUCCEEDED" && (
-        <Button size="xs" disabled={!run.retriable} title={run.retriable ? undefined : "You need the permission to materialize all assets of the run."} onClick={() => setRetries(true)}>
-          Retry from the failed step
+        <Button size="xs" disabled={!run.retriable} title={run.retriable ? undefined : t("You need the permission to materialize all assets of the run.")} onClick={() => setRetries(true)}>
+          {t("Retry from the failed step")}
         </Button>
       )}
       {!ended && (
-        <Button size="xs" color="red" variant="outline" disabled={!run.cancelable} title={run.cancelable ? undefined : "You need the permission to materialize all assets of the run."} onClick={() => setCancels(true)}>
-          Cancel run
+        <Button size="xs" color="red" variant="outline" disabled={!run.cancelable} title={run.cancelable ? undefined : t("You need the permission to materialize all assets of the run.")} onClick={() => setCancels(true)}>
+          {t("Cancel run")}
         </Button>
       )}
-      <Button size="xs" variant="default" component="a" href={`${BASE}/dagster/runs/${id}`} target="_blank" rel="noopener">Open in Dagster</Button>
-      <Confirm opened={cancels} title="Cancel this run?" submit="Cancel run" danger run={cancel} onClose={() => setCancels(false)}>
-        Steps that run are stopped. Versions that the run has written stay.
+      <Button size="xs" variant="default" component="a" href={`${BASE}/dagster/runs/${id}`} target="_blank" rel="noopener">{t("Open in Dagster")}</Button>
+      <Confirm opened={cancels} title={t("Cancel this run?")} submit={t("Cancel run")} danger run={cancel} onClose={() => setCancels(false)}>
+        {t("Steps that run are stopped. Versions that the run has written stay.")}
       </Confirm>
-      <Confirm opened={retries} title="Retry this run?" submit="Retry" run={retry} onClose={() => setRetries(false)}>
-        Steps that succeeded are not repeated. A new run starts.
+      <Confirm opened={retries} title={t("Retry this run?")} submit={t("Retry")} run={retry} onClose={() => setRetries(false)}>
+        {t("Steps that succeeded are not repeated. A new run starts.")}
       </Confirm>
     </Group>
   );

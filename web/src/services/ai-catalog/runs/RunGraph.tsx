@@ -3,6 +3,7 @@ import { Card, Group, Text, useComputedColorScheme } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Background, Controls, type Edge, Handle, type Node, type NodeProps, Position as Side, ReactFlow } from "@xyflow/react";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { HEIGHT, layout, WIDTH } from "../lineage/layout";
 import type { Graph } from "./runs";
@@ -10,7 +11,7 @@ import type { Graph } from "./runs";
 type RunNode = Node<{ asset: string; state: string | null; produced: boolean; word: string }>;
 
 /** The assets of a run with their inputs. `word` says what a run makes that has no state. */
-export function RunGraph({ graph, word = "Not started" }: { graph: Graph; word?: string }) {
+export function RunGraph({ graph, word = t("Not started") }: { graph: Graph; word?: string }) {
   const scheme = useComputedColorScheme("light");
   const navigate = useNavigate();
   const ids = graph.nodes.map((node) => node.asset);
@@ -42,7 +43,7 @@ export function RunGraph({ graph, word = "Not started" }: { graph: Graph; word?:
         nodesConnectable={false}
         onNodeClick={(_, node) => void navigate({ to: `/ai-catalog/assets/${encodeURIComponent(node.id)}` })}
         proOptions={{ hideAttribution: true }}
-        aria-label="Graph of the assets of the run"
+        aria-label={t("Graph of the assets of the run")}
       >
         <Background />
         <Controls showInteractive={false} />
@@ -59,7 +60,7 @@ function AssetCard({ data }: NodeProps<RunNode>) {
       <Text size="sm" fw={600} truncate="end" title={data.asset}>{table.join(".")}</Text>
       <Text size="xs" c="dimmed" truncate="end">{project} · {schema}</Text>
       <Group gap={4} wrap="nowrap">
-        {data.state ? <State value={data.state} size="xs" /> : <Text size="xs" c="dimmed">{data.produced ? data.word : "Input"}</Text>}
+        {data.state ? <State value={data.state} size="xs" /> : <Text size="xs" c="dimmed">{data.produced ? data.word : t("Input")}</Text>}
       </Group>
       <Handle type="source" position={Side.Right} isConnectable={false} />
     </Card>

@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { lazy, Suspense, useEffect } from "react";
 import { useLive } from "../../../api/live";
 import { useLog } from "../../../api/log";
+import { rich, t } from "../../../language/text";
 import { span } from "../../../ui/duration";
 import { Log } from "../../../ui/Log";
 import type { LogFilter } from "../../../ui/logLines";
@@ -52,42 +53,42 @@ export function RunPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to="/runs" size="sm">Runs</Anchor>
+        <Anchor component={Link} to="/runs" size="sm">{t("Runs")}</Anchor>
         <Text size="sm" ff="monospace">{id.slice(0, 8)}</Text>
       </Breadcrumbs>
       <Group justify="space-between" align="flex-start">
         <div style={{ minWidth: 0 }}>
           <Group gap="sm"><Title order={1} style={{ overflowWrap: "anywhere" }}>{target(one)}</Title><State value={one.state} /></Group>
           <CopyButton value={id}>
-            {({ copied, copy }) => <UnstyledButton onClick={copy} title="Copy the id"><Code style={{ overflowWrap: "anywhere" }}>{copied ? "Copied" : id}</Code></UnstyledButton>}
+            {({ copied, copy }) => <UnstyledButton onClick={copy} title={t("Copy the id")}><Code style={{ overflowWrap: "anywhere" }}>{copied ? t("Copied") : id}</Code></UnstyledButton>}
           </CopyButton>
           <Text size="sm" c="dimmed" mt={4}>
-            {starter(one)}{one.created_at && <>, requested <Time value={one.created_at} /></>}
-            {one.started_at && <>, {ended ? "took" : "runs for"} {span(one.started_at, one.ended_at, now)}</>}
-            {one.partition && <>, partition {one.partition}</>}
+            {starter(one)}{one.created_at && rich(", requested {time}", { time: <Time value={one.created_at} /> })}
+            {one.started_at && <>, {ended ? t("took") : t("runs for")} {span(one.started_at, one.ended_at, now)}</>}
+            {one.partition && t(", partition {partition}", { partition: one.partition })}
           </Text>
           <Group gap="md" mt={4}>
-            {one.operation && <Anchor component={Link} to={`/operations/operations/${one.operation}`} size="sm">Operation</Anchor>}
-            {one.pipeline_id && <Anchor component={Link} to={`/ai-catalog/pipelines/${one.pipeline_id}`} size="sm">Pipeline</Anchor>}
-            {one.retry_of && <Anchor component={Link} to={`/runs/${one.retry_of}`} size="sm">Run that it retries</Anchor>}
+            {one.operation && <Anchor component={Link} to={`/operations/operations/${one.operation}`} size="sm">{t("Operation")}</Anchor>}
+            {one.pipeline_id && <Anchor component={Link} to={`/ai-catalog/pipelines/${one.pipeline_id}`} size="sm">{t("Pipeline")}</Anchor>}
+            {one.retry_of && <Anchor component={Link} to={`/runs/${one.retry_of}`} size="sm">{t("Run that it retries")}</Anchor>}
           </Group>
         </div>
         <RunButtons run={one} />
       </Group>
       {why && (
-        <Alert color="red" variant="light" role="alert" title="The run failed">
+        <Alert color="red" variant="light" role="alert" title={t("The run failed")}>
           <Text size="sm" style={{ overflowWrap: "anywhere" }}>{why}</Text>
         </Alert>
       )}
       <Tabs value={view} onChange={(chosen) => change({ view: chosen === "steps" ? undefined : (chosen ?? undefined) })} keepMounted={false}>
         <Tabs.List>
-          <Tabs.Tab value="steps">Steps</Tabs.Tab>
-          <Tabs.Tab value="graph">Graph</Tabs.Tab>
-          <Tabs.Tab value="versions">Versions</Tabs.Tab>
+          <Tabs.Tab value="steps">{t("Steps")}</Tabs.Tab>
+          <Tabs.Tab value="graph">{t("Graph")}</Tabs.Tab>
+          <Tabs.Tab value="versions">{t("Versions")}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="steps" pt="sm">
           {parts.error && <Trouble error={parts.error} retry={() => parts.refetch()} />}
-          {parts.data && !all.length && <Text size="sm" c="dimmed">{ended ? "The run ended before a step began." : "No step has begun yet."}</Text>}
+          {parts.data && !all.length && <Text size="sm" c="dimmed">{ended ? t("The run ended before a step began.") : t("No step has begun yet.")}</Text>}
           <Gantt steps={all} from={from} to={one.ended_at ? Date.parse(one.ended_at) : now} now={now} chosen={filter.step} onChoose={(step) => change({ step: step ?? ALL })} />
         </Tabs.Panel>
         <Tabs.Panel value="graph" pt="sm"><Suspense>{drawn.data && <RunGraph graph={drawn.data} />}</Suspense></Tabs.Panel>
@@ -97,10 +98,10 @@ export function RunPage() {
         </Tabs.Panel>
       </Tabs>
       {view !== "versions" && (
-        <section aria-label="Log of the run">
+        <section aria-label={t("Log of the run")}>
           <Group justify="space-between" mb="xs">
-            <Title order={2}>Log</Title>
-            {filter.step && <Button size="compact-xs" variant="subtle" onClick={() => change({ step: ALL })}>Show all steps</Button>}
+            <Title order={2}>{t("Log")}</Title>
+            {filter.step && <Button size="compact-xs" variant="subtle" onClick={() => change({ step: ALL })}>{t("Show all steps")}</Button>}
           </Group>
           <Log log={log} filter={filter} onFilter={(changed) => change({ ...changed, step: changed.step ?? ALL })} steps={all.map((step) => step.name)} />
         </section>

@@ -1,5 +1,6 @@
 import { Anchor, Progress, Stack, Table, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
+import { t } from "../../../language/text";
 import { span } from "../../../ui/duration";
 import { useNow } from "../../../ui/now";
 import { State } from "../../../ui/State";
@@ -14,12 +15,12 @@ export function RunTable({ runs, label, busy = false }: { runs: Run[]; label: st
       <Table verticalSpacing={6} highlightOnHover aria-label={label} aria-busy={busy}>
         <Table.Thead>
           <Table.Tr>
-            <Table.Th>Run</Table.Th>
-            <Table.Th>State</Table.Th>
-            <Table.Th>Assets</Table.Th>
-            <Table.Th>Started by</Table.Th>
-            <Table.Th>Requested</Table.Th>
-            <Table.Th>Duration</Table.Th>
+            <Table.Th>{t("Run")}</Table.Th>
+            <Table.Th>{t("State")}</Table.Th>
+            <Table.Th>{t("Assets")}</Table.Th>
+            <Table.Th>{t("Started by")}</Table.Th>
+            <Table.Th>{t("Requested")}</Table.Th>
+            <Table.Th>{t("Duration")}</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -29,12 +30,12 @@ export function RunTable({ runs, label, busy = false }: { runs: Run[]; label: st
               <Table.Td>
                 <Stack gap={2} align="flex-start">
                   <State value={run.state} />
-                  {!isFinal(run.state) && run.steps_total > 0 && <Progress w={80} size="xs" value={(100 * run.steps_done) / run.steps_total} aria-label={`${run.steps_done} of ${run.steps_total} steps`} />}
+                  {!isFinal(run.state) && run.steps_total > 0 && <Progress w={80} size="xs" value={(100 * run.steps_done) / run.steps_total} aria-label={t("{steps_done} of {steps_total} steps", { steps_done: run.steps_done, steps_total: run.steps_total })} />}
                 </Stack>
               </Table.Td>
               <Table.Td maw={320}>
                 <Text size="sm" truncate="end" title={run.assets.join("\n") || run.job}>{target(run)}</Text>
-                {run.partition && <Text size="xs" c="dimmed">Partition {run.partition}</Text>}
+                {run.partition && <Text size="xs" c="dimmed">{t("Partition {partition}", { partition: run.partition })}</Text>}
               </Table.Td>
               <Table.Td><Text size="sm" truncate="end" maw={220} title={starter(run)}>{starter(run)}</Text></Table.Td>
               <Table.Td style={{ whiteSpace: "nowrap" }}>{run.created_at && <Time value={run.created_at} />}</Table.Td>

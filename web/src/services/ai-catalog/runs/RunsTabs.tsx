@@ -1,11 +1,12 @@
 import { Tabs } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
+import { t } from "../../../language/text";
 
 const PAGES = [
-  { to: "/runs", label: "Runs" },
-  { to: "/ai-catalog/pipelines", label: "Pipelines" },
-  { to: "/runs/automation", label: "Schedules and sensors" },
-  { to: "/operations/operations", label: "Operations" },
+  { to: "/runs", label: t("Runs") },
+  { to: "/ai-catalog/pipelines", label: t("Pipelines") },
+  { to: "/runs/automation", label: t("Schedules and sensors") },
+  { to: "/operations/operations", label: t("Operations") },
 ];
 
 /** The pages about what runs, and when. */

@@ -1,5 +1,6 @@
 import { Anchor, Code, Stack, Table, Text, Title } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
+import { t } from "../../../language/text";
 import type { Graph } from "./runs";
 
 /** The versions that a run read and wrote. */
@@ -8,9 +9,9 @@ export function Versions({ graph }: { graph: Graph }) {
   const read = graph.nodes.filter((node) => !node.produced);
   return (
     <Stack gap="lg">
-      <Part title="Written" nodes={written} none="The run has written no version yet." />
-      <Part title="Read" nodes={read} none="The run reads no other asset." />
-      {graph.hidden > 0 && <Text size="sm" c="dimmed">{graph.hidden} further assets that you can't see.</Text>}
+      <Part title={t("Written")} nodes={written} none={t("The run has written no version yet.")} />
+      <Part title={t("Read")} nodes={read} none={t("The run reads no other asset.")} />
+      {graph.hidden > 0 && <Text size="sm" c="dimmed">{t("{hidden} further assets that you can't see.", { hidden: graph.hidden })}</Text>}
     </Stack>
   );
 }
@@ -23,12 +24,12 @@ function Part({ title, nodes, none }: { title: string; nodes: Graph["nodes"]; no
       {nodes.length > 0 && (
         <Table.ScrollContainer minWidth={320}>
           <Table verticalSpacing={4}>
-            <Table.Thead><Table.Tr><Table.Th>Asset</Table.Th><Table.Th>Version</Table.Th></Table.Tr></Table.Thead>
+            <Table.Thead><Table.Tr><Table.Th>{t("Asset")}</Table.Th><Table.Th>{t("Version")}</Table.Th></Table.Tr></Table.Thead>
             <Table.Tbody>
               {nodes.map((node) => (
                 <Table.Tr key={node.asset}>
                   <Table.Td><Anchor component={Link} to={`/ai-catalog/assets/${encodeURIComponent(node.asset)}`} size="sm">{node.asset}</Anchor></Table.Td>
-                  <Table.Td>{node.version ? <Code>{node.version}</Code> : <Text span size="sm" c="dimmed">None yet</Text>}</Table.Td>
+                  <Table.Td>{node.version ? <Code>{node.version}</Code> : <Text span size="sm" c="dimmed">{t("None yet")}</Text>}</Table.Td>
                 </Table.Tr>
               ))}
             </Table.Tbody>

@@ -2,6 +2,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 
 export interface Run {
   id: string;
@@ -58,11 +59,11 @@ export interface RunsPage {
 export const RUNS = "/api/v1/ai-catalog/asset-runs";
 export const STATES = ["QUEUED", "STARTING", "RUNNING", "CANCELING", "SUCCEEDED", "FAILED", "CANCELED"];
 export const ORIGINS: Record<string, string> = {
-  SCHEDULE: "Schedule",
-  SENSOR: "Sensor",
-  CONDITION: "Automation condition",
-  API: "Request",
-  DAGSTER: "Dagster",
+  SCHEDULE: t("Schedule"),
+  SENSOR: t("Sensor"),
+  CONDITION: t("Automation condition"),
+  API: t("Request"),
+  DAGSTER: t("Dagster"),
 };
 export const SINCE: Record<string, number> = { "1h": 3_600_000, "24h": 86_400_000, "7d": 604_800_000, "30d": 2_592_000_000 };
 
@@ -76,7 +77,7 @@ export function isFinal(state: string): boolean {
 export function target(run: Pick<Run, "assets" | "job">): string {
   const [first, ...others] = run.assets;
   if (!first) return run.job;
-  return others.length ? `${first} and ${others.length} more` : first;
+  return others.length ? t("{first} and {count} more", { first, count: others.length }) : first;
 }
 
 /** Who or what started a run. */
@@ -117,7 +118,7 @@ export function reason(run: Run, steps: Step[]): string | null {
   if (run.state !== "FAILED") return null;
   const step = failedStep(steps);
   const text = step?.error ?? run.error;
-  if (!text) return step ? `The step ${step.name} failed.` : "The run failed before a step could.";
+  if (!text) return step ? t("The step {name} failed.", { name: step.name }) : t("The run failed before a step could.");
   return step ? `${step.name}: ${text.replace(`${step.name}: `, "")}` : text;
 }
 
