@@ -51,6 +51,7 @@ async def only_the_policy_closes(office: Office, door: Door) -> None:
     policy = await office.policy(**door.hides)
     full = await ask(office.api.admin)
     assert (full.status // 100, door.evidence in full.content) == (2, True), full.content
+    assert full.of == door.of
     answer = await ask(office.ada)
     assert answer.leaked == [], answer.content
     assert not (door.hides and door.evidence in answer.content), answer.content

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.api.ai_catalog.policies import PEOPLE, SECRETS, Office
 from tests.api_process import Caller
+from tests.conformance.operations import REGISTRY
 from tests.orchestration import FakeOrchestrator
 
 ASSET = f"ai-catalog/assets/{PEOPLE}"
@@ -27,6 +28,8 @@ class Answer:
     status: int
     content: bytes
     detail: str = ""
+    of: str = ""
+    """Id of the operation that answered, or the path of the protocol."""
 
     @property
     def leaked(self) -> list[bytes]:
@@ -43,6 +46,7 @@ class Door:
 
     Args:
         prepare: makes what it needs, and returns how a caller asks.
+        of: id of the operation that is asked, or the path of the protocol. The answer must be from it.
         evidence: what an unrestricted reader gets: a value of the masked column, the hidden row, or a fact of them.
         applies: whether a restricted reader gets an answer without what is hidden. Otherwise it is refused.
         refusal: status and text of the refusal.
@@ -50,6 +54,7 @@ class Door:
     """
 
     prepare: Prepare
+    of: str
     evidence: bytes
     applies: bool
     refusal: tuple[int, str]
@@ -62,6 +67,7 @@ POLICY = (403, "policy restricts")
 
 def door(
     name: str,
+    of: str,
     evidence: bytes = MAIL,
     *,
     applies: bool = False,
@@ -69,7 +75,8 @@ def door(
     hides: dict[str, Any] | None = None,
 ) -> Callable[[Prepare], Prepare]:
     def add(prepare: Prepare) -> Prepare:
-        DOORS[name] = Door(prepare, evidence, applies, refusal, hides or {})
+        assert name not in DOORS
+        DOORS[name] = Door(prepare, of, evidence, applies, refusal, hides or {})
         return prepare
 
     return add
@@ -91,7 +98,8 @@ def asking(
         detail = reply.json.get("detail", "") if reply.status >= 400 else ""
         errors = reply.json.get("errors", "") if reply.status >= 400 else ""
         content = reply.response.content
-        return Answer(reply.status, content if reply.status >= 400 else decode(content), f"{detail} {errors}")
+        content = content if reply.status >= 400 else decode(content)
+        return Answer(reply.status, content, f"{detail} {errors}", caller_operation(method, target))
 
     return ask
 
@@ -101,9 +109,18 @@ def mounted(method: str, path: str, **options: Any) -> Ask:
 
     async def ask(caller: Caller) -> Answer:
         response = await caller.http.request(method, path, **options)
-        return Answer(response.status_code, response.content, response.text if response.status_code >= 400 else "")
+        detail = response.text if response.status_code >= 400 else ""
+        return Answer(response.status_code, response.content, detail, f"/{path.split('/')[1]}")
 
     return ask
+
+
+def caller_operation(method: str, path: str) -> str:
+    """Returns the id of the operation of a path below `/api/v1/`."""
+    found = REGISTRY.find(f"/api/v1/{path.partition('?')[0]}")
+    endpoint = found.endpoint(method) if found else None
+    assert endpoint is not None, path
+    return endpoint.operation_id
 
 
 def numbered() -> Callable[[str], str]:

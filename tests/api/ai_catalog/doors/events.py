@@ -23,20 +23,28 @@ async def _events(office: Office) -> None:
     assert known["asset"] == PEOPLE, "the event is about the table"
 
 
-def _of_events(name: str, path: str) -> None:
-    @door(name, applies=True)
+def _of_events(name: str, of: str, path: str) -> None:
+    @door(name, of, applies=True)
     async def prepare(office: Office) -> Ask:
         await _events(office)
-        if "{run}" in path:
-            (run,) = (await made(office.api.admin.get("ai-catalog/external-runs")))["items"]
-            return asking("GET", path.replace("{run}", run["id"]))
+        for kind in ("lineage-events", "external-datasets", "external-runs"):
+            if f"{{{kind}}}" in path:
+                one = (await made(office.api.admin.get(f"ai-catalog/{kind}")))["items"][-1]
+                return asking("GET", path.replace(f"{{{kind}}}", one["id"]))
         return mounted("GET", path) if path.startswith("/") else asking("GET", path)
 
 
-_of_events("lineage events", "ai-catalog/lineage-events")
-_of_events("external data sets", "ai-catalog/external-datasets")
-_of_events("external runs", "ai-catalog/external-runs")
-_of_events("data sets of an external run", "ai-catalog/external-runs/{run}/datasets")
-_of_events("events in Marquez", "/marquez/api/v1/events/lineage")
-_of_events("data sets in Marquez", f"/marquez/api/v1/namespaces/headwater/datasets/{PEOPLE}")
-_of_events("runs in Marquez", f"/marquez/api/v1/jobs/runs/{RUN}")
+_of_events("lineage events", "ai_catalog_list_lineage_events", "ai-catalog/lineage-events")
+_of_events("external data sets", "ai_catalog_list_external_datasets", "ai-catalog/external-datasets")
+_of_events("external runs", "ai_catalog_list_external_runs", "ai-catalog/external-runs")
+_of_events(
+    "data sets of an external run",
+    "ai_catalog_get_external_run_datasets",
+    "ai-catalog/external-runs/{external-runs}/datasets",
+)
+_of_events("lineage event", "ai_catalog_get_lineage_event", "ai-catalog/lineage-events/{lineage-events}")
+_of_events("external data set", "ai_catalog_get_external_dataset", "ai-catalog/external-datasets/{external-datasets}")
+_of_events("external run", "ai_catalog_get_external_run", "ai-catalog/external-runs/{external-runs}")
+_of_events("events in Marquez", "/marquez", "/marquez/api/v1/events/lineage")
+_of_events("data sets in Marquez", "/marquez", f"/marquez/api/v1/namespaces/headwater/datasets/{PEOPLE}")
+_of_events("runs in Marquez", "/marquez", f"/marquez/api/v1/jobs/runs/{RUN}")

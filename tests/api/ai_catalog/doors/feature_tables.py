@@ -15,7 +15,7 @@ REQUEST = {"name": "people", "rows": {"entities": [{"person": 1}, {"person": 424
 READ = {"sql": f"SELECT * FROM {RETRIEVED}"}
 
 
-@door("building of a training set", SET.encode(), refusal=(422, "reads"))
+@door("building of a training set", "ai_catalog_publish_definition", SET.encode(), refusal=(422, "reads"))
 async def building(office: Office) -> Ask:
     attributes = {"asset": SET, "sql": "", "reads": [PEOPLE]}
     body = {"component": "TrainingSetComponent", "attributes": attributes}
@@ -23,7 +23,7 @@ async def building(office: Office) -> Ask:
     return asking("POST", f"ai-catalog/definitions/{SET}:publish", {})
 
 
-@door("retrieval of features")
+@door("retrieval of features", "ai_catalog_run_queries")
 async def retrieval(office: Office) -> Ask:
     service = await people_service(office)
 
@@ -34,7 +34,7 @@ async def retrieval(office: Office) -> Ask:
     return ask
 
 
-@door("export of features that another reader retrieved", refusal=(403, "permission"))
+@door("export of features that another reader retrieved", "ai_catalog_run_queries", refusal=(403, "permission"))
 async def export(office: Office) -> Ask:
     assert (await _retrieved(office.api.admin, await people_service(office))).status == 202
     return asking("POST", "ai-catalog/queries:run", READ, ARROW)

@@ -24,7 +24,7 @@ async def _trained(office: Office) -> Trainings:
 
 
 def _predicted(name: str, instance: dict[str, Any], evidence: bytes = b"probability") -> None:
-    @door(name, evidence, refusal=(403, "made from tables"), hides=PULSE)
+    @door(name, "ai_system_predict_model", evidence, refusal=(403, "made from tables"), hides=PULSE)
     async def prepare(office: Office) -> Ask:
         await _trained(office)
         return asking("POST", PREDICT, {"instances": [instance], "explain": True})
@@ -34,13 +34,25 @@ _predicted("prediction for a key", {"visit": "v1"})
 _predicted("prediction for given inputs", {"age": 50, "dose": 1.0, "pulse": 70})
 
 
-@door("ranges of the inputs of a model", b"101.364", applies=True, hides=PULSE)
+@door("ranges of the inputs of a model", "ai_system_get_model", b"101.364", applies=True, hides=PULSE)
 async def ranges(office: Office) -> Ask:
     await _trained(office)
     return asking("GET", f"ai-system/models/{MODEL}")
 
 
-@door("results of an evaluation", b"probability", hides=PULSE)
+@door("ranges of the inputs of models", "ai_system_list_models", b"101.364", applies=True, hides=PULSE)
+async def ranges_of_all(office: Office) -> Ask:
+    await _trained(office)
+    return asking("GET", "ai-system/models")
+
+
+@door("ranges of the inputs of versions", "ai_system_get_model_versions", b"101.364", applies=True, hides=PULSE)
+async def ranges_of_versions(office: Office) -> Ask:
+    await _trained(office)
+    return asking("GET", f"ai-system/models/{MODEL}/versions")
+
+
+@door("results of an evaluation", "ai_catalog_get_evaluation_run_report", b"probability", hides=PULSE)
 async def results(office: Office) -> Ask:
     await _trained(office)
     (one,) = await listed(office.api, "model-versions")

@@ -6,7 +6,7 @@ import dataclasses
 
 from core import clock
 from core.reports import CheckEvaluation, CheckStatus, ReportedValue, ValueForm, VersionReport
-from core.runs import RunStatus, StepState, StepStatus
+from core.runs import RunState, RunStatus, StepState, StepStatus
 from tests.api.admin.tenants import made
 from tests.api.ai_catalog.doors.door import ASSET, COPY, ERROR, MAIL, Ask, asking, door, fake
 from tests.api.ai_catalog.pipelines import published, started
@@ -23,26 +23,26 @@ def _checked(office: Office) -> None:
     fake(office).states[PEOPLE] = dataclasses.replace(state, checks=(check,), materialization=reported)
 
 
-@door("checks and metadata of an asset", applies=True)
+@door("checks and metadata of an asset", "ai_catalog_get_asset", applies=True)
 async def asset(office: Office) -> Ask:
     _checked(office)
     return asking("GET", ASSET)
 
 
-@door("checks and metadata of assets", applies=True)
+@door("checks and metadata of assets", "ai_catalog_list_assets", applies=True)
 async def assets(office: Office) -> Ask:
     _checked(office)
     return asking("GET", "ai-catalog/assets")
 
 
-@door("report of an asset", applies=True)
+@door("report of an asset", "ai_catalog_get_asset_report", applies=True)
 async def report(office: Office) -> Ask:
     value = ReportedValue("most frequent", ValueForm.TEXT, MAIL.decode())
     fake(office).reports[PEOPLE] = VersionReport("def@4", clock.now(), "run-0", (value,))
     return asking("GET", f"{ASSET}/report")
 
 
-@door("evaluations of a check", applies=True)
+@door("evaluations of a check", "ai_catalog_get_asset_evaluations", applies=True)
 async def evaluations(office: Office) -> Ask:
     sample = ReportedValue("sample", ValueForm.TABLE, [{"mail": MAIL.decode()}])
     evaluated = CheckEvaluation(CheckStatus.FAILED, clock.now(), "run-0", "def@4", ERROR, (sample,))
@@ -60,7 +60,7 @@ async def _failed(office: Office, asset: str = PEOPLE) -> str:
     return str(reply.json["id"])
 
 
-@door("error of an operation", applies=True)
+@door("error of an operation", "operations_get_operation", applies=True)
 async def failure(office: Office) -> Ask:
     return asking("GET", f"operations/{await _failed(office)}")
 
@@ -69,28 +69,59 @@ MAILS = {"assets": [PEOPLE], "masks": [{"column": "mail", "method": "NULL"}]}
 """The policy covers no table that is made from the people."""
 
 
-@door("error of an operation that reads the table", applies=True, hides=MAILS)
+@door("error of an operation that reads the table", "operations_get_operation", applies=True, hides=MAILS)
 async def failure_of_a_copy(office: Office) -> Ask:
     fake(office).nodes[COPY] = node(COPY, [PEOPLE])
     return asking("GET", f"operations/{await _failed(office, COPY)}")
 
 
-@door("errors of operations", applies=True)
+@door("errors of operations", "operations_list_operations", applies=True)
 async def failures(office: Office) -> Ask:
     id = await _failed(office)
     await made(office.api.admin.get(f"operations/{id}"))  # observes the end
     return asking("GET", "operations")
 
 
-@door("audit log", b"operations.operation.failed", applies=True)
+@door("audit log", "admin_list_audit_events", b"operations.operation.failed", applies=True)
 async def audit(office: Office) -> Ask:
     await made(office.api.admin.get(f"operations/{await _failed(office)}"))  # observes the end
     return asking("GET", "admin/audit-events")
 
 
-@door("log of an operation", applies=True)
+@door("log of an operation", "operations_get_operation_logs", applies=True)
 async def log(office: Office) -> Ask:
     return asking("GET", f"operations/{await _failed(office)}/logs")
+
+
+async def _asset_run(office: Office) -> str:
+    orchestrator, id = fake(office), "failed-run"
+    of = {"job": "__ASSET_JOB", "location": "flights", "assets": (PEOPLE,), "created_at": clock.now()}
+    orchestrator.run_states[id] = RunState(id, RunStatus.RUNNING, 1, 1, **of)
+    orchestrator.step_states[id] = [StepState(PEOPLE.replace(".", "__"), StepStatus.FAILED, error=ERROR)]
+    orchestrator.log(id, ERROR)
+    orchestrator.end(id, RunStatus.FAILED, error=ERROR)
+    return id
+
+
+@door("error of a run", "ai_catalog_get_asset_run", applies=True)
+async def asset_run(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/asset-runs/{await _asset_run(office)}")
+
+
+@door("errors of the steps of a run", "ai_catalog_get_asset_run_steps", applies=True)
+async def asset_run_steps(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/asset-runs/{await _asset_run(office)}/steps")
+
+
+@door("log of a run", "ai_catalog_get_asset_run_logs", refusal=(403, "ai_catalog.asset.preview"))
+async def asset_run_log(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/asset-runs/{await _asset_run(office)}/logs")
+
+
+@door("audit log as a file", "admin_export_audit_events", b"operations.operation.failed", applies=True)
+async def audit_export(office: Office) -> Ask:
+    await made(office.api.admin.get(f"operations/{await _failed(office)}"))  # observes the end
+    return asking("GET", "admin/audit-events:export")
 
 
 async def _pipeline_run(office: Office) -> str:
@@ -105,11 +136,11 @@ async def _pipeline_run(office: Office) -> str:
     return run
 
 
-@door("errors of the steps of a pipeline", applies=True)
+@door("errors of the steps of a pipeline", "ai_catalog_get_pipeline_run_steps", applies=True)
 async def pipeline_steps(office: Office) -> Ask:
     return asking("GET", f"ai-catalog/pipeline-runs/{await _pipeline_run(office)}/steps")
 
 
-@door("log of a pipeline", refusal=(403, "ai_catalog.asset.preview"))
+@door("log of a pipeline", "ai_catalog_get_pipeline_run_logs", refusal=(403, "ai_catalog.asset.preview"))
 async def pipeline_log(office: Office) -> Ask:
     return asking("GET", f"ai-catalog/pipeline-runs/{await _pipeline_run(office)}/logs")

@@ -19,10 +19,10 @@ from tests.api.ai_catalog.sharing import Provider
 from tests.api_process import Caller
 
 
-def _plain(name: str, method: str, path: str, body: Any = None, **options: Any) -> None:
+def _plain(name: str, of: str, method: str, path: str, body: Any = None, **options: Any) -> None:
     headers, decode = options.pop("headers", None), options.pop("decode", bytes)
 
-    @door(name, **options)
+    @door(name, of, **options)
     async def prepare(office: Office) -> Ask:
         return asking(method, path, body, headers, decode)
 
@@ -33,28 +33,30 @@ def as_text(parquet: bytes) -> bytes:
 
 
 SQL = {"sql": f"SELECT * FROM {PEOPLE}"}
-_plain("preview", "GET", f"{ASSET}/preview", applies=True)
-_plain("preview in Arrow", "GET", f"{ASSET}/preview", applies=True, headers=ARROW)
-_plain("query", "POST", "ai-catalog/queries:run", SQL, applies=True)
-_plain("query in Arrow", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=ARROW)
-_plain("preview in Parquet", "GET", f"{ASSET}/preview", applies=True, headers=PARQUET, decode=as_text)
-_plain("query in Parquet", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=PARQUET, decode=as_text)
-_plain("export", "GET", f"{ASSET}/export", applies=True, decode=as_text)
-_plain("profile", "GET", f"{ASSET}/profile", applies=True)
-_plain("difference", "GET", f"{ASSET}/diff", evidence=b"secret-mail-dan", applies=True)
-_plain("split", "GET", f"{ASSET}/split?split=train&by=seen_at")
+_plain("preview", "ai_catalog_get_asset_preview", "GET", f"{ASSET}/preview", applies=True)
+_plain("preview in Arrow", "ai_catalog_get_asset_preview", "GET", f"{ASSET}/preview", applies=True, headers=ARROW)
+_plain("query", "ai_catalog_run_queries", "POST", "ai-catalog/queries:run", SQL, applies=True)
+_plain("query in Arrow", "ai_catalog_run_queries", "POST", "ai-catalog/queries:run", SQL, applies=True, headers=ARROW)
+IN_PARQUET = {"headers": PARQUET, "decode": as_text}
+_plain("preview in Parquet", "ai_catalog_get_asset_preview", "GET", f"{ASSET}/preview", applies=True, **IN_PARQUET)
+_plain("query in Parquet", "ai_catalog_run_queries", "POST", "ai-catalog/queries:run", SQL, applies=True, **IN_PARQUET)
+_plain("export", "ai_catalog_get_asset_export", "GET", f"{ASSET}/export", applies=True, decode=as_text)
+_plain("profile", "ai_catalog_get_asset_profile", "GET", f"{ASSET}/profile", applies=True)
+_plain("difference", "ai_catalog_get_asset_diff", "GET", f"{ASSET}/diff", evidence=b"secret-mail-dan", applies=True)
+_plain("split", "ai_catalog_get_asset_split", "GET", f"{ASSET}/split?split=train&by=seen_at")
 
 
-@door("rows of a data set")
+@door("rows of a data set", "ai_catalog_get_dataset_data")
 async def data(office: Office) -> Ask:
     described = await made(office.api.admin.post("ai-catalog/datasets", {"asset": PEOPLE, "title": "People"}))
     return asking("GET", f"ai-catalog/datasets/{described['id']}/data")
 
 
+DIGEST = b'"sha256"'
 PERSONAL = {"masks": [{"column": "MAIL", "method": "NULL"}], "row_filter": "region = 'DE'"}
 
 
-@door("digest of the rows in a Croissant document", b'"sha256"', applies=True, hides=PERSONAL)
+@door("digest of the rows of a data set", "ai_catalog_get_dataset_croissant", DIGEST, applies=True, hides=PERSONAL)
 async def croissant(office: Office) -> Ask:
     described = await made(office.api.admin.post("ai-catalog/datasets", {"asset": PEOPLE, "title": "People"}))
     return asking("GET", f"ai-catalog/datasets/{described['id']}/croissant")
@@ -75,22 +77,22 @@ async def _branch(office: Office) -> str:
     return id
 
 
-@door("preview of a branch", b"secret-mail-eli", applies=True)
+@door("preview of a branch", "ai_catalog_get_asset_preview", b"secret-mail-eli", applies=True)
 async def branch_preview(office: Office) -> Ask:
     return asking("GET", f"{ASSET}/preview?branch={await _branch(office)}")
 
 
-@door("query of a branch", b"secret-mail-eli", applies=True)
+@door("query of a branch", "ai_catalog_run_queries", b"secret-mail-eli", applies=True)
 async def branch_query(office: Office) -> Ask:
     return asking("POST", "ai-catalog/queries:run", SQL | {"branch": await _branch(office)})
 
 
-@door("difference of a branch", b"secret-mail-eli")
+@door("difference of a branch", "ai_catalog_get_branch_diff", b"secret-mail-eli")
 async def branch_diff(office: Office) -> Ask:
     return asking("GET", f"ai-catalog/branches/{await _branch(office)}/diff?asset={PEOPLE}")
 
 
-@door("new branch", PEOPLE.encode(), refusal=(404, "no asset"))
+@door("new branch", "ai_catalog_create_branch", PEOPLE.encode(), refusal=(404, "no asset"))
 async def branch(office: Office) -> Ask:
     name = numbered()
     return asking(
@@ -100,7 +102,7 @@ async def branch(office: Office) -> Ask:
     )
 
 
-@door("publication of a definition", COPY.encode(), refusal=(422, "reads"))
+@door("publication of a definition", "ai_catalog_publish_definition", COPY.encode(), refusal=(422, "reads"))
 async def definition(office: Office) -> Ask:
     attributes = {"asset": COPY, "sql": f"SELECT * FROM {PEOPLE}", "reads": [PEOPLE]}
     body = {"component": "SqlTransformComponent", "attributes": attributes}
@@ -108,7 +110,7 @@ async def definition(office: Office) -> Ask:
     return asking("POST", f"ai-catalog/definitions/{COPY}:publish", {})
 
 
-@door("state of a contract", b"3 of 4 rows")
+@door("state of a contract", "ai_catalog_get_contract_status", b"3 of 4 rows")
 async def contract(office: Office) -> Ask:
     rule = {"name": "few", "range": {"column": "visits", "max": 1}}
     body = {"asset": PEOPLE, "contact": "team:data", "terms": {"rules": [rule]}}
@@ -116,25 +118,25 @@ async def contract(office: Office) -> Ask:
     return asking("GET", f"ai-catalog/contracts/{id}/status")
 
 
-@door("new contract", PEOPLE.encode())
+@door("new contract", "ai_catalog_create_contract", PEOPLE.encode())
 async def new_contract(office: Office) -> Ask:
     return asking("POST", "ai-catalog/contracts?validate_only=true", {"asset": PEOPLE, "contact": "x", "terms": {}})
 
 
-@door("files of a share", applies=True)
+@door("files of a share", "/delta-sharing", applies=True)
 async def share(office: Office) -> Ask:
     """A table that ada shared, read by a recipient. The admin reads the same table, which the admin shared."""
     provider, clients = Provider(office.api), {}
     for name, caller in (("hers", office.ada), ("theirs", office.api.admin)):
         await provider.share(name)
         await made(provider.on_share(name, "add-object", {"asset": PEOPLE}, by=caller))
-        clients[caller] = await provider.client(name, name), name
+        clients[caller] = await provider.client(f"reader-of-{name}", name), name
 
     async def ask(caller: Caller) -> Answer:
         client, name = clients[caller]
         answer = await client.query("silver/tables/flights", share=name)
         files = [(await client.download(file["url"])).content for file in answer.files]
         texts = [str(pq.read_table(io.BytesIO(content)).to_pylist()).encode() for content in files]
-        return Answer(answer.status, b"".join([answer.response.content, *files, *texts]))
+        return Answer(answer.status, b"".join([answer.response.content, *files, *texts]), of="/delta-sharing")
 
     return ask

@@ -26,31 +26,31 @@ async def _training_set(office: Office) -> None:
     one.overwrite(rows.append_column("split", pa.array(["train"] * rows.num_rows)))
 
 
-@door("examples of a training set")
+@door("examples of a training set", "ai_catalog_get_training_set_examples")
 async def examples(office: Office) -> Ask:
     await _training_set(office)
     return asking("GET", f"ai-catalog/training-sets/{SET}/examples?split=train")
 
 
-@door("version of a training set", b"train")
+@door("version of a training set", "ai_catalog_get_training_set_version", b"train")
 async def training_version(office: Office) -> Ask:
     await _training_set(office)
     return asking("GET", f"ai-catalog/training-sets/{SET}/version")
 
 
-@door("attestation", SET.encode())
+@door("attestation", "ai_catalog_create_attestation", SET.encode())
 async def attestation(office: Office) -> Ask:
     await _training_set(office)
     return asking("POST", "ai-catalog/attestations", {"asset": SET})
 
 
-@door("plan of a reproduction", PEOPLE.encode(), refusal=(403, "permission"))
+@door("plan of a reproduction", "ai_catalog_get_asset_reproduce_plan", PEOPLE.encode(), refusal=(403, "permission"))
 async def reproduction(office: Office) -> Ask:
     await _training_set(office)
     return asking("GET", f"ai-catalog/assets/{SET}/reproduce-plan")
 
 
-@door("search of an index")
+@door("search of an index", "rag_search_index")
 async def search(office: Office) -> Ask:
     fake(office).nodes[INDEX] = node(INDEX, [PEOPLE], kinds=("delta", "lancedb"))
     platform, embedder = office.api.app.platform, WordLlamaEmbedder()
@@ -64,13 +64,29 @@ async def search(office: Office) -> Ask:
     return asking("POST", f"rag/indexes/{INDEX}:search", {"query": "mail of Ada"})
 
 
-@door("spans of a trace", refusal=(403, "permission"))
-async def spans(office: Office) -> Ask:
+async def _trace(office: Office) -> str:
     await _training_set(office)
     attributes = {
         "headwater.reads": f"{PEOPLE}@{office.tables.snapshot(PEOPLE).data_version}",
         "mlflow.spanInputs": MAIL.decode(),
     }
-    one = await trace(office.api, span(1, attributes=attributes), experiment_id=await experiment(office.api))
+    place = {"experiment_id": await experiment(office.api), "request_preview": MAIL.decode()}
+    one = await trace(office.api, span(1, attributes=attributes), **place)
     assert one["reads"], "the trace names the table"
-    return asking("GET", f"ai-catalog/traces/{one['id']}/spans")
+    return str(one["id"])
+
+
+@door("previews of a trace", "ai_catalog_get_trace", applies=True)
+async def trace_previews(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/traces/{await _trace(office)}")
+
+
+@door("previews of traces", "ai_catalog_list_traces", applies=True)
+async def traces_previews(office: Office) -> Ask:
+    await _trace(office)
+    return asking("GET", "ai-catalog/traces")
+
+
+@door("spans of a trace", "ai_catalog_get_trace_spans", refusal=(403, "permission"))
+async def spans(office: Office) -> Ask:
+    return asking("GET", f"ai-catalog/traces/{await _trace(office)}/spans")
