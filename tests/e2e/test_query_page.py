@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -144,3 +145,19 @@ def test_fits_a_phone(platform_site: Site) -> None:
         page.get_by_role("tab", name="Chart").click()
         expect(page.get_by_role("img", name="delay by carrier")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_result_and_a_table_are_downloaded_with_their_types(platform_site: Site) -> None:
+    with logged_in(platform_site, "ada", "/query") as page:
+        run(page, f"SELECT id, price FROM {BRONZE} ORDER BY id")
+        expect(page.get_by_text("25 rows in")).to_be_visible()
+        with page.expect_download() as file:
+            page.get_by_role("button", name="As Parquet").click()
+        found = pl.read_parquet(file.value.path())
+        assert (file.value.suggested_filename, found["id"].to_list()) == ("result.parquet", list(range(25)))
+        assert found.schema["price"] == pl.Decimal(10, 2)
+        page.goto(f"{platform_site.url}{CONSOLE}/ai-catalog/assets/{BRONZE}?tab=data&version=0")
+        with page.expect_download() as file:
+            page.get_by_role("link", name="Download as Parquet").click()
+        assert file.value.suggested_filename == f"{BRONZE}@0.parquet"
+        assert sorted(pl.read_parquet(file.value.path())["id"]) == list(range(10))
