@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.protocols.delta_sharing.provider import Provider
@@ -24,6 +25,9 @@ def asked(profile: Path, *questions: str) -> list[Any]:
     answers: list[Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answers
 
+
+PEOPLE = "flights.gold.route_delays"
+"""An asset of the fake orchestrator that other tests of the provider don't read."""
 
 DAY_1, DAY_2 = "2026-01-01", "2026-01-02"
 NEWEST = [[1, "AA", DAY_1], [2, "B 6", DAY_1], [3, None, DAY_1], [5, "B 6", DAY_2]]
@@ -89,3 +93,31 @@ def test_the_client_of_a_recipient_without_access_is_refused(provider: Provider,
     provider.post(f"ai-catalog/recipients/{provider.ids['hooli']}:revoke")
     for answer in asked(fresh, "tables()", f"len(pd.read_parquet('{again[0]}'))", "rows('partners.gold.daily')"):
         assert "401" in answer
+
+
+def test_the_client_reads_masked_rows_of_a_table_that_a_policy_restricts(provider: Provider, tmp_path: Path) -> None:
+    mails = {"id": pa.array([1, 2, 3], pa.int64()), "mail": ["ada@secret", "ben@secret", "cay@secret"]}
+    provider.tables.overwrite(PEOPLE, pa.table(mails))
+    provider.share("people", {"asset": PEOPLE, "schema_name": "gold", "table_name": "people", "history_from": 0})
+    profile = provider.profile_file(provider.recipient("initech", "people"), tmp_path)
+    read = "rows('people.gold.people'"
+    assert asked(profile, f"{read})") == [[[1, "ada@secret"], [2, "ben@secret"], [3, "cay@secret"]]]
+    spec = {"title": "Mails", "assets": [PEOPLE], "masks": [{"column": "mail", "method": "PARTIAL", "first": 3}]}
+    spec |= {"row_filter": "id < 3", "exempt": [provider.http.get("admin/users/admin").json()["id"]]}
+    id = provider.post("ai-catalog/policies", {"name": "mails", "spec": spec})["id"]
+    provider.post(f"ai-catalog/policies/{id}:activate")
+    masked = [[1, "ada***"], [2, "ben***"]]
+    questions = {
+        f"{read})": masked,
+        f"{read}, use_delta_format=True)": masked,
+        f"{read}, version=0)": masked,
+        f"len({read}, limit=1))": 1,
+        "columns('people.gold.people')": ["id", "mail"],
+        "version('people.gold.people')": 0,
+    }
+    for question, found in zip(questions, asked(profile, *questions), strict=True):
+        assert found == questions[question], question
+    (refused,) = asked(profile, "changes('people.gold.people', starting_version=0)")
+    assert "400" in refused
+    provider.post(f"ai-catalog/policies/{id}:disable")
+    assert asked(profile, f"{read})") == [[[1, "ada@secret"], [2, "ben@secret"], [3, "cay@secret"]]]
