@@ -13,6 +13,7 @@ import pyotp
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from core import clock
+from core.db import Database
 from tests.api_process import PASSWORD
 from tests.api_server import Server
 from tests.orchestration import FakeOrchestrator
@@ -25,6 +26,9 @@ class Site:
 
     orchestrator: FakeOrchestrator
     """What stands for Dagster. A whole platform has none."""
+
+    database: Database
+    """The metadata database, for what would take a test hours. A whole platform has none."""
 
     def __init__(self, url: str, token: str, browser: Browser) -> None:
         self.url = url
@@ -131,6 +135,7 @@ def site(home: Path, **settings: str) -> Iterator[Site]:
         browsed(server.url, server.tokens["admin"]) as running,
     ):
         running.orchestrator = server.orchestrator
+        running.database = server.api.database
         yield running
 
 

@@ -136,6 +136,27 @@ export const allowed = (permissions: string[], securable: { id: string; kind: st
     staleTime: 30_000,
   });
 
+/**
+ * Whether the caller has a permission on the platform, on an organization, or on a project: that of creating something
+ * is decided where it is created.
+ */
+export const allowedSomewhere = (permission: string) =>
+  queryOptions({
+    queryKey: ["allowed somewhere", permission],
+    queryFn: async ({ signal }) => {
+      const asked = await send<Decision>("POST", "/api/v1/admin/decisions:check", { body: { permission }, signal });
+      if (asked.body.allowed) return true;
+      for (const kind of ["admin.organization", "admin.project"]) {
+        const found = await send<{ items: unknown[] }>("POST", "/api/v1/admin/decisions:list-objects", { body: { permission, kind, page_size: 1 }, signal });
+        if (found.body.items.length) return true;
+      }
+      return false;
+    },
+    enabled: Boolean(permission),
+    staleTime: 30_000,
+    retry: false,
+  });
+
 /** On how many of these items the caller has each of the permissions. The platform answers up to 1,000 questions. */
 export const allowedOnEach = (permissions: string[], ids: string[], kind: string) =>
   queryOptions({

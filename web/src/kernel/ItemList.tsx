@@ -4,7 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { get } from "../api/http";
 import { useChanged } from "../api/live";
-import { allowed, catalogues, kindOf, type KindEntry, method, openApi } from "../api/platform";
+import { allowedSomewhere, catalogues, kindOf, type KindEntry, method, openApi } from "../api/platform";
 import { useChangePreferences, usePreferences } from "../api/preferences";
 import { words } from "../api/schema";
 import { t } from "../language/text";
@@ -71,7 +71,7 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
   const { data: document } = useQuery(openApi(service));
   const listing = method(kind, "list");
   const creating = method(kind, "create");
-  const { data: rights } = useQuery(allowed(creating ? [creating.permission] : [], null));
+  const { data: canCreate = false, isSuccess: isDecided } = useQuery(allowedSomewhere(creating?.permission ?? ""));
   const preferences = usePreferences();
   const changePreferences = useChangePreferences();
   const [text, setText] = useState(search.filter ?? "");
@@ -128,7 +128,6 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
     if (search.peek && one) peek(idOf(one));
   };
   const at = items[current];
-  const canCreate = creating && rights?.has(creating.permission);
   useKeys({
     j: () => go(1),
     k: () => go(-1),
@@ -157,7 +156,7 @@ function List({ service, kind }: { service: string; kind: KindEntry }) {
   const conditions = parts(search.filter ?? "");
   const noun = words(plural).toLowerCase();
   const create = creating && (
-    <Button component={Link} to={`/${place}/new`} disabled={!canCreate} title={rights && !canCreate ? t("You need the permission {permission}.", { permission: creating.permission }) : undefined}>
+    <Button component={Link} to={`/${place}/new`} disabled={!canCreate} title={isDecided && !canCreate ? t("You need the permission {permission}.", { permission: creating.permission }) : undefined}>
       {t("Create {title}", { title: kind.title.toLowerCase() })}
     </Button>
   );

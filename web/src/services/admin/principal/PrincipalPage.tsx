@@ -10,30 +10,37 @@ import { History } from "../../../kernel/History";
 import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
+import { PrincipalGrants } from "../access/PrincipalGrants";
 import { Events } from "../audit/Events";
+import { Members } from "../group/Members";
 import { Account } from "./Account";
 import { Keys } from "./Keys";
 import { Access } from "./Access";
 import { Reach } from "./Reach";
+import { UserSessions } from "./UserSessions";
 
 interface Principal extends Record<string, unknown> {
   id: string;
   name: string;
   organization_id: string;
-  spec: { title?: string; description?: string; emails?: string[] };
-  status: { state: string };
+  spec: { title?: string; description?: string; emails?: string[]; source?: string };
+  /** Groups have no state. */
+  status?: { state?: string };
 }
 
-type Plural = "users" | "service-accounts";
+type Plural = "users" | "service-accounts" | "groups";
 
-const OF_ALL = { reach: t("What they can do"), keys: t("Keys"), activity: t("Activity"), details: t("Details"), history: t("History") };
+const OF_ALL = { activity: "Activity", details: "Details", history: "History" };
 const TABS: Record<Plural, Record<string, string>> = {
-  users: { account: t("Account"), access: t("Access"), ...OF_ALL },
-  "service-accounts": { ...OF_ALL, reach: t("What it can do") },
+  users: { account: "Account", access: "Access", reach: "What they can do", sessions: "Sessions", keys: "Keys", ...OF_ALL },
+  "service-accounts": { keys: "Keys", grants: "Grants", reach: "What it can do", ...OF_ALL },
+  groups: { members: "Members", grants: "Grants", reach: "What its members can do", ...OF_ALL },
 };
 /** What only the users themselves do, on their account page. */
 const OWN = ["enroll-one-time-password", "confirm-one-time-password", "renew-recovery-codes"];
-const SCHEMAS = { users: t("User"), "service-accounts": "ServiceAccount" };
+const SCHEMAS = { users: "User", "service-accounts": "ServiceAccount", groups: "Group" };
+/** What the tabs offer in a better way. */
+const ON_TABS = ["revoke-sessions", "add-members", "remove-members"];
 
 /** A user: how they log in, what they can do and why, their keys, and what they did. */
 export function UserPage() {
@@ -45,9 +52,14 @@ export function ServiceAccountPage() {
   return <PrincipalPage plural="service-accounts" />;
 }
 
+/** A group: its members, and what they can do by it. */
+export function GroupPage() {
+  return <PrincipalPage plural="groups" />;
+}
+
 function PrincipalPage({ plural }: { plural: Plural }) {
   const { id = "" } = useParams({ strict: false });
-  const { tab = plural === "users" ? "account" : "keys" }: { tab?: string } = useSearch({ strict: false });
+  const { tab = Object.keys(TABS[plural])[0] }: { tab?: string } = useSearch({ strict: false });
   const navigate = useNavigate();
   const { data: found } = useQuery(catalogues);
   const { data: document } = useQuery(openApi("admin"));
@@ -55,6 +67,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
   const read = useQuery({ queryKey: ["item", "admin", plural, id], queryFn: ({ signal }) => send<Principal>("GET", path, { signal }), retry: false });
   const kind = found && kindOf(found, "admin", plural);
   const body = read.data?.body;
+  const state = body?.status?.state;
   const schema = document?.components.schemas[SCHEMAS[plural]];
   return (
     <Stack gap="md">
@@ -69,7 +82,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
             <div>
               <Group gap="sm">
                 <Title order={1}>{body.spec.title || body.name}</Title>
-                <State value={body.status.state}>{body.status.state === "ACTIVE" ? t("Active") : t("Suspended")}</State>
+                {state && <State value={state}>{state === "ACTIVE" ? t("Active") : t("Suspended")}</State>}
               </Group>
               <Group gap="sm">
                 <Text size="sm" c="dimmed">{body.spec.description || body.name}</Text>
@@ -78,7 +91,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
                 <Anchor component={Link} to="/admin/explain" search={{ principal: body.id } as never} size="sm">{t("Explain access")}</Anchor>
               </Group>
             </div>
-            <Actions service="admin" kind={kind} id={body.id} item={body} etag={read.data?.etag} first={["update", "suspend", "activate", "revoke-sessions", "set-password"]} without={[body.status.state === "ACTIVE" ? "activate" : "suspend", ...OWN]} />
+            <Actions service="admin" kind={kind} id={body.id} item={body} etag={read.data?.etag} first={["update", "suspend", "activate", "set-password"]} without={[state === "ACTIVE" ? "activate" : "suspend", ...OWN, ...ON_TABS]} />
           </Group>
           <Tabs value={tab} keepMounted={false} onChange={(chosen) => void navigate({ to: `/admin/${plural}/${encodeURIComponent(id)}`, search: { tab: chosen ?? undefined } as never })}>
             <Tabs.List>{Object.entries(TABS[plural]).map(([value, text]) => <Tabs.Tab key={value} value={value}>{text}</Tabs.Tab>)}</Tabs.List>
@@ -88,8 +101,11 @@ function PrincipalPage({ plural }: { plural: Plural }) {
                 <Tabs.Panel value="access" pt="md"><Access path={path} id={body.id} /></Tabs.Panel>
               </>
             )}
+            {plural === "users" && <Tabs.Panel value="sessions" pt="md"><UserSessions path={path} id={body.id} name={body.name} /></Tabs.Panel>}
+            {plural === "groups" && <Tabs.Panel value="members" pt="md"><Members path={path} id={body.id} name={body.name} source={body.spec.source ?? "LOCAL"} /></Tabs.Panel>}
+            <Tabs.Panel value="grants" pt="md"><PrincipalGrants principal={body.id} name={body.name} /></Tabs.Panel>
             <Tabs.Panel value="reach" pt="md"><Reach principal={body.id} name={body.name} /></Tabs.Panel>
-            <Tabs.Panel value="keys" pt="md"><Keys principal={body.id} /></Tabs.Panel>
+            <Tabs.Panel value="keys" pt="md"><Keys principal={body.id} name={body.name} kind={`admin.${kind.name}`} /></Tabs.Panel>
             <Tabs.Panel value="activity" pt="md"><Events filter={`principal_id == "${body.id}"`} /></Tabs.Panel>
             <Tabs.Panel value="details" pt="md">{schema && document && <Fields item={body} schema={schema} schemas={document.components.schemas} />}</Tabs.Panel>
             <Tabs.Panel value="history" pt="md"><History path={`${path}/revisions`} /></Tabs.Panel>
