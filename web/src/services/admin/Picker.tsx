@@ -6,6 +6,7 @@ import { get } from "../../api/http";
 import { type Catalogue, catalogues, type KindEntry, method } from "../../api/platform";
 import { nameOf, targetOf } from "../../api/references";
 import { fullName } from "../../kernel/operations";
+import { t } from "../../language/text";
 
 interface Props {
   label: string;
@@ -64,7 +65,7 @@ export function Picker({ kinds, value, onChange, only, without = [], required, .
       withAsterisk={required}
       clearable={!required}
       searchable
-      nothingFoundMessage={pages.some((one) => one.isPending) ? "Loading" : "There is nothing of this name that you can see."}
+      nothingFoundMessage={pages.some((one) => one.isPending) ? t("Loading") : t("There is nothing of this name that you can see.")}
       data={[...(value && !isFound ? [{ value, label: shown }] : []), ...(listed.length > 1 ? options : options.flatMap(({ items }) => items))]}
       // The platform has searched already.
       filter={({ options: found }) => found}

@@ -3,6 +3,7 @@ import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import type { Pair, Simulation } from "../../../api/generated/admin";
 import { catalogues } from "../../../api/platform";
 import { nameOf, targetOf } from "../../../api/references";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { PRINCIPALS } from "../Picker";
 import { Section } from "../Section";
@@ -31,7 +32,7 @@ export function Effect({ title, verb, found, pairs, none }: Props) {
         {every.slice(0, MOST).map(({ principal, permissions, kinds }) => (
           <details key={principal}>
             <summary>
-              <Name id={principal} /> {verb} {permissions.toLocaleString()} {permissions === 1 ? "permission" : "permissions"}
+              <Name id={principal} /> {verb} {permissions.toLocaleString()} {t("{permissions, plural, one {permission} other {permissions}}", { permissions })}
             </summary>
             <List size="sm" pl="md" listStyleType="none">
               {kinds.map(({ kind, verbs }) => <List.Item key={kind}><b>{kind}</b>: {verbs.join(", ")}</List.Item>)}
@@ -39,7 +40,7 @@ export function Effect({ title, verb, found, pairs, none }: Props) {
           </details>
         ))}
       </Stack>
-      {every.length > MOST && <Text size="sm" c="dimmed">And {(every.length - MOST).toLocaleString()} others.</Text>}
+      {every.length > MOST && <Text size="sm" c="dimmed">{t("And {count, number} others.", { count: every.length - MOST })}</Text>}
     </Section>
   );
 }

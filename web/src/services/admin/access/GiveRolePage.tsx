@@ -4,6 +4,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { Grant, Simulation } from "../../../api/generated/admin";
 import { Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { Trouble } from "../../../ui/Trouble";
 import { PRINCIPALS, Picker } from "../Picker";
@@ -19,8 +20,8 @@ interface Search {
   securable_kind?: string;
 }
 
-const WHAT = [{ value: "role", label: "A role" }, { value: "permission", label: "One permission" }];
-const EFFECTS = [{ value: "ALLOW", label: "Allow" }, { value: "DENY", label: "Deny" }];
+const WHAT = [{ value: "role", label: t("A role") }, { value: "permission", label: t("One permission") }];
+const EFFECTS = [{ value: "ALLOW", label: t("Allow") }, { value: "DENY", label: t("Deny") }];
 
 /** Gives somebody a role, after what they gain by it is shown. The address can name who, which role, and where. */
 export function GiveRolePage() {
@@ -57,7 +58,7 @@ export function GiveRolePage() {
     mutationFn: async () => (await send<Grant>("POST", "/api/v1/admin/grants", { body })).body,
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["items", "admin", "grants"] });
-      notice("The role is given. It takes effect within a second.");
+      notice(t("The role is given. It takes effect within a second."));
       void navigate({ to: "/admin/grants", search: { principal } as never });
     },
   });
@@ -71,39 +72,39 @@ export function GiveRolePage() {
   return (
     <Stack gap="lg" maw={860}>
       <Breadcrumbs>
-        <Anchor component={Link} to="/admin/grants" size="sm">Grants</Anchor>
-        <Text size="sm">Give a role</Text>
+        <Anchor component={Link} to="/admin/grants" size="sm">{t("Grants")}</Anchor>
+        <Text size="sm">{t("Give a role")}</Text>
       </Breadcrumbs>
-      <Title order={1}>Give a role</Title>
+      <Title order={1}>{t("Give a role")}</Title>
       <form onSubmit={submit}>
         <Stack gap="md">
-          <Picker label="Who" description="A user, group, or service account" required kinds={PRINCIPALS} value={principal} onChange={setPrincipal} error={fault("principal_id")} />
+          <Picker label={t("Who")} description={t("A user, group, or service account")} required kinds={PRINCIPALS} value={principal} onChange={setPrincipal} error={fault("principal_id")} />
           <Group align="flex-end">
-            <SegmentedControl aria-label="What to give" data={WHAT} value={what} onChange={setWhat} />
-            <SegmentedControl aria-label="Allow or deny" data={EFFECTS} value={effect} onChange={setEffect} />
+            <SegmentedControl aria-label={t("What to give")} data={WHAT} value={what} onChange={setWhat} />
+            <SegmentedControl aria-label={t("Allow or deny")} data={EFFECTS} value={effect} onChange={setEffect} />
           </Group>
           {what === "role"
-            ? <Picker label="Role" required kinds={["admin.role"]} value={role} onChange={setRole} error={fault("role_id")} />
-            : <Autocomplete label="Permission" description="A name or a pattern, such as admin.user.*" withAsterisk data={every?.items.map((one) => one.name) ?? []} limit={50} value={permission} onChange={setPermission} error={fault("permission")} spellCheck={false} />}
+            ? <Picker label={t("Role")} required kinds={["admin.role"]} value={role} onChange={setRole} error={fault("role_id")} />
+            : <Autocomplete label={t("Permission")} description={t("A name or a pattern, such as admin.user.*")} withAsterisk data={every?.items.map((one) => one.name) ?? []} limit={50} value={permission} onChange={setPermission} error={fault("permission")} spellCheck={false} />}
           <PlaceInput place={place} onChange={setPlace} error={fault("securable_id")} />
           <Group align="flex-start" grow>
-            <TextInput type="date" label="Until" description="Its last day. Empty: no end" value={until} onChange={(event) => setUntil(event.currentTarget.value)} error={fault("expires_at")} />
-            <TextInput label="Only if" description={'A condition on the items, such as labels["stage"] == "test"'} value={condition} onChange={(event) => setCondition(event.currentTarget.value)} error={fault("condition")} spellCheck={false} />
+            <TextInput type="date" label={t("Until")} description={t("Its last day. Empty: no end")} value={until} onChange={(event) => setUntil(event.currentTarget.value)} error={fault("expires_at")} />
+            <TextInput label={t("Only if")} description={'A condition on the items, such as labels["stage"] == "test"'} value={condition} onChange={(event) => setCondition(event.currentTarget.value)} error={fault("condition")} spellCheck={false} />
           </Group>
           {complete && (
             <Effect
-              title={effect === "DENY" ? "What this takes away" : "What they can do after this"}
+              title={effect === "DENY" ? t("What this takes away") : t("What they can do after this")}
               verb={effect === "DENY" ? "loses" : "gains"}
               found={simulated}
               pairs={pairs}
-              none={effect === "DENY" ? "Nobody loses a permission now." : "Nobody gains a permission now: they have it already, the group has no members, or the condition isn't met there."}
+              none={effect === "DENY" ? t("Nobody loses a permission now.") : t("Nobody gains a permission now: they have it already, the group has no members, or the condition isn't met there.")}
             />
           )}
           {give.error && <Trouble error={give.error} />}
           <Group>
-            <Button type="submit" loading={give.isPending} disabled={!complete}>{effect === "DENY" ? "Deny" : "Give"}</Button>
-            <Button variant="default" component={Link} to="/admin/grants">Cancel</Button>
-            {principal && <Anchor component={Link} to="/admin/explain" search={{ principal, on: place.id || undefined, kind: at.securable_kind || undefined } as never} size="sm">Explain their access</Anchor>}
+            <Button type="submit" loading={give.isPending} disabled={!complete}>{effect === "DENY" ? t("Deny") : t("Give")}</Button>
+            <Button variant="default" component={Link} to="/admin/grants">{t("Cancel")}</Button>
+            {principal && <Anchor component={Link} to="/admin/explain" search={{ principal, on: place.id || undefined, kind: at.securable_kind || undefined } as never} size="sm">{t("Explain their access")}</Anchor>}
           </Group>
         </Stack>
       </form>

@@ -2,6 +2,7 @@ import { Anchor, Code, Group, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { Grant } from "../../../api/generated/admin";
 import { Reference } from "../../../fields/Reference";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { PRINCIPALS } from "../Picker";
@@ -15,7 +16,7 @@ interface Props {
   without?: "Who" | "Role or permission";
 }
 
-const COLUMNS = ["Who", "Role or permission", "Where", "Until", "Given by", "Do"];
+const COLUMNS = [t("Who"), t("Role or permission"), t("Where"), t("Until"), t("Given by"), t("Do")];
 
 /** Grants: who has which role where, until when, and who gave it. */
 export function GrantTable({ grants, empty, without }: Props) {
@@ -23,7 +24,7 @@ export function GrantTable({ grants, empty, without }: Props) {
   const shown = <Value,>(values: Value[]) => values.filter((_, number) => number !== hidden);
   return (
     <Rows
-      label="Grants"
+      label={t("Grants")}
       empty={empty}
       columns={shown(COLUMNS)}
       rows={grants.map((grant) => ({
@@ -31,15 +32,15 @@ export function GrantTable({ grants, empty, without }: Props) {
         cells: shown([
           <Reference key="who" id={grant.principal_id} kinds={PRINCIPALS} compact />,
           <Group key="right" gap={4} wrap="nowrap">
-            {grant.effect === "DENY" && <State color="red" miw="max-content">Denied</State>}
+            {grant.effect === "DENY" && <State color="red" miw="max-content">{t("Denied")}</State>}
             {grant.role_id ? <Reference id={grant.role_id} kinds={["admin.role"]} compact /> : <Code>{grant.permission}</Code>}
-            {grant.condition && <Text size="xs">if <Code>{grant.condition}</Code></Text>}
+            {grant.condition && <Text size="xs">{rich("if {condition}", { condition: <Code>{grant.condition}</Code> })}</Text>}
           </Group>,
           <Reference key="where" id={grant.securable_id} kinds={grant.securable_kind === "platform" ? [] : [grant.securable_kind]} compact />,
-          grant.expires_at ? <Text key="until" size="sm" span>{Date.parse(grant.expires_at) < Date.now() && "Expired "}<Time value={grant.expires_at} /></Text> : "No end",
+          grant.expires_at ? <Text key="until" size="sm" span>{Date.parse(grant.expires_at) < Date.now() && t("Expired ")}<Time value={grant.expires_at} /></Text> : t("No end"),
           <Text key="by" size="sm" span><GivenBy name={grant.created_by} />, <Time value={grant.created_at} /></Text>,
           <Group key="do" gap={8} wrap="nowrap">
-            <Anchor component={Link} to={`/admin/grants/${grant.id}`} size="sm">Open</Anchor>
+            <Anchor component={Link} to={`/admin/grants/${grant.id}`} size="sm">{t("Open")}</Anchor>
             <RevokeGrant grant={grant} />
           </Group>,
         ]),

@@ -3,6 +3,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useLive } from "../../../api/live";
 import { allowedSomewhere } from "../../../api/platform";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { PRINCIPALS, Picker } from "../Picker";
 import { GrantTable } from "./GrantTable";
@@ -30,21 +31,21 @@ export function GrantsPage() {
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>Grants</Title>
-          <Text size="sm" c="dimmed">Who has which role, and where. A grant also applies to everything below its place, and a group's grants to all of its members.</Text>
+          <Title order={1}>{t("Grants")}</Title>
+          <Text size="sm" c="dimmed">{t("Who has which role, and where. A grant also applies to everything below its place, and a group's grants to all of its members.")}</Text>
         </div>
-        <Button component={Link} to="/admin/grants/new" search={{ principal, role } as never} disabled={!mayGive} title={mayGive === false ? `You need the permission ${GIVE}.` : undefined}>Give a role</Button>
+        <Button component={Link} to="/admin/grants/new" search={{ principal, role } as never} disabled={!mayGive} title={mayGive === false ? t("You need the permission {GIVE}.", { GIVE }) : undefined}>{t("Give a role")}</Button>
       </Group>
       <Group align="flex-end">
-        <Picker label="Who" placeholder="Anybody" kinds={PRINCIPALS} value={principal ?? ""} onChange={(id) => change({ principal: id })} />
-        <Picker label="Role" placeholder="Any role" kinds={["admin.role"]} value={role ?? ""} onChange={(id) => change({ role: id })} />
-        <Picker label="Where" placeholder="Anywhere" kinds={["admin.organization", "admin.project"]} value={on === "platform" ? "" : (on ?? "")} onChange={(id) => change({ on: id })} />
-        <Button variant={on === "platform" ? "light" : "default"} aria-pressed={on === "platform"} onClick={() => change({ on: on === "platform" ? undefined : "platform" })}>On the platform</Button>
+        <Picker label={t("Who")} placeholder={t("Anybody")} kinds={PRINCIPALS} value={principal ?? ""} onChange={(id) => change({ principal: id })} />
+        <Picker label={t("Role")} placeholder={t("Any role")} kinds={["admin.role"]} value={role ?? ""} onChange={(id) => change({ role: id })} />
+        <Picker label={t("Where")} placeholder={t("Anywhere")} kinds={["admin.organization", "admin.project"]} value={on === "platform" ? "" : (on ?? "")} onChange={(id) => change({ on: id })} />
+        <Button variant={on === "platform" ? "light" : "default"} aria-pressed={on === "platform"} onClick={() => change({ on: on === "platform" ? undefined : "platform" })}>{t("On the platform")}</Button>
       </Group>
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
       {found.isPending && <Skeleton height={200} />}
-      {grants && <GrantTable grants={grants} empty={principal || role || on ? "No grant that you can see matches this." : "There are no grants that you can see. To let somebody do something, give them a role."} />}
-      {found.hasNextPage && <Group><Button variant="default" loading={found.isFetchingNextPage} onClick={() => found.fetchNextPage()}>Show more</Button></Group>}
+      {grants && <GrantTable grants={grants} empty={principal || role || on ? t("No grant that you can see matches this.") : t("There are no grants that you can see. To let somebody do something, give them a role.")} />}
+      {found.hasNextPage && <Group><Button variant="default" loading={found.isFetchingNextPage} onClick={() => found.fetchNextPage()}>{t("Show more")}</Button></Group>}
     </Stack>
   );
 }

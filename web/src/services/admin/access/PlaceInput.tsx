@@ -2,14 +2,15 @@ import { Group, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { catalogues, method } from "../../../api/platform";
 import { fullName } from "../../../kernel/operations";
+import { t } from "../../../language/text";
 import { Picker } from "../Picker";
 import type { Level, Place } from "./place";
 
 const LEVELS: { value: Level; label: string }[] = [
-  { value: "project", label: "A project" },
-  { value: "organization", label: "An organization" },
-  { value: "item", label: "One item" },
-  { value: "platform", label: "The whole platform" },
+  { value: "project", label: t("A project") },
+  { value: "organization", label: t("An organization") },
+  { value: "item", label: t("One item") },
+  { value: "platform", label: t("The whole platform") },
 ];
 /** What stands above everything else has a level of its own. */
 const ABOVE = ["admin.organization", "admin.project"];
@@ -31,15 +32,15 @@ export function PlaceInput({ place, onChange, error }: Props) {
   const pick = (id: string) => onChange({ ...place, id });
   return (
     <Group align="flex-start" grow preventGrowOverflow={false}>
-      <Select label="Where" data={LEVELS} value={place.level} allowDeselect={false} onChange={(level) => onChange({ level: level as Level, id: level === "platform" ? "platform" : "", kind: "" })} />
-      {place.level === "organization" && <Picker label="Organization" required kinds={["admin.organization"]} value={place.id} onChange={pick} error={error} />}
-      {place.level === "project" && <Picker label="Project" required kinds={["admin.project"]} value={place.id} onChange={pick} error={error} />}
+      <Select label={t("Where")} data={LEVELS} value={place.level} allowDeselect={false} onChange={(level) => onChange({ level: level as Level, id: level === "platform" ? "platform" : "", kind: "" })} />
+      {place.level === "organization" && <Picker label={t("Organization")} required kinds={["admin.organization"]} value={place.id} onChange={pick} error={error} />}
+      {place.level === "project" && <Picker label={t("Project")} required kinds={["admin.project"]} value={place.id} onChange={pick} error={error} />}
       {place.level === "item" && (
         <>
-          <Select label="Kind" required withAsterisk searchable data={kinds} value={place.kind || null} onChange={(kind) => onChange({ ...place, kind: kind ?? "", id: "" })} />
+          <Select label={t("Kind")} required withAsterisk searchable data={kinds} value={place.kind || null} onChange={(kind) => onChange({ ...place, kind: kind ?? "", id: "" })} />
           {byName
-            ? <Picker label="Item" required kinds={[place.kind]} value={place.id} onChange={pick} error={error} />
-            : <TextInput label="Item" description="Its ID, such as the name of an asset" withAsterisk value={place.id} onChange={(event) => pick(event.currentTarget.value)} error={error} spellCheck={false} />}
+            ? <Picker label={t("Item")} required kinds={[place.kind]} value={place.id} onChange={pick} error={error} />
+            : <TextInput label={t("Item")} description={t("Its ID, such as the name of an asset")} withAsterisk value={place.id} onChange={(event) => pick(event.currentTarget.value)} error={error} spellCheck={false} />}
         </>
       )}
     </Group>

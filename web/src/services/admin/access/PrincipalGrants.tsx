@@ -1,6 +1,7 @@
 import { Anchor, Button, Group, Skeleton, Text } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { rich, t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { GrantTable } from "./GrantTable";
 import { grantsWhere } from "./grants";
@@ -13,11 +14,11 @@ export function PrincipalGrants({ principal, name }: { principal: string; name: 
   return (
     <>
       <Group justify="space-between" mb="xs">
-        <Text size="sm" c="dimmed">Grants of {name} itself. It also has those of the groups that it is in: <Anchor component={Link} to="/admin/explain" search={{ principal } as never} size="sm">explain access</Anchor>.</Text>
-        <Button component={Link} to="/admin/grants/new" search={{ principal } as never} size="xs" variant="default">Give a role</Button>
+        <Text size="sm" c="dimmed">{rich("Grants of {name} itself. It also has those of the groups that it is in: <link>explain access</link>.", { name, link: (inside) => <Anchor component={Link} to="/admin/explain" search={{ principal } as never} size="sm">{inside}</Anchor> })}</Text>
+        <Button component={Link} to="/admin/grants/new" search={{ principal } as never} size="xs" variant="default">{t("Give a role")}</Button>
       </Group>
-      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={`${name} has no grant that you can see.`} without="Who" />
-      {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>Show more</Button>}
+      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("{name} has no grant that you can see.", { name })} without={t("Who")} />
+      {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>{t("Show more")}</Button>}
     </>
   );
 }

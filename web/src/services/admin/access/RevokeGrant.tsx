@@ -5,6 +5,7 @@ import type { Grant, Simulation } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
 import { catalogues } from "../../../api/platform";
 import { nameOf, targetOf } from "../../../api/references";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { PRINCIPALS } from "../Picker";
@@ -24,17 +25,17 @@ export function RevokeGrant({ grant }: { grant: Grant }) {
   const typed = name ?? grant.principal_id;
   return (
     <>
-      <Button size="compact-xs" variant="default" color="red" {...right} onClick={() => setAsked(true)}>Revoke</Button>
+      <Button size="compact-xs" variant="default" color="red" {...right} onClick={() => setAsked(true)}>{t("Revoke")}</Button>
       <Confirm
         opened={asked}
         onClose={() => setAsked(false)}
-        title="Revoke a grant"
+        title={t("Revoke a grant")}
         typed={typed}
-        submit="Revoke"
+        submit={t("Revoke")}
         danger
         run={async () => {
           await send("DELETE", `/api/v1/admin/grants/${grant.id}`);
-          notice(`The grant of ${typed} is revoked. It ends everywhere within a second.`);
+          notice(t("The grant of {typed} is revoked. It ends everywhere within a second.", { typed }));
           await Promise.all([
             queries.invalidateQueries({ queryKey: ["items", "admin", "grants"] }),
             queries.invalidateQueries({ queryKey: ["item", "admin"] }),
@@ -42,7 +43,7 @@ export function RevokeGrant({ grant }: { grant: Grant }) {
           ]);
         }}
       >
-        {grant.effect === "DENY" ? <Text size="sm">The grant denies {typed} something. After this, other grants may allow it.</Text> : <Lost grant={grant} name={typed} />}
+        {grant.effect === "DENY" ? <Text size="sm">{t("The grant denies {typed} something. After this, other grants may allow it.", { typed })}</Text> : <Lost grant={grant} name={typed} />}
       </Confirm>
     </>
   );
@@ -57,5 +58,5 @@ function Lost({ grant, name }: { grant: Grant; name: string }) {
     },
     retry: false,
   });
-  return <Effect title={`What ${name} can no longer do`} verb="loses" found={simulated} pairs={simulated.data?.lost} none="Nobody loses a permission: other grants allow the same, or nobody has this one now." />;
+  return <Effect title={t("What {name} can no longer do", { name })} verb="loses" found={simulated} pairs={simulated.data?.lost} none={t("Nobody loses a permission: other grants allow the same, or nobody has this one now.")} />;
 }

@@ -1,5 +1,6 @@
 import { Button, Code, CopyButton, Group } from "@mantine/core";
 import { BASE } from "../../../api/http";
+import { t } from "../../../language/text";
 
 /** The link that an invited person opens. Its token is in the fragment, which browsers send to no server. */
 export function InvitationLink({ token }: { token: string }) {
@@ -7,7 +8,7 @@ export function InvitationLink({ token }: { token: string }) {
   return (
     <Group gap="xs" wrap="nowrap">
       <Code style={{ overflowWrap: "anywhere" }}>{link}</Code>
-      <CopyButton value={link}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? "Copied" : "Copy"}</Button>}</CopyButton>
+      <CopyButton value={link}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? t("Copied") : t("Copy")}</Button>}</CopyButton>
     </Group>
   );
 }

@@ -8,6 +8,7 @@ import { allowedSomewhere } from "../../../api/platform";
 import { words } from "../../../api/schema";
 import { Reference } from "../../../fields/Reference";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
@@ -37,19 +38,19 @@ export function InvitationsPage() {
     <Stack gap="md">
       <Group justify="space-between" align="flex-start">
         <div>
-          <Title order={1}>Invitations</Title>
-          <Text size="sm" c="dimmed">Links with which new users join an organization.</Text>
+          <Title order={1}>{t("Invitations")}</Title>
+          <Text size="sm" c="dimmed">{t("Links with which new users join an organization.")}</Text>
         </div>
-        <Button component={Link} to="/admin/invitations/new" disabled={!mayInvite} title={mayInvite === false ? `You need the permission ${INVITE}.` : undefined}>Invite people</Button>
+        <Button component={Link} to="/admin/invitations/new" disabled={!mayInvite} title={mayInvite === false ? t("You need the permission {INVITE}.", { INVITE }) : undefined}>{t("Invite people")}</Button>
       </Group>
-      <Select label="State" placeholder="Any" clearable data={STATES.map((value) => ({ value, label: words(value.toLowerCase()) }))} value={state ?? null} onChange={(chosen) => void navigate({ to: "/admin/invitations", search: (chosen ? { state: chosen } : {}) as never, replace: true })} maw={240} />
+      <Select label={t("State")} placeholder={t("Any")} clearable data={STATES.map((value) => ({ value, label: words(value.toLowerCase()) }))} value={state ?? null} onChange={(chosen) => void navigate({ to: "/admin/invitations", search: (chosen ? { state: chosen } : {}) as never, replace: true })} maw={240} />
       {found.error && <Trouble error={found.error} retry={() => found.refetch()} />}
       {found.isPending && <Skeleton height={200} />}
       {items && (
         <Rows
-          label="Invitations"
-          empty={state ? "No invitation that you can see is in this state." : "There are no invitations that you can see. Invite the first people."}
-          columns={["Address", "State", "Organization", "Invited by", "Expires", "Mail", "Do"]}
+          label={t("Invitations")}
+          empty={state ? t("No invitation that you can see is in this state.") : t("There are no invitations that you can see. Invite the first people.")}
+          columns={[t("Address"), t("State"), t("Organization"), t("Invited by"), t("Expires"), t("Mail"), t("Do")]}
           rows={items.map((one) => ({
             id: one.id,
             cells: [
@@ -61,7 +62,7 @@ export function InvitationsPage() {
               <Reference key="organization" id={one.organization_id} kinds={["admin.organization"]} compact />,
               <Text key="by" size="sm" span>{one.created_by}, <Time value={one.created_at} /></Text>,
               one.state === "PENDING" ? <Time key="expires" value={one.expires_at} /> : null,
-              one.mailed_at ? <Text key="mail" size="sm" span>Sent <Time value={one.mailed_at} /></Text> : one.mail_problem,
+              one.mailed_at ? <Text key="mail" size="sm" span>{rich("Sent {time}", { time: <Time value={one.mailed_at} /> })}</Text> : one.mail_problem,
               one.state === "PENDING" || one.state === "EXPIRED" ? (
                 <Group key="do" gap={4} wrap="nowrap">
                   <Resend invitation={one} />
@@ -72,7 +73,7 @@ export function InvitationsPage() {
           }))}
         />
       )}
-      {found.hasNextPage && <Group><Button variant="default" loading={found.isFetchingNextPage} onClick={() => found.fetchNextPage()}>Show more</Button></Group>}
+      {found.hasNextPage && <Group><Button variant="default" loading={found.isFetchingNextPage} onClick={() => found.fetchNextPage()}>{t("Show more")}</Button></Group>}
     </Stack>
   );
 }
@@ -92,22 +93,22 @@ function Resend({ invitation }: { invitation: Invitation }) {
   };
   return (
     <>
-      <Button size="compact-xs" variant="default" {...right} onClick={() => setOpened(true)}>Resend</Button>
-      <Modal opened={opened} onClose={close} title={`Invite ${invitation.email} again`} size="lg">
+      <Button size="compact-xs" variant="default" {...right} onClick={() => setOpened(true)}>{t("Resend")}</Button>
+      <Modal opened={opened} onClose={close} title={t("Invite {email} again", { email: invitation.email })} size="lg">
         <Stack>
           {again.data ? (
             <>
-              <Text size="sm" role="status">{again.data.mail_problem ?? "A mail with the new link is sent."} Copy the link now: the platform doesn't show it again.</Text>
+              <Text size="sm" role="status">{t("{mail_problem} Copy the link now: the platform doesn't show it again.", { mail_problem: again.data.mail_problem ?? t("A mail with the new link is sent.") })}</Text>
               <InvitationLink token={again.data.token} />
-              <Group justify="flex-end"><Button onClick={close}>Close</Button></Group>
+              <Group justify="flex-end"><Button onClick={close}>{t("Close")}</Button></Group>
             </>
           ) : (
             <>
-              <Text size="sm">The invitation gets a new link, which works for 7 days. The link before it no longer works.</Text>
+              <Text size="sm">{t("The invitation gets a new link, which works for 7 days. The link before it no longer works.")}</Text>
               {again.error && <Trouble error={again.error} />}
               <Group justify="flex-end">
-                <Button variant="default" onClick={close}>Cancel</Button>
-                <Button loading={again.isPending} onClick={() => again.mutate()} data-autofocus>Resend</Button>
+                <Button variant="default" onClick={close}>{t("Cancel")}</Button>
+                <Button loading={again.isPending} onClick={() => again.mutate()} data-autofocus>{t("Resend")}</Button>
               </Group>
             </>
           )}

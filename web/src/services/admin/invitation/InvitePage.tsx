@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { IssuedInvitation, UserInfo } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Section } from "../Section";
 import { PlaceInput } from "../access/PlaceInput";
 import { isComplete, type Place, placeFrom } from "../access/place";
@@ -47,41 +48,41 @@ export function InvitePage() {
   return (
     <Stack gap="lg" maw={860}>
       <Breadcrumbs>
-        <Anchor component={Link} to="/admin/invitations" size="sm">Invitations</Anchor>
-        <Text size="sm">Invite people</Text>
+        <Anchor component={Link} to="/admin/invitations" size="sm">{t("Invitations")}</Anchor>
+        <Text size="sm">{t("Invite people")}</Text>
       </Breadcrumbs>
       <div>
-        <Title order={1}>Invite people</Title>
-        <Text size="sm" c="dimmed">Each of them gets a link with which they choose a name and a password.</Text>
+        <Title order={1}>{t("Invite people")}</Title>
+        <Text size="sm" c="dimmed">{t("Each of them gets a link with which they choose a name and a password.")}</Text>
       </div>
       <form onSubmit={submit}>
         <Stack gap="md">
           <Textarea
-            label="Mail addresses"
-            description="Separated by commas or lines"
+            label={t("Mail addresses")}
+            description={t("Separated by commas or lines")}
             withAsterisk
             autosize
             minRows={3}
             maxRows={12}
             value={text}
             onChange={(event) => setText(event.currentTarget.value)}
-            error={invalid.length ? `${invalid.join(", ")} ${invalid.length === 1 ? "is no mail address" : "are no mail addresses"}.` : undefined}
+            error={invalid.length ? `${invalid.join(", ")} ${t("{count, plural, one {is no mail address} other {are no mail addresses}}", { count: invalid.length })}.` : undefined}
             spellCheck={false}
             data-autofocus
           />
-          <Picker label="Organization" required kinds={["admin.organization"]} value={organization} onChange={(id) => { setOrganization(id); setGroup(""); }} />
-          <Section title="What they get" note="Both are optional. You can only give what you can do yourself.">
+          <Picker label={t("Organization")} required kinds={["admin.organization"]} value={organization} onChange={(id) => { setOrganization(id); setGroup(""); }} />
+          <Section title={t("What they get")} note={t("Both are optional. You can only give what you can do yourself.")}>
             <Stack gap="sm">
-              <Picker label="Group" placeholder="None" kinds={["admin.group"]} only={organization ? `organization_id == ${JSON.stringify(organization)}` : undefined} value={group} onChange={setGroup} />
-              <Picker label="Role" placeholder="None" kinds={["admin.role"]} value={role} onChange={setRole} />
+              <Picker label={t("Group")} placeholder={t("None")} kinds={["admin.group"]} only={organization ? `organization_id == ${JSON.stringify(organization)}` : undefined} value={group} onChange={setGroup} />
+              <Picker label={t("Role")} placeholder={t("None")} kinds={["admin.role"]} value={role} onChange={setRole} />
               {role && <PlaceInput place={place} onChange={setPlace} />}
             </Stack>
           </Section>
-          <NumberInput label="Days until the invitations expire" min={1} max={90} allowDecimal={false} value={days} onChange={setDays} maw={260} />
-          {!group && !role && valid.length > 0 && <Alert variant="light" color="gray">Without a group and a role, they can log in and see nothing yet.</Alert>}
+          <NumberInput label={t("Days until the invitations expire")} min={1} max={90} allowDecimal={false} value={days} onChange={setDays} maw={260} />
+          {!group && !role && valid.length > 0 && <Alert variant="light" color="gray">{t("Without a group and a role, they can log in and see nothing yet.")}</Alert>}
           <Group>
-            <Button type="submit" loading={invite.isPending} disabled={!complete}>{valid.length > 1 ? `Invite ${valid.length} people` : "Invite"}</Button>
-            <Button variant="default" component={Link} to="/admin/invitations">Cancel</Button>
+            <Button type="submit" loading={invite.isPending} disabled={!complete}>{t("{count, plural, one {Invite} other {Invite {count} people}}", { count: valid.length })}</Button>
+            <Button variant="default" component={Link} to="/admin/invitations">{t("Cancel")}</Button>
           </Group>
         </Stack>
       </form>

@@ -20,7 +20,7 @@ export function Access({ path, id }: { path: string; id: string }) {
   return (
     <>
       <Group justify="space-between" mb="xs">
-        <Text size="sm" c="dimmed">Every grant that applies to the user, direct or through groups.</Text>
+        <Text size="sm" c="dimmed">{t("Every grant that applies to the user, direct or through groups.")}</Text>
         <Button component={Link} to="/admin/grants/new" search={{ principal: id } as never} size="xs" variant="default">{t("Give a role")}</Button>
       </Group>
       <Rows

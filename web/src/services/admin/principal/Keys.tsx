@@ -34,7 +34,7 @@ export function Keys({ principal, name, kind }: { principal: string; name: strin
   return (
     <>
       <Group justify="space-between" mb="xs">
-        <Text size="sm" c="dimmed">With a key, a program acts as {name}. To replace a key without a break, rotate it.</Text>
+        <Text size="sm" c="dimmed">{t("With a key, a program acts as {name}. To replace a key without a break, rotate it.", { name })}</Text>
         <NewKey principal={principal} name={name} kind={kind} />
       </Group>
       <Rows
@@ -68,7 +68,7 @@ export function Keys({ principal, name, kind }: { principal: string; name: strin
 
 function LastUse({ id }: { id: string }) {
   const usage = useQuery({ queryKey: ["item", "admin", "api-keys", id, "usage"], queryFn: ({ signal }) => get<ApiKeyUsage>(`/api/v1/admin/api-keys/${encodeURIComponent(id)}/usage`, { signal }), retry: false });
-  if (!usage.data) return usage.error ? <>Unknown</> : null;
+  if (!usage.data) return usage.error ? t("Unknown") : null;
   const { last_used_at, last_used_from } = usage.data;
-  return last_used_at ? <Text size="sm" span><Time value={last_used_at} />{last_used_from && `, from ${last_used_from}`}</Text> : <>Never</>;
+  return last_used_at ? <Text size="sm" span><Time value={last_used_at} />{last_used_from && t(", from {last_used_from}", { last_used_from })}</Text> : t("Never");
 }

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { IssuedApiKey } from "../../../api/generated/admin";
 import { Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { permissions } from "../role/permissions";
 import { useRights } from "../useRights";
@@ -40,29 +41,29 @@ export function NewKey({ principal, name, kind }: { principal: string; name: str
   };
   return (
     <>
-      <Button size="xs" variant="default" {...right} onClick={() => setOpened(true)}>Create a key</Button>
-      <Modal opened={opened} onClose={close} title={create.data ? "The key is created" : `A key for ${name}`} size="lg">
+      <Button size="xs" variant="default" {...right} onClick={() => setOpened(true)}>{t("Create a key")}</Button>
+      <Modal opened={opened} onClose={close} title={create.data ? t("The key is created") : t("A key for {name}", { name })} size="lg">
         {create.data ? (
           <Stack>
-            <Alert color="orange" variant="light" role="status" title="Copy the secret now. The platform doesn't show it again.">
+            <Alert color="orange" variant="light" role="status" title={t("Copy the secret now. The platform doesn't show it again.")}>
               <Group gap="xs" wrap="nowrap">
                 <Code style={{ overflowWrap: "anywhere" }}>{create.data.secret}</Code>
-                <CopyButton value={create.data.secret}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? "Copied" : "Copy"}</Button>}</CopyButton>
+                <CopyButton value={create.data.secret}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? t("Copied") : t("Copy")}</Button>}</CopyButton>
               </Group>
             </Alert>
-            <Group justify="flex-end"><Button onClick={close}>Close</Button></Group>
+            <Group justify="flex-end"><Button onClick={close}>{t("Close")}</Button></Group>
           </Stack>
         ) : (
           <form onSubmit={submit}>
             <Stack>
-              <TextInput label="Purpose" description="By which you recognize the key" withAsterisk value={label} onChange={(event) => setLabel(event.currentTarget.value)} error={fault("label")} data-autofocus />
-              <NumberInput label="Days until it expires" min={1} max={3660} allowDecimal={false} value={days} onChange={setDays} error={fault("expires_at")} />
-              <TagsInput label="Limit it to" description="Permissions or patterns, such as ai_catalog.*. Empty: all rights of the account" data={every?.items.map((one) => one.name) ?? []} limit={50} value={scopes} onChange={setScopes} error={fault("scopes")} />
+              <TextInput label={t("Purpose")} description={t("By which you recognize the key")} withAsterisk value={label} onChange={(event) => setLabel(event.currentTarget.value)} error={fault("label")} data-autofocus />
+              <NumberInput label={t("Days until it expires")} min={1} max={3660} allowDecimal={false} value={days} onChange={setDays} error={fault("expires_at")} />
+              <TagsInput label={t("Limit it to")} description={t("Permissions or patterns, such as ai_catalog.*. Empty: all rights of the account")} data={every?.items.map((one) => one.name) ?? []} limit={50} value={scopes} onChange={setScopes} error={fault("scopes")} />
               {create.error && !faults.length && <Trouble error={create.error} />}
-              <Text size="sm" c="dimmed">Who has the secret acts as {name}.</Text>
+              <Text size="sm" c="dimmed">{t("Who has the secret acts as {name}.", { name })}</Text>
               <Group justify="flex-end">
-                <Button variant="default" onClick={close}>Cancel</Button>
-                <Button type="submit" loading={create.isPending} disabled={!label.trim() || !Number(days)}>Create</Button>
+                <Button variant="default" onClick={close}>{t("Cancel")}</Button>
+                <Button type="submit" loading={create.isPending} disabled={!label.trim() || !Number(days)}>{t("Create")}</Button>
               </Group>
             </Stack>
           </form>

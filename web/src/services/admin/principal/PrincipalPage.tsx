@@ -30,15 +30,15 @@ interface Principal extends Record<string, unknown> {
 
 type Plural = "users" | "service-accounts" | "groups";
 
-const OF_ALL = { activity: "Activity", details: "Details", history: "History" };
+const OF_ALL = { activity: t("Activity"), details: t("Details"), history: t("History") };
 const TABS: Record<Plural, Record<string, string>> = {
-  users: { account: "Account", access: "Access", reach: "What they can do", sessions: "Sessions", keys: "Keys", ...OF_ALL },
-  "service-accounts": { keys: "Keys", grants: "Grants", reach: "What it can do", ...OF_ALL },
-  groups: { members: "Members", grants: "Grants", reach: "What its members can do", ...OF_ALL },
+  users: { account: t("Account"), access: t("Access"), reach: t("What they can do"), sessions: t("Sessions"), keys: t("Keys"), ...OF_ALL },
+  "service-accounts": { keys: t("Keys"), grants: t("Grants"), reach: t("What it can do"), ...OF_ALL },
+  groups: { members: t("Members"), grants: t("Grants"), reach: t("What its members can do"), ...OF_ALL },
 };
 /** What only the users themselves do, on their account page. */
 const OWN = ["enroll-one-time-password", "confirm-one-time-password", "renew-recovery-codes"];
-const SCHEMAS = { users: "User", "service-accounts": "ServiceAccount", groups: "Group" };
+const SCHEMAS = { users: t("User"), "service-accounts": "ServiceAccount", groups: t("Group") };
 /** What the tabs offer in a better way. */
 const ON_TABS = ["revoke-sessions", "add-members", "remove-members"];
 

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { UserSession, UserSessions as Found } from "../../../api/generated/admin";
 import { get, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
@@ -23,7 +24,7 @@ export function UserSessions({ path, id, name }: { path: string; id: string; nam
   const end = useMutation({
     mutationFn: (one: UserSession) => send("POST", `${path}:revoke-sessions`, { body: { sessions: [one.id] } }),
     onSuccess: (_, one) => {
-      notice(`The ${one.label} was ended.`);
+      notice(t("The {label} was ended.", { label: one.label }));
       return ended();
     },
   });
@@ -33,37 +34,37 @@ export function UserSessions({ path, id, name }: { path: string; id: string; nam
   return (
     <>
       <Group justify="space-between" mb="xs">
-        <Text size="sm" c="dimmed">Logins of browsers and scripts. API keys stay valid when a login ends.</Text>
-        {items.length > 1 && <Button size="xs" variant="default" {...right} onClick={() => setAll(true)}>End all {items.length}</Button>}
+        <Text size="sm" c="dimmed">{t("Logins of browsers and scripts. API keys stay valid when a login ends.")}</Text>
+        {items.length > 1 && <Button size="xs" variant="default" {...right} onClick={() => setAll(true)}>{t("End all {count}", { count: items.length })}</Button>}
       </Group>
       {end.error && <Trouble error={end.error} />}
       <Rows
-        label="Sessions"
-        empty={`${name} isn't logged in anywhere.`}
-        columns={["Login", "Since", "Ends", "Do"]}
+        label={t("Sessions")}
+        empty={t("{name} isn't logged in anywhere.", { name })}
+        columns={[t("Login"), t("Since"), t("Ends"), t("Do")]}
         rows={items.map((one) => ({
           id: one.id,
           cells: [
             one.label,
             <Time key="since" value={one.created_at} />,
             <Time key="ends" value={one.expires_at} />,
-            <Button key="end" size="compact-xs" variant="default" aria-label={`End the ${one.label}`} {...right} loading={end.isPending && end.variables.id === one.id} onClick={() => end.mutate(one)}>End</Button>,
+            <Button key="end" size="compact-xs" variant="default" aria-label={t("End the {label}", { label: one.label })} {...right} loading={end.isPending && end.variables.id === one.id} onClick={() => end.mutate(one)}>{t("End")}</Button>,
           ],
         }))}
       />
       <Confirm
         opened={all}
         onClose={() => setAll(false)}
-        title="End all logins"
-        submit="End all"
+        title={t("End all logins")}
+        submit={t("End all")}
         danger
         run={async () => {
           await send("POST", `${path}:revoke-sessions`, { body: {} });
-          notice(`${name} is logged out everywhere.`);
+          notice(t("{name} is logged out everywhere.", { name }));
           await ended();
         }}
       >
-        {`${name} is logged out of every browser and script at once, and can log in again.`}
+        {t("{name} is logged out of every browser and script at once, and can log in again.", { name })}
       </Confirm>
     </>
   );

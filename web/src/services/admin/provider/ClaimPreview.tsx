@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import type { IdentityProvider, Preview } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
 import { Reference } from "../../../fields/Reference";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
 import { useRights } from "../useRights";
@@ -30,15 +31,15 @@ export function ClaimPreview({ provider }: { provider: IdentityProvider }) {
       <form onSubmit={submit}>
         <Stack gap="sm" maw={860}>
           <SimpleGrid cols={{ base: 1, sm: 3 }}>
-            <TextInput label="Subject" description="The claim sub, by which the provider knows the user" withAsterisk value={entered.sub} onChange={(event) => change({ sub: event.currentTarget.value })} spellCheck={false} />
-            <TextInput label="User name" description="The claim preferred_username" value={entered.name} onChange={(event) => change({ name: event.currentTarget.value })} spellCheck={false} />
-            <TextInput label="Mail address" description="The claim email, verified" value={entered.email} onChange={(event) => change({ email: event.currentTarget.value })} spellCheck={false} />
+            <TextInput label={t("Subject")} description={t("The claim sub, by which the provider knows the user")} withAsterisk value={entered.sub} onChange={(event) => change({ sub: event.currentTarget.value })} spellCheck={false} />
+            <TextInput label={t("User name")} description={t("The claim preferred_username")} value={entered.name} onChange={(event) => change({ name: event.currentTarget.value })} spellCheck={false} />
+            <TextInput label={t("Mail address")} description={t("The claim email, verified")} value={entered.email} onChange={(event) => change({ email: event.currentTarget.value })} spellCheck={false} />
           </SimpleGrid>
           <SimpleGrid cols={{ base: 1, sm: 2 }}>
-            <TagsInput label="Groups" description={`The claim ${groups_claim}`} data={Object.keys(groups)} value={entered.groups} onChange={(chosen) => change({ groups: chosen })} />
-            <TagsInput label="Roles" description={`The claim ${roles_claim}`} data={Object.keys(roles)} value={entered.roles} onChange={(chosen) => change({ roles: chosen })} />
+            <TagsInput label={t("Groups")} description={t("The claim {groups_claim}", { groups_claim })} data={Object.keys(groups)} value={entered.groups} onChange={(chosen) => change({ groups: chosen })} />
+            <TagsInput label={t("Roles")} description={t("The claim {roles_claim}", { roles_claim })} data={Object.keys(roles)} value={entered.roles} onChange={(chosen) => change({ roles: chosen })} />
           </SimpleGrid>
-          <Group><Button type="submit" {...right} disabled={right.disabled || !entered.sub} loading={preview.isPending}>Preview the login</Button></Group>
+          <Group><Button type="submit" {...right} disabled={right.disabled || !entered.sub} loading={preview.isPending}>{t("Preview the login")}</Button></Group>
         </Stack>
       </form>
       {preview.error && <Trouble error={preview.error} />}
@@ -48,17 +49,17 @@ export function ClaimPreview({ provider }: { provider: IdentityProvider }) {
 }
 
 function Outcome({ found }: { found: Preview }) {
-  if (found.refused) return <Alert variant="light" color="red" role="status" title="The login is refused">{found.refused}</Alert>;
+  if (found.refused) return <Alert variant="light" color="red" role="status" title={t("The login is refused")}>{found.refused}</Alert>;
   return (
     <>
-      <Alert variant="light" color="teal" role="status" title={found.creates_user ? `The login creates the user ${found.name}` : "The login finds its user"} />
+      <Alert variant="light" color="teal" role="status" title={found.creates_user ? t("The login creates the user {name}", { name: found.name }) : t("The login finds its user")} />
       <Rows
-        label="What the login gives"
-        columns={["What", "Value"]}
+        label={t("What the login gives")}
+        columns={[t("What"), t("Value")]}
         rows={[
-          { id: "user", cells: ["User", found.user_id ? <Reference key="user" id={found.user_id} kinds={["admin.user"]} compact /> : <Text key="user" size="sm" span>{found.name} (new)</Text>] },
-          { id: "groups", cells: ["Groups", <References key="groups" ids={found.groups} kind="admin.group" />] },
-          { id: "roles", cells: ["Roles on the organization", <References key="roles" ids={found.roles} kind="admin.role" />] },
+          { id: "user", cells: [t("User"), found.user_id ? <Reference key="user" id={found.user_id} kinds={["admin.user"]} compact /> : <Text key="user" size="sm" span>{t("{name} (new)", { name: found.name })}</Text>] },
+          { id: "groups", cells: [t("Groups"), <References key="groups" ids={found.groups} kind="admin.group" />] },
+          { id: "roles", cells: [t("Roles on the organization"), <References key="roles" ids={found.roles} kind="admin.role" />] },
         ]}
       />
     </>
@@ -66,6 +67,6 @@ function Outcome({ found }: { found: Preview }) {
 }
 
 function References({ ids, kind }: { ids: string[]; kind: string }) {
-  if (!ids.length) return <Text size="sm" span c="dimmed">None</Text>;
+  if (!ids.length) return <Text size="sm" span c="dimmed">{t("None")}</Text>;
   return <Group gap="xs">{ids.map((id) => <Reference key={id} id={id} kinds={[kind]} compact />)}</Group>;
 }

@@ -1,4 +1,5 @@
 import { ActionIcon, Button, Fieldset, Group, Stack, Text, TextInput } from "@mantine/core";
+import { t } from "../../../language/text";
 import { Picker } from "../Picker";
 
 /** A name in a claim, and the id that it stands for. Rows that are being filled in are no entries yet. */
@@ -23,12 +24,12 @@ export function Mapping({ legend, note, kinds, only, rows, onChange, errors }: P
         <Text size="sm" c="dimmed">{note}</Text>
         {rows.map(([name, id], position) => (
           <Group key={position} gap="xs" align="flex-end" wrap="nowrap">
-            <TextInput label="Name in the claim" value={name} onChange={(event) => put(position, [event.currentTarget.value, id])} spellCheck={false} flex={1} />
-            <Picker label="Gives" kinds={kinds} only={only} required value={id} onChange={(chosen) => put(position, [name, chosen])} error={errors[name]} />
-            <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Remove ${name || "this row"}`} onClick={() => onChange(rows.filter((_, number) => number !== position))}>×</ActionIcon>
+            <TextInput label={t("Name in the claim")} value={name} onChange={(event) => put(position, [event.currentTarget.value, id])} spellCheck={false} flex={1} />
+            <Picker label={t("Gives")} kinds={kinds} only={only} required value={id} onChange={(chosen) => put(position, [name, chosen])} error={errors[name]} />
+            <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("Remove {name}", { name: name || t("this row") })} onClick={() => onChange(rows.filter((_, number) => number !== position))}>×</ActionIcon>
           </Group>
         ))}
-        <Group><Button size="xs" variant="default" onClick={() => onChange([...rows, ["", ""]])}>Add a name</Button></Group>
+        <Group><Button size="xs" variant="default" onClick={() => onChange([...rows, ["", ""]])}>{t("Add a name")}</Button></Group>
       </Stack>
     </Fieldset>
   );

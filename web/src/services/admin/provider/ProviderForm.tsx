@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import type { IdentityProvider, UserInfo } from "../../../api/generated/admin";
 import { Problem, send } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { Picker } from "../Picker";
 import { Mapping, type MappingRow } from "./Mapping";
@@ -65,24 +66,24 @@ export function ProviderForm({ provider, etag, onDone, onCancel }: Props) {
       <Stack gap="md" maw={860}>
         {!provider && (
           <>
-            <TextInput label="Name" description="Users enter it on the login page, such as acme" withAsterisk value={name} onChange={(event) => setName(event.currentTarget.value)} error={fault("/name")} spellCheck={false} data-autofocus />
-            <Picker label="Organization" description="Whose users log in with it" required kinds={["admin.organization"]} value={organization} onChange={setOrganization} error={fault("/organization_id")} />
+            <TextInput label={t("Name")} description={t("Users enter it on the login page, such as acme")} withAsterisk value={name} onChange={(event) => setName(event.currentTarget.value)} error={fault("/name")} spellCheck={false} data-autofocus />
+            <Picker label={t("Organization")} description={t("Whose users log in with it")} required kinds={["admin.organization"]} value={organization} onChange={setOrganization} error={fault("/organization_id")} />
           </>
         )}
-        <TextInput label="Title" withAsterisk value={values.title} onChange={(event) => change({ title: event.currentTarget.value })} error={fault("/spec/title")} />
-        <TextInput label="Issuer" description="The URL of the provider, exactly as in its tokens" placeholder="https://login.example.org" withAsterisk value={values.issuer} onChange={(event) => change({ issuer: event.currentTarget.value })} error={fault("/spec/issuer")} spellCheck={false} />
-        <TextInput label="Client ID" description="Under which this platform is registered at the provider" withAsterisk value={values.client_id} onChange={(event) => change({ client_id: event.currentTarget.value })} error={fault("/spec/client_id")} spellCheck={false} />
-        {!provider && <PasswordInput label="Client secret" description="It is stored encrypted and never shown" value={secret} onChange={(event) => setSecret(event.currentTarget.value)} autoComplete="off" />}
-        <TagsInput label="Mail domains" description="Whose users can log in. Empty: all" value={values.domains} onChange={(domains) => change({ domains })} error={fault("/spec/domains")} />
-        <Switch label="Create users at their first login" description="Otherwise, only users whom you created log in" checked={values.just_in_time} onChange={(event) => change({ just_in_time: event.currentTarget.checked })} />
-        <TextInput label="Claim with the groups" description="a.b is the field b of the claim a" value={values.groups_claim} onChange={(event) => change({ groups_claim: event.currentTarget.value })} spellCheck={false} />
-        <Mapping legend="Groups" note="Each login updates the memberships of the user in these groups. They need claims as the source of their members." kinds={["admin.group"]} only={`spec.source == "CLAIM"${organization ? ` && organization_id == ${JSON.stringify(organization)}` : ""}`} rows={groups} onChange={setGroups} errors={under("/spec/groups")} />
-        <TextInput label="Claim with the roles" value={values.roles_claim} onChange={(event) => change({ roles_claim: event.currentTarget.value })} spellCheck={false} />
-        <Mapping legend="Roles" note="Each login updates the roles of the user on the organization." kinds={["admin.role"]} rows={roles} onChange={setRoles} errors={under("/spec/roles")} />
+        <TextInput label={t("Title")} withAsterisk value={values.title} onChange={(event) => change({ title: event.currentTarget.value })} error={fault("/spec/title")} />
+        <TextInput label={t("Issuer")} description={t("The URL of the provider, exactly as in its tokens")} placeholder="https://login.example.org" withAsterisk value={values.issuer} onChange={(event) => change({ issuer: event.currentTarget.value })} error={fault("/spec/issuer")} spellCheck={false} />
+        <TextInput label={t("Client ID")} description={t("Under which this platform is registered at the provider")} withAsterisk value={values.client_id} onChange={(event) => change({ client_id: event.currentTarget.value })} error={fault("/spec/client_id")} spellCheck={false} />
+        {!provider && <PasswordInput label={t("Client secret")} description={t("It is stored encrypted and never shown")} value={secret} onChange={(event) => setSecret(event.currentTarget.value)} autoComplete="off" />}
+        <TagsInput label={t("Mail domains")} description={t("Whose users can log in. Empty: all")} value={values.domains} onChange={(domains) => change({ domains })} error={fault("/spec/domains")} />
+        <Switch label={t("Create users at their first login")} description={t("Otherwise, only users whom you created log in")} checked={values.just_in_time} onChange={(event) => change({ just_in_time: event.currentTarget.checked })} />
+        <TextInput label={t("Claim with the groups")} description="a.b is the field b of the claim a" value={values.groups_claim} onChange={(event) => change({ groups_claim: event.currentTarget.value })} spellCheck={false} />
+        <Mapping legend={t("Groups")} note={t("Each login updates the memberships of the user in these groups. They need claims as the source of their members.")} kinds={["admin.group"]} only={`spec.source == "CLAIM"${organization ? ` && organization_id == ${JSON.stringify(organization)}` : ""}`} rows={groups} onChange={setGroups} errors={under("/spec/groups")} />
+        <TextInput label={t("Claim with the roles")} value={values.roles_claim} onChange={(event) => change({ roles_claim: event.currentTarget.value })} spellCheck={false} />
+        <Mapping legend={t("Roles")} note={t("Each login updates the roles of the user on the organization.")} kinds={["admin.role"]} rows={roles} onChange={setRoles} errors={under("/spec/roles")} />
         {save.error && <Trouble error={save.error} />}
         <Group>
-          <Button type="submit" loading={save.isPending} disabled={!values.title || !values.issuer || !values.client_id || (!provider && !name)}>{provider ? "Save" : "Register"}</Button>
-          <Button variant="default" onClick={onCancel}>Cancel</Button>
+          <Button type="submit" loading={save.isPending} disabled={!values.title || !values.issuer || !values.client_id || (!provider && !name)}>{provider ? t("Save") : t("Register")}</Button>
+          <Button variant="default" onClick={onCancel}>{t("Cancel")}</Button>
         </Group>
       </Stack>
     </form>

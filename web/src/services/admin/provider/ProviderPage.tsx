@@ -5,6 +5,7 @@ import { catalogues, kindOf, openApi } from "../../../api/platform";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { Trouble } from "../../../ui/Trouble";
 import { ClaimPreview } from "./ClaimPreview";
@@ -12,7 +13,7 @@ import { PATH, providerQuery } from "./provider";
 import { ProviderForm } from "./ProviderForm";
 import { ProviderTest } from "./ProviderTest";
 
-const TABS = { test: "Test", preview: "Preview a login", settings: "Settings", details: "Details", history: "History" };
+const TABS = { test: t("Test"), preview: t("Preview a login"), settings: t("Settings"), details: t("Details"), history: t("History") };
 const LIST: string = "/admin/identity-providers";
 
 /** An identity provider: whether logins can work, what a login would give, and its settings. */
@@ -30,7 +31,7 @@ export function ProviderPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to={LIST} size="sm">Identity providers</Anchor>
+        <Anchor component={Link} to={LIST} size="sm">{t("Identity providers")}</Anchor>
         <Text size="sm">{provider?.name ?? id}</Text>
       </Breadcrumbs>
       {read.error && <Trouble error={read.error} retry={() => read.refetch()} />}
@@ -48,7 +49,7 @@ export function ProviderPage() {
             <Tabs.Panel value="test" pt="md"><ProviderTest provider={provider} etag={read.data?.etag} /></Tabs.Panel>
             <Tabs.Panel value="preview" pt="md"><ClaimPreview provider={provider} /></Tabs.Panel>
             <Tabs.Panel value="settings" pt="md">
-              <ProviderForm key={read.data?.etag} provider={provider} etag={read.data?.etag} onCancel={() => open("test")} onDone={() => { notice("The identity provider is saved."); open("test"); }} />
+              <ProviderForm key={read.data?.etag} provider={provider} etag={read.data?.etag} onCancel={() => open("test")} onDone={() => { notice(t("The identity provider is saved.")); open("test"); }} />
             </Tabs.Panel>
             <Tabs.Panel value="details" pt="md">{schema && document && <Fields item={provider as unknown as Record<string, unknown>} schema={schema} schemas={document.components.schemas} />}</Tabs.Panel>
             <Tabs.Panel value="history" pt="md"><History path={`${PATH}/${encodeURIComponent(id)}/revisions`} /></Tabs.Panel>
@@ -65,14 +66,14 @@ export function NewProviderPage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to={LIST} size="sm">Identity providers</Anchor>
-        <Text size="sm">Register</Text>
+        <Anchor component={Link} to={LIST} size="sm">{t("Identity providers")}</Anchor>
+        <Text size="sm">{t("Register")}</Text>
       </Breadcrumbs>
       <div>
-        <Title order={1}>Register an identity provider</Title>
-        <Text size="sm" c="dimmed">With an OpenID Connect provider, users log in with their company's accounts.</Text>
+        <Title order={1}>{t("Register an identity provider")}</Title>
+        <Text size="sm" c="dimmed">{t("With an OpenID Connect provider, users log in with their company's accounts.")}</Text>
       </div>
-      <ProviderForm onCancel={() => void navigate({ to: LIST })} onDone={(saved) => { notice("The identity provider is registered. Test it now."); void navigate({ to: `${LIST}/${saved.id}` }); }} />
+      <ProviderForm onCancel={() => void navigate({ to: LIST })} onDone={(saved) => { notice(t("The identity provider is registered. Test it now.")); void navigate({ to: `${LIST}/${saved.id}` }); }} />
     </Stack>
   );
 }

@@ -3,6 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import type { IdentityProvider, IdentityProviderTest } from "../../../api/generated/admin";
 import { BASE, send } from "../../../api/http";
 import { OperationButton } from "../../../kernel/OperationButton";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { Rows } from "../Rows";
@@ -11,7 +12,7 @@ import { useRights } from "../useRights";
 import { PATH, steps } from "./provider";
 
 const TEST = "admin.identity_provider.test";
-const OUTCOMES = { passed: ["teal", "Passed"], failed: ["red", "Failed"], untried: ["gray", "Not tried"] } as const;
+const OUTCOMES = { passed: ["teal", t("Passed")], failed: ["red", t("Failed")], untried: ["gray", t("Not tried")] } as const;
 
 /** Whether logins through a provider can work: what it answers now, and what to register there. */
 export function ProviderTest({ provider, etag }: { provider: IdentityProvider; etag?: string }) {
@@ -19,17 +20,17 @@ export function ProviderTest({ provider, etag }: { provider: IdentityProvider; e
   const test = useMutation({ mutationFn: async () => (await send<IdentityProviderTest>("POST", `${PATH}/${provider.id}:test`, { body: {} })).body });
   return (
     <Stack gap="lg">
-      <Section title="Test" note="Reads the discovery document and the keys of the provider now. Nobody is logged in.">
+      <Section title={t("Test")} note={t("Reads the discovery document and the keys of the provider now. Nobody is logged in.")}>
         <Stack gap="sm">
           <Group>
-            <Button {...right} loading={test.isPending} onClick={() => test.mutate()}>{test.data ? "Test again" : "Test"}</Button>
+            <Button {...right} loading={test.isPending} onClick={() => test.mutate()}>{test.data ? t("Test again") : t("Test")}</Button>
             <OperationButton service="admin" plural="identity-providers" verb="set-client-secret" id={provider.id} item={provider as unknown as Record<string, unknown>} etag={etag} size="sm" />
           </Group>
           {test.error && <Trouble error={test.error} retry={() => test.mutate()} />}
           {test.data && (
             <Rows
-              label="Steps of the test"
-              columns={["Step", "Outcome", "Details"]}
+              label={t("Steps of the test")}
+              columns={[t("Step"), t("Outcome"), t("Details")]}
               rows={steps(provider, test.data).map(({ name, passed, detail }) => {
                 const [color, text] = OUTCOMES[passed === null ? "untried" : passed ? "passed" : "failed"];
                 return { id: name, cells: [name, <State key="outcome" color={color}>{text}</State>, detail] };
@@ -38,10 +39,10 @@ export function ProviderTest({ provider, etag }: { provider: IdentityProvider; e
           )}
         </Stack>
       </Section>
-      <Section title="At the provider" note="Register this as the only redirect URI of the client.">
+      <Section title={t("At the provider")} note={t("Register this as the only redirect URI of the client.")}>
         <Copied value={`${location.origin}${BASE}${provider.status.redirect_path}`} />
       </Section>
-      <Section title="For the users" note="They enter the name of the provider on the login page, or open this address.">
+      <Section title={t("For the users")} note={t("They enter the name of the provider on the login page, or open this address.")}>
         <Copied value={`${location.origin}${BASE}/login/oidc/${encodeURIComponent(provider.name)}`} />
       </Section>
     </Stack>
@@ -52,7 +53,7 @@ function Copied({ value }: { value: string }) {
   return (
     <Group gap="xs" wrap="nowrap">
       <Code style={{ overflowWrap: "anywhere" }}>{value}</Code>
-      <CopyButton value={value}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? "Copied" : "Copy"}</Button>}</CopyButton>
+      <CopyButton value={value}>{({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? t("Copied") : t("Copy")}</Button>}</CopyButton>
     </Group>
   );
 }

@@ -1,6 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import type { IdentityProvider, IdentityProviderTest } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
+import { t } from "../../../language/text";
 
 export const PATH = "/api/v1/admin/identity-providers";
 
@@ -23,9 +24,9 @@ export function steps(provider: IdentityProvider, found: IdentityProviderTest): 
   const discovered = found.authorization_endpoint !== null;
   const problem = found.problem ?? "";
   return [
-    { name: "The provider describes itself", passed: discovered, detail: discovered ? `Users log in at ${found.authorization_endpoint}` : problem },
-    { name: "Its keys can be read", passed: discovered ? found.keys > 0 : null, detail: !discovered ? "Not tried" : found.keys > 0 ? `${found.keys} ${found.keys === 1 ? "key" : "keys"}` : problem },
-    { name: "The client secret is stored", passed: provider.status.has_client_secret ?? false, detail: provider.status.has_client_secret ? "The provider checks it at the first login" : "Set the client secret that the provider issued" },
+    { name: t("The provider describes itself"), passed: discovered, detail: discovered ? t("Users log in at {authorization_endpoint}", { authorization_endpoint: found.authorization_endpoint }) : problem },
+    { name: t("Its keys can be read"), passed: discovered ? found.keys > 0 : null, detail: !discovered ? t("Not tried") : found.keys > 0 ? `${found.keys} ${found.keys === 1 ? "key" : "keys"}` : problem },
+    { name: t("The client secret is stored"), passed: provider.status.has_client_secret ?? false, detail: provider.status.has_client_secret ? t("The provider checks it at the first login") : t("Set the client secret that the provider issued") },
   ];
 }
 

@@ -2,6 +2,7 @@ import { SimpleGrid, Skeleton, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { PermissionEntry, Role } from "../../../api/generated/admin";
 import { get } from "../../../api/http";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { allowedBy } from "../access/effect";
 import { Picker } from "../Picker";
@@ -17,12 +18,12 @@ export function RoleComparison({ role, other, onOther }: { role: Role; other: st
   const found = every.data && read.data && difference(allowedBy(role, every.data.items), allowedBy(read.data, every.data.items));
   return (
     <Stack gap="md">
-      <Picker label="Compare with" placeholder="Choose another role" kinds={["admin.role"]} value={other} onChange={onOther} without={[role.id]} />
+      <Picker label={t("Compare with")} placeholder={t("Choose another role")} kinds={["admin.role"]} value={other} onChange={onOther} without={[role.id]} />
       {error && <Trouble error={error} />}
       {other && !error && !found && <Skeleton height={160} />}
       {found && read.data && (
         <>
-          <Text size="sm" role="status">{found.both.toLocaleString()} permissions are in both.</Text>
+          <Text size="sm" role="status">{t("{both, number} permissions are in both.", { both: found.both })}</Text>
           <SimpleGrid cols={{ base: 1, md: 2 }}>
             <Only name={role.name} permissions={found.first} />
             <Only name={read.data.name} permissions={found.second} />
@@ -35,8 +36,8 @@ export function RoleComparison({ role, other, onOther }: { role: Role; other: st
 
 function Only({ name, permissions }: { name: string; permissions: PermissionEntry[] }) {
   return (
-    <Section title={`Only in ${name}`}>
-      {permissions.length ? <PermissionList label={`Only in ${name}`} permissions={permissions} open={permissions.length <= 40} /> : <Text size="sm" c="dimmed">Nothing: the other role allows all of it.</Text>}
+    <Section title={t("Only in {name}", { name })}>
+      {permissions.length ? <PermissionList label={t("Only in {name}", { name })} permissions={permissions} open={permissions.length <= 40} /> : <Text size="sm" c="dimmed">{t("Nothing: the other role allows all of it.")}</Text>}
     </Section>
   );
 }

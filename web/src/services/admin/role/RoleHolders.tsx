@@ -1,5 +1,6 @@
 import { Button, Skeleton } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { GrantTable } from "../access/GrantTable";
 import { grantsWhere } from "../access/grants";
@@ -11,8 +12,8 @@ export function RoleHolders({ role }: { role: string }) {
   if (!found.data) return <Skeleton height={120} />;
   return (
     <>
-      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty="Nobody that you can see has this role." without="Role or permission" />
-      {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>Show more</Button>}
+      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("Nobody that you can see has this role.")} without={t("Role or permission")} />
+      {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>{t("Show more")}</Button>}
     </>
   );
 }

@@ -8,13 +8,14 @@ import { catalogues, kindOf, openApi } from "../../../api/platform";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
+import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
 import { RoleHolders } from "./RoleHolders";
 import { RolePermissions } from "./RolePermissions";
 import { RoleComparison } from "./RoleComparison";
 
-const TABS = { permissions: "Permissions", holders: "Who has it", compare: "Compare", details: "Details", history: "History" };
+const TABS = { permissions: t("Permissions"), holders: t("Who has it"), compare: t("Compare"), details: t("Details"), history: t("History") };
 
 interface Search {
   tab?: string;
@@ -44,7 +45,7 @@ export function RolePage() {
   return (
     <Stack gap="md">
       <Breadcrumbs>
-        <Anchor component={Link} to="/admin/roles" size="sm">Roles</Anchor>
+        <Anchor component={Link} to="/admin/roles" size="sm">{t("Roles")}</Anchor>
         <Text size="sm">{role?.name ?? id}</Text>
       </Breadcrumbs>
       {read.error && <Trouble error={read.error} retry={() => read.refetch()} />}
@@ -54,12 +55,12 @@ export function RolePage() {
             <div>
               <Group gap="sm">
                 <Title order={1}>{role.name}</Title>
-                {role.status.built_in && <State color="gray">Built in</State>}
+                {role.status.built_in && <State color="gray">{t("Built in")}</State>}
               </Group>
               <Text size="sm" c="dimmed">{role.spec.description || role.spec.title}</Text>
             </div>
             <Group gap="xs">
-              <Button component={Link} to="/admin/grants/new" search={{ role: role.id } as never} size="xs">Give this role</Button>
+              <Button component={Link} to="/admin/grants/new" search={{ role: role.id } as never} size="xs">{t("Give this role")}</Button>
               <Actions service="admin" kind={kind} id={role.id} item={role as unknown as Record<string, unknown>} etag={read.data?.etag} first={["clone"]} without={role.status.built_in ? ["update", "delete"] : []} />
             </Group>
           </Group>
