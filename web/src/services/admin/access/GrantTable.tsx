@@ -13,7 +13,7 @@ interface Props {
   grants: Grant[];
   empty: string;
   /** The column that says the same in each row of this page. */
-  without?: "Who" | "Role or permission";
+  without?: string;
 }
 
 const COLUMNS = [t("Who"), t("Role or permission"), t("Where"), t("Until"), t("Given by"), t("Do")];
