@@ -81,6 +81,7 @@ NO_ROWS_IN_FILES = {
 
 FACES = {
     "/mlflow": "runs, traces, and artifacts: the functions of the operations, and `readable_files.py` for files",
+    "/delta-sharing": "recipients are no callers whom a policy can exempt: `test_restricted_shares.py`",
     "/openlineage": "takes events, and returns none",
     **dict.fromkeys(("/artifact-files", "/artifact-links"), "files, behind the rule for copies: `readable_files.py`"),
     **dict.fromkeys(("/scim", "/oauth", "/access", "/login", "/.well-known"), "accounts and rights"),

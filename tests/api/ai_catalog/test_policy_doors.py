@@ -110,7 +110,7 @@ async def test_a_policy_ends_what_a_recipient_has_begun(office: Office) -> None:
     assert await statuses() == everything | refused
     assert {(await client.download(link)).status_code for link in links} == {404}
     masked = (await client.query("silver/tables/flights")).files
-    assert sorted(id for one in masked for id in await _ids(client, one["url"])) == [1, 2, 3]
+    assert sorted([id for one in masked for id in await _ids(client, one["url"])]) == [1, 2, 3]
     await made(office.api.admin.post(f"{POLICIES}/{policy}:disable", {}))
     assert await statuses() == everything
 

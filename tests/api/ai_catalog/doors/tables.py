@@ -6,17 +6,14 @@ import io
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from api.kernel.platform import open_lineage
 from lakehouse import branch_records
 from lakehouse.branches import BranchTables
 from tests.api.admin.tenants import made
-from tests.api.ai_catalog.doors.door import ARROW, ASSET, COPY, PARQUET, Answer, Ask, asking, door, numbered
+from tests.api.ai_catalog.doors.door import ARROW, ASSET, COPY, PARQUET, Ask, asking, door, numbered
 from tests.api.ai_catalog.policies import PEOPLE, Office, people
 from tests.api.ai_catalog.provenance_tables import step
-from tests.api.ai_catalog.sharing import Provider
-from tests.api_process import Caller
 
 
 def _plain(name: str, of: str, method: str, path: str, body: Any = None, **options: Any) -> None:
@@ -121,22 +118,3 @@ async def contract(office: Office) -> Ask:
 @door("new contract", "ai_catalog_create_contract", PEOPLE.encode())
 async def new_contract(office: Office) -> Ask:
     return asking("POST", "ai-catalog/contracts?validate_only=true", {"asset": PEOPLE, "contact": "x", "terms": {}})
-
-
-@door("files of a share", "/delta-sharing", applies=True)
-async def share(office: Office) -> Ask:
-    """A table that ada shared, read by a recipient. The admin reads the same table, which the admin shared."""
-    provider, clients = Provider(office.api), {}
-    for name, caller in (("hers", office.ada), ("theirs", office.api.admin)):
-        await provider.share(name)
-        await made(provider.on_share(name, "add-object", {"asset": PEOPLE}, by=caller))
-        clients[caller] = await provider.client(f"reader-of-{name}", name), name
-
-    async def ask(caller: Caller) -> Answer:
-        client, name = clients[caller]
-        answer = await client.query("silver/tables/flights", share=name)
-        files = [(await client.download(file["url"])).content for file in answer.files]
-        texts = [str(pq.read_table(io.BytesIO(content)).to_pylist()).encode() for content in files]
-        return Answer(answer.status, b"".join([answer.response.content, *files, *texts]), of="/delta-sharing")
-
-    return ask
