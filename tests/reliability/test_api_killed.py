@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from api.kernel.credentials.tokens import issue_token
 from core import clock
 from core.db import Database
+from lakehouse.tables import Tables
 from tests.api_process import prepare
 from tests.dagster_processes import ROOT, DagsterProcesses, until
 
@@ -169,3 +171,40 @@ def test_while_the_webserver_is_dead_reads_go_on_and_launches_say_so(api: Api) -
     until(lambda: api.http.get(asset).json()["stale_since"] is None, 60, "recovery")
     id = api.post(f"{asset}:materialize", {})["id"]
     assert api.followed(id, lambda now: now["finished_at"])["state"] == "SUCCEEDED"
+
+
+def test_a_retrieval_continues_with_the_part_that_is_missing(api: Api) -> None:
+    """Killed between two parts: the next process joins the rest, and stores one version with all rows."""
+    database = Database(api.dagster.settings.effective_database_url)
+    token = issue_token(database, "admin", label="test", expires=clock.now() + timedelta(hours=1))
+    tables = Tables.from_settings(api.dagster.settings, database)
+    count = 800_000
+    at = pa.array([clock.now()] * count, pa.timestamp("us", "UTC"))
+    tables.overwrite("tiny.silver.people", pa.table({"person": range(count), "predicted_at": at, "age": range(count)}))
+    admin = httpx.Client(base_url=f"{api.url}/api/v1/", headers={"authorization": f"Bearer {token}"}, timeout=60)
+
+    def made(path: str, body: Any) -> Any:
+        return admin.post(path, json=body).raise_for_status().json()
+
+    made("admin/projects", {"name": "tiny", "spec": {"title": "T"}})
+    for kind, name, spec in (
+        ("entities", "person", {"title": "P", "keys": [{"name": "person", "type": "INTEGER"}]}),
+        ("feature-views", "people", {"title": "P", "entity_id": "person", "asset": "tiny.silver.people"}),
+        ("feature-services", "ages", {"title": "A", "views": [{"view_id": "people"}]}),
+    ):
+        made(f"ai-catalog/{kind}", {"name": name, "spec": spec, "project_id": "tiny"})
+    spine = pa.table({"person": range(count), "asked_at": at})
+    tables.overwrite("tiny.bronze.asked", spine)
+    body = {"name": "ages", "table": {"asset": "tiny.bronze.asked", "timestamp": "asked_at"}}
+    id = made("ai-catalog/feature-services/ages:retrieve", body)["id"]
+    before = api.followed(id, lambda now: now["progress"]["done"] >= 2)
+    assert before["state"] == "RUNNING"
+    api.kill()
+    api.start()
+    operation = api.followed(id, lambda now: now["finished_at"])
+    admin.close()
+    assert (operation["state"], operation["result"]["rows"]) == ("SUCCEEDED", count)
+    rows = tables.snapshot("tiny.retrievals.ages").to_arrow()
+    assert (rows.num_rows, len(rows["person"].unique()), rows["age"].null_count) == (count, count, 0)
+    assert [one.version for one in tables.history("tiny.retrievals.ages")] == [0]
+    database.close()
