@@ -64,17 +64,19 @@ def restricted_values(
     features = features_of(schema, served)
     require_unmasked(served.table, ViewColumns(served.keys, served.timestamp, tuple(features)), restriction)
     values: list[list[Any] | None] = [None] * len(rows)
-    there = [(number, key, row) for number, (key, row) in enumerate(zip(keys, rows, strict=True)) if key and row]
-    if not there:
+    stored_rows = [(number, key, row) for number, (key, row) in enumerate(zip(keys, rows, strict=True)) if key and row]
+    if not stored_rows:
         return values
-    stored = [[*msgspec.msgpack.decode(key), *decoded(row)] for _, key, row in there]
+    stored = [[*msgspec.msgpack.decode(key), *decoded(row)] for _, key, row in stored_rows]
     named = zip((*served.keys, *features), zip(*stored, strict=True), strict=True)
     columns = {name: restored(list(column), schema.field(name).type) for name, column in named}
-    columns[served.timestamp] = pa.array([row.event_at for _, _, row in there], pa.timestamp("us", "UTC"))
+    columns[served.timestamp] = pa.array([row.event_at for _, _, row in stored_rows], pa.timestamp("us", "UTC"))
     seen = seen_rows(served.table, pa.table(columns), restriction, features)
-    masked = zip(*(storable(seen.table[name]) for name in features), strict=True) if features else ((),) * len(there)
+    masked = (
+        zip(*(storable(seen.table[name]) for name in features), strict=True) if features else ((),) * len(stored_rows)
+    )
     for position, one in zip(seen.positions, masked, strict=bool(features)):
-        values[there[position][0]] = list(one)
+        values[stored_rows[position][0]] = list(one)
     return values
 
 

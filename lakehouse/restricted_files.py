@@ -37,7 +37,7 @@ MAX_BYTES = 8 * 2**30
 """Size of all files. Those that were not read for the longest time are deleted beyond that."""
 
 LIFE_SECONDS = 2 * 3600.0
-"""Time after which files that nobody read are deleted. Longer than a link to them lives."""
+"""Time after which files that no recipient read are deleted. Longer than a link to them lives."""
 
 _FORMAT = 1
 _LIST = "files.json"
@@ -112,7 +112,7 @@ class RestrictedFiles:
         return pa.OSFile(str(self.folder / digest / name))
 
     def expire(self) -> int:
-        """Deletes what nobody read for some time, or what is too much. Returns the number of deleted versions."""
+        """Deletes what no recipient read for some time, or what is too much. Returns the number of deleted versions."""
         try:
             folders = [(one, one.stat().st_mtime) for one in self.folder.iterdir()]
         except FileNotFoundError:
@@ -166,11 +166,11 @@ def _parts(snapshot: Snapshot, restriction: Restriction, partition_filter: str) 
     """Yields the rows that are left, file by file. The parts don't depend on rows that are hidden."""
     import pyarrow as pa
 
-    kept = PartitionFilter(partition_filter, snapshot)
+    shared_rows = PartitionFilter(partition_filter, snapshot)
     waiting: list[pa.Table] = []
     count = 0
     for rows in _batches(snapshot):
-        seen = seen_rows(snapshot.table, kept.rows(rows), restriction, snapshot.schema.names).table
+        seen = seen_rows(snapshot.table, shared_rows.rows(rows), restriction, snapshot.schema.names).table
         while seen.num_rows:
             part = seen.slice(0, ROWS - count)
             waiting.append(part)

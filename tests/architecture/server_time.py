@@ -1,4 +1,4 @@
-"""Checks in a process of its own that the time of a server counts while it runs, and once.
+"""Checks in a separate process that the time of a server counts while it runs, and once.
 
 A server counts in the tests that use it, not in the test in which it ends. One that detached itself counts, too.
 """

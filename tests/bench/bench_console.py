@@ -70,9 +70,9 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
     """The rows, as they are measured."""
     with serving() as served, browser_of() as browser:
         state = log_in(browser, served.url)
-        yield _shown(browser, served, "login", "/login", None, rounds)
+        yield _painted(browser, served, "login", "/login", None, rounds)
         for name, path in PAGES.items():
-            yield _shown(browser, served, name, path, state, rounds)
+            yield _painted(browser, served, name, path, state, rounds)
         served.grow()
         for name, case in INTERACTIONS.items():
             yield _responds(browser, served, state, name, *case)
@@ -118,7 +118,7 @@ def _page(browser: Browser, state: Any) -> Iterator[Page]:
     context.close()
 
 
-def _shown(browser: Browser, served: Served, name: str, path: str, state: Any, rounds: int) -> dict[str, Any]:
+def _painted(browser: Browser, served: Served, name: str, path: str, state: Any, rounds: int) -> dict[str, Any]:
     """Largest contentful paint of a page that the browser opens for the first time."""
     walls, cpus, servers, sizes = [], [], [], []
     requests = 0
@@ -194,7 +194,7 @@ def _responds(
 
 
 def _graph(
-    browser: Browser, served: Served, state: Any, name: str, path: str, shown: str, rounds: int
+    browser: Browser, served: Served, state: Any, name: str, path: str, drawn: str, rounds: int
 ) -> dict[str, Any]:
     """First paint of the graph, after the console was opened before."""
     walls: list[float] = []
@@ -207,7 +207,7 @@ def _graph(
             before = served.cpu()
             with traced(page) as trace:
                 page.goto(f"{served.url}{path}")
-                page.locator(shown).first.wait_for()
+                page.locator(drawn).first.wait_for()
                 walls.append(
                     float(
                         page.evaluate("""() => new Promise((done) =>

@@ -141,9 +141,9 @@ def test_a_member_of_a_group_has_what_the_group_may_do(platform_site: Site, team
 def test_a_role_says_what_it_allows_who_has_it_and_what_sets_it_apart(platform_site: Site, team: Team) -> None:
     with logged_in(platform_site, "ada", "/admin/roles/rol_viewer") as page:
         page.get_by_label("Find a permission").fill("admin.project.get")
-        shown = page.get_by_role("table", name="Permissions: Admin")
-        expect(shown.get_by_text("admin.project.get", exact=True)).to_be_visible()
-        expect(shown.get_by_text("admin.project.delete", exact=True)).to_have_count(0)
+        table = page.get_by_role("table", name="Permissions: Admin")
+        expect(table.get_by_text("admin.project.get", exact=True)).to_be_visible()
+        expect(table.get_by_text("admin.project.delete", exact=True)).to_have_count(0)
         assert "text=admin.project.get" in page.url
         assert_accessible(page)
         assert_fits(page)

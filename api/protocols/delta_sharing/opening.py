@@ -163,19 +163,19 @@ def required_features(snapshot: Shape) -> list[str]:
 
 def schema_string(snapshot: Shape) -> str:
     """Returns the schema as JSON, without what only writers use, such as expressions."""
-    kept = ("comment", "delta.columnMapping.") if snapshot.column_mapping else ("comment",)
-    return json.dumps(_readable(json.loads(snapshot.schema_json), kept))
+    prefixes = ("comment", "delta.columnMapping.") if snapshot.column_mapping else ("comment",)
+    return json.dumps(_readable(json.loads(snapshot.schema_json), prefixes))
 
 
-def _readable(value: Any, kept: tuple[str, ...]) -> Any:
+def _readable(value: Any, prefixes: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_readable(one, kept) for one in value]
+        return [_readable(one, prefixes) for one in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: {key: text for key, text in one.items() if key.startswith(kept)}
+        name: {key: text for key, text in one.items() if key.startswith(prefixes)}
         if name == "metadata" and isinstance(one, dict)
-        else _readable(one, kept)
+        else _readable(one, prefixes)
         for name, one in value.items()
     }
 

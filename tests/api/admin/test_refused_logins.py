@@ -37,7 +37,7 @@ async def browser(api: Api) -> AsyncIterator[Caller]:
     await caller.http.aclose()
 
 
-async def shown(browser: Caller, path: str, **params: str) -> httpx.Response:
+async def opened(browser: Caller, path: str, **params: str) -> httpx.Response:
     """What a browser shows. Callers of the tests otherwise require a problem document."""
     return await browser.http.get(path, params=params or None, headers=BROWSER)
 
@@ -47,7 +47,7 @@ async def test_the_page_has_the_reason_the_request_and_the_way_back(
 ) -> None:
     await registered(api, provider, just_in_time=False)
     begun = await browser.get("/login/oidc/acme", params={"next": "/runs?state=FAILED"})
-    reply = await shown(browser, callback_of(await provider.consent(begun.headers["location"], "s-ada")))
+    reply = await opened(browser, callback_of(await provider.consent(begun.headers["location"], "s-ada")))
     assert reply.status_code == 401
     assert reply.headers["content-type"].startswith("text/html")
     page = reply.text
@@ -62,7 +62,7 @@ async def test_the_page_has_the_reason_the_request_and_the_way_back(
 
 
 async def test_a_text_of_the_address_is_shown_as_text(browser: Caller) -> None:
-    reply = await shown(browser, "/login/oidc/%3Cscript%3Ealert(1)")
+    reply = await opened(browser, "/login/oidc/%3Cscript%3Ealert(1)")
     assert reply.status_code == 404
     assert "<script" not in reply.text
     assert "&lt;script&gt;alert(1)" in reply.text
@@ -70,7 +70,7 @@ async def test_a_text_of_the_address_is_shown_as_text(browser: Caller) -> None:
 
 @pytest.mark.parametrize("next", ["https://evil.test/", "//evil.test", "/\\evil.test", 'x"><a href="//evil.test'])
 async def test_the_way_back_leads_to_no_other_site(browser: Caller, next: str) -> None:
-    page = (await shown(browser, "/login/oidc/absent", next=next)).text
+    page = (await opened(browser, "/login/oidc/absent", next=next)).text
     assert 'href="../../login?next=%2F"' in page
     assert "evil" not in page
 

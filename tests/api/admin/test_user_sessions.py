@@ -26,14 +26,14 @@ async def sessions(caller: Caller, name: str = "viewer") -> list[str]:
 @pytest.mark.effect("admin_get_user_sessions", "admin_revoke_sessions_user")
 async def test_an_admin_ends_one_login_of_a_user_and_the_others_stay(api: Api) -> None:
     first, lost = await logged_in(api, "viewer")
-    second, kept = await logged_in(api, "viewer")
-    assert await sessions(api.admin) == [kept["id"], lost["id"]]
+    second, remaining = await logged_in(api, "viewer")
+    assert await sessions(api.admin) == [remaining["id"], lost["id"]]
     await made(api.admin.post("admin/users/viewer:revoke-sessions", {"sessions": [lost["id"]]}))
     assert (await first.get("admin/sessions/current")).status == 401
     assert (await second.get("admin/sessions/current")).status == 200
     renewal = await api.anonymous.post("admin/sessions:refresh", {"refresh_token": lost["refresh_token"]})
     assert renewal.status == 401, "its refresh token ends with it"
-    assert await sessions(api.admin) == [kept["id"]]
+    assert await sessions(api.admin) == [remaining["id"]]
     await made(api.admin.post("admin/users/viewer:revoke-sessions"))
     assert (await second.get("admin/sessions/current")).status == 401
     assert await sessions(api.admin) == []

@@ -33,8 +33,8 @@ async def past(office: Office, service: str, caller: Caller | None = None) -> di
     path, at = f"ai-catalog/feature-services/{service}:historical", ["2026-09-01T00:00:00Z"]
     reply = await made((caller or office.ada).post(path, {"entities": ENTITIES, "at": at}))
     columns = {column["name"]: column["values"] for column in reply["columns"]}
-    kept = {name: columns[name] for name in ("mail", "region", "visits")}
-    return kept | {"status": columns["people__status"], "event_at": columns["people__event_at"]}
+    own = {name: columns[name] for name in ("mail", "region", "visits")}
+    return own | {"status": columns["people__status"], "event_at": columns["people__event_at"]}
 
 
 class TestFeatures:

@@ -89,14 +89,14 @@ class TestRestrictedShare:
 
     async def test_is_that_of_its_sharer_if_only_they_are_restricted(self, office: Office) -> None:
         provider, client = await shared(office)
-        body = {"asset": PEOPLE, "table_name": "hers"}
+        body = {"asset": PEOPLE, "table_name": "own"}
         await made(provider.on_share("partners", "add-object", body, by=office.ada))
         original = (await client.query(TABLE)).files
         await office.policy(to=[office.ada_id], **MASK)
         assert len(await read(client)) == 4
-        hers = (await client.query("silver/tables/hers")).files
-        assert [row["mail"] for row in await read(client, "silver/tables/hers")] == ["***ada", "***ben", "***dan"]
-        assert not {file["id"] for file in hers} & {file["id"] for file in original}
+        own = (await client.query("silver/tables/own")).files
+        assert [row["mail"] for row in await read(client, "silver/tables/own")] == ["***ada", "***ben", "***dan"]
+        assert not {file["id"] for file in own} & {file["id"] for file in original}
 
     async def test_can_be_made_by_a_restricted_principal_with_what_they_see(self, office: Office) -> None:
         await office.policy(to=[office.ada_id], **MASK)
