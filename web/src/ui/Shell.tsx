@@ -1,4 +1,4 @@
-import { Anchor, AppShell, Burger, Button, Group, Kbd, NavLink, ScrollArea } from "@mantine/core";
+import { Anchor, AppShell, Burger, Button, Group, Kbd, NavLink, ScrollArea, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { spotlight } from "@mantine/spotlight";
 import { useQuery } from "@tanstack/react-query";
@@ -33,8 +33,8 @@ export function Shell() {
         <Group h="100%" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
             <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("Navigation")} />
-            <Anchor component={Link} to="/" fw={600} c="inherit" underline="never">
-              <Group gap={8} wrap="nowrap"><img src="static/mark.svg" alt="" width={24} height={24} />{t("Headwater")}</Group>
+            <Anchor component={Link} to="/" fw={600} c="inherit" underline="never" aria-label={t("Headwater")}>
+              <Group gap={8} wrap="nowrap"><img src="static/mark.svg" alt="" width={24} height={24} /><Text span inherit visibleFrom="sm">{t("Headwater")}</Text></Group>
             </Anchor>
           </Group>
           <Group gap="xs" wrap="nowrap">
