@@ -53,6 +53,7 @@ from api.services.ai_catalog.logic.subscription_watch import SubscriptionWatch
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
+from api.services.connections.service import SERVICE as CONNECTIONS
 from api.services.rag.service import SERVICE as RAG
 from core.db import Database
 from core.errors import InvalidArgument
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, AI_SYSTEM, OPERATIONS, RAG)
+SERVICES: tuple[Service, ...] = (ADMIN, AI_CATALOG, AI_SYSTEM, CONNECTIONS, OPERATIONS, RAG)
 
 
 def create_app(

@@ -42,7 +42,7 @@ class Settings:
     storage_options: dict[str, str] = _setting({}, "JSON object of object store options (delta-rs names).", secret=True)
     vectors_url: str = _setting("", "Root of the LanceDB tables: a folder or an object store URL.")
     landing_url: str = _setting("", "Folder that contains the projects' landing areas. Sensors watch it for new files.")
-    private_sources: bool = _setting(False, "Allow fetching CSV sources from private and loopback addresses.")
+    private_sources: bool = _setting(False, "Allow sources, webhooks, and connections at private addresses.")
     spark: str = _setting("embedded", "Spark Connect engine: embedded, local, or an sc:// endpoint.")
     spark_jars_dir: str = _setting("", "Folder of Delta jars for local Spark; empty: download from Maven Central.")
     spark_memory: str = _setting("1g", "Heap size of local Apache Spark, in JVM notation.")

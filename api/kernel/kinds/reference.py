@@ -10,7 +10,7 @@ from api.kernel.kinds.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A field of the spec with the id, or a list of ids, of another kind. Its target cannot be deleted."""
+    """A field of the spec with ids of another kind: one, a list, or a dictionary of them. A target can't be deleted."""
 
     field: str
     to: str
@@ -19,4 +19,6 @@ class Reference:
     def ids(self, resource: Resource[Any, Any]) -> list[str]:
         """Returns the ids in the field."""
         value = getattr(resource.spec, self.field)
-        return [] if value is None else [value] if isinstance(value, str) else list(value)
+        if value is None or isinstance(value, str):
+            return [] if value is None else [value]
+        return list(dict.fromkeys(value.values() if isinstance(value, dict) else value))

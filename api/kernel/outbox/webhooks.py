@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel.credentials.sealing import Sealer
 from api.kernel.outbox import deliveries
 from api.kernel.outbox.tables import WEBHOOK_ENDPOINT
 from core import clock, events
 from core.addresses import parse_address
 from core.errors import InvalidPayload, NotFound
 from core.ids import new_id
+from core.sealing import Sealer
 
 KIND = "admin.webhook_endpoint"
 PREFIX = "webhook:"

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from api.kernel.credentials.sealing import Sealer
 from api.kernel.outbox import deliveries, webhook_sender, webhooks
 from api.kernel.outbox.consumer import Consumer
 from api.kernel.outbox.dispatcher import Dispatcher
@@ -18,6 +17,7 @@ from api.kernel.outbox.subscriber import Subscriber
 from api.kernel.outbox.tables import OUTBOX_CURSOR, OUTBOX_DELIVERY
 from core import clock
 from core.errors import InvalidPayload
+from core.sealing import Sealer
 from tests.api.outbox.conftest import Outbox
 from tests.receiver import Receiver
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.kernel.credentials.sealing import Sealer
 from core.errors import Unavailable
+from core.sealing import Sealer
 
 
 def test_a_text_comes_back_and_only_in_its_place(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from api.kernel.credentials.sealing import Sealer
 from api.services.admin.login_tables import SPENT_LOGIN
 from core import clock
 from core.errors import HeadwaterError, Unauthenticated
+from core.sealing import Sealer
 
 MAX_LOGIN_DURATION = timedelta(minutes=10)
 """Time that a user has to log in at the provider."""

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import accounts
-from api.kernel.credentials.sealing import Sealer
 from api.kernel.tables import PRINCIPAL
 from api.services.admin.login_tables import ONE_TIME_PASSWORD, RECOVERY_CODE
 from core import clock
 from core.db import insert
+from core.sealing import Sealer
 
 STEP_SECONDS = 30
 _RECOVERY_CODES = 10

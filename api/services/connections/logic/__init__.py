@@ -1,0 +1,1 @@
+"""What the kinds of the connections service share."""

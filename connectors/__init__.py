@@ -1,0 +1,1 @@
+"""Connections to the databases and object stores of a company."""

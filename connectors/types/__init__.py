@@ -1,0 +1,1 @@
+"""The types of connectors, one in each file."""

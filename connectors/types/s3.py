@@ -1,0 +1,152 @@
+"""S3 and stores that speak its protocol, through boto3."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from connectors.connector import (
+    Category,
+    Config,
+    Connector,
+    Detail,
+    Failed,
+    Found,
+    Link,
+    Listing,
+    OptionalSecret,
+    Page,
+    Secret,
+    Step,
+)
+from connectors.dialing import dial
+
+_TIMEOUT_SECONDS = 10
+
+
+class S3Config(Config):
+    """A bucket, or a part of one."""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """Name of the bucket."""
+
+    prefix: Annotated[str, Field(max_length=900, pattern=r"^([^/\x00][^\x00]*/)?$")] = ""
+    """What the keys of all objects begin with, up to a slash. Empty for the whole bucket."""
+
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
+    """Region of the bucket."""
+
+    endpoint: Annotated[str, Field(max_length=500, pattern=r"^(https?://[A-Za-z0-9._:\[\]-]+/?)?$")] = ""
+    """Address of a store other than Amazon's, such as `https://minio.example.org`."""
+
+    path_style: bool = False
+    """Whether the bucket is a part of the path. Most stores other than Amazon's need it."""
+
+    access_key_id: Annotated[str, Field(min_length=1, max_length=200)]
+    """Id of the access key."""
+
+    secret_access_key: Secret
+    """Secret of the access key."""
+
+    session_token: OptionalSecret = None
+    """Token of a temporary access key."""
+
+
+class S3(Connector):
+    """S3."""
+
+    name: ClassVar = "s3"
+    title: ClassVar = "S3"
+    description: ClassVar = "A bucket of Amazon S3, or of a store that speaks its protocol."
+    category: ClassVar = Category.OBJECT_STORE
+    config: ClassVar = S3Config
+    steps: ClassVar = (
+        Step("resolve", "Resolve the name of the host"),
+        Step("connect", "Connect to the port"),
+        Step("log_in", "Find the bucket with the access key", 15.0),
+        Step("read", "List the first objects", 15.0),
+    )
+    verified: ClassVar = "moto 5 (S3)"
+
+    @classmethod
+    def target(cls, config: S3Config) -> tuple[str, int]:
+        """Returns host and port of the store."""
+        if not config.endpoint:
+            return f"{config.bucket}.s3.{config.region}.amazonaws.com", 443
+        parts = urlsplit(config.endpoint)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    def run(self, step: str, link: Link) -> Detail:
+        """Runs a step of the test."""
+        config: S3Config = link.config
+        if step in ("resolve", "connect"):
+            return dial(step, link, *self.target(config))
+        if step == "log_in":
+            self._ask(link, "head_bucket")
+            return f"The access key finds the bucket {config.bucket}."
+        found = self._ask(link, "list_objects_v2", Prefix=config.prefix, MaxKeys=10)
+        return f"{found['KeyCount']} of the first 10 objects were listed."
+
+    def discover(self, link: Link, listing: Listing) -> Page:
+        """Returns folders and objects directly below a prefix, in the order of their keys."""
+        config: S3Config = link.config
+        prefix = config.prefix + "".join(f"{part}/" for part in listing.below)
+        after = {"ContinuationToken": listing.after} if listing.after else {}
+        answer = self._ask(link, "list_objects_v2", Prefix=prefix, Delimiter="/", MaxKeys=listing.limit, **after)
+        folders = [
+            Found((*listing.below, one["Prefix"][len(prefix) : -1]), "folder")
+            for one in answer.get("CommonPrefixes", ())
+        ]
+        objects = [
+            Found(
+                (*listing.below, one["Key"][len(prefix) :]), "object", size=one["Size"], version=one["ETag"].strip('"')
+            )
+            for one in answer.get("Contents", ())
+            if one["Key"] != prefix
+        ]
+        return Page(sorted([*folders, *objects], key=lambda one: one.path), answer.get("NextContinuationToken", ""))
+
+    def _ask(self, link: Link, operation: str, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return getattr(self._client(link), operation)(Bucket=link.config.bucket, **arguments)
+        except ClientError as error:
+            raise _explained(error, link.config.bucket) from error
+        except BotoCoreError as error:
+            raise Failed("STORE_FAILED", f"The store could not be asked: {error}") from error
+
+    def _client(self, link: Link) -> Any:
+        if "client" not in link.opened:
+            import boto3
+            from botocore.config import Config as BotoConfig
+
+            config: S3Config = link.config
+            link.opened["client"] = boto3.session.Session().client(
+                "s3",
+                region_name=config.region,
+                endpoint_url=config.endpoint or None,
+                aws_access_key_id=config.access_key_id,
+                aws_secret_access_key=config.secret_access_key.get_secret_value(),
+                aws_session_token=config.session_token.get_secret_value() if config.session_token else None,
+                config=BotoConfig(
+                    connect_timeout=_TIMEOUT_SECONDS,
+                    read_timeout=_TIMEOUT_SECONDS,
+                    retries={"total_max_attempts": 2},
+                    s3={"addressing_style": "path" if config.path_style else "virtual"},
+                ),
+            )
+        return link.opened["client"]
+
+
+def _explained(error: Any, bucket: str) -> Failed:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"):
+        return Failed("WRONG_CREDENTIAL", f"The store refused the access key for the bucket {bucket} ({code}).")
+    if code in ("404", "NoSuchBucket"):
+        return Failed("UNKNOWN_BUCKET", f"There is no bucket {bucket} at this store and region.")
+    if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
+        return Failed("WRONG_REGION", f"The bucket {bucket} is in another region.")
+    return Failed("STORE_FAILED", f"The store answered with the error {code or 'without a code'}.")

@@ -1,0 +1,41 @@
+"""Examples of the connections service, for the conformance suite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CONFIG = {"host": "db.example.org", "database": "orders", "user": "headwater"}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "connections_put_version_secret": {"value": "x"},
+    "connections_roll_back_secret": {"version": 1},
+    "connections_destroy_version_secret": {"version": 1},
+    "connections_clone_connection": {"name": "copy"},
+    "connections_rotate_credential_connection": {"field": "password"},
+    "connections_test_draft_connections": {"project_id": "prj_06e1xq0000exampe0000000000", "connector": "postgresql"},
+}
+"""A valid body of each operation that requires one, with made-up ids."""
+
+DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "connections.connection": (
+        {"title": "Orders", "connector": "postgresql", "config": _CONFIG},
+        {"title": "Orders of the shop"},
+    ),
+    "connections.secret": ({"title": "Password of the shop"}, {"rotate_after_days": 90}),
+}
+"""A spec to create each stored kind with, and a change of it."""
+
+BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
+    "connections_test_draft_connections": {
+        "project_id": "[admin.project]",
+        "connector": "postgresql",
+        "config": _CONFIG,
+        "secrets": {"password": "[connections.secret]"},
+    },
+}
+"""A body of each operation that takes references, with all of its references. Ids are in brackets."""
+
+SPECS_WITH_REFERENCES: dict[str, dict[str, Any]] = {
+    "connections.connection": {"secrets": {"password": "[connections.secret]"}},
+}
+"""The references in the spec of each stored kind that has them. Ids are in brackets."""
