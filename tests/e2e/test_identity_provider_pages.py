@@ -1,4 +1,4 @@
-"""Logins with the accounts of a company, in a real browser: the test of a provider, and the login itself."""
+"""Logins with the accounts of a company, in a real browser: their registration, their test, and the login itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.admin.identity_provider import ADA, CLIENT, Provider, running_provider
+from tests.e2e.choosing import choose
 from tests.e2e.console_pages import add_user, assert_accessible, built, logged_in
 from tests.e2e.login_pages import Site, fits, site
 
@@ -45,6 +46,45 @@ def log_in_elsewhere(page: Page, name: str, subject: str) -> None:
     page.get_by_role("button", name="Continue").click()
     page.locator("input[name=sub]").fill(subject)
     page.keyboard.press("Enter")
+
+
+def test_a_provider_is_registered_tested_and_its_logins_previewed(platform_site: Site, provider: Provider) -> None:
+    group = {"name": "engineers", "organization_id": "default", "spec": {"title": "Engineers", "source": "CLAIM"}}
+    platform_site.post("groups", group)
+    with logged_in(platform_site, "ada", "/admin/identity-providers") as page:
+        page.get_by_role("link", name="Create identity provider").first.click()
+        page.get_by_role("textbox", name="Name", exact=True).fill("acme")
+        page.get_by_label("Title").fill("Acme")
+        page.get_by_label("Issuer").fill(provider.issuer)
+        page.get_by_label("Client ID").fill(CLIENT)
+        page.get_by_label("Client secret").fill("canary-client-secret")
+        page.get_by_role("switch", name="Create users at their first login").click()
+        groups = page.get_by_role("group", name="Groups")
+        groups.get_by_role("button", name="Add a name").click()
+        groups.get_by_label("Name in the claim").fill("eng")
+        choose(page, "Gives", "engineers", within=groups)
+        assert_accessible(page)
+        page.get_by_role("button", name="Register").click()
+        page.wait_for_url("**/admin/identity-providers/idp_*")
+        page.get_by_role("button", name="Test", exact=True).click()
+        steps = page.get_by_role("table", name="Steps of the test")
+        expect(steps.get_by_text("Passed", exact=True)).to_have_count(3)
+        expect(page.get_by_text("canary-client-secret")).to_have_count(0)
+        assert_accessible(page)
+        page.get_by_role("tab", name="Preview a login").click()
+        page.get_by_label("Subject").fill("s-new")
+        page.get_by_label("User name").fill("nora")
+        page.get_by_role("combobox", name="Groups").fill("eng")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Preview the login").click()
+        expect(page.get_by_role("status")).to_contain_text("The login creates the user nora")
+        given = page.get_by_role("table", name="What the login gives")
+        expect(given.get_by_role("link", name="engineers")).to_be_visible()
+        assert_accessible(page)
+        users = platform_site.admin.get("users", params={"filter": 'name == "nora"'}).json()
+        assert users["items"] == [], "a preview changes nothing"
+        page.set_viewport_size({"width": 390, "height": 800})
+        expect(page.locator("html")).to_have_js_property("scrollWidth", 390)
 
 
 def test_the_test_of_a_provider_names_the_step_that_fails(platform_site: Site, provider: Provider) -> None:
