@@ -13,20 +13,21 @@ interface Props {
   grants: Grant[];
   empty: string;
   /** The column that says the same in each row of this page. */
-  without?: string;
+  without?: Column;
 }
 
-const COLUMNS = [t("Who"), t("Role or permission"), t("Where"), t("Until"), t("Given by"), t("Do")];
+const COLUMNS = { who: t("Who"), right: t("Role or permission"), where: t("Where"), until: t("Until"), by: t("Given by"), do: t("Do") };
+type Column = keyof typeof COLUMNS;
 
 /** Grants: who has which role where, until when, and who gave it. */
 export function GrantTable({ grants, empty, without }: Props) {
-  const hidden = without ? COLUMNS.indexOf(without) : -1;
+  const hidden = without ? Object.keys(COLUMNS).indexOf(without) : -1;
   const shown = <Value,>(values: Value[]) => values.filter((_, number) => number !== hidden);
   return (
     <Rows
       label={t("Grants")}
       empty={empty}
-      columns={shown(COLUMNS)}
+      columns={shown(Object.values(COLUMNS))}
       rows={grants.map((grant) => ({
         id: grant.id,
         cells: shown([

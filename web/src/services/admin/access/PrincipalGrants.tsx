@@ -17,7 +17,7 @@ export function PrincipalGrants({ principal, name }: { principal: string; name: 
         <Text size="sm" c="dimmed">{rich("Grants of {name} itself. It also has those of the groups that it is in: <link>explain access</link>.", { name, link: (inside) => <Anchor component={Link} to="/admin/explain" search={{ principal } as never} size="sm">{inside}</Anchor> })}</Text>
         <Button component={Link} to="/admin/grants/new" search={{ principal } as never} size="xs" variant="default">{t("Give a role")}</Button>
       </Group>
-      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("{name} has no grant that you can see.", { name })} without={t("Who")} />
+      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("{name} has no grant that you can see.", { name })} without="who" />
       {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>{t("Show more")}</Button>}
     </>
   );

@@ -2,7 +2,7 @@ import { Anchor, Breadcrumbs, Code, CopyButton, Group, Stack, Tabs, Text, Title,
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { send } from "../../../api/http";
-import { catalogues, kindOf, openApi } from "../../../api/platform";
+import { catalogues, kindOf, method, openApi } from "../../../api/platform";
 import { words } from "../../../api/schema";
 import { Actions } from "../../../kernel/Actions";
 import { Fields } from "../../../kernel/Fields";
@@ -38,7 +38,6 @@ const TABS: Record<Plural, Record<string, string>> = {
 };
 /** What only the users themselves do, on their account page. */
 const OWN = ["enroll-one-time-password", "confirm-one-time-password", "renew-recovery-codes"];
-const SCHEMAS = { users: t("User"), "service-accounts": "ServiceAccount", groups: t("Group") };
 /** What the tabs offer in a better way. */
 const ON_TABS = ["revoke-sessions", "add-members", "remove-members"];
 
@@ -68,7 +67,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
   const kind = found && kindOf(found, "admin", plural);
   const body = read.data?.body;
   const state = body?.status?.state;
-  const schema = document?.components.schemas[SCHEMAS[plural]];
+  const schema = document?.components.schemas[(kind && method(kind, "get")?.result) ?? ""];
   return (
     <Stack gap="md">
       <Breadcrumbs>

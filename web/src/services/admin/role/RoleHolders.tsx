@@ -12,7 +12,7 @@ export function RoleHolders({ role }: { role: string }) {
   if (!found.data) return <Skeleton height={120} />;
   return (
     <>
-      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("Nobody that you can see has this role.")} without={t("Role or permission")} />
+      <GrantTable grants={found.data.pages.flatMap((page) => page.items)} empty={t("Nobody that you can see has this role.")} without="right" />
       {found.hasNextPage && <Button mt="xs" size="xs" variant="default" onClick={() => found.fetchNextPage()}>{t("Show more")}</Button>}
     </>
   );
