@@ -53,6 +53,8 @@ function open(onChanges: Listener): () => void {
   channel.onmessage = ({ data }: MessageEvent<Changes>) => onChanges(data);
   const lead = () =>
     new Promise<void>((resolve) => {
+      // The lock can arrive after the page has stopped to listen. Nothing would end the stream then.
+      if (left.signal.aborted) return resolve();
       const end = read((changes) => {
         onChanges(changes);
         channel.postMessage(changes);
