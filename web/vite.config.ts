@@ -10,7 +10,8 @@ const withApplication: Plugin = {
       const chunks = Object.values(bundle ?? {}).filter((one) => one.type === "chunk");
       const application = chunks.find((one) => one.moduleIds.some((id) => id.endsWith("/src/app.tsx")));
       if (!application) return [];
-      const scripts = [application, ...chunks.filter((one) => application.imports.includes(one.fileName) && !one.isEntry)].map((one) => one.fileName);
+      const named = chunks.filter((one) => one.isEntry).flatMap((one) => [one.fileName, ...one.imports]);
+      const scripts = [application.fileName, ...application.imports].filter((one) => !named.includes(one));
       const link = (rel: string, file: string) => ({ tag: "link", attrs: { rel, crossorigin: true, href: `./${file}` }, injectTo: "head" as const });
       return [...[...new Set(scripts)].map((one) => link("modulepreload", one)), ...[...(application.viteMetadata?.importedCss ?? [])].map((one) => link("stylesheet", one))];
     },
@@ -18,8 +19,8 @@ const withApplication: Plugin = {
 };
 
 // The API serves the built files below `/console`, and `index.html` for every page of the console. Addresses are relative,
-// because the platform can have a path prefix. What the first page needs are two files, because each file is a request: the language, and
-// after it the application.
+// because the platform can have a path prefix. What the first page needs is in few files, because each file is a request: the
+// language, and the application.
 export default defineConfig({
   base: "./",
   plugins: [react(), withApplication],

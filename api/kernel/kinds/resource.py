@@ -70,13 +70,11 @@ Text = Annotated[str, Field(max_length=2000), BeforeValidator(_plain)]
 Title = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_plain)]
 """A title for people, of one line."""
 
-Labels = Annotated[
-    dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9._/-]{0,62}$")],
-        Annotated[str, Field(max_length=200), BeforeValidator(_plain)],
-    ],
-    Field(max_length=64),
-]
+MAX_LABELS = 64
+LABEL_KEY = r"^[a-z][a-z0-9._/-]{0,62}$"
+LabelKey = Annotated[str, Field(pattern=LABEL_KEY)]
+LabelValue = Annotated[str, Field(max_length=200), BeforeValidator(_plain)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)]
 """Free key-value pairs for searching."""
 
 
@@ -181,7 +179,7 @@ class Change(Request, Generic[S]):
     owner: PrincipalReference | None = None
     """Principal that is responsible for it."""
 
-    labels: dict[str, str | None] = {}
+    labels: dict[Annotated[str, Field(max_length=1000)], LabelValue | None] = {}
     """Labels to set. Null removes a label."""
 
     spec: dict[str, Any] = {}

@@ -5,7 +5,8 @@ Each one is a function of a unit of work. `declare` registers those that a kind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -20,7 +21,7 @@ from api.kernel.kinds.endpoint import Answer, Shape
 from api.kernel.kinds.holders import holder
 from api.kernel.kinds.merge_patch import patched
 from api.kernel.kinds.placement import scope_of_new
-from api.kernel.kinds.resource import Change, Draft, Resource, ResourcePage
+from api.kernel.kinds.resource import LABEL_KEY, MAX_LABELS, Change, Draft, Resource, ResourcePage
 from api.kernel.kinds.rules import RuledKind
 from api.kernel.kinds.stored_kind import ORDER, Method, StoredKind
 from api.kernel.kinds.unit import Unit
@@ -86,15 +87,32 @@ def update(unit: Unit, kind: RuledKind[R], id: str, change: Change[Any]) -> R:
         resource.name = _name(kind, change.name)
     if change.owner is not None:
         resource.owner = holder(unit, change.owner, "/owner").id
-    for key, value in change.labels.items():
-        if value is None:
-            resource.labels.pop(key, None)
-        else:
-            resource.labels[key] = value
+    if change.labels:
+        _label(resource, change.labels)
     if change.spec:
         resource.spec = patched(kind, resource, change.spec)
         unit.names.resolve(resource.spec, "/spec")
     return write(unit, kind, before, resource, "update")
+
+
+def _label(resource: Resource[Any, Any], labels: Mapping[str, str | None]) -> None:
+    """Sets and removes labels. A label that an earlier release stored can always be removed.
+
+    Raises:
+        InvalidPayload: a key isn't valid, or there would be too many labels.
+    """
+    before = len(resource.labels)
+    for key, value in labels.items():
+        if value is None:
+            resource.labels.pop(key, None)
+        elif not re.fullmatch(LABEL_KEY, key):
+            fault = {"pointer": "/labels", "detail": f"has a key that does not match {LABEL_KEY}"}
+            raise InvalidPayload(f"The key of a label matches {LABEL_KEY}.", errors=[fault])
+        else:
+            resource.labels[key] = value
+    if len(resource.labels) > max(MAX_LABELS, before):
+        fault = {"pointer": "/labels", "detail": f"would have more than {MAX_LABELS} entries"}
+        raise InvalidPayload(f"An item has at most {MAX_LABELS} labels.", errors=[fault])
 
 
 def write(unit: Unit, kind: RuledKind[R], before: Stored, resource: R, method: str) -> R:

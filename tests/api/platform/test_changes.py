@@ -71,6 +71,15 @@ async def test_a_change_is_of_what_is_declared(library: Library) -> None:
     assert (await patch(admin, made["id"], {"spec": {"size": None}})).json["spec"]["size"] == {}
 
 
+async def test_a_change_sets_only_labels_that_a_new_item_may_have(library: Library) -> None:
+    admin, made = library.home.admin, await one(library, "labeled")
+    many = {f"n{n}": "x" for n in range(65)}
+    for labels in ({"A": "x"}, {"a b": "x"}, {"a": "x" * 201}, {"a": "\u202e"}, {"a\n": "x"}, many):
+        refused = await patch(admin, made["id"], {"labels": labels})
+        assert (refused.status, refused.json["errors"][0]["pointer"].startswith("/labels")) == (422, True), labels
+    assert (await patch(admin, made["id"], {"labels": {"A": None, "a": "x"}})).json["labels"] == {"a": "x"}
+
+
 async def test_versions_count_changes_and_generations_those_of_the_spec(library: Library) -> None:
     admin, made = library.home.admin, await one(library, "counted")
     id, after = made["id"], library.api.last_sequence()
