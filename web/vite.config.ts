@@ -6,12 +6,11 @@ const withApplication: Plugin = {
   name: "with-application",
   transformIndexHtml: {
     order: "post",
-    handler: (_html, { bundle }) => {
+    handler: (html, { bundle }) => {
       const chunks = Object.values(bundle ?? {}).filter((one) => one.type === "chunk");
       const application = chunks.find((one) => one.moduleIds.some((id) => id.endsWith("/src/app.tsx")));
       if (!application) return [];
-      const named = chunks.filter((one) => one.isEntry).flatMap((one) => [one.fileName, ...one.imports]);
-      const scripts = [application.fileName, ...application.imports].filter((one) => !named.includes(one));
+      const scripts = [application.fileName, ...application.imports].filter((one) => !html.includes(one));
       const link = (rel: string, file: string) => ({ tag: "link", attrs: { rel, crossorigin: true, href: `./${file}` }, injectTo: "head" as const });
       return [...[...new Set(scripts)].map((one) => link("modulepreload", one)), ...[...(application.viteMetadata?.importedCss ?? [])].map((one) => link("stylesheet", one))];
     },

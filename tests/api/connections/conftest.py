@@ -36,7 +36,7 @@ class Project:
         return {"name": name, "project_id": self.id, "spec": spec}
 
     async def connection(self, name: str, remote: RemotePostgreSql, password: str | None = None) -> dict[str, Any]:
-        """Creates a connection to a database, with a secret of its own."""
+        """Creates a connection to a database, with its own secret."""
         secret = await self.secret(f"{name}-password", password or remote.password)
         body = self.draft(name, "postgresql", remote.config, {"password": secret})
         return await made(self.api.editor.post("connections/connections", body))
