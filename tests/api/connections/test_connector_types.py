@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.registry import CONNECTORS
-from tests.api.admin.tenants import made
+from tests.api.admin.tenants import grant, made, user
 from tests.api_process import Api
 
 
@@ -22,6 +22,14 @@ async def test_every_type_has_a_schema_that_marks_its_secrets(api: Api) -> None:
     assert [item["id"] for item in stores.json["items"]] == ["s3"]
     overview = (await api.viewer.get("connections/connector-types:capabilities")).json["capabilities"]
     assert overview["ROTATE"] == ["postgresql"]
+
+
+async def test_a_right_in_one_project_is_enough_to_read_them(api: Api) -> None:
+    project = (await made(api.admin.post("admin/projects", {"name": "sales", "spec": {"title": "Sales"}})))["id"]
+    await grant(api, await user(api, "guest"), "rol_viewer", project)
+    assert len((await api.caller("guest").get("connections/connector-types")).json["items"]) == len(CONNECTORS)
+    await user(api, "nobody")
+    assert (await api.caller("nobody").get("connections/connector-types")).status == 403
 
 
 @pytest.mark.effect("connections_validate_connector_type")

@@ -31,6 +31,7 @@ CONNECTOR_TYPE = Kind(
     title="Connector type",
     description="A kind of system that connections lead to, with the schema of its configuration.",
     example="postgresql",
+    scoped=True,
     filter_by=tuple(_LISTING.fields),
 )
 
