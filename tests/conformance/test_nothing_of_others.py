@@ -191,6 +191,7 @@ REFUSED = (
     *("ai_catalog_get_attestation", "ai_catalog_get_attestation_envelope", "ai_catalog_validate_definition"),
     *("ai_catalog_verify_attestation", "ai_catalog_get_reproduction", "ai_catalog_get_asset_reproduce_plan"),
     *("ai_system_get_model_provenance", "ai_system_get_model_versions", "ai_system_predict_model"),
+    *("connections_discover_connection", "connections_test_draft_connections"),
     *("rag_get_index_provenance", "rag_search_index"),
 )
 """Reads that an organization's admin is refused here: of the platform, and of what an engine must have made first."""

@@ -32,7 +32,7 @@ def test_a_prediction_names_the_versions_that_it_comes_from(real_site: Site) -> 
     with logged_in(real_site, "mona", "/models") as page:
         row = page.get_by_role("row", name=MODEL)
         expect(row).to_contain_text("auc 0.")
-        expect(row).to_contain_text(re.compile("fresh|stale"))
+        expect(row).to_contain_text(re.compile("fresh|stale", re.IGNORECASE))
         assert_accessible(page)
         page.get_by_role("link", name=MODEL).click()
         expect(page.get_by_role("heading", name="Purpose and limits")).to_be_visible()

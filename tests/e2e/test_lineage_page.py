@@ -62,7 +62,7 @@ def test_the_graph_shows_the_surroundings_of_an_asset_and_what_a_change_affects(
         page.get_by_role("button", name="Show effects").click()
         effects = page.get_by_role("region", name="What a change affects")
         expect(effects.get_by_role("link")).to_have_count(2)
-        expect(page.get_by_text("affected", exact=True)).to_have_count(2)
+        expect(page.get_by_text("Affected", exact=True)).to_have_count(2)
         assert_accessible(page)
         page.get_by_role("button", name="Show all").click()
         expect(cards(page)).to_have_count(5)

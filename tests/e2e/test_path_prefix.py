@@ -45,12 +45,12 @@ def test_an_operation_of_the_reference_is_tried_out_below_the_prefix(tmp_path: P
             page.get_by_label("User name").fill("pia")
             page.get_by_label("Password", exact=True).fill(PASSWORD)
             page.keyboard.press("Enter")
-            operation = page.locator("#operations-Group-admin_list_groups")
+            operation = page.locator("#operations-Project-admin_list_projects")
             operation.locator(".opblock-summary-control").click()
             operation.get_by_text("Try it out").click()
-            with page.expect_request("**/api/v1/admin/groups*") as sent:
+            with page.expect_request("**/api/v1/admin/projects*") as sent:
                 operation.get_by_text("Execute").click()
-            assert sent.value.url.startswith(f"{running.url}/headwater/api/v1/admin/groups")
+            assert sent.value.url.startswith(f"{running.url}/headwater/api/v1/admin/projects")
             answered = operation.locator(".live-responses-table tbody .response-col_status").first
             expect(answered).to_contain_text("200")
 

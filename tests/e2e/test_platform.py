@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_project.workers import WORKER_TAG, Worker
+from tests.e2e.test_asset_journeys import BY_KEYBOARD, BY_MOUSE
 from tests.running_platform import PASSWORD, Running, make
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -54,7 +55,9 @@ def test_the_first_start_runs_the_sample_and_says_so(platform: Running) -> None:
     with platform.client() as client:
         assets = client.get("ai-catalog/assets", params={"page_size": 500}).json()["items"]
     assert {asset["id"] for asset in assets if asset["data_version"] is None and asset["executable"]} == set()
-    assert {asset["id"] for asset in assets if asset["health"] in ("DEGRADED", "UNKNOWN")} == set()
+    # Other files that share the platform have made some fail.
+    unhealthy = {asset["id"] for asset in assets if asset["health"] in ("DEGRADED", "UNKNOWN")}
+    assert unhealthy <= {BY_MOUSE, BY_KEYBOARD}
     assert {"flights.models.arrival_delay", "flights.index.handbook", "flights.rounds.arrival_delay"} <= {
         asset["id"] for asset in assets
     }

@@ -56,6 +56,7 @@ NO_ROWS = {
         "numbers of rows": ("EvaluationRun.rows", "ThresholdResult.rows", "TableVersion.metrics"),
         "names of assets, versions, columns, and principals": ("Explanation.text", "FoundItem.excerpt"),
         "events without errors of runs, as the door of the list proves": ("AuditEvent.data",),
+        "configurations of connections, without secrets": ("ConnectionSpec.config", "ConnectorSchema.config"),
         "accounts and keys": ("AttestationKeys.keys", "UserStatus.directory"),
     }.items()
     for name in names
