@@ -5,6 +5,7 @@ import { send } from "../../../api/http";
 import { catalogues, kindOf, method, openApi } from "../../../api/platform";
 import { words } from "../../../api/schema";
 import { Actions } from "../../../kernel/Actions";
+import { Activity } from "../../../kernel/Activity";
 import { Fields } from "../../../kernel/Fields";
 import { History } from "../../../kernel/History";
 import { t } from "../../../language/text";
@@ -105,7 +106,7 @@ function PrincipalPage({ plural }: { plural: Plural }) {
             <Tabs.Panel value="grants" pt="md"><PrincipalGrants principal={body.id} name={body.name} /></Tabs.Panel>
             <Tabs.Panel value="reach" pt="md"><Reach principal={body.id} name={body.name} /></Tabs.Panel>
             <Tabs.Panel value="keys" pt="md"><Keys principal={body.id} name={body.name} kind={`admin.${kind.name}`} /></Tabs.Panel>
-            <Tabs.Panel value="activity" pt="md"><Events filter={`principal_id == "${body.id}"`} /></Tabs.Panel>
+            <Tabs.Panel value="activity" pt="md">{plural === "groups" ? <Activity id={body.id} /> : <Events filter={`principal_id == "${body.id}"`} />}</Tabs.Panel>
             <Tabs.Panel value="details" pt="md">{schema && document && <Fields item={body} schema={schema} schemas={document.components.schemas} />}</Tabs.Panel>
             <Tabs.Panel value="history" pt="md"><History path={`${path}/revisions`} /></Tabs.Panel>
           </Tabs>
