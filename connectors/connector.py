@@ -153,8 +153,12 @@ class Connector(ABC):
         """Returns a page of what is there."""
 
     def rotate(self, link: Link, fresh: Mapping[str, str]) -> None:
-        """Makes the other system accept new secrets instead of the present ones."""
-        raise NotImplementedError
+        """Makes the other system accept new secrets instead of the present ones.
+
+        Raises:
+            Failed: this type can't. It doesn't have the capability `ROTATE`.
+        """
+        raise Failed("NOT_ROTATABLE", f"{self.title} can't replace a credential. Replace it there.")
 
     def close(self, link: Link) -> None:
         """Closes what the steps left open. Nothing by default."""
