@@ -32,6 +32,8 @@ SECRET = "The secret of the bank"
 # Strings that no code takes as a path or address, by the name of their attribute. An attribute that is one has the type
 # `RelativePath` or `Address` and is read through an `Area` or `download`; then it gets a line in `NAMED` below.
 NO_PATHS = {
+    "start",
+    "end",
     "asset",
     "table",
     "assets",

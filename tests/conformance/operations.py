@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from api.kernel.kinds.endpoint import Endpoint
 from api.kernel.kinds.noun import Noun
@@ -18,6 +20,26 @@ GUARDED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]
 _KINDS = {endpoint.kind.full_name: endpoint.kind for endpoint in ENDPOINTS}
 STORED: list[ResourceKind[Any]] = [kind for kind in _KINDS.values() if isinstance(kind, ResourceKind)]
 """Every kind whose things the platform stores."""
+
+
+def _complete(annotation: Any, seen: set[Any]) -> None:
+    """Completes a model and the models in it: until then, a field whose type is declared below it has none."""
+    if annotation in seen:
+        return
+    seen.add(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        annotation.model_rebuild()
+        for field in annotation.model_fields.values():
+            _complete(field.annotation, seen)
+    for part in get_args(annotation):
+        if not isinstance(part, str | int):
+            _complete(part, seen)
+
+
+_SEEN: set[Any] = set()
+for _endpoint in ENDPOINTS:
+    for _model in (_endpoint.query, _endpoint.request, _endpoint.result):
+        _complete(_model, _SEEN)
 
 
 def url(endpoint: Endpoint, id: str | None = None, part: str = "1") -> str:

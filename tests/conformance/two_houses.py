@@ -152,7 +152,12 @@ class Two:
         text = text.lower()
         # The expression looks at every word of a text, and most texts do not contain the one it looks for.
         words = set(re.findall(r"[\w.@:/+-]*canary[\w.@:/+-]*", text)) if CANARY in text else set()
-        return found + sorted(word for word in words if not any(part in sent for part in (word, word.strip(".:/"))))
+        return found + sorted(word for word in words if not _asked(word, sent))
+
+
+def _asked(word: str, sent: str) -> bool:
+    """Whether a request had a word. A fault has a text of it as the last part of a JSON pointer."""
+    return any(part in sent for part in (word, word.strip(".:/"), f'"{word.rpartition("/")[2]}"'))
 
 
 async def begun(api: Api, orchestrator: FakeOrchestrator) -> Two:

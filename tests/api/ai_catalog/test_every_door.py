@@ -42,7 +42,14 @@ NO_ROWS = {
         "what authors of prompts and definitions wrote": (
             *("PromptMessage.content", "PromptVersion.response_format", "PromptVersion.settings", "CardText.text"),
             *("Definition.attributes", "DefinitionRevision.attributes", "BranchDefinition.attributes"),
-            *("DefinitionComponent.attributes", "Validation.errors", "ResourceEvent.resource", "TagSpec.values"),
+            *(
+                "FieldChange.before",
+                "FieldChange.after",
+                "DefinitionComponent.attributes",
+                "Validation.errors",
+                "ResourceEvent.resource",
+                "TagSpec.values",
+            ),
         ),
         "what reviewers and clients wrote": (
             *("TraceAssessment.value", "TraceAssessment.error", "AssessmentError.message"),

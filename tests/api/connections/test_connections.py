@@ -211,7 +211,7 @@ async def test_a_secret_is_used_only_by_those_who_may_replace_it(project: Projec
         assert (await api.caller("mallory").post("connections/connections:test-draft", draft)).status == expected
         body = project.draft("mine", "postgresql", config, {"password": secret}) | {"project_id": place}
         assert (await api.caller("mallory").post("connections/connections", body)).status == expected
-    # Someone who may change connections, but not secrets, can't send a secret to another host.
+    # A user who may change connections, but not secrets, can't send a secret to another host.
     connection = await project.connection("orders", remote)
     for permission in ("connections.connection.*", "connections.secret.get"):
         await grant(api, mallory, permission, project.id)

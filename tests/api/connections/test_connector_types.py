@@ -28,8 +28,8 @@ async def test_a_right_in_one_project_is_enough_to_read_them(api: Api) -> None:
     project = (await made(api.admin.post("admin/projects", {"name": "sales", "spec": {"title": "Sales"}})))["id"]
     await grant(api, await user(api, "guest"), "rol_viewer", project)
     assert len((await api.caller("guest").get("connections/connector-types")).json["items"]) == len(CONNECTORS)
-    await user(api, "nobody")
-    assert (await api.caller("nobody").get("connections/connector-types")).status == 403
+    await user(api, "unassigned")
+    assert (await api.caller("unassigned").get("connections/connector-types")).status == 403
 
 
 @pytest.mark.effect("connections_validate_connector_type")

@@ -99,7 +99,7 @@ def test_the_client_reads_masked_rows_of_a_table_that_a_policy_restricts(provide
     mails = {"id": pa.array([1, 2, 3], pa.int64()), "mail": ["ada@secret", "ben@secret", "cay@secret"]}
     provider.tables.overwrite(PEOPLE, pa.table(mails))
     provider.share("people", {"asset": PEOPLE, "schema_name": "gold", "table_name": "people", "history_from": 0})
-    profile = provider.profile_file(provider.recipient("initech", "people"), tmp_path)
+    profile = provider.profile_file(provider.recipient("pied-piper", "people"), tmp_path)
     read = "rows('people.gold.people'"
     assert asked(profile, f"{read})") == [[[1, "ada@secret"], [2, "ben@secret"], [3, "cay@secret"]]]
     spec = {"title": "Mails", "assets": [PEOPLE], "masks": [{"column": "mail", "method": "PARTIAL", "first": 3}]}

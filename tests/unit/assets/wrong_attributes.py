@@ -146,6 +146,8 @@ WRONG: dict[str, list[tuple[str, str, Any]]] = {
     "BacklogGroup.by": [("features", "groups/3/by", ["late"])],
     "BacklogGroup.count": [("features", "groups/3/count", "Count")],
     "BacklogGroup.age_minutes": [("features", "groups/3/age_minutes", "open_count")],
+    "DailyPartitions.start": [("features", "partitions", {"start": "2026-02-30"})],
+    "DailyPartitions.end": [("features", "partitions", {"start": "2026-02-03", "end": "2026-02-02"})],
     "FeatureViewComponent.time_zone": [("features", "time_zone", "Mars/Olympus")],
     "PointInTime.instants": [("features", "point_in_time/instants", 0)],
     "DriftLimits.psi": [("features", "drift", {"psi": 0}), ("features", "drift", {"psi": FAR})],
@@ -245,7 +247,7 @@ ANYTHING = {
 PARTS = (
     *("Check.range", "Check.references", "Check.row_count", "TableComponent.checks", "DatasetComponent.source"),
     *("FeatureViewComponent.sources", "FeatureViewComponent.entity", "FeatureViewComponent.groups"),
-    *("FeatureViewComponent.point_in_time", "FeatureViewComponent.drift"),
+    *("FeatureViewComponent.point_in_time", "FeatureViewComponent.drift", "FeatureViewComponent.partitions"),
     *("ModelTrainingComponent.requirements", "ModelTrainingComponent.parameters"),
     *("TrainingSetComponent.spine", "TrainingSetComponent.split"),
     *("RagIndexComponent.sources", "RagIndexComponent.golden", "Golden.queries"),

@@ -52,7 +52,7 @@ def test_one_private_address_of_a_name_is_enough_to_refuse_it(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("attempt", "said"),
+    ("attempt", "outcome"),
     [
         ("socket.create_connection(('127.0.0.2', 9), 2)", "refused"),
         ("urllib.request.urlopen('http://127.0.0.2:9/', timeout=2)", "refused"),
@@ -61,8 +61,8 @@ def test_one_private_address_of_a_name_is_enough_to_refuse_it(monkeypatch: pytes
         ("socket.create_connection(('127.0.0.1', 9), 2)", "connected"),
     ],
 )
-def test_a_guarded_process_connects_nowhere_else(attempt: str, said: str) -> None:
+def test_a_guarded_process_connects_nowhere_else(attempt: str, outcome: str) -> None:
     """A name that is given to a socket itself is refused: the system would resolve it after the check."""
     program = GUARDED.format(attempt=attempt)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(said), done.stdout
+    assert done.stdout.startswith(outcome), done.stdout
