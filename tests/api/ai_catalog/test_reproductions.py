@@ -10,6 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
@@ -17,10 +18,11 @@ from api.kernel.tables import OPERATION, PRINCIPAL
 from core.runs import RunStatus
 from lakehouse import reproductions
 from lakehouse.branches import AREAS, areas
+from lakehouse.lineage import Lineage
 from lakehouse.reproductions import Outcome, RecordedStep, Verdict
 from lakehouse.tables import Tables
 from tests.api.admin.tenants import grant, made
-from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only
+from tests.api.ai_catalog.provenance_tables import DELAYS, make_provenance, released, sees_only, step
 from tests.api.both_databases import on_both
 from tests.api_process import Api, Caller
 from tests.lakehouse_tables import BRONZE, SILVER
@@ -62,6 +64,19 @@ class TestPlan:
     async def test_names_the_step_and_the_exact_inputs(self, api: Api, tables: Tables) -> None:
         plan = await self.plan(api.viewer, DELAYS)
         assert (plan["possible"], plan["problems"], plan["run"], plan["base"]) == (True, [], "run-f", None)
+        assert plan["inputs"] == {SILVER: tables.snapshot(SILVER).data_version}
+
+    async def test_of_a_compacted_version_names_the_step_that_computed_its_rows(self, api: Api, tables: Tables) -> None:
+        """As the hourly maintenance compacts: with a step in the lineage that no run can repeat."""
+        lineage = Lineage(api.database)
+        added = step(tables, lineage, DELAYS, "run-h")
+        added.read(SILVER)
+        computed = added.append(pa.table({"route": [3], "kind": ["c"]})).data_version
+        compaction = step(tables, lineage, DELAYS, "run-m", code="").record_commit
+        compaction(tables.optimize(DELAYS), continues=True)
+        assert tables.snapshot(DELAYS).data_version != computed
+        plan = await self.plan(api.viewer, DELAYS)
+        assert (plan["possible"], plan["run"], plan["version"]) == (True, "run-h", computed)
         assert plan["inputs"] == {SILVER: tables.snapshot(SILVER).data_version}
 
     async def test_says_that_the_code_changed(self, api: Api, tables: Tables) -> None:

@@ -16,6 +16,7 @@ from core.errors import Conflict, UnknownVersion
 from core.ports import AssetNode
 from lakehouse.environment import env_digest, git_sha
 from lakehouse.reproductions import RecordedStep, recorded_steps, unreadable
+from lakehouse.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def plan(ctx: Context, asset: str, version: str | None) -> Planned:
     """
     node = lookup.asset(ctx.view(), asset)
     require_rows(ctx, [asset])
-    resolved = require_version(ctx, asset, version)
     tables, lineage = ctx.platform.part(open_tables), ctx.platform.part(open_lineage)
+    resolved = _with_same_rows(tables, asset, require_version(ctx, asset, version))
     recorded = lineage.recorded_version(asset, resolved)
     steps = recorded_steps(lineage, asset, recorded)
     if not steps:
@@ -60,6 +61,12 @@ def plan(ctx: Context, asset: str, version: str | None) -> Planned:
             return found
         planned.append(found)
     return planned[0]
+
+
+def _with_same_rows(tables: Tables, asset: str, version: str) -> str:
+    """Returns the version that wrote the rows of a version. A compaction records a step, but computes no rows."""
+    table_id, separator, number = version.rpartition("@")
+    return f"{table_id}@{tables.content_version(asset, int(number))}" if separator and tables.exists(asset) else version
 
 
 def require_rows(ctx: Context, assets: list[str]) -> None:
