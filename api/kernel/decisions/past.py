@@ -12,7 +12,7 @@ Two things are current: the permissions of built-in roles, and the organizations
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -96,7 +96,7 @@ class Past(Rights):
             return securable
         return Securable("admin.organization", former, former)
 
-    def _select(self, column: sa.ColumnElement[str], values: set[str]) -> list[Rule]:
+    def _select(self, column: sa.ColumnElement[str], values: Collection[str]) -> list[Rule]:
         current = sa.select(GRANT).where(column.in_(values), GRANT.c.created_at <= self.moment)
         rows = [row._asdict() for row in self.connection.execute(current)]
         concerned = EVENT.c.data[column.key].as_string().in_(values)

@@ -38,7 +38,7 @@ def subjects(decider: Decider, permission: str, target: Target) -> list[str]:
     return decider.visible(sorted(decider.rights.active(ids)))
 
 
-def _allowed(platform: Platform, rights: Rights, permission: str, target: Target) -> set[str]:
+def _allowed(platform: Platform, rights: Rights, permission: str, target: Target) -> frozenset[str]:
     item = condition_item(platform, permission, target)
     rules = [
         rule

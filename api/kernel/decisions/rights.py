@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ BATCH_SIZE = 5000
 
 
 class Rights:
-    """The current grants, memberships, accounts, and resources, optionally with simulated changes of grants."""
+    """The grants, memberships, accounts, and resources of one snapshot, optionally with simulated changes of grants."""
 
     moment: datetime | None = None
     """Time at which grants must hold. None is now."""
@@ -35,6 +35,10 @@ class Rights:
         self.connection = connection
         self._without = frozenset(without)
         self._added = tuple(added)
+        # A comparison asks the same for each of some hundred permissions.
+        self._rules_on: dict[frozenset[str], list[Rule]] = {}
+        self._reached: dict[frozenset[str], frozenset[str]] = {}
+        self._active: dict[str, bool] = {}
 
     @property
     def changed(self) -> bool:
@@ -53,20 +57,18 @@ class Rights:
 
     def rules_on(self, securables: Iterable[str]) -> list[Rule]:
         """Returns the rules on securables, for all principals."""
-        ids = set(securables)
-        unstored = (rule for rule in (*self._added, *AUTHENTICATED_RULES) if rule.securable_id in ids)
-        return [*self._select(GRANT.c.securable_id, ids), *unstored]
+        ids = frozenset(securables)
+        if ids not in self._rules_on:
+            unstored = (rule for rule in (*self._added, *AUTHENTICATED_RULES) if rule.securable_id in ids)
+            self._rules_on[ids] = [*self._select(GRANT.c.securable_id, ids), *unstored]
+        return self._rules_on[ids]
 
-    def with_members(self, ids: Iterable[str]) -> set[str]:
+    def with_members(self, ids: Iterable[str]) -> frozenset[str]:
         """Returns principals and groups with all direct and indirect members."""
-        reached = set(ids)
-        if AUTHENTICATED in reached:
-            reached |= self._all_principals()
-        wave = reached - {AUTHENTICATED}
-        while wave:
-            wave = self._members(wave) - reached
-            reached |= wave
-        return reached
+        first = frozenset(ids)
+        if first not in self._reached:
+            self._reached[first] = self._reach(first)
+        return self._reached[first]
 
     def find(self, id: str) -> Stored | None:
         """Returns the resource of any kind with this id, deleted or not, or None."""
@@ -74,12 +76,14 @@ class Rights:
 
     def active(self, ids: Iterable[str]) -> set[str]:
         """Returns the principals that are active in an active organization."""
-        candidates, active = sorted(set(ids)), set()
-        for start in range(0, len(candidates), BATCH_SIZE):
-            batch = PRINCIPAL.c.id.in_(candidates[start : start + BATCH_SIZE])
-            select = sa.select(PRINCIPAL.c.id).where(batch, accounts.ACTIVE)
-            active |= set(self.connection.execute(select).scalars())
-        return active
+        candidates = set(ids)
+        unknown = sorted(candidates - self._active.keys())
+        for start in range(0, len(unknown), BATCH_SIZE):
+            batch = unknown[start : start + BATCH_SIZE]
+            select = sa.select(PRINCIPAL.c.id).where(PRINCIPAL.c.id.in_(batch), accounts.ACTIVE)
+            active = set(self.connection.execute(select).scalars())
+            self._active |= {id: id in active for id in batch}
+        return {id for id in candidates if self._active[id]}
 
     def at_moment(self, securable: Securable) -> Securable:
         """Returns the securable of an item that is not stored, at the time of the decisions."""
@@ -89,7 +93,17 @@ class Rights:
         """Returns the securable on which a caller needs the permission to read about this one."""
         return securable
 
-    def _select(self, column: sa.ColumnElement[str], values: set[str]) -> list[Rule]:
+    def _reach(self, first: frozenset[str]) -> frozenset[str]:
+        reached = set(first)
+        if AUTHENTICATED in reached:
+            reached |= self._all_principals()
+        wave = reached - {AUTHENTICATED}
+        while wave:
+            wave = self._members(wave) - reached
+            reached |= wave
+        return frozenset(reached)
+
+    def _select(self, column: sa.ColumnElement[str], values: Collection[str]) -> list[Rule]:
         rules = grants.rules(self.connection, column.in_(values))
         return [rule for rule in rules if rule.grant_id not in self._without]
 
