@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from api.kernel.periodic_task import PeriodicTask
 from api.kernel.platform import Platform
 from api.kernel.tables import TOKEN
 from core import clock
 from core.errors import HeadwaterError
 
 FLUSH_SECONDS = 60.0
-_log = logging.getLogger("headwater.api")
 
 
-class LastUse:
+class LastUse(PeriodicTask):
     """The uses since the last write. Use it on the event loop. A key causes at most one write per minute."""
 
+    failure = "The last uses of keys could not be written"
+    log = logging.getLogger("headwater.api")
+
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+        super().__init__(platform, poll_seconds=FLUSH_SECONDS)
         self._uses: dict[str, tuple[datetime, str]] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def note(self, token_id: str, address: str) -> None:
         """Records a use."""
         self._uses[token_id] = (clock.now(), address[:64])
 
-    async def start(self) -> None:
-        """Starts the task that writes the uses."""
-        self._task = asyncio.create_task(self._run())
-
     async def stop(self) -> None:
         """Stops the task and writes the remaining uses."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self.flush()
+        await super().stop()
+        with suppress(HeadwaterError):
+            await self.flush()
 
     async def flush(self) -> None:
-        """Writes the recorded uses. Keeps them for the next time if the database is unavailable."""
+        """Writes the recorded uses. Leaves them for the next time if the database is unavailable."""
         uses, self._uses = self._uses, {}
-        if not uses:
-            return
         try:
-            await self._platform.workers.write.run(self._write, uses)
-        except HeadwaterError as error:
+            if uses:
+                await self._platform.workers.write.run(self._write, uses)
+        except HeadwaterError:
             self._uses = uses | self._uses
-            _log.warning("the last use of %d keys could not be written: %s", len(uses), error.detail)
+            raise
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
+    async def _poll(self) -> None:
+        await self.flush()
 
     def _write(self, uses: dict[str, tuple[datetime, str]]) -> None:
         update = (

@@ -7,11 +7,9 @@ publish it again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -21,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from api.kernel.credentials import accounts, epochs
+from api.kernel.periodic_task import PeriodicTask
 from api.kernel.permissions import grants
 from api.kernel.permissions.access import Access
 from api.kernel.permissions.graph import asset_securable
@@ -30,15 +29,12 @@ from api.services.ai_catalog.logic import pipeline_rights
 from api.services.ai_catalog.logic.pipeline_rights import PipelineChange
 from api.services.ai_catalog.logic.readable_tables import may_read
 from core.definitions import DEFINITION
-from core.errors import HeadwaterError
 from core.events import Event, append_all
 from core.publisher import Publisher
 
 _POLL_SECONDS = 1.0
 _MAX_CHECK_AGE_SECONDS = 60.0
 """Rights also end with time and conditions, which change no epoch."""
-
-_log = logging.getLogger("headwater.publishing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,42 +48,18 @@ class _Change:
     now: str | None
 
 
-class PublisherRights:
+class PublisherRights(PeriodicTask):
     """A background task in every process that publishes. The first one that notices a change applies it."""
 
+    failure = "The rights of publishers could not be checked"
+    log = logging.getLogger("headwater.publishing")
+
     def __init__(self, platform: Platform, publisher: Publisher) -> None:
-        self._platform = platform
+        super().__init__(platform, poll_seconds=_POLL_SECONDS)
         self._publisher = publisher
-        self._task: asyncio.Task[None] | None = None
         self._epoch = -1
         self._checked_at = 0.0
         self._reconcile_due = False
-        self._failing = False
-
-    async def start(self) -> None:
-        """Starts the task."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Stops the task."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            try:
-                await self._poll()
-                self._failing = False
-            except HeadwaterError as error:
-                # Logged once, because it is tried every second.
-                if not self._failing:
-                    _log.warning("The rights of publishers could not be checked: %s", error.detail)
-                self._failing = True
-            except Exception:  # noqa: BLE001 - the next round tries again
-                _log.exception("The rights of publishers could not be checked")
 
     async def _poll(self) -> None:
         read = self._platform.workers.read

@@ -5,15 +5,14 @@ The table is made from the table of the view, so the rule for copies applies to 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from api.kernel.http.metrics import Metrics
+from api.kernel.periodic_task import PeriodicTask
 from api.kernel.platform import Platform, open_lineage, open_tables
 from core.errors import HeadwaterError
 from core.ids import new_id
@@ -29,7 +28,6 @@ _FLUSH_SECONDS = 10.0
 _MAX_WAITING = 50_000
 """Number of sampled rows that wait to be stored. Further ones are dropped, and counted."""
 
-_log = logging.getLogger("headwater.catalog")
 
 _Key = tuple[str, str, tuple[str, ...]]
 
@@ -39,16 +37,18 @@ def served_table(asset: str, view_id: str) -> str:
     return f"{asset.partition('.')[0]}.served.{view_id}"
 
 
-class ServedValues:
+class ServedValues(PeriodicTask):
     """The sample of one process. What waits is lost if the process is killed: it is a sample."""
 
+    failure = "Samples of served features could not be stored"
+    log = logging.getLogger("headwater.catalog")
+
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+        super().__init__(platform, poll_seconds=_FLUSH_SECONDS)
         self._waiting: dict[tuple[_Key, Served], list[tuple[Any, ...]]] = {}
         self._count = 0
         self._lock = threading.Lock()
         self._random = random.Random()  # noqa: S311 - a sample, no secret
-        self._task: asyncio.Task[None] | None = None
         self._dropped = 0
         platform.part(Metrics).gauge_from(
             "headwater_served_values_dropped",
@@ -68,25 +68,14 @@ class ServedValues:
             waiting, self._waiting, self._count = self._waiting, {}, 0
         return sum(self._store(*key, rows) for key, rows in waiting.items())
 
-    async def start(self) -> None:
-        """Starts to store samples."""
-        self._task = asyncio.create_task(self._run())
-
     async def stop(self) -> None:
-        """Stores what waits."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Stops the task, and stores what waits."""
+        await super().stop()
+        await self._poll()
+
+    async def _poll(self) -> None:
         if self._waiting:
             await self._platform.workers.compute.run(self.flush)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            if self._waiting:
-                with suppress(HeadwaterError):
-                    await self._platform.workers.compute.run(self.flush)
 
     def _sample(self, one: AnsweredView) -> None:
         found, share = one.found, one.view.served_sample
@@ -132,7 +121,7 @@ class ServedValues:
         try:
             step.append(pa.table(columns), evolve_schema=True)
         except HeadwaterError as error:
-            _log.warning("Served values of %s could not be stored: %s", view, error.detail)
+            self.log.warning("Served values of %s could not be stored: %s", view, error.detail)
             self._dropped += len(rows)
             return 0
         return len(rows)
