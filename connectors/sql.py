@@ -45,7 +45,7 @@ class SqlConnector(Connector):
         if step == "log_in":
             return self._log_in(link)
         names = self.schemas(link)
-        return f"{len(names)} schemas can be read."
+        return f"Schemas that can be read: {len(names)}."
 
     def _log_in(self, link: Link) -> Detail:
         try:

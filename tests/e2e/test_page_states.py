@@ -42,6 +42,8 @@ PAGES = (
     "/operations/operations",
     "/operations/operations/op_1",
     "/ai-catalog/pipelines/pip_1",
+    "/connections/connections/new",
+    "/connections/connections/con_1",
     "/account",
     "/admin",
     "/admin/monitoring",

@@ -21,6 +21,7 @@ import type { RunSearch as AssetRunSearch } from "./services/ai-catalog/runs/Run
 import type { RunsSearch } from "./services/ai-catalog/runs/runs";
 import type { LogFilter } from "./ui/logLines";
 import { administration } from "./services/admin/routes";
+import { connections } from "./services/connections/routes";
 import { NoPage } from "./ui/NoPage";
 import { Shell } from "./ui/Shell";
 import { Trouble } from "./ui/Trouble";
@@ -249,6 +250,7 @@ const pages = [
   newPipeline,
   pipeline,
   ...administration(root),
+  ...connections(root),
   list,
   create,
   ...forms,

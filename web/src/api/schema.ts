@@ -106,7 +106,7 @@ export function orderedFields(schema: Schema): [string, Schema][] {
 export function words(name: string): string {
   const text = name.replaceAll(/[_-]+/g, " ").trim();
   const capital = text.charAt(0).toUpperCase() + text.slice(1);
-  return capital.replaceAll(/\b(id|url|ttl|sql|api)\b/gi, (one) => one.toUpperCase());
+  return capital.replaceAll(/\b(id|url|ttl|sql|api|tls|ca)\b/gi, (one) => one.toUpperCase());
 }
 
 /** The value at a path such as `spec.title`. */

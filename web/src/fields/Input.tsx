@@ -1,8 +1,9 @@
 import { ActionIcon, Button, Fieldset, Group, JsonInput, NumberInput, Select, Stack, Switch, TagsInput, Text, Textarea, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { field, orderedFields, resolved, type Schema, type Schemas, words } from "../api/schema";
 import { isRecord } from "../kernel/values";
 import { t } from "../language/text";
+import { Marked } from "../ui/Marked";
 import { isObject, ObjectFields, ObjectsInput } from "./ObjectsInput";
 import { ReferenceInput } from "./ReferenceInput";
 
@@ -24,7 +25,7 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
   const label = words(name);
   const common = {
     label,
-    description: declared.schema.description,
+    description: declared.schema.description && <Marked text={declared.schema.description} />,
     error: faults[pointer],
     withAsterisk: required && !declared.nullable,
     "data-pointer": pointer,
@@ -65,7 +66,7 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
     case "object": {
       const object = isRecord(value) ? value : {};
       if (declared.nullable && !isRecord(value)) {
-        return <Group><Button size="xs" variant="default" onClick={() => onChange({})} title={common.description}>{t("Add {label}", { label: label.toLowerCase() })}</Button></Group>;
+        return <Group><Button size="xs" variant="default" onClick={() => onChange({})} title={declared.schema.description}>{t("Add {label}", { label: label.toLowerCase() })}</Button></Group>;
       }
       return (
         <Fieldset legend={name === "spec" ? t("Settings") : label}>
@@ -107,7 +108,7 @@ export function Input({ name, schema, schemas, required, value, onChange, faults
 
 interface JsonProps {
   label: string;
-  description?: string;
+  description?: ReactNode;
   error?: string;
   value: unknown;
   onChange: (value: unknown) => void;
@@ -139,7 +140,7 @@ function Json({ value, onChange, error, ...common }: JsonProps) {
 
 interface MapProps {
   label: string;
-  description?: string;
+  description?: ReactNode;
   error?: string;
   value: Record<string, unknown>;
   onChange: (value: Record<string, unknown>) => void;

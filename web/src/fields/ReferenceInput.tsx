@@ -1,6 +1,7 @@
 import { Autocomplete, type AutocompleteProps } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQueries, useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
 import { get } from "../api/http";
 import { catalogues, method } from "../api/platform";
 import { nameOf, targetOf } from "../api/references";
@@ -8,7 +9,7 @@ import { t } from "../language/text";
 
 interface Props {
   label: string;
-  description?: string;
+  description?: ReactNode;
   error?: string;
   kinds: string[];
   value: string;

@@ -19,8 +19,18 @@ import { Permissions } from "./Permissions";
 
 const OWN_TAB = ["revisions"];
 const MAX_TABS = 8;
+const NONE: OwnTab[] = [];
 const GRANTS = "admin.grant.effective";
 const EVENTS = "admin.audit_event.list";
+
+/** A tab made by hand, before those of the parts. */
+export interface OwnTab {
+  value: string;
+  title: string;
+  /** Parts and operations that it shows, so that nothing else has to. */
+  replaces: string[];
+  content: (item: Record<string, unknown>, etag: string | undefined) => ReactNode;
+}
 
 interface Props {
   service: string;
@@ -30,13 +40,14 @@ interface Props {
   onTab: (tab: string | undefined) => void;
   /** What stands beside the actions: the way out of a side view. */
   aside?: ReactNode;
+  own?: OwnTab[];
   /** The operation whose form is open when the view opens. */
   doing?: string;
   onDeleted?: () => void;
 }
 
 /** An item of a kind: its fields, its parts, its history, and what the caller can do with it. */
-export function ItemView({ service, plural, id, tab = "overview", onTab, aside, doing, onDeleted }: Props) {
+export function ItemView({ service, plural, id, tab = "overview", onTab, aside, own = NONE, doing, onDeleted }: Props) {
   const { data: found } = useQuery(catalogues);
   const { data: document } = useQuery(openApi(service));
   const kind = found && kindOf(found, service, plural);
@@ -57,10 +68,12 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
   const schema = schemas[getting.result ?? ""];
   const name = String(item.data?.body.name ?? id);
   const path = pathOf(getting, id);
-  const parts = kind.parts.filter((part) => !part.path.endsWith("}") && !OWN_TAB.includes(part.verb));
+  const replaced = own.flatMap((one) => one.replaces);
+  const parts = kind.parts.filter((part) => !part.path.endsWith("}") && ![...OWN_TAB, ...replaced].includes(part.verb));
   const hasHistory = kind.parts.some((part) => part.path.endsWith("/revisions"));
   const tabs: [string, string][] = [
     ["overview", t("Overview")],
+    ...own.map((one): [string, string] => [one.value, one.title]),
     ...parts.map((part): [string, string] => [part.verb, words(part.path.split("/").at(-1) ?? part.verb)]),
     ...(hasHistory ? ([["history", t("History")]] as [string, string][]) : []),
     ...(rights?.has(GRANTS) ? ([["permissions", t("Permissions")]] as [string, string][]) : []),
@@ -81,7 +94,7 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
               </CopyButton>
             </div>
             <Group gap="xs" justify="flex-end">
-              <Actions service={service} kind={kind} id={id} item={item.data.body} etag={item.data.etag} doing={doing} onDeleted={onDeleted} />
+              <Actions service={service} kind={kind} id={id} item={item.data.body} etag={item.data.etag} without={replaced} doing={doing} onDeleted={onDeleted} />
               {aside}
             </Group>
           </Group>
@@ -105,6 +118,7 @@ export function ItemView({ service, plural, id, tab = "overview", onTab, aside, 
             <Tabs.Panel value="overview" pt="md">
               <Details service={service} kind={kind} id={id} item={item.data.body} schema={schema} schemas={schemas} />
             </Tabs.Panel>
+            {own.map((one) => <Tabs.Panel key={one.value} value={one.value} pt="md">{one.content(item.data.body, item.data.etag)}</Tabs.Panel>)}
             {parts.map((part) => (
               <Tabs.Panel key={part.verb} value={part.verb} pt="md"><Part id={id} operation={part} document={document} /></Tabs.Panel>
             ))}

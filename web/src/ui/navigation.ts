@@ -23,6 +23,7 @@ export const MAIN_PAGES: MainPage[] = [
   },
   { to: "/ask", label: t("Ask"), description: t("Answers from an index, with citations") },
   { to: "/definitions", label: t("Definitions"), description: t("Assets defined over REST: write, validate, and publish"), also: ["/ai-catalog/definitions"] },
+  { to: "/connections/connections", label: t("Connections"), description: t("Databases and object stores, and whether they work"), also: ["/connections"] },
   {
     to: "/runs",
     label: t("Runs"),

@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { get, Problem } from "../../api/http";
 import { t } from "../../language/text";
 import { Trouble } from "../../ui/Trouble";
-import { Section } from "./Section";
+import { Section } from "../../ui/Section";
 
 type Listed = Record<string, unknown>;
 

@@ -5,8 +5,8 @@ import { catalogues } from "../../../api/platform";
 import { nameOf, targetOf } from "../../../api/references";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { PRINCIPALS } from "../Picker";
-import { Section } from "../Section";
+import { PRINCIPALS } from "../../../fields/Picker";
+import { Section } from "../../../ui/Section";
 import { shares } from "./effect";
 
 interface Props {

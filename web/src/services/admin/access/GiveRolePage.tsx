@@ -7,7 +7,7 @@ import { Problem, send } from "../../../api/http";
 import { t } from "../../../language/text";
 import { notice } from "../../../ui/notice";
 import { Trouble } from "../../../ui/Trouble";
-import { PRINCIPALS, Picker } from "../Picker";
+import { PRINCIPALS, Picker } from "../../../fields/Picker";
 import { permissions } from "../role/permissions";
 import { Effect } from "./Effect";
 import { PlaceInput } from "./PlaceInput";

@@ -5,8 +5,8 @@ import { Reference } from "../../../fields/Reference";
 import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
-import { PRINCIPALS } from "../Picker";
-import { Rows } from "../Rows";
+import { PRINCIPALS } from "../../../fields/Picker";
+import { Rows } from "../../../ui/Rows";
 import { RevokeGrant } from "./RevokeGrant";
 
 interface Props {

@@ -5,7 +5,7 @@ import { useLive } from "../../../api/live";
 import { allowedSomewhere } from "../../../api/platform";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { PRINCIPALS, Picker } from "../Picker";
+import { PRINCIPALS, Picker } from "../../../fields/Picker";
 import { GrantTable } from "./GrantTable";
 import { grantsWhere } from "./grants";
 

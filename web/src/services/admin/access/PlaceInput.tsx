@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { catalogues, method } from "../../../api/platform";
 import { fullName } from "../../../kernel/operations";
 import { t } from "../../../language/text";
-import { Picker } from "../Picker";
+import { Picker } from "../../../fields/Picker";
 import type { Level, Place } from "./place";
 
 const LEVELS: { value: Level; label: string }[] = [

@@ -8,8 +8,8 @@ import { nameOf, targetOf } from "../../../api/references";
 import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
-import { PRINCIPALS } from "../Picker";
-import { useRights } from "../useRights";
+import { PRINCIPALS } from "../../../fields/Picker";
+import { useRights } from "../../../kernel/useRights";
 import { Effect } from "./Effect";
 import { placeOf } from "./place";
 

@@ -6,7 +6,7 @@ import { BASE, get, send } from "../../../api/http";
 import { words } from "../../../api/schema";
 import { rich, t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { Section } from "../Section";
+import { Section } from "../../../ui/Section";
 import classes from "./AuditPage.module.css";
 import { Events } from "./Events";
 import { type Count, equals, type Facets, happened, has, toggled } from "./events";

@@ -5,7 +5,7 @@ import { words } from "../../../api/schema";
 import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
-import { Section } from "../Section";
+import { Section } from "../../../ui/Section";
 import { type Considered, type Explanation, lapse, name, place } from "./explanation";
 
 const PAGES: Record<string, string> = { usr: "users", sva: "service-accounts", grp: "groups", org: "organizations", prj: "projects" };

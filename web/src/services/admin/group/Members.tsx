@@ -10,9 +10,9 @@ import { notice } from "../../../ui/notice";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
-import { PRINCIPALS, Picker } from "../Picker";
-import { Rows } from "../Rows";
-import { useRights } from "../useRights";
+import { PRINCIPALS, Picker } from "../../../fields/Picker";
+import { Rows } from "../../../ui/Rows";
+import { useRights } from "../../../kernel/useRights";
 
 const ADD = "admin.group.add_members";
 const REMOVE = "admin.group.remove_members";

@@ -12,8 +12,8 @@ import { rich, t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
-import { useRights } from "../useRights";
+import { Rows } from "../../../ui/Rows";
+import { useRights } from "../../../kernel/useRights";
 import { InvitationLink } from "./InvitationLink";
 
 const INVITE = "admin.invitation.create";

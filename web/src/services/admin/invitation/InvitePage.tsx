@@ -5,10 +5,10 @@ import { type FormEvent, useState } from "react";
 import type { IssuedInvitation, UserInfo } from "../../../api/generated/admin";
 import { send } from "../../../api/http";
 import { t } from "../../../language/text";
-import { Section } from "../Section";
+import { Section } from "../../../ui/Section";
 import { PlaceInput } from "../access/PlaceInput";
 import { isComplete, type Place, placeFrom } from "../access/place";
-import { Picker } from "../Picker";
+import { Picker } from "../../../fields/Picker";
 import { addresses } from "./addresses";
 import { type Sent, SentInvitations } from "./SentInvitations";
 

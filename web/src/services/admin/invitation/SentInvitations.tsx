@@ -4,7 +4,7 @@ import type { IssuedInvitation } from "../../../api/generated/admin";
 import { Problem } from "../../../api/http";
 import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 import { InvitationLink } from "./InvitationLink";
 
 export interface Sent {

@@ -7,9 +7,9 @@ import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { Figure } from "../Figure";
-import { Section } from "../Section";
-import { type Row, Rows } from "../Rows";
-import { bytes, seconds, share } from "../quantities";
+import { Section } from "../../../ui/Section";
+import { type Row, Rows } from "../../../ui/Rows";
+import { bytes, seconds, share } from "../../../ui/quantities";
 import { failing, mean, type PlatformState, rates, SAMPLE_SECONDS, samples, slowest, troubles } from "./state";
 
 const SLOWEST = 10;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, seconds, share } from "../quantities";
+import { bytes, seconds, share } from "../../../ui/quantities";
 import { failing, type OperationLoad, type PlatformState, rates, slowest, troubles } from "./state";
 
 const load = (changed: Partial<OperationLoad>): OperationLoad => ({ service: "admin", operation: "list", requests: 0, refused: 0, failed: 0, seconds: 0, p95_seconds: null, ...changed });

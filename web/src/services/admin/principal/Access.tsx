@@ -8,7 +8,7 @@ import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { RevokeGrant } from "../access/RevokeGrant";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 
 /** Every grant of a user, direct or through groups. */
 export function Access({ path, id }: { path: string; id: string }) {

@@ -5,7 +5,7 @@ import { get } from "../../../api/http";
 import { rich, t } from "../../../language/text";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 
 interface AccountState {
   login_name: string;

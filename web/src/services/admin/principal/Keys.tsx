@@ -8,7 +8,7 @@ import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 import { NewKey } from "./NewKey";
 
 interface Key extends Record<string, unknown> {

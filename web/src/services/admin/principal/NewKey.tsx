@@ -6,7 +6,7 @@ import { Problem, send } from "../../../api/http";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { permissions } from "../role/permissions";
-import { useRights } from "../useRights";
+import { useRights } from "../../../kernel/useRights";
 
 const CREATE = "admin.api_key.create";
 const DAY = 86_400_000;

@@ -6,7 +6,7 @@ import { get, send } from "../../../api/http";
 import { catalogues } from "../../../api/platform";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 
 interface Permission {
   name: string;

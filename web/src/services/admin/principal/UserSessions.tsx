@@ -8,8 +8,8 @@ import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
-import { useRights } from "../useRights";
+import { Rows } from "../../../ui/Rows";
+import { useRights } from "../../../kernel/useRights";
 
 const END = "admin.user.revoke_sessions";
 

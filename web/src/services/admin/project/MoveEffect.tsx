@@ -2,8 +2,8 @@ import { Alert, List, SimpleGrid, Stack, Text } from "@mantine/core";
 import { words } from "../../../api/schema";
 import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
-import { Rows } from "../Rows";
-import { Section } from "../Section";
+import { Rows } from "../../../ui/Rows";
+import { Section } from "../../../ui/Section";
 
 interface OrganizationGrant {
   grant_id: string;

@@ -7,7 +7,7 @@ import { ReferenceInput } from "../../../fields/ReferenceInput";
 import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { Trouble } from "../../../ui/Trouble";
-import { many } from "../quantities";
+import { many } from "../../../ui/quantities";
 import { MoveEffect, type MovePreview } from "./MoveEffect";
 import { MoveProgress } from "./MoveProgress";
 

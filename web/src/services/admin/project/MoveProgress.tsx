@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { get } from "../../../api/http";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { many } from "../quantities";
+import { many } from "../../../ui/quantities";
 
 interface Operation {
   state: string;

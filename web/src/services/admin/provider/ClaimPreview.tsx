@@ -6,8 +6,8 @@ import { send } from "../../../api/http";
 import { Reference } from "../../../fields/Reference";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
-import { useRights } from "../useRights";
+import { Rows } from "../../../ui/Rows";
+import { useRights } from "../../../kernel/useRights";
 import { type Claimed, claimsOf, PATH } from "./provider";
 
 const PREVIEW = "admin.identity_provider.preview";

@@ -1,6 +1,6 @@
 import { ActionIcon, Button, Fieldset, Group, Stack, Text, TextInput } from "@mantine/core";
 import { t } from "../../../language/text";
-import { Picker } from "../Picker";
+import { Picker } from "../../../fields/Picker";
 
 /** A name in a claim, and the id that it stands for. Rows that are being filled in are no entries yet. */
 export type MappingRow = [name: string, id: string];

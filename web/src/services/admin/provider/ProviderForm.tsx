@@ -5,7 +5,7 @@ import type { IdentityProvider, UserInfo } from "../../../api/generated/admin";
 import { Problem, send } from "../../../api/http";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
-import { Picker } from "../Picker";
+import { Picker } from "../../../fields/Picker";
 import { Mapping, type MappingRow } from "./Mapping";
 import { PATH } from "./provider";
 

@@ -6,9 +6,9 @@ import { OperationButton } from "../../../kernel/OperationButton";
 import { t } from "../../../language/text";
 import { State } from "../../../ui/State";
 import { Trouble } from "../../../ui/Trouble";
-import { Rows } from "../Rows";
-import { Section } from "../Section";
-import { useRights } from "../useRights";
+import { Rows } from "../../../ui/Rows";
+import { Section } from "../../../ui/Section";
+import { useRights } from "../../../kernel/useRights";
 import { PATH, steps } from "./provider";
 
 const TEST = "admin.identity_provider.test";

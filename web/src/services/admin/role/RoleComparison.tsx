@@ -5,8 +5,8 @@ import { get } from "../../../api/http";
 import { t } from "../../../language/text";
 import { Trouble } from "../../../ui/Trouble";
 import { allowedBy } from "../access/effect";
-import { Picker } from "../Picker";
-import { Section } from "../Section";
+import { Picker } from "../../../fields/Picker";
+import { Section } from "../../../ui/Section";
 import { PermissionList } from "./PermissionList";
 import { permissions } from "./permissions";
 

@@ -8,8 +8,8 @@ import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import type { AuditEvent } from "../audit/events";
-import { Rows } from "../Rows";
-import { Section } from "../Section";
+import { Rows } from "../../../ui/Rows";
+import { Section } from "../../../ui/Section";
 import { label, SETTINGS, shown } from "./effect";
 
 /** Former changes of the settings, from the audit log. Each can be reverted. */

@@ -10,7 +10,7 @@ import { t } from "../../../language/text";
 import { Confirm } from "../../../ui/Confirm";
 import { notice } from "../../../ui/notice";
 import { Trouble } from "../../../ui/Trouble";
-import { Section } from "../Section";
+import { Section } from "../../../ui/Section";
 import { type Effect, effects, label, type Settings, SETTINGS } from "./effect";
 import { Former } from "./Former";
 

@@ -2,7 +2,7 @@
 
 import { words } from "../../../api/schema";
 import { t } from "../../../language/text";
-import { many } from "../quantities";
+import { many } from "../../../ui/quantities";
 
 export const SETTINGS = "/api/v1/admin/settings/platform";
 

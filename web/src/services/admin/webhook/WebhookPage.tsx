@@ -12,7 +12,7 @@ import { notice } from "../../../ui/notice";
 import { Time } from "../../../ui/Time";
 import { Trouble } from "../../../ui/Trouble";
 import { happened } from "../audit/events";
-import { Rows } from "../Rows";
+import { Rows } from "../../../ui/Rows";
 
 interface Endpoint extends Record<string, unknown> {
   id: string;

@@ -1,6 +1,6 @@
 import { Table, Text } from "@mantine/core";
 import type { ReactNode } from "react";
-import { t } from "../../language/text";
+import { t } from "../language/text";
 
 export interface Row {
   id: string;

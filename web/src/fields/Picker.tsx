@@ -1,16 +1,16 @@
 import { Group, Select, Text } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useQueries, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
-import { get } from "../../api/http";
-import { type Catalogue, catalogues, type KindEntry, method } from "../../api/platform";
-import { nameOf, targetOf } from "../../api/references";
-import { fullName } from "../../kernel/operations";
-import { t } from "../../language/text";
+import { type ReactNode, useState } from "react";
+import { get } from "../api/http";
+import { type Catalogue, catalogues, type KindEntry, method } from "../api/platform";
+import { nameOf, targetOf } from "../api/references";
+import { fullName } from "../kernel/operations";
+import { t } from "../language/text";
 
 interface Props {
   label: string;
-  description?: string;
+  description?: ReactNode;
   placeholder?: string;
   /** Kinds to choose from, such as `admin.group`. */
   kinds: string[];

@@ -1,6 +1,6 @@
 // Quantities with their units, for people.
 
-import { t } from "../../language/text";
+import { t } from "../language/text";
 
 const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
