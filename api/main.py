@@ -53,6 +53,7 @@ from api.services.ai_catalog.logic.subscription_watch import SubscriptionWatch
 from api.services.ai_catalog.logic.training_recorder import TrainingRecorder
 from api.services.ai_catalog.service import SERVICE as AI_CATALOG
 from api.services.ai_system.service import SERVICE as AI_SYSTEM
+from api.services.connections.logic.health_watch import HealthWatch
 from api.services.connections.service import SERVICE as CONNECTIONS
 from api.services.rag.service import SERVICE as RAG
 from core.db import Database
@@ -149,6 +150,9 @@ def _assembled(platform: Platform) -> Application:
         app.add_background_task(expiry.start, expiry.stop)
         mover = MetricMover(platform)
         app.add_background_task(mover.start, mover.stop)
+    if CONNECTIONS in app.registry.services:
+        health = HealthWatch(platform)
+        app.add_background_task(health.start, health.stop)
     mirror = AuditMirror(platform)
     app.add_background_task(mirror.start, mirror.stop)
     return app

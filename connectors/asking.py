@@ -19,6 +19,7 @@ START_SECONDS = 20.0
 
 LIST_SECONDS = 55.0
 ROTATE_SECONDS = 30.0
+INSPECT_SECONDS = 50.0
 _LINE_BYTES = 64 << 20
 _PLACES = asyncio.Semaphore(8)
 """How many processes of connectors this process has at a time."""
@@ -69,6 +70,15 @@ async def found(connector: Connector, config: Config, egress: Egress, listing: L
     """
     line = await _answer(connector, config, egress, {"do": "list", **asdict(listing)}, LIST_SECONDS)
     return Page([_found(item) for item in line["items"]], line["next"])
+
+
+async def inspected(
+    connector: Connector, config: Config, egress: Egress, question: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the answer to a question about the system. Raises as `found`."""
+    request = {"do": "inspect", "question": question, "arguments": dict(arguments)}
+    answer: dict[str, Any] = (await _answer(connector, config, egress, request, INSPECT_SECONDS))["answer"]
+    return answer
 
 
 async def rotate(connector: Connector, config: Config, egress: Egress, fresh: Mapping[str, str]) -> None:

@@ -33,6 +33,7 @@ class Capability(StrEnum):
     TEST = "TEST"
     DISCOVER = "DISCOVER"
     ROTATE = "ROTATE"
+    INSPECT = "INSPECT"
 
 
 class Config(BaseModel):
@@ -159,6 +160,14 @@ class Connector(ABC):
             Failed: this type can't. It doesn't have the capability `ROTATE`.
         """
         raise Failed("NOT_ROTATABLE", f"{self.title} can't replace a credential. Replace it there.")
+
+    def inspect(self, link: Link, question: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answers a question about the other system as JSON.
+
+        Raises:
+            Failed: this type answers none. It doesn't have the capability `INSPECT`.
+        """
+        raise Failed("NOT_INSPECTABLE", f"{self.title} doesn't answer this question.")
 
     def close(self, link: Link) -> None:
         """Closes what the steps left open. Nothing by default."""

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def answer(connector: Connector, link: Link, request: dict[str, Any], say: Any) -> None:
-    """Does what is asked: `test`, `list`, or `rotate`."""
+    """Does what is asked: `test`, `list`, `inspect`, or `rotate`."""
     if request["do"] == "test":
         for step in connector.steps:
             began = time.monotonic()
@@ -62,6 +62,8 @@ def answer(connector: Connector, link: Link, request: dict[str, Any], say: Any) 
     elif request["do"] == "list":
         page = connector.discover(link, Listing(tuple(request["below"]), request["after"], request["limit"]))
         say(done=True, items=[asdict(item) for item in page.items], next=page.next)
+    elif request["do"] == "inspect":
+        say(done=True, answer=connector.inspect(link, request["question"], request["arguments"]))
     else:
         connector.rotate(link, request["fresh"])
         say(done=True)

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from connectors.connector import Capability, Config, Failed, Link, OptionalSecret
 from connectors.dialing import address_of
-from connectors.sql import SqlConnector
+from connectors.inspection import InspectedConnector
+from connectors.read_only_transaction import ReadOnlyTransaction
 
 _TIMEOUT_SECONDS = 10
 
@@ -47,14 +48,14 @@ class PostgreSqlConfig(Config):
     """Settings of each session."""
 
 
-class PostgreSql(SqlConnector):
+class PostgreSql(InspectedConnector):
     """PostgreSQL."""
 
     name: ClassVar = "postgresql"
     title: ClassVar = "PostgreSQL"
     description: ClassVar = "A database of a PostgreSQL server, or of one that speaks its protocol."
     config: ClassVar = PostgreSqlConfig
-    capabilities: ClassVar = frozenset({Capability.TEST, Capability.DISCOVER, Capability.ROTATE})
+    capabilities: ClassVar = InspectedConnector.capabilities | {Capability.ROTATE}
     verified: ClassVar = "PostgreSQL 16"
 
     @classmethod
@@ -105,6 +106,47 @@ class PostgreSql(SqlConnector):
             assert isinstance(raw, psycopg.Connection)
             # The client hashes the password, so that it is in no log of the server.
             raw.pgconn.change_password(link.config.user.encode(), fresh["password"].encode())
+
+    def answer_databases(self, link: Link) -> dict[str, Any]:
+        """Returns the databases that the role may connect to."""
+        sql = """SELECT datname, datname = current_database() FROM pg_database
+            WHERE datallowconn AND NOT datistemplate AND has_database_privilege(oid, 'CONNECT') ORDER BY 1"""
+        with self._opened(link).connect() as connection:
+            rows = connection.exec_driver_sql(sql).all()
+        return {"items": [{"name": name, "current": current} for name, current in rows]}
+
+    def answer_statistics(self, link: Link, schema: str, table: str) -> dict[str, Any]:
+        """Returns what the planner knows, without the most common values."""
+        self.require_table(link, schema, table)
+        where = {"schema": schema, "table": table}
+        with self._opened(link).connect() as connection:
+            size = connection.execute(sa.text(_SIZE), where).mappings().one()
+            columns = connection.execute(sa.text(_COLUMNS), where).mappings().all()
+        return {**size, "columns": [dict(one) for one in columns]}
+
+    def answer_query(self, link: Link, sql: str, rows: int, seconds: float) -> dict[str, Any]:
+        """Returns rows as the server writes them, from a transaction that only reads."""
+        with ReadOnlyTransaction(self._opened(link), seconds) as transaction:
+            return transaction.rows(sql, rows)
+
+    def answer_explain(self, link: Link, sql: str) -> dict[str, Any]:
+        """Returns the plan without running it."""
+        with ReadOnlyTransaction(self._opened(link), _TIMEOUT_SECONDS) as transaction:
+            return {"plan": transaction.plan(sql)}
+
+
+_SIZE = """
+SELECT CASE WHEN c.reltuples < 0 THEN NULL ELSE c.reltuples::bigint END AS row_count, pg_table_size(c.oid) AS bytes,
+    pg_indexes_size(c.oid) AS index_bytes,
+    greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))::text AS analyzed_at
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND c.relname = :table
+"""
+_COLUMNS = """
+SELECT attname AS name, null_frac::float8 AS null_fraction, avg_width AS mean_bytes,
+    CASE WHEN n_distinct >= 0 THEN n_distinct END::float8 AS distinct_values,
+    CASE WHEN n_distinct < 0 THEN -n_distinct END::float8 AS distinct_fraction
+FROM pg_stats WHERE schemaname = :schema AND tablename = :table AND NOT inherited ORDER BY attname
+"""
 
 
 def _authority(link: Link) -> str:

@@ -59,11 +59,12 @@ async def sent(home: Home, endpoint: Endpoint, body: Any, *, by_name: bool) -> R
 
 LATER = {
     "admin_move_project": (409,),
+    "connections_create_health_monitor": (409,),
     "connections_test_draft_connections": (409,),
     **dict.fromkeys(("ai_catalog_test_policy", "ai_catalog_create_contract", "ai_catalog_consent_contract"), (404,)),
 }
-"""What is answered after the names are resolved: a project is where it is, a secret has no value, and there is no table
-and no contract."""
+"""What is answered after the names are resolved: a project is where it is, a secret has no value, a connection has its
+monitor, and there is no table and no contract."""
 
 
 @pytest.mark.parametrize("endpoint", [one for one in REFERRING if one.operation_id in BODIES_WITH_REFERENCES], ids=str)

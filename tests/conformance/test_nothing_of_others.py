@@ -192,6 +192,9 @@ REFUSED = (
     *("ai_catalog_verify_attestation", "ai_catalog_get_reproduction", "ai_catalog_get_asset_reproduce_plan"),
     *("ai_system_get_model_provenance", "ai_system_get_model_versions", "ai_system_predict_model"),
     *("connections_discover_connection", "connections_test_draft_connections"),
+    *("connections_databases_connection", "connections_schemas_connection", "connections_tables_connection"),
+    *("connections_columns_connection", "connections_describe_connection", "connections_statistics_connection"),
+    *("connections_sample_connection", "connections_query_connection", "connections_explain_connection"),
     *("rag_get_index_provenance", "rag_search_index"),
 )
 """Reads that an organization's admin is refused here: of the platform, and of what an engine must have made first."""

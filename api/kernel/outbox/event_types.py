@@ -14,7 +14,7 @@ ADDITIONAL = (
     *("admin.signing_key.made", "admin.signing_key.activated"),
     *("admin.signing_key.revoked", "admin.webhook_endpoint.disabled", "admin.webhook_endpoint.test"),
     *("ai_catalog.definition.blocked", "ai_catalog.definition.unblocked", "ai_catalog.share.queried"),
-    *("ai_catalog.subscription.notified",),
+    *("ai_catalog.subscription.notified", "connections.health_monitor.changed"),
     *("dagster.ui.mutated", "dagster.ui.requested"),
     *("operations.operation.succeeded", "operations.operation.failed", "operations.operation.canceled"),
 )

@@ -64,6 +64,9 @@ NO_ROWS = {
         "names of assets, versions, columns, and principals": ("Explanation.text", "FoundItem.excerpt"),
         "events without errors of runs, as the door of the list proves": ("AuditEvent.data",),
         "configurations of connections, without secrets": ("ConnectionSpec.config", "ConnectorSchema.config"),
+        "rows of systems of others, which no row policy covers, behind `query` and `sample` of the connection": (
+            "RemoteRows.rows",
+        ),
         "accounts and keys": ("AttestationKeys.keys", "UserStatus.directory"),
     }.items()
     for name in names

@@ -10,8 +10,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "connections_put_version_secret": {"value": "x"},
     "connections_roll_back_secret": {"version": 1},
     "connections_destroy_version_secret": {"version": 1},
+    "connections_create_health_monitor": {"connection_id": "con_06e1xq0000exampe0000000000"},
     "connections_clone_connection": {"name": "copy"},
     "connections_rotate_credential_connection": {"field": "password"},
+    **{
+        f"connections_{verb}_connection": {"schema_name": "public", "table_name": "orders"}
+        for verb in ("columns", "describe", "statistics", "sample")
+    },
+    "connections_tables_connection": {"schema_name": "public"},
+    "connections_query_connection": {"sql": "SELECT 1"},
+    "connections_explain_connection": {"sql": "SELECT 1"},
     "connections_test_draft_connections": {"project_id": "prj_06e1xq0000exampe0000000000", "connector": "postgresql"},
 }
 """A valid body of each operation that requires one, with made-up ids."""
@@ -25,7 +33,11 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 """A spec to create each stored kind with, and a change of it."""
 
+ROWS: dict[str, dict[str, Any]] = {"connections.health_monitor": {"connection_id": "[connections.connection]"}}
+"""A body to create an item of each kind over a separate table that belongs to projects."""
+
 BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
+    "connections_create_health_monitor": {"connection_id": "[connections.connection]"},
     "connections_test_draft_connections": {
         "project_id": "[admin.project]",
         "connector": "postgresql",

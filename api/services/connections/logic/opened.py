@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection as SqlConnection
+
 from api.kernel.credentials.sealing import open_sealer
 from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
+from api.kernel.platform import Platform
+from api.kernel.storage import store
 from api.services.connections.kinds.connection import CONNECTION, Connection, ConnectionState
 from api.services.connections.kinds.secret import SECRET
 from api.services.connections.logic.configurations import completed, egress, require_connector
@@ -15,7 +19,7 @@ from connectors.connector import Config, Connector
 from connectors.egress import Egress
 from connectors.secrets import note_access, value_of
 from core import clock
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,8 @@ async def opened(ctx: Context, id: str, verb: str) -> Opened:
         row = unit.row(CONNECTION, id, permission=CONNECTION.permission(verb))
         unit.subject(row)
         connection = CONNECTION.resource(row)
-        if connection.status.state is ConnectionState.DISABLED:
-            raise Conflict(f"{connection.name} is disabled. Enable it first.")
-        connector = require_connector(connection.spec.connector)
-        used = used_secrets(unit, connection.spec.secrets)
-        config = completed(connector, connection.spec.config, {one.field: one.value for one in used})
-        return Opened(connection, connector, config, egress(unit.platform.settings)), used
+        used = used_secrets(unit, require_enabled(connection).spec.secrets)
+        return _completed(unit.platform, connection, used), used
 
     found, used = await ctx.read(read)
     await note_use(ctx, used, found.connection.id, verb)
@@ -73,27 +73,75 @@ def used_secrets(unit: Unit, secrets: Mapping[str, str]) -> list[UsedSecret]:
         Conflict: a secret was deleted, or has no value.
         Unavailable: a secret can't be decrypted.
     """
-    sealer = unit.platform.part(open_sealer)
+    return _values(unit.platform, unit.connection, secrets)
+
+
+def _values(platform: Platform, connection: SqlConnection, secrets: Mapping[str, str]) -> list[UsedSecret]:
+    sealer = platform.part(open_sealer)
     used = []
     for field, id in secrets.items():
-        row = unit.find(SECRET, id)
+        row = store.find(connection, SECRET.full_name, id, within=None)
         if row is None or row.deleted_at is not None:
             raise Conflict(f"The secret of {field} was deleted. Refer to another one.")
         number = SECRET.resource(row).status.current_version
         if number is None:
             raise Conflict(f"The secret {row.name} has no value. Store one first.")
-        value = value_of(unit.connection, sealer, row.id, number)
+        value = value_of(connection, sealer, row.id, number)
         used.append(UsedSecret(field, row.id, str(row.organization_id), str(row.project_id), number, value))
     return used
 
 
 async def note_use(ctx: Context, used: Sequence[UsedSecret], connection_id: str, purpose: str) -> None:
     """Records that secrets are about to be used. If that fails, nothing uses them."""
+    await _note_use(ctx.platform, ctx.principal.id, used, connection_id, purpose)
+
+
+async def opened_by_platform(platform: Platform, id: str, purpose: str, principal_id: str) -> Opened:
+    """Returns a connection for work that goes on without its caller, whose right was checked when it began.
+
+    Raises:
+        NotFound: the connection was deleted.
+        Conflict, Unavailable: as `opened`.
+    """
+
+    def read(session: SqlConnection) -> tuple[Opened, list[UsedSecret]]:
+        row = store.find(session, CONNECTION.full_name, id, within=None)
+        if row is None or row.deleted_at is not None:
+            raise NotFound("The connection was deleted.")
+        connection = CONNECTION.resource(row)
+        used = _values(platform, session, require_enabled(connection).spec.secrets)
+        return _completed(platform, connection, used), used
+
+    found, used = await platform.reads.run(read)
+    await _note_use(platform, principal_id, used, found.connection.id, purpose)
+    return found
+
+
+def require_enabled(connection: Connection) -> Connection:
+    """Returns a connection that may be used.
+
+    Raises:
+        Conflict: it is disabled.
+    """
+    if connection.status.state is ConnectionState.DISABLED:
+        raise Conflict(f"{connection.name} is disabled. Enable it first.")
+    return connection
+
+
+def _completed(platform: Platform, connection: Connection, used: Sequence[UsedSecret]) -> Opened:
+    connector = require_connector(connection.spec.connector)
+    config = completed(connector, connection.spec.config, {one.field: one.value for one in used})
+    return Opened(connection, connector, config, egress(platform.settings))
+
+
+async def _note_use(
+    platform: Platform, principal_id: str, used: Sequence[UsedSecret], connection_id: str, purpose: str
+) -> None:
     if not used:
         return
 
     def note() -> None:
-        with ctx.platform.database.write() as connection:
+        with platform.database.write() as connection:
             for one in used:
                 note_access(
                     connection,
@@ -103,8 +151,8 @@ async def note_use(ctx: Context, used: Sequence[UsedSecret], connection_id: str,
                     project_id=one.project_id,
                     connection_id=connection_id,
                     purpose=purpose,
-                    principal_id=ctx.principal.id,
+                    principal_id=principal_id,
                     at=clock.now(),
                 )
 
-    await ctx.platform.workers.write.run(note)
+    await platform.workers.write.run(note)
