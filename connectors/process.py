@@ -27,8 +27,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
-    rules = request["egress"]
-    egress = Egress(rules["private"], tuple(rules["denied"]), tuple(rules["allowed"]))
+    egress = Egress.from_json(request["egress"])
     egress.guard()
     connector = CONNECTORS[request["connector"]]
     config = connector.config.model_validate_json(json.dumps(request["config"]))

@@ -16,6 +16,7 @@ from api.services.connections.kinds import (
 )
 from api.services.connections.kinds.connection import CONNECTION
 from api.services.connections.kinds.connector_type import CONNECTOR_TYPE
+from api.services.connections.kinds.egress_policy import EGRESS_POLICY
 from api.services.connections.kinds.health_monitor import HEALTH_MONITOR
 from api.services.connections.kinds.schema_snapshot import SCHEMA_SNAPSHOT
 from api.services.connections.kinds.secret import SECRET
@@ -37,7 +38,7 @@ PARTS = (
 SERVICE = Service(
     "connections",
     "Connections",
-    [CONNECTION, CONNECTOR_TYPE, HEALTH_MONITOR, SCHEMA_SNAPSHOT, SECRET],
+    [CONNECTION, CONNECTOR_TYPE, EGRESS_POLICY, HEALTH_MONITOR, SCHEMA_SNAPSHOT, SECRET],
     description="Databases and object stores of a company, reached with secrets that no operation returns.",
     sagas=[schema_capture.SAGA],
 )

@@ -11,6 +11,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "connections_roll_back_secret": {"version": 1},
     "connections_destroy_version_secret": {"version": 1},
     "connections_create_health_monitor": {"connection_id": "con_06e1xq0000exampe0000000000"},
+    "connections_evaluate_egress_policies": {
+        "project_id": "prj_06e1xq0000exampe0000000000",
+        "host": "127.0.0.1",
+        "port": 5432,
+    },
     "connections_clone_connection": {"name": "copy"},
     "connections_rotate_credential_connection": {"field": "password"},
     **{
@@ -29,6 +34,7 @@ DRAFTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"title": "Orders", "connector": "postgresql", "config": _CONFIG},
         {"title": "Orders of the shop"},
     ),
+    "connections.egress_policy": ({"title": "Only the office", "denied": ["10.0.0.0/8"]}, {"ports": [5432]}),
     "connections.secret": ({"title": "Password of the shop"}, {"rotate_after_days": 90}),
 }
 """A spec to create each stored kind with, and a change of it."""
@@ -38,6 +44,7 @@ ROWS: dict[str, dict[str, Any]] = {"connections.health_monitor": {"connection_id
 
 BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
     "connections_create_health_monitor": {"connection_id": "[connections.connection]"},
+    "connections_evaluate_egress_policies": {"project_id": "[admin.project]", "host": "127.0.0.1", "port": 5432},
     "connections_test_draft_connections": {
         "project_id": "[admin.project]",
         "connector": "postgresql",
@@ -49,5 +56,6 @@ BODIES_WITH_REFERENCES: dict[str, dict[str, Any]] = {
 
 SPECS_WITH_REFERENCES: dict[str, dict[str, Any]] = {
     "connections.connection": {"secrets": {"password": "[connections.secret]"}},
+    "connections.egress_policy": {"projects": ["[admin.project]"]},
 }
 """The references in the spec of each stored kind that has them. Ids are in brackets."""

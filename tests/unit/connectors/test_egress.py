@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from connectors.egress import Egress
+from connectors.egress import Egress, Policy
 
 GUARDED = """
 import socket, urllib.request
-from connectors.egress import Egress
-Egress(private=True, denied=("127.0.0.2/32",)).guard()
+from connectors.egress import Egress, Policy
+Egress(private=True, denied=("127.0.0.2/32",), policies=(Policy("egp_1", ports=(9,)),)).guard()
 try:
     {attempt}
 except OSError as error:
@@ -37,10 +37,20 @@ except OSError as error:
         (Egress(allowed=("10.0.0.0/8",)), "93.184.215.14", False),
         (Egress(allowed=("10.0.0.0/8",), denied=("10.1.0.0/16",)), "10.1.2.3", False),
         (Egress(private=True), "db.example.org", False),
+        (Egress(policies=(Policy("egp_1", ports=(5432,)),)), "93.184.215.14", True),
+        (Egress(policies=(Policy("egp_1", ports=(443,)),)), "93.184.215.14", False),
+        (Egress(policies=(Policy("egp_1", denied=("93.0.0.0/8",)),)), "::ffff:93.184.215.14", False),
+        (Egress(policies=(Policy("egp_1", allowed=("10.0.0.0/8",)),)), "10.0.0.1", False),
+        (Egress(private=True, policies=(Policy("egp_1", allowed=("10.0.0.0/8",)),)), "10.0.0.1", True),
+        (
+            Egress(private=True, policies=(Policy("a", allowed=("10.0.0.0/8",)), Policy("b", ports=(1,)))),
+            "10.0.0.1",
+            False,
+        ),
     ],
 )
 def test_a_rule_decides_for_each_address(rules: Egress, address: str, allowed: bool) -> None:
-    assert (rules.fault(address) == "") is allowed
+    assert (rules.fault(address, 5432) == "") is allowed
 
 
 def test_one_private_address_of_a_name_is_enough_to_refuse_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +68,7 @@ def test_one_private_address_of_a_name_is_enough_to_refuse_it(monkeypatch: pytes
         ("urllib.request.urlopen('http://127.0.0.2:9/', timeout=2)", "refused"),
         ("socket.socket().connect(('localhost', 9))", "refused"),
         ("socket.socket(socket.AF_UNIX).connect('/tmp/none')", "refused"),
+        ("socket.create_connection(('127.0.0.1', 10), 2)", "refused"),
         ("socket.create_connection(('127.0.0.1', 9), 2)", "connected"),
     ],
 )

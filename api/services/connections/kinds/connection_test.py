@@ -19,9 +19,10 @@ from api.kernel.roles import Role
 from api.services.connections.connection_tables import CONNECTION_TEST
 from api.services.connections.kinds.connection import CONNECTION, Connection, SecretReferences, require_use
 from api.services.connections.kinds.secret import SecretValue
-from api.services.connections.logic.configurations import FieldName, checked, completed, egress
+from api.services.connections.logic.configurations import FieldName, checked, completed
 from api.services.connections.logic.opened import note_use, opened, used_secrets
 from connectors import asking
+from connectors.egress_policies import egress_of
 from core.ids import new_id
 
 _MAX_TESTS = 100
@@ -157,11 +158,13 @@ async def run_connection_draft_test(ctx: Context, request: DraftTest) -> Connect
         require_use(unit, request.secrets, str(scope.project_id), at="/secrets")
         used = used_secrets(unit, request.secrets)
         values = {one.field: one.value for one in used} | request.values
-        return connector, completed(connector, request.config, values), used
+        place = str(scope.organization_id), str(scope.project_id)
+        rules = egress_of(unit.connection, unit.platform.settings, *place)
+        return connector, completed(connector, request.config, values), rules, used
 
-    connector, config, used = await ctx.read(read)
+    connector, config, rules, used = await ctx.read(read)
     await note_use(ctx, used, "", "test-draft")
-    return _result(await asking.test(connector, config, egress(ctx.platform.settings)))
+    return _result(await asking.test(connector, config, rules))
 
 
 @CONNECTION.view("tests", query=Query, result=StoredTests)

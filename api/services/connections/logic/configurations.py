@@ -9,10 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from connectors.connector import Config, Connector
-from connectors.egress import Egress
 from connectors.registry import CONNECTORS
 from core.errors import InvalidPayload
-from core.settings import Settings
 
 FieldName = Annotated[str, Field(min_length=1, max_length=100)]
 """Name of a field of a configuration."""
@@ -83,11 +81,6 @@ def completed(kind: Connector, config: Mapping[str, Any], values: Mapping[str, s
 def config_schema(kind: Connector) -> dict[str, Any]:
     """Returns the JSON Schema of a configuration."""
     return kind.config.model_json_schema()
-
-
-def egress(settings: Settings) -> Egress:
-    """Returns the rules for the addresses that connections lead to."""
-    return Egress(private=settings.private_sources)
 
 
 def _fault(error: Any, at: str, secret_fields: Collection[str]) -> dict[str, str]:

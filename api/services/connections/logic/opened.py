@@ -14,9 +14,10 @@ from api.kernel.platform import Platform
 from api.kernel.storage import store
 from api.services.connections.kinds.connection import CONNECTION, Connection, ConnectionState
 from api.services.connections.kinds.secret import SECRET
-from api.services.connections.logic.configurations import completed, egress, require_connector
+from api.services.connections.logic.configurations import completed, require_connector
 from connectors.connector import Config, Connector
 from connectors.egress import Egress
+from connectors.egress_policies import egress_of
 from connectors.secrets import note_access, value_of
 from core import clock
 from core.errors import Conflict, NotFound
@@ -59,7 +60,7 @@ async def opened(ctx: Context, id: str, verb: str) -> Opened:
         unit.subject(row)
         connection = CONNECTION.resource(row)
         used = used_secrets(unit, require_enabled(connection).spec.secrets)
-        return _completed(unit.platform, connection, used), used
+        return _completed(unit.platform, unit.connection, connection, used), used
 
     found, used = await ctx.read(read)
     await note_use(ctx, used, found.connection.id, verb)
@@ -110,7 +111,7 @@ async def opened_by_platform(platform: Platform, id: str, purpose: str, principa
             raise NotFound("The connection was deleted.")
         connection = CONNECTION.resource(row)
         used = _values(platform, session, require_enabled(connection).spec.secrets)
-        return _completed(platform, connection, used), used
+        return _completed(platform, session, connection, used), used
 
     found, used = await platform.reads.run(read)
     await _note_use(platform, principal_id, used, found.connection.id, purpose)
@@ -128,10 +129,13 @@ def require_enabled(connection: Connection) -> Connection:
     return connection
 
 
-def _completed(platform: Platform, connection: Connection, used: Sequence[UsedSecret]) -> Opened:
+def _completed(
+    platform: Platform, session: SqlConnection, connection: Connection, used: Sequence[UsedSecret]
+) -> Opened:
     connector = require_connector(connection.spec.connector)
     config = completed(connector, connection.spec.config, {one.field: one.value for one in used})
-    return Opened(connection, connector, config, egress(platform.settings))
+    place = str(connection.organization_id), str(connection.project_id)
+    return Opened(connection, connector, config, egress_of(session, platform.settings, *place))
 
 
 async def _note_use(
