@@ -95,8 +95,8 @@ class SnapshotTablesQuery(Query):
 class SnapshotSearch(Query):
     """A name to search for."""
 
-    text: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
-    """A part of the name of a schema, a table, or a column, in any case."""
+    text: Text = ""
+    """A part of the name of a schema, a table, or a column, in any case. By default everything."""
 
     page_size: PageSize = 100
     """Maximum number of tables."""
