@@ -13,6 +13,7 @@ from typing import Any, Self
 import dagster as dg
 
 from assets.components import component
+from assets.datasets.connected import CONNECTION_METADATA
 from core import audit
 from core.definitions import DEFINITION_REVISION_KEY, ERROR_TAG, RETIRED_TAG, PublishedDefinition
 from core.errors import HeadwaterError, InvalidPayload
@@ -174,14 +175,20 @@ def inputs_of(built: dg.Definitions) -> set[str]:
 
 
 def reads_of(built: dg.Definitions) -> set[str]:
-    """Returns the ids of the assets that the assets or checks of definitions read."""
+    """Returns the ids of the assets that the assets or checks of definitions read, and the names of connections."""
     checks = [
         spec
         for check in built.asset_checks or ()
         if isinstance(check, dg.AssetsDefinition)
         for spec in check.check_specs
     ]
-    return inputs_of(built) | {asset_id(dep.asset_key.path) for spec in checks for dep in spec.additional_deps}
+    compared = {asset_id(dep.asset_key.path) for spec in checks for dep in spec.additional_deps}
+    return inputs_of(built) | compared | connections_of(built)
+
+
+def connections_of(built: dg.Definitions) -> set[str]:
+    """Returns the names of the connections through which definitions read."""
+    return {spec.metadata[CONNECTION_METADATA] for spec in _specs(built) if CONNECTION_METADATA in spec.metadata}
 
 
 def _specs(built: dg.Definitions) -> Iterable[dg.AssetSpec]:

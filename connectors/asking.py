@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from connectors import starting
 from connectors.connector import Column, Config, Connector, Found, Listing, Page
 from connectors.egress import Egress
 from core.errors import Conflict, Unavailable
@@ -108,34 +107,25 @@ class _Process:
     """A process of a connector, which ends with the block."""
 
     def __init__(self, connector: Connector, config: Config, egress: Egress, request: Mapping[str, Any]) -> None:
-        self._request = {
-            **request,
-            "connector": connector.name,
-            "config": config.model_dump(mode="json") | config.secret_values(),
-            "egress": asdict(egress),
-        }
+        self._request = starting.request(connector, config, egress, request)
 
     async def __aenter__(self) -> _Process:
         await _PLACES.acquire()
         try:
-            # Nothing of the environment, whose variables hold secrets of the platform and change what drivers do.
-            environment = {
-                name: os.environ[name] for name in ("PATH", "LANG", "TZ", "SYSTEMROOT") if name in os.environ
-            }
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "connectors.process"),
+                *starting.COMMAND,
                 stdin=pipe,
                 stdout=pipe,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=environment,
+                env=starting.environment(),
                 limit=_LINE_BYTES,
             )
         except BaseException:
             _PLACES.release()
             raise
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(self._request).encode())
+        self._process.stdin.write(self._request)
         self._process.stdin.close()
         return self
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.egress import Egress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MARK = {"x-secret": True}
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=20_000, json_schema_extra=_MARK)]
@@ -34,6 +38,7 @@ class Capability(StrEnum):
     DISCOVER = "DISCOVER"
     ROTATE = "ROTATE"
     INSPECT = "INSPECT"
+    READ = "READ"
 
 
 class Config(BaseModel):
@@ -45,6 +50,15 @@ class Config(BaseModel):
     def secret_fields(cls) -> list[str]:
         """Returns the names of the fields that hold secrets."""
         return [name for name, one in cls.model_fields.items() if one.json_schema_extra == _MARK]
+
+    @classmethod
+    def completed(cls, config: Mapping[str, Any], values: Mapping[str, str]) -> Self:
+        """Returns a stored configuration with the values of its secrets.
+
+        Raises:
+            ValidationError: it is not valid.
+        """
+        return cls.model_validate_json(json.dumps({**config, **values}))
 
     def secret_values(self) -> dict[str, str]:
         """Returns the values of the secrets that are set, by field."""
@@ -109,6 +123,39 @@ class Listing:
     limit: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows of a database to read: those of a table, or the result of a query."""
+
+    table: tuple[str, ...] = ()
+    """Schema and name."""
+    query: str = ""
+    """One SELECT in the dialect of the database."""
+    cursor: str = ""
+    """Column that grows with each new row. It must not be null."""
+    since: str = ""
+    """Value of the cursor, in ISO 8601 if it is a time, from which on rows are read. Empty for all rows."""
+    limit: int = 0
+    """Number of rows after which the reading ends. 0 for all rows."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the selection with these values, as `dataclasses.asdict` and JSON change them."""
+        return cls(**{**values, "table": tuple(values["table"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Rows as the database has them at one moment."""
+
+    schema: pa.Schema
+    types: Mapping[str, str]
+    """Type of each column, as the database writes it."""
+    version: str
+    """Position of the database at that moment."""
+    batches: Iterator[pa.RecordBatch]
+
+
 Detail = str
 """What a step found, for people. It contains no secret."""
 
@@ -152,6 +199,30 @@ class Connector(ABC):
     @abstractmethod
     def discover(self, link: Link, listing: Listing) -> Page:
         """Returns a page of what is there."""
+
+    def read(self, link: Link, selection: Selection) -> Reading:
+        """Returns rows, all of one moment.
+
+        Raises:
+            Failed: this type has no tables, or the database refused. Also raised while the rows are read.
+        """
+        raise Failed("NOT_READABLE", f"{self.title} has no tables to read. Use a connection to a database.")
+
+    def objects(self, link: Link, path: str) -> dict[str, Found]:
+        """Returns the objects at a path and below it, by their paths, in order.
+
+        Raises:
+            Failed: this type has no objects, or the store refused.
+        """
+        raise Failed("NOT_READABLE", f"{self.title} has no objects. Use a connection to an object store.")
+
+    def content(self, link: Link, found: Found) -> bytes:
+        """Returns the content of an object that `objects` returned.
+
+        Raises:
+            Failed: the object has changed since.
+        """
+        raise NotImplementedError
 
     def rotate(self, link: Link, fresh: Mapping[str, str]) -> None:
         """Makes the other system accept new secrets instead of the present ones.

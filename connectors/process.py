@@ -1,7 +1,8 @@
 """The process that talks to another system: `python -m connectors.process`.
 
-It reads one request as JSON from stdin, and writes one line of JSON for each step, then the result. Secrets come by
-stdin, never by an argument or the environment, and no output contains one. The parent ends it at its deadline.
+It reads one request as a line of JSON from stdin, and writes one line of JSON for each step, then the result. Rows
+follow a line as Arrow. Secrets come by stdin, never by an argument or the environment, and no line contains one. The
+parent ends it at its deadline.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connectors.connector import Connector, Failed, Link, Listing
+from connectors.connector import Connector, Failed, Link, Listing, Selection
 from connectors.egress import Egress
 from connectors.registry import CONNECTORS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SHORTEST = 4
 """Length from which a secret is replaced in texts. A shorter one would replace parts of words."""
@@ -24,8 +29,8 @@ _SHORTEST = 4
 
 def main() -> None:
     """Answers one request."""
-    request = json.load(sys.stdin)
-    out = os.fdopen(os.dup(1), "w")
+    request = json.loads(sys.stdin.readline())
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     egress = Egress.from_json(request["egress"])
     egress.guard()
@@ -35,11 +40,23 @@ def main() -> None:
     link = Link(config, egress)
 
     def say(**line: Any) -> None:
-        out.write(json.dumps(_redacted(line, secrets)) + "\n")
+        out.write(json.dumps(_redacted(line, secrets)).encode() + b"\n")
+        out.flush()
+
+    def send(content: pa.Buffer | bytes, **described: str) -> None:
+        say(bytes=len(content), **described)
+        out.write(content)
         out.flush()
 
     try:
-        answer(connector, link, request, say)
+        if request["do"] == "read":
+            _end_with_parent()
+            read(connector, link, request, say, send)
+        elif request["do"] == "objects":
+            _end_with_parent()
+            read_objects(connector, link, request, say, send)
+        else:
+            answer(connector, link, request, say)
     except Failed as error:
         say(failed=error.reason, detail=str(error))
     except PermissionError as error:
@@ -66,6 +83,48 @@ def answer(connector: Connector, link: Link, request: dict[str, Any], say: Any) 
     else:
         connector.rotate(link, request["fresh"])
         say(done=True)
+
+
+def read(connector: Connector, link: Link, request: dict[str, Any], say: Any, send: Any) -> None:
+    """Sends rows: a line that describes them, then Arrow streams, each after a line with its number of bytes."""
+    import pyarrow as pa
+
+    reading = connector.read(link, Selection.of(request["selection"]))
+
+    def stream(batches: list[pa.RecordBatch]) -> pa.Buffer:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, reading.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return sink.getvalue()
+
+    say(version=reading.version, types=dict(reading.types))
+    send(stream([]))
+    for batch in reading.batches:
+        send(stream([batch]))
+    say(done=True)
+
+
+def read_objects(connector: Connector, link: Link, request: dict[str, Any], say: Any, send: Any) -> None:
+    """Sends the ETags of all objects, then the content of those that are not known, each after a line with its path."""
+    found = connector.objects(link, request["path"])
+    say(objects={path: one.version for path, one in found.items()})
+    for path, one in found.items():
+        if request["known"].get(path) != one.version:
+            if (one.size or 0) > request["limit"]:
+                raise Failed("OBJECT_TOO_LARGE", f"{path} has {one.size:,} bytes. Split it into several objects.")
+            send(connector.content(link, one), path=path)
+    say(done=True)
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as its parent no longer exists, also in the middle of a statement."""
+
+    def wait() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _redacted(value: Any, secrets: Iterable[str]) -> Any:

@@ -35,14 +35,14 @@ _MEMORY_BYTES = 2 << 30
 """Address space that this process may use from now on, so that one large value ends the query, not the machine."""
 
 _BATCH = 100
-_HARMLESS = ("random", "gen_random_uuid", "clock_timestamp", "timeofday")
+HARMLESS = ("random", "gen_random_uuid", "clock_timestamp", "timeofday")
 """Volatile functions that change nothing and disclose nothing."""
 
 _CALL = re.compile(r'(?<![\w$])([\w$]+)"?\s*\(')
 _QUOTED_CALL = re.compile(r'"([^"]*)"\s*\(')
-_HIDING = re.compile(r"--|/\*|u&['\"]", re.IGNORECASE)
+HIDING = re.compile(r"--|/\*|u&['\"]", re.IGNORECASE)
 
-_REFUSED = """
+REFUSED = """
 SELECT DISTINCT name FROM unnest($1::text[]) AS asked (name) JOIN pg_proc ON proname = name
 WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = name AND pronamespace = 'pg_catalog'::regnamespace)
    OR (provolatile = 'v' AND NOT (pronamespace = 'pg_catalog'::regnamespace AND name = ANY ($2::text[])))
@@ -104,11 +104,11 @@ class ReadOnlyTransaction:
 
     def _declare(self, sql: str) -> None:
         """Opens the cursor, which runs nothing yet, and refuses functions that may not run."""
-        if _HIDING.search(sql):
+        if HIDING.search(sql):
             raise Failed("STATEMENT_REFUSED", "Leave out comments (`--`, `/*`) and names or texts with `U&`.")
         self._run(f"DECLARE asked NO SCROLL CURSOR FOR {sql}")
-        names = _called(sql) | _called(self._explained(sql, "VERBOSE TRUE, COSTS FALSE"))
-        result = self._run(_REFUSED, _array(names), _array(_HARMLESS))
+        names = called(sql) | called(self._explained(sql, "VERBOSE TRUE, COSTS FALSE"))
+        result = self._run(REFUSED, _array(names), _array(HARMLESS))
         refused = [_text(result.get_value(row, 0)) or "" for row in range(result.ntuples)]
         if refused:
             raise Failed(
@@ -150,7 +150,7 @@ class ReadOnlyTransaction:
         raise Failed("STATEMENT_REFUSED", f"The server refused the statement: {message}.")
 
 
-def _called(text: str) -> set[str]:
+def called(text: str) -> set[str]:
     """Returns what may be names of functions in a statement or plan, also inside of texts."""
     return {name.lower() for name in _CALL.findall(text)} | set(_QUOTED_CALL.findall(text))
 

@@ -15,6 +15,7 @@ _PLATFORM = (
     "notebook_tutorial",
     "pipelines",
     "platform",
+    "postgresql_tutorial",
     "reproduce",
 )
 PLATFORM = {f"tests/e2e/test_{name}.py" for name in _PLATFORM}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from core.connection_sources import is_connection_source
 from core.errors import InvalidPayload
 
 Faults = Sequence[Mapping[str, Any]]
@@ -14,12 +15,16 @@ def faults_of(verdict: Mapping[str, Any], readable: Callable[[str], bool]) -> Fa
     """Returns the faults of a candidate. An asset that the caller may not read is reported like a missing one."""
     errors: Faults = verdict["errors"]
     hidden = [
-        {"pointer": "/attributes", "detail": f"reads {name}, which is no asset whose rows you may read"}
+        {"pointer": "/attributes", "detail": f"reads {name}, which is no {_noun(name)} whose rows you may read"}
         for name in verdict["reads"]
         if not readable(name)
     ]
     # `unbound` discloses columns of the assets that the candidate reads, so it is last.
     return errors or hidden or verdict["unbound"]
+
+
+def _noun(name: str) -> str:
+    return "connection" if is_connection_source(name) else "asset"
 
 
 def not_checked(verdict: Mapping[str, Any], readable: Callable[[str], bool]) -> Faults:

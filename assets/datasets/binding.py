@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from assets.datasets.remote import ObjectSource, SqlSource
 from assets.datasets.sources import PackageSource, Source, fetch, installed
 from assets.datasets.sql import referenced_tables
 from assets.findings import Findings, lacking, place
@@ -29,7 +30,9 @@ def bind_file(
         schema: the columns of the table, if their types are declared.
         findings: collects the faults.
     """
-    if isinstance(source, PackageSource):
+    if isinstance(source, SqlSource | ObjectSource):
+        findings.unknown(place("source"), "Only a run reads through the connection, so its content was not checked.")
+    elif isinstance(source, PackageSource):
         faults = len(findings.faults)
         with findings.blaming(place("source", "package")):
             installed(source.package)
@@ -41,7 +44,7 @@ def bind_file(
     if schema is not None:
         return findings.storable(schema, asset, place("columns"))
     if columns:
-        findings.unknown(place("columns"), "The definition declares no types, so the file determines the columns.")
+        findings.unknown(place("columns"), "The definition declares no types, so the source determines the columns.")
     return None
 
 

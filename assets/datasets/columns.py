@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TypeVar, cast
 
 from core.errors import SchemaMismatch
+from lakehouse.schemas import Prepared
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Rows = TypeVar("Rows", bound=Prepared)
 
 
-def described(rows: pa.Table, descriptions: Mapping[str, str]) -> pa.Table:
+def described(rows: Rows, descriptions: Mapping[str, str]) -> Rows:
     """Returns the rows with column descriptions as field metadata `comment`, which Delta stores.
 
     Raises:
@@ -27,4 +27,4 @@ def described(rows: pa.Table, descriptions: Mapping[str, str]) -> pa.Table:
         field.with_metadata({"comment": descriptions[field.name]}) if field.name in descriptions else field
         for field in rows.schema
     ]
-    return rows.cast(pa.schema(fields))
+    return cast("Rows", rows.cast(pa.schema(fields)))

@@ -9,14 +9,18 @@ from pydantic import Field, field_validator, model_validator
 
 from assets.datasets.binding import bind_file, bind_sql
 from assets.datasets.checks import asset_checks, step_checks
+from assets.datasets.connected import CONNECTION_METADATA, connected_asset
 from assets.datasets.ingestion import LANDING_METADATA, ingested_asset, landed_assets
+from assets.datasets.objects import object_asset, with_origin
+from assets.datasets.remote import ObjectSource, RelativePath, SqlSource
 from assets.datasets.rules import Check, RowCount, require_order
-from assets.datasets.sources import LandingSource, RelativePath, Source
+from assets.datasets.sources import LandingSource, Source
 from assets.datasets.sql import referenced_tables
 from assets.datasets.transformation import sql_asset
 from assets.declaration import TableComponent
+from core.connection_sources import connection_source
 from core.errors import InvalidPayload, NotFound
-from core.ids import is_asset_id
+from core.ids import asset_key, is_asset_id
 from core.settings import load_settings
 from lakehouse.comparison import Comparison
 from lakehouse.delimited import Column, ColumnType
@@ -47,10 +51,11 @@ class ColumnDeclaration(dg.Model):
 
 
 class DatasetComponent(TableComponent):
-    """A table with the content of a file, or with the rows of all files that land in its folder.
+    """A table with the content of a file, the rows of all files that land in its folder, or the rows of a database.
 
     With typed columns, a file must have exactly these columns. A line that does not fit its types fails the run of a
     single file and is quarantined by a landing source. Without types, the file determines the columns and their types.
+    A database always does.
     """
 
     source: Source
@@ -68,6 +73,10 @@ class DatasetComponent(TableComponent):
         typed = [name for name, column in self._declared().items() if column.type]
         if typed and len(typed) < len(self.columns):
             raise ValueError("columns: give a type to every column or to none")
+        if isinstance(self.source, SqlSource) and (typed or self.null_values):
+            raise ValueError(
+                "columns: the database decides the types; use a query with casts, and describe columns only"
+            )
         if isinstance(self.source, LandingSource) and not typed:
             raise ValueError("columns: a landing source needs a type for every column")
         for name, column in self._declared().items():
@@ -101,12 +110,25 @@ class DatasetComponent(TableComponent):
     def typed_schema(self) -> "pa.Schema | None":
         """Returns the columns of the file, or `None` if no types are declared."""
 
-        return declared_schema(self._typed(), self._descriptions()) if self._typed() else None
+        if not self._typed():
+            return None
+        schema = declared_schema(self._typed(), self._descriptions())
+        return with_origin(schema) if isinstance(self.source, ObjectSource) else schema
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Returns the asset, its checks and, for a landing source, its quarantine."""
         descriptions, columns = self._descriptions(), self._typed()
         checks = step_checks(self.asset, self.checks)
+        if isinstance(self.source, SqlSource):
+            name = connection_source(asset_key(self.asset)[0], self.source.connection)
+            spec = self.spec(kinds={"sql"}, metadata={CONNECTION_METADATA: name})
+            asset = connected_asset(spec, self.source, descriptions, checks)
+            return dg.Definitions(assets=[asset], asset_checks=asset_checks(self.asset, self.checks))
+        if isinstance(self.source, ObjectSource):
+            name = connection_source(asset_key(self.asset)[0], self.source.connection)
+            spec = self.spec(kinds={"objects"}, metadata={CONNECTION_METADATA: name})
+            asset = object_asset(spec, self.source, columns, descriptions, self.null_values, checks)
+            return dg.Definitions(assets=[asset], asset_checks=asset_checks(self.asset, self.checks))
         kinds = {self.source.file_format}
         if isinstance(self.source, LandingSource):
             spec = self.spec(kinds=kinds, metadata={LANDING_METADATA: self.source.pattern})

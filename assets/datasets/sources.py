@@ -19,19 +19,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from assets.datasets.download import download
 from assets.datasets.reader import ReaderOptions
+from assets.datasets.remote import ObjectSource, RelativePath, SqlSource
 from core.errors import InvalidPayload, NotFound, PayloadTooLarge
 from lakehouse.areas import MAX_FILE_BYTES, Area
-from lakehouse.file_names import path_fault
-
-
-def _relative_path(path: str) -> str:
-    if fault := path_fault(path):
-        raise ValueError(fault)
-    return path
-
-
-RelativePath = Annotated[str, AfterValidator(_relative_path)]
-"""A path in a definition. It is read only through an `Area`."""
 
 
 def _address(url: str) -> str:
@@ -93,7 +83,7 @@ class LandingSource(ReaderOptions):
         return self.options(()).format_of(self.pattern)
 
 
-Source = Annotated[PackageSource | CsvSource | LandingSource, Field(discriminator="kind")]
+Source = Annotated[PackageSource | CsvSource | LandingSource | SqlSource | ObjectSource, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
-from assets.datasets.sources import RelativePath
+from assets.datasets.remote import RelativePath
 from assets.declaration import AssetId
 from core.errors import InvalidPayload, NotFound, PermissionDenied, SchemaMismatch
 from lakehouse.areas import Area

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import sqlalchemy as sa
 from pydantic import Field
 
-from connectors.connector import Capability, Config, Failed, Link, OptionalSecret
+from connectors import postgresql_rows
+from connectors.connector import Capability, Config, Failed, Link, OptionalSecret, Reading, Selection
 from connectors.dialing import address_of
 from connectors.inspection import InspectedConnector
 from connectors.read_only_transaction import ReadOnlyTransaction
@@ -55,7 +56,7 @@ class PostgreSql(InspectedConnector):
     title: ClassVar = "PostgreSQL"
     description: ClassVar = "A database of a PostgreSQL server, or of one that speaks its protocol."
     config: ClassVar = PostgreSqlConfig
-    capabilities: ClassVar = InspectedConnector.capabilities | {Capability.ROTATE}
+    capabilities: ClassVar = InspectedConnector.capabilities | {Capability.ROTATE, Capability.READ}
     verified: ClassVar = "PostgreSQL 16"
 
     @classmethod
@@ -95,6 +96,17 @@ class PostgreSql(InspectedConnector):
         if "SSL" in text or "certificate" in text:
             return Failed("TLS_FAILED", f"The connection could not be secured: {text}")
         return Failed("LOGIN_FAILED", f"The server didn't let the connection in: {text}")
+
+    def read(self, link: Link, selection: Selection) -> Reading:
+        """Returns rows of one snapshot (REPEATABLE READ)."""
+        import psycopg
+
+        try:
+            raw = link.opened["rows"] = self._opened(link).raw_connection()
+        except sa.exc.DBAPIError as error:
+            raise self.explain(error) from error
+        assert isinstance(raw.driver_connection, psycopg.Connection)
+        return postgresql_rows.read(raw.driver_connection, selection)
 
     def rotate(self, link: Link, fresh: Mapping[str, str]) -> None:
         """Changes the password of the role that logs in."""

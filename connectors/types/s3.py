@@ -108,6 +108,30 @@ class S3(Connector):
         ]
         return Page(sorted([*folders, *objects], key=lambda one: one.path), answer.get("NextContinuationToken", ""))
 
+    def objects(self, link: Link, path: str) -> dict[str, Found]:
+        """Returns all objects at a path and below it."""
+        config: S3Config = link.config
+        found: dict[str, Found] = {}
+        after: dict[str, str] = {}
+        while True:
+            answer = self._ask(link, "list_objects_v2", Prefix=config.prefix + path, **after)
+            for one in answer.get("Contents", ()):
+                name = one["Key"][len(config.prefix) :]
+                inside = not path or name == path or name.startswith(f"{path}/")
+                # Other tools mark folders and unfinished files so.
+                if inside and not name.endswith("/") and not name.rpartition("/")[2].startswith((".", "_")):
+                    found[name] = Found((name,), "object", size=one["Size"], version=one["ETag"].strip('"'))
+            if not answer.get("IsTruncated"):
+                return dict(sorted(found.items()))
+            after = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def content(self, link: Link, found: Found) -> bytes:
+        """Returns the content with the ETag of the listing."""
+        (name,) = found.path
+        answer = self._ask(link, "get_object", Key=link.config.prefix + name, IfMatch=f'"{found.version}"')
+        content: bytes = answer["Body"].read()
+        return content
+
     def _ask(self, link: Link, operation: str, **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -147,6 +171,8 @@ def _explained(error: Any, bucket: str) -> Failed:
         return Failed("WRONG_CREDENTIAL", f"The store refused the access key for the bucket {bucket} ({code}).")
     if code in ("404", "NoSuchBucket"):
         return Failed("UNKNOWN_BUCKET", f"There is no bucket {bucket} at this store and region.")
+    if code in ("412", "PreconditionFailed", "NoSuchKey"):
+        return Failed("OBJECT_CHANGED", "An object changed while the objects were read. Run it again.")
     if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
         return Failed("WRONG_REGION", f"The bucket {bucket} is in another region.")
     return Failed("STORE_FAILED", f"The store answered with the error {code or 'without a code'}.")

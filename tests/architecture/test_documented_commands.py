@@ -14,6 +14,7 @@ BLOCK = re.compile(r"^ *```(?:sh|bash|console|python)$", re.MULTILINE)
 
 RUN_BY = {
     "README.md": "tests/e2e/test_documented_commands.py",
+    "docs/tutorials/from-your-postgresql-to-a-table.md": "tests/e2e/test_postgresql_tutorial.py",
     "docs/tutorials/first-hour.md": "tests/e2e/test_documented_commands.py",
     "docs/tutorials/notebook-to-reproducible-model.md": "tests/e2e/test_notebook_tutorial.py",
     "docs/tutorials/onboard-a-team.md": "tests/e2e/test_tutorials.py",

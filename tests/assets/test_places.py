@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from assets.components import COMPONENTS, component
-from assets.datasets.sources import Address, RelativePath
+from assets.datasets.remote import RelativePath
+from assets.datasets.sources import Address
 from core.errors import HeadwaterError, InvalidPayload, NotFound
 from core.settings import load_settings
 from lakehouse.file_names import path_fault
@@ -32,6 +33,8 @@ SECRET = "The secret of the bank"
 # Strings that no code takes as a path or address, by the name of their attribute. An attribute that is one has the type
 # `RelativePath` or `Address` and is read through an `Area` or `download`; then it gets a line in `NAMED` below.
 NO_PATHS = {
+    "connection",
+    "cursor",
     "start",
     "end",
     "asset",
@@ -119,6 +122,7 @@ NAMED: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
     "PackageSource.file": lambda path: table_of(kind="package", package="pip", file=path),
     "CsvSource.path": lambda path: table_of(kind="csv", path=path),
     "CsvSource.url": lambda url: table_of(kind="csv", url=url),
+    "ObjectSource.path": lambda path: table_of(kind="objects", connection="files", path=path),
     "LandingSource.pattern": lambda pattern: table_of(kind="landing", pattern=pattern),
     "FilesSource.root": lambda path: index_of(root=path),
     "FilesSource.glob": lambda path: index_of(glob=[path]),

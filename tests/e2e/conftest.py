@@ -38,6 +38,6 @@ def file_of(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The platform after its sample's first run."""
-    with started(tmp_path_factory.mktemp("platform")) as running:
+    """The platform after its sample's first run. It may reach databases of tests."""
+    with started(tmp_path_factory.mktemp("platform"), HEADWATER_PRIVATE_SOURCES="true") as running:
         yield running

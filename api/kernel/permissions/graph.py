@@ -15,6 +15,7 @@ from api.kernel.permissions.projects import Projects
 from api.kernel.platform import Platform
 from api.kernel.securable import ROOT, Securable
 from core import audit
+from core.connection_sources import SCHEME
 from core.errors import HeadwaterError, NotFound
 from core.ids import is_asset_id
 from core.ports import AssetNode, Automation, GraphView
@@ -31,12 +32,19 @@ READ_ROWS = "ai_catalog.asset.preview"
 EXTERNAL_DATASET = "ai_catalog.external_dataset"
 """The kind of datasets that other systems reported in lineage events."""
 
+CONNECTION = "connections.connection"
+"""The kind of connections to systems of others."""
+
+READ_THROUGH = f"{CONNECTION}.query"
+"""The permission to read the rows of what a connection leads to."""
+
 _ITEMS = {
     "external": EXTERNAL_DATASET,
     "run": "ai_catalog.run",
     "logged-model": "ai_catalog.logged_model",
     "registered-model": "ai_catalog.registered_model",
     "alias": "ai_catalog.registered_model",
+    SCHEME: CONNECTION,
 }
 """Kinds of the items that are nodes of the lineage graph besides assets, by the scheme of their nodes."""
 
@@ -64,7 +72,8 @@ class ItemNode:
     """
 
     scheme: str
-    """`external` for a dataset of another system, `run`, `logged-model`, `registered-model`, or `alias`."""
+    """`external` for a dataset of another system, `run`, `logged-model`, `registered-model`, `alias`, or `connection`
+    for a table of another system."""
 
     project: str
     """Name of the project."""
@@ -73,7 +82,7 @@ class ItemNode:
     """Id of the item."""
 
     part: str = ""
-    """Name of an alias of a registered model."""
+    """Name of an alias of a registered model, or of a table that a connection leads to."""
 
     @property
     def kind(self) -> str:

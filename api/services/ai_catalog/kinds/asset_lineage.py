@@ -38,7 +38,8 @@ class LineageNode(Model):
     """A version of an asset, or of a source outside of the platform."""
 
     asset: str
-    """Id of the asset, or of the source: `external:<project>:<dataset>` for a dataset of another system, and
+    """Id of the asset, or of the source: `external:<project>:<dataset>` for a dataset of another system,
+    `connection:<project>:<connection>:<table>` for a table that was read through a connection, and
     `run:<project>:<run>` and the like for runs and models."""
 
     external: ExternalNode | None = None

@@ -55,7 +55,8 @@ class Validation(Model):
     """Ids of the assets that it makes. Empty if there are faults."""
 
     reads: list[str]
-    """Ids of the assets that it reads. Empty if there are faults."""
+    """Ids of the assets that it reads, and connections as `connection:<project>:<id or name>`. Empty if there are
+    faults."""
 
     changes: list[TableChange]
     """Changes that its next run makes to columns of existing tables."""

@@ -27,7 +27,9 @@ from api.kernel.platform import Platform
 from api.kernel.tables import PRINCIPAL
 from api.services.ai_catalog.logic import pipeline_rights
 from api.services.ai_catalog.logic.pipeline_rights import PipelineChange
+from api.services.ai_catalog.logic.readable_connections import may_read_through
 from api.services.ai_catalog.logic.readable_tables import may_read
+from core.connection_sources import is_connection_source
 from core.definitions import DEFINITION
 from core.events import Event, append_all
 from core.publisher import Publisher
@@ -95,13 +97,18 @@ class PublisherRights(PeriodicTask):
     ) -> Iterator[_Change]:
         for row in rows:
             access = held[row.published_by_id]
-            reads = all(access and may_read(self._platform, access, name) for name in row.published_reads)
+            reads = all(access and self._may_read(access, name) for name in row.published_reads)
             why = (
                 f"Its publisher {row.published_by} can no longer read its inputs. A user who can may publish it again."
             )
             now = None if reads else why
             if now != row.blocked:
                 yield _Change(row.asset_id, row.published_by, row.published_at, row.blocked, now)
+
+    def _may_read(self, access: Access, name: str) -> bool:
+        if is_connection_source(name):
+            return may_read_through(self._platform, access, name)
+        return may_read(self._platform, access, name)
 
     def _access(self, connection: Connection, principal_id: str) -> Access | None:
         """Returns the rights of a publisher, or None if their account is not active."""

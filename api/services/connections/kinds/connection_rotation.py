@@ -12,7 +12,7 @@ from api.kernel.kinds.unit import Unit
 from api.kernel.models import Model, Request
 from api.services.connections.kinds.connection import CONNECTION, require_use
 from api.services.connections.kinds.secret import PUT_VERSION, SECRET
-from api.services.connections.logic.configurations import FieldName, completed
+from api.services.connections.logic.configurations import FieldName
 from api.services.connections.logic.opened import Opened, opened
 from connectors import asking, secrets
 from connectors.connector import Capability, Config
@@ -128,7 +128,7 @@ def _store(ctx: Context, secret_id: str, value: str) -> int:
 
 
 def _with(found: Opened, field: str, value: str) -> Config:
-    return completed(found.connector, found.connection.spec.config, found.config.secret_values() | {field: value})
+    return found.connector.config.completed(found.connection.spec.config, found.config.secret_values() | {field: value})
 
 
 async def _logs_in(found: Opened, config: Config) -> bool:

@@ -19,7 +19,7 @@ from api.kernel.roles import Role
 from api.services.connections.connection_tables import CONNECTION_TEST
 from api.services.connections.kinds.connection import CONNECTION, Connection, SecretReferences, require_use
 from api.services.connections.kinds.secret import SecretValue
-from api.services.connections.logic.configurations import FieldName, checked, completed
+from api.services.connections.logic.configurations import FieldName, checked
 from api.services.connections.logic.opened import note_use, opened, used_secrets
 from connectors import asking
 from connectors.egress_policies import egress_of
@@ -160,7 +160,7 @@ async def run_connection_draft_test(ctx: Context, request: DraftTest) -> Connect
         values = {one.field: one.value for one in used} | request.values
         place = str(scope.organization_id), str(scope.project_id)
         rules = egress_of(unit.connection, unit.platform.settings, *place)
-        return connector, completed(connector, request.config, values), rules, used
+        return connector, connector.config.completed(request.config, values), rules, used
 
     connector, config, rules, used = await ctx.read(read)
     await note_use(ctx, used, "", "test-draft")

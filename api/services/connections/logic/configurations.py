@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from connectors.connector import Config, Connector
+from connectors.connector import Connector
 from connectors.registry import CONNECTORS
 from core.errors import InvalidPayload
 
@@ -60,22 +59,13 @@ def checked(
     ]
     if not faults:
         try:
-            completed(kind, config, dict.fromkeys(secrets, _PLACEHOLDER))
+            kind.config.completed(config, dict.fromkeys(secrets, _PLACEHOLDER))
         except ValidationError as error:
             faults = [_fault(one, at, fields) for one in error.errors(include_url=False, include_input=False)]
     if faults:
         first = faults[0]
         raise InvalidPayload(f"{first['pointer']}: {first['detail']}", errors=faults)
     return kind
-
-
-def completed(kind: Connector, config: Mapping[str, Any], values: Mapping[str, str]) -> Config:
-    """Returns a configuration with the values of its secrets.
-
-    Raises:
-        ValidationError: it is not valid.
-    """
-    return kind.config.model_validate_json(json.dumps({**config, **values}))
 
 
 def config_schema(kind: Connector) -> dict[str, Any]:

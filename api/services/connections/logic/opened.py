@@ -14,7 +14,7 @@ from api.kernel.platform import Platform
 from api.kernel.storage import store
 from api.services.connections.kinds.connection import CONNECTION, Connection, ConnectionState
 from api.services.connections.kinds.secret import SECRET
-from api.services.connections.logic.configurations import completed, require_connector
+from api.services.connections.logic.configurations import require_connector
 from connectors.connector import Config, Connector
 from connectors.egress import Egress
 from connectors.egress_policies import egress_of
@@ -133,7 +133,7 @@ def _completed(
     platform: Platform, session: SqlConnection, connection: Connection, used: Sequence[UsedSecret]
 ) -> Opened:
     connector = require_connector(connection.spec.connector)
-    config = completed(connector, connection.spec.config, {one.field: one.value for one in used})
+    config = connector.config.completed(connection.spec.config, {one.field: one.value for one in used})
     place = str(connection.organization_id), str(connection.project_id)
     return Opened(connection, connector, config, egress_of(session, platform.settings, *place))
 
