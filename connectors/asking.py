@@ -11,6 +11,7 @@ from typing import Any
 from connectors import starting
 from connectors.connector import Column, Config, Connector, Found, Listing, Page
 from connectors.egress import Egress
+from connectors.storage import Location, Vended, Vending
 from core.errors import Conflict, Unavailable
 
 START_SECONDS = 20.0
@@ -19,6 +20,7 @@ START_SECONDS = 20.0
 LIST_SECONDS = 55.0
 ROTATE_SECONDS = 30.0
 INSPECT_SECONDS = 50.0
+VEND_SECONDS = 30.0
 _LINE_BYTES = 64 << 20
 _PLACES = asyncio.Semaphore(8)
 """How many processes of connectors this process has at a time."""
@@ -42,7 +44,7 @@ async def test(connector: Connector, config: Config, egress: Egress) -> list[Ste
     """Runs the steps of a test. The first one that fails ends it; the others are skipped."""
     outcomes: list[StepOutcome] = []
     async with _Process(connector, config, egress, {"do": "test"}) as process:
-        for number, step in enumerate(connector.steps):
+        for number, step in enumerate(connector.steps_of(config)):
             if outcomes and outcomes[-1].state != "PASSED":
                 outcomes.append(StepOutcome(step.name, step.title, "SKIPPED", "", "", None))
                 continue
@@ -83,6 +85,13 @@ async def inspected(
 async def rotate(connector: Connector, config: Config, egress: Egress, fresh: Mapping[str, str]) -> None:
     """Makes the system accept new secrets. Raises as `found`."""
     await _answer(connector, config, egress, {"do": "rotate", "fresh": dict(fresh)}, ROTATE_SECONDS)
+
+
+async def vend(location: Location, config: Config, egress: Egress, vending: Vending, *, urls: bool = False) -> Vended:
+    """Returns temporary keys for a path of a location, or `urls` of an object. Raises as `found`."""
+    request = {"do": "presign" if urls else "vend", **asdict(vending)}
+    line = await _answer(location, config, egress, request, VEND_SECONDS)
+    return Vended(line["values"], line["key_id"], line["expires_at"])
 
 
 def _found(item: dict[str, Any]) -> Found:

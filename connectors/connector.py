@@ -184,6 +184,11 @@ class Connector(ABC):
     """The servers that the test suite runs it against. Empty if none could be had, so that nothing is proven."""
 
     @classmethod
+    def steps_of(cls, config: Any) -> tuple[Step, ...]:
+        """Returns the steps of the test of a configuration, some of `steps`. All of them by default."""
+        return cls.steps
+
+    @classmethod
     @abstractmethod
     def target(cls, config: Any) -> tuple[str, int]:
         """Returns the host and the port that a configuration leads to, or an empty host if there is none."""

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.connector import Connector, Failed, Link, Listing, Selection
 from connectors.egress import Egress
-from connectors.registry import CONNECTORS
+from connectors.registry import CONNECTORS, STORAGE
+from connectors.storage import Access, Location, Vending
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     egress = Egress.from_json(request["egress"])
     egress.guard()
-    connector = CONNECTORS[request["connector"]]
+    connector = (CONNECTORS | STORAGE)[request["connector"]]
     config = connector.config.model_validate_json(json.dumps(request["config"]))
     secrets = [*config.secret_values().values(), *request.get("fresh", {}).values()]
     link = Link(config, egress)
@@ -68,9 +69,9 @@ def main() -> None:
 
 
 def answer(connector: Connector, link: Link, request: dict[str, Any], say: Any) -> None:
-    """Does what is asked: `test`, `list`, `inspect`, or `rotate`."""
+    """Does what is asked: `test`, `list`, `inspect`, `vend`, `presign`, or `rotate`."""
     if request["do"] == "test":
-        for step in connector.steps:
+        for step in connector.steps_of(link.config):
             began = time.monotonic()
             detail = connector.run(step.name, link)
             say(step=step.name, detail=detail, milliseconds=round(1000 * (time.monotonic() - began)))
@@ -80,6 +81,11 @@ def answer(connector: Connector, link: Link, request: dict[str, Any], say: Any) 
         say(done=True, items=[asdict(item) for item in page.items], next=page.next)
     elif request["do"] == "inspect":
         say(done=True, answer=connector.inspect(link, request["question"], request["arguments"]))
+    elif request["do"] in ("vend", "presign"):
+        assert isinstance(connector, Location)
+        vending = Vending(request["path"], Access(request["access"]), request["seconds"], request["session"])
+        vended = connector.vend(link, vending) if request["do"] == "vend" else connector.presign(link, vending)
+        say(done=True, **asdict(vended))
     else:
         connector.rotate(link, request["fresh"])
         say(done=True)

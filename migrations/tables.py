@@ -28,6 +28,7 @@ import api.services.ai_catalog.tag_tables
 import api.services.ai_catalog.trace_tables
 import api.services.ai_catalog.upload_tables
 import api.services.connections.connection_tables
+import api.services.connections.storage_tables
 import connectors.secrets
 import core.contracts
 import core.definition_revisions

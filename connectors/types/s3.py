@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from connectors import aws
 from connectors.connector import (
     Category,
     Config,
     Connector,
     Detail,
     Failed,
-    Found,
     Link,
     Listing,
     OptionalSecret,
@@ -22,8 +22,6 @@ from connectors.connector import (
     Step,
 )
 from connectors.dialing import dial
-
-_TIMEOUT_SECONDS = 10
 
 
 class S3Config(Config):
@@ -95,18 +93,7 @@ class S3(Connector):
         prefix = config.prefix + "".join(f"{part}/" for part in listing.below)
         after = {"ContinuationToken": listing.after} if listing.after else {}
         answer = self._ask(link, "list_objects_v2", Prefix=prefix, Delimiter="/", MaxKeys=listing.limit, **after)
-        folders = [
-            Found((*listing.below, one["Prefix"][len(prefix) : -1]), "folder")
-            for one in answer.get("CommonPrefixes", ())
-        ]
-        objects = [
-            Found(
-                (*listing.below, one["Key"][len(prefix) :]), "object", size=one["Size"], version=one["ETag"].strip('"')
-            )
-            for one in answer.get("Contents", ())
-            if one["Key"] != prefix
-        ]
-        return Page(sorted([*folders, *objects], key=lambda one: one.path), answer.get("NextContinuationToken", ""))
+        return aws.objects_below(answer, prefix, listing.below)
 
     def objects(self, link: Link, path: str) -> dict[str, Found]:
         """Returns all objects at a path and below it."""
@@ -144,23 +131,14 @@ class S3(Connector):
 
     def _client(self, link: Link) -> Any:
         if "client" not in link.opened:
-            import boto3
-            from botocore.config import Config as BotoConfig
-
             config: S3Config = link.config
-            link.opened["client"] = boto3.session.Session().client(
+            token = config.session_token.get_secret_value() if config.session_token else None
+            link.opened["client"] = aws.client(
                 "s3",
-                region_name=config.region,
-                endpoint_url=config.endpoint or None,
-                aws_access_key_id=config.access_key_id,
-                aws_secret_access_key=config.secret_access_key.get_secret_value(),
-                aws_session_token=config.session_token.get_secret_value() if config.session_token else None,
-                config=BotoConfig(
-                    connect_timeout=_TIMEOUT_SECONDS,
-                    read_timeout=_TIMEOUT_SECONDS,
-                    retries={"total_max_attempts": 2},
-                    s3={"addressing_style": "path" if config.path_style else "virtual"},
-                ),
+                aws.Keys(config.access_key_id, config.secret_access_key.get_secret_value(), token),
+                region=config.region,
+                endpoint=config.endpoint,
+                path_style=config.path_style,
             )
         return link.opened["client"]
 

@@ -29,6 +29,7 @@ RUN_BY = {
     "docs/how-to/receive-webhooks.md": "tests/api/admin/test_webhook_documentation.py",
     "docs/how-to/reproduce-a-version.md": "tests/e2e/test_reproduce.py",
     "docs/how-to/connect-a-database.md": "tests/api/connections/test_documentation.py",
+    "docs/how-to/open-a-part-of-a-bucket.md": "tests/api/connections/test_location_documentation.py",
     "docs/how-to/request-access.md": "tests/api/ai_catalog/test_access_documentation.py",
     "docs/how-to/run-a-pipeline.md": "tests/e2e/test_pipelines.py",
     "docs/how-to/search-your-documents.md": "tests/e2e/test_documented_commands.py",

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from api.services.ai_catalog.reproduction_tables import REPRODUCTION
+from api.services.connections.storage_tables import CREDENTIAL_LEASE
 from core import clock
 from tests.api.admin.tenants import made
 from tests.api_process import Api, running
@@ -34,8 +35,21 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
         known = await estate(api, "one", "versions")
         definition = {"component": "SqlTransformComponent", "attributes": {"asset": "one_data.gold.sums", "sql": "1"}}
         known.ids |= await _items_of_assets(api)
+        known.ids["connections.lease"] = _lease(api, known)
         known.ids["ai_catalog.definition"] = (await made(api.admin.post("ai-catalog/definitions", definition)))["id"]
         yield api, known
+
+
+def _lease(api: Api, known: Estate) -> str:
+    """The record of a credential, which only a store can vend."""
+    place = {"organization_id": known.tenant.organization, "project_id": known.tenant.project}
+    of = {f"{name}_id": known.ids[f"connections.{name}"] for name in ("external_location", "storage_credential")}
+    content = {"url": "s3://lake/raw/", "path": "", "access": "READ", "form": "KEYS", "key_id": "AKIA"}
+    whose = {"principal_id": known.tenant.admin_id, "created_by": "admin", "created_at": clock.now()}
+    values = {"id": "lea_1", "expires_at": clock.now(), **place, **of, **content, **whose}
+    with api.database.write() as connection:
+        connection.execute(CREDENTIAL_LEASE.insert().values(values))
+    return "lea_1"
 
 
 async def _items_of_assets(api: Api) -> dict[str, str]:

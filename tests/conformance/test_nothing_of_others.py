@@ -113,6 +113,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "admin_preview_move_project": {"organization_id": "[admin.organization]"},
     "admin_introspect": {"token": "nothing"},
     "ai_catalog_run_queries": {"sql": "SELECT * FROM mine_data.gold.rows"},
+    "connections_check_overlap_external_locations": {"project_id": "[admin.project]", "url": "s3://lake/"},
     "rag_search_index": {"query": "canary"},
 }
 
@@ -192,6 +193,7 @@ REFUSED = (
     *("ai_catalog_verify_attestation", "ai_catalog_get_reproduction", "ai_catalog_get_asset_reproduce_plan"),
     *("ai_system_get_model_provenance", "ai_system_get_model_versions", "ai_system_predict_model"),
     *("connections_discover_connection", "connections_test_draft_connections"),
+    *("connections_browse_external_location", "connections_get_lease"),
     *("connections_databases_connection", "connections_schemas_connection", "connections_tables_connection"),
     *("connections_columns_connection", "connections_describe_connection", "connections_statistics_connection"),
     *("connections_sample_connection", "connections_query_connection", "connections_explain_connection"),

@@ -30,7 +30,10 @@ TEXTS = {
 }
 """Fields that are named like references and hold any text."""
 
-INSTEAD = {"ai_catalog_create_subscription": {"pipeline_id"}}
+INSTEAD = {
+    "ai_catalog_create_subscription": {"pipeline_id"},
+    "connections_revoke_all_leases": {"storage_credential_id"},
+}
 """References that exclude the one that is tried."""
 
 STANDARD = (Shape.CREATE, Shape.UPDATE)

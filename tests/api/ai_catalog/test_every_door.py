@@ -63,7 +63,9 @@ NO_ROWS = {
         "numbers of rows": ("EvaluationRun.rows", "ThresholdResult.rows", "TableVersion.metrics"),
         "names of assets, versions, columns, and principals": ("Explanation.text", "FoundItem.excerpt"),
         "events without errors of runs, as the door of the list proves": ("AuditEvent.data",),
-        "configurations of connections, without secrets": ("ConnectionSpec.config", "ConnectorSchema.config"),
+        "configurations of connections, without secrets": (
+            *("ConnectionSpec.config", "ConnectorSchema.config", "StorageCredentialSpec.config"),
+        ),
         "rows of systems of others, which no row policy covers, behind `query` and `sample` of the connection": (
             "RemoteRows.rows",
         ),

@@ -234,11 +234,11 @@ class TestTrying:
         beyond = re.compile(
             r"orchestrator\.(start|stop)_|publisher_of\(ctx\)\.(publish|retire|reinstate)\("
             r"|blobs\.join|store_part\(|compute\((push|_store),|orchestrator\.terminate\(|await _show\(ctx\)"
-            r"|asking\.(test|rotate)\(found\.|await check\(ctx\."
+            r"|asking\.(test|rotate)\((found\.|S3_)|await _vend(ed)?\(|await check\(ctx\."
         )
         found = {one for one in ENDPOINTS if beyond.search(inspect.getsource(one.declared or one.function))}
         assert {one for one in ENDPOINTS if one.outside} == found
-        assert len(found) == 18
+        assert len(found) == 23
 
 
 class TestItsIdStaysTaken:

@@ -72,6 +72,7 @@ async def test_uses_and_users_of_a_secret_are_listed(project: Project, remote: R
     used = (await editor.get(f"connections/secrets/{secret}/where-used")).json
     assert used == {
         "connections": [{"connection_id": connection["id"], "name": "orders", "fields": ["password"]}],
+        "storage_credentials": [],
         "hidden": 0,
     }
     refused = await editor("DELETE", f"/api/v1/connections/secrets/{secret}")

@@ -12,7 +12,7 @@ from api.kernel.roles import Role
 from api.services.connections.kinds.connection import CONNECTION
 from api.services.connections.logic.opened import opened
 from connectors import asking
-from connectors.connector import Capability, Listing
+from connectors.connector import Capability, Listing, Page
 from core.errors import Conflict
 
 PathPart = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -86,6 +86,11 @@ async def discover_connection(ctx: Context, connection: str, request: Discover) 
         raise Conflict(f"{found.connector.title} can't list what it has.")
     listing = Listing(tuple(request.below), request.page_token, request.page_size)
     page = await asking.found(found.connector, found.config, found.egress, listing)
+    return discovered(page)
+
+
+def discovered(page: Page) -> DiscoveredPage:
+    """Returns a page of what a system has as callers see it."""
     return DiscoveredPage(
         items=[
             Discovered(

@@ -120,7 +120,7 @@ class DraftTest(Request):
 async def run_connection_test(ctx: Context, connection: str, request: Request) -> ConnectionTestResult:
     """Tests a connection step by step: name, port, login, and reading. The first step that fails ends the test."""
     found = await opened(ctx, connection, "test")
-    result = _result(await asking.test(found.connector, found.config, found.egress))
+    result = test_result(await asking.test(found.connector, found.config, found.egress))
 
     def keep(unit: Unit) -> ConnectionTestResult:
         row = unit.row(CONNECTION, found.connection.id, permission=CONNECTION.permission("test"))
@@ -164,7 +164,7 @@ async def run_connection_draft_test(ctx: Context, request: DraftTest) -> Connect
 
     connector, config, rules, used = await ctx.read(read)
     await note_use(ctx, used, "", "test-draft")
-    return _result(await asking.test(connector, config, rules))
+    return test_result(await asking.test(connector, config, rules))
 
 
 @CONNECTION.view("tests", query=Query, result=StoredTests)
@@ -186,7 +186,8 @@ def get_connection_tests(unit: Unit, connection: Connection, query: Query) -> St
     )
 
 
-def _result(outcomes: Sequence[asking.StepOutcome]) -> ConnectionTestResult:
+def test_result(outcomes: Sequence[asking.StepOutcome]) -> ConnectionTestResult:
+    """Returns the outcome of a test as callers see it."""
     steps = [
         StepResult(
             name=one.name,

@@ -13,6 +13,7 @@ from api.kernel.models import Model, Query, Request
 from api.kernel.storage import store
 from api.services.connections.kinds.connection import CONNECTION
 from api.services.connections.kinds.secret import SECRET, Secret
+from api.services.connections.kinds.storage_credential import STORAGE_CREDENTIAL
 from connectors import secrets
 from connectors.secrets import SECRET_ACCESS, SECRET_VERSION
 from core.errors import Conflict, NotFound
@@ -67,14 +68,30 @@ class SecretUser(Model):
     """Fields of its configuration that the secret sets."""
 
 
+class SecretCredentialUser(Model):
+    """A storage credential that uses a secret."""
+
+    storage_credential_id: str
+    """Id of the storage credential."""
+
+    name: str
+    """Name of the storage credential."""
+
+    fields: list[str]
+    """Fields of its configuration that the secret sets."""
+
+
 class SecretUsers(Model):
     """Where a secret is used."""
 
     connections: list[SecretUser]
     """Connections that the caller can see."""
 
+    storage_credentials: list[SecretCredentialUser]
+    """Storage credentials that the caller can see."""
+
     hidden: int
-    """Number of connections that the caller can't see."""
+    """Number of connections and storage credentials that the caller can't see."""
 
 
 class AccessesQuery(Query):
@@ -97,7 +114,7 @@ class SecretAccess(Model):
     """Number of the version."""
 
     connection_id: str
-    """Id of the connection. Empty for the test of a draft."""
+    """Id of the connection or storage credential. Empty for the test of a draft."""
 
     purpose: str
     """What it was used for, such as `test`."""
@@ -156,18 +173,23 @@ def destroy_secret_version(unit: Unit, secret: Secret, request: OneVersion) -> S
 
 @SECRET.view("where-used", query=Query, result=SecretUsers)
 def get_secret_users(unit: Unit, secret: Secret, query: Query) -> SecretUsers:
-    """Returns the connections that use a secret, so that you know what a new value changes."""
+    """Returns what uses a secret, so that you know what a new value changes."""
     rows = {row.id: row for row, _ in store.referring(unit.connection, secret.id)}
-    visible = [row for row in rows.values() if unit.allows(CONNECTION.permission("get"), row.securable, row)]
-    connections = [CONNECTION.resource(row) for row in sorted(visible, key=lambda row: row.name)]
+    visible = [row for row in rows.values() if unit.allows(f"{row.kind}.get", row.securable, row)]
+    visible.sort(key=lambda row: row.name)
+
+    def fields(secrets: dict[str, str]) -> list[str]:
+        return sorted(field for field, id in secrets.items() if id == secret.id)
+
+    connections = [CONNECTION.resource(row) for row in visible if row.kind == CONNECTION.full_name]
+    credentials = [STORAGE_CREDENTIAL.resource(row) for row in visible if row.kind == STORAGE_CREDENTIAL.full_name]
     return SecretUsers(
         connections=[
-            SecretUser(
-                connection_id=one.id,
-                name=one.name,
-                fields=sorted(field for field, id in one.spec.secrets.items() if id == secret.id),
-            )
-            for one in connections
+            SecretUser(connection_id=one.id, name=one.name, fields=fields(one.spec.secrets)) for one in connections
+        ],
+        storage_credentials=[
+            SecretCredentialUser(storage_credential_id=one.id, name=one.name, fields=fields(one.spec.secrets))
+            for one in credentials
         ],
         hidden=len(rows) - len(visible),
     )

@@ -45,7 +45,11 @@ def checked(
     Raises:
         InvalidPayload: the connector or the configuration is not valid.
     """
-    kind = require_connector(connector)
+    return checked_for(require_connector(connector), config, secrets, at=at)
+
+
+def checked_for(kind: Connector, config: Mapping[str, Any], secrets: Collection[str], *, at: str) -> Connector:
+    """Does what `checked` does for a connector that is known."""
     fields = kind.config.secret_fields()
     faults = [
         {"pointer": f"{at}/{name}", "detail": "is a secret. Store its value as a secret, and refer to that"}
