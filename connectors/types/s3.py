@@ -14,6 +14,7 @@ from connectors.connector import (
     Connector,
     Detail,
     Failed,
+    Found,
     Link,
     Listing,
     OptionalSecret,

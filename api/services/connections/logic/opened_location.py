@@ -9,7 +9,6 @@ from api.kernel.kinds.context import Context
 from api.kernel.kinds.unit import Unit
 from api.services.connections.kinds.external_location import EXTERNAL_LOCATION, ExternalLocation
 from api.services.connections.kinds.storage_credential import STORAGE_CREDENTIAL, StorageCredential
-from api.services.connections.logic.configurations import completed
 from api.services.connections.logic.opened import UsedSecret, note_use, used_secrets
 from api.services.connections.logic.storage_urls import parts
 from connectors.connector import Config
@@ -58,7 +57,7 @@ async def opened_location(ctx: Context, id: str, verb: str) -> OpenedLocation:
         used = used_secrets(unit, credential.spec.secrets)
         bucket, prefix = parts(location.url)
         place = {"bucket": bucket, "prefix": prefix, "read_only": location.read_only}
-        config = completed(S3_LOCATION, credential.spec.config | place, values(used))
+        config = S3_LOCATION.config.completed(credential.spec.config | place, values(used))
         rules = egress_of(unit.connection, unit.platform.settings, location.organization_id, location.project_id)
         return OpenedLocation(location, credential, config, rules), used
 
@@ -75,7 +74,7 @@ async def opened_credential(ctx: Context, id: str, verb: str) -> OpenedCredentia
         unit.subject(row)
         credential = STORAGE_CREDENTIAL.resource(row)
         used = used_secrets(unit, credential.spec.secrets)
-        config = completed(S3_CREDENTIAL, credential.spec.config, values(used))
+        config = S3_CREDENTIAL.config.completed(credential.spec.config, values(used))
         place = str(credential.organization_id), str(credential.project_id)
         rules = egress_of(unit.connection, unit.platform.settings, *place)
         return OpenedCredential(credential, config, rules), used
