@@ -234,12 +234,12 @@ async def test_a_right_that_was_withdrawn_ends_renewals(project: Project, store:
 
 
 async def test_without_a_role_there_are_urls_of_objects_and_never_the_key(project: Project) -> None:
-    with s3_store("lake") as options:
+    with s3_store("files") as options:
         client: Any = s3_client(options)
-        client.put_object(Bucket="lake", Key="raw/a.csv", Body=b"x\n1\n")
+        client.put_object(Bucket="files", Key="raw/a.csv", Body=b"x\n1\n")
         config = {"endpoint": options["AWS_ENDPOINT_URL"], "path_style": True}
         id = await credential(project, config | {"access_key_id": "key"}, "a hidden secret")
-        created = await made(project.api.editor.post(LOCATIONS, draft(project, id, "s3://lake/raw")))
+        created = await made(project.api.editor.post(LOCATIONS, draft(project, id, "s3://files/raw")))
         path = f"{LOCATIONS}/{created['id']}"
         keys = await project.api.editor.post(f"{path}:vend-read", {})
         assert (keys.status, keys.json["metadata"]) == (409, {"cause": "NO_TOKEN_SERVICE"})
@@ -252,7 +252,7 @@ async def test_without_a_role_there_are_urls_of_objects_and_never_the_key(projec
         async with httpx.AsyncClient() as http:
             assert (await http.get(read["urls"]["GET"])).text == "x\n1\n"
             (await http.put(write["urls"]["PUT"], content=b"new")).raise_for_status()
-        assert client.get_object(Bucket="lake", Key="raw/b.csv")["Body"].read() == b"new"
+        assert client.get_object(Bucket="files", Key="raw/b.csv")["Body"].read() == b"new"
         client.close()
 
 
