@@ -79,6 +79,8 @@ def s3_with_tokens() -> Iterator[Store]:
         }
         iam = boto3.client("iam", **owner)
         boto3.client("s3", **owner).create_bucket(Bucket="lake")
+        # The servers of a process share their contents, and an earlier one may have left objects.
+        s3_backends[ACCOUNT]["aws"].buckets["lake"].keys.clear()
         iam.create_user(UserName="headwater")
         iam.put_user_policy(UserName="headwater", PolicyName="assume", PolicyDocument=_allowing("sts:AssumeRole", ROLE))
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -90,7 +92,7 @@ def s3_with_tokens() -> Iterator[Store]:
         try:
             yield Store(url, key["AccessKeyId"], key["SecretAccessKey"])
         finally:
-            # The servers of a process share their contents. Others may still be in use.
+            # Only this, because other servers of the process may still be in use.
             for backend in (iam_backends, sts_backends):
                 backend[ACCOUNT]["aws"].reset()
             s3_backends[ACCOUNT]["aws"].buckets["lake"].keys.clear()
