@@ -249,7 +249,7 @@ async def list_remote_columns(ctx: Context, connection: str, request: TableReque
     role=Role.EDITOR,
     timeout_seconds=TIMEOUT_SECONDS,
 )
-async def describe_remotetable_of(ctx: Context, connection: str, request: TableRequest) -> TableDescription:
+async def describe_remote_table(ctx: Context, connection: str, request: TableRequest) -> TableDescription:
     """Returns the keys, constraints, and indexes of a table or view."""
     return await asked(ctx, connection, "describe", TableDescription, **table_of(request))
 

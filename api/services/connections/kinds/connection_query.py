@@ -85,7 +85,7 @@ class QueryPlan(Model):
 @CONNECTION.action(
     "sample", request=SampleRequest, result=RemoteRows, reads=True, role=Role.EDITOR, timeout_seconds=TIMEOUT_SECONDS
 )
-async def sample_remotetable_of(ctx: Context, connection: str, request: SampleRequest) -> RemoteRows:
+async def sample_remote_table(ctx: Context, connection: str, request: SampleRequest) -> RemoteRows:
     """Returns the rows of a table that the database reads first."""
     limits = {"rows": request.rows, "seconds": _SAMPLE_SECONDS}
     return await asked(ctx, connection, "sample", RemoteRows, **table_of(request), **limits)
