@@ -20,6 +20,7 @@ from api.kernel.credentials import passwords
 from tests.cost import Meter
 from tests.cpu_time import SERVERS
 from tests.databases import compiled_statements, new_database
+from tests.exhaustive import MARK, is_exhaustive
 
 # Nothing under test may talk to the outside, and no variable of the developer's shell may leak in.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
@@ -72,10 +73,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest suites come first, so that no worker is left alone with one at the end."""
+    """The longest suites come first, so that no worker is left alone with one at the end. Marks exhaustive tests."""
     suites = {item.path: item.path.relative_to(TESTS).parts[0] for item in items}
     rank = {path: LONGEST.index(suite) if suite in LONGEST else len(LONGEST) for path, suite in suites.items()}
     items.sort(key=lambda item: rank[item.path])
+    files = {path: path.relative_to(TESTS.parent).as_posix() for path in suites}
+    for item in items:
+        if is_exhaustive(files[item.path]):
+            item.add_marker(MARK)
 
 
 @sa.event.listens_for(sa.Engine, "engine_connect")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cost import Costs
+from tests.exhaustive import selection
 
 MAX_FAILED = 5
 MARK = "slow"
@@ -71,7 +72,7 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code of the first run, or of the second if there is one."""
-    code, failures = run(arguments)
+    code, failures = run([*selection(), *arguments])
     if not qualifies(code, failures):
         return code
     say(f"{len(failures)} slow tests failed and run again, alone.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import budget, second_run
+from tests import budget, exhaustive, second_run
 from tests.cost import Costs
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def test_which_failures_run_again(
     (tmp_path / "test_suite.py").write_text(SUITE)
     command = [sys.executable, "-m", "tests.second_run", "-q", "-k", tests, *options]
     # A start with all plugins takes three times as long.
-    environment = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "EXHAUSTIVE": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == code, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith(second_run.PREFIX)]
@@ -105,3 +105,20 @@ def test_the_budget_names_the_tests_of_a_second_run(tmp_path: Path, capsys: pyte
     Costs(second_run=["tests/x.py::test_y"]).write(file)
     assert budget.main([str(file)]) == 0
     assert "SECOND RUN: tests/x.py::test_y" in capsys.readouterr().out
+
+
+def test_only_a_slow_machine_leaves_out_exhaustive_tests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EXHAUSTIVE", raising=False)
+    monkeypatch.setattr(exhaustive, "slowness", lambda: 1.1)
+    assert (exhaustive.selection(), capsys.readouterr().out) == ([], "")
+    monkeypatch.setattr(exhaustive, "slowness", lambda: 3.0)
+    assert exhaustive.selection() == ["-m", "not exhaustive"]
+    assert "3.0 times" in capsys.readouterr().out
+    monkeypatch.setenv("EXHAUSTIVE", "1")
+    assert exhaustive.selection() == []
+
+
+def test_what_a_slow_machine_leaves_out_exists() -> None:
+    assert [path for path in {*exhaustive.FILES, *exhaustive.FOLDERS} if not (ROOT / path).exists()] == []
