@@ -39,6 +39,7 @@ FILES = {
     *(f"tests/reliability/test_{name}_killed.py" for name in ("lineage", "mail", "metrics", "rounds")),
     *(f"tests/reliability/test_{name}.py" for name in ("landed_chain", "launcher", "sample_tables")),
     "tests/reliability/test_trainer_cancelled.py",
+    *(f"tests/reliability/publishing/test_{name}.py" for name in ("retired", "retired_readers")),
     *(f"tests/e2e/test_{name}.py" for name in ("at_scale", "branches", "dagster_dev", "empty_lakehouse")),
     *(f"tests/e2e/test_{name}.py" for name in ("notebook_tutorial", "path_prefix", "pipelines", "reproduce")),
     "tests/e2e/test_runs_on_dagster.py",
