@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from api.services.ai_catalog.reproduction_tables import REPRODUCTION
+from api.services.connections.connection_tables import SCHEMA_SNAPSHOT
 from api.services.connections.storage_tables import CREDENTIAL_LEASE
 from core import clock
 from tests.api.admin.tenants import made
@@ -36,6 +37,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
         definition = {"component": "SqlTransformComponent", "attributes": {"asset": "one_data.gold.sums", "sql": "1"}}
         known.ids |= await _items_of_assets(api)
         known.ids["connections.lease"] = _lease(api, known)
+        known.ids["connections.schema_snapshot"] = _snapshot(api, known)
         known.ids["ai_catalog.definition"] = (await made(api.admin.post("ai-catalog/definitions", definition)))["id"]
         yield api, known
 
@@ -50,6 +52,16 @@ def _lease(api: Api, known: Estate) -> str:
     with api.database.write() as connection:
         connection.execute(CREDENTIAL_LEASE.insert().values(values))
     return "lea_1"
+
+
+def _snapshot(api: Api, known: Estate) -> str:
+    """The record of a schema, which only a database can have."""
+    place = {"organization_id": known.tenant.organization, "project_id": known.tenant.project}
+    of = {"connection_id": known.ids["connections.connection"], "state": "COMPLETE", "position": "", "tables": 0}
+    values = {"id": "scs_1", "created_at": clock.now(), "created_by": "admin", **place, **of}
+    with api.database.write() as connection:
+        connection.execute(SCHEMA_SNAPSHOT.insert().values(values))
+    return "scs_1"
 
 
 async def _items_of_assets(api: Api) -> dict[str, str]:

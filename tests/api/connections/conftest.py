@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from resources.delta import Delta
 from tests.api.admin.tenants import made
 from tests.api.connections.connected_tables import ASSET
 from tests.api_process import Api, running
@@ -64,6 +65,8 @@ def runs(
     monkeypatch.setenv("HEADWATER_PRIVATE_SOURCES", "true")
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
+    # Runs in this process leave it open for the next ones.
+    Delta().database().close()
 
 
 @pytest.fixture
