@@ -26,11 +26,14 @@ _SECONDS = 10.0
 
 FOLDERS = (
     "tests/file_corpus",
+    "tests/fuzz",
     *(f"tests/protocols/{name}" for name in ("feast", "flower_app", "relays", "spark")),
 )
 
 FILES = {
     *(f"tests/assets/test_{name}.py" for name in ("device", "model_full_size", "rounds")),
+    *(f"tests/protocols/mlflow/test_{name}.py" for name in ("evaluations", "traces")),
+    "tests/protocols/scim/test_filtering.py",
     *(f"tests/protocols/test_dagster_{name}.py" for name in ("lock", "on_postgresql", "websocket")),
     *(f"tests/protocols/test_{name}.py" for name in ("feature_backfill", "federated_superlink")),
     *(f"tests/reliability/test_index_{name}.py" for name in ("killed", "s3")),

@@ -20,6 +20,7 @@ import pytest_asyncio
 from api.kernel.documents.openapi import document
 from api.kernel.kinds.endpoint import Answer, Endpoint
 from api.main import SERVICES
+from connectors import starting
 from tests.api_process import running
 from tests.conformance.hostile import leaves, placed
 from tests.conformance.operations import GUARDED, minimal, url
@@ -35,8 +36,11 @@ SCHEMAS = {service.name: document(service) for service in SERVICES}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
     orchestrator = FakeOrchestrator()
-    async with running(tmp_path_factory.mktemp("home"), orchestrator, HEADWATER_RATE_LIMIT="") as api:
-        yield await begun(api, orchestrator)
+    with pytest.MonkeyPatch.context() as patch:
+        # No system answers, and a process that finds this out takes a second each time.
+        patch.setattr(starting, "COMMAND", ("sed", "d"))
+        async with running(tmp_path_factory.mktemp("home"), orchestrator, HEADWATER_RATE_LIMIT="") as api:
+            yield await begun(api, orchestrator)
 
 
 def near(id: str) -> Iterator[str]:
