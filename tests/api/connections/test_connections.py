@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.api.admin.tenants import grant, made, user
+from tests.api.both_databases import on_both
 from tests.api.connections.conftest import Project
 from tests.api_process import Api, running
 from tests.orchestration import FakeOrchestrator
@@ -25,6 +26,7 @@ def states(result: dict[str, Any]) -> dict[str, str]:
 PASSED = {"resolve": "PASSED", "connect": "PASSED", "log_in": "PASSED", "read": "PASSED"}
 
 
+@on_both
 @pytest.mark.effect("connections_test_connection")
 async def test_a_database_is_tested_step_by_step(project: Project, remote: RemotePostgreSql) -> None:
     connection = await project.connection("orders", remote)

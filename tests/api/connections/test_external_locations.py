@@ -100,6 +100,7 @@ async def test_a_credential_is_validated_step_by_step(project: Project, store: S
     assert states(failed) == passed | {"assume": "NOT_ALLOWED"}
 
 
+@on_both
 @pytest.mark.effect("connections_vend_read_external_location")
 async def test_a_vended_key_reads_its_path_and_nothing_else(project: Project, store: Store) -> None:
     fill(store)
@@ -191,6 +192,7 @@ async def test_no_answer_record_or_event_has_a_secret(project: Project, store: S
         assert secret not in stored
 
 
+@on_both
 @pytest.mark.effect("connections_renew_lease", "connections_revoke_lease", "connections_revoke_all_leases")
 async def test_a_lease_is_renewed_until_it_is_revoked(project: Project, store: Store) -> None:
     fill(store)
@@ -380,6 +382,7 @@ async def test_a_credential_is_used_in_locations_only_by_those_who_may_change_it
     assert (await caller("PATCH", path, json={"url": "s3://lake"})).status == 422
 
 
+@on_both
 @pytest.mark.effect("connections_get_storage_credential_dependents")
 async def test_a_credential_in_use_is_not_deleted_and_shows_what_uses_it(project: Project, store: Store) -> None:
     path = await location(project, store)

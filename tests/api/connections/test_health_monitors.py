@@ -20,6 +20,7 @@ from tests.api.admin.tenants import grant, made, user
 from tests.api.both_databases import on_both
 from tests.api.connections.conftest import Project
 from tests.api.connections.test_schema_snapshots import declare, record_read
+from tests.api.platform.change_streams import listening
 from tests.orchestration import FakeOrchestrator, node
 from tests.remote_postgresql import RemotePostgreSql
 
@@ -190,7 +191,9 @@ async def test_a_monitor_is_changed_and_deleted_with_its_results(
 ) -> None:
     editor = project.api.editor
     await source.check(monkeypatch, PASSED)
-    changed = await editor("PATCH", f"/api/v1/{source.path}", json={"every_minutes": 60})
+    async with listening(editor) as changes:
+        changed = await editor("PATCH", f"/api/v1/{source.path}", json={"every_minutes": 60})
+        await changes.until(source.path.rpartition("/")[2])
     assert (changed.json["every_minutes"], changed.json["failures"]) == (60, 2)
     again = await editor.post("connections/health-monitors", {"connection_id": "shop"})
     assert (again.status, "has a monitor already" in again.json["detail"]) == (409, True)

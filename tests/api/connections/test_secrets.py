@@ -81,6 +81,7 @@ async def test_uses_and_users_of_a_secret_are_listed(project: Project, remote: R
     assert (await editor("DELETE", f"/api/v1/connections/secrets/{secret}")).status == 204
 
 
+@on_both
 @pytest.mark.effect("connections_rotate_credential_connection")
 async def test_a_rotation_changes_the_password_at_the_server(
     project: Project, remote: RemotePostgreSql, monkeypatch: pytest.MonkeyPatch
