@@ -1,4 +1,4 @@
-import { Button, Stack, Text } from "@mantine/core";
+import { Button, Group, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { ConnectionTestResult, StoredTests } from "../../api/generated/connections";
 import { get, send } from "../../api/http";
@@ -28,8 +28,8 @@ export function TestTab({ id }: { id: string }) {
   return (
     <Stack gap="lg">
       <Section title={test.data ? t("This test") : t("Last test")}>
-        <Stack gap="sm" align="flex-start">
-          <Button {...right} loading={test.isPending} onClick={() => test.mutate()}>{steps ? t("Test again") : t("Test")}</Button>
+        <Stack gap="sm">
+          <Group><Button {...right} loading={test.isPending} onClick={() => test.mutate()}>{steps ? t("Test again") : t("Test")}</Button></Group>
           {test.error && <Trouble error={test.error} retry={() => test.mutate()} />}
           {former.error && <Trouble error={former.error} retry={() => former.refetch()} />}
           {steps ? <Steps steps={steps} /> : former.data && <Text size="sm" c="dimmed">{t("The connection was not tested yet.")}</Text>}

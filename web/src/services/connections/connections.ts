@@ -1,6 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import type { Connection, ConnectorSchema, ConnectorType, ConnectorTypePage, Secret } from "../../api/generated/connections";
-import { get, send } from "../../api/http";
+import { get, Problem, send } from "../../api/http";
 import { type Schema, type Schemas, words } from "../../api/schema";
 import { t } from "../../language/text";
 
@@ -8,6 +8,7 @@ export const PATH = "/api/v1/connections/connections";
 export const LIST: string = "/connections/connections";
 const TYPES = "/api/v1/connections/connector-types";
 const SECRETS = "/api/v1/connections/secrets";
+const MAX_NAMES = 20;
 
 export const connectorTypes = queryOptions({
   queryKey: ["connector-types"],
@@ -61,12 +62,19 @@ export function secretName(connection: string, field: string): string {
   return `${connection}-${field.replaceAll("_", "-")}`;
 }
 
-/** Stores a value as a new secret, and returns its id. */
+/** Stores a value as a new secret, and returns its id. A former secret stays: other connections may use it. */
 export async function storeSecret(project: string, connection: { name: string; title: string }, field: string, value: string): Promise<string> {
   const title = t("{field} of {connection}", { field: words(field), connection: connection.title });
-  const { body } = await send<Secret>("POST", SECRETS, { body: { name: secretName(connection.name, field), project_id: project, spec: { title } } });
-  await send("POST", `${SECRETS}/${body.id}:put-version`, { body: { value } });
-  return body.id;
+  const name = secretName(connection.name, field);
+  for (let number = 1; ; number += 1) {
+    try {
+      const { body } = await send<Secret>("POST", SECRETS, { body: { name: number > 1 ? `${name}-${number}` : name, project_id: project, spec: { title } } });
+      await send("POST", `${SECRETS}/${body.id}:put-version`, { body: { value } });
+      return body.id;
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 409) || number === MAX_NAMES) throw error;
+    }
+  }
 }
 
 /** The faults of a request by their place in the configuration: `/spec/config/host`, in a test `/config/host`. */
