@@ -1,7 +1,9 @@
 """Tests that a slow machine leaves out of `make test`, so that it ends in time: the marker `exhaustive`.
 
-They take the longest, and what they test has a cheaper test beside it: another engine of the same code, another moment
-of the same kill, another whole platform. On a machine of the usual speed, they are a part of `make test`.
+They take the longest. Most of what they test has a cheaper test beside it: another engine of the same code, another
+moment of the same kill, another whole platform. The clients of Feast and Flower, Apache Spark, and the Superlink are
+tested only here. So run them (`EXHAUSTIVE=1`) before you change these. On a machine of the usual speed, they are a part
+of `make test`.
 """
 
 from __future__ import annotations
